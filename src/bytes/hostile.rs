@@ -1,0 +1,148 @@
+use std::fmt;
+
+/// Longest text shown, in characters.
+const SHOWN: usize = 200;
+
+/// Text from outside: from an image, a path, an archive. It can only be shown escaped.
+///
+/// Control characters (C0, C1, DEL), line and paragraph separators, bidirectional, zero-width and
+/// other format characters and invalid UTF-8 are written as escapes, a backslash is doubled, and the
+/// text is cut at 200 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hostile(String);
+
+impl Hostile {
+    /// From bytes that ought to be UTF-8.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut shown = Shown::default();
+        for piece in bytes.utf8_chunks() {
+            piece.valid().chars().for_each(|c| shown.char(c));
+            for byte in piece.invalid() {
+                shown.escape(&format!("\\x{byte:02x}"));
+            }
+            if shown.full() {
+                break;
+            }
+        }
+        Hostile(shown.text)
+    }
+
+    /// From little-endian UTF-16, as VHDX and GPT keep names; ends at the first NUL.
+    #[must_use]
+    pub fn from_utf16le(bytes: &[u8]) -> Self {
+        let units = bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|pair| u16::from_le_bytes(*pair))
+            .take_while(|&unit| unit != 0);
+        let mut shown = Shown::default();
+        for unit in char::decode_utf16(units) {
+            match unit {
+                Ok(c) => shown.char(c),
+                Err(lone) => shown.escape(&format!("\\u{{{:x}}}", lone.unpaired_surrogate())),
+            }
+        }
+        Hostile(shown.text)
+    }
+
+    /// A path or argument of the operating system.
+    #[must_use]
+    pub fn from_os(text: &std::ffi::OsStr) -> Self {
+        Hostile::new(text.as_encoded_bytes())
+    }
+
+    /// Whether nothing is left to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<&str> for Hostile {
+    fn from(text: &str) -> Self {
+        Hostile::new(text.as_bytes())
+    }
+}
+
+impl fmt::Display for Hostile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Default)]
+struct Shown {
+    text: String,
+    count: usize,
+}
+
+impl Shown {
+    fn full(&self) -> bool {
+        self.count >= SHOWN
+    }
+
+    fn char(&mut self, c: char) {
+        if c == '\\' {
+            self.escape("\\\\");
+        } else if is_unsafe(c) {
+            self.escape(&c.escape_unicode().to_string());
+        } else {
+            self.escape(c.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    /// Adds one source character in its shown form.
+    fn escape(&mut self, form: &str) {
+        if self.count < SHOWN {
+            self.text.push_str(form);
+        } else if self.count == SHOWN {
+            self.text.push('…');
+        }
+        self.count += 1;
+    }
+}
+
+/// Characters that act on a terminal or hide: category Cc and Cf of Unicode 16, Zl and Zp.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
+            | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_acts_on_a_terminal_as_escapes() {
+        let shown = Hostile::new(b"a\x1b[31m\r\n\x7f\xc2\x9b\xffz\\").to_string();
+        assert_eq!(shown, "a\\u{1b}[31m\\u{d}\\u{a}\\u{7f}\\u{9b}\\xffz\\\\");
+        assert_eq!(Hostile::from("x\u{202e}y\u{200b}").to_string(), "x\\u{202e}y\\u{200b}");
+    }
+
+    #[test]
+    fn keeps_honest_text_as_it_is() {
+        assert_eq!(Hostile::from("Größe 漢字.qcow2").to_string(), "Größe 漢字.qcow2");
+    }
+
+    #[test]
+    fn cuts_at_two_hundred_characters() {
+        let exact = "é".repeat(SHOWN);
+        assert_eq!(Hostile::from(exact.as_str()).to_string(), exact);
+        let shown = Hostile::from("é".repeat(SHOWN + 1).as_str()).to_string();
+        assert_eq!(shown, format!("{exact}…"));
+    }
+
+    #[test]
+    fn reads_utf16_up_to_the_first_nul() {
+        let bytes: Vec<u8> = "boot\0junk".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(Hostile::from_utf16le(&bytes).to_string(), "boot");
+        assert_eq!(Hostile::from_utf16le(&[0x00, 0xd8]).to_string(), "\\u{d800}");
+    }
+}

@@ -1,0 +1,43 @@
+//! The smallest room: bytes on their way through the program.
+//!
+//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]) and text that
+//! must not be trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
+
+mod hostile;
+mod pool;
+mod size;
+
+pub use hostile::Hostile;
+pub use pool::{Chunk, Pool};
+pub use size::{hex, human_size};
+
+use std::sync::Arc;
+
+/// A run of a stream of bytes.
+///
+/// Zeros are first-class: holes of sparse files arrive as [`Segment::Zeros`], and only a digest has
+/// to see the bytes.
+#[derive(Clone)]
+pub enum Segment {
+    /// Bytes in a recycled buffer; several readers may share it.
+    Data(Arc<Chunk>),
+    /// So many zero bytes.
+    Zeros(u64),
+}
+
+impl Segment {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Segment::Data(chunk) => chunk.len() as u64,
+            Segment::Zeros(len) => *len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

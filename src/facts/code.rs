@@ -1,0 +1,210 @@
+/// Declares the codes of all anomalies, in the order in which they are listed.
+macro_rules! codes {
+    ($($variant:ident $name:literal,)*) => {
+        /// The kind of an anomaly. Its name is public and stable; what it means stands in the
+        /// catalogue of `rules`.
+        #[allow(missing_docs)] // the catalogue says it, with remedy and source
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($variant,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The stable name, as in reports and on the command line.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// The code of this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Code> {
+                match name { $($name => Some(Code::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    // The file: packing, integrity, name.
+    GzipHeaderInvalid "gzip-header-invalid",
+    GzipTruncated "gzip-truncated",
+    GzipDamaged "gzip-damaged",
+    GzipCrcMismatch "gzip-crc-mismatch",
+    GzipSizeMismatch "gzip-size-mismatch",
+    GzipTrailingZeros "gzip-trailing-zeros",
+    GzipTrailingGarbage "gzip-trailing-garbage",
+    GzipMultipleMembers "gzip-multiple-members",
+    Bzip2Truncated "bzip2-truncated",
+    Bzip2Damaged "bzip2-damaged",
+    Bzip2TrailingZeros "bzip2-trailing-zeros",
+    Bzip2TrailingGarbage "bzip2-trailing-garbage",
+    Bzip2MultipleStreams "bzip2-multiple-streams",
+    CompressionXz "compression-xz",
+    CompressionZstd "compression-zstd",
+    CompressionLz4 "compression-lz4",
+    CompressionLzma "compression-lzma",
+    CompressionCompress "compression-compress",
+    CompressionNested "compression-nested",
+    ArchiveZip "archive-zip",
+    Archive7z "archive-7z",
+    ArchiveRar "archive-rar",
+    ArchiveTar "archive-tar",
+    ArchiveOva "archive-ova",
+    DigestMismatch "digest-mismatch",
+    ImageDigestMismatch "image-digest-mismatch",
+    NameMismatch "name-mismatch",
+
+    // The image as a whole.
+    ImageTooLarge "image-too-large",
+    DiskTooLarge "disk-too-large",
+    DiskEmpty "disk-empty",
+    ImageTruncated "image-truncated",
+    StructureNotExamined "structure-not-examined",
+    FormatPolyglot "format-polyglot",
+    IsoHybrid "iso-hybrid",
+
+    // What is no image that DigitalOcean takes.
+    FormatVpc "format-vpc",
+    FormatQcow1 "format-qcow1",
+    FormatQed "format-qed",
+    FormatParallels "format-parallels",
+    FormatLuks "format-luks",
+    FormatDmg "format-dmg",
+    FormatIso9660 "format-iso9660",
+    FormatCowd "format-cowd",
+    FormatSesparse "format-sesparse",
+    FormatVmdkDescriptor "format-vmdk-descriptor",
+    FormatVmdkSplit "format-vmdk-split",
+    FormatEwf "format-ewf",
+    FormatBochs "format-bochs",
+    FormatCloop "format-cloop",
+    ContentElf "content-elf",
+    ContentHtml "content-html",
+    ContentXml "content-xml",
+    ContentJson "content-json",
+    ContentText "content-text",
+    ContentGitLfsPointer "content-git-lfs-pointer",
+    ContentEmpty "content-empty",
+    ContentUnknown "content-unknown",
+
+    // raw
+    RawNoPartitionTable "raw-no-partition-table",
+    RawSizeUnaligned "raw-size-unaligned",
+
+    // qcow2
+    Qcow2VersionUnsupported "qcow2-version-unsupported",
+    Qcow2HeaderInvalid "qcow2-header-invalid",
+    Qcow2BackingFile "qcow2-backing-file",
+    Qcow2BackingNameWithoutOffset "qcow2-backing-name-without-offset",
+    Qcow2ClusterSizeInvalid "qcow2-cluster-size-invalid",
+    Qcow2SizeUnaligned "qcow2-size-unaligned",
+    Qcow2Encrypted "qcow2-encrypted",
+    Qcow2L1TableInvalid "qcow2-l1-table-invalid",
+    Qcow2RefcountTableInvalid "qcow2-refcount-table-invalid",
+    Qcow2Snapshots "qcow2-snapshots",
+    Qcow2SnapshotTableInvalid "qcow2-snapshot-table-invalid",
+    Qcow2Dirty "qcow2-dirty",
+    Qcow2Corrupt "qcow2-corrupt",
+    Qcow2DataFile "qcow2-data-file",
+    Qcow2Zstd "qcow2-zstd",
+    Qcow2ExtendedL2 "qcow2-extended-l2",
+    Qcow2FeatureUnknown "qcow2-feature-unknown",
+    Qcow2CompressionTypeInvalid "qcow2-compression-type-invalid",
+    Qcow2ExtensionInvalid "qcow2-extension-invalid",
+    Qcow2TableEntryInvalid "qcow2-table-entry-invalid",
+    Qcow2ClusterDamaged "qcow2-cluster-damaged",
+
+    // vhdx
+    VhdxHeaderDamaged "vhdx-header-damaged",
+    VhdxNoValidHeader "vhdx-no-valid-header",
+    VhdxHeadersConflict "vhdx-headers-conflict",
+    VhdxVersionUnsupported "vhdx-version-unsupported",
+    VhdxLogDirty "vhdx-log-dirty",
+    VhdxLogInvalid "vhdx-log-invalid",
+    VhdxRegionTableDamaged "vhdx-region-table-damaged",
+    VhdxNoRegionTable "vhdx-no-region-table",
+    VhdxRegionInvalid "vhdx-region-invalid",
+    VhdxRegionUnknown "vhdx-region-unknown",
+    VhdxMetadataInvalid "vhdx-metadata-invalid",
+    VhdxMetadataUnknown "vhdx-metadata-unknown",
+    VhdxMetadataMissing "vhdx-metadata-missing",
+    VhdxParent "vhdx-parent",
+    VhdxBlockSizeInvalid "vhdx-block-size-invalid",
+    VhdxSectorSize "vhdx-sector-size",
+    VhdxSizeInvalid "vhdx-size-invalid",
+    VhdxBatInvalid "vhdx-bat-invalid",
+    VhdxBatEntryInvalid "vhdx-bat-entry-invalid",
+
+    // vdi
+    VdiVersionUnsupported "vdi-version-unsupported",
+    VdiHeaderInvalid "vdi-header-invalid",
+    VdiTypeUnsupported "vdi-type-unsupported",
+    VdiParent "vdi-parent",
+    VdiSectorSizeInvalid "vdi-sector-size-invalid",
+    VdiBlockSize "vdi-block-size",
+    VdiBlockSizeInvalid "vdi-block-size-invalid",
+    VdiSizeUnaligned "vdi-size-unaligned",
+    VdiBlockMapInvalid "vdi-block-map-invalid",
+    VdiBlockCountMismatch "vdi-block-count-mismatch",
+    VdiBlockMapEntryInvalid "vdi-block-map-entry-invalid",
+
+    // vmdk
+    VmdkVersionUnsupported "vmdk-version-unsupported",
+    VmdkNewlinesBroken "vmdk-newlines-broken",
+    VmdkUnclean "vmdk-unclean",
+    VmdkCapacityZero "vmdk-capacity-zero",
+    VmdkHeaderInvalid "vmdk-header-invalid",
+    VmdkDescriptorMisplaced "vmdk-descriptor-misplaced",
+    VmdkDescriptorInvalid "vmdk-descriptor-invalid",
+    VmdkDescriptorMismatch "vmdk-descriptor-mismatch",
+    VmdkCreateType "vmdk-create-type",
+    VmdkExtentsInvalid "vmdk-extents-invalid",
+    VmdkParent "vmdk-parent",
+    VmdkGrainSizeInvalid "vmdk-grain-size-invalid",
+    VmdkGrainTableInvalid "vmdk-grain-table-invalid",
+    VmdkCompressionInvalid "vmdk-compression-invalid",
+    VmdkFooterInvalid "vmdk-footer-invalid",
+    VmdkFooterMismatch "vmdk-footer-mismatch",
+    VmdkTrailingBytes "vmdk-trailing-bytes",
+    VmdkTableEntryInvalid "vmdk-table-entry-invalid",
+    VmdkGrainDamaged "vmdk-grain-damaged",
+
+    // The disk: partition tables.
+    DiskNoPartitionTable "disk-no-partition-table",
+    PartitionTableEmpty "partition-table-empty",
+    MbrInvalid "mbr-invalid",
+    MbrPartitionPastEnd "mbr-partition-past-end",
+    MbrPartitionsOverlap "mbr-partitions-overlap",
+    MbrExtendedInvalid "mbr-extended-invalid",
+    MbrHybrid "mbr-hybrid",
+    GptMissing "gpt-missing",
+    GptPrimaryDamaged "gpt-primary-damaged",
+    GptBackupDamaged "gpt-backup-damaged",
+    GptBackupMisplaced "gpt-backup-misplaced",
+    GptDamaged "gpt-damaged",
+    GptSectorSize "gpt-sector-size",
+    GptPastEnd "gpt-past-end",
+    GptEntryInvalid "gpt-entry-invalid",
+    GptPartitionsOverlap "gpt-partitions-overlap",
+    GptDuplicateGuid "gpt-duplicate-guid",
+    GptCopiesDiffer "gpt-copies-differ",
+    GptWithoutProtectiveMbr "gpt-without-protective-mbr",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_kebab_case_and_found_again() {
+        for &code in Code::ALL {
+            let name = code.as_str();
+            assert_eq!(Code::from_name(name), Some(code));
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
+        }
+    }
+}

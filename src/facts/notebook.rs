@@ -1,0 +1,158 @@
+use std::cell::{Cell, RefCell};
+
+use super::{Code, Layer};
+
+/// How many anomalies of one kind are kept; the rest are counted.
+const KEPT_OF_ONE_KIND: usize = 8;
+
+/// Something that an examiner found and that a rule has an opinion on.
+#[derive(Clone, Debug)]
+pub struct Anomaly {
+    /// What it is.
+    pub code: Code,
+    /// In which layer it was found.
+    pub layer: Layer,
+    /// Byte offset in that layer, where the thing has a place.
+    pub offset: Option<u64>,
+    /// One sentence with the values found. Text from outside is already escaped in it.
+    pub said: String,
+}
+
+/// Where the examiners of one image write down what they find.
+///
+/// It is shared by reference between the decoder and the examiner, which take turns on one thread.
+/// It knows from a function given to it which anomalies settle the matter, so that reading can stop,
+/// and keeps a bounded number of anomalies whatever an image holds.
+pub struct Notebook<'a> {
+    anomalies: RefCell<Vec<Anomaly>>,
+    more: RefCell<Vec<(Code, u64)>>,
+    doomed: Cell<bool>,
+    settles: &'a dyn Fn(Code) -> bool,
+    limit: u64,
+}
+
+impl<'a> Notebook<'a> {
+    /// `settles` says whether an anomaly of this code decides the verdict; images and disks have to
+    /// be smaller than `limit` bytes.
+    #[must_use]
+    pub fn new(settles: &'a dyn Fn(Code) -> bool, limit: u64) -> Self {
+        Notebook {
+            anomalies: RefCell::default(),
+            more: RefCell::default(),
+            doomed: Cell::new(false),
+            settles,
+            limit,
+        }
+    }
+
+    /// Writes an anomaly down.
+    pub fn add(
+        &self,
+        code: Code,
+        layer: Layer,
+        offset: impl Into<Option<u64>>,
+        said: impl Into<String>,
+    ) {
+        if (self.settles)(code) {
+            self.doomed.set(true);
+        }
+        let mut anomalies = self.anomalies.borrow_mut();
+        if anomalies.iter().filter(|a| a.code == code).count() < KEPT_OF_ONE_KIND {
+            anomalies.push(Anomaly { code, layer, offset: offset.into(), said: said.into() });
+            return;
+        }
+        let mut more = self.more.borrow_mut();
+        match more.iter_mut().find(|(kind, _)| *kind == code) {
+            Some((_, count)) => *count += 1,
+            None => more.push((code, 1)),
+        }
+    }
+
+    /// An anomaly of the image, at a byte offset of the image.
+    pub fn image(&self, code: Code, offset: u64, said: impl Into<String>) {
+        self.add(code, Layer::Image, offset, said);
+    }
+
+    /// An anomaly of the disk, at a byte offset of the disk.
+    pub fn disk(&self, code: Code, offset: u64, said: impl Into<String>) {
+        self.add(code, Layer::Disk, offset, said);
+    }
+
+    /// Something at image offset `at` claims that the disk has `size` bytes. A claim at or over the
+    /// limit is written down, and true is returned if it is under.
+    pub fn claim_disk_size(&self, size: u64, layer: Layer, at: u64) -> bool {
+        if size < self.limit {
+            return true;
+        }
+        if !self.has(Code::DiskTooLarge) {
+            let limit = self.limit;
+            self.add(
+                Code::DiskTooLarge,
+                layer,
+                at,
+                format!(
+                    "The disk has {size} bytes ({}); it has to be smaller than {limit} bytes.",
+                    crate::bytes::human_size(size)
+                ),
+            );
+        }
+        false
+    }
+
+    /// Bytes that an image and a disk have to stay under.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether an anomaly of this code was written down.
+    #[must_use]
+    pub fn has(&self, code: Code) -> bool {
+        self.anomalies.borrow().iter().any(|a| a.code == code)
+    }
+
+    /// Whether something was found that decides the verdict.
+    #[must_use]
+    pub fn doomed(&self) -> bool {
+        self.doomed.get()
+    }
+
+    /// Everything found, in the order in which it was found; of a kind that was found very often the
+    /// last one kept says how many more there were.
+    #[must_use]
+    pub fn close(self) -> Vec<Anomaly> {
+        let mut anomalies = self.anomalies.into_inner();
+        for (code, count) in self.more.into_inner() {
+            if let Some(last) = anomalies.iter_mut().rfind(|a| a.code == code) {
+                last.said.push_str(&format!(" ({count} more of this kind)"));
+            }
+        }
+        anomalies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_a_bounded_number_and_counts_the_rest() {
+        let notebook = Notebook::new(&|_| false, 100);
+        for at in 0..20 {
+            notebook.image(Code::Qcow2TableEntryInvalid, at, "x");
+        }
+        let anomalies = notebook.close();
+        assert_eq!(anomalies.len(), KEPT_OF_ONE_KIND);
+        assert_eq!(anomalies[KEPT_OF_ONE_KIND - 1].said, "x (12 more of this kind)");
+    }
+
+    #[test]
+    fn a_disk_has_to_stay_under_the_limit() {
+        let notebook = Notebook::new(&|code| code == Code::DiskTooLarge, 100);
+        assert!(notebook.claim_disk_size(99, Layer::Image, 0));
+        assert!(!notebook.doomed());
+        assert!(!notebook.claim_disk_size(100, Layer::Image, 24));
+        assert!(notebook.doomed());
+        assert_eq!(notebook.close()[0].offset, Some(24));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the image is and what it says about the disk inside.
+//!
+//! The room knows every field of the formats that DigitalOcean takes and the marks of those that it
+//! refuses. An examiner does no I/O of its own: it reads through an [`ImageView`], writes what is odd
+//! into the notebook and returns what it learned as [`Examined`]. Nothing here knows DigitalOcean,
+//! the verdict, or what lies on the disk (`guest` does). Nothing an image names is ever opened.
+
+mod detect;
+mod disk;
+mod qcow2;
+mod vdi;
+mod vhdx;
+mod view;
+mod vmdk;
+
+pub use detect::{Candidates, Match, Trailer, detect, trailer};
+pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
+pub use view::{Feed, FileView, Got, Halt, ImageView, Missing, Reach, StreamView};
+
+use crate::facts::{DiskFormat, Notebook};
+
+/// What an examiner learned of a container.
+pub struct Examined {
+    /// Size of the disk in bytes.
+    pub virtual_size: u64,
+    /// Properties worth showing, as short words: `version 3`, `64 KiB clusters`.
+    pub traits: Vec<String>,
+    /// How far the image has to reach for everything that its headers point at.
+    pub reach: Reach,
+    /// Where on the image the disk's sectors are.
+    pub layout: Box<dyn Layout>,
+}
+
+/// Translates offsets of the disk into places of the image, for one image.
+pub trait Layout {
+    /// Size of the disk in bytes.
+    fn virtual_size(&self) -> u64;
+
+    /// The place of the disk's byte `guest`, which is below the virtual size, and for how many bytes
+    /// it holds. A table that is broken on the way is written down and is [`Missing::Broken`].
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn locate(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        guest: u64,
+    ) -> Result<Run, Halt>;
+}
+
+/// Reads the structures of a container from its beginning. `None` if they are too broken to say
+/// where anything is; then the notebook has the reason.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub fn examine(
+    format: DiskFormat,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+) -> Result<Option<Examined>, Halt> {
+    match format {
+        DiskFormat::Qcow2 => qcow2::examine(view, notebook),
+        DiskFormat::Vhdx => vhdx::examine(view, notebook),
+        DiskFormat::Vdi => vdi::examine(view, notebook),
+        DiskFormat::Vmdk => vmdk::examine(view, notebook),
+        _ => Ok(None),
+    }
+}

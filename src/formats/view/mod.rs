@@ -1,0 +1,157 @@
+//! Views of an image: a local file at any offset, or a stream read forward.
+
+mod file;
+mod stream;
+
+pub use file::FileView;
+pub use stream::{Feed, StreamView};
+
+use crate::bytes::human_size;
+use crate::facts::{Code, Layer, Notebook};
+use crate::source;
+
+/// Reads an image by offset. Reading forward is always possible; what lies behind depends on the view.
+pub trait ImageView {
+    /// Fills `buf` from image offset `at`; less only at the end of the image.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt>;
+
+    /// Size of the image in bytes. A stream is read to its end for it; `None` if that is not wanted.
+    ///
+    /// # Errors
+    /// If the image cannot be read to its end.
+    fn size(&mut self) -> Result<Option<u64>, Halt>;
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// So many bytes: as many as wanted, or up to the end.
+    Bytes(usize),
+    /// None, for this reason.
+    Missing(Missing),
+}
+
+/// Why a range could not be read although the image may have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A stream has passed it and cannot go back.
+    Behind,
+    /// It lies too far into a compressed image for a quick check.
+    Quick,
+    /// A table that leads there is broken or cannot be read; the notebook has the reason.
+    Broken,
+}
+
+/// Why an examination ends before it is complete.
+#[derive(Debug)]
+pub enum Halt {
+    /// The source failed: there is no verdict.
+    Source(source::Error),
+    /// Nothing more is to be had or to be learned: the stream is damaged, too long, or already
+    /// rejected. The notebook has the reason.
+    Stopped,
+}
+
+impl From<source::Error> for Halt {
+    fn from(error: source::Error) -> Self {
+        Halt::Source(error)
+    }
+}
+
+impl dyn ImageView + '_ {
+    /// Fills all of `buf` from image offset `at`, or writes down why not and returns false. `what`
+    /// names the structure, as in "the BAT".
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub fn need(
+        &mut self,
+        at: u64,
+        buf: &mut [u8],
+        notebook: &Notebook<'_>,
+        what: &str,
+    ) -> Result<bool, Halt> {
+        match self.read_at(at, buf)? {
+            Got::Bytes(count) if count == buf.len() => Ok(true),
+            Got::Bytes(count) => {
+                let end = at.saturating_add(buf.len() as u64);
+                let size = at.saturating_add(count as u64);
+                // With nothing read, the image may end long before `at`.
+                let size = if count == 0 { self.size()?.unwrap_or(size) } else { size };
+                truncated(notebook, what, end, size);
+                Ok(false)
+            }
+            Got::Missing(missing) => {
+                not_examined(notebook, at, what, missing);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Writes down that the image has to have `end` bytes for `what`, but has only `size`.
+pub(super) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {
+    if notebook.has(Code::ImageTruncated) {
+        return;
+    }
+    let missing = end.saturating_sub(size);
+    notebook.image(Code::ImageTruncated, size, format!(
+        "The image ends at byte {size}, but {what} reaches to byte {end}: at least {missing} bytes ({}) are missing.",
+        human_size(missing)));
+}
+
+/// Writes down that `what` at image offset `at` could not be looked at.
+fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) {
+    match missing {
+        Missing::Behind => notebook.image(Code::StructureNotExamined, at, format!(
+            "{} at byte {at} lies behind what was read already, and the source cannot be read again.",
+            capitalised(what))),
+        // What a quick check leaves out is said by the list of checks; broken tables are in the book.
+        Missing::Quick | Missing::Broken => {}
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The farthest byte that an image's headers point at, judged when the image's size is known.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    end: u64,
+    what: String,
+}
+
+impl Reach {
+    /// Says that `what` takes the `len` bytes from image offset `at`.
+    pub fn include(&mut self, what: &str, at: u64, len: u64) {
+        let end = at.saturating_add(len);
+        if end > self.end {
+            *self = Reach { end, what: what.to_owned() };
+        }
+    }
+
+    /// Writes down what is missing of an image of `size` bytes.
+    pub fn judge(&self, size: u64, notebook: &Notebook<'_>) {
+        if self.end > size {
+            truncated(notebook, &self.what, self.end, size);
+        }
+    }
+}
+
+/// Writes down that a stream reached the limit.
+fn too_large(notebook: &Notebook<'_>, limit: u64) {
+    notebook.add(
+        Code::ImageTooLarge,
+        Layer::Image,
+        limit,
+        format!(
+            "The image has {limit} bytes ({}) or more; it has to be smaller.",
+            human_size(limit)
+        ),
+    );
+}

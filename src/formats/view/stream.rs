@@ -1,0 +1,336 @@
+use std::collections::VecDeque;
+
+use super::{Got, Halt, ImageView, Missing, too_large};
+use crate::bytes::Segment;
+use crate::facts::Notebook;
+
+/// Bytes at the beginning of an image that a stream keeps: headers live there.
+const HEAD: usize = 1 << 20;
+
+/// Bytes before the position that a stream keeps: trailers and the backup GPT live in the last ones.
+const KEPT_BEHIND: u64 = 64 << 10;
+
+/// How far into a compressed image a quick check reads. Headers and first tables lie before it.
+const QUICK_HORIZON: u64 = 64 << 20;
+
+/// How often a source is read again for what lay behind. Bounds what a hostile layout can cost.
+const MOST_SCANS: u32 = 8;
+
+/// Where a [`StreamView`] gets the image from.
+pub trait Feed {
+    /// The next run of the image; `None` at its end. Runs are never empty.
+    ///
+    /// # Errors
+    /// If the source fails or the packed stream is damaged.
+    fn next(&mut self) -> Result<Option<Segment>, Halt>;
+}
+
+/// Opens another feed over the same image, from its beginning.
+pub type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Feed + 'a> + 'a>;
+
+/// An image that arrives in order.
+///
+/// What it answers depends on the ranges it is asked for, never on how the feed cuts the image: it
+/// keeps the first MiB, and the 64 KiB before the end of the last range that was read.
+pub struct StreamView<'a> {
+    feed: Box<dyn Feed + 'a>,
+    reopen: Option<Reopen<'a>>,
+    notebook: &'a Notebook<'a>,
+    quick: bool,
+    head: Option<Vec<u8>>,
+    /// Runs that were read, oldest first, each with its image offset. The last ones reach to `fed`.
+    kept: VecDeque<(u64, Segment)>,
+    /// Image bytes that the feed has delivered in this scan.
+    fed: u64,
+    /// Image offset up to which ranges were read in this scan.
+    at: u64,
+    size: Option<u64>,
+    scans: u32,
+}
+
+impl<'a> StreamView<'a> {
+    /// A view of what `feed` delivers. With `reopen`, what lies behind is read by scanning again.
+    #[must_use]
+    pub fn new(
+        feed: Box<dyn Feed + 'a>,
+        reopen: Option<Reopen<'a>>,
+        notebook: &'a Notebook<'a>,
+        quick: bool,
+    ) -> Self {
+        StreamView {
+            feed,
+            reopen,
+            notebook,
+            quick,
+            head: None,
+            kept: VecDeque::new(),
+            fed: 0,
+            at: 0,
+            size: None,
+            scans: 1,
+        }
+    }
+
+    /// How often the image was read from its beginning.
+    #[must_use]
+    pub fn scans(&self) -> u32 {
+        self.scans
+    }
+
+    /// Image bytes that are known to exist: its size once the end was reached, else what has arrived.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.size.unwrap_or(self.fed)
+    }
+
+    /// Reads to the end of the image, so that all of it was decoded and verified.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the verdict is already settled.
+    pub fn run_out(&mut self) -> Result<u64, Halt> {
+        self.fill_head()?;
+        loop {
+            if let Some(size) = self.size {
+                self.at = self.at.max(size);
+                return Ok(size);
+            }
+            if self.notebook.doomed() {
+                return Err(Halt::Stopped);
+            }
+            self.at = self.fed;
+            self.pull()?;
+        }
+    }
+
+    /// Takes the next run from the feed; false at the end.
+    fn pull(&mut self) -> Result<bool, Halt> {
+        let Some(segment) = self.feed.next()? else {
+            self.size = Some(self.fed);
+            return Ok(false);
+        };
+        let start = self.fed;
+        self.fed += segment.len();
+        self.kept.push_back((start, segment));
+        let behind = self.at.saturating_sub(KEPT_BEHIND);
+        while self.kept.front().is_some_and(|(start, segment)| start + segment.len() <= behind) {
+            self.kept.pop_front();
+        }
+        if self.fed >= self.notebook.limit() {
+            too_large(self.notebook, self.notebook.limit());
+            return Err(Halt::Stopped);
+        }
+        Ok(true)
+    }
+
+    fn fill_head(&mut self) -> Result<(), Halt> {
+        if self.head.is_some() {
+            return Ok(());
+        }
+        while self.fed < HEAD as u64 && self.pull()? {}
+        let mut head = vec![0; HEAD.min(self.fed as usize)];
+        self.copy_kept(0, &mut head);
+        self.at = head.len() as u64;
+        self.head = Some(head);
+        Ok(())
+    }
+
+    /// Copies a range that lies within the kept runs.
+    fn copy_kept(&self, at: u64, buf: &mut [u8]) {
+        let end = at + buf.len() as u64;
+        for (start, segment) in &self.kept {
+            let from = at.max(*start);
+            let to = end.min(start + segment.len());
+            if from >= to {
+                continue;
+            }
+            let target = &mut buf[(from - at) as usize..(to - at) as usize];
+            match segment {
+                Segment::Zeros(_) => target.fill(0),
+                Segment::Data(chunk) => {
+                    target.copy_from_slice(&chunk[(from - start) as usize..(to - start) as usize]);
+                }
+            }
+        }
+    }
+
+    /// Begins a new scan of the same image, after the first one has seen all of it.
+    fn rewind(&mut self) -> Result<bool, Halt> {
+        self.run_out()?;
+        if self.scans >= MOST_SCANS {
+            return Ok(false);
+        }
+        let Some(reopen) = &mut self.reopen else { return Ok(false) };
+        self.kept.clear();
+        self.feed = reopen();
+        (self.fed, self.at) = (0, 0);
+        self.scans += 1;
+        Ok(true)
+    }
+
+    /// Brings the range within the kept runs and copies it, as far as the image has it.
+    fn forward(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Halt> {
+        let end = at.saturating_add(buf.len() as u64);
+        while self.fed < end && self.size.is_none_or(|size| self.fed < size) {
+            // What lies before the range is let go as it arrives.
+            self.at = self.at.max(self.fed.min(at));
+            if !self.pull()? {
+                break;
+            }
+        }
+        let have = end.min(self.fed).saturating_sub(at) as usize;
+        self.copy_kept(at, &mut buf[..have]);
+        self.at = self.at.max(at + have as u64);
+        Ok(have)
+    }
+}
+
+impl ImageView for StreamView<'_> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        self.fill_head()?;
+        let head = self.head.as_deref().unwrap_or_default();
+        let in_head = (head.len() as u64).saturating_sub(at).min(buf.len() as u64) as usize;
+        if in_head > 0 {
+            let start = at as usize;
+            buf[..in_head].copy_from_slice(&head[start..start + in_head]);
+        }
+        let (at, buf) = (at.saturating_add(in_head as u64), &mut buf[in_head..]);
+        if buf.is_empty() || self.size.is_some_and(|size| at >= size) {
+            return Ok(Got::Bytes(in_head));
+        }
+        if self.notebook.doomed() {
+            return Err(Halt::Stopped);
+        }
+        if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
+            return Ok(Got::Missing(Missing::Quick));
+        }
+        if at < self.at.saturating_sub(KEPT_BEHIND) && !self.rewind()? {
+            return Ok(Got::Missing(Missing::Behind));
+        }
+        Ok(Got::Bytes(in_head + self.forward(at, buf)?))
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        self.fill_head()?;
+        if self.quick {
+            return Ok(self.size);
+        }
+        self.run_out().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Pool;
+    use crate::facts::Code;
+    use std::sync::Arc;
+
+    /// Feeds an image in runs of the lengths given, again and again.
+    struct Pieces {
+        image: Vec<u8>,
+        at: usize,
+        lengths: Vec<usize>,
+        turn: usize,
+        pool: Pool,
+    }
+
+    impl Pieces {
+        fn feed(image: &[u8], lengths: &[usize]) -> Box<dyn Feed> {
+            Box::new(Pieces {
+                image: image.to_vec(),
+                at: 0,
+                lengths: lengths.to_vec(),
+                turn: 0,
+                pool: Pool::new(usize::MAX, 1 << 16),
+            })
+        }
+    }
+
+    impl Feed for Pieces {
+        fn next(&mut self) -> Result<Option<Segment>, Halt> {
+            let len = self.lengths[self.turn % self.lengths.len()].min(self.image.len() - self.at);
+            self.turn += 1;
+            if len == 0 {
+                return Ok(None);
+            }
+            let mut chunk = self.pool.take();
+            chunk.space()[..len].copy_from_slice(&self.image[self.at..self.at + len]);
+            chunk.grow(len);
+            self.at += len;
+            Ok(Some(Segment::Data(Arc::new(chunk))))
+        }
+    }
+
+    fn image(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at / 7 % 251) as u8).collect()
+    }
+
+    /// The answers to a list of reads, each as bytes or as the reason.
+    fn answers(
+        image: &[u8],
+        lengths: &[usize],
+        reads: &[(u64, usize)],
+        again: bool,
+    ) -> Vec<Result<Vec<u8>, Missing>> {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let reopen: Option<Reopen<'_>> =
+            again.then(|| Box::new(|| Pieces::feed(image, lengths)) as Reopen<'_>);
+        let mut view = StreamView::new(Pieces::feed(image, lengths), reopen, &notebook, false);
+        reads
+            .iter()
+            .map(|&(at, len)| {
+                let mut buf = vec![0xee; len];
+                match view.read_at(at, &mut buf).unwrap() {
+                    Got::Bytes(count) => Ok(buf[..count].to_vec()),
+                    Got::Missing(missing) => Err(missing),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn answers_do_not_depend_on_how_the_feed_cuts() {
+        let image = image(3 << 20);
+        let mib = 1u64 << 20;
+        let reads = [
+            (mib + 100, 50),
+            (0, 512),
+            (mib - 10, 20),
+            (2 * mib, 4096),
+            (2 * mib - 60_000, 100),
+            (mib + 200, 10),
+            (3 * mib - 100, 500),
+            (5 * mib, 10),
+        ];
+        let expected = answers(&image, &[65536], &reads, false);
+        assert_eq!(expected[5], Err(Missing::Behind));
+        for (index, (at, len)) in reads.iter().enumerate().filter(|(index, _)| *index != 5) {
+            let from = (*at as usize).min(image.len());
+            let to = (from + len).min(image.len());
+            assert_eq!(expected[index].as_deref(), Ok(&image[from..to]), "read {index}");
+        }
+        for lengths in [&[1000, 1, 60000][..], &[33, 65535], &[4096]] {
+            assert!(answers(&image, lengths, &reads, false) == expected);
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_is_read_again_where_the_source_allows() {
+        let image = image(3 << 20);
+        let reads = [(2 << 20, 10), ((1 << 20) + 500, 10)];
+        let got = answers(&image, &[65536], &reads, true);
+        assert_eq!(got[1].as_deref(), Ok(&image[(1 << 20) + 500..(1 << 20) + 510]));
+    }
+
+    #[test]
+    fn stops_at_the_limit() {
+        let image = image(2 << 20);
+        let notebook = Notebook::new(&|_| true, (2 << 20) - 1);
+        let mut view = StreamView::new(Pieces::feed(&image, &[65536]), None, &notebook, false);
+        assert!(matches!(view.run_out(), Err(Halt::Stopped)));
+        assert!(notebook.has(Code::ImageTooLarge));
+        let notebook = Notebook::new(&|_| true, (2 << 20) + 1);
+        let mut view = StreamView::new(Pieces::feed(&image, &[65536]), None, &notebook, false);
+        assert_eq!(view.run_out().unwrap(), 2 << 20);
+    }
+}

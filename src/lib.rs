@@ -1,0 +1,11 @@
+//! tidegate: a streaming gate for disk images on their way to DigitalOcean.
+//!
+//! The rooms, from the lowest to the highest; imports go down only:
+//! [`bytes`], [`facts`], [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
+//! [`render`].
+
+pub mod bytes;
+pub mod codec;
+pub mod facts;
+pub mod formats;
+pub mod source;

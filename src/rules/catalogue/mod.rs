@@ -1,0 +1,123 @@
+//! The catalogue: one row for every code.
+
+mod disk;
+mod file;
+mod foreign;
+mod image;
+mod qcow2;
+mod vdi;
+mod vhdx;
+mod vmdk;
+
+use serde::Serialize;
+
+use crate::facts::Code;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing, no more.
+    Note,
+    /// Accepted, with a warning; refused by `--strict`.
+    Warn,
+    /// Refused.
+    Reject,
+}
+
+impl Severity {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warn => "warn",
+            Severity::Reject => "reject",
+        }
+    }
+}
+
+/// What is known of one kind of finding.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The anomaly it is about.
+    pub code: Code,
+    /// How much it weighs unless a policy says otherwise.
+    pub severity: Severity,
+    /// A fact of physics: the image cannot be read as a disk, so no policy may allow it.
+    pub fixed: bool,
+    /// A few words, without a period.
+    pub title: &'static str,
+    /// What is wrong and what would happen, in a sentence or two.
+    pub explanation: &'static str,
+    /// What to do, as a command where one exists (with `FILE` for the image).
+    pub remedy: &'static str,
+    /// Where the rule comes from.
+    pub source: &'static str,
+}
+
+/// A row that a policy may weigh otherwise.
+const fn judged(
+    code: Code,
+    severity: Severity,
+    title: &'static str,
+    explanation: &'static str,
+    remedy: &'static str,
+    source: &'static str,
+) -> Row {
+    Row { code, severity, fixed: false, title, explanation, remedy, source }
+}
+
+/// A row of a fact of physics, always a reject.
+const fn physics(
+    code: Code,
+    title: &'static str,
+    explanation: &'static str,
+    remedy: &'static str,
+    source: &'static str,
+) -> Row {
+    Row { code, severity: Severity::Reject, fixed: true, title, explanation, remedy, source }
+}
+
+const SHELVES: [&[Row]; 8] = [
+    file::ROWS,
+    image::ROWS,
+    foreign::ROWS,
+    qcow2::ROWS,
+    vhdx::ROWS,
+    vdi::ROWS,
+    vmdk::ROWS,
+    disk::ROWS,
+];
+
+/// The row of a code.
+#[must_use]
+pub fn row(code: Code) -> &'static Row {
+    SHELVES
+        .iter()
+        .flat_map(|rows| rows.iter())
+        .find(|row| row.code == code)
+        // The test below holds every code against the shelves.
+        .unwrap_or(&SHELVES[0][0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_row_with_all_its_texts() {
+        for &code in Code::ALL {
+            let rows: Vec<&Row> =
+                SHELVES.iter().flat_map(|rows| rows.iter()).filter(|row| row.code == code).collect();
+            let name = code.as_str();
+            assert_eq!(rows.len(), 1, "{name}");
+            let row = rows[0];
+            for text in [row.title, row.explanation, row.remedy, row.source] {
+                assert!(!text.is_empty() && text.trim() == text, "{name}: {text:?}");
+            }
+            assert!(!row.title.ends_with('.'), "{name}");
+            assert!(row.explanation.ends_with('.') && row.remedy.ends_with('.'), "{name}");
+        }
+    }
+}

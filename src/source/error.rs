@@ -1,0 +1,78 @@
+use std::io;
+
+use crate::bytes::Hostile;
+
+/// Why a source could not be read. It says nothing about the image: there is no verdict.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {subject}{}", self.place())]
+pub struct Error {
+    /// What went wrong, by meaning.
+    pub kind: Kind,
+    /// The path as typed, or `standard input`.
+    pub subject: Hostile,
+    /// Byte offset in the file, where the operation had one.
+    pub offset: Option<u64>,
+    /// What the operating system said.
+    #[source]
+    pub source: Option<io::Error>,
+}
+
+/// Stable kinds of [`Error`]; their names appear in the JSON report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Kind {
+    /// No such file.
+    #[error("there is no such file")]
+    NotFound,
+    /// The operating system does not let us read it.
+    #[error("no permission to read it")]
+    PermissionDenied,
+    /// It is a directory.
+    #[error("it is a directory, not an image")]
+    Directory,
+    /// Something that cannot be read as a stream of bytes (a socket).
+    #[error("it is neither a file, a block device nor a pipe")]
+    Unsupported,
+    /// Size, time stamps or identity changed between opening and the end of reading.
+    #[error("it changed while it was read; run the check again when nothing writes to it")]
+    Changed,
+    /// Any other failure to open or read.
+    #[error("reading failed")]
+    Io,
+}
+
+impl Kind {
+    /// The stable name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not-found",
+            Kind::PermissionDenied => "permission-denied",
+            Kind::Directory => "directory",
+            Kind::Unsupported => "unsupported",
+            Kind::Changed => "changed",
+            Kind::Io => "io",
+        }
+    }
+}
+
+impl Error {
+    /// From an error of the operating system.
+    pub(crate) fn io(subject: &Hostile, offset: Option<u64>, source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound => Kind::NotFound,
+            io::ErrorKind::PermissionDenied => Kind::PermissionDenied,
+            io::ErrorKind::IsADirectory => Kind::Directory,
+            _ => Kind::Io,
+        };
+        Error { kind, subject: subject.clone(), offset, source: Some(source) }
+    }
+
+    /// Without an error of the operating system behind it.
+    pub(crate) fn of(kind: Kind, subject: &Hostile) -> Self {
+        Error { kind, subject: subject.clone(), offset: None, source: None }
+    }
+
+    fn place(&self) -> String {
+        self.offset.map(|offset| format!(", at byte {offset}")).unwrap_or_default()
+    }
+}

@@ -1,0 +1,242 @@
+use std::fs::{File, Metadata};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, Kind, Read};
+use crate::bytes::{Hostile, Pool, Segment};
+
+/// A shorter hole is read like data: skipping it would save less than it costs.
+const SMALLEST_HOLE: u64 = 256 << 10;
+
+/// A longer hole is handed on in pieces, so that progress is seen.
+const LONGEST_RUN: u64 = 64 << 20;
+
+/// An open file or block device of known size.
+pub struct LocalFile {
+    file: File,
+    path: Option<PathBuf>,
+    subject: Hostile,
+    size: u64,
+    identity: Identity,
+}
+
+/// What tells that a file is still the one that was opened.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// Set by the kernel at every write and not by `touch`, so a restored mtime does not hide one.
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(meta: &Metadata) -> Self {
+        let device = meta.file_type().is_block_device();
+        Identity {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            // A device node's time stamps say nothing about what is on the device.
+            modified: if device { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) },
+            changed: if device { (0, 0) } else { (meta.ctime(), meta.ctime_nsec()) },
+        }
+    }
+}
+
+impl LocalFile {
+    pub(super) fn new(
+        mut file: File,
+        path: Option<&Path>,
+        subject: Hostile,
+    ) -> Result<Self, Error> {
+        let fail = |e| Error::io(&subject, None, e);
+        let meta = file.metadata().map_err(fail)?;
+        let size = if meta.file_type().is_block_device() {
+            file.seek(SeekFrom::End(0)).map_err(fail)?
+        } else {
+            meta.size()
+        };
+        let identity = Identity::of(&meta);
+        Ok(LocalFile { file, path: path.map(Path::to_owned), size, identity, subject })
+    }
+
+    /// Size in bytes when it was opened.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Fills `buf` from byte `at`; less only at the end of the file.
+    ///
+    /// # Errors
+    /// If the operating system cannot read, or the file has become shorter.
+    pub fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let want = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
+        let mut have = 0;
+        while have < want {
+            match self.file.read_at(&mut buf[have..want], at + have as u64) {
+                Ok(0) => return Err(Error::of(Kind::Changed, &self.subject)),
+                Ok(count) => have += count,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io(&self.subject, Some(at + have as u64), e)),
+            }
+        }
+        Ok(want)
+    }
+
+    /// A reader from the first byte to the last.
+    #[must_use]
+    pub fn reader(&self) -> LocalReader<'_> {
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
+        LocalReader { file: self, at: 0, data_until: 0 }
+    }
+
+    /// Makes sure that the file is still what it was when it was opened, also at its path.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if it is not.
+    pub fn verify_unchanged(&self) -> Result<(), Error> {
+        let now = self.file.metadata().map_err(|e| Error::io(&self.subject, None, e))?;
+        let same_path = match &self.path {
+            Some(path) => std::fs::metadata(path).is_ok_and(|meta| {
+                (meta.dev(), meta.ino()) == (self.identity.device, self.identity.inode)
+            }),
+            None => true,
+        };
+        if same_path && Identity::of(&now) == self.identity {
+            Ok(())
+        } else {
+            Err(Error::of(Kind::Changed, &self.subject))
+        }
+    }
+
+    /// End of the data that begins at or after `at`, and where it begins; holes lie between. A file
+    /// system that does not tell has no holes.
+    fn data_after(&self, at: u64) -> (u64, u64) {
+        use rustix::fs::SeekFrom;
+        let start = match rustix::fs::seek(&self.file, SeekFrom::Data(at)) {
+            Ok(start) => start.clamp(at, self.size),
+            // No data up to the end of the file.
+            Err(rustix::io::Errno::NXIO) => return (self.size, self.size),
+            Err(_) => return (at, self.size),
+        };
+        match rustix::fs::seek(&self.file, SeekFrom::Hole(start)) {
+            Ok(end) => (start, end.clamp(start, self.size)),
+            Err(_) => (start, self.size),
+        }
+    }
+}
+
+/// Reads a [`LocalFile`] forward, skipping its holes.
+pub struct LocalReader<'f> {
+    file: &'f LocalFile,
+    at: u64,
+    data_until: u64,
+}
+
+impl Read for LocalReader<'_> {
+    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
+        if self.at >= self.file.size {
+            return Ok(None);
+        }
+        let mut chunk = None;
+        while self.at < self.file.size {
+            if self.at >= self.data_until {
+                let (start, end) = self.file.data_after(self.at);
+                if start - self.at >= SMALLEST_HOLE {
+                    if chunk.is_some() {
+                        break;
+                    }
+                    let len = (start - self.at).min(LONGEST_RUN);
+                    self.at += len;
+                    return Ok(Some(Segment::Zeros(len)));
+                }
+                // An extent that is found empty (the file changed) is read as data all the same.
+                self.data_until = end.max(self.at + 1);
+            }
+            let chunk = chunk.get_or_insert_with(|| pool.take());
+            let space = chunk.space();
+            let want = space.len().min((self.data_until - self.at) as usize);
+            if want == 0 {
+                break;
+            }
+            let count = self.file.read_at(self.at, &mut space[..want])?;
+            chunk.grow(count);
+            self.at += count as u64;
+        }
+        Ok(chunk.map(|chunk| Segment::Data(Arc::new(chunk))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn open(path: &Path) -> LocalFile {
+        LocalFile::new(File::open(path).unwrap(), Some(path), Hostile::from("x")).unwrap()
+    }
+
+    fn collect(file: &LocalFile) -> (Vec<u8>, u64) {
+        let mut pool = Pool::new(2, 4096);
+        let mut reader = file.reader();
+        let (mut bytes, mut zeros) = (Vec::new(), 0);
+        while let Some(segment) = reader.next(&mut pool).unwrap() {
+            match segment {
+                Segment::Data(chunk) => bytes.extend_from_slice(&chunk),
+                Segment::Zeros(len) => {
+                    zeros += len;
+                    bytes.resize(bytes.len() + len as usize, 0);
+                }
+            }
+        }
+        (bytes, zeros)
+    }
+
+    #[test]
+    fn holes_are_skipped_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse");
+        let mut file = File::create(&path).unwrap();
+        let mut expected = vec![0u8; 5 << 20];
+        for (at, text) in [(0, "start"), (3 << 20, "middle"), ((5 << 20) - 3, "end")] {
+            file.write_all_at(text.as_bytes(), at as u64).unwrap();
+            expected[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
+        let (bytes, zeros) = collect(&open(&path));
+        assert!(bytes == expected);
+        assert!(zeros > 3 << 20, "only {zeros} bytes were skipped");
+    }
+
+    #[test]
+    fn a_file_that_changes_is_no_longer_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        std::fs::write(&path, b"abc").unwrap();
+        let file = open(&path);
+        file.verify_unchanged().unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"d").unwrap();
+        assert_eq!(file.verify_unchanged().unwrap_err().kind, Kind::Changed);
+
+        let file = open(&path);
+        let other = dir.path().join("other");
+        std::fs::write(&other, b"abcd").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert_eq!(file.verify_unchanged().unwrap_err().kind, Kind::Changed);
+    }
+
+    #[test]
+    fn a_file_cut_under_the_reader_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        std::fs::write(&path, vec![1u8; 10000]).unwrap();
+        let file = open(&path);
+        File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
+        let mut buf = vec![0; 10000];
+        assert_eq!(file.read_at(0, &mut buf).unwrap_err().kind, Kind::Changed);
+    }
+}

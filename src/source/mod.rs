@@ -1,0 +1,85 @@
+//! Where the bytes of a file come from: a path or standard input.
+//!
+//! It knows files, pipes, holes of sparse files and what identifies a file while it is read. It knows
+//! nothing of compression, formats or verdicts: every failure here means that there is no verdict.
+
+mod error;
+mod local;
+mod stream;
+
+pub use error::{Error, Kind};
+pub use local::{LocalFile, LocalReader};
+pub use stream::StreamReader;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use crate::bytes::{Hostile, Pool, Segment};
+
+/// An opened source.
+pub enum Source {
+    /// A file or block device that can be read at any offset, again and again.
+    File(LocalFile),
+    /// A pipe, a terminal or standard input: forward only, once.
+    Stream(StreamReader),
+}
+
+impl Source {
+    /// Opens an argument of the command line: a path, or `-` for standard input.
+    ///
+    /// # Errors
+    /// If there is no such file, it may not be read, or it is no source of bytes.
+    pub fn open(argument: &OsStr) -> Result<Source, Error> {
+        if argument == "-" {
+            return Source::from_file(stdin()?, None, &Hostile::from("standard input"));
+        }
+        let subject = Hostile::from_os(argument);
+        let path = Path::new(argument);
+        let file = File::open(path).map_err(|e| Error::io(&subject, None, e))?;
+        Source::from_file(file, Some(path), &subject)
+    }
+
+    /// A regular file behind standard input is no pipe: it can be read at any offset like any other.
+    fn from_file(file: File, path: Option<&Path>, subject: &Hostile) -> Result<Source, Error> {
+        let meta = file.metadata().map_err(|e| Error::io(subject, None, e))?;
+        let kind = meta.file_type();
+        if kind.is_dir() {
+            Err(Error::of(Kind::Directory, subject))
+        } else if kind.is_file() || kind.is_block_device() {
+            Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
+        } else if kind.is_fifo() || kind.is_char_device() || path.is_none() {
+            Ok(Source::Stream(StreamReader::new(file, subject.clone())))
+        } else {
+            Err(Error::of(Kind::Unsupported, subject))
+        }
+    }
+
+    /// Size of the file in bytes, where it is known before reading.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Source::File(file) => Some(file.size()),
+            Source::Stream(_) => None,
+        }
+    }
+}
+
+/// Standard input as a file, positioned where the shell left it.
+fn stdin() -> Result<File, Error> {
+    use std::os::fd::AsFd;
+    let subject = Hostile::from("standard input");
+    let fd =
+        std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| Error::io(&subject, None, e))?;
+    Ok(File::from(fd))
+}
+
+/// Reads a source from its beginning to its end.
+pub trait Read: Send {
+    /// The next run of bytes, `None` at the end. Runs are never empty.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error>;
+}
