@@ -1,0 +1,74 @@
+use super::{Row, Severity::*, judged, physics};
+use crate::facts::Code;
+
+const LIMIT: &str = "DigitalOcean API, create a custom image: smaller than 100 GB after being decompressed; read as 100 * 10^9 bytes";
+
+pub(super) const ROWS: &[Row] = &[
+    physics(
+        Code::ImageTooLarge,
+        "the image is too large",
+        "Decompressed, an image has to be smaller than 100 GB; the size of the compressed file does not count. DigitalOcean takes none that is larger.",
+        "Build a smaller disk. If only the file is too large, write it without unused space: qemu-img convert -O qcow2 FILE disk.qcow2. --max-size sets another limit.",
+        LIMIT,
+    ),
+    physics(
+        Code::DiskTooLarge,
+        "the disk is too large",
+        "The virtual disk in the image is 100 GB or larger, however small the image is. DigitalOcean does not say whether its limit counts the disk or the file, so both have to stay below it.",
+        "Build a smaller disk. To shrink this one, begin with its file systems and partitions, then as raw or qcow2: qemu-img resize --shrink FILE 50G; with a GPT, sgdisk -e last. --max-size sets another limit.",
+        LIMIT,
+    ),
+    physics(
+        Code::DiskEmpty,
+        "the disk has no bytes",
+        "The image is a container around a disk of size zero. There is nothing to start from.",
+        "Build the image again, and see with qemu-img info FILE that its virtual size is right.",
+        "a disk has at least one sector",
+    ),
+    physics(
+        Code::ImageTruncated,
+        "the image is cut off",
+        "The image points at data beyond its end, so a part of the disk is missing. Readers may fill it with zeros without a word. Mostly a download, a copy or a build was interrupted.",
+        "Compare its size with that at the origin, and fetch it again. If it is cut off there too, build it again.",
+        "QEMU block/qcow2.c and others read zeros beyond the end; whatever an image points at has to be in it",
+    ),
+    judged(
+        Code::StructureNotExamined,
+        Warn,
+        "a part could not be examined",
+        "A part of the image lies before what was read already, and this source cannot be read again. What it holds is not known; nothing was found wrong so far.",
+        "Add --spool, which keeps a temporary copy, or check the image as an uncompressed local file.",
+        "tidegate: what was not seen is not called good",
+    ),
+    physics(
+        Code::FormatPolyglot,
+        "two formats at once",
+        "The image carries the marks of more than one format, so readers disagree about what disk it holds. That is an accident, such as a header left over, or an attack.",
+        "Build the image again. If you know its true format and trust it, say so while converting: qemu-img convert -f raw -O qcow2 FILE disk.qcow2 (with the true format after -f).",
+        "CVE-2024-32498 and its family: a format chosen by probing can be chosen by the attacker",
+    ),
+    judged(
+        Code::IsoHybrid,
+        Warn,
+        "an optical disc image that is also a disk",
+        "The image is an ISO 9660 file system with a partition table, as installers and live systems are made for USB sticks. It is judged as a raw disk, but DigitalOcean does not support ISO images.",
+        "Install the system into a disk image first, or take the distribution's cloud image, and upload that.",
+        "DigitalOcean custom images, limits: ISO is not supported",
+    ),
+    judged(
+        Code::RawNoPartitionTable,
+        Reject,
+        "a raw image without partition table",
+        "DigitalOcean wants a raw image to have an MBR or a GPT. This one has none: it may be a single partition, a bare file system, encrypted, or no disk at all.",
+        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1). See what it is with file -s FILE.",
+        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
+    ),
+    judged(
+        Code::RawSizeUnaligned,
+        Warn,
+        "the image does not end with a whole sector",
+        "The size of a raw image is a multiple of 512 bytes; this one is not. It may be cut off, or something may have been appended.",
+        "Compare its size with that at the origin. If nothing is missing, pad it: truncate -s %512 FILE.",
+        "sectors have 512 bytes; QEMU pads the last one",
+    ),
+];
