@@ -8,4 +8,7 @@ pub mod bytes;
 pub mod codec;
 pub mod facts;
 pub mod formats;
+pub mod guest;
+pub mod inspect;
+pub mod rules;
 pub mod source;

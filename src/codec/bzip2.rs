@@ -158,18 +158,23 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_truncation_and_every_flip_is_found() {
+    fn every_cut_is_truncation() {
         let file = stream(b"some text, some text, some text");
         for end in 1..file.len() {
             let (_, result) = decode(&mut Bzip2::default(), &file[..end], 5, 9);
             assert_eq!(result.unwrap_err().code, Code::Bzip2Truncated, "cut at {end}");
         }
-        // The last byte's low bits pad the stream; bits before byte 4 make it no bzip2 file; the
-        // "randomised" bit 119 changes nothing in a block this short.
-        for bit in (32..(file.len() - 1) * 8).filter(|&bit| bit != 119) {
+    }
+
+    #[test]
+    fn no_flipped_bit_changes_the_image_unseen() {
+        let data = b"some text, some text, some text";
+        let file = stream(data);
+        for bit in 0..file.len() * 8 {
             let mut file = file.clone();
             file[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&mut Bzip2::default(), &file, 5, 9).1.is_err(), "bit {bit}");
+            let (image, result) = decode(&mut Bzip2::default(), &file, 5, 9);
+            assert!(result.is_err() || image == data, "bit {bit}");
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::{Bzip2, Decoder, Gzip};
 use crate::facts::{Code, Compression};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -22,6 +23,25 @@ impl Packing {
             Packing::Gzip => Compression::Gzip,
             Packing::Bzip2 => Compression::Bzip2,
             Packing::Foreign(compression, _) => compression,
+        }
+    }
+
+    /// A decoder, for what DigitalOcean takes packed.
+    #[must_use]
+    pub fn decoder(self) -> Option<Box<dyn Decoder>> {
+        match self {
+            Packing::Gzip => Some(Box::new(Gzip::default())),
+            Packing::Bzip2 => Some(Box::new(Bzip2::default())),
+            Packing::Plain | Packing::Foreign(..) => None,
+        }
+    }
+
+    /// What several packed streams in one file, and zeros after the last, are called.
+    #[must_use]
+    pub fn oddities(self) -> (Code, Code) {
+        match self {
+            Packing::Bzip2 => (Code::Bzip2MultipleStreams, Code::Bzip2TrailingZeros),
+            _ => (Code::GzipMultipleMembers, Code::GzipTrailingZeros),
         }
     }
 }

@@ -15,7 +15,7 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
-pub use view::{Feed, FileView, Got, Halt, ImageView, Missing, Reach, StreamView};
+pub use view::{Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, StreamView};
 
 use crate::facts::{DiskFormat, Notebook};
 

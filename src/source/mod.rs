@@ -9,7 +9,7 @@ mod stream;
 
 pub use error::{Error, Kind};
 pub use local::{LocalFile, LocalReader};
-pub use stream::StreamReader;
+pub use stream::{Stream, StreamReader};
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub enum Source {
     /// A file or block device that can be read at any offset, again and again.
     File(LocalFile),
     /// A pipe, a terminal or standard input: forward only, once.
-    Stream(StreamReader),
+    Stream(Stream),
 }
 
 impl Source {
@@ -50,7 +50,7 @@ impl Source {
         } else if kind.is_file() || kind.is_block_device() {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
         } else if kind.is_fifo() || kind.is_char_device() || path.is_none() {
-            Ok(Source::Stream(StreamReader::new(file, subject.clone())))
+            Ok(Source::Stream(Stream::new(file, subject.clone())))
         } else {
             Err(Error::of(Kind::Unsupported, subject))
         }

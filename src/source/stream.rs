@@ -5,20 +5,31 @@ use std::sync::Arc;
 use super::{Error, Read};
 use crate::bytes::{Hostile, Pool, Segment};
 
-/// Reads a pipe to its end.
-pub struct StreamReader {
+/// An open pipe, terminal or character device.
+pub struct Stream {
     file: File,
     subject: Hostile,
-    at: u64,
 }
 
-impl StreamReader {
+impl Stream {
     pub(super) fn new(file: File, subject: Hostile) -> Self {
-        StreamReader { file, subject, at: 0 }
+        Stream { file, subject }
+    }
+
+    /// A reader of what has not been read yet.
+    #[must_use]
+    pub fn reader(&self) -> StreamReader<'_> {
+        StreamReader { stream: self, at: 0 }
     }
 }
 
-impl Read for StreamReader {
+/// Reads a [`Stream`] to its end.
+pub struct StreamReader<'s> {
+    stream: &'s Stream,
+    at: u64,
+}
+
+impl Read for StreamReader<'_> {
     fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
         let mut chunk = pool.take();
         loop {
@@ -26,14 +37,14 @@ impl Read for StreamReader {
             if space.is_empty() {
                 break;
             }
-            match self.file.read(space) {
+            match (&self.stream.file).read(space) {
                 Ok(0) => break,
                 Ok(count) => {
                     chunk.grow(count);
                     self.at += count as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io(&self.subject, Some(self.at), e)),
+                Err(e) => return Err(Error::io(&self.stream.subject, Some(self.at), e)),
             }
         }
         Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))

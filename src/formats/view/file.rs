@@ -5,6 +5,7 @@ use crate::source::LocalFile;
 /// An uncompressed local file: any offset at any time.
 pub struct FileView<'f> {
     file: &'f LocalFile,
+    bytes_read: u64,
 }
 
 impl<'f> FileView<'f> {
@@ -14,13 +15,21 @@ impl<'f> FileView<'f> {
         if file.size() >= notebook.limit() && !notebook.has(Code::ImageTooLarge) {
             too_large(notebook, notebook.limit());
         }
-        FileView { file }
+        FileView { file, bytes_read: 0 }
+    }
+
+    /// Bytes that were read so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 }
 
 impl ImageView for FileView<'_> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
-        Ok(Got::Bytes(self.file.read_at(at, buf)?))
+        let count = self.file.read_at(at, buf)?;
+        self.bytes_read += count as u64;
+        Ok(Got::Bytes(count))
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {

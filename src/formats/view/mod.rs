@@ -4,7 +4,7 @@ mod file;
 mod stream;
 
 pub use file::FileView;
-pub use stream::{Feed, StreamView};
+pub use stream::{Feed, Reopen, StreamView};
 
 use crate::bytes::human_size;
 use crate::facts::{Code, Layer, Notebook};

@@ -1,0 +1,147 @@
+//! What lies on the disk: today its partition table.
+//!
+//! The room reads a [`Disk`] by guest offset and does not know which container the disk is in. It
+//! writes what is odd into the notebook and passes no verdict.
+
+mod filesystem;
+mod gpt;
+mod mbr;
+
+pub use mbr::is_bootable as has_valid_mbr;
+
+use serde::Serialize;
+
+use crate::facts::{Code, Layer, Notebook};
+use crate::formats::{Disk, Got, Halt, Missing};
+
+/// Bytes of a sector. Disks laid out for 4096-byte sectors are told apart and refused.
+const SECTOR: u64 = 512;
+
+/// The sectors at the beginning that a partition table usually takes: MBR, GPT header, 32 of entries.
+const FIRST_SECTORS: usize = 34 * SECTOR as usize;
+
+/// How the disk is partitioned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Not at all.
+    None,
+    /// Master boot record.
+    Mbr,
+    /// GUID partition table.
+    Gpt,
+}
+
+impl Scheme {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::None => "none",
+            Scheme::Mbr => "mbr",
+            Scheme::Gpt => "gpt",
+        }
+    }
+}
+
+/// A partition, in bytes of the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// Number in its table, from 1; logical partitions of an MBR count from 5.
+    pub number: u32,
+    /// Disk offset of its first byte.
+    pub start: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// MBR type as two hexadecimal digits, or GPT type GUID.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// GPT name, escaped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+/// The partition table of a disk, as far as it could be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionTable {
+    /// How the disk is partitioned.
+    pub scheme: Scheme,
+    /// The partitions, in the order of the table.
+    pub partitions: Vec<Partition>,
+    /// Why the table is not known in full; empty if it is.
+    #[serde(skip)]
+    pub unread: Vec<Unread>,
+}
+
+/// A part of the partition table that could not be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// What it is.
+    pub what: Part,
+    /// Why.
+    pub why: Missing,
+}
+
+/// Parts of a partition table that are elsewhere on the disk than its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The first sectors.
+    Table,
+    /// Logical partitions in an extended one, or GPT entries in an unusual place.
+    Entries,
+    /// The backup GPT.
+    Backup,
+    /// The end of the disk, which partitions have to stay within.
+    Bounds,
+}
+
+/// Reads and judges the partition table. `none_found` is the anomaly of a disk without one.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub fn examine(
+    disk: &mut dyn Disk,
+    none_found: Code,
+    notebook: &Notebook<'_>,
+) -> Result<PartitionTable, Halt> {
+    let mut first = vec![0; FIRST_SECTORS];
+    let mut table = PartitionTable { scheme: Scheme::None, partitions: Vec::new(), unread: Vec::new() };
+    match disk.read_at(0, &mut first)? {
+        Got::Bytes(count) => first.truncate(count),
+        Got::Missing(why) => {
+            table.unread.push(Unread { what: Part::Table, why });
+            return Ok(table);
+        }
+    }
+    let boot = mbr::parse(&first);
+    let has_gpt = gpt::has_signature(&first, SECTOR);
+    let protective = boot.as_ref().is_some_and(mbr::Mbr::is_protective);
+    if boot.is_none() && !has_gpt && gpt::has_signature(&first, gpt::LARGE_SECTOR)
+        || protective && !has_gpt && gpt::has_signature(&first, gpt::LARGE_SECTOR)
+    {
+        table.scheme = Scheme::Gpt;
+        notebook.disk(Code::GptSectorSize, gpt::LARGE_SECTOR,
+            "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.");
+    } else if protective || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
+        gpt::examine(disk, &first, boot.as_ref(), notebook, &mut table)?;
+    } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
+        if has_gpt {
+            notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
+                "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");
+        }
+        mbr::examine(disk, &boot, notebook, &mut table)?;
+    } else {
+        let found = filesystem::name(&first);
+        notebook.add(none_found, Layer::Disk, 0, format!(
+            "The disk has neither an MBR nor a GPT; it begins with {found}."));
+    }
+    Ok(table)
+}
+
+/// Writes down that something of the table lies past the end of the disk.
+fn past_end(notebook: &Notebook<'_>, code: Code, at: u64, what: &str, end: u64, size: u64) {
+    let missing = end - size;
+    notebook.disk(code, at, format!(
+        "{what} ends at byte {end}, but the disk has only {size} bytes: {missing} bytes ({}) are missing.",
+        crate::bytes::human_size(missing)));
+}

@@ -1,0 +1,135 @@
+//! From the bytes of an image to its disk: what it is, whether it holds together, how it is
+//! partitioned.
+
+use super::report::{Report, State};
+use crate::codec::{Packing, sniff};
+use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
+use crate::formats::{self, Got, Halt, ImageView, MappedDisk, Missing, RawDisk, Trailer};
+use crate::guest;
+use crate::rules::{Identity, identify};
+
+const SECTOR: usize = 512;
+
+/// Looks at an image through any view. `trailer` is what its last sector is, where that is known
+/// already.
+pub(super) fn image(
+    view: &mut dyn ImageView,
+    trailer: Option<(Trailer, u64)>,
+    notebook: &Notebook<'_>,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    let mut sector = [0; SECTOR];
+    let first = match view.read_at(0, &mut sector)? {
+        Got::Bytes(count) => &sector[..count],
+        Got::Missing(_) => &[],
+    };
+    if let Some(code) = packed_again(first) {
+        report.disk_format = Some(DiskFormat::Unknown);
+        let inner = sniff(first).compression().as_str();
+        notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {inner} again, not an image."));
+        return Ok(());
+    }
+    let candidates = formats::detect(view)?;
+    let identity = identify(&candidates, guest::has_valid_mbr(first), trailer, notebook);
+    report.disk_format = Some(identity.format());
+    report.check("format", State::Done, "");
+    let Identity::Taken(format) = identity else { return Ok(()) };
+    if format == DiskFormat::Raw {
+        return raw(view, notebook, report);
+    }
+    container(format, view, notebook, report)
+}
+
+/// What a packed thing inside the packing is called.
+fn packed_again(first: &[u8]) -> Option<Code> {
+    match sniff(first) {
+        Packing::Plain => None,
+        Packing::Foreign(Compression::Tar | Compression::Zip | Compression::SevenZip | Compression::Rar, code) => {
+            Some(code)
+        }
+        _ => Some(Code::CompressionNested),
+    }
+}
+
+fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -> Result<(), Halt> {
+    let table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
+    partition_check(&table, report);
+    report.partition_table = Some(table);
+    if let Some(size) = view.size()? {
+        report.virtual_size = Some(size);
+        if size % SECTOR as u64 != 0 {
+            notebook.image(Code::RawSizeUnaligned, size, format!(
+                "The image has {size} bytes, which is not a multiple of 512."));
+        }
+    }
+    Ok(())
+}
+
+fn container(
+    format: DiskFormat,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    let Some(mut examined) = formats::examine(format, view, notebook)? else {
+        report.check("headers", State::Partial, "they are too damaged to go on");
+        return Ok(());
+    };
+    report.check("headers", State::Done, "");
+    report.check(
+        "allocation-tables",
+        State::Partial,
+        "only the entries that lead to the partition table were read",
+    );
+    report.virtual_size = Some(examined.virtual_size);
+    report.traits = examined.traits;
+    if examined.virtual_size > 0 {
+        let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
+        let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
+        partition_check(&table, report);
+        report.partition_table = Some(table);
+    }
+    match view.size()? {
+        Some(size) => examined.reach.judge(size, notebook),
+        None => report.check("image-end", State::Skipped, "a quick check does not decompress to the end"),
+    }
+    Ok(())
+}
+
+/// Says how much of the partition table was seen.
+fn partition_check(table: &guest::PartitionTable, report: &mut Report) {
+    let Some(unread) = table.unread.first() else {
+        return report.check("partition-table", State::Done, "");
+    };
+    let state = if unread.what == guest::Part::Table { State::Skipped } else { State::Partial };
+    report.check("partition-table", state, match unread.why {
+        Missing::Behind => "it lies behind what was read, and the source cannot be read again",
+        Missing::Quick => "a quick check does not decompress that far",
+        Missing::Broken => "the tables that lead to it are broken",
+    });
+}
+
+/// What the last sector of an image of this size is.
+pub(super) fn trailer(view: &mut dyn ImageView, size: u64) -> Result<Option<(Trailer, u64)>, Halt> {
+    let Some(at) = size.checked_sub(SECTOR as u64) else { return Ok(None) };
+    let mut last = [0; SECTOR];
+    match view.read_at(at, &mut last)? {
+        Got::Bytes(SECTOR) => Ok(formats::trailer(&last).map(|trailer| (trailer, at))),
+        _ => Ok(None),
+    }
+}
+
+/// A trailer that was met at the end of a stream, after the image was taken for something else.
+pub(super) fn late_trailer(found: (Trailer, u64), notebook: &Notebook<'_>, report: &mut Report) {
+    let (trailer, at) = found;
+    let known = report.disk_format;
+    let container = known.filter(|format| {
+        matches!(format, DiskFormat::Qcow2 | DiskFormat::Vhdx | DiskFormat::Vdi | DiskFormat::Vmdk)
+    });
+    let mut candidates = formats::Candidates::default();
+    candidates.containers.extend(container.map(|format| formats::Match { format, offset: 0, foreign: None }));
+    if known == Some(trailer.at(at).format) {
+        return;
+    }
+    report.disk_format = Some(identify(&candidates, false, Some(found), notebook).format());
+}

@@ -1,0 +1,141 @@
+//! Turns the segments of a file into the segments of its image.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::bytes::{Pool, Segment};
+use crate::codec::{Damage, Decoder, Packing, Summary};
+use crate::facts::{Layer, Notebook};
+use crate::formats::{Feed, Halt};
+
+/// The file, as the reader's thread hands it over.
+pub(super) struct Incoming {
+    pub(super) segments: Receiver<Segment>,
+    /// Set by the reader at the end of the file; a channel that closes before is a failure.
+    pub(super) ended: Arc<AtomicBool>,
+    /// Bytes that were taken from the channel.
+    pub(super) taken: Arc<AtomicU64>,
+}
+
+impl Incoming {
+    pub(super) fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        match self.segments.recv() {
+            Ok(segment) => {
+                self.taken.fetch_add(segment.len(), Ordering::Relaxed);
+                Ok(Some(segment))
+            }
+            Err(_) if self.ended.load(Ordering::Acquire) => Ok(None),
+            // The reader itself says what happened.
+            Err(_) => Err(Halt::Stopped),
+        }
+    }
+}
+
+/// An uncompressed file: its image is the file.
+pub(super) struct PlainFeed {
+    pub(super) incoming: Incoming,
+    /// What was received already, to recognise the packing.
+    pub(super) first: Option<Segment>,
+}
+
+impl Feed for PlainFeed {
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.incoming.next(),
+        }
+    }
+}
+
+/// A compressed file, unpacked.
+pub(super) struct PackedFeed<'a> {
+    pub(super) incoming: Incoming,
+    pub(super) packing: Packing,
+    pub(super) decoder: Box<dyn Decoder>,
+    pub(super) pool: Pool,
+    pub(super) notebook: &'a Notebook<'a>,
+    /// The segment being unpacked and how many bytes of it are done.
+    pub(super) input: Option<(Segment, u64)>,
+    /// Whoever digests the image.
+    pub(super) digest: Option<Sender<Segment>>,
+    /// Set when the packed stream was read to its end and found whole.
+    pub(super) whole: Arc<AtomicBool>,
+    pub(super) ended: Option<Result<(), Halt>>,
+}
+
+/// Writes down what is damaged.
+fn note(notebook: &Notebook<'_>, damage: Damage) -> Halt {
+    notebook.add(damage.code, Layer::File, damage.offset, damage.said);
+    Halt::Stopped
+}
+
+/// Compressed files have no holes worth skipping; one that is found is fed as zeros.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+impl PackedFeed<'_> {
+    /// Makes sure that there is input; false at the end of the file.
+    fn refill(&mut self) -> Result<bool, Halt> {
+        if self.input.as_ref().is_some_and(|(segment, done)| *done < segment.len()) {
+            return Ok(true);
+        }
+        // Lets the buffer go home before waiting for the next one.
+        self.input = None;
+        self.input = self.incoming.next()?.map(|segment| (segment, 0));
+        Ok(self.input.is_some())
+    }
+
+    fn finish(&mut self) -> Result<(), Halt> {
+        let Summary { members, trailing_zeros } = self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
+        let file = self.incoming.taken.load(Ordering::Relaxed);
+        let (several, zeros) = self.packing.oddities();
+        if members > 1 {
+            self.notebook.add(several, Layer::File, None, format!("The file is {members} packed streams one after another."));
+        }
+        if trailing_zeros > 0 {
+            self.notebook.add(zeros, Layer::File, file.saturating_sub(trailing_zeros), format!(
+                "After the packed data there are {trailing_zeros} zero bytes."));
+        }
+        self.whole.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Feed for PackedFeed<'_> {
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        if let Some(ended) = self.ended.take() {
+            return ended.map(|()| None);
+        }
+        let mut chunk = self.pool.take();
+        while !chunk.space().is_empty() {
+            let more = self.refill()?;
+            let input = match &self.input {
+                Some((Segment::Data(chunk), done)) => &chunk[*done as usize..],
+                Some((Segment::Zeros(len), done)) => &ZEROS[..(len - done).min(ZEROS.len() as u64) as usize],
+                None => &[],
+            };
+            let space = chunk.space();
+            let room = space.len();
+            let step = self.decoder.decode(input, space).map_err(|damage| note(self.notebook, damage))?;
+            chunk.grow(step.made);
+            if let Some((_, done)) = &mut self.input {
+                *done += step.taken as u64;
+            }
+            if !more && step.made < room {
+                // What was unpacked before a cut is still worth looking at.
+                let ended = self.finish();
+                if chunk.is_empty() {
+                    return ended.map(|()| None);
+                }
+                self.ended = Some(ended);
+                break;
+            }
+        }
+        let segment = Segment::Data(Arc::new(chunk));
+        if let Some(digest) = &self.digest {
+            // The digest's thread outlives this feed.
+            let _ = digest.send(segment.clone());
+        }
+        Ok(Some(segment))
+    }
+}

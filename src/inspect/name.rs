@@ -1,0 +1,106 @@
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::bytes::Hostile;
+use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
+
+/// What a file's name says that it is, where it says anything.
+#[derive(Debug, PartialEq, Eq)]
+struct Promise {
+    compression: Option<Compression>,
+    format: Option<DiskFormat>,
+    /// Whether the name ends in anything that says what it is.
+    known: bool,
+}
+
+impl Promise {
+    fn of(name: &str) -> Self {
+        let mut name = name.to_ascii_lowercase();
+        let compression = [
+            (".gz", Compression::Gzip),
+            (".gzip", Compression::Gzip),
+            (".bz2", Compression::Bzip2),
+            (".bzip2", Compression::Bzip2),
+        ]
+        .into_iter()
+        .find_map(|(ending, compression)| {
+            let stem = name.strip_suffix(ending)?.to_owned();
+            Some((stem, compression))
+        })
+        .map(|(stem, compression)| {
+            name = stem;
+            compression
+        });
+        let format = match Path::new(&name).extension().and_then(OsStr::to_str) {
+            Some("raw") => Some(DiskFormat::Raw),
+            Some("qcow2") => Some(DiskFormat::Qcow2),
+            Some("vhdx") => Some(DiskFormat::Vhdx),
+            Some("vdi") => Some(DiskFormat::Vdi),
+            Some("vmdk") => Some(DiskFormat::Vmdk),
+            _ => None,
+        };
+        // `.img` is used for every format.
+        let known = compression.is_some() || format.is_some() || name.ends_with(".img");
+        Promise { compression, format, known }
+    }
+}
+
+/// The anomaly of a name that promises something else than the file is. Only of images that are taken
+/// for a disk: of all others more is said than this.
+pub(super) fn mismatch(
+    argument: &OsStr,
+    compression: Option<Compression>,
+    format: Option<DiskFormat>,
+    found: &[Anomaly],
+) -> Option<Anomaly> {
+    let name = Path::new(argument).file_name().filter(|name| *name != "-")?;
+    let compression = compression?;
+    let format = format?;
+    if found.iter().any(|anomaly| anomaly.code.as_str().starts_with("format-") || anomaly.code.as_str().starts_with("content-")) {
+        return None;
+    }
+    let promise = Promise::of(&name.to_string_lossy());
+    let wrong_compression = promise.known && promise.compression.unwrap_or(Compression::None) != compression;
+    let wrong_format = promise.format.is_some_and(|promised| promised != format);
+    if !wrong_compression && !wrong_format {
+        return None;
+    }
+    let packed = match compression {
+        Compression::None => "not compressed".to_owned(),
+        compression => format!("compressed with {}", compression.as_str()),
+    };
+    Some(Anomaly {
+        code: Code::NameMismatch,
+        layer: Layer::File,
+        offset: None,
+        said: format!(
+            "The file is called \"{}\", but it is {} and {packed}.",
+            Hostile::from_os(name),
+            format.as_str()
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn odd(name: &str, compression: Compression, format: DiskFormat) -> bool {
+        mismatch(OsStr::new(name), Some(compression), Some(format), &[]).is_some()
+    }
+
+    #[test]
+    fn names_are_held_against_content() {
+        use Compression as C;
+        use DiskFormat as F;
+        assert!(!odd("a/disk.qcow2.gz", C::Gzip, F::Qcow2));
+        assert!(!odd("disk.img", C::None, F::Qcow2));
+        assert!(!odd("packer-base", C::None, F::Qcow2));
+        assert!(!odd("disk.IMG.BZ2", C::Bzip2, F::Raw));
+        assert!(!odd("-", C::Gzip, F::Raw));
+        assert!(odd("disk.raw", C::None, F::Qcow2));
+        assert!(odd("disk.img.gz", C::None, F::Raw));
+        assert!(odd("disk.img", C::Gzip, F::Raw));
+        assert!(odd("disk.vmdk.gz", C::Bzip2, F::Vmdk));
+    }
+}

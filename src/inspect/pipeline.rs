@@ -1,0 +1,327 @@
+//! The threads of a check.
+//!
+//! ```text
+//! reader ──┬─► digest of the file
+//!          └─► decoder and examiner (the calling thread) ──► digest of the image
+//! ```
+//!
+//! An uncompressed local file is examined by offset while the digest reads past it; everything else
+//! is examined as it streams by. Channels are unbounded, but all data travels in the buffers of
+//! pools, so what is in flight is bounded by them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{Scope, scope};
+
+use super::feed::{Incoming, PackedFeed, PlainFeed};
+use super::report::{Report, State};
+use super::threads::{self, Delivered, FILE_BUFFER, FILE_BUFFERS, deliver, join};
+use super::{Digested, Event, Listener, Options, examine};
+use crate::bytes::{Pool, Segment, hex};
+use crate::codec::{Packing, sniff};
+use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
+use crate::formats::{Feed, FileView, Halt, ImageView, Reopen, StreamView, Trailer, trailer};
+use crate::source::{self, LocalFile, Read, Source};
+
+/// Buffers for the image: the size at which zlib-rs is fastest.
+const IMAGE_BUFFER: usize = 256 << 10;
+const IMAGE_BUFFERS: usize = 24;
+
+/// What all buffers in flight may take, so that a check stays under 64 MiB resident together with the
+/// head of the image, tables, codec state and stacks. A second scan has buffers of its own.
+const BUDGET: usize = 32 << 20;
+const _: () = assert!(2 * (FILE_BUFFER * FILE_BUFFERS + IMAGE_BUFFER * IMAGE_BUFFERS) <= BUDGET);
+
+/// Bytes that packing and trailers are recognised by.
+const SECTOR: usize = 512;
+
+/// Checks an opened source. The anomalies are returned, everything measured goes into the report.
+pub(super) fn run(
+    source: &Source,
+    options: &Options,
+    listener: &dyn Listener,
+    report: &mut Report,
+) -> Result<Vec<Anomaly>, source::Error> {
+    let settles = |code| !options.keep_going && options.policy.refuses(code);
+    let notebook = Notebook::new(&settles, options.limit);
+    let pipeline = Pipeline { options, listener, notebook: &notebook };
+    match source {
+        Source::File(file) => {
+            pipeline.local(file, report)?;
+            file.verify_unchanged()?;
+        }
+        Source::Stream(stream) => pipeline.streamed(stream.reader(), None, report)?,
+    }
+    Ok(notebook.close())
+}
+
+#[derive(Clone, Copy)]
+struct Pipeline<'a> {
+    options: &'a Options,
+    listener: &'a dyn Listener,
+    notebook: &'a Notebook<'a>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// A file that can be read at any offset.
+    fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
+        let mut first = vec![0; SECTOR.min(file.size() as usize)];
+        file.read_at(0, &mut first)?;
+        let mut last = first.clone();
+        file.read_at(file.size() - last.len() as u64, &mut last)?;
+        // A UDIF image may begin with a bzip2 block; its trailer says what it is.
+        let packing = match trailer(&last) {
+            Some(Trailer::Dmg) => Packing::Plain,
+            _ => sniff(&first),
+        };
+        match packing {
+            Packing::Gzip | Packing::Bzip2 => {
+                self.streamed(file.reader(), Some((file, packing)), report)
+            }
+            Packing::Plain => {
+                report.compression = Some(Compression::None);
+                self.beside_digest(file, report, |report| self.examine_file(file, report))
+            }
+            Packing::Foreign(compression, code) => {
+                report.compression = Some(compression);
+                self.beside_digest(file, report, |report| self.refuse(compression, code, report))
+            }
+        }
+    }
+
+    /// Does something while the file is digested on threads of their own, unless the check is quick.
+    fn beside_digest(
+        self,
+        file: &LocalFile,
+        report: &mut Report,
+        work: impl FnOnce(&mut Report) -> Result<(), source::Error>,
+    ) -> Result<(), source::Error> {
+        if self.options.quick {
+            self.no_digest(report);
+            return work(report);
+        }
+        scope(|scope| {
+            let (sender, digest) = self.digest_file(scope);
+            let reader = deliver(scope, file.reader(), vec![sender], Arc::default(), u64::MAX);
+            let result = work(report);
+            let delivered = join(reader)?;
+            self.note_digest(join(digest), &delivered, report);
+            result
+        })
+    }
+
+    /// Examines an uncompressed file by offset.
+    fn examine_file(self, file: &LocalFile, report: &mut Report) -> Result<(), source::Error> {
+        report.image_size = Some(file.size());
+        report.scans = 1;
+        let mut view = FileView::new(file, self.notebook);
+        let result = examine::trailer(&mut view, file.size())
+            .and_then(|trailer| examine::image(&mut view, trailer, self.notebook, report));
+        report.bytes_read += view.bytes_read();
+        unless_stopped(result).map(|_| ())
+    }
+
+    fn refuse(self, compression: Compression, code: Code, report: &mut Report) -> Result<(), source::Error> {
+        let name = compression.as_str();
+        self.notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        report.check("format", State::Done, "");
+        Ok(())
+    }
+
+    /// Examines what streams by. With `again` it is a local file that can be opened once more, and
+    /// its packing is known.
+    fn streamed(
+        self,
+        reader: impl Read,
+        again: Option<(&'a LocalFile, Packing)>,
+        report: &mut Report,
+    ) -> Result<(), source::Error> {
+        // A file is never larger than its image by more than the overhead of packing: so an endless
+        // pipe ends here.
+        let most = self.options.limit.saturating_add(self.options.limit / 64);
+        scope(|scope| {
+            let (to_examiner, segments) = channel();
+            let mut outputs = vec![to_examiner];
+            let digest = (!self.options.quick).then(|| {
+                let (sender, digest) = self.digest_file(scope);
+                outputs.push(sender);
+                digest
+            });
+            let ended = Arc::<AtomicBool>::default();
+            let reader = deliver(scope, reader, outputs, Arc::clone(&ended), most);
+            let taken = Arc::<AtomicU64>::default();
+            let incoming = Incoming { segments, ended, taken: Arc::clone(&taken) };
+            let result = self.examine_stream(scope, incoming, again, report);
+            // The reader goes on for the digest, or stops because nobody listens any more.
+            let delivered = join(reader)?;
+            if again.is_none() && threads::is_dmg(&delivered) {
+                self.turn_into_dmg(&delivered, report);
+            }
+            match digest {
+                Some(digest) => self.note_digest(join(digest), &delivered, report),
+                None => {
+                    report.bytes_read += taken.load(Ordering::Relaxed);
+                    self.no_digest(report);
+                }
+            }
+            if delivered.whole {
+                report.file_size = Some(delivered.bytes);
+            }
+            result
+        })
+    }
+
+    fn examine_stream<'s>(
+        self,
+        scope: &'s Scope<'s, '_>,
+        mut incoming: Incoming,
+        again: Option<(&'s LocalFile, Packing)>,
+        report: &mut Report,
+    ) -> Result<(), source::Error> {
+        let first = match incoming.next() {
+            Ok(first) => first,
+            Err(_) => return Ok(()),
+        };
+        let packing = match (again, &first) {
+            (Some((_, packing)), _) => packing,
+            (None, Some(Segment::Data(chunk))) => sniff(chunk),
+            (None, _) => Packing::Plain,
+        };
+        report.compression = Some(packing.compression());
+        if let Packing::Foreign(compression, code) = packing {
+            return self.refuse(compression, code, report);
+        }
+        let (digest, image_digest) = if self.wants_image_digest() && packing != Packing::Plain {
+            let (sender, digest) = threads::digest(scope, |_| {});
+            (Some(sender), Some(digest))
+        } else {
+            (None, None)
+        };
+        let whole = Arc::<AtomicBool>::default();
+        let feed = self.feed(packing, incoming, first, digest, Arc::clone(&whole));
+        let reopen = again.map(|(file, _)| -> Reopen<'_> {
+            Box::new(move || {
+                let (sender, segments) = channel();
+                let ended = Arc::<AtomicBool>::default();
+                deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
+                let incoming = Incoming { segments, ended, taken: Arc::default() };
+                self.feed(packing, incoming, None, None, Arc::default())
+            })
+        });
+        let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick);
+        let result = self.examine_view(&mut view, report);
+        report.scans = view.scans();
+        // Closes the channel of the image's digest.
+        drop(view);
+        let size = unless_stopped(result)?;
+        report.image_size = size.flatten();
+        if packing != Packing::Plain {
+            self.say_stream(whole.load(Ordering::Acquire), report);
+        }
+        if let (Some(digest), Some(_)) = (image_digest.map(join), report.image_size) {
+            report.digests.image_sha256 = Some(hex(&digest));
+        }
+        Ok(())
+    }
+
+    /// Examines a stream and reads it to its end; its size, where it was read so far.
+    fn examine_view(self, view: &mut StreamView<'_>, report: &mut Report) -> Result<Option<u64>, Halt> {
+        examine::image(view, None, self.notebook, report)?;
+        if self.options.quick {
+            return view.size();
+        }
+        let size = view.run_out()?;
+        if let Some(found) = examine::trailer(view, size)? {
+            examine::late_trailer(found, self.notebook, report);
+        }
+        Ok(Some(size))
+    }
+
+    fn feed(
+        self,
+        packing: Packing,
+        incoming: Incoming,
+        first: Option<Segment>,
+        digest: Option<Sender<Segment>>,
+        whole: Arc<AtomicBool>,
+    ) -> Box<dyn Feed + 'a> {
+        match packing.decoder() {
+            None => Box::new(PlainFeed { incoming, first }),
+            Some(decoder) => Box::new(PackedFeed {
+                incoming,
+                packing,
+                decoder,
+                pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
+                notebook: self.notebook,
+                input: first.map(|segment| (segment, 0)),
+                digest,
+                whole,
+                ended: None,
+            }),
+        }
+    }
+
+    fn wants_image_digest(self) -> bool {
+        let expected = self.options.expected.iter().any(|e| e.of == Digested::Image);
+        !self.options.quick && (self.options.image_digest || expected)
+    }
+
+    /// A thread that digests the file and says how far it is.
+    fn digest_file<'s>(
+        self,
+        scope: &'s Scope<'s, '_>,
+    ) -> (Sender<Segment>, threads::Digester<'s>)
+    where
+        'a: 's,
+    {
+        let listener = self.listener;
+        threads::digest(scope, move |bytes| listener.event(Event::Progress { bytes }))
+    }
+
+    /// The digest of the file, if all of it came; an uncompressed image has the same one.
+    fn note_digest(self, digest: [u8; 32], delivered: &Delivered, report: &mut Report) {
+        report.bytes_read += delivered.read;
+        report.complete = delivered.whole;
+        if !delivered.whole {
+            return report.check("file-digest", State::Partial, "the file goes on past the limit");
+        }
+        report.check("file-digest", State::Done, "");
+        report.digests.sha256 = Some(hex(&digest));
+        if self.wants_image_digest() && report.compression == Some(Compression::None) {
+            report.digests.image_sha256.clone_from(&report.digests.sha256);
+        }
+    }
+
+    fn no_digest(self, report: &mut Report) {
+        report.check("file-digest", State::Skipped, "a quick check does not read all of the file");
+    }
+
+    fn say_stream(self, whole: bool, report: &mut Report) {
+        let (state, why) = match (whole, self.options.quick) {
+            (true, _) => (State::Done, ""),
+            (false, true) => (State::Partial, "a quick check does not decompress to the end"),
+            (false, false) => (State::Partial, "decompressing stopped at what was found"),
+        };
+        report.check("compressed-stream", state, why);
+    }
+
+    /// A bzip2 stream from a pipe turned out to be the beginning of a UDIF image.
+    fn turn_into_dmg(self, delivered: &Delivered, report: &mut Report) {
+        report.compression = Some(Compression::None);
+        if report.disk_format != Some(DiskFormat::Dmg) {
+            report.disk_format = Some(DiskFormat::Dmg);
+            let at = delivered.bytes - SECTOR as u64;
+            self.notebook.add(Code::FormatDmg, Layer::Image, at, "The image is an Apple disk image (UDIF).");
+        }
+    }
+}
+
+/// An examination that was stopped because nothing more is to be learned is no failure.
+fn unless_stopped<T>(result: Result<T, Halt>) -> Result<Option<T>, source::Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Halt::Stopped) => Ok(None),
+        Err(Halt::Source(error)) => Err(error),
+    }
+}

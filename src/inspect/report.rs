@@ -1,0 +1,300 @@
+use std::ffi::OsStr;
+
+use serde::{Serialize, Serializer};
+
+use super::{Options, name};
+use crate::bytes::{Hostile, hex};
+use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
+use crate::guest::PartitionTable;
+use crate::rules::{Row, Severity, row};
+use crate::source;
+
+/// What became of one image. This is the model that every output is made from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The path as given, escaped, or `-`.
+    pub source: String,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// How much was to be read.
+    pub mode: Mode,
+    /// Whether every byte of the file was read.
+    pub complete: bool,
+    /// Why there is no verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+    /// How the file is packed; `None` if it was not read.
+    pub compression: Option<Compression>,
+    /// What the image is; `None` if nothing could be decoded.
+    pub disk_format: Option<DiskFormat>,
+    /// Bytes of the file.
+    pub file_size: Option<u64>,
+    /// Bytes of the image; `None` if it was not read to its end.
+    pub image_size: Option<u64>,
+    /// Bytes of the disk, as the container says; of a raw image its size.
+    pub virtual_size: Option<u64>,
+    /// Bytes that image and disk have to stay under.
+    pub limit: u64,
+    /// The digests that were made.
+    pub digests: Digests,
+    /// Bytes of the file that were read; holes are not.
+    pub bytes_read: u64,
+    /// How often the image was decoded from its beginning.
+    pub scans: u32,
+    /// Bytes written to temporary files.
+    pub spooled_bytes: u64,
+    /// Properties of the container, as short words.
+    pub traits: Vec<String>,
+    /// The disk's partition table; `None` if it was not reached.
+    pub partition_table: Option<PartitionTable>,
+    /// What was checked, and what was not.
+    pub checks: Vec<Check>,
+    /// What was found, the gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// DigitalOcean would take it, as far as anyone can tell.
+    Accept,
+    /// Likewise, with warnings.
+    Warn,
+    /// It would be refused, or would not work.
+    Reject,
+    /// It could not be read: there is no verdict.
+    Error,
+}
+
+/// How much is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// All of the file.
+    Full,
+    /// What the examiner wants.
+    Quick,
+}
+
+/// Why a source could not be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Error {
+    /// A stable kind.
+    pub kind: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// SHA-256 digests in lower-case hexadecimal. What was not asked for or not read in full is absent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Digests {
+    /// Of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Of the decompressed image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_sha256: Option<String>,
+}
+
+/// One of the things that a check is made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// A stable name.
+    pub id: &'static str,
+    /// How far it got.
+    pub state: State,
+    /// Why it did not get to its end.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub why: &'static str,
+}
+
+/// How far a part of a check got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// To its end.
+    Done,
+    /// Not to its end.
+    Partial,
+    /// It was not made.
+    Skipped,
+}
+
+/// An anomaly, judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// What it is.
+    #[serde(serialize_with = "name_of")]
+    pub code: Code,
+    /// How much it weighs in this run.
+    pub severity: Severity,
+    /// What was found, with values.
+    pub message: String,
+    /// In which layer.
+    pub layer: Layer,
+    /// Byte offset in that layer, where it has a place.
+    pub offset: Option<u64>,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// The row of the catalogue that it comes from.
+    #[must_use]
+    pub fn row(&self) -> &'static Row {
+        row(self.code)
+    }
+}
+
+fn name_of<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.as_str())
+}
+
+impl Report {
+    pub(super) fn new(argument: &OsStr, options: &Options) -> Self {
+        Report {
+            source: Hostile::from_os(argument).to_string(),
+            verdict: Verdict::Error,
+            mode: if options.quick { Mode::Quick } else { Mode::Full },
+            complete: false,
+            error: None,
+            compression: None,
+            disk_format: None,
+            file_size: None,
+            image_size: None,
+            virtual_size: None,
+            limit: options.limit,
+            digests: Digests::default(),
+            bytes_read: 0,
+            scans: 0,
+            spooled_bytes: 0,
+            traits: Vec::new(),
+            partition_table: None,
+            checks: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Says that a part of the check got this far.
+    pub(super) fn check(&mut self, id: &'static str, state: State, why: &'static str) {
+        self.checks.push(Check { id, state, why });
+    }
+
+    /// Without a verdict: what was measured before the failure is not reported.
+    pub(super) fn failed(mut self, error: &source::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            message.push_str(&format!(" ({inner})"));
+            cause = inner.source();
+        }
+        self.verdict = Verdict::Error;
+        self.complete = false;
+        self.digests = Digests::default();
+        self.checks.clear();
+        self.error = Some(Error { kind: error.kind.as_str(), message });
+        self
+    }
+
+    /// With a verdict from what was found.
+    pub(super) fn judged(
+        mut self,
+        mut anomalies: Vec<Anomaly>,
+        argument: &OsStr,
+        options: &Options,
+    ) -> Self {
+        self.compare_digests(&mut anomalies, options);
+        anomalies.extend(name::mismatch(argument, self.compression, self.disk_format, &anomalies));
+        let shown = Hostile::from_os(argument).to_string();
+        self.findings = anomalies
+            .into_iter()
+            .map(|anomaly| Finding {
+                code: anomaly.code,
+                severity: options.policy.severity(anomaly.code),
+                message: anomaly.said,
+                layer: anomaly.layer,
+                offset: anomaly.offset,
+                remedy: remedy(row(anomaly.code).remedy, &shown),
+            })
+            .collect();
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        self.verdict = match self.findings.first().map(|finding| finding.severity) {
+            Some(Severity::Reject) => Verdict::Reject,
+            Some(Severity::Warn) => Verdict::Warn,
+            Some(Severity::Note) | None => Verdict::Accept,
+        };
+        self
+    }
+
+    /// Holds the digests against those that were expected.
+    fn compare_digests(&mut self, anomalies: &mut Vec<Anomaly>, options: &Options) {
+        use super::Digested;
+        let mut state = None;
+        for expected in &options.expected {
+            let (made, code, layer) = match expected.of {
+                Digested::File => (&self.digests.sha256, Code::DigestMismatch, Layer::File),
+                Digested::Image => (&self.digests.image_sha256, Code::ImageDigestMismatch, Layer::Image),
+            };
+            let Some(made) = made else {
+                state = Some(State::Skipped);
+                continue;
+            };
+            let wanted = hex(&expected.sha256);
+            if *made != wanted {
+                anomalies.push(Anomaly {
+                    code,
+                    layer,
+                    offset: None,
+                    said: format!("The SHA-256 of the {} is {made}; {} says {wanted}.", layer.as_str(), expected.origin),
+                });
+            }
+            state = state.or(Some(State::Done));
+        }
+        if let Some(state) = state {
+            let why = if state == State::Done { "" } else { "the bytes were not read to their end" };
+            self.check("expected-digest", state, why);
+        }
+    }
+}
+
+/// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
+fn remedy(template: &str, file: &str) -> String {
+    if file == "-" {
+        return template.to_owned();
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    // An escaped name is not the file's name: then the template says more.
+    if file.contains('\\') || file.contains('…') {
+        return template.to_owned();
+    }
+    let shown = if file.chars().all(plain) && !file.starts_with('-') {
+        file.to_owned()
+    } else {
+        format!("'{}'", file.replace('\'', "'\\''"))
+    };
+    template
+        .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
+        .map(|word| match word.strip_prefix("FILE") {
+            Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => format!("{shown}{rest}"),
+            _ => word.to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedies_name_the_file() {
+        let template = "Flatten it: qemu-img convert -O qcow2 FILE flat.qcow2. PROFILE stays.";
+        assert_eq!(
+            remedy(template, "a/disk.img"),
+            "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
+        );
+        assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
+        assert_eq!(remedy("x FILE.", "-"), "x FILE.");
+        assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
+    }
+}

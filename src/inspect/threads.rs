@@ -1,0 +1,107 @@
+//! The threads beside the examiner's: one reads the file, others digest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use super::digest::sha256;
+use crate::bytes::{Pool, Segment};
+use crate::formats::{Trailer, trailer};
+use crate::source::{self, Read};
+
+/// Buffers for the file: large, because every hand-over costs.
+pub(super) const FILE_BUFFER: usize = 1 << 20;
+pub(super) const FILE_BUFFERS: usize = 6;
+
+/// Bytes at the end of the file that are remembered: the last sector, where trailers are.
+const LAST: usize = 512;
+
+/// What the reader's thread says at the end.
+pub(super) struct Delivered {
+    /// Bytes of the file, holes included.
+    pub(super) bytes: u64,
+    /// Bytes that were not holes.
+    pub(super) read: u64,
+    /// The last bytes of the file, a sector at most.
+    pub(super) last: Vec<u8>,
+    /// Whether it came to the end of the file.
+    pub(super) whole: bool,
+}
+
+pub(super) type Reader<'scope> = ScopedJoinHandle<'scope, Result<Delivered, source::Error>>;
+pub(super) type Digester<'scope> = ScopedJoinHandle<'scope, [u8; 32]>;
+
+/// Reads a file to everybody in `outputs`, until it ends, nobody listens, or `most` bytes have come.
+/// `ended` is set at the end of the file, before the channels close.
+pub(super) fn deliver<'scope>(
+    threads: &'scope Scope<'scope, '_>,
+    mut reader: impl Read + 'scope,
+    mut outputs: Vec<Sender<Segment>>,
+    ended: Arc<AtomicBool>,
+    most: u64,
+) -> Reader<'scope> {
+    threads.spawn(move || {
+        let mut pool = Pool::new(FILE_BUFFERS, FILE_BUFFER);
+        let mut delivered = Delivered { bytes: 0, read: 0, last: Vec::new(), whole: false };
+        while delivered.bytes < most && !outputs.is_empty() {
+            let Some(segment) = reader.next(&mut pool)? else {
+                delivered.whole = true;
+                ended.store(true, Ordering::Release);
+                break;
+            };
+            delivered.bytes += segment.len();
+            match &segment {
+                Segment::Data(chunk) => {
+                    delivered.read += chunk.len() as u64;
+                    remember(&mut delivered.last, chunk);
+                }
+                Segment::Zeros(len) => remember(&mut delivered.last, &[0; LAST][..LAST.min(*len as usize)]),
+            }
+            outputs.retain(|output| output.send(segment.clone()).is_ok());
+        }
+        Ok(delivered)
+    })
+}
+
+/// Keeps the last bytes of what has come so far.
+fn remember(last: &mut Vec<u8>, bytes: &[u8]) {
+    last.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST)..]);
+    let surplus = last.len().saturating_sub(LAST);
+    last.drain(..surplus);
+}
+
+/// Digests what is sent to the channel that is returned.
+pub(super) fn digest<'scope>(
+    threads: &'scope Scope<'scope, '_>,
+    seen: impl FnMut(u64) + Send + 'scope,
+) -> (Sender<Segment>, Digester<'scope>) {
+    let (sender, receiver) = channel();
+    (sender, threads.spawn(move || sha256(&receiver, seen)))
+}
+
+/// Whether the file ends in a UDIF trailer.
+pub(super) fn is_dmg(delivered: &Delivered) -> bool {
+    delivered.whole && trailer(&delivered.last) == Some(Trailer::Dmg)
+}
+
+/// The result of a thread; its panic goes on here.
+pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_last_sector() {
+        let mut last = Vec::new();
+        remember(&mut last, &[1; 300]);
+        remember(&mut last, &[2; 300]);
+        assert_eq!(last.len(), LAST);
+        assert_eq!((last[0], last[211], last[212]), (1, 1, 2));
+        remember(&mut last, &[3; 1000]);
+        assert_eq!(last, [3; LAST]);
+    }
+}
