@@ -2,13 +2,15 @@
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
 //! [`bytes`], [`facts`], [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
-//! [`render`].
+//! [`render`], [`cli`].
 
 pub mod bytes;
+pub mod cli;
 pub mod codec;
 pub mod facts;
 pub mod formats;
 pub mod guest;
 pub mod inspect;
+pub mod render;
 pub mod rules;
 pub mod source;

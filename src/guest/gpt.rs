@@ -61,7 +61,8 @@ impl Header {
             return Err("there is no GPT header".into());
         }
         let size = header.header_size.get();
-        let Some(covered) = (92..=SECTOR as u32).contains(&size).then(|| sector.get(..size as usize)).flatten()
+        let Some(covered) =
+            (92..=SECTOR as u32).contains(&size).then(|| sector.get(..size as usize)).flatten()
         else {
             return Err(format!("it says that it is {size} bytes long"));
         };
@@ -77,7 +78,10 @@ impl Header {
             return Err(format!("its revision is {:#010x}", header.revision.get()));
         }
         if header.my_lba.get() != lba {
-            return Err(format!("it says that it is at sector {}, it is at {lba}", header.my_lba.get()));
+            return Err(format!(
+                "it says that it is at sector {}, it is at {lba}",
+                header.my_lba.get()
+            ));
         }
         let entry_size = header.entry_size.get();
         if entry_size < 128 || !entry_size.is_power_of_two() || entry_size > 4096 {
@@ -127,9 +131,17 @@ pub(super) fn examine(
     table: &mut PartitionTable,
 ) -> Result<(), Halt> {
     if mbr.is_none_or(|mbr| !mbr.is_protective()) {
-        notebook.disk(Code::GptWithoutProtectiveMbr, 0, "There is a GPT, but no protective MBR before it.");
+        notebook.disk(
+            Code::GptWithoutProtectiveMbr,
+            0,
+            "There is a GPT, but no protective MBR before it.",
+        );
     } else if mbr.is_some_and(Mbr::is_hybrid) {
-        notebook.disk(Code::MbrHybrid, 446, "The MBR lists ordinary partitions beside the protective one.");
+        notebook.disk(
+            Code::MbrHybrid,
+            446,
+            "The MBR lists ordinary partitions beside the protective one.",
+        );
     }
     let sector = first.get(SECTOR as usize..).unwrap_or_default();
     match Header::parse(sector, 1) {
@@ -179,8 +191,14 @@ fn with_primary(
         return Ok(());
     }
     if end <= size - size % SECTOR - SECTOR {
-        notebook.disk(Code::GptBackupMisplaced, alternate * SECTOR, format!(
-            "The backup GPT is at sector {alternate}, the last sector of the disk is {}.", size / SECTOR - 1));
+        notebook.disk(
+            Code::GptBackupMisplaced,
+            alternate * SECTOR,
+            format!(
+                "The backup GPT is at sector {alternate}, the last sector of the disk is {}.",
+                size / SECTOR - 1
+            ),
+        );
     }
     match backup {
         Reading::Good(copy) => {
@@ -191,8 +209,11 @@ fn with_primary(
                     "The primary and the backup GPT are both intact but list different partitions or disks.");
             }
         }
-        Reading::Bad(why) => notebook.disk(Code::GptBackupDamaged, alternate.saturating_mul(SECTOR), format!(
-            "The backup GPT at sector {alternate} is damaged: {why}.")),
+        Reading::Bad(why) => notebook.disk(
+            Code::GptBackupDamaged,
+            alternate.saturating_mul(SECTOR),
+            format!("The backup GPT at sector {alternate} is damaged: {why}."),
+        ),
         Reading::Unread(why) => table.unread.push(Unread { what: Part::Backup, why }),
     }
     Ok(())
@@ -206,7 +227,11 @@ fn without_primary(
     table: &mut PartitionTable,
 ) -> Result<(), Halt> {
     let Some(size) = disk.size()? else {
-        notebook.disk(Code::GptPrimaryDamaged, SECTOR, format!("The primary GPT is damaged: {why}."));
+        notebook.disk(
+            Code::GptPrimaryDamaged,
+            SECTOR,
+            format!("The primary GPT is damaged: {why}."),
+        );
         table.unread.push(Unread { what: Part::Backup, why: Missing::Quick });
         return Ok(());
     };
@@ -255,14 +280,18 @@ fn array(disk: &mut dyn Disk, header: &Header, window: &[u8], start: u64) -> Res
             let mut array = vec![0; len];
             match disk.read_at(at, &mut array)? {
                 Got::Bytes(count) if count == len => array,
-                Got::Bytes(_) => return Ok(Reading::Bad("its entries lie past the end of the disk".into())),
+                Got::Bytes(_) => {
+                    return Ok(Reading::Bad("its entries lie past the end of the disk".into()));
+                }
                 Got::Missing(why) => return Ok(Reading::Unread(why)),
             }
         }
     };
     let (stored, found) = (header.entries_crc.get(), crc32fast::hash(&array));
     if stored != found {
-        return Ok(Reading::Bad(format!("the CRC-32 of its entries is {found:08x}, it says {stored:08x}")));
+        return Ok(Reading::Bad(format!(
+            "the CRC-32 of its entries is {found:08x}, it says {stored:08x}"
+        )));
     }
     Ok(Reading::Good(Copy { header: *header, array }))
 }
@@ -281,9 +310,15 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
         let at = header.array_at() + u64::from(number - 1) * entry_size as u64;
         let (first, last) = (entry.first.get(), entry.last.get());
         if first > last || !usable.contains(&first) || !usable.contains(&last) {
-            notebook.disk(Code::GptEntryInvalid, at, format!(
-                "Partition {number} takes sectors {first} to {last}; the GPT allows {} to {}.",
-                usable.start(), usable.end()));
+            notebook.disk(
+                Code::GptEntryInvalid,
+                at,
+                format!(
+                    "Partition {number} takes sectors {first} to {last}; the GPT allows {} to {}.",
+                    usable.start(),
+                    usable.end()
+                ),
+            );
             continue;
         }
         used.push((first, last, number, entry.unique));
@@ -296,21 +331,32 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
         });
     }
     if used.is_empty() {
-        notebook.disk(Code::PartitionTableEmpty, header.array_at(), "The GPT lists no valid partition.");
+        notebook.disk(
+            Code::PartitionTableEmpty,
+            header.array_at(),
+            "The GPT lists no valid partition.",
+        );
     }
     used.sort_unstable();
     for pair in used.windows(2) {
         let [(_, last, a, _), (first, _, b, _)] = pair else { continue };
         if first <= last {
-            notebook.disk(Code::GptPartitionsOverlap, header.array_at(), format!("Partitions {a} and {b} overlap."));
+            notebook.disk(
+                Code::GptPartitionsOverlap,
+                header.array_at(),
+                format!("Partitions {a} and {b} overlap."),
+            );
         }
     }
     used.sort_unstable_by_key(|(.., number, unique)| (*unique, *number));
     for pair in used.windows(2) {
         let [(.., a, first), (.., b, second)] = pair else { continue };
         if first == second {
-            notebook.disk(Code::GptDuplicateGuid, header.array_at(), format!(
-                "Partitions {a} and {b} have the same GUID {}.", guid(first)));
+            notebook.disk(
+                Code::GptDuplicateGuid,
+                header.array_at(),
+                format!("Partitions {a} and {b} have the same GUID {}.", guid(first)),
+            );
         }
     }
 }
@@ -331,7 +377,8 @@ mod tests {
     #[test]
     fn guids_are_mixed_endian() {
         let bytes = [
-            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e,
+            0xc9, 0x3b,
         ];
         assert_eq!(guid(&bytes), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
     }

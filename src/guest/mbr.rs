@@ -49,7 +49,13 @@ impl Entry {
 
     fn partition(&self, number: u32, base: u64) -> Partition {
         let (start, end) = self.range(base);
-        Partition { number, start, size: end - start, kind: format!("{:02x}", self.kind), name: String::new() }
+        Partition {
+            number,
+            start,
+            size: end - start,
+            kind: format!("{:02x}", self.kind),
+            name: String::new(),
+        }
     }
 }
 
@@ -104,9 +110,16 @@ pub(super) fn examine(
     for (number, entry) in (1..).zip(&mbr.entries) {
         let at = ENTRIES_AT as u64 + (u64::from(number) - 1) * 16;
         if !entry.is_valid() {
-            notebook.disk(Code::MbrInvalid, at, format!(
-                "MBR entry {number} is invalid: boot flag {:#04x}, type {:#04x}, {} sectors.",
-                entry.flag, entry.kind, entry.sectors.get()));
+            notebook.disk(
+                Code::MbrInvalid,
+                at,
+                format!(
+                    "MBR entry {number} is invalid: boot flag {:#04x}, type {:#04x}, {} sectors.",
+                    entry.flag,
+                    entry.kind,
+                    entry.sectors.get()
+                ),
+            );
         } else if entry.is_used() {
             table.partitions.push(entry.partition(number, 0));
         }
@@ -115,7 +128,11 @@ pub(super) fn examine(
     let end = table.partitions.iter().map(|p| p.start + p.size).max().unwrap_or(0);
     notebook.claim_disk_size(end, Layer::Disk, ENTRIES_AT as u64);
 
-    for entry in mbr.entries.iter().filter(|entry| entry.is_valid() && entry.is_used() && entry.is_extended()) {
+    for entry in mbr
+        .entries
+        .iter()
+        .filter(|entry| entry.is_valid() && entry.is_used() && entry.is_extended())
+    {
         follow(disk, entry, notebook, table)?;
     }
     let Some(size) = disk.size()? else {
@@ -136,8 +153,11 @@ fn check_overlap(partitions: &[Partition], notebook: &Notebook<'_>) {
     for (index, a) in partitions.iter().enumerate() {
         for b in &partitions[index + 1..] {
             if a.start < b.start + b.size && b.start < a.start + a.size {
-                notebook.disk(Code::MbrPartitionsOverlap, ENTRIES_AT as u64, format!(
-                    "Partitions {} and {} overlap.", a.number, b.number));
+                notebook.disk(
+                    Code::MbrPartitionsOverlap,
+                    ENTRIES_AT as u64,
+                    format!("Partitions {} and {} overlap.", a.number, b.number),
+                );
             }
         }
     }
@@ -165,19 +185,27 @@ fn follow(
                 return Ok(());
             }
         }
-        let Ok((entries, _)) = <[Entry; 2]>::read_from_prefix(&sector[ENTRIES_AT..]) else { return Ok(()) };
+        let Ok((entries, _)) = <[Entry; 2]>::read_from_prefix(&sector[ENTRIES_AT..]) else {
+            return Ok(());
+        };
         let [logical, next] = entries;
         if !sector.ends_with(b"\x55\xaa") || !logical.is_valid() || !next.is_valid() {
-            notebook.disk(Code::MbrExtendedInvalid, at, format!(
-                "The extended boot record at sector {record} is invalid."));
+            notebook.disk(
+                Code::MbrExtendedInvalid,
+                at,
+                format!("The extended boot record at sector {record} is invalid."),
+            );
             return Ok(());
         }
         if logical.is_used() {
             let number = 5 + table.partitions.iter().filter(|p| p.number > 4).count() as u32;
             let partition = logical.partition(number, record);
             if partition.start + partition.size > end {
-                notebook.disk(Code::MbrExtendedInvalid, at, format!(
-                    "Partition {number} reaches out of its extended partition."));
+                notebook.disk(
+                    Code::MbrExtendedInvalid,
+                    at,
+                    format!("Partition {number} reaches out of its extended partition."),
+                );
             }
             table.partitions.push(partition);
         }
@@ -192,8 +220,11 @@ fn follow(
         }
         record = following;
     }
-    notebook.disk(Code::MbrExtendedInvalid, base * SECTOR, format!(
-        "The extended partition holds more than {MOST_LOGICAL} logical ones."));
+    notebook.disk(
+        Code::MbrExtendedInvalid,
+        base * SECTOR,
+        format!("The extended partition holds more than {MOST_LOGICAL} logical ones."),
+    );
     Ok(())
 }
 

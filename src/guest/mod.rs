@@ -105,7 +105,8 @@ pub fn examine(
     notebook: &Notebook<'_>,
 ) -> Result<PartitionTable, Halt> {
     let mut first = vec![0; FIRST_SECTORS];
-    let mut table = PartitionTable { scheme: Scheme::None, partitions: Vec::new(), unread: Vec::new() };
+    let mut table =
+        PartitionTable { scheme: Scheme::None, partitions: Vec::new(), unread: Vec::new() };
     match disk.read_at(0, &mut first)? {
         Got::Bytes(count) => first.truncate(count),
         Got::Missing(why) => {
@@ -120,8 +121,11 @@ pub fn examine(
         || protective && !has_gpt && gpt::has_signature(&first, gpt::LARGE_SECTOR)
     {
         table.scheme = Scheme::Gpt;
-        notebook.disk(Code::GptSectorSize, gpt::LARGE_SECTOR,
-            "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.");
+        notebook.disk(
+            Code::GptSectorSize,
+            gpt::LARGE_SECTOR,
+            "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.",
+        );
     } else if protective || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
         gpt::examine(disk, &first, boot.as_ref(), notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
@@ -132,8 +136,12 @@ pub fn examine(
         mbr::examine(disk, &boot, notebook, &mut table)?;
     } else {
         let found = filesystem::name(&first);
-        notebook.add(none_found, Layer::Disk, 0, format!(
-            "The disk has neither an MBR nor a GPT; it begins with {found}."));
+        notebook.add(
+            none_found,
+            Layer::Disk,
+            0,
+            format!("The disk has neither an MBR nor a GPT; it begins with {found}."),
+        );
     }
     Ok(table)
 }

@@ -26,7 +26,12 @@ pub(super) fn image(
     if let Some(code) = packed_again(first) {
         report.disk_format = Some(DiskFormat::Unknown);
         let inner = sniff(first).compression().as_str();
-        notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {inner} again, not an image."));
+        notebook.add(
+            code,
+            Layer::Image,
+            0,
+            format!("Decompressed, the file is {inner} again, not an image."),
+        );
         return Ok(());
     }
     let candidates = formats::detect(view)?;
@@ -44,9 +49,10 @@ pub(super) fn image(
 fn packed_again(first: &[u8]) -> Option<Code> {
     match sniff(first) {
         Packing::Plain => None,
-        Packing::Foreign(Compression::Tar | Compression::Zip | Compression::SevenZip | Compression::Rar, code) => {
-            Some(code)
-        }
+        Packing::Foreign(
+            Compression::Tar | Compression::Zip | Compression::SevenZip | Compression::Rar,
+            code,
+        ) => Some(code),
         _ => Some(Code::CompressionNested),
     }
 }
@@ -58,8 +64,11 @@ fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
         if size % SECTOR as u64 != 0 {
-            notebook.image(Code::RawSizeUnaligned, size, format!(
-                "The image has {size} bytes, which is not a multiple of 512."));
+            notebook.image(
+                Code::RawSizeUnaligned,
+                size,
+                format!("The image has {size} bytes, which is not a multiple of 512."),
+            );
         }
     }
     Ok(())
@@ -91,7 +100,11 @@ fn container(
     }
     match view.size()? {
         Some(size) => examined.reach.judge(size, notebook),
-        None => report.check("image-end", State::Skipped, "a quick check does not decompress to the end"),
+        None => report.check(
+            "image-end",
+            State::Skipped,
+            "a quick check does not decompress to the end",
+        ),
     }
     Ok(())
 }
@@ -102,11 +115,15 @@ fn partition_check(table: &guest::PartitionTable, report: &mut Report) {
         return report.check("partition-table", State::Done, "");
     };
     let state = if unread.what == guest::Part::Table { State::Skipped } else { State::Partial };
-    report.check("partition-table", state, match unread.why {
-        Missing::Behind => "it lies behind what was read, and the source cannot be read again",
-        Missing::Quick => "a quick check does not decompress that far",
-        Missing::Broken => "the tables that lead to it are broken",
-    });
+    report.check(
+        "partition-table",
+        state,
+        match unread.why {
+            Missing::Behind => "it lies behind what was read, and the source cannot be read again",
+            Missing::Quick => "a quick check does not decompress that far",
+            Missing::Broken => "the tables that lead to it are broken",
+        },
+    );
 }
 
 /// What the last sector of an image of this size is.
@@ -127,7 +144,11 @@ pub(super) fn late_trailer(found: (Trailer, u64), notebook: &Notebook<'_>, repor
         matches!(format, DiskFormat::Qcow2 | DiskFormat::Vhdx | DiskFormat::Vdi | DiskFormat::Vmdk)
     });
     let mut candidates = formats::Candidates::default();
-    candidates.containers.extend(container.map(|format| formats::Match { format, offset: 0, foreign: None }));
+    candidates.containers.extend(container.map(|format| formats::Match {
+        format,
+        offset: 0,
+        foreign: None,
+    }));
     if known == Some(trailer.at(at).format) {
         return;
     }

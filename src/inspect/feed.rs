@@ -86,15 +86,25 @@ impl PackedFeed<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Halt> {
-        let Summary { members, trailing_zeros } = self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
+        let Summary { members, trailing_zeros } =
+            self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
         let file = self.incoming.taken.load(Ordering::Relaxed);
         let (several, zeros) = self.packing.oddities();
         if members > 1 {
-            self.notebook.add(several, Layer::File, None, format!("The file is {members} packed streams one after another."));
+            self.notebook.add(
+                several,
+                Layer::File,
+                None,
+                format!("The file is {members} packed streams one after another."),
+            );
         }
         if trailing_zeros > 0 {
-            self.notebook.add(zeros, Layer::File, file.saturating_sub(trailing_zeros), format!(
-                "After the packed data there are {trailing_zeros} zero bytes."));
+            self.notebook.add(
+                zeros,
+                Layer::File,
+                file.saturating_sub(trailing_zeros),
+                format!("After the packed data there are {trailing_zeros} zero bytes."),
+            );
         }
         self.whole.store(true, Ordering::Release);
         Ok(())
@@ -111,12 +121,15 @@ impl Feed for PackedFeed<'_> {
             let more = self.refill()?;
             let input = match &self.input {
                 Some((Segment::Data(chunk), done)) => &chunk[*done as usize..],
-                Some((Segment::Zeros(len), done)) => &ZEROS[..(len - done).min(ZEROS.len() as u64) as usize],
+                Some((Segment::Zeros(len), done)) => {
+                    &ZEROS[..(len - done).min(ZEROS.len() as u64) as usize]
+                }
                 None => &[],
             };
             let space = chunk.space();
             let room = space.len();
-            let step = self.decoder.decode(input, space).map_err(|damage| note(self.notebook, damage))?;
+            let step =
+                self.decoder.decode(input, space).map_err(|damage| note(self.notebook, damage))?;
             chunk.grow(step.made);
             if let Some((_, done)) = &mut self.input {
                 *done += step.taken as u64;

@@ -56,11 +56,15 @@ pub(super) fn mismatch(
     let name = Path::new(argument).file_name().filter(|name| *name != "-")?;
     let compression = compression?;
     let format = format?;
-    if found.iter().any(|anomaly| anomaly.code.as_str().starts_with("format-") || anomaly.code.as_str().starts_with("content-")) {
+    if found.iter().any(|anomaly| {
+        anomaly.code.as_str().starts_with("format-")
+            || anomaly.code.as_str().starts_with("content-")
+    }) {
         return None;
     }
     let promise = Promise::of(&name.to_string_lossy());
-    let wrong_compression = promise.known && promise.compression.unwrap_or(Compression::None) != compression;
+    let wrong_compression =
+        promise.known && promise.compression.unwrap_or(Compression::None) != compression;
     let wrong_format = promise.format.is_some_and(|promised| promised != format);
     if !wrong_compression && !wrong_format {
         return None;

@@ -122,7 +122,12 @@ impl<'a> Pipeline<'a> {
         unless_stopped(result).map(|_| ())
     }
 
-    fn refuse(self, compression: Compression, code: Code, report: &mut Report) -> Result<(), source::Error> {
+    fn refuse(
+        self,
+        compression: Compression,
+        code: Code,
+        report: &mut Report,
+    ) -> Result<(), source::Error> {
         let name = compression.as_str();
         self.notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
         report.check("format", State::Done, "");
@@ -226,7 +231,11 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Examines a stream and reads it to its end; its size, where it was read so far.
-    fn examine_view(self, view: &mut StreamView<'_>, report: &mut Report) -> Result<Option<u64>, Halt> {
+    fn examine_view(
+        self,
+        view: &mut StreamView<'_>,
+        report: &mut Report,
+    ) -> Result<Option<u64>, Halt> {
         examine::image(view, None, self.notebook, report)?;
         if self.options.quick {
             return view.size();
@@ -268,10 +277,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// A thread that digests the file and says how far it is.
-    fn digest_file<'s>(
-        self,
-        scope: &'s Scope<'s, '_>,
-    ) -> (Sender<Segment>, threads::Digester<'s>)
+    fn digest_file<'s>(self, scope: &'s Scope<'s, '_>) -> (Sender<Segment>, threads::Digester<'s>)
     where
         'a: 's,
     {
@@ -312,7 +318,12 @@ impl<'a> Pipeline<'a> {
         if report.disk_format != Some(DiskFormat::Dmg) {
             report.disk_format = Some(DiskFormat::Dmg);
             let at = delivered.bytes - SECTOR as u64;
-            self.notebook.add(Code::FormatDmg, Layer::Image, at, "The image is an Apple disk image (UDIF).");
+            self.notebook.add(
+                Code::FormatDmg,
+                Layer::Image,
+                at,
+                "The image is an Apple disk image (UDIF).",
+            );
         }
     }
 }

@@ -234,7 +234,9 @@ impl Report {
         for expected in &options.expected {
             let (made, code, layer) = match expected.of {
                 Digested::File => (&self.digests.sha256, Code::DigestMismatch, Layer::File),
-                Digested::Image => (&self.digests.image_sha256, Code::ImageDigestMismatch, Layer::Image),
+                Digested::Image => {
+                    (&self.digests.image_sha256, Code::ImageDigestMismatch, Layer::Image)
+                }
             };
             let Some(made) = made else {
                 state = Some(State::Skipped);
@@ -246,13 +248,18 @@ impl Report {
                     code,
                     layer,
                     offset: None,
-                    said: format!("The SHA-256 of the {} is {made}; {} says {wanted}.", layer.as_str(), expected.origin),
+                    said: format!(
+                        "The SHA-256 of the {} is {made}; {} says {wanted}.",
+                        layer.as_str(),
+                        expected.origin
+                    ),
                 });
             }
             state = state.or(Some(State::Done));
         }
         if let Some(state) = state {
-            let why = if state == State::Done { "" } else { "the bytes were not read to their end" };
+            let why =
+                if state == State::Done { "" } else { "the bytes were not read to their end" };
             self.check("expected-digest", state, why);
         }
     }
@@ -276,7 +283,9 @@ fn remedy(template: &str, file: &str) -> String {
     template
         .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| match word.strip_prefix("FILE") {
-            Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => format!("{shown}{rest}"),
+            Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => {
+                format!("{shown}{rest}")
+            }
             _ => word.to_owned(),
         })
         .collect()

@@ -56,7 +56,9 @@ pub(super) fn deliver<'scope>(
                     delivered.read += chunk.len() as u64;
                     remember(&mut delivered.last, chunk);
                 }
-                Segment::Zeros(len) => remember(&mut delivered.last, &[0; LAST][..LAST.min(*len as usize)]),
+                Segment::Zeros(len) => {
+                    remember(&mut delivered.last, &[0; LAST][..LAST.min(*len as usize)])
+                }
             }
             outputs.retain(|output| output.send(segment.clone()).is_ok());
         }

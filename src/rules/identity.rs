@@ -37,9 +37,17 @@ pub fn identify(
         formats.push(found);
     }
     if let [first, second, ..] = formats[..] {
-        notebook.image(Code::FormatPolyglot, second.offset, format!(
-            "The image bears the marks of {} (at byte {}) and of {} (at byte {}).",
-            first.format.as_str(), first.offset, second.format.as_str(), second.offset));
+        notebook.image(
+            Code::FormatPolyglot,
+            second.offset,
+            format!(
+                "The image bears the marks of {} (at byte {}) and of {} (at byte {}).",
+                first.format.as_str(),
+                first.offset,
+                second.format.as_str(),
+                second.offset
+            ),
+        );
         return Identity::Refused(first.format);
     }
     if let [found] = formats[..] {
@@ -58,7 +66,11 @@ pub fn identify(
         if !bootable {
             return refuse(iso, Code::FormatIso9660, notebook);
         }
-        notebook.image(Code::IsoHybrid, iso.offset, "The image is an ISO 9660 file system and a partitioned disk at once.");
+        notebook.image(
+            Code::IsoHybrid,
+            iso.offset,
+            "The image is an ISO 9660 file system and a partitioned disk at once.",
+        );
     } else if let Some(found) = candidates.content.filter(|_| !bootable)
         && let Some(code) = found.foreign
     {
@@ -111,7 +123,11 @@ mod tests {
         Match { format, offset, foreign: None }
     }
 
-    fn judge(candidates: &Candidates, bootable: bool, trailer: Option<Trailer>) -> (Identity, Vec<Code>) {
+    fn judge(
+        candidates: &Candidates,
+        bootable: bool,
+        trailer: Option<Trailer>,
+    ) -> (Identity, Vec<Code>) {
         let notebook = Notebook::new(&|_| false, 1);
         let identity = identify(candidates, bootable, trailer.map(|t| (t, 1024)), &notebook);
         (identity, notebook.close().iter().map(|a| a.code).collect())
@@ -138,9 +154,16 @@ mod tests {
 
     #[test]
     fn a_hybrid_iso_is_a_raw_disk_with_a_warning() {
-        let iso = Match { format: DiskFormat::Iso9660, offset: 0x8001, foreign: Some(Code::FormatIso9660) };
+        let iso = Match {
+            format: DiskFormat::Iso9660,
+            offset: 0x8001,
+            foreign: Some(Code::FormatIso9660),
+        };
         let candidates = Candidates { iso9660: Some(iso), ..Candidates::default() };
-        assert_eq!(judge(&candidates, true, None), (Identity::Taken(DiskFormat::Raw), vec![Code::IsoHybrid]));
+        assert_eq!(
+            judge(&candidates, true, None),
+            (Identity::Taken(DiskFormat::Raw), vec![Code::IsoHybrid])
+        );
         assert_eq!(judge(&candidates, false, None).1, [Code::FormatIso9660]);
     }
 }

@@ -14,7 +14,9 @@ pub enum PolicyError {
     #[error("there is no finding `{0}`; `tidegate explain` lists all of them")]
     Unknown(crate::bytes::Hostile),
     /// The finding says that the image cannot be read as a disk.
-    #[error("`{0}` cannot be allowed: it says that the image cannot be read, which no policy changes")]
+    #[error(
+        "`{0}` cannot be allowed: it says that the image cannot be read, which no policy changes"
+    )]
     Fixed(&'static str),
 }
 

@@ -108,8 +108,11 @@ mod tests {
     #[test]
     fn every_code_has_one_row_with_all_its_texts() {
         for &code in Code::ALL {
-            let rows: Vec<&Row> =
-                SHELVES.iter().flat_map(|rows| rows.iter()).filter(|row| row.code == code).collect();
+            let rows: Vec<&Row> = SHELVES
+                .iter()
+                .flat_map(|rows| rows.iter())
+                .filter(|row| row.code == code)
+                .collect();
             let name = code.as_str();
             assert_eq!(rows.len(), 1, "{name}");
             let row = rows[0];

@@ -1,0 +1,106 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A gate for disk images on their way to DigitalOcean: verifies before the create call.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check images: would DigitalOcean take them, and if not, why and what to do.
+    ///
+    /// Each file is read once, decompressed on the fly, recognised by content and checked down to
+    /// the partition table of its virtual disk.
+    ///
+    /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
+    /// 130 interrupted. With several images 3 beats 1 beats 0.
+    Check(CheckArgs),
+    /// Explain a finding, or list all of them.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Image files; `-` is standard input.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(super) images: Vec<OsString>,
+
+    /// Read only headers and tables; no digest, and compressed files are not verified to their end.
+    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
+    pub(super) quick: bool,
+
+    /// Also digest the decompressed image.
+    #[arg(long, value_name = "LAYER", value_delimiter = ',')]
+    pub(super) digest: Vec<Layer>,
+
+    /// The SHA-256 that the file has to have (one image only).
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha256: Option<String>,
+
+    /// A SHA256SUMS file (GNU or BSD style) that has to list each image, or its decompressed name.
+    #[arg(long, value_name = "FILE")]
+    pub(super) checksums: Option<PathBuf>,
+
+    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
+    #[arg(long, value_name = "SIZE", default_value = "100GB")]
+    pub(super) max_size: String,
+
+    /// Treat a finding as a reject (may be repeated).
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) reject: Vec<String>,
+
+    /// Treat a finding as a warning.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) warn: Vec<String>,
+
+    /// Treat a finding as a note.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) allow: Vec<String>,
+
+    /// Exit with 1 on warnings too.
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// Decompress to the end although the image is refused already, for all findings.
+    #[arg(long)]
+    pub(super) keep_going: bool,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    /// Write the report to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// No progress, and one line for each image.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Layer {
+    /// The decompressed bytes.
+    Image,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One document, `tidegate.report/1`.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Findings, as `tidegate check` names them; all of them in a list if none is given.
+    #[arg(value_name = "CODE")]
+    pub(super) codes: Vec<String>,
+}

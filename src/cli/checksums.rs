@@ -1,0 +1,161 @@
+//! Files of SHA-256 sums: `sha256sum`'s format, with or without its `*`, and BSD's.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+
+use super::Usage;
+use crate::bytes::Hostile;
+use crate::inspect::{Digested, Expected};
+
+/// A larger file is no list of check sums.
+const LARGEST: u64 = 16 << 20;
+
+/// The entries of a file of check sums.
+pub(super) struct Checksums {
+    path: Hostile,
+    entries: Vec<(String, [u8; 32])>,
+}
+
+impl Checksums {
+    /// Reads a file of check sums.
+    pub(super) fn read(path: &Path) -> Result<Self, Usage> {
+        let shown = Hostile::from_os(path.as_os_str());
+        let fail = |why: String| Usage(format!("cannot use the check sums in {shown}: {why}"));
+        let mut text = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
+            .map_err(|e| fail(e.to_string()))?;
+        if text.len() as u64 > LARGEST {
+            return Err(fail("it is larger than 16 MiB".into()));
+        }
+        let entries: Vec<_> = String::from_utf8_lossy(&text).lines().filter_map(entry).collect();
+        if entries.is_empty() {
+            return Err(fail("it lists no SHA-256".into()));
+        }
+        Ok(Checksums { path: shown, entries })
+    }
+
+    /// What it says of an image, by its file name: of the file, of the decompressed image, or both.
+    pub(super) fn of(&self, image: &OsStr) -> Result<Vec<Expected>, Usage> {
+        let shown = Hostile::from_os(image);
+        let name = Path::new(image).file_name().filter(|name| *name != "-").and_then(OsStr::to_str);
+        let Some(name) = name else {
+            return Err(Usage(format!(
+                "--checksums needs a file name to look up, {shown} has none; use --sha256"
+            )));
+        };
+        let unpacked =
+            [".gz", ".gzip", ".bz2", ".bzip2"].iter().find_map(|end| name.strip_suffix(end));
+        let mut expected = Vec::new();
+        for (name, of) in [(Some(name), Digested::File), (unpacked, Digested::Image)] {
+            let Some(name) = name else { continue };
+            if let Some(sha256) = self.find(name)? {
+                expected.push(Expected { of, sha256, origin: self.path.to_string() });
+            }
+        }
+        if expected.is_empty() {
+            let name = Hostile::from(name);
+            return Err(Usage(format!(
+                "{} does not list \"{name}\" or its decompressed name",
+                self.path
+            )));
+        }
+        Ok(expected)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<[u8; 32]>, Usage> {
+        let mut found =
+            self.entries.iter().filter(|(listed, _)| listed == name).map(|(_, sum)| *sum);
+        let first = found.next();
+        if found.any(|other| Some(other) != first) {
+            let name = Hostile::from(name);
+            return Err(Usage(format!(
+                "{} lists \"{name}\" twice, with different sums",
+                self.path
+            )));
+        }
+        Ok(first)
+    }
+}
+
+/// A digest from 64 hexadecimal digits.
+pub(super) fn sha256(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().as_chunks::<2>().0) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// A line that lists a SHA-256, as file name without directories and digest. All other lines
+/// (comments, signatures, other algorithms) are none.
+fn entry(line: &str) -> Option<(String, [u8; 32])> {
+    let line = line.trim_end();
+    let (name, digest) = match line.strip_prefix("SHA256 (") {
+        Some(bsd) => {
+            let (name, hex) = bsd.rsplit_once(") = ")?;
+            (name.to_owned(), sha256(hex)?)
+        }
+        None => {
+            // GNU escapes backslash and newline in names and says so by a leading backslash.
+            let (escaped, line) = match line.strip_prefix('\\') {
+                Some(rest) => (true, rest),
+                None => (false, line),
+            };
+            let (hex, name) = line.split_once(char::is_whitespace)?;
+            let name = name.trim_start_matches([' ', '\t']);
+            let name = name.strip_prefix('*').unwrap_or(name);
+            let name = if escaped {
+                name.replace("\\n", "\n").replace("\\\\", "\\")
+            } else {
+                name.to_owned()
+            };
+            (name, sha256(hex)?)
+        }
+    };
+    let name = Path::new(&name).file_name()?.to_str()?.to_owned();
+    Some((name, digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUM: &str = "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn list(text: &str) -> Checksums {
+        Checksums { path: "SHA256SUMS".into(), entries: text.lines().filter_map(entry).collect() }
+    }
+
+    #[test]
+    fn reads_gnu_and_bsd_lines() {
+        for line in [
+            format!("{SUM}  disk.img"),
+            format!("{SUM} *./out/disk.img\r"),
+            format!("SHA256 (disk.img) = {SUM}"),
+            format!("{SUM}\tdisk.img"),
+        ] {
+            assert_eq!(entry(&line).unwrap().0, "disk.img", "{line}");
+        }
+        for line in ["# comment", "SHA512 (disk.img) = 00", "deadbeef  disk.img", "", SUM] {
+            assert!(entry(line).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn finds_the_compressed_and_the_decompressed_name() {
+        let of = |text: &str, image: &str| list(text).of(OsStr::new(image));
+        let found = of(&format!("{SUM}  disk.img\n"), "a/disk.img.gz").unwrap();
+        assert_eq!(found[0].of, Digested::Image);
+        let both = of(&format!("{SUM}  disk.img\n{SUM}  disk.img.gz\n"), "disk.img.gz").unwrap();
+        assert_eq!(both.len(), 2);
+        assert!(of(&format!("{SUM}  other.img\n"), "disk.img").is_err());
+        assert!(of(&format!("{SUM}  disk.img\n"), "-").is_err());
+        let other = SUM.replace('E', "0");
+        assert!(of(&format!("{SUM}  disk.img\n{other}  disk.img\n"), "disk.img").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Standard output and standard error: the only place that prints.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use super::Usage;
+use crate::render::Style;
+
+/// Narrower than this, wrapping does more harm than good; wider, lines are hard to read.
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=100;
+
+/// How to lay text out for standard output, or for a file.
+pub(super) fn style(to_stdout: bool) -> Style {
+    if !to_stdout {
+        return Style::default();
+    }
+    let stdout = io::stdout();
+    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let width = terminal_size::terminal_size()
+        .filter(|_| stdout.is_terminal())
+        .map_or(80, |(width, _)| usize::from(width.0).clamp(*WIDTHS.start(), *WIDTHS.end()));
+    Style { width, color }
+}
+
+/// Writes to the file, or to standard output. A reader that has gone away is no error.
+pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
+    let result = match target {
+        Some(file) => file.write_all(text.as_bytes()),
+        None => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        }
+    };
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Usage(format!("cannot write the report: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says on standard error what the user has to know.
+pub(super) fn complain(message: &str) {
+    // Nothing can be done if nobody reads it.
+    let _ = writeln!(io::stderr(), "tidegate: {message}");
+}

@@ -1,0 +1,43 @@
+//! The catalogue of findings as text.
+
+use std::fmt::Write;
+
+use super::Style;
+use super::wrap::wrap;
+use crate::facts::Code;
+use crate::rules::{Row, row};
+
+/// Columns before the text of a field.
+const INDENT: usize = 13;
+
+/// All findings, a line each.
+#[must_use]
+pub fn list() -> String {
+    let mut out = String::new();
+    for &code in Code::ALL {
+        let row = row(code);
+        let _ = writeln!(out, "{:<6}  {:<34}  {}", row.severity.as_str(), code.as_str(), row.title);
+    }
+    out
+}
+
+/// One finding in full.
+#[must_use]
+pub fn one(row: &Row, style: Style) -> String {
+    let severity = match row.fixed {
+        true => "reject, whatever the policy".to_owned(),
+        false => {
+            format!("{}, unless --reject, --warn or --allow says otherwise", row.severity.as_str())
+        }
+    };
+    let mut out = format!("{}: {}\n\n", row.code.as_str(), row.title);
+    for (name, text) in [
+        ("What", row.explanation),
+        ("What to do", row.remedy),
+        ("Severity", &severity),
+        ("Source", row.source),
+    ] {
+        let _ = writeln!(out, "{name:<INDENT$}{}", wrap(text, style.width, INDENT));
+    }
+    out
+}

@@ -1,0 +1,213 @@
+//! Text for people: the verdict first, then what was measured, then what was found and what to do.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style as Paint};
+
+use super::Style;
+use super::wrap::wrap;
+use crate::bytes::human_size;
+use crate::facts::{Compression, DiskFormat};
+use crate::guest::{PartitionTable, Scheme};
+use crate::inspect::{Finding, Mode, Report, State, Verdict};
+use crate::rules::Severity;
+
+/// Columns before the text of a finding.
+const INDENT: usize = 10;
+
+/// Cells of the bar that shows a size against the limit.
+const BAR: usize = 20;
+
+/// One image, in full.
+#[must_use]
+pub fn render(report: &Report, style: Style) -> String {
+    let mut out = format!("{}  {}\n", verdict(report.verdict, style), report.source);
+    if let Some(error) = &report.error {
+        let _ = writeln!(out, "\n  {}", wrap(&sentence(&error.message), style.width, 2));
+        return out;
+    }
+    out.push('\n');
+    layers(report, &mut out);
+    for finding in &report.findings {
+        out.push('\n');
+        write_finding(finding, style, &mut out);
+    }
+    unmade(report, style, &mut out);
+    out
+}
+
+/// One line for an image: what a quiet run prints.
+#[must_use]
+pub fn line(report: &Report, style: Style) -> String {
+    let mut out = format!("{}  {}", verdict(report.verdict, style), report.source);
+    if let Some(error) = &report.error {
+        let _ = write!(out, ": {}", error.message);
+    }
+    let mut codes: Vec<&str> = Vec::new();
+    for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Note) {
+        if !codes.contains(&finding.code.as_str()) {
+            codes.push(finding.code.as_str());
+        }
+    }
+    if !codes.is_empty() {
+        let _ = write!(out, ": {}", codes.join(", "));
+    }
+    out.push('\n');
+    out
+}
+
+/// How many images of several were accepted.
+#[must_use]
+pub fn summary(reports: &[Report]) -> String {
+    let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
+    let mut out = format!("{} images: {} accepted", reports.len(), count(Verdict::Accept));
+    for (verdict, word) in [
+        (Verdict::Warn, "accepted with warnings"),
+        (Verdict::Reject, "rejected"),
+        (Verdict::Error, "not read"),
+    ] {
+        if count(verdict) > 0 {
+            let _ = write!(out, ", {} {word}", count(verdict));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn paint(text: &str, color: AnsiColor, style: Style) -> String {
+    if !style.color {
+        return text.to_owned();
+    }
+    let paint = Paint::new().fg_color(Some(color.into())).bold();
+    format!("{paint}{text}{paint:#}")
+}
+
+fn verdict(verdict: Verdict, style: Style) -> String {
+    match verdict {
+        Verdict::Accept => paint("ACCEPT", AnsiColor::Green, style),
+        Verdict::Warn => paint("WARN  ", AnsiColor::Yellow, style),
+        Verdict::Reject => paint("REJECT", AnsiColor::Red, style),
+        Verdict::Error => paint("ERROR ", AnsiColor::Red, style),
+    }
+}
+
+/// The three layers, with sizes against the limit, and the digests.
+fn layers(report: &Report, out: &mut String) {
+    let packed = match report.compression {
+        Some(Compression::None) | None => "not compressed",
+        Some(compression) => compression.as_str(),
+    };
+    let file = report.file_size.map_or("? B".to_owned(), human_size);
+    let _ = writeln!(out, "  file   {packed:<28} {file:>9}");
+    if let Some(format) = report.disk_format {
+        let what = std::iter::once(format.as_str()).chain(report.traits.iter().map(String::as_str));
+        let what = what.collect::<Vec<_>>().join(", ");
+        size_line("image", &what, report.image_size, report.limit, out);
+        let raw_unread = format == DiskFormat::Raw && report.virtual_size.is_none();
+        if report.virtual_size.is_some() || raw_unread {
+            let what = report.partition_table.as_ref().map_or("not read".to_owned(), partitions);
+            size_line("disk", &what, report.virtual_size, report.limit, out);
+        }
+    }
+    for (name, digest) in [
+        ("sha256 of the file", &report.digests.sha256),
+        ("sha256 of the image", &report.digests.image_sha256),
+    ] {
+        if let Some(digest) = digest {
+            let _ = writeln!(out, "  {name}\n         {digest}");
+        }
+    }
+}
+
+fn size_line(layer: &str, what: &str, size: Option<u64>, limit: u64, out: &mut String) {
+    let _ = match size {
+        Some(size) => {
+            writeln!(out, "  {layer:<6} {what:<28} {:>9}  {}", human_size(size), bar(size, limit))
+        }
+        None => writeln!(out, "  {layer:<6} {what:<28} {:>9}", "?"),
+    };
+}
+
+/// A size against the limit: filled cells and per cent.
+fn bar(size: u64, limit: u64) -> String {
+    let share = size as f64 / limit.max(1) as f64;
+    let filled = ((share * BAR as f64).ceil() as usize).min(BAR);
+    let cells = "#".repeat(filled) + &".".repeat(BAR - filled);
+    let (mark, percent) = match share * 100.0 {
+        percent if size >= limit => (" over", percent.max(100.0)),
+        // 100 % is only said of what has reached the limit.
+        percent => ("", percent.min(99.9)),
+    };
+    format!("[{cells}] {percent:.1} % of {}{mark}", human_size(limit))
+}
+
+fn partitions(table: &PartitionTable) -> String {
+    let count = table.partitions.len();
+    let noun = if count == 1 { "partition" } else { "partitions" };
+    match table.scheme {
+        Scheme::None if table.unread.is_empty() => "no partition table".to_owned(),
+        Scheme::None => "partition table not read".to_owned(),
+        scheme => format!("{}, {count} {noun}", scheme.as_str()),
+    }
+}
+
+fn write_finding(finding: &Finding, style: Style, out: &mut String) {
+    let color = match finding.severity {
+        Severity::Reject => AnsiColor::Red,
+        Severity::Warn => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::Cyan,
+    };
+    let word = paint(&format!("{:<6}", finding.severity.as_str()), color, style);
+    let place = match finding.offset {
+        Some(offset) => format!("{}, byte {offset}", finding.layer.as_str()),
+        None => finding.layer.as_str().to_owned(),
+    };
+    let lines = [
+        sentence(&format!("{} ({place})", finding.row().title)),
+        finding.message.clone(),
+        format!("Fix: {}", finding.remedy),
+    ];
+    let _ = write!(out, "  {word}  ");
+    for (index, line) in lines.iter().enumerate() {
+        if index > 0 {
+            let _ = write!(out, "{:INDENT$}", "");
+        }
+        let _ = writeln!(out, "{}", wrap(line, style.width, INDENT));
+    }
+    let _ = writeln!(out, "{:INDENT$}More: tidegate explain {}", "", finding.code.as_str());
+}
+
+/// What a check did not look at: a green line says no more than it means.
+fn unmade(report: &Report, style: Style, out: &mut String) {
+    let unmade: Vec<_> = report.checks.iter().filter(|check| check.state != State::Done).collect();
+    if unmade.is_empty() {
+        return;
+    }
+    let how = if report.mode == Mode::Quick { " by this quick check" } else { "" };
+    let _ = writeln!(out, "\n  Not checked in full{how}:");
+    for check in unmade {
+        let state = if check.state == State::Partial { "in part" } else { "not" };
+        let text = format!("{} ({state}: {})", check.id.replace('-', " "), check.why);
+        let _ = writeln!(out, "    {}", wrap(&text, style.width, 4));
+    }
+}
+
+/// The text with a capital first letter.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_full_only_at_the_limit() {
+        assert_eq!(bar(0, 100), "[....................] 0.0 % of 100 B");
+        assert_eq!(bar(50, 100), "[##########..........] 50.0 % of 100 B");
+        assert!(bar(99_999, 100_000).contains("99.9 %"));
+        assert_eq!(bar(100, 100), "[####################] 100.0 % of 100 B over");
+        assert!(bar(u64::MAX, 100).ends_with("over"));
+    }
+}
