@@ -155,6 +155,7 @@ impl Layout for Blocks {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may fail
 mod tests {
     use super::super::examine::tests::{METADATA, Sample, codes};
     use super::*;
@@ -164,7 +165,7 @@ mod tests {
     fn entries_that_hold_no_block_read_as_zeros() {
         for state in [NOT_PRESENT, UNDEFINED, ZERO, UNMAPPED, UNMAPPED_BEFORE_1] {
             let mut sample = Sample::new();
-            sample.entry(1, 4 << 20 | state);
+            sample.entry(1, (4 << 20) | state);
             assert_eq!(codes(sample.image), []);
         }
     }
@@ -173,13 +174,13 @@ mod tests {
     fn entries_that_cannot_be_are_broken() {
         let mib = 1 << 20;
         // Another state; a block over the headers, the log, the metadata, the BAT.
-        for entry in [4 * mib | 4, 4 * mib | 7, 6, mib | 6, 2 * mib | 6, 3 * mib | 6] {
+        for (at, state) in [(4, 4), (4, 7), (0, 6), (1, 6), (2, 6), (3, 6)] {
             let mut sample = Sample::new();
-            sample.entry(1, entry);
-            assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid], "{entry:#x}");
+            sample.entry(1, (at * mib) | state);
+            assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid], "{at} {state}");
         }
         let mut sample = Sample::new();
-        sample.entry(1, u64::MAX & OFFSET | 6);
+        sample.entry(1, OFFSET | 6);
         assert_eq!(codes(sample.image), [Code::ImageTruncated]);
     }
 
@@ -208,7 +209,7 @@ mod tests {
         let notebook = Notebook::new(&|_| false, 1 << 40);
         // 16 payload blocks, then a bitmap; the entry of block 16 is the seventeenth.
         let mut bat = vec![0; 8 * 18];
-        bat[8 * 17..].copy_from_slice(&(1u64 << 30 | FULLY_PRESENT).to_le_bytes());
+        bat[8 * 17..].copy_from_slice(&((1u64 << 30) | FULLY_PRESENT).to_le_bytes());
         let mut view = MemoryView::new(bat);
         for kept in [Kept::default(), Kept::read(&mut view, regions.bat).unwrap()] {
             let log = Span::default();

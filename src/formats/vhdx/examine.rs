@@ -42,6 +42,7 @@ pub(in crate::formats) fn examine(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may fail
 pub(super) mod tests {
     use super::*;
     use crate::facts::{Code, DiskFormat};
@@ -73,7 +74,7 @@ pub(super) mod tests {
             for at in [REGIONS, REGIONS + (64 << 10)] {
                 sample.put(at, b"regi").put(at + 8, &[2]);
                 sample.region(at + 16, "6677c22d23f600429d64115e9bfd4a08", BAT);
-                sample.region(at + 48, "06a27c8b9047 9a4bb8fe575f050f886e", METADATA);
+                sample.region(at + 48, "06a27c8b90479a4bb8fe575f050f886e", METADATA);
                 sample.seal(at, 64 << 10);
             }
             sample.put(METADATA, b"metadata").put(METADATA + 10, &[5]);
@@ -81,7 +82,7 @@ pub(super) mod tests {
                 ("3767a1ca36fa434db3b633f0aa44e76b", vec![0, 0, 0x10, 0, 0, 0, 0, 0]),
                 ("2442a52f1bcd7648b2115dbed83bf4b8", SIZE.to_le_bytes().to_vec()),
                 ("1dbf41816fa90947ba47f233a8faab5f", vec![0, 2, 0, 0]),
-                ("c748a3cd5d44714 49cc9e9885251c556", vec![0, 0x10, 0, 0]),
+                ("c748a3cd5d4471449cc9e9885251c556", vec![0, 0x10, 0, 0]),
                 ("ab12cabee6b2234593efc309e000c746", vec![7; 16]),
             ]
             .into_iter()
@@ -130,7 +131,7 @@ pub(super) mod tests {
     fn unhex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> =
             text.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
-        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+        digits.chunks(2).map(|pair| (pair[0] << 4) | pair[1]).collect()
     }
 
     /// What an image gives, after all of its disk was read.

@@ -43,33 +43,17 @@ struct Item {
     length: usize,
 }
 
+const fn item(digits: u128, name: &'static str, length: usize) -> Item {
+    Item { guid: guid(digits), name, length }
+}
+
 /// The items that every image has (MS-VHDX 2.6.2).
 const ITEMS: [Item; 5] = [
-    Item {
-        guid: guid(0xcaa1_6737_fa36_4d43_b3b6_33f0_aa44_e76b),
-        name: "the file parameters",
-        length: 8,
-    },
-    Item {
-        guid: guid(0x2fa5_4224_cd1b_4876_b211_5dbe_d83b_f4b8),
-        name: "the virtual disk size",
-        length: 8,
-    },
-    Item {
-        guid: guid(0x8141_bf1d_a96f_4709_ba47_f233_a8fa_ab5f),
-        name: "the logical sector size",
-        length: 4,
-    },
-    Item {
-        guid: guid(0xcda3_48c7_445d_4471_9cc9_e988_5251_c556),
-        name: "the physical sector size",
-        length: 4,
-    },
-    Item {
-        guid: guid(0xbeca_12ab_b2e6_4523_93ef_c309_e000_c746),
-        name: "the disk's identifier (page 83)",
-        length: 16,
-    },
+    item(0xcaa1_6737_fa36_4d43_b3b6_33f0_aa44_e76b, "the file parameters", 8),
+    item(0x2fa5_4224_cd1b_4876_b211_5dbe_d83b_f4b8, "the virtual disk size", 8),
+    item(0x8141_bf1d_a96f_4709_ba47_f233_a8fa_ab5f, "the logical sector size", 4),
+    item(0xcda3_48c7_445d_4471_9cc9_e988_5251_c556, "the physical sector size", 4),
+    item(0xbeca_12ab_b2e6_4523_93ef_c309_e000_c746, "the disk's identifier (page 83)", 16),
 ];
 
 /// The item that only differencing images have.
@@ -124,20 +108,14 @@ pub(super) fn read(
 fn entries<'t>(table: &'t [u8], region: Span, notebook: &Notebook<'_>) -> Option<&'t [Entry]> {
     let (header, rest) = TableHeader::ref_from_prefix(table).ok()?;
     if &header.signature != b"metadata" {
-        notebook.image(
-            Code::VhdxMetadataInvalid,
-            region.at,
-            format!("No metadata table begins at byte {}.", region.at),
-        );
+        let said = format!("No metadata table begins at byte {}.", region.at);
+        notebook.image(Code::VhdxMetadataInvalid, region.at, said);
         return None;
     }
     let count = header.count.get();
     if u32::from(count) > MOST_ENTRIES {
-        notebook.image(
-            Code::VhdxMetadataInvalid,
-            region.at.saturating_add(10),
-            format!("The metadata table says {count} items, where {MOST_ENTRIES} are the most."),
-        );
+        let said = format!("The metadata table says {count} items; {MOST_ENTRIES} are the most.");
+        notebook.image(Code::VhdxMetadataInvalid, region.at.saturating_add(10), said);
         return None;
     }
     Some(<[Entry]>::ref_from_prefix_with_elems(rest, usize::from(count)).ok()?.0)
@@ -164,11 +142,8 @@ fn places(entries: &[Entry], region: Span, notebook: &Notebook<'_>) -> Option<[u
         }
         let unknown = item.is_none() && entry.guid != PARENT_LOCATOR;
         if unknown && entry.flags.get() & REQUIRED_ITEM != 0 {
-            notebook.image(
-                Code::VhdxMetadataUnknown,
-                at,
-                format!("The image says that a reader has to know {name}."),
-            );
+            let said = format!("The image says that a reader has to know {name}.");
+            notebook.image(Code::VhdxMetadataUnknown, at, said);
         }
         let (offset, length) = (u64::from(entry.offset.get()), u64::from(entry.length.get()));
         let nothing = item.is_none() && length == 0;
@@ -195,11 +170,8 @@ fn places(entries: &[Entry], region: Span, notebook: &Notebook<'_>) -> Option<[u
         return None;
     }
     for (item, _) in ITEMS.iter().zip(places).filter(|(_, place)| place.is_none()) {
-        notebook.image(
-            Code::VhdxMetadataMissing,
-            region.at,
-            format!("The metadata table does not name {}.", item.name),
-        );
+        let said = format!("The metadata table does not name {}.", item.name);
+        notebook.image(Code::VhdxMetadataMissing, region.at, said);
     }
     let [parameters, size, logical, physical, page83] = places;
     Some([parameters?, size?, logical?, physical?, page83?])
@@ -212,18 +184,12 @@ fn judge(values: [u64; 4], places: [u64; 5], notebook: &Notebook<'_>) -> Option<
     let (block_size, flags) = (parameters & 0xffff_ffff, (parameters >> 32) as u32);
 
     if flags & HAS_PARENT != 0 {
-        notebook.image(
-            Code::VhdxParent,
-            parameters_at.saturating_add(4),
-            "The image holds only the differences to a parent image.",
-        );
+        let said = "The image holds only the differences to a parent image.";
+        notebook.image(Code::VhdxParent, parameters_at.saturating_add(4), said);
     }
     if !matches!(physical, 512 | 4096) {
-        notebook.image(
-            Code::VhdxSectorSize,
-            physical_at,
-            format!("Physical sectors have {physical} bytes; 512 and 4096 are possible."),
-        );
+        let said = format!("Physical sectors have {physical} bytes; 512 and 4096 are possible.");
+        notebook.image(Code::VhdxSectorSize, physical_at, said);
     }
     let mut usable = true;
     if !block_size.is_power_of_two() || !(MIB..=256 * MIB).contains(&block_size) {
@@ -236,30 +202,21 @@ fn judge(values: [u64; 4], places: [u64; 5], notebook: &Notebook<'_>) -> Option<
             ),
         );
     }
-    if logical == 4096 {
-        notebook.image(
-            Code::VhdxSectorSize,
-            logical_at,
-            "Logical sectors have 4096 bytes; QEMU opens only images with 512.",
-        );
-    } else if logical != 512 {
-        usable = false;
-        notebook.image(
-            Code::VhdxSectorSize,
-            logical_at,
-            format!("Logical sectors have {logical} bytes; only 512 can be read."),
-        );
+    if logical != 512 {
+        // The specification has 4096 too, so the disk can be found.
+        usable &= logical == 4096;
+        let said =
+            format!("Logical sectors have {logical} bytes; QEMU opens only images with 512.");
+        notebook.image(Code::VhdxSectorSize, logical_at, said);
     }
     if size == 0 {
         let said = "The metadata says that the disk has no bytes.";
         notebook.image(Code::DiskEmpty, size_at, said);
     } else if size > LARGEST_DISK {
         usable = false;
-        notebook.image(
-            Code::VhdxSizeInvalid,
-            size_at,
-            format!("The disk has {size} bytes ({}); 64 TiB are the most.", human_size(size)),
-        );
+        let said =
+            format!("The disk has {size} bytes ({}); 64 TiB are the most.", human_size(size));
+        notebook.image(Code::VhdxSizeInvalid, size_at, said);
     } else if usable && !size.is_multiple_of(logical) {
         usable = false;
         notebook.image(Code::VhdxSizeInvalid, size_at, format!(
