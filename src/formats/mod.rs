@@ -8,6 +8,8 @@
 mod detect;
 mod disk;
 mod qcow2;
+#[cfg(test)]
+mod testing;
 mod vdi;
 mod vhdx;
 mod view;

@@ -1,0 +1,152 @@
+//! What the tests of several formats share: views of images in memory, and QEMU as the oracle.
+
+#![allow(clippy::unwrap_used)] // a test may fail
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use super::{Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView, examine};
+use crate::bytes::{Pool, Segment};
+use crate::facts::{Anomaly, Code, DiskFormat, Notebook};
+
+/// No test reads more of a disk than this at once.
+const MOST_READ: u64 = 64 << 20;
+
+/// An image in memory, readable at any offset.
+pub(super) struct MemoryView {
+    image: Vec<u8>,
+}
+
+impl MemoryView {
+    pub(super) fn new(image: Vec<u8>) -> Self {
+        MemoryView { image }
+    }
+}
+
+impl ImageView for MemoryView {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        let rest = usize::try_from(at).ok().and_then(|at| self.image.get(at..)).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        buf[..count].copy_from_slice(&rest[..count]);
+        Ok(Got::Bytes(count))
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        Ok(Some(self.image.len() as u64))
+    }
+}
+
+/// An image that arrives in runs of 64 KiB and cannot be read again.
+struct Forward<'i> {
+    rest: &'i [u8],
+    pool: Pool,
+}
+
+impl Feed for Forward<'_> {
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        let (run, rest) = self.rest.split_at(self.rest.len().min(64 << 10));
+        self.rest = rest;
+        if run.is_empty() {
+            return Ok(None);
+        }
+        let mut chunk = self.pool.take();
+        chunk.space()[..run.len()].copy_from_slice(run);
+        chunk.grow(run.len());
+        Ok(Some(Segment::Data(Arc::new(chunk))))
+    }
+}
+
+/// What an image gives when it is examined and its disk is read, each code once.
+pub(super) fn codes(format: DiskFormat, image: Vec<u8>) -> Vec<Code> {
+    let notebook = Notebook::new(&|_| false, 1 << 40);
+    let mut view = MemoryView::new(image);
+    if let Some(mut examined) = examine(format, &mut view, &notebook).unwrap() {
+        let size = view.size().unwrap().unwrap();
+        examined.reach.judge(size, &notebook);
+        assert_eq!(examined.virtual_size, examined.layout.virtual_size());
+        let mut bytes = vec![0; examined.virtual_size.min(MOST_READ) as usize];
+        let mut disk = MappedDisk::new(&mut view, &mut *examined.layout, &notebook);
+        for at in [0, examined.virtual_size.saturating_sub(512)] {
+            disk.read_at(at, &mut bytes).unwrap();
+        }
+    }
+    let mut codes: Vec<Code> = notebook.close().iter().map(|anomaly| anomaly.code).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
+
+/// The first and the last 64 KiB of the disk, its size and what was odd.
+fn ends(
+    format: DiskFormat,
+    view: &mut dyn ImageView,
+    notebook: Notebook<'_>,
+) -> (u64, Vec<Vec<u8>>, Vec<Anomaly>) {
+    let mut examined = examine(format, view, &notebook).unwrap().expect("it can be examined");
+    let size = examined.virtual_size;
+    let mut disk = MappedDisk::new(view, &mut *examined.layout, &notebook);
+    let ends = [0, size.saturating_sub(64 << 10)].map(|at| {
+        let mut bytes = vec![1; 64 << 10];
+        assert_eq!(disk.read_at(at, &mut bytes).unwrap(), Got::Bytes(64 << 10), "at {at}");
+        bytes
+    });
+    let image_size = view.size().unwrap().unwrap();
+    examined.reach.judge(image_size, &notebook);
+    (size, ends.to_vec(), notebook.close())
+}
+
+/// Converts a raw disk of `size` bytes with `qemu-img` and its `options`, and holds what is read of
+/// the image, at any offset and as a stream, against the raw disk.
+pub(super) fn agrees_with_qemu(format: DiskFormat, options: &str, size: usize) {
+    if !installed() {
+        return;
+    }
+    // Data at both ends and nothing but zeros between them.
+    let mut raw = vec![0; size];
+    for at in (0..100_000).chain(size - 100_000..size) {
+        raw[at] = (at / 512 + at % 251 + 1) as u8;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("raw"), folder.path().join("image"));
+    std::fs::write(&from, &raw).unwrap();
+    convert(&from, &to, format, options);
+    let image = std::fs::read(&to).unwrap();
+
+    // QEMU rounds up to whole sectors.
+    raw.resize(size.next_multiple_of(512), 0);
+    let expected = vec![raw[..64 << 10].to_vec(), raw[raw.len() - (64 << 10)..].to_vec()];
+    let notebook = || Notebook::new(&|_| false, 1 << 40);
+    let stream_notebook = notebook();
+    let feed = Box::new(Forward { rest: &image, pool: Pool::new(usize::MAX, 64 << 10) });
+    let mut stream = StreamView::new(feed, None, &stream_notebook, false);
+    let mut memory = MemoryView::new(image.clone());
+    let views: [&mut dyn ImageView; 2] = [&mut memory, &mut stream];
+    for view in views {
+        let (found, ends, anomalies) = ends(format, view, notebook());
+        assert_eq!(found, raw.len() as u64, "{options}");
+        assert!(ends == expected, "{options}");
+        assert!(anomalies.is_empty(), "{options}: {anomalies:?}");
+    }
+}
+
+fn convert(from: &Path, to: &Path, format: DiskFormat, options: &str) {
+    let mut command = Command::new("qemu-img");
+    command.args(["convert", "-f", "raw", "-O", format.as_str()]);
+    if !options.is_empty() {
+        command.args(["-o", options]);
+    }
+    let done = command.arg(from).arg(to).output().unwrap();
+    assert!(done.status.success(), "{options}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Whether `qemu-img` is there; on CI it has to be.
+#[allow(clippy::print_stderr)] // says why a test does nothing
+fn installed() -> bool {
+    let found = Command::new("qemu-img").arg("--version").output().is_ok();
+    if !found {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");
+        eprintln!("skipped: qemu-img is not installed");
+    }
+    found
+}
