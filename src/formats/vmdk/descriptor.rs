@@ -1,22 +1,14 @@
-use super::header::Header;
-use super::{SECTOR, offset_of};
+use super::header::{DESCRIPTOR_SECTOR as PLACE, Header, MOST_DESCRIPTOR_SECTORS};
+use super::{SECTOR, extents, offset_of};
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Got, Halt, ImageView};
 
-/// The sector that the descriptor of a monolithic image begins at.
-const PLACE: u64 = 1;
-
-/// Descriptors have to be smaller than this (`vmdk_read_desc` in QEMU's `block/vmdk.c`).
-const LARGEST: u64 = 1 << 20;
-
 /// Bytes from the second sector on in which QEMU looks for a parent (`DESC_SIZE`, `block/vmdk.c`).
 const SEARCHED_FOR_PARENT: usize = 20 * SECTOR as usize;
 
+/// A setting that makes QEMU open another image (`vmdk_parent_open`, `block/vmdk.c`).
 const PARENT_HINT: &[u8] = b"parentFileNameHint";
-
-/// First words of extent lines (VMware Virtual Disk Format 1.1, 2.2).
-const ACCESSES: [&[u8]; 3] = [b"RW", b"RDONLY", b"NOACCESS"];
 
 /// Kinds of images that keep header, descriptor and grains in one file.
 const CREATE_TYPES: [&str; 2] = ["monolithicSparse", "streamOptimized"];
@@ -43,20 +35,19 @@ pub(super) fn check(
         check_parent_for_qemu(view, notebook)?;
         return Ok(true);
     }
-    let size = offset_of(sectors);
-    if sectors == 0 || size >= LARGEST {
+    if !(1..=MOST_DESCRIPTOR_SECTORS).contains(&sectors) {
         notebook.image(
             Code::VmdkDescriptorInvalid,
             36,
             format!(
                 "The header says that the descriptor has {sectors} sectors; 1 to {} are possible.",
-                LARGEST / SECTOR - 1
+                MOST_DESCRIPTOR_SECTORS
             ),
         );
         check_parent_for_qemu(view, notebook)?;
         return Ok(true);
     }
-    let mut bytes = vec![0; size as usize];
+    let mut bytes = vec![0; offset_of(sectors) as usize];
     if !view.need(offset_of(PLACE), &mut bytes, notebook, "the descriptor")? {
         return Ok(true);
     }
@@ -95,7 +86,7 @@ fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
     }
     check_create_type(text, notebook);
     check_parent_cid(text, notebook);
-    check_extents(text, header, notebook);
+    extents::check(text, header, notebook);
 }
 
 fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
@@ -124,82 +115,6 @@ fn check_parent_cid(text: &[u8], notebook: &Notebook<'_>) {
                 Hostile::new(value)));
         }
     }
-}
-
-/// An extent line: access, sectors, kind, name in quotes.
-struct Extent<'t> {
-    access: &'t [u8],
-    sectors: u64,
-    kind: &'t [u8],
-    name: &'t [u8],
-}
-
-fn check_extents(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
-    let mut extents = lines(text).filter(|(_, line)| is_extent(line));
-    let Some((at, line)) = extents.next() else {
-        notebook.image(
-            Code::VmdkExtentsInvalid,
-            offset_of(PLACE),
-            "The descriptor lists no extent.",
-        );
-        return;
-    };
-    let invalid = |at, said: &str| {
-        notebook.image(Code::VmdkExtentsInvalid, at, said);
-    };
-    if let Some((at, second)) = extents.next() {
-        let count = extents.count().saturating_add(2);
-        invalid(
-            at,
-            &format!(
-                "The descriptor lists {count} extents instead of one; the second is: {}.",
-                Hostile::new(second)
-            ),
-        );
-        return;
-    }
-    let shown = Hostile::new(line);
-    let Some(extent) = extent(line) else {
-        return invalid(at, &format!("The extent line cannot be read: {shown}."));
-    };
-    // Converters that write streams say RDONLY, because streams are not written to in place.
-    if extent.access.eq_ignore_ascii_case(b"NOACCESS") {
-        invalid(at, &format!("The extent must not be read: {shown}."));
-    }
-    if !extent.kind.eq_ignore_ascii_case(b"SPARSE") {
-        invalid(at, &format!("The extent is not SPARSE: {shown}."));
-    }
-    let separated = extent.name.iter().any(|b| matches!(b, b'/' | b'\\'));
-    if extent.name.is_empty() || separated || matches!(extent.name, b"." | b"..") {
-        invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
-    }
-    if extent.sectors != header.capacity {
-        notebook.image(
-            Code::VmdkDescriptorMismatch,
-            at,
-            format!(
-                "The descriptor says that the disk has {} sectors, the header says {}.",
-                extent.sectors, header.capacity
-            ),
-        );
-    }
-}
-
-fn is_extent(line: &[u8]) -> bool {
-    let (access, _) = word(line);
-    ACCESSES.iter().any(|known| access.eq_ignore_ascii_case(known))
-}
-
-fn extent(line: &[u8]) -> Option<Extent<'_>> {
-    let (access, rest) = word(line);
-    let (sectors, rest) = word(rest);
-    let (kind, rest) = word(rest);
-    let quoted = rest.trim_ascii().strip_prefix(b"\"")?;
-    let end = quoted.iter().position(|&b| b == b'"')?;
-    let (name, rest) = quoted.split_at_checked(end)?;
-    let offset = rest.strip_prefix(b"\"")?.trim_ascii();
-    let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
-    offset.iter().all(u8::is_ascii_digit).then_some(Extent { access, sectors, kind, name })
 }
 
 /// Looks where QEMU looks, which is not where the header says, and up to the first NUL.
@@ -231,7 +146,7 @@ fn check_parent_hint(bytes: &[u8], notebook: &Notebook<'_>) {
 }
 
 /// The lines of a descriptor without the space around them, each with its image offset.
-fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut next = offset_of(PLACE);
     text.split(|&b| b == b'\n').map(move |line| {
         let at = next;
@@ -247,13 +162,6 @@ fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let value = value.strip_prefix(b"=")?.trim_ascii();
     let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
     name.trim_ascii().eq_ignore_ascii_case(key).then_some(bare)
-}
-
-/// The first word of a text and what follows it.
-fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let text = text.trim_ascii_start();
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
 fn up_to_nul(bytes: &[u8]) -> &[u8] {
@@ -294,15 +202,6 @@ mod tests {
             ("parentCID=ffffffff", "parentCID=12345678", Code::VmdkParent),
             ("parentCID=ffffffff", "parentCID=", Code::VmdkParent),
             ("#DDB", "#parentFileNameHint=\"/etc/passwd\"", Code::VmdkParent),
-            ("RW 40 SPARSE", "# RW 40 SPARSE", Code::VmdkExtentsInvalid),
-            ("RW 40 SPARSE", "NOACCESS 40 SPARSE", Code::VmdkExtentsInvalid),
-            ("RW 40 SPARSE", "RW 40 FLAT", Code::VmdkExtentsInvalid),
-            ("RW 40 SPARSE", "RW x SPARSE", Code::VmdkExtentsInvalid),
-            ("RW 40 SPARSE", "RW 41 SPARSE", Code::VmdkDescriptorMismatch),
-            ("\"a disk.vmdk\"", "\"/etc/passwd\"", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"x\"\nrw 40 flat \"secret\" 0", Code::VmdkExtentsInvalid),
         ];
         for (from, to, code) in cases {
             assert_eq!(with(from, to), [code], "{to}");
@@ -317,8 +216,8 @@ mod tests {
         assert_eq!(with(28, 0), [Code::FormatVmdkSplit]);
         assert_eq!(with(28, 2), [Code::VmdkDescriptorMisplaced]);
         assert_eq!(with(36, 0), [Code::VmdkDescriptorInvalid]);
-        assert!(with(36, 2048).contains(&Code::VmdkDescriptorInvalid));
-        assert!(with(36, u64::MAX).contains(&Code::VmdkDescriptorInvalid));
+        assert_eq!(with(36, 2048), [Code::VmdkDescriptorInvalid]);
+        assert_eq!(with(36, u64::MAX), [Code::VmdkDescriptorInvalid]);
         assert_eq!(of(""), [Code::FormatVmdkSplit]);
         let hinted = Sample::sparse().described("parentFileNameHint=x");
         let hinted = hinted.patched(28, &2u64.to_le_bytes());

@@ -51,6 +51,12 @@ const MOST_ENTRIES: u32 = 512;
 /// Most grain tables that QEMU opens (`l1_size`, `block/vmdk.c`).
 const MOST_TABLES: u64 = 32 << 20;
 
+/// The sector that the descriptor of a monolithic image begins at.
+pub(super) const DESCRIPTOR_SECTOR: u64 = 1;
+
+/// Descriptors have to be smaller than 1 MiB (`vmdk_read_desc`, `block/vmdk.c`).
+pub(super) const MOST_DESCRIPTOR_SECTORS: u64 = (1 << 20) / SECTOR - 1;
+
 /// A header, or the copy of it in the footer. Its numbers are what the image says.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
@@ -116,9 +122,12 @@ impl Header {
         self.capacity.div_ceil(sectors.max(1))
     }
 
-    /// The first sector behind the header and the descriptor.
+    /// The first sector behind the header and, where it is placed as it has to be, the descriptor.
     pub(super) fn first_free_sector(&self) -> u64 {
-        self.descriptor_offset.saturating_add(self.descriptor_size).max(1)
+        match (self.descriptor_offset, self.descriptor_size) {
+            (DESCRIPTOR_SECTOR, size @ ..=MOST_DESCRIPTOR_SECTORS) => DESCRIPTOR_SECTOR + size,
+            _ => 1,
+        }
     }
 
     /// Most bytes that a compressed grain can take: deflate adds little to what it cannot pack.

@@ -1,4 +1,5 @@
 //! Small images for the tests of this folder.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::process::Command;
