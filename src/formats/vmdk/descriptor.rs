@@ -39,10 +39,7 @@ pub(super) fn check(
         notebook.image(
             Code::VmdkDescriptorInvalid,
             36,
-            format!(
-                "The header says that the descriptor has {sectors} sectors; 1 to {} are possible.",
-                MOST_DESCRIPTOR_SECTORS
-            ),
+            format!("The header says that the descriptor has {sectors} sectors; 1 to {MOST_DESCRIPTOR_SECTORS} are possible."),
         );
         check_parent_for_qemu(view, notebook)?;
         return Ok(true);

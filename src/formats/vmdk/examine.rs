@@ -44,9 +44,9 @@ fn find_grains(
         true => markers::first_grains(view, &header)?,
         false => Vec::new(),
     };
-    let (directory, size) = match footer::read(view, notebook, &header)? {
+    let directory = match footer::read(view, notebook, &header)? {
         Footer::Broken => return Ok(None),
-        Footer::NotRead => (None, None),
+        Footer::NotRead => None,
         Footer::Found(footer) => {
             let located = Header {
                 at: footer.at,
@@ -57,12 +57,13 @@ fn find_grains(
             if !tables::check_directories(&located, first_free, notebook, reach) {
                 return Ok(None);
             }
-            (Some(offset_of(located.directory)), Some(footer.at))
+            Some(offset_of(located.directory))
         }
     };
     let grains = Grains { header, directory, first };
-    // Behind the footer there is nothing that a table could lie in.
-    if let Some(size) = size {
+    if grains.directory.is_some()
+        && let Some(size) = view.size()?
+    {
         grains.compare_first(view, notebook, size)?;
     }
     Ok(Some(grains))
@@ -96,6 +97,13 @@ mod tests {
         assert_eq!(piped(&sample.image, 0, 34 * 512, false), (Some(expected), vec![]));
         let (bytes, codes) = piped(&sample.image, 100 * 8192, 512, false);
         assert_eq!((bytes, codes), (None, vec![Code::StructureNotExamined]));
+    }
+
+    #[test]
+    fn the_comparison_with_the_tables_never_goes_back() {
+        let mut image = Sample::stream(300).image;
+        image.resize(image.len() + 63_500, 0);
+        assert_eq!(piped(&image, 0, 512, false).1, [Code::VmdkTrailingBytes]);
     }
 
     #[test]
