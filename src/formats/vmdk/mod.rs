@@ -1,8 +1,28 @@
-use crate::facts::Notebook;
-use crate::formats::{Examined, Halt, ImageView};
-pub(super) fn examine(
-    _view: &mut dyn ImageView,
-    _notebook: &Notebook<'_>,
-) -> Result<Option<Examined>, Halt> {
-    Ok(None)
+//! VMDK, the sparse extent with its embedded descriptor: monolithicSparse and streamOptimized
+//! (VMware Virtual Disk Format 1.1). All numbers are little-endian and count sectors of 512 bytes.
+//!
+//! `header` is the sparse extent header, `descriptor` the text that names the parts, `extents` its
+//! lines about them, `footer` the copy of the header at the end of a stream, `tables` where the grain directories lie, `markers` the
+//! first grains of a stream by what stands before them, `disk` the way from a byte of the disk to its
+//! grain, `examine` puts them in order.
+
+mod descriptor;
+mod disk;
+mod examine;
+mod extents;
+mod footer;
+mod header;
+mod markers;
+#[cfg(test)]
+mod sample;
+mod tables;
+
+pub(super) use examine::examine;
+
+/// The unit of all places and sizes in the format (VMware Virtual Disk Format 1.1, 4.1).
+const SECTOR: u64 = 512;
+
+/// Image offset of a sector, as far as a number can say it.
+fn offset_of(sector: u64) -> u64 {
+    sector.saturating_mul(SECTOR)
 }

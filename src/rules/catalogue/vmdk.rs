@@ -1,2 +1,157 @@
-use super::Row;
-pub(super) const ROWS: &[Row] = &[];
+use super::{Row, Severity::*, judged, physics};
+use crate::facts::Code;
+
+const SPEC: &str = "VMware Virtual Disk Format 1.1, 4.1";
+const QEMU: &str = "QEMU block/vmdk.c";
+const REWRITE: &str = "Write the image anew: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk. If that fails too, export it again.";
+const EXPORT: &str =
+    "Export the image again from where it was made; what is lost cannot be repaired.";
+
+pub(super) const ROWS: &[Row] = &[
+    physics(
+        Code::VmdkVersionUnsupported,
+        "unknown VMDK version",
+        "Versions 1 to 3 of the sparse VMDK header are known; nothing says how to read this one.",
+        "Export it as streamOptimized, with VMware: ovftool, with VirtualBox: VBoxManage clonemedium --format VMDK --variant Stream.",
+        "VMware Virtual Disk Format 1.1, 4.1; QEMU block/vmdk.c opens up to version 3",
+    ),
+    judged(
+        Code::VmdkNewlinesBroken,
+        Reject,
+        "the image was transferred as text",
+        "The header holds line ends that only a transfer in text mode changes. Such a transfer changes the data of the disk as well.",
+        "Transfer the image again in binary mode, and compare sha256sum FILE on both sides.",
+        SPEC,
+    ),
+    judged(
+        Code::VmdkUnclean,
+        Warn,
+        "the image was not closed",
+        "The last writer did not finish, or the machine was still running when the image was copied. The disk may lack the last writes.",
+        "Shut the machine down and copy the image again.",
+        "VMware Virtual Disk Format 1.1, 4.1, uncleanShutdown",
+    ),
+    physics(
+        Code::VmdkCapacityZero,
+        "the header gives the disk no size",
+        "With a capacity of 0 there is no disk in this file. QEMU then opens whatever files the descriptor names, which is also a way to read files of the host.",
+        REWRITE,
+        QEMU,
+    ),
+    judged(
+        Code::VmdkHeaderInvalid,
+        Reject,
+        "the VMDK header contradicts itself",
+        "The header lets the data begin inside the header or the descriptor, or is no VMDK header at all. What it says cannot be trusted.",
+        REWRITE,
+        SPEC,
+    ),
+    judged(
+        Code::VmdkDescriptorMisplaced,
+        Reject,
+        "the descriptor is not where readers look",
+        "The descriptor of a sparse image begins at its second sector. Readers that believe the header and readers that look there see two different descriptors.",
+        REWRITE,
+        "OpenStack oslo.utils format inspector; QEMU block/vmdk.c reads it from byte 512 on",
+    ),
+    judged(
+        Code::VmdkDescriptorInvalid,
+        Reject,
+        "the descriptor is none",
+        "Where the header places the descriptor there is no text that says what the image is. Importers refuse such an image.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, 2",
+    ),
+    judged(
+        Code::VmdkDescriptorMismatch,
+        Reject,
+        "header and descriptor give different sizes",
+        "Some readers take the size of the disk from the header, others from the descriptor. One of them gets a disk that is cut or too long.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, 2.2 and 4.1",
+    ),
+    judged(
+        Code::VmdkCreateType,
+        Reject,
+        "a kind of VMDK that needs other files",
+        "DigitalOcean gets this file alone. Only monolithicSparse and streamOptimized images keep header, descriptor and data in one file.",
+        "Join the parts into one, with all of them in one folder: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
+    ),
+    judged(
+        Code::VmdkExtentsInvalid,
+        Reject,
+        "the descriptor names other parts than this file",
+        "The descriptor has to list one sparse extent with a plain file name: the image itself. Anything else leads readers to files that are missing, or to files of the host.",
+        "If the parts are yours, join them: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "VMware Virtual Disk Format 1.1, 2.2; OpenStack CVE-2024-32498",
+    ),
+    judged(
+        Code::VmdkParent,
+        Reject,
+        "the image needs a parent image",
+        "The image holds only the differences to another one, as a snapshot or a linked clone does. DigitalOcean gets this file alone, so the disk would have holes. QEMU follows the name even in a comment.",
+        "Flatten it with its parents at hand: qemu-img convert -O vmdk -o subformat=streamOptimized FILE flat.vmdk.",
+        "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open",
+    ),
+    physics(
+        Code::VmdkGrainSizeInvalid,
+        "impossible grain size",
+        "Grains have a power of two of sectors, up to 1 GiB, and 2 MiB where they are compressed. With any other size nothing can be found.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, 4.1, grainSize; QEMU block/vmdk.c, vmdk_add_extent",
+    ),
+    physics(
+        Code::VmdkGrainTableInvalid,
+        "the grain tables cannot map the disk",
+        "The grain directory is misplaced, or the disk would need more or larger tables than readers open. Nothing on the disk can be found.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, 4.2; QEMU block/vmdk.c, vmdk_add_extent",
+    ),
+    physics(
+        Code::VmdkCompressionInvalid,
+        "the compression contradicts itself",
+        "The compression algorithm in the header and the flags that announce it have to agree. Otherwise packed data is read as it is, or the reverse.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, 4.1, flags and compressAlgorithm",
+    ),
+    physics(
+        Code::VmdkFooterInvalid,
+        "the footer is missing or broken",
+        "The header says that the place of the grain directory stands in a footer at the end, and there is no whole footer. Mostly the image was cut in a transfer or an export.",
+        "Compare the size with the original's and transfer it again, or export it again.",
+        "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; QEMU block/vmdk.c",
+    ),
+    judged(
+        Code::VmdkFooterMismatch,
+        Reject,
+        "header and footer differ",
+        "The footer repeats the header. QEMU believes the footer, others the header, so they see different disks.",
+        REWRITE,
+        "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; QEMU block/vmdk.c",
+    ),
+    judged(
+        Code::VmdkTrailingBytes,
+        Reject,
+        "bytes follow the end of the stream",
+        "QEMU looks for the footer in the last 1536 bytes of the file. With anything behind it, such as the padding of an archive, it cannot open the image.",
+        "Cut the file where the finding says: truncate -s OFFSET FILE.",
+        QEMU,
+    ),
+    judged(
+        Code::VmdkTableEntryInvalid,
+        Reject,
+        "a table entry is impossible",
+        "An entry that maps the disk points into the header or at the data of another place. Part of the disk is lost.",
+        EXPORT,
+        "VMware Virtual Disk Format 1.1, 4.2 and stream-optimized sparse extents",
+    ),
+    judged(
+        Code::VmdkGrainDamaged,
+        Reject,
+        "a compressed grain is damaged",
+        "A compressed grain cannot be unpacked, or to too few bytes. Part of the disk is lost.",
+        EXPORT,
+        "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; RFC 1950",
+    ),
+];

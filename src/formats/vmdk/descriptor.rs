@@ -1,0 +1,223 @@
+use super::header::{DESCRIPTOR_SECTOR as PLACE, Header, MOST_DESCRIPTOR_SECTORS};
+use super::{SECTOR, extents, offset_of};
+use crate::bytes::Hostile;
+use crate::facts::{Code, Notebook};
+use crate::formats::{Got, Halt, ImageView};
+
+/// Bytes from the second sector on in which QEMU looks for a parent (`DESC_SIZE`, `block/vmdk.c`).
+const SEARCHED_FOR_PARENT: usize = 20 * SECTOR as usize;
+
+/// A setting that makes QEMU open another image (`vmdk_parent_open`, `block/vmdk.c`).
+const PARENT_HINT: &[u8] = b"parentFileNameHint";
+
+/// Kinds of images that keep header, descriptor and grains in one file.
+const CREATE_TYPES: [&str; 2] = ["monolithicSparse", "streamOptimized"];
+
+/// Reads the embedded descriptor and checks it against the header. False if the image is one extent of
+/// a split image, about which nothing else is worth saying.
+pub(super) fn check(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    header: &Header,
+) -> Result<bool, Halt> {
+    let (place, sectors) = (header.descriptor_offset, header.descriptor_size);
+    if place == 0 {
+        notebook.image(
+            Code::FormatVmdkSplit,
+            28,
+            "The header has no place for a descriptor: the image is one extent of a split VMDK.",
+        );
+        return Ok(false);
+    }
+    if place != PLACE {
+        notebook.image(Code::VmdkDescriptorMisplaced, 28, format!(
+            "The header places the descriptor at sector {place}; readers look for it at sector {PLACE}."));
+        check_parent_for_qemu(view, notebook)?;
+        return Ok(true);
+    }
+    if !(1..=MOST_DESCRIPTOR_SECTORS).contains(&sectors) {
+        notebook.image(
+            Code::VmdkDescriptorInvalid,
+            36,
+            format!("The header says that the descriptor has {sectors} sectors; 1 to {MOST_DESCRIPTOR_SECTORS} are possible."),
+        );
+        check_parent_for_qemu(view, notebook)?;
+        return Ok(true);
+    }
+    let mut bytes = vec![0; offset_of(sectors) as usize];
+    if !view.need(offset_of(PLACE), &mut bytes, notebook, "the descriptor")? {
+        return Ok(true);
+    }
+    if bytes.iter().all(|&b| b == 0) {
+        // QEMU reserves the room in the extents of a split image and leaves it empty.
+        notebook.image(
+            Code::FormatVmdkSplit,
+            offset_of(PLACE),
+            "The descriptor is empty: the image is one extent of a split VMDK.",
+        );
+        return Ok(false);
+    }
+    check_text(&bytes, header, notebook);
+    check_parent_for_qemu(view, notebook)?;
+    Ok(true)
+}
+
+/// Checks the descriptor, with its padding, as it stands from [`PLACE`] on.
+fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
+    // Whatever a reader makes of the padding, no parent may hide in it.
+    check_parent_hint(bytes, notebook);
+    let text = up_to_nul(bytes);
+    let is_mark = |line: &[u8]| line.eq_ignore_ascii_case(b"# Disk DescriptorFile");
+    let versioned = |line: &[u8]| setting(line, b"version").is_some();
+    // Streams that VMware's converters write have a comment of their own, but a version.
+    if !lines(text).any(|(_, line)| is_mark(line) || versioned(line)) {
+        let start = Hostile::new(text.get(..40).unwrap_or(text));
+        notebook.image(
+            Code::VmdkDescriptorInvalid,
+            offset_of(PLACE),
+            format!(
+                "The descriptor has neither its mark nor a version; it begins with \"{start}\"."
+            ),
+        );
+        return;
+    }
+    check_create_type(text, notebook);
+    check_parent_cid(text, notebook);
+    extents::check(text, header, notebook);
+}
+
+fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
+    let mut named = false;
+    for (at, line) in lines(text) {
+        let Some(value) = setting(line, b"createType") else { continue };
+        named = true;
+        if !CREATE_TYPES.iter().any(|known| value.eq_ignore_ascii_case(known.as_bytes())) {
+            notebook.image(Code::VmdkCreateType, at, format!(
+                "The createType is \"{}\"; monolithicSparse and streamOptimized keep everything in one file.",
+                Hostile::new(value)));
+        }
+    }
+    if !named {
+        notebook.image(Code::VmdkCreateType, offset_of(PLACE), "The descriptor has no createType.");
+    }
+}
+
+fn check_parent_cid(text: &[u8], notebook: &Notebook<'_>) {
+    for (at, line) in lines(text) {
+        let Some(value) = setting(line, b"parentCID") else { continue };
+        let number = std::str::from_utf8(value).ok().and_then(|v| u32::from_str_radix(v, 16).ok());
+        if number != Some(u32::MAX) {
+            notebook.image(Code::VmdkParent, at, format!(
+                "The descriptor's parentCID is \"{}\"; an image that needs no other has ffffffff.",
+                Hostile::new(value)));
+        }
+    }
+}
+
+/// Looks where QEMU looks, which is not where the header says, and up to the first NUL.
+fn check_parent_for_qemu(view: &mut dyn ImageView, notebook: &Notebook<'_>) -> Result<(), Halt> {
+    let mut bytes = vec![0; SEARCHED_FOR_PARENT];
+    if let Got::Bytes(count) = view.read_at(offset_of(PLACE), &mut bytes)? {
+        check_parent_hint(up_to_nul(bytes.get(..count).unwrap_or_default()), notebook);
+    }
+    Ok(())
+}
+
+/// A parent's name counts wherever it stands: QEMU finds it in comments as well.
+fn check_parent_hint(bytes: &[u8], notebook: &Notebook<'_>) {
+    let found = bytes.windows(PARENT_HINT.len()).position(|w| w.eq_ignore_ascii_case(PARENT_HINT));
+    let Some(found) = found else { return };
+    let at = offset_of(PLACE).saturating_add(found as u64);
+    let rest = bytes.get(found..).unwrap_or_default();
+    let line = rest.split(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default();
+    if !notebook.has(Code::VmdkParent) {
+        notebook.image(
+            Code::VmdkParent,
+            at,
+            format!(
+                "The descriptor names another image that this one needs: {}.",
+                Hostile::new(line)
+            ),
+        );
+    }
+}
+
+/// The lines of a descriptor without the space around them, each with its image offset.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let mut next = offset_of(PLACE);
+    text.split(|&b| b == b'\n').map(move |line| {
+        let at = next;
+        next = next.saturating_add(line.len() as u64 + 1);
+        (at, line.trim_ascii())
+    })
+}
+
+/// The value of a `key = "value"` line, if it is about this key.
+fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
+    let equals = line.iter().position(|&b| b == b'=')?;
+    let (name, value) = line.split_at_checked(equals)?;
+    let value = value.strip_prefix(b"=")?.trim_ascii();
+    let bare = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    name.trim_ascii().eq_ignore_ascii_case(key).then_some(bare)
+}
+
+fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&b| b == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{DESCRIPTOR, Sample, codes};
+    use super::*;
+
+    /// The codes of a sample image with this descriptor.
+    fn of(text: &str) -> Vec<Code> {
+        codes(&Sample::sparse().described(text).image)
+    }
+
+    fn with(from: &str, to: &str) -> Vec<Code> {
+        assert!(DESCRIPTOR.contains(from));
+        of(&DESCRIPTOR.replace(from, to))
+    }
+
+    #[test]
+    fn reads_what_writers_write() {
+        assert_eq!(of(DESCRIPTOR), []);
+        assert_eq!(of(&DESCRIPTOR.replace('\n', "\r\n")), []);
+        assert_eq!(with("monolithicSparse", "STREAMOPTIMIZED"), []);
+        assert_eq!(with("createType=", "CREATETYPE = "), []);
+        assert_eq!(with("# Disk DescriptorFile", "# made by a converter"), []);
+        assert_eq!(with("RW ", "RDONLY "), []);
+        assert_eq!(with("a disk.vmdk", "Größe.vmdk"), []);
+    }
+
+    #[test]
+    fn each_lie_has_its_code() {
+        let cases = [
+            ("monolithicSparse", "monolithicFlat", Code::VmdkCreateType),
+            ("createType", "kreateType", Code::VmdkCreateType),
+            ("parentCID=ffffffff", "parentCID=12345678", Code::VmdkParent),
+            ("parentCID=ffffffff", "parentCID=", Code::VmdkParent),
+            ("#DDB", "#parentFileNameHint=\"/etc/passwd\"", Code::VmdkParent),
+        ];
+        for (from, to, code) in cases {
+            assert_eq!(with(from, to), [code], "{to}");
+        }
+        assert_eq!(of("hello\n"), [Code::VmdkDescriptorInvalid]);
+        assert_eq!(of(&format!("{DESCRIPTOR}\0ParentFileNameHint=x")), [Code::VmdkParent]);
+    }
+
+    #[test]
+    fn its_place_and_size_are_checked() {
+        let with = |at, value: u64| codes(&Sample::sparse().patched(at, &value.to_le_bytes()));
+        assert_eq!(with(28, 0), [Code::FormatVmdkSplit]);
+        assert_eq!(with(28, 2), [Code::VmdkDescriptorMisplaced]);
+        assert_eq!(with(36, 0), [Code::VmdkDescriptorInvalid]);
+        assert_eq!(with(36, 2048), [Code::VmdkDescriptorInvalid]);
+        assert_eq!(with(36, u64::MAX), [Code::VmdkDescriptorInvalid]);
+        assert_eq!(of(""), [Code::FormatVmdkSplit]);
+        let hinted = Sample::sparse().described("parentFileNameHint=x");
+        let hinted = hinted.patched(28, &2u64.to_le_bytes());
+        assert!(codes(&hinted).contains(&Code::VmdkParent), "QEMU does not ask the header");
+    }
+}

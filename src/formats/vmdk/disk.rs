@@ -1,0 +1,279 @@
+use super::header::Header;
+use super::markers::{GRAIN_DATA, Grain, Marker};
+use super::tables::ENTRY;
+use super::{SECTOR, offset_of};
+use crate::facts::{Code, Notebook};
+use crate::formats::disk::{Method, Packed};
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Run};
+
+/// A grain table entry that stands for zeros, where the header's flag 4 allows it.
+const ZEROED: u32 = 1;
+
+/// Image bytes at the beginning and at the end that every view can read without going back.
+const KEPT: (u64, u64) = (1 << 20, 64 << 10);
+
+/// The way from a byte of the disk to its grain: one grain directory entry, one grain table entry, and
+/// the marker before a compressed grain.
+pub(super) struct Grains {
+    pub(super) header: Header,
+    /// Image offset of the grain directory; `None` if the footer with its place is not read.
+    pub(super) directory: Option<u64>,
+    /// Grains that are known without the tables.
+    pub(super) first: Vec<Grain>,
+}
+
+/// Where the tables say that a grain is.
+enum Entry {
+    /// Nowhere, and so are these bytes of the disk, from the one that was asked for on.
+    Unallocated(u64),
+    /// At the image offset `grain`; `at` is the place of the entry that says so.
+    At { at: u64, grain: u64 },
+    /// The tables are broken; the notebook has the reason.
+    Broken,
+}
+
+impl Layout for Grains {
+    fn virtual_size(&self) -> u64 {
+        self.header.virtual_size()
+    }
+
+    fn locate(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        guest: u64,
+    ) -> Result<Run, Halt> {
+        let skip = guest % self.header.grain_bytes();
+        let len = self.header.grain_bytes() - skip;
+        let first_sector = (guest - skip) / SECTOR;
+        if let Some(grain) = self.first.iter().find(|grain| grain.sector == first_sector) {
+            return Ok(Run { len, place: Place::Packed(packed(grain, skip)) });
+        }
+        let Some(directory) = self.directory else {
+            return Ok(Run { len, place: Place::Missing(Missing::Quick) });
+        };
+        let place = match self.entry(view, notebook, directory, guest)? {
+            Entry::Unallocated(len) => return Ok(Run { len, place: Place::Zeros }),
+            Entry::Broken => Place::Missing(Missing::Broken),
+            Entry::At { grain, .. } if !self.header.is_compressed() => {
+                Place::Stored(grain.saturating_add(skip))
+            }
+            Entry::At { at, grain } => {
+                match self.marked(view, notebook, at, grain, first_sector)? {
+                    Some(grain) => Place::Packed(packed(&grain, skip)),
+                    None => Place::Missing(Missing::Broken),
+                }
+            }
+        };
+        Ok(Run { len, place })
+    }
+}
+
+impl Grains {
+    /// Holds the grains that the stream announced against the tables, as far as every view still has
+    /// them: readers of streams believe the former, QEMU the latter.
+    pub(super) fn compare_first(
+        &self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        size: u64,
+    ) -> Result<(), Halt> {
+        let Some(directory) = self.directory else { return Ok(()) };
+        let kept = |at: u64| {
+            let end = at.saturating_add(ENTRY);
+            end <= size && (end <= KEPT.0 || at >= size.saturating_sub(KEPT.1))
+        };
+        for first in &self.first {
+            let guest = offset_of(first.sector);
+            if !kept(self.directory_entry(directory, guest)) {
+                return Ok(());
+            }
+            let Some(table) = self.table(view, notebook, directory, guest)? else { return Ok(()) };
+            if table != 0 && !kept(self.table_entry(table, guest)) {
+                return Ok(());
+            }
+            let said = match self.entry(view, notebook, directory, guest)? {
+                Entry::At { grain, .. } if grain == first.at => continue,
+                Entry::At { grain, .. } => format!("at byte {grain}"),
+                Entry::Unallocated(_) => "nowhere".into(),
+                Entry::Broken => return Ok(()),
+            };
+            notebook.image(Code::VmdkTableEntryInvalid, first.at, format!(
+                "The stream has the grain for sector {} at byte {}, but the grain table has it {said}.",
+                first.sector, first.at));
+        }
+        Ok(())
+    }
+
+    fn directory_entry(&self, directory: u64, guest: u64) -> u64 {
+        directory.saturating_add(guest / self.header.table_covers() * ENTRY)
+    }
+
+    fn table_entry(&self, table: u64, guest: u64) -> u64 {
+        let index = guest % self.header.table_covers() / self.header.grain_bytes();
+        offset_of(table).saturating_add(index * ENTRY)
+    }
+
+    /// The sector of the grain table for a byte of the disk, 0 if there is none.
+    fn table(
+        &self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        directory: u64,
+        guest: u64,
+    ) -> Result<Option<u64>, Halt> {
+        let at = self.directory_entry(directory, guest);
+        let Some(sector) = number(view, notebook, at, "a grain directory entry")? else {
+            return Ok(None);
+        };
+        let usable = sector == 0 || self.is_free(u64::from(sector));
+        if !usable {
+            notebook.image(Code::VmdkTableEntryInvalid, at, format!(
+                "The grain directory places a grain table at sector {sector}, in the header or descriptor."));
+        }
+        Ok(usable.then_some(u64::from(sector)))
+    }
+
+    fn entry(
+        &self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        directory: u64,
+        guest: u64,
+    ) -> Result<Entry, Halt> {
+        let covers = self.header.table_covers();
+        let grain_bytes = self.header.grain_bytes();
+        let Some(table) = self.table(view, notebook, directory, guest)? else {
+            return Ok(Entry::Broken);
+        };
+        if table == 0 {
+            return Ok(Entry::Unallocated(covers - guest % covers));
+        }
+        let at = self.table_entry(table, guest);
+        let Some(sector) = number(view, notebook, at, "a grain table entry")? else {
+            return Ok(Entry::Broken);
+        };
+        if sector == 0 || sector == ZEROED && self.header.has_zeroed_grains() {
+            return Ok(Entry::Unallocated(grain_bytes - guest % grain_bytes));
+        }
+        if !self.is_free(u64::from(sector)) {
+            notebook.image(Code::VmdkTableEntryInvalid, at, format!(
+                "The grain table places a grain at sector {sector}, in the header or descriptor."));
+            return Ok(Entry::Broken);
+        }
+        Ok(Entry::At { at, grain: offset_of(u64::from(sector)) })
+    }
+
+    fn is_free(&self, sector: u64) -> bool {
+        sector >= self.header.first_free_sector()
+    }
+
+    /// A compressed grain by the marker before it, which has to be for this sector of the disk.
+    fn marked(
+        &self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        entry_at: u64,
+        at: u64,
+        sector: u64,
+    ) -> Result<Option<Grain>, Halt> {
+        // The last grain may be too short for a whole marker structure, which its data overlaps.
+        let mut bytes = [0; size_of::<Marker>()];
+        let known = bytes.split_at_mut(GRAIN_DATA as usize).0;
+        if !view.need(at, known, notebook, "a grain marker")? {
+            return Ok(None);
+        }
+        let Some(marker) = Marker::parse(&bytes) else { return Ok(None) };
+        let (marked, len) = (marker.value.get(), u64::from(marker.size.get()));
+        let most = self.header.largest_packed_grain();
+        if marked != sector {
+            notebook.image(Code::VmdkTableEntryInvalid, entry_at, format!(
+                "The entry for sector {sector} leads to byte {at}, where a grain for sector {marked} is."));
+            return Ok(None);
+        }
+        if len == 0 || len > most {
+            notebook.image(Code::VmdkTableEntryInvalid, at.saturating_add(8), format!(
+                "The marker of the grain for sector {sector} says {len} packed bytes; 1 to {most} are possible."));
+            return Ok(None);
+        }
+        Ok(Some(Grain { sector, at, len }))
+    }
+}
+
+fn packed(grain: &Grain, skip: u64) -> Packed {
+    Packed {
+        at: grain.at.saturating_add(GRAIN_DATA),
+        len: grain.len,
+        skip,
+        method: Method::Zlib,
+        damaged: Code::VmdkGrainDamaged,
+    }
+}
+
+/// A four-byte table entry.
+fn number(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    at: u64,
+    what: &str,
+) -> Result<Option<u32>, Halt> {
+    let mut bytes = [0; ENTRY as usize];
+    Ok(view.need(at, &mut bytes, notebook, what)?.then(|| u32::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::sample::{Sample, TABLE, grain, read};
+    use super::*;
+
+    #[test]
+    fn finds_stored_grains_and_zeros() {
+        let sample = Sample::sparse();
+        let expected = [grain(0), vec![0; 8192], grain(2)[..4096].to_vec()].concat();
+        assert_eq!(read(&sample.image, 0, 20480), (Some(expected.clone()), vec![]));
+        assert_eq!(read(&sample.image, 100, 9000).0.unwrap(), expected[100..9100]);
+    }
+
+    #[test]
+    fn finds_compressed_grains() {
+        let sample = Sample::stream(40);
+        for n in [0, 1, 2, 3, 39] {
+            assert_eq!(read(&sample.image, n as u64 * 8192, 8192), (Some(grain(n)), vec![]));
+        }
+    }
+
+    #[test]
+    fn zeroed_grains_need_their_flag() {
+        let sample = Sample::sparse();
+        let image = sample.patched(TABLE, &[1]);
+        assert_eq!(read(&image, 0, 512), (None, vec![Code::VmdkTableEntryInvalid]));
+        let mut image = image;
+        image[8] |= 4;
+        assert_eq!(read(&image, 0, 512), (Some(vec![0; 512]), vec![]));
+    }
+
+    #[test]
+    fn entries_that_lead_nowhere_are_told() {
+        let sample = Sample::sparse();
+        let far = u32::MAX.to_le_bytes();
+        assert_eq!(read(&sample.patched(TABLE, &far), 0, 512).1, [Code::ImageTruncated]);
+        let directory = sample.directory;
+        assert_eq!(read(&sample.patched(directory, &far), 0, 512).1, [Code::ImageTruncated]);
+        let image = sample.patched(directory, &[3]);
+        assert_eq!(read(&image, 0, 512).1, [Code::VmdkTableEntryInvalid]);
+    }
+
+    #[test]
+    fn markers_have_to_agree_with_the_tables() {
+        let sample = Sample::stream(40);
+        let fourth = sample.grains[3];
+        let told = |image: &[u8]| read(image, 3 * 8192, 512);
+        let entry = (None, vec![Code::VmdkTableEntryInvalid]);
+        assert_eq!(told(&sample.patched(fourth, &[1])), entry);
+        assert_eq!(told(&sample.patched(fourth + 8, &[0; 4])), entry);
+        assert_eq!(told(&sample.patched(fourth + 8, &[0xff; 4])), entry);
+        let damaged = sample.patched(fourth + 12, &[0xff; 8]);
+        assert_eq!(told(&damaged), (None, vec![Code::VmdkGrainDamaged]));
+    }
+}

@@ -1,0 +1,165 @@
+use super::disk::Grains;
+use super::footer::{self, Footer};
+use super::header::{self, Header};
+use super::{descriptor, markers, offset_of, tables};
+use crate::facts::{Layer, Notebook};
+use crate::formats::{Examined, Halt, ImageView, Reach};
+
+/// Reads header, descriptor and footer and checks where the tables lie.
+pub(in crate::formats) fn examine(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+) -> Result<Option<Examined>, Halt> {
+    let Some(header) = header::read(view, notebook)? else { return Ok(None) };
+    if !descriptor::check(view, notebook, &header)? {
+        return Ok(None);
+    }
+    notebook.claim_disk_size(header.virtual_size(), Layer::Image, 12);
+    if !header::check_geometry(&header, notebook) {
+        return Ok(None);
+    }
+    let mut reach = Reach::default();
+    tables::check_overhead(&header, notebook, &mut reach);
+    let traits = traits(&header);
+    let virtual_size = header.virtual_size();
+    let Some(grains) = find_grains(view, notebook, header, &mut reach)? else { return Ok(None) };
+    Ok(Some(Examined { virtual_size, traits, reach, layout: Box::new(grains) }))
+}
+
+/// Finds the grain directory, by way of the footer if the header says so.
+fn find_grains(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    header: Header,
+    reach: &mut Reach,
+) -> Result<Option<Grains>, Halt> {
+    let first_free = header.first_free_sector();
+    if !header.has_footer() {
+        let usable = tables::check_directories(&header, first_free, notebook, reach);
+        let directory = Some(offset_of(header.directory));
+        return Ok(usable.then_some(Grains { header, directory, first: Vec::new() }));
+    }
+    let first = match header.is_compressed() {
+        // Before the footer: on the way to the end a stream passes the grains.
+        true => markers::first_grains(view, &header)?,
+        false => Vec::new(),
+    };
+    let directory = match footer::read(view, notebook, &header)? {
+        Footer::Broken => return Ok(None),
+        Footer::NotRead => None,
+        Footer::Found(footer) => {
+            let located = Header {
+                at: footer.at,
+                directory: footer.directory,
+                redundant_directory: footer.redundant_directory,
+                ..header.clone()
+            };
+            if !tables::check_directories(&located, first_free, notebook, reach) {
+                return Ok(None);
+            }
+            Some(offset_of(located.directory))
+        }
+    };
+    let grains = Grains { header, directory, first };
+    if grains.directory.is_some()
+        && let Some(size) = view.size()?
+    {
+        grains.compare_first(view, notebook, size)?;
+    }
+    Ok(Some(grains))
+}
+
+/// Properties worth showing.
+fn traits(header: &Header) -> Vec<String> {
+    let mut traits = vec![
+        format!("version {}", header.version),
+        format!("{} KiB grains", header.grain_bytes() as f64 / 1024.0),
+    ];
+    if header.is_compressed() {
+        traits.push("compressed".into());
+    }
+    if header.has_footer() {
+        traits.push("footer".into());
+    }
+    traits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{Sample, codes, grain, piped, qemu_image, read};
+    use crate::facts::Code;
+
+    #[test]
+    fn a_pipe_gets_the_first_grains_without_the_tables() {
+        let sample = Sample::stream(300);
+        assert!(sample.table > (1 << 20) && sample.image.len() - sample.table > (1 << 20));
+        let expected = [grain(0), grain(1), grain(2)[..1024].to_vec()].concat();
+        assert_eq!(piped(&sample.image, 0, 34 * 512, false), (Some(expected), vec![]));
+        let (bytes, codes) = piped(&sample.image, 100 * 8192, 512, false);
+        assert_eq!((bytes, codes), (None, vec![Code::StructureNotExamined]));
+    }
+
+    #[test]
+    fn the_comparison_with_the_tables_never_goes_back() {
+        let mut image = Sample::stream(300).image;
+        image.resize(image.len() + 63_500, 0);
+        assert_eq!(piped(&image, 0, 512, false).1, [Code::VmdkTrailingBytes]);
+    }
+
+    #[test]
+    fn a_quick_check_of_a_pipe_leaves_the_footer_out() {
+        let sample = Sample::stream(300);
+        let grains = piped(&sample.image[..2 << 20], 0, 8192, true);
+        assert_eq!(grains, (Some(grain(0)), vec![]));
+        assert_eq!(piped(&sample.image[..2 << 20], 1 << 20, 512, true), (None, vec![]));
+    }
+
+    #[test]
+    fn the_stream_and_its_tables_have_to_agree() {
+        let sample = Sample::stream(3);
+        let second = sample.image[sample.table + 4..sample.table + 8].to_vec();
+        let told = [Code::VmdkTableEntryInvalid];
+        assert_eq!(codes(&sample.patched(sample.table, &second)), told);
+        assert_eq!(codes(&sample.patched(sample.table, &[0; 4])), told);
+    }
+
+    #[test]
+    fn no_cut_and_no_byte_of_the_metadata_makes_it_panic() {
+        for sample in [Sample::sparse(), Sample::stream(3)] {
+            let len = sample.image.len();
+            for cut in (0..len).step_by(499) {
+                let told = read(&sample.image[..cut], 0, 20480).1;
+                // Half of the last grain lies behind the end of the disk.
+                assert!(cut > len - 4096 || !told.is_empty(), "cut at {cut}");
+            }
+            let copy = len - 1536..len - 1024 + 80;
+            for at in (0..80).chain(copy).chain(sample.directory..sample.directory + 4) {
+                for value in [0, 0xff] {
+                    read(&sample.patched(at, &[value]), 0, 20480);
+                    read(&sample.patched(at, &[value; 8]), 0, 20480);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reads_what_qemu_writes() {
+        let kinds = [
+            "subformat=monolithicSparse",
+            "subformat=streamOptimized",
+            "subformat=monolithicSparse,compat6=on",
+            "subformat=streamOptimized,compat6=on",
+            "subformat=monolithicSparse,zeroed_grain=on",
+        ];
+        for options in kinds {
+            let Some((raw, image)) = qemu_image(options) else { return };
+            assert_eq!(codes(&image), [], "{options}");
+            let size = raw.len();
+            for at in [0, size - (64 << 10)] {
+                let (bytes, codes) = read(&image, at as u64, 64 << 10);
+                assert!(bytes.as_deref() == Some(&raw[at..at + (64 << 10)]), "{options} at {at}");
+                assert_eq!(codes, [], "{options}");
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Small images for the tests of this folder.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::process::Command;
+use std::sync::Arc;
+
+use super::examine::examine;
+use crate::bytes::{Pool, Segment};
+use crate::facts::{Code, Notebook};
+use crate::formats::{Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView};
+
+/// An image in memory.
+pub(super) struct View<'i>(pub(super) &'i [u8]);
+
+impl ImageView for View<'_> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        let rest = self.0.get(at as usize..).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        buf[..count].copy_from_slice(&rest[..count]);
+        Ok(Got::Bytes(count))
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        Ok(Some(self.0.len() as u64))
+    }
+}
+
+/// An image that comes through a pipe.
+struct Pipe {
+    image: Vec<u8>,
+    at: usize,
+    pool: Pool,
+}
+
+impl Feed for Pipe {
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        let mut chunk = self.pool.take();
+        let rest = &self.image[self.at..];
+        let count = rest.len().min(chunk.space().len());
+        chunk.space()[..count].copy_from_slice(&rest[..count]);
+        chunk.grow(count);
+        self.at += count;
+        Ok((count > 0).then(|| Segment::Data(Arc::new(chunk))))
+    }
+}
+
+pub(super) const DESCRIPTOR: &str = "# Disk DescriptorFile\nversion=1\nCID=f769065\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n\n# Extent description\nRW 40 SPARSE \"a disk.vmdk\"\n\n#DDB\nddb.adapterType = \"ide\"\n";
+
+/// Sectors of a grain; the first one begins at sector 32.
+const GRAIN: usize = 16;
+const OVERHEAD: usize = 32;
+
+/// Image offset of the grain table of [`Sample::sparse`].
+pub(super) const TABLE: usize = 23 * 512;
+
+/// The bytes of the disk's grain `n`, which can hardly be packed.
+pub(super) fn grain(n: usize) -> Vec<u8> {
+    let mut state = n as u64 + 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..GRAIN * 512).map(|_| next()).collect()
+}
+
+/// An image and where its parts are.
+pub(super) struct Sample {
+    pub(super) image: Vec<u8>,
+    /// Image offsets of the grain directory, the grain table and the grains.
+    pub(super) directory: usize,
+    pub(super) table: usize,
+    pub(super) grains: Vec<usize>,
+}
+
+fn header(version: u32, flags: u32, capacity: usize, directory: u64, compression: u16) -> Vec<u8> {
+    let redundant: u64 = if flags & 2 != 0 { 21 } else { 0 };
+    let mut header = b"KDMV".to_vec();
+    header.extend([version, flags].iter().flat_map(|n| n.to_le_bytes()));
+    header.extend([capacity, GRAIN, 1, 20].iter().flat_map(|&n| (n as u64).to_le_bytes()));
+    header.extend(512u32.to_le_bytes());
+    header.extend([redundant, directory, OVERHEAD as u64].iter().flat_map(|n| n.to_le_bytes()));
+    header.extend(b"\0\n \r\n");
+    header.extend(compression.to_le_bytes());
+    header.resize(512, 0);
+    header
+}
+
+fn pad(image: &mut Vec<u8>) {
+    image.resize(image.len().next_multiple_of(512), 0);
+}
+
+fn marker(value: u64, kind: u32) -> Vec<u8> {
+    let mut marker = [value.to_le_bytes().as_slice(), &[0; 4], &kind.to_le_bytes()].concat();
+    marker.resize(512, 0);
+    marker
+}
+
+fn table(grains: &[usize]) -> Vec<u8> {
+    let mut table: Vec<u8> =
+        grains.iter().flat_map(|at| (*at as u32 / 512).to_le_bytes()).collect();
+    table.resize(2048, 0);
+    table
+}
+
+impl Sample {
+    /// monolithicSparse of 40 sectors: two and a half grains, of which the second is not allocated.
+    pub(super) fn sparse() -> Sample {
+        let mut image = header(1, 3, 40, 22, 0);
+        image.resize(OVERHEAD * 512, 0);
+        image[21 * 512] = 23;
+        image[22 * 512] = 23;
+        let grains = vec![image.len(), image.len() + GRAIN * 512];
+        image[TABLE..TABLE + 2048].copy_from_slice(&table(&[grains[0], 0, grains[1]]));
+        image.extend(grain(0));
+        image.extend(grain(2));
+        let sample = Sample { image, directory: 22 * 512, table: TABLE, grains };
+        sample.described(DESCRIPTOR)
+    }
+
+    /// streamOptimized with a footer, of `count` whole grains. The grain table follows the first half.
+    pub(super) fn stream(count: usize) -> Sample {
+        assert!(count <= 512);
+        let capacity = count * GRAIN;
+        let mut image = header(3, 0x3_0001, capacity, u64::MAX, 1);
+        image.resize(OVERHEAD * 512, 0);
+        let mut grains = Vec::new();
+        let mut table_at = 0;
+        for n in 0..count {
+            if n == count.div_ceil(2) {
+                image.extend(marker(4, 1));
+                table_at = image.len();
+                image.resize(table_at + 2048, 0);
+            }
+            grains.push(image.len());
+            let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            zlib.write_all(&grain(n)).unwrap();
+            let packed = zlib.finish().unwrap();
+            image.extend((n as u64 * GRAIN as u64).to_le_bytes());
+            image.extend((packed.len() as u32).to_le_bytes());
+            image.extend(packed);
+            pad(&mut image);
+        }
+        image[table_at..table_at + 2048].copy_from_slice(&table(&grains));
+        image.extend(marker(1, 2));
+        let directory = image.len();
+        image.extend((table_at as u32 / 512).to_le_bytes());
+        pad(&mut image);
+        image.extend(marker(1, 3));
+        image.extend(header(3, 0x3_0001, capacity, directory as u64 / 512, 1));
+        image.extend(marker(0, 0));
+        let text = DESCRIPTOR.replace("monolithicSparse", "streamOptimized");
+        let text = text.replace("RW 40", &format!("RW {capacity}"));
+        Sample { image, directory, table: table_at, grains }.described(&text)
+    }
+
+    /// With another descriptor.
+    pub(super) fn described(mut self, text: &str) -> Sample {
+        self.image[512..21 * 512].fill(0);
+        self.image[512..512 + text.len()].copy_from_slice(text.as_bytes());
+        self
+    }
+
+    /// The image with some bytes changed.
+    pub(super) fn patched(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut image = self.image.clone();
+        let len = bytes.len().min(image.len() - at);
+        image[at..at + len].copy_from_slice(&bytes[..len]);
+        image
+    }
+}
+
+/// The codes that an image gets, what its headers point at included.
+pub(super) fn codes(image: &[u8]) -> Vec<Code> {
+    read(image, 0, 0).1
+}
+
+/// Bytes of the disk and the codes that the image gets on the way.
+pub(super) fn read(image: &[u8], at: u64, len: usize) -> (Option<Vec<u8>>, Vec<Code>) {
+    let notebook = Notebook::new(&|_| false, 1 << 40);
+    let bytes = read_view(&mut View(image), &notebook, at, len);
+    (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
+}
+
+/// The same through a pipe that cannot be read again.
+pub(super) fn piped(
+    image: &[u8],
+    at: u64,
+    len: usize,
+    quick: bool,
+) -> (Option<Vec<u8>>, Vec<Code>) {
+    let notebook = Notebook::new(&|_| false, 1 << 40);
+    let pipe = Pipe { image: image.to_vec(), at: 0, pool: Pool::new(usize::MAX, 1 << 16) };
+    let bytes = {
+        let mut view = StreamView::new(Box::new(pipe), None, &notebook, quick);
+        read_view(&mut view, &notebook, at, len)
+    };
+    (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
+}
+
+fn read_view(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    at: u64,
+    len: usize,
+) -> Option<Vec<u8>> {
+    let mut examined = examine(view, notebook).unwrap()?;
+    if let Some(size) = view.size().unwrap() {
+        examined.reach.judge(size, notebook);
+    }
+    let mut disk = MappedDisk::new(view, examined.layout.as_mut(), notebook);
+    let mut bytes = vec![0; len];
+    match disk.read_at(at, &mut bytes).unwrap() {
+        Got::Bytes(count) => {
+            bytes.truncate(count);
+            Some(bytes)
+        }
+        Got::Missing(_) => None,
+    }
+}
+
+/// A raw disk and what qemu-img makes of it; `None` where there is no qemu-img.
+pub(super) fn qemu_image(options: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (raw, vmdk) = (folder.path().join("raw"), folder.path().join("vmdk"));
+    let mut disk = vec![0; 5 << 20];
+    for n in [0, 1, 3, 7, 200, 637, 639] {
+        disk[n * 8192..][..8192].copy_from_slice(&grain(n));
+    }
+    std::fs::write(&raw, &disk).unwrap();
+    let qemu = Command::new("qemu-img")
+        .args(["convert", "-f", "raw", "-O", "vmdk", "-o", options])
+        .args([&raw, &vmdk])
+        .output();
+    match qemu {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{said}");
+            Some((disk, std::fs::read(&vmdk).unwrap()))
+        }
+        Err(error) => {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "qemu-img is missing: {error}");
+            #[allow(clippy::print_stderr)]
+            {
+                eprintln!("skipped: qemu-img is missing");
+            }
+            None
+        }
+    }
+}
