@@ -201,7 +201,7 @@ mod tests {
     fn holes_are_skipped_and_nothing_is_lost() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sparse");
-        let mut file = File::create(&path).unwrap();
+        let file = File::create(&path).unwrap();
         let mut expected = vec![0u8; 5 << 20];
         for (at, text) in [(0, "start"), (3 << 20, "middle"), ((5 << 20) - 3, "end")] {
             file.write_all_at(text.as_bytes(), at as u64).unwrap();

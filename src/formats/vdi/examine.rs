@@ -28,7 +28,6 @@ pub(in crate::formats) fn examine(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a test may fail
 mod tests {
     use super::*;
     use crate::facts::{Code, DiskFormat};

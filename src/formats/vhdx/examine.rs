@@ -42,7 +42,6 @@ pub(in crate::formats) fn examine(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a test may fail
 pub(super) mod tests {
     use super::*;
     use crate::facts::{Code, DiskFormat};

@@ -222,7 +222,6 @@ fn number(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::sample::{Sample, TABLE, grain, read};
     use super::*;

@@ -107,7 +107,6 @@ pub(super) fn first_grains(view: &mut dyn ImageView, header: &Header) -> Result<
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::header;
     use super::super::sample::{Sample, View};

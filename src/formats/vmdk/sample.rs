@@ -1,5 +1,4 @@
 //! Small images for the tests of this folder.
-#![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::process::Command;
