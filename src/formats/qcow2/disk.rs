@@ -42,7 +42,7 @@ impl Layout for Tables {
             return found(rest_of_cluster, Place::Missing(Missing::Broken));
         };
         let l2_table = l1 & OFFSET;
-        if l1 & L1_RESERVED != 0 || l2_table % header.cluster_size() != 0 {
+        if l1 & L1_RESERVED != 0 || !l2_table.is_multiple_of(header.cluster_size()) {
             notebook.image(
                 Code::Qcow2TableEntryInvalid,
                 l1_at,
@@ -70,7 +70,7 @@ impl Layout for Tables {
             (2, _) | (_, true) => L2_RESERVED | L2_ZERO,
             _ => L2_RESERVED,
         };
-        if l2 & reserved != 0 || cluster % header.cluster_size() != 0 {
+        if l2 & reserved != 0 || !cluster.is_multiple_of(header.cluster_size()) {
             notebook.image(
                 Code::Qcow2TableEntryInvalid,
                 l2_at,

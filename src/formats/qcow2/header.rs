@@ -175,7 +175,7 @@ pub(super) fn read(
 fn whole_sectors(size: u64, notebook: &Notebook<'_>) -> u64 {
     if size == 0 {
         notebook.image(Code::DiskEmpty, 24, "The header says that the disk has no bytes.");
-    } else if size % 512 != 0 {
+    } else if !size.is_multiple_of(512) {
         notebook.image(Code::Qcow2SizeUnaligned, 24, format!(
             "The disk has {size} bytes, which is not a multiple of 512; the last {} bytes are lost.", size % 512));
     }

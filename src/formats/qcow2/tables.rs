@@ -128,7 +128,7 @@ fn check_snapshots(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) 
 fn misplaced(what: &str, offset: u64, header: &Header) -> Option<String> {
     if offset == 0 {
         Some(format!("{what} is at byte 0, where the header is."))
-    } else if offset % header.cluster_size() != 0 {
+    } else if !offset.is_multiple_of(header.cluster_size()) {
         Some(format!("{what} is at byte {offset}, which is not the beginning of a cluster."))
     } else {
         None
