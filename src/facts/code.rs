@@ -60,6 +60,7 @@ codes! {
     ImageTooLarge "image-too-large",
     DiskTooLarge "disk-too-large",
     DiskEmpty "disk-empty",
+    DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
     StructureNotExamined "structure-not-examined",
     FormatPolyglot "format-polyglot",

@@ -33,8 +33,9 @@ impl Entry {
         self.kind != 0 && self.sectors.get() > 0
     }
 
+    /// Only the flag has forbidden values. Hybrid discs list unused entries of type 0 with a size.
     fn is_valid(&self) -> bool {
-        matches!(self.flag, 0x00 | 0x80) && (self.kind == 0) == (self.sectors.get() == 0)
+        matches!(self.flag, 0x00 | 0x80)
     }
 
     fn is_extended(&self) -> bool {
@@ -114,7 +115,7 @@ pub(super) fn examine(
                 Code::MbrInvalid,
                 at,
                 format!(
-                    "MBR entry {number} is invalid: boot flag {:#04x}, type {:#04x}, {} sectors.",
+                    "MBR entry {number} has the boot flag {:#04x} (type {:#04x}, {} sectors); 00 and 80 are possible.",
                     entry.flag,
                     entry.kind,
                     entry.sectors.get()

@@ -23,7 +23,8 @@ pub(super) fn image(
         Got::Bytes(count) => &sector[..count],
         Got::Missing(_) => &[],
     };
-    if let Some(code) = packed_again(first) {
+    let packed = report.compression != Some(Compression::None);
+    if let Some(code) = packed_again(first).filter(|_| packed) {
         report.disk_format = Some(DiskFormat::Unknown);
         let inner = sniff(first).compression().as_str();
         notebook.add(
@@ -63,6 +64,7 @@ fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -
     report.partition_table = Some(table);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
+        tiny(size, notebook);
         if size % SECTOR as u64 != 0 {
             notebook.image(
                 Code::RawSizeUnaligned,
@@ -92,6 +94,7 @@ fn container(
     );
     report.virtual_size = Some(examined.virtual_size);
     report.traits = examined.traits;
+    tiny(examined.virtual_size, notebook);
     if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
@@ -107,6 +110,15 @@ fn container(
         ),
     }
     Ok(())
+}
+
+/// No boot loader with a partition after it fits into less.
+const SMALLEST_DISK: u64 = 64 << 10;
+
+fn tiny(size: u64, notebook: &Notebook<'_>) {
+    if (1..SMALLEST_DISK).contains(&size) {
+        notebook.disk(Code::DiskTiny, 0, format!("The disk has {size} bytes in all."));
+    }
 }
 
 /// Says how much of the partition table was seen.

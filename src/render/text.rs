@@ -16,7 +16,7 @@ use crate::rules::Severity;
 const INDENT: usize = 10;
 
 /// Cells of the bar that shows a size against the limit.
-const BAR: usize = 20;
+const BAR: usize = 10;
 
 /// One image, in full.
 #[must_use]
@@ -98,7 +98,7 @@ fn layers(report: &Report, out: &mut String) {
         Some(compression) => compression.as_str(),
     };
     let file = report.file_size.map_or("? B".to_owned(), human_size);
-    let _ = writeln!(out, "  file   {packed:<28} {file:>9}");
+    let _ = writeln!(out, "  file   {file:>9}  {packed}");
     if let Some(format) = report.disk_format {
         let what = std::iter::once(format.as_str()).chain(report.traits.iter().map(String::as_str));
         let what = what.collect::<Vec<_>>().join(", ");
@@ -122,9 +122,9 @@ fn layers(report: &Report, out: &mut String) {
 fn size_line(layer: &str, what: &str, size: Option<u64>, limit: u64, out: &mut String) {
     let _ = match size {
         Some(size) => {
-            writeln!(out, "  {layer:<6} {what:<28} {:>9}  {}", human_size(size), bar(size, limit))
+            writeln!(out, "  {layer:<6} {:>9}  {}  {what}", human_size(size), bar(size, limit))
         }
-        None => writeln!(out, "  {layer:<6} {what:<28} {:>9}", "?"),
+        None => writeln!(out, "  {layer:<6} {:>9}  {what}", "size ?"),
     };
 }
 
@@ -134,11 +134,12 @@ fn bar(size: u64, limit: u64) -> String {
     let filled = ((share * BAR as f64).ceil() as usize).min(BAR);
     let cells = "#".repeat(filled) + &".".repeat(BAR - filled);
     let (mark, percent) = match share * 100.0 {
-        percent if size >= limit => (" over", percent.max(100.0)),
+        percent if size >= limit => (", over", percent.max(100.0)),
         // 100 % is only said of what has reached the limit.
         percent => ("", percent.min(99.9)),
     };
-    format!("[{cells}] {percent:.1} % of {}{mark}", human_size(limit))
+    let limit = human_size(limit).replace(".0 ", " ");
+    format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
 fn partitions(table: &PartitionTable) -> String {
@@ -204,10 +205,10 @@ mod tests {
 
     #[test]
     fn the_bar_is_full_only_at_the_limit() {
-        assert_eq!(bar(0, 100), "[....................] 0.0 % of 100 B");
-        assert_eq!(bar(50, 100), "[##########..........] 50.0 % of 100 B");
+        assert_eq!(bar(0, 100), "[..........]   0.0 % of 100 B");
+        assert_eq!(bar(50, 100), "[#####.....]  50.0 % of 100 B");
         assert!(bar(99_999, 100_000).contains("99.9 %"));
-        assert_eq!(bar(100, 100), "[####################] 100.0 % of 100 B over");
+        assert_eq!(bar(100, 100), "[##########] 100.0 % of 100 B, over");
         assert!(bar(u64::MAX, 100).ends_with("over"));
     }
 }

@@ -25,6 +25,14 @@ pub(super) const ROWS: &[Row] = &[
         "Build the image again, and see with qemu-img info FILE that its virtual size is right.",
         "a disk has at least one sector",
     ),
+    judged(
+        Code::DiskTiny,
+        Warn,
+        "A disk too small for a system",
+        "The disk has less than 64 KiB. No boot loader with a partition after it fits into that; this may be the wrong file, or only the beginning of one.",
+        "Compare its size with that at the origin.",
+        "Arithmetic; DigitalOcean states no smallest size",
+    ),
     physics(
         Code::ImageTruncated,
         "the image is cut off",
