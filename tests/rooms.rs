@@ -1,0 +1,62 @@
+//! Imports go down the table of rooms, never up: `ARCHITECTURE.md` says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms, from the lowest to the highest. A room uses itself and those before it.
+const ROOMS: [&str; 10] = [
+    "bytes", "facts", "source", "codec", "formats", "guest", "rules", "inspect", "render", "cli",
+];
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rooms that a line of code names as `crate::room`.
+fn named(line: &str) -> Vec<&str> {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split("crate::")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn imports_go_down() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut edges = 0;
+    for (height, room) in ROOMS.iter().enumerate() {
+        let mut files = Vec::new();
+        rust_files(&src.join(room), &mut files);
+        assert!(!files.is_empty(), "the room {room} is empty");
+        for file in files {
+            for (number, line) in (1..).zip(fs::read_to_string(&file).unwrap().lines()) {
+                for used in named(line) {
+                    let target = ROOMS.iter().position(|room| *room == used);
+                    let place = format!("{}:{number}", file.display());
+                    assert!(target.is_some(), "{place} uses crate::{used}, which is no room");
+                    assert!(target <= Some(height), "{place}: {room} must not know {used}");
+                    edges += 1;
+                }
+            }
+        }
+    }
+    assert!(edges > 50, "only {edges} imports were found");
+}
+
+#[test]
+fn every_folder_is_a_room() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(src).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(!path.is_dir() || ROOMS.contains(&name), "{name} is not in the table of rooms");
+    }
+}
