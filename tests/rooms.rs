@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 10] = [
-    "bytes", "facts", "source", "codec", "formats", "guest", "rules", "inspect", "render", "cli",
-];
+const ROOMS: [&str; 10] =
+    ["bytes", "facts", "source", "codec", "formats", "guest", "rules", "inspect", "render", "cli"];
 
 fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -24,7 +23,9 @@ fn named(line: &str) -> Vec<&str> {
     let code = line.split("//").next().unwrap_or_default();
     code.split("crate::")
         .skip(1)
-        .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .map(|rest| {
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+        })
         .collect()
 }
 

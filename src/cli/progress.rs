@@ -34,6 +34,7 @@ struct State {
     started: Instant,
     said: Instant,
     bar: Option<ProgressBar>,
+    closed: bool,
 }
 
 impl Progress {
@@ -43,16 +44,15 @@ impl Progress {
             (false, true) => Mode::Bar,
             (false, false) => Mode::Lines,
         };
-        let now = Instant::now();
-        let state = State { source: String::new(), size: None, started: now, said: now, bar: None };
+        let state = State::new("", None);
         Arc::new(Progress { mode, state: Mutex::new(state) })
     }
 
-    /// Leaves the terminal as it was.
-    pub(super) fn clear(&self) {
-        if let Some(bar) = self.lock().bar.take() {
-            bar.finish_and_clear();
-        }
+    /// Leaves the terminal as it was, and shows nothing more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -62,35 +62,38 @@ impl Progress {
 
 impl Listener for Progress {
     fn event(&self, event: Event<'_>) {
-        if self.mode == Mode::Quiet {
+        let mut state = self.lock();
+        if self.mode == Mode::Quiet || state.closed {
             return;
         }
-        let mut state = self.lock();
         match event {
-            Event::Started { source, size } => {
-                let now = Instant::now();
-                *state =
-                    State { source: source.to_owned(), size, started: now, said: now, bar: None };
-            }
+            Event::Started { source, size } => *state = State::new(source, size),
             Event::Progress { bytes } if self.mode == Mode::Bar => state.draw(bytes),
             Event::Progress { bytes } => state.line(bytes),
-            Event::Finished => {
-                if let Some(bar) = state.bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
+            Event::Finished => state.clear(),
         }
     }
 }
 
 impl State {
+    fn new(source: &str, size: Option<u64>) -> Self {
+        let now = Instant::now();
+        State { source: source.to_owned(), size, started: now, said: now, bar: None, closed: false }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
     fn draw(&mut self, bytes: u64) {
-        if self.bar.is_none() && self.started.elapsed() >= BAR_AFTER {
-            self.bar = Some(bar(self.size, &self.source, self.started.elapsed()));
+        if self.started.elapsed() < BAR_AFTER {
+            return;
         }
-        if let Some(bar) = &self.bar {
-            bar.set_position(bytes);
-        }
+        let bar = self.bar.get_or_insert_with(|| bar(self.size, &self.source));
+        bar.set_prefix(pace(bytes, self.size, self.started.elapsed()));
+        bar.set_position(bytes);
     }
 
     fn line(&mut self, bytes: u64) {
@@ -98,29 +101,41 @@ impl State {
             return;
         }
         self.said = Instant::now();
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let rate = bytes as f64 / elapsed;
-        let mut line = format!("{}: {}", self.source, human_size(bytes));
-        if let Some(size) = self.size {
-            let left = size.saturating_sub(bytes) as f64 / rate;
-            line.push_str(&format!(
-                " of {} ({:.0} %), about {left:.0} s left",
+        let pace = pace(bytes, self.size, self.started.elapsed());
+        let share = match self.size {
+            Some(size) => format!(
+                " of {} ({:.0} %)",
                 human_size(size),
                 100.0 * bytes as f64 / size.max(1) as f64
-            ));
-        }
-        let _ = writeln!(stderr(), "{line}, {}/s", human_size(rate as u64));
+            ),
+            None => String::new(),
+        };
+        let _ = writeln!(stderr(), "{}: {}{share}, {pace}", self.source, human_size(bytes));
     }
 }
 
-fn bar(size: Option<u64>, source: &str, elapsed: Duration) -> ProgressBar {
-    let template = match size {
-        Some(_) => {
-            "{msg} [{bar:24}] {percent}% of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+/// Speed since the beginning, and the time left at that speed.
+fn pace(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
+    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
+    let speed = format!("{}/s", human_size(rate as u64));
+    match size {
+        Some(size) => {
+            let left = (size.saturating_sub(bytes) as f64 / rate.max(1.0)).ceil() as u64;
+            match left {
+                0..120 => format!("{speed}, about {left} s left"),
+                left => format!("{speed}, about {} min left", left.div_ceil(60)),
+            }
         }
-        None => "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}",
-    };
-    // The templates are constants that the tests draw with.
+        None => speed,
+    }
+}
+
+const WITH_SIZE: &str = "{msg} [{bar:24}] {percent}%, {prefix}";
+const WITHOUT_SIZE: &str = "{msg} {spinner} {decimal_bytes}, {prefix}";
+
+fn bar(size: Option<u64>, source: &str) -> ProgressBar {
+    let template = if size.is_some() { WITH_SIZE } else { WITHOUT_SIZE };
+    // The test below holds the templates against indicatif.
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = match size {
@@ -133,7 +148,7 @@ fn bar(size: Option<u64>, source: &str, elapsed: Duration) -> ProgressBar {
     };
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(shown);
-    bar.with_elapsed(elapsed)
+    bar
 }
 
 #[cfg(test)]
@@ -142,13 +157,17 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid() {
-        for size in [Some(10), None] {
-            let bar = bar(size, "disk", Duration::ZERO);
-            bar.set_position(5);
-            bar.finish_and_clear();
+        for template in [WITH_SIZE, WITHOUT_SIZE] {
+            ProgressStyle::with_template(template).unwrap();
         }
-        ProgressStyle::with_template("{msg} [{bar:24}] {percent}% of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left").unwrap();
-        ProgressStyle::with_template("{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}")
-            .unwrap();
+    }
+
+    #[test]
+    fn the_pace_is_the_average_so_far() {
+        let second = Duration::from_secs(1);
+        assert_eq!(pace(1_000_000, Some(11_000_000), second), "1.0 MB/s, about 10 s left");
+        assert_eq!(pace(1_000_000, Some(601_000_000), second), "1.0 MB/s, about 10 min left");
+        assert_eq!(pace(0, Some(0), Duration::ZERO), "0 B/s, about 0 s left");
+        assert_eq!(pace(5_000, None, second), "5.0 kB/s");
     }
 }

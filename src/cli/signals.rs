@@ -18,7 +18,7 @@ pub(super) fn watch(progress: &Arc<Progress>) {
     let progress = Arc::clone(progress);
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
-            progress.clear();
+            progress.close();
             output::complain("interrupted");
             #[expect(clippy::exit, reason = "reads that block cannot be ended otherwise")]
             std::process::exit(i32::from(INTERRUPTED));
