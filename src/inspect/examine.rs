@@ -27,12 +27,11 @@ pub(super) fn image(
     if let Some(code) = packed_again(first).filter(|_| packed) {
         report.disk_format = Some(DiskFormat::Unknown);
         let inner = sniff(first).compression().as_str();
-        notebook.add(
-            code,
-            Layer::Image,
-            0,
-            format!("Decompressed, the file is {inner} again, not an image."),
-        );
+        let what = match code {
+            Code::CompressionNested => format!("packed once more, with {inner}"),
+            _ => format!("a {inner} archive"),
+        };
+        notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {what}."));
         return Ok(());
     }
     let candidates = formats::detect(view)?;

@@ -45,6 +45,8 @@ pub struct StreamView<'a> {
     /// Image offset up to which ranges were read in this scan.
     at: u64,
     size: Option<u64>,
+    /// The stream broke inside the head; what came before the break can be read.
+    broken: bool,
     scans: u32,
 }
 
@@ -67,6 +69,7 @@ impl<'a> StreamView<'a> {
             fed: 0,
             at: 0,
             size: None,
+            broken: false,
             scans: 1,
         }
     }
@@ -94,7 +97,7 @@ impl<'a> StreamView<'a> {
                 self.at = self.at.max(size);
                 return Ok(size);
             }
-            if self.notebook.doomed() {
+            if self.broken || self.notebook.doomed() {
                 return Err(Halt::Stopped);
             }
             self.at = self.fed;
@@ -126,7 +129,17 @@ impl<'a> StreamView<'a> {
         if self.head.is_some() {
             return Ok(());
         }
-        while self.fed < HEAD as u64 && self.pull()? {}
+        while self.fed < HEAD as u64 {
+            match self.pull() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Halt::Stopped) => {
+                    self.broken = true;
+                    break;
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
         let mut head = vec![0; HEAD.min(self.fed as usize)];
         self.copy_kept(0, &mut head);
         self.at = head.len() as u64;
@@ -197,7 +210,7 @@ impl ImageView for StreamView<'_> {
         if buf.is_empty() || self.size.is_some_and(|size| at >= size) {
             return Ok(Got::Bytes(in_head));
         }
-        if self.notebook.doomed() {
+        if self.broken || self.notebook.doomed() {
             return Err(Halt::Stopped);
         }
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
@@ -211,7 +224,7 @@ impl ImageView for StreamView<'_> {
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         self.fill_head()?;
-        if self.quick {
+        if self.quick && !self.broken {
             return Ok(self.size);
         }
         self.run_out().map(Some)
