@@ -94,7 +94,13 @@ fn container(
     report.virtual_size = Some(examined.virtual_size);
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
-    if examined.virtual_size > 0 {
+    if ELSEWHERE.iter().any(|&code| notebook.has(code)) {
+        report.check(
+            "partition-table",
+            State::Skipped,
+            "the disk cannot be read from this file alone",
+        );
+    } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
         partition_check(&table, report);
@@ -110,6 +116,16 @@ fn container(
     }
     Ok(())
 }
+
+/// With these, what the file says of the disk is not what the guest would see.
+const ELSEWHERE: [Code; 6] = [
+    Code::Qcow2BackingFile,
+    Code::Qcow2DataFile,
+    Code::Qcow2Encrypted,
+    Code::VhdxParent,
+    Code::VdiParent,
+    Code::VmdkParent,
+];
 
 /// No boot loader with a partition after it fits into less.
 const SMALLEST_DISK: u64 = 64 << 10;

@@ -118,7 +118,9 @@ impl<'a> Pipeline<'a> {
         let mut view = FileView::new(file, self.notebook);
         let result = examine::trailer(&mut view, file.size())
             .and_then(|trailer| examine::image(&mut view, trailer, self.notebook, report));
-        report.bytes_read += view.bytes_read();
+        if self.options.quick {
+            report.bytes_read = view.bytes_read();
+        }
         unless_stopped(result).map(|_| ())
     }
 
@@ -166,7 +168,7 @@ impl<'a> Pipeline<'a> {
             match digest {
                 Some(digest) => self.note_digest(join(digest), &delivered, report),
                 None => {
-                    report.bytes_read += taken.load(Ordering::Relaxed);
+                    report.bytes_read = taken.load(Ordering::Relaxed);
                     self.no_digest(report);
                 }
             }
@@ -287,7 +289,7 @@ impl<'a> Pipeline<'a> {
 
     /// The digest of the file, if all of it came; an uncompressed image has the same one.
     fn note_digest(self, digest: [u8; 32], delivered: &Delivered, report: &mut Report) {
-        report.bytes_read += delivered.read;
+        report.bytes_read = delivered.read;
         report.complete = delivered.whole;
         if !delivered.whole {
             return report.check("file-digest", State::Partial, "the file goes on past the limit");
