@@ -4,6 +4,8 @@
 //! [`bytes`], [`facts`], [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
 //! [`render`], [`cli`].
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bytes;
 pub mod cli;
 pub mod codec;
