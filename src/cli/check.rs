@@ -146,6 +146,7 @@ fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
     let shown = Hostile::from_os(path.as_os_str());
     if let Ok(there) = fs::metadata(path) {
         let same = |image: &OsString| {
+            let image = if image == "-" { Path::new("/dev/stdin") } else { Path::new(image) };
             fs::metadata(image).is_ok_and(|m| (m.dev(), m.ino()) == (there.dev(), there.ino()))
         };
         if images.iter().any(same) {

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::bytes::Hostile;
+
 /// The image was accepted.
 const ACCEPTED: u8 = 0;
 /// The image was rejected.
@@ -25,7 +27,15 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
-    let code = match args::Cli::parse().command {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results, everything else is a complaint; clap knows which.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { ACCEPTED });
+        }
+    };
+    let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
         args::Command::Explain(args) => explain::run(&args),
     };
@@ -33,6 +43,17 @@ pub fn main() -> ExitCode {
         output::complain(&error.0);
         USAGE
     }))
+}
+
+/// Reads the arguments. An error quotes them, so it is made from their escaped form.
+fn parse() -> Result<args::Cli, clap::Error> {
+    args::Cli::try_parse().or_else(|error| {
+        let escaped = std::env::args_os().map(|argument| Hostile::from_os(&argument).to_string());
+        match args::Cli::try_parse_from(escaped) {
+            Err(error) => Err(error),
+            Ok(_) => Err(clap::Error::new(error.kind())),
+        }
+    })
 }
 
 /// A mistake in how the program was called, as a sentence for its user.
