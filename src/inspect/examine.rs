@@ -59,7 +59,7 @@ fn packed_again(first: &[u8]) -> Option<Code> {
 
 fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -> Result<(), Halt> {
     let table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
-    partition_check(&table, report);
+    partition_check(&table, notebook, report);
     report.partition_table = Some(table);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
@@ -103,16 +103,11 @@ fn container(
     } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
-        partition_check(&table, report);
+        partition_check(&table, notebook, report);
         report.partition_table = Some(table);
     }
-    match view.size()? {
-        Some(size) => examined.reach.judge(size, notebook),
-        None => report.check(
-            "image-end",
-            State::Skipped,
-            "a quick check does not decompress to the end",
-        ),
+    if let Some(size) = view.size()? {
+        examined.reach.judge(size, notebook);
     }
     Ok(())
 }
@@ -137,10 +132,17 @@ fn tiny(size: u64, notebook: &Notebook<'_>) {
 }
 
 /// Says how much of the partition table was seen.
-fn partition_check(table: &guest::PartitionTable, report: &mut Report) {
+fn partition_check(table: &guest::PartitionTable, notebook: &Notebook<'_>, report: &mut Report) {
     let Some(unread) = table.unread.first() else {
         return report.check("partition-table", State::Done, "");
     };
+    if unread.why == Missing::Behind && !notebook.has(Code::StructureNotExamined) {
+        notebook.disk(
+            Code::StructureNotExamined,
+            0,
+            "A part of the partition table lies behind what was read, and the source cannot be read again.",
+        );
+    }
     let state = if unread.what == guest::Part::Table { State::Skipped } else { State::Partial };
     report.check(
         "partition-table",

@@ -115,6 +115,7 @@ impl<'a> Pipeline<'a> {
     fn examine_file(self, file: &LocalFile, report: &mut Report) -> Result<(), source::Error> {
         report.image_size = Some(file.size());
         report.scans = 1;
+        report.check("image-end", State::Done, "");
         let mut view = FileView::new(file, self.notebook);
         let result = examine::trailer(&mut view, file.size())
             .and_then(|trailer| examine::image(&mut view, trailer, self.notebook, report));
@@ -223,9 +224,7 @@ impl<'a> Pipeline<'a> {
         drop(view);
         let size = unless_stopped(result)?;
         report.image_size = size.flatten();
-        if packing != Packing::Plain {
-            self.say_stream(whole.load(Ordering::Acquire), report);
-        }
+        self.say_stream(packing, whole.load(Ordering::Acquire), report);
         if let (Some(digest), Some(_)) = (image_digest.map(join), report.image_size) {
             report.digests.image_sha256 = Some(hex(&digest));
         }
@@ -305,13 +304,19 @@ impl<'a> Pipeline<'a> {
         report.check("file-digest", State::Skipped, "a quick check does not read all of the file");
     }
 
-    fn say_stream(self, whole: bool, report: &mut Report) {
-        let (state, why) = match (whole, self.options.quick) {
-            (true, _) => (State::Done, ""),
-            (false, true) => (State::Partial, "a quick check does not decompress to the end"),
-            (false, false) => (State::Partial, "decompressing stopped at what was found"),
+    /// Says how far a stream was read: its packing to the last check sum, the image to its trailer.
+    fn say_stream(self, packing: Packing, whole: bool, report: &mut Report) {
+        let why = match self.options.quick {
+            true => "a quick check does not read to the end",
+            false => "reading stopped at what was found",
         };
-        report.check("compressed-stream", state, why);
+        let say = |done| if done { (State::Done, "") } else { (State::Partial, why) };
+        if packing != Packing::Plain {
+            let (state, why) = say(whole);
+            report.check("compressed-stream", state, why);
+        }
+        let (state, why) = say(report.image_size.is_some());
+        report.check("image-end", state, why);
     }
 
     /// A bzip2 stream from a pipe turned out to be the beginning of a UDIF image.
