@@ -55,6 +55,7 @@ codes! {
     DigestMismatch "digest-mismatch",
     ImageDigestMismatch "image-digest-mismatch",
     NameMismatch "name-mismatch",
+    FileTooLarge "file-too-large",
 
     // The image as a whole.
     ImageTooLarge "image-too-large",

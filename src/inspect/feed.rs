@@ -1,5 +1,6 @@
 //! Turns the segments of a file into the segments of its image.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -16,10 +17,42 @@ pub(super) struct Incoming {
     pub(super) ended: Arc<AtomicBool>,
     /// Bytes that were taken from the channel.
     pub(super) taken: Arc<AtomicU64>,
+    /// Segments that were looked at before their turn.
+    early: VecDeque<Segment>,
 }
 
 impl Incoming {
-    pub(super) fn next(&mut self) -> Result<Option<Segment>, Halt> {
+    pub(super) fn new(
+        segments: Receiver<Segment>,
+        ended: Arc<AtomicBool>,
+        taken: Arc<AtomicU64>,
+    ) -> Self {
+        Incoming { segments, ended, taken, early: VecDeque::new() }
+    }
+
+    /// The first `count` bytes of the file, or all that it has, without taking them.
+    pub(super) fn peek(&mut self, count: usize) -> Result<Vec<u8>, Halt> {
+        let mut bytes = Vec::with_capacity(count);
+        while bytes.len() < count {
+            let Some(segment) = self.receive()? else { break };
+            let want = count - bytes.len();
+            match &segment {
+                Segment::Data(chunk) => bytes.extend_from_slice(&chunk[..want.min(chunk.len())]),
+                Segment::Zeros(len) => bytes.resize(bytes.len() + want.min(*len as usize), 0),
+            }
+            self.early.push_back(segment);
+        }
+        Ok(bytes)
+    }
+
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        match self.early.pop_front() {
+            Some(segment) => Ok(Some(segment)),
+            None => self.receive(),
+        }
+    }
+
+    fn receive(&mut self) -> Result<Option<Segment>, Halt> {
         match self.segments.recv() {
             Ok(segment) => {
                 self.taken.fetch_add(segment.len(), Ordering::Relaxed);
@@ -35,16 +68,11 @@ impl Incoming {
 /// An uncompressed file: its image is the file.
 pub(super) struct PlainFeed {
     pub(super) incoming: Incoming,
-    /// What was received already, to recognise the packing.
-    pub(super) first: Option<Segment>,
 }
 
 impl Feed for PlainFeed {
     fn next(&mut self) -> Result<Option<Segment>, Halt> {
-        match self.first.take() {
-            Some(first) => Ok(Some(first)),
-            None => self.incoming.next(),
-        }
+        self.incoming.next()
     }
 }
 

@@ -122,7 +122,8 @@ impl<'a> Pipeline<'a> {
         if self.options.quick {
             report.bytes_read = view.bytes_read();
         }
-        unless_stopped(result).map(|_| ())
+        report.stopped = unless_stopped(result)?.is_none();
+        Ok(())
     }
 
     fn refuse(
@@ -145,9 +146,12 @@ impl<'a> Pipeline<'a> {
         again: Option<(&'a LocalFile, Packing)>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        // A file is never larger than its image by more than the overhead of packing: so an endless
-        // pipe ends here.
-        let most = self.options.limit.saturating_add(self.options.limit / 64);
+        // A pipe may be endless. Packing adds far less than a 64th to what cannot be packed, so a
+        // longer file has nothing to do with an image under the limit.
+        let most = match again {
+            Some(_) => u64::MAX,
+            None => self.options.limit.saturating_add(self.options.limit / 64 + (1 << 20)),
+        };
         scope(|scope| {
             let (to_examiner, segments) = channel();
             let mut outputs = vec![to_examiner];
@@ -159,10 +163,15 @@ impl<'a> Pipeline<'a> {
             let ended = Arc::<AtomicBool>::default();
             let reader = deliver(scope, reader, outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
-            let incoming = Incoming { segments, ended, taken: Arc::clone(&taken) };
+            let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, again, report);
             // The reader goes on for the digest, or stops because nobody listens any more.
             let delivered = join(reader)?;
+            if delivered.bytes >= most && !delivered.whole {
+                self.notebook.add(Code::FileTooLarge, Layer::File, most, format!(
+                    "The file has {most} bytes or more; its image has to be smaller than {} bytes.",
+                    self.options.limit));
+            }
             if again.is_none() && threads::is_dmg(&delivered) {
                 self.turn_into_dmg(&delivered, report);
             }
@@ -173,7 +182,7 @@ impl<'a> Pipeline<'a> {
                     self.no_digest(report);
                 }
             }
-            if delivered.whole {
+            if delivered.whole && !self.options.quick {
                 report.file_size = Some(delivered.bytes);
             }
             result
@@ -187,14 +196,13 @@ impl<'a> Pipeline<'a> {
         again: Option<(&'s LocalFile, Packing)>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        let first = match incoming.next() {
-            Ok(first) => first,
-            Err(_) => return Ok(()),
-        };
-        let packing = match (again, &first) {
-            (Some((_, packing)), _) => packing,
-            (None, Some(Segment::Data(chunk))) => sniff(chunk),
-            (None, _) => Packing::Plain,
+        let packing = match again {
+            Some((_, packing)) => packing,
+            None => match unless_stopped(incoming.peek(SECTOR))? {
+                Some(first) => sniff(&first),
+                // The reader failed and says so itself.
+                None => return Ok(()),
+            },
         };
         report.compression = Some(packing.compression());
         if let Packing::Foreign(compression, code) = packing {
@@ -207,14 +215,14 @@ impl<'a> Pipeline<'a> {
             (None, None)
         };
         let whole = Arc::<AtomicBool>::default();
-        let feed = self.feed(packing, incoming, first, digest, Arc::clone(&whole));
+        let feed = self.feed(packing, incoming, digest, Arc::clone(&whole));
         let reopen = again.map(|(file, _)| -> Reopen<'_> {
             Box::new(move || {
                 let (sender, segments) = channel();
                 let ended = Arc::<AtomicBool>::default();
                 deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
-                let incoming = Incoming { segments, ended, taken: Arc::default() };
-                self.feed(packing, incoming, None, None, Arc::default())
+                let incoming = Incoming::new(segments, ended, Arc::default());
+                self.feed(packing, incoming, None, Arc::default())
             })
         });
         let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick);
@@ -223,6 +231,7 @@ impl<'a> Pipeline<'a> {
         // Closes the channel of the image's digest.
         drop(view);
         let size = unless_stopped(result)?;
+        report.stopped = size.is_none();
         report.image_size = size.flatten();
         self.say_stream(packing, whole.load(Ordering::Acquire), report);
         if let (Some(digest), Some(_)) = (image_digest.map(join), report.image_size) {
@@ -252,19 +261,18 @@ impl<'a> Pipeline<'a> {
         self,
         packing: Packing,
         incoming: Incoming,
-        first: Option<Segment>,
         digest: Option<Sender<Segment>>,
         whole: Arc<AtomicBool>,
     ) -> Box<dyn Feed + 'a> {
         match packing.decoder() {
-            None => Box::new(PlainFeed { incoming, first }),
+            None => Box::new(PlainFeed { incoming }),
             Some(decoder) => Box::new(PackedFeed {
                 incoming,
                 packing,
                 decoder,
                 pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
                 notebook: self.notebook,
-                input: first.map(|segment| (segment, 0)),
+                input: None,
                 digest,
                 whole,
                 ended: None,

@@ -51,6 +51,9 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// Whether the examination ended before its end, which a finding has to explain.
+    #[serde(skip)]
+    pub(super) stopped: bool,
 }
 
 /// The outcome of a check.
@@ -173,6 +176,7 @@ impl Report {
             partition_table: None,
             checks: Vec::new(),
             findings: Vec::new(),
+            stopped: false,
         }
     }
 
@@ -224,6 +228,12 @@ impl Report {
             Some(Severity::Warn) => Verdict::Warn,
             Some(Severity::Note) | None => Verdict::Accept,
         };
+        if self.stopped && self.verdict != Verdict::Reject {
+            // Nothing known leads here; and what was not read to its end is never accepted.
+            self.verdict = Verdict::Error;
+            let message = "the image was not read to its end, and nothing says why".to_owned();
+            self.error = Some(Error { kind: "incomplete", message });
+        }
         self
     }
 

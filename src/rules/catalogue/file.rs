@@ -207,4 +207,11 @@ pub(super) const ROWS: &[Row] = &[
         "Rename it after its content, as in disk.qcow2 or disk.img.gz.",
         "DigitalOcean blog on custom images, quoted in nanovms/ops issue 468: the file name is checked",
     ),
+    physics(
+        Code::FileTooLarge,
+        "The file is longer than its image may be",
+        "The packed file goes on past the size that the image has to stay under. Packing hardly ever makes anything larger, so most of it belongs to no image; it was not read to its end.",
+        "Look at what writes into the pipe. --max-size sets another limit.",
+        "Arithmetic; DigitalOcean API, create a custom image, for the limit",
+    ),
 ];
