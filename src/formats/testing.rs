@@ -1,6 +1,5 @@
 //! What the tests of several formats share: views of images in memory, and QEMU as the oracle.
 
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
