@@ -137,9 +137,9 @@ pub(crate) fn gpt_parts(size: u64, name: &str) -> Vec<(u64, Vec<u8>)> {
     mbr[510..].copy_from_slice(&[0x55, 0xaa]);
 
     let mut entries = vec![0; 128 * 128];
-    // Linux file system data, then a GUID of its own.
-    entries[..16].copy_from_slice(&0xe47d_478e_6933_7941_a2a0_8483_afc6_3d0fu128.to_be_bytes());
-    entries[..4].copy_from_slice(&[0xaf, 0x3d, 0xc6, 0x0f]);
+    // Linux file system data, 0fc63daf-8483-4772-8e79-3d69d8477de4, as it lies on a disk.
+    entries[..16]
+        .copy_from_slice(b"\xaf\x3d\xc6\x0f\x83\x84\x72\x47\x8e\x79\x3d\x69\xd8\x47\x7d\xe4");
     entries[16..32].fill(7);
     entries[32..40].copy_from_slice(&2048u64.to_le_bytes());
     entries[40..48].copy_from_slice(&(last - 2048).to_le_bytes());
