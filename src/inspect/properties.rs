@@ -53,15 +53,15 @@ fn all() -> Vec<PathBuf> {
 /// A source that arrives in pieces of these lengths, again and again.
 struct Pieces<'b> {
     rest: &'b [u8],
-    lengths: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    lengths: std::iter::Cycle<std::iter::Copied<std::slice::Iter<'b, usize>>>,
     /// A view may keep many short pieces, where a file's reader fills its buffers.
     pool: Pool,
 }
 
 impl<'b> Pieces<'b> {
-    fn of(bytes: &'b [u8], lengths: &[usize]) -> Self {
+    fn of(bytes: &'b [u8], lengths: &'b [usize]) -> Self {
         let longest = lengths.iter().max().copied().unwrap().min(bytes.len().max(1));
-        let lengths = lengths.to_vec().into_iter().cycle();
+        let lengths = lengths.iter().copied().cycle();
         Pieces { rest: bytes, lengths, pool: Pool::new(usize::MAX, longest) }
     }
 }

@@ -55,7 +55,7 @@ fn every_output(path: &OsStr, expected: i32) {
     for options in [&[][..], &["--quiet"], &["--quick"], &["--format", "json"]] {
         let options = options.iter().map(OsStr::new);
         let output = check(&options.clone().chain([path]).collect::<Vec<_>>());
-        assert_eq!(code(&output), expected, "{output:?}");
+        assert_eq!(exit_code(&output), expected, "{output:?}");
         assert_tame(&output);
         if options.clone().any(|option| option == "json") {
             assert_json_tame(&output);
@@ -121,12 +121,12 @@ fn names_in_complaints() {
         ];
         for arguments in cases {
             let output = check(arguments);
-            assert_eq!(code(&output), 2, "{output:?}");
+            assert_eq!(exit_code(&output), 2, "{output:?}");
             assert_tame(&output);
         }
     }
     let output = tidegate().args(["explain", EVIL]).output().unwrap();
-    assert_eq!(code(&output), 2);
+    assert_eq!(exit_code(&output), 2);
     assert_tame(&output);
 }
 
@@ -139,7 +139,7 @@ fn names_that_look_like_options() {
         &[EVIL.into()],
     ] {
         let output = tidegate().args(arguments).output().unwrap();
-        assert_eq!(code(&output), 2, "{output:?}");
+        assert_eq!(exit_code(&output), 2, "{output:?}");
         assert_tame(&output);
     }
 }

@@ -42,29 +42,23 @@ fn an_expected_digest_has_to_come_out() {
     assert_eq!((code, codes(&report)), (1, vec!["digest-mismatch"]));
     for malformed in ["", "abc", &right[1..], &format!("{right}0"), &right.replace('a', "g")] {
         let output = check(&["--sha256".as_ref(), malformed.as_ref(), path.as_os_str()]);
-        assert_eq!(code_of(&output), 2, "{malformed}");
+        assert_eq!(exit_code(&output), 2, "{malformed}");
     }
     // One digest cannot be that of two images.
     let output = check(&["--sha256".as_ref(), right.as_ref(), path.as_os_str(), path.as_os_str()]);
-    assert_eq!(code_of(&output), 2);
-}
-
-fn code_of(output: &std::process::Output) -> i32 {
-    crate::common::code(output)
+    assert_eq!(exit_code(&output), 2);
 }
 
 #[test]
 fn a_digest_that_was_not_made_is_not_passed_over() {
-    let scratch = Scratch::new();
     // Longer than any pipe is read with this limit, so that its digest cannot be made.
     let output =
         piped(&["--format", "json", "--max-size", "1MB", "--sha256", &sha256(b""), "-"], &disk());
-    assert_eq!(code_of(&output), 1);
+    assert_eq!(exit_code(&output), 1);
     let report = &images(&output)[0];
     assert!(report["digests"].get("sha256").is_none(), "{report}");
     let checks = report["checks"].as_array().unwrap();
     assert!(checks.iter().any(|c| c["id"] == "expected-digest" && c["state"] == "skipped"));
-    drop(scratch);
 }
 
 #[test]
@@ -110,12 +104,12 @@ fn a_list_of_check_sums_that_is_no_help_is_wrong_usage() {
     ] {
         let list = scratch.write("SHA256SUMS", text.as_bytes());
         let output = check(&["--checksums".as_ref(), list.as_os_str(), path.as_os_str()]);
-        assert_eq!(code_of(&output), 2, "{text}");
+        assert_eq!(exit_code(&output), 2, "{text}");
         assert!(output.stdout.is_empty());
     }
     for list in [scratch.path("missing"), scratch.path("")] {
         let output = check(&["--checksums".as_ref(), list.as_os_str(), path.as_os_str()]);
-        assert_eq!(code_of(&output), 2, "{list:?}");
+        assert_eq!(exit_code(&output), 2, "{list:?}");
     }
 }
 
@@ -147,8 +141,8 @@ fn damage_is_the_images_fault() {
     let mut size = good.clone();
     size[at + 4] ^= 1;
     let cut = good[..good.len() - 9].to_vec();
-    let bad_bzip2 = bzip2(&disk());
-    let cut_bzip2 = bad_bzip2[..bad_bzip2.len() - 1].to_vec();
+    let packed = bzip2(&disk());
+    let cut_bzip2 = packed[..packed.len() - 1].to_vec();
     for (name, bytes, expected) in [
         ("a.raw.gz", crc, "gzip-crc-mismatch"),
         ("b.raw.gz", size, "gzip-size-mismatch"),

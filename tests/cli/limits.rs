@@ -36,21 +36,16 @@ fn a_bomb_costs_neither_time_nor_memory() {
     assert!(bytes.len() < 200_000, "a bomb of {} bytes", bytes.len());
     let path = scratch.write("bomb.raw.bz2", &bytes);
     let (output, peak) = watched(&[path.as_os_str()]);
-    assert_eq!(code(&output), 1);
+    assert_eq!(exit_code(&output), 1);
     let report = &images(&output)[0];
     assert_eq!(codes(report), ["raw-no-partition-table"]);
     assert_eq!(report["digests"]["sha256"], sha256(&bytes));
     assert!(peak < MOST_RESIDENT_KB, "{peak} kB");
 
-    let (output, peak) = watched(
-        &["--keep-going", "--max-size", "500MB"]
-            .map(std::ffi::OsStr::new)
-            .into_iter()
-            .chain([path.as_os_str()])
-            .collect::<Vec<_>>()
-            .as_slice(),
-    );
-    assert_eq!(code(&output), 1);
+    let bounded =
+        ["--keep-going".as_ref(), "--max-size".as_ref(), "500MB".as_ref(), path.as_os_str()];
+    let (output, peak) = watched(&bounded);
+    assert_eq!(exit_code(&output), 1);
     assert!(codes(&images(&output)[0]).contains(&"image-too-large"), "{output:?}");
     assert!(peak < MOST_RESIDENT_KB, "{peak} kB");
 }
@@ -60,6 +55,6 @@ fn a_large_disk_takes_no_more_memory_than_a_small_one() {
     let scratch = Scratch::new();
     let path = scratch.sparse("disk.raw", 2_000_000_000);
     let (output, peak) = watched(&[path.as_os_str()]);
-    assert_eq!(code(&output), 0, "{output:?}");
+    assert_eq!(exit_code(&output), 0, "{output:?}");
     assert!(peak < MOST_RESIDENT_KB, "{peak} kB");
 }

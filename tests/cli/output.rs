@@ -36,7 +36,7 @@ fn nothing_but_plain_text_reaches_what_is_no_terminal() {
             command.env("NO_COLOR", value);
         }
         let output = command.output().unwrap();
-        assert_eq!(code(&output), 0);
+        assert_eq!(exit_code(&output), 0);
         assert_eq!(stderr(&output), "");
         assert!(!stdout(&output).contains(['\x1b', '\r']), "{output:?}");
     }
@@ -73,7 +73,7 @@ fn quiet_is_one_line_an_image() {
     for quiet in ["-q", "--quiet"] {
         let output =
             check(&[quiet.as_ref(), good.as_os_str(), bad.as_os_str(), missing.as_os_str()]);
-        assert_eq!((code(&output), stderr(&output)), (3, ""));
+        assert_eq!((exit_code(&output), stderr(&output)), (3, ""));
         let lines: Vec<&str> = stdout(&output).lines().collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[0], format!("ACCEPT  {}", good.display()));
@@ -120,7 +120,7 @@ fn a_report_can_be_written_to_a_file() {
         good.as_os_str(),
     ];
     let output = check(&arguments);
-    assert_eq!((code(&output), stdout(&output), stderr(&output)), (0, "", ""));
+    assert_eq!((exit_code(&output), stdout(&output), stderr(&output)), (0, "", ""));
     let document: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&target).unwrap()).unwrap();
     assert_eq!(document["images"][0]["verdict"], "accept");
@@ -131,7 +131,7 @@ fn a_report_can_be_written_to_a_file() {
         .args(["check".as_ref(), "--output".as_ref(), text.as_os_str(), good.as_os_str()])
         .output()
         .unwrap();
-    assert_eq!((code(&output), stdout(&output)), (0, ""));
+    assert_eq!((exit_code(&output), stdout(&output)), (0, ""));
     assert!(std::fs::read_to_string(&text).unwrap().starts_with("ACCEPT  "), "no colour in files");
 }
 
@@ -148,7 +148,7 @@ fn a_report_never_overwrites_an_image() {
     for target in [&image, &link, &hard] {
         let output =
             check(&["--output".as_ref(), target.as_os_str(), other.as_os_str(), image.as_os_str()]);
-        assert_eq!(code(&output), 2, "{target:?}");
+        assert_eq!(exit_code(&output), 2, "{target:?}");
         assert!(std::fs::read(&image).unwrap() == bytes, "{target:?}: the image was harmed");
     }
 }
@@ -164,7 +164,7 @@ fn a_report_never_overwrites_the_image_behind_standard_input() {
         .output()
         .unwrap();
     assert!(std::fs::read(&image).unwrap() == bytes, "the image was harmed");
-    assert_eq!(code(&output), 2, "{output:?}");
+    assert_eq!(exit_code(&output), 2, "{output:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_report_that_cannot_be_written_is_no_success() {
             .stdout(Stdio::from(full()))
             .output()
             .unwrap();
-        assert_ne!(code(&output), 0);
+        assert_ne!(exit_code(&output), 0);
         assert!(stderr(&output).contains("cannot write the report"), "{output:?}");
     }
     assert!(std::fs::metadata(&good).unwrap().size() == DISK);
@@ -189,13 +189,13 @@ fn a_report_that_cannot_be_written_is_no_success() {
 fn findings_are_explained() {
     let explain = |codes: &[&str]| tidegate().arg("explain").args(codes).output().unwrap();
     let list = explain(&[]);
-    assert_eq!(code(&list), 0);
+    assert_eq!(exit_code(&list), 0);
     let listed: Vec<&str> =
         stdout(&list).lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     assert!(listed.len() > 50, "{listed:?}");
     // Every one that is listed is explained, also several at once.
     let all = explain(&listed);
-    assert_eq!(code(&all), 0);
+    assert_eq!(exit_code(&all), 0);
     for name in listed {
         assert!(stdout(&all).contains(&format!("{name}: ")), "{name}");
     }
@@ -204,7 +204,7 @@ fn findings_are_explained() {
         assert!(stdout(&one).contains(part), "{part}");
     }
     let unknown = explain(&["gzip"]);
-    assert_eq!((code(&unknown), stdout(&unknown)), (2, ""));
+    assert_eq!((exit_code(&unknown), stdout(&unknown)), (2, ""));
     assert!(stderr(&unknown).contains("gzip-truncated"), "near ones are named: {unknown:?}");
-    assert_eq!(code(&explain(&["no such thing"])), 2);
+    assert_eq!(exit_code(&explain(&["no such thing"])), 2);
 }

@@ -57,7 +57,7 @@ fn unknown_findings_and_facts_of_physics_are_wrong_usage() {
         ("--warn", "image-truncated", "image-truncated"),
     ] {
         let output = check(&[option.as_ref(), code.as_ref(), disk.as_os_str()]);
-        assert_eq!(crate::common::code(&output), 2, "{option} {code}");
+        assert_eq!(exit_code(&output), 2, "{option} {code}");
         assert!(stderr(&output).contains(said), "{output:?}");
         assert!(output.stdout.is_empty());
     }
@@ -90,6 +90,22 @@ fn sizes_have_to_stay_under_the_limit() {
     assert!(findings.iter().any(|(code, _)| code == "disk-too-large"), "{findings:?}");
     let (_, _, findings) = judged(&container, &["--keep-going", "--max-size", "100GiB"]);
     assert!(!findings.iter().any(|(code, _)| code == "disk-too-large"), "{findings:?}");
+}
+
+/// What is read of a file is bounded by the limit, but a file that goes on past that is not whole.
+#[test]
+fn a_packed_file_that_is_longer_than_its_image_may_be_is_not_accepted_unseen() {
+    let scratch = Scratch::new();
+    let small = &gzip(&disk())[..];
+    for tail in [vec![0; 8 << 20], [vec![0; 8 << 20], b"junk".to_vec()].concat()] {
+        let bytes = [small, &tail].concat();
+        let path = scratch.write("disk.raw.gz", &bytes);
+        let by_path = reports(&["--max-size".as_ref(), "5MB".as_ref(), path.as_os_str()]);
+        let by_pipe = piped(&["--format", "json", "--max-size", "5MB", "-"], &bytes);
+        for report in [&by_path.1[0], &images(&by_pipe)[0]] {
+            assert_ne!(report["verdict"], "accept", "{report}");
+        }
+    }
 }
 
 #[test]

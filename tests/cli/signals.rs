@@ -26,7 +26,7 @@ fn interrupt(child: Child, signal: &str) {
     let output = child.wait_with_output().unwrap();
     // One second is promised; the rest is for a machine that is busy with other tests.
     assert!(sent.elapsed() < Duration::from_secs(4), "{signal}: {:?}", sent.elapsed());
-    assert_eq!(code(&output), 130, "{signal}");
+    assert_eq!(exit_code(&output), 130, "{signal}");
     assert!(output.stdout.is_empty(), "there is no verdict: {output:?}");
     assert!(stderr(&output).lines().count() <= 2, "{output:?}");
     assert!(!stderr(&output).contains('\x1b'), "{output:?}");
@@ -71,12 +71,12 @@ fn a_closed_standard_output_changes_no_exit_code() {
                 tidegate().args(["check", "--format", format]).arg(path).spawn().unwrap();
             drop(child.stdout.take());
             let output = child.wait_with_output().unwrap();
-            assert_eq!(code(&output), expected, "{format} {path:?}");
+            assert_eq!(exit_code(&output), expected, "{format} {path:?}");
             assert!(stderr(&output).is_empty(), "{output:?}");
         }
     }
     let mut child = tidegate().arg("explain").spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
 }

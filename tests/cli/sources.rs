@@ -41,7 +41,7 @@ fn what_cannot_be_read_is_named_with_its_cause() {
 fn a_file_without_permission_is_named_with_its_cause() {
     let scratch = Scratch::new();
     let path = scratch.write("disk.raw", &disk());
-    std::fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     let mut command = tidegate();
     command.args(["check", "--format", "json"]).arg(&path);
     if File::open(&path).is_ok() {
@@ -50,7 +50,7 @@ fn a_file_without_permission_is_named_with_its_cause() {
     }
     // Nobody may be barred from the program as well: then there is nothing to see.
     let Ok(output) = command.output() else { return };
-    assert_eq!(code(&output), 3);
+    assert_eq!(exit_code(&output), 3);
     assert_eq!(images(&output)[0]["error"]["kind"], "permission-denied");
 }
 
@@ -97,7 +97,7 @@ fn wrong_usage_is_two() {
         &[],
     ] {
         let output = tidegate().args(arguments).output().unwrap();
-        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert_eq!(exit_code(&output), 2, "{arguments:?}");
         assert!(stdout(&output).is_empty(), "{arguments:?}");
         assert!(!stderr(&output).is_empty(), "{arguments:?}");
     }
@@ -138,10 +138,10 @@ fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
         let stdin = File::open(&path).unwrap();
         let redirected =
             tidegate().arg("check").args(json).stdin(Stdio::from(stdin)).output().unwrap();
-        // The finding's remedies name the file where it has a name.
+        // Remedies name the file where it has a name.
         let anonymous = |output: &Output| {
             let text = outcome(output).to_string().replace(path.to_str().unwrap(), "FILE");
-            (code(output), text)
+            (exit_code(output), text)
         };
         assert_eq!(images(&by_pipe)[0]["source"], "-");
         assert_eq!(anonymous(&by_pipe), anonymous(&by_path), "{name}");
@@ -154,7 +154,7 @@ fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
     std::thread::scope(|scope| {
         scope.spawn(|| OpenOptions::new().write(true).open(&fifo).unwrap().write_all(&disk()));
         let output = child.wait_with_output().unwrap();
-        assert_eq!(code(&output), 0, "{output:?}");
+        assert_eq!(exit_code(&output), 0, "{output:?}");
     });
 }
 
@@ -198,9 +198,8 @@ fn changed_while_read(name: &str, gzipped: bool, change: impl Fn(&File, u64)) {
     const SIZE: u64 = 600 << 20;
     let scratch = Scratch::new();
     let path = if gzipped {
-        let tail = vec![0; 32 << 20];
-        let members: Vec<Vec<u8>> = vec![gzip(&disk()); 1];
-        scratch.write(name, &[members.concat(), gzip(&tail).repeat(20)].concat())
+        let zeros = gzip(&vec![0; 32 << 20]);
+        scratch.write(name, &[gzip(&disk()), zeros.repeat(20)].concat())
     } else {
         scratch.sparse(name, SIZE)
     };
@@ -215,7 +214,7 @@ fn changed_while_read(name: &str, gzipped: bool, change: impl Fn(&File, u64)) {
         child.try_wait().unwrap().is_some()
     });
     let output = child.wait_with_output().unwrap();
-    assert_eq!(code(&output), 3, "{name}: {output:?}");
+    assert_eq!(exit_code(&output), 3, "{name}: {output:?}");
     let report = &images(&output)[0];
     assert_eq!(report["verdict"], "error");
     assert_eq!(report["error"]["kind"], "changed", "{name}: {report}");

@@ -32,7 +32,7 @@ pub(crate) fn check<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
 }
 
 /// The exit code; a process that was killed by a signal has none.
-pub(crate) fn code(output: &Output) -> i32 {
+pub(crate) fn exit_code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn stderr(output: &Output) -> &str {
 /// Runs `tidegate check --format json`: the exit code and the reports.
 pub(crate) fn reports<S: AsRef<OsStr>>(arguments: &[S]) -> (i32, Vec<Value>) {
     let output = tidegate().args(["check", "--format", "json"]).args(arguments).output().unwrap();
-    (code(&output), images(&output))
+    (exit_code(&output), images(&output))
 }
 
 /// The reports in a JSON document on standard output.
