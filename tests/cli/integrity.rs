@@ -91,6 +91,23 @@ fn lists_of_check_sums_name_the_file_or_what_is_in_it() {
     );
 }
 
+/// `sha256sum` escapes backslashes and newlines of names, and says so at the beginning of the line.
+#[test]
+fn escaped_names_in_lists_are_understood() {
+    let scratch = Scratch::new();
+    let sum = sha256(&disk());
+    for (name, listed) in [
+        ("new\nline.raw", r"new\nline.raw"),
+        (r"back\slash.raw", r"back\\slash.raw"),
+        (r"back\nslash.raw", r"back\\nslash.raw"),
+    ] {
+        let path = scratch.write(name, &disk());
+        let list = scratch.write("SHA256SUMS", format!("\\{sum}  {listed}\n").as_bytes());
+        let output = check(&["--checksums".as_ref(), list.as_os_str(), path.as_os_str()]);
+        assert_eq!(exit_code(&output), 0, "{listed}: {output:?}");
+    }
+}
+
 #[test]
 fn a_list_of_check_sums_that_is_no_help_is_wrong_usage() {
     let scratch = Scratch::new();
