@@ -351,3 +351,7 @@ fn unless_stopped<T>(result: Result<T, Halt>) -> Result<Option<T>, source::Error
         Err(Halt::Source(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+#[path = "properties.rs"]
+mod properties;

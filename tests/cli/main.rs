@@ -1,0 +1,13 @@
+//! The program as its users meet it: arguments in, exit code, standard output and standard error out.
+
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+#[path = "../common/mod.rs"]
+mod common;
+mod hostile;
+mod integrity;
+mod limits;
+mod output;
+mod policy;
+mod signals;
+mod sources;

@@ -1,0 +1,210 @@
+//! What is printed where.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
+
+use crate::common::*;
+
+#[test]
+fn text_says_the_verdict_first() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let bad = scratch.write("bad.raw", &[0; 4096]);
+    let output = check(&[&good]);
+    assert!(stdout(&output).starts_with("ACCEPT  "), "{output:?}");
+    assert!(stdout(&output).contains(&sha256(&disk())));
+    let output = check(&[&bad]);
+    assert!(stdout(&output).starts_with("REJECT  "), "{output:?}");
+    for said in ["raw-no-partition-table", "Fix: "] {
+        assert!(stdout(&output).contains(said), "{output:?}");
+    }
+    let output = check(&[&good, &bad, &scratch.path("missing")]);
+    let last = stdout(&output).lines().last().unwrap();
+    assert_eq!(last, "3 images: 1 accepted, 1 rejected, 1 not read");
+}
+
+#[test]
+fn nothing_but_plain_text_reaches_what_is_no_terminal() {
+    let scratch = Scratch::new();
+    // Large enough that a bar would have been drawn.
+    let path = scratch.sparse("large.raw", 1_000_000_000);
+    for no_color in [None, Some("1")] {
+        let mut command = tidegate();
+        command.arg("check").arg(&path);
+        if let Some(value) = no_color {
+            command.env("NO_COLOR", value);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(exit_code(&output), 0);
+        assert_eq!(stderr(&output), "");
+        assert!(!stdout(&output).contains(['\x1b', '\r']), "{output:?}");
+    }
+}
+
+#[test]
+fn colour_is_decoration_and_no_color_takes_it_away() {
+    let scratch = Scratch::new();
+    let bad = scratch.write("bad.raw", &[0; 4096]);
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = tidegate();
+        command.env("TERM", "xterm").envs(variables.iter().copied());
+        let output = command.arg("check").arg(&bad).output().unwrap();
+        stdout(&output).to_owned()
+    };
+    let plain = run(&[]);
+    let coloured = run(&[("CLICOLOR_FORCE", "1")]);
+    assert!(coloured.contains("\x1b["), "{coloured}");
+    let mut stripped = String::new();
+    for (index, piece) in coloured.split("\x1b[").enumerate() {
+        let text = if index == 0 { piece } else { piece.split_once('m').unwrap().1 };
+        stripped.push_str(text);
+    }
+    assert_eq!(stripped, plain);
+    assert_eq!(run(&[("NO_COLOR", "1")]), plain);
+}
+
+#[test]
+fn quiet_is_one_line_an_image() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let bad = scratch.write("bad.raw", &[0; 4096]);
+    let missing = scratch.path("missing");
+    for quiet in ["-q", "--quiet"] {
+        let output =
+            check(&[quiet.as_ref(), good.as_os_str(), bad.as_os_str(), missing.as_os_str()]);
+        assert_eq!((exit_code(&output), stderr(&output)), (3, ""));
+        let lines: Vec<&str> = stdout(&output).lines().collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines[0], format!("ACCEPT  {}", good.display()));
+        assert_eq!(lines[1], format!("REJECT  {}: raw-no-partition-table", bad.display()));
+        assert!(lines[2].starts_with(&format!("ERROR   {}: ", missing.display())));
+    }
+}
+
+#[test]
+fn json_is_one_document_with_a_report_for_each_image() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let output = check(&["--format".as_ref(), "json".as_ref(), good.as_os_str()]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "tidegate.report/1");
+    assert!(output.stdout.ends_with(b"}\n"));
+    let image = &document["images"][0];
+    assert_eq!(image["verdict"], "accept");
+    assert_eq!(image["compression"], "none");
+    assert_eq!(image["disk_format"], "raw");
+    for size in ["file_size", "image_size", "virtual_size"] {
+        assert_eq!(image[size], DISK, "{size}");
+    }
+    assert_eq!(image["complete"], true);
+    // Headers are read beside the digest, which reads all of it.
+    assert!(image["bytes_read"].as_u64().unwrap() >= DISK);
+    assert_eq!(image["limit"], 100_000_000_000u64);
+    let partition = &image["partition_table"]["partitions"][0];
+    assert_eq!(partition["name"], "root");
+    assert_eq!(partition["start"], 1 << 20);
+    assert_eq!(partition["type"], "0fc63daf-8483-4772-8e79-3d69d8477de4");
+}
+
+#[test]
+fn a_report_can_be_written_to_a_file() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let target = scratch.write("report.json", b"an older and longer report, which goes away");
+    let arguments = [
+        "--format".as_ref(),
+        "json".as_ref(),
+        "--output".as_ref(),
+        target.as_os_str(),
+        good.as_os_str(),
+    ];
+    let output = check(&arguments);
+    assert_eq!((exit_code(&output), stdout(&output), stderr(&output)), (0, "", ""));
+    let document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&target).unwrap()).unwrap();
+    assert_eq!(document["images"][0]["verdict"], "accept");
+
+    let text = scratch.path("report.txt");
+    let output = tidegate()
+        .env("CLICOLOR_FORCE", "1")
+        .args(["check".as_ref(), "--output".as_ref(), text.as_os_str(), good.as_os_str()])
+        .output()
+        .unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (0, ""));
+    assert!(std::fs::read_to_string(&text).unwrap().starts_with("ACCEPT  "), "no colour in files");
+}
+
+#[test]
+fn a_report_never_overwrites_an_image() {
+    let scratch = Scratch::new();
+    let bytes = disk();
+    let image = scratch.write("disk.raw", &bytes);
+    let other = scratch.write("other.raw", &bytes);
+    let link = scratch.path("link.raw");
+    std::os::unix::fs::symlink(&image, &link).unwrap();
+    let hard = scratch.path("hard.raw");
+    std::fs::hard_link(&image, &hard).unwrap();
+    for target in [&image, &link, &hard] {
+        let output =
+            check(&["--output".as_ref(), target.as_os_str(), other.as_os_str(), image.as_os_str()]);
+        assert_eq!(exit_code(&output), 2, "{target:?}");
+        assert!(std::fs::read(&image).unwrap() == bytes, "{target:?}: the image was harmed");
+    }
+}
+
+#[test]
+fn a_report_never_overwrites_the_image_behind_standard_input() {
+    let scratch = Scratch::new();
+    let bytes = disk();
+    let image = scratch.write("disk.raw", &bytes);
+    let output = tidegate()
+        .args(["check".as_ref(), "--output".as_ref(), image.as_os_str(), "-".as_ref()])
+        .stdin(Stdio::from(File::open(&image).unwrap()))
+        .output()
+        .unwrap();
+    assert!(std::fs::read(&image).unwrap() == bytes, "the image was harmed");
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_no_success() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for format in ["text", "json"] {
+        let output = tidegate()
+            .args(["check", "--format", format])
+            .arg(&good)
+            .stdout(Stdio::from(full()))
+            .output()
+            .unwrap();
+        assert_ne!(exit_code(&output), 0);
+        assert!(stderr(&output).contains("cannot write the report"), "{output:?}");
+    }
+    assert!(std::fs::metadata(&good).unwrap().size() == DISK);
+}
+
+#[test]
+fn findings_are_explained() {
+    let explain = |codes: &[&str]| tidegate().arg("explain").args(codes).output().unwrap();
+    let list = explain(&[]);
+    assert_eq!(exit_code(&list), 0);
+    let listed: Vec<&str> =
+        stdout(&list).lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert!(listed.len() > 50, "{listed:?}");
+    // Every one that is listed is explained, also several at once.
+    let all = explain(&listed);
+    assert_eq!(exit_code(&all), 0);
+    for name in listed {
+        assert!(stdout(&all).contains(&format!("{name}: ")), "{name}");
+    }
+    let one = explain(&["gzip-truncated"]);
+    for part in ["gzip-truncated: ", "What to do", "Severity", "whatever the policy", "Source"] {
+        assert!(stdout(&one).contains(part), "{part}");
+    }
+    let unknown = explain(&["gzip"]);
+    assert_eq!((exit_code(&unknown), stdout(&unknown)), (2, ""));
+    assert!(stderr(&unknown).contains("gzip-truncated"), "near ones are named: {unknown:?}");
+    assert_eq!(exit_code(&explain(&["no such thing"])), 2);
+}

@@ -1,0 +1,163 @@
+//! Reports hold to the published schema, and the schema names what the program knows.
+
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{Scratch, disk, gzip, piped, tidegate};
+use serde_json::{Value, json};
+use tidegate::facts::{Code, Compression, DiskFormat, Layer};
+use tidegate::inspect::{Mode, State, Verdict};
+use tidegate::rules::Severity;
+use tidegate::source::Kind;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn schema() -> Value {
+    let text = std::fs::read(root().join("docs/report.schema.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Holds a document against the schema.
+fn assert_valid(document: &Value, what: &str) {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{what}: {errors:#?}\n{document:#}");
+}
+
+/// Runs a check and holds its document against the schema.
+fn checked(arguments: &[&str], files: &[&Path]) -> Value {
+    let output = tidegate()
+        .args(["check", "--format", "json"])
+        .args(arguments)
+        .args(files)
+        .output()
+        .unwrap();
+    let document = serde_json::from_slice(&output.stdout).unwrap();
+    assert_valid(&document, &format!("{arguments:?} {files:?}"));
+    document
+}
+
+#[test]
+fn reports_on_all_test_data_are_valid() {
+    let files: Vec<PathBuf> = std::fs::read_dir(root().join("testdata"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    assert!(files.len() > 20, "{files:?}");
+    for arguments in [&[][..], &["--quick"], &["--keep-going", "--digest", "image"]] {
+        let document = checked(arguments, &files);
+        assert_eq!(document["images"].as_array().unwrap().len(), files.len());
+    }
+}
+
+#[test]
+fn reports_on_what_cannot_be_read_are_valid() {
+    let scratch = Scratch::new();
+    let document =
+        checked(&[], &[&scratch.path("missing"), &scratch.path(""), &scratch.write("x", b"")]);
+    assert_eq!(document["images"][0]["verdict"], "error");
+    assert_eq!(document["images"][1]["error"]["kind"], "directory");
+}
+
+#[test]
+fn reports_on_pipes_and_with_expectations_are_valid() {
+    let output = piped(&["--format", "json", "-"], &gzip(&disk()));
+    assert_valid(&serde_json::from_slice(&output.stdout).unwrap(), "a pipe");
+    let scratch = Scratch::new();
+    let path = scratch.write("hostile\u{1b}\u{202e}\n.qcow2", &disk());
+    let wrong = "0".repeat(64);
+    checked(&["--sha256", &wrong, "--allow", "name-mismatch"], &[&path]);
+}
+
+#[test]
+fn what_the_schema_does_not_allow_is_refused() {
+    let scratch = Scratch::new();
+    let good = checked(&[], &[&scratch.write("disk.raw", &disk())]);
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut document = good.clone();
+        change(&mut document);
+        validator.is_valid(&document)
+    };
+    assert!(with(&|_| {}));
+    assert!(with(&|d| d["images"][0]["added-later"] = json!(1)), "keys may be added");
+    assert!(!with(&|d| d["schema"] = json!("tidegate.report/2")));
+    assert!(!with(&|d| d["images"][0]["verdict"] = json!("maybe")));
+    assert!(!with(&|d| d["images"][0]["verdict"] = json!("error")), "an error has its reason");
+    assert!(!with(&|d| d["images"][0]["file_size"] = json!(-1)));
+    assert!(!with(&|d| d["images"][0]["source"] = json!("a\u{1b}b")));
+    assert!(!with(&|d| drop(d["images"][0].as_object_mut().unwrap().remove("findings"))));
+}
+
+/// The names that a closed list of the schema has.
+fn names(definition: &str) -> Vec<String> {
+    let schema = schema();
+    let mut names: Vec<String> =
+        serde_json::from_value(schema["$defs"][definition]["enum"].clone()).unwrap();
+    names.sort();
+    names
+}
+
+/// Names in the order of the alphabet.
+fn sorted(names: impl IntoIterator<Item = Value>) -> Vec<String> {
+    let mut names: Vec<String> =
+        names.into_iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The variants of an enum, as JSON. The match makes a new variant an error of the compiler here.
+macro_rules! variants {
+    ($type:ident: $($variant:ident)*) => {{
+        let _complete = |value: $type| match value { $($type::$variant => {})* };
+        sorted([$(serde_json::to_value($type::$variant).unwrap()),*])
+    }};
+}
+
+#[test]
+fn the_closed_lists_are_those_of_the_program() {
+    assert_eq!(names("verdict"), variants!(Verdict: Accept Warn Reject Error));
+    assert_eq!(names("mode"), variants!(Mode: Full Quick));
+    assert_eq!(names("severity"), variants!(Severity: Note Warn Reject));
+    assert_eq!(names("layer"), variants!(Layer: File Image Disk));
+    assert_eq!(
+        names("compression"),
+        variants!(Compression: None Gzip Bzip2 Xz Zstd Lz4 Lzma Compress Zip SevenZip Rar Tar)
+    );
+    assert_eq!(
+        names("disk_format"),
+        variants!(DiskFormat: Raw Qcow2 Vhdx Vdi Vmdk Vpc Qcow Qed Parallels Luks Dmg Iso9660 Cowd
+            Sesparse Ewf Bochs Cloop Elf Html Xml Json Text GitLfsPointer Empty Unknown)
+    );
+    let states = schema()["$defs"]["check"]["properties"]["state"]["enum"].clone();
+    let states = sorted(states.as_array().unwrap().clone());
+    assert_eq!(states, variants!(State: Done Partial Skipped));
+    // Kinds of errors are reported by their name, not by serde.
+    let kinds = [
+        Kind::NotFound,
+        Kind::PermissionDenied,
+        Kind::Directory,
+        Kind::Unsupported,
+        Kind::Changed,
+        Kind::Io,
+    ];
+    assert_eq!(names("error_kind"), sorted(kinds.map(|kind| json!(kind.as_str()))));
+}
+
+#[test]
+fn every_code_is_a_name() {
+    let schema = json!({ "$ref": "#/$defs/name", "$defs": schema()["$defs"] });
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for code in Code::ALL {
+        assert!(validator.is_valid(&json!(code.as_str())), "{}", code.as_str());
+    }
+}
