@@ -109,16 +109,30 @@ fn entry(line: &str) -> Option<(String, [u8; 32])> {
             let (hex, name) = line.split_once(char::is_whitespace)?;
             let name = name.trim_start_matches([' ', '\t']);
             let name = name.strip_prefix('*').unwrap_or(name);
-            let name = if escaped {
-                name.replace("\\n", "\n").replace("\\\\", "\\")
-            } else {
-                name.to_owned()
-            };
+            let name = if escaped { unescape(name) } else { name.to_owned() };
             (name, sha256(hex)?)
         }
     };
     let name = Path::new(&name).file_name()?.to_str()?.to_owned();
     Some((name, digest))
+}
+
+/// Undoes GNU's escapes: `\\\\` for a backslash, `\\n` and `\\r` for line ends.
+fn unescape(name: &str) -> String {
+    let mut chars = name.chars();
+    let mut plain = String::with_capacity(name.len());
+    while let Some(c) = chars.next() {
+        plain.push(match (c, c == '\\') {
+            (c, false) => c,
+            (_, true) => match chars.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+        });
+    }
+    plain
 }
 
 #[cfg(test)]

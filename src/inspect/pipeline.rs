@@ -101,6 +101,10 @@ impl<'a> Pipeline<'a> {
             self.no_digest(report);
             return work(report);
         }
+        if file.size() > self.longest_file() {
+            report.check("file-digest", State::Skipped, "the file is far over the limit");
+            return work(report);
+        }
         scope(|scope| {
             let (sender, digest) = self.digest_file(scope);
             let reader = deliver(scope, file.reader(), vec![sender], Arc::default(), u64::MAX);
@@ -146,12 +150,8 @@ impl<'a> Pipeline<'a> {
         again: Option<(&'a LocalFile, Packing)>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        // A pipe may be endless. Packing adds far less than a 64th to what cannot be packed, so a
-        // longer file has nothing to do with an image under the limit.
-        let most = match again {
-            Some(_) => u64::MAX,
-            None => self.options.limit.saturating_add(self.options.limit / 64 + (1 << 20)),
-        };
+        // A local file has an end, a pipe may have none.
+        let most = if again.is_some() { u64::MAX } else { self.longest_file() };
         scope(|scope| {
             let (to_examiner, segments) = channel();
             let mut outputs = vec![to_examiner];
@@ -278,6 +278,12 @@ impl<'a> Pipeline<'a> {
                 ended: None,
             }),
         }
+    }
+
+    /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less
+    /// than a 64th to what cannot be packed.
+    fn longest_file(self) -> u64 {
+        self.options.limit.saturating_add(self.options.limit / 64 + (1 << 20))
     }
 
     fn wants_image_digest(self) -> bool {

@@ -41,15 +41,16 @@ impl Source {
         Source::from_file(file, Some(path), &subject)
     }
 
-    /// A regular file behind standard input is no pipe: it can be read at any offset like any other.
+    /// A regular file behind standard input is no pipe: it can be read at any offset like any other,
+    /// unless it is to be read from its middle. A regular file of no size may still have bytes (`/proc`).
     fn from_file(file: File, path: Option<&Path>, subject: &Hostile) -> Result<Source, Error> {
         let meta = file.metadata().map_err(|e| Error::io(subject, None, e))?;
         let kind = meta.file_type();
         if kind.is_dir() {
             Err(Error::of(Kind::Directory, subject))
-        } else if kind.is_file() || kind.is_block_device() {
+        } else if kind.is_block_device() || kind.is_file() && meta.len() > 0 && at_start(&file) {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
-        } else if kind.is_fifo() || kind.is_char_device() || path.is_none() {
+        } else if kind.is_file() || kind.is_fifo() || kind.is_char_device() || path.is_none() {
             Ok(Source::Stream(Stream::new(file, subject.clone())))
         } else {
             Err(Error::of(Kind::Unsupported, subject))
@@ -66,6 +67,11 @@ impl Source {
     }
 }
 
+/// Whether a file is positioned at its first byte.
+fn at_start(mut file: &File) -> bool {
+    std::io::Seek::stream_position(&mut file).is_ok_and(|position| position == 0)
+}
+
 /// Standard input as a file, positioned where the shell left it.
 fn stdin() -> Result<File, Error> {
     use std::os::fd::AsFd;
@@ -77,7 +83,8 @@ fn stdin() -> Result<File, Error> {
 
 /// Reads a source from its beginning to its end.
 pub trait Read: Send {
-    /// The next run of bytes, `None` at the end. Runs are never empty.
+    /// The next run of bytes, `None` at the end. Runs are never empty, and fill their buffer unless
+    /// a hole or the end follows: whoever keeps the last bytes of a stream keeps their buffers.
     ///
     /// # Errors
     /// If the source cannot be read.

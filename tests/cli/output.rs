@@ -68,7 +68,7 @@ fn colour_is_decoration_and_no_color_takes_it_away() {
 fn quiet_is_one_line_an_image() {
     let scratch = Scratch::new();
     let good = scratch.write("good.raw", &disk());
-    let bad = scratch.write("bad.raw", &[0; 4096]);
+    let bad = scratch.write("bad.raw", &[0; 1 << 16]);
     let missing = scratch.path("missing");
     for quiet in ["-q", "--quiet"] {
         let output =

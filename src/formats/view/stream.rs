@@ -180,20 +180,21 @@ impl<'a> StreamView<'a> {
         Ok(true)
     }
 
-    /// Brings the range within the kept runs and copies it, as far as the image has it.
+    /// Copies the range as it comes by, as far as the image has it.
     fn forward(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Halt> {
-        let end = at.saturating_add(buf.len() as u64);
-        while self.fed < end && self.size.is_none_or(|size| self.fed < size) {
-            // What lies before the range is let go as it arrives.
-            self.at = self.at.max(self.fed.min(at));
-            if !self.pull()? {
-                break;
+        let mut have = 0;
+        loop {
+            let from = at + have as u64;
+            let count = self.fed.saturating_sub(from).min((buf.len() - have) as u64) as usize;
+            self.copy_kept(from, &mut buf[have..have + count]);
+            have += count;
+            // What lies before is let go with the next run.
+            self.at = self.at.max(self.fed.min(from) + count as u64);
+            let ended = self.size.is_some_and(|size| self.fed >= size);
+            if have == buf.len() || ended || !self.pull()? {
+                return Ok(have);
             }
         }
-        let have = end.min(self.fed).saturating_sub(at) as usize;
-        self.copy_kept(at, &mut buf[..have]);
-        self.at = self.at.max(at + have as u64);
-        Ok(have)
     }
 }
 
