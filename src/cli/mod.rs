@@ -47,11 +47,11 @@ pub fn main() -> ExitCode {
 
 /// Reads the arguments. An error quotes them, so it is made from their escaped form.
 fn parse() -> Result<args::Cli, clap::Error> {
-    args::Cli::try_parse().or_else(|error| {
+    args::Cli::try_parse().map_err(|error| {
         let escaped = std::env::args_os().map(|argument| Hostile::from_os(&argument).to_string());
         match args::Cli::try_parse_from(escaped) {
-            Err(error) => Err(error),
-            Ok(_) => Err(clap::Error::new(error.kind())),
+            Err(error) => error,
+            Ok(_) => clap::Error::new(error.kind()),
         }
     })
 }
