@@ -117,6 +117,13 @@ codes! {
     Qcow2ExtensionInvalid "qcow2-extension-invalid",
     Qcow2TableEntryInvalid "qcow2-table-entry-invalid",
     Qcow2ClusterDamaged "qcow2-cluster-damaged",
+    Qcow2RefcountTooLow "qcow2-refcount-too-low",
+    Qcow2RefcountStale "qcow2-refcount-stale",
+    Qcow2ClustersLeaked "qcow2-clusters-leaked",
+    Qcow2ClustersOverlap "qcow2-clusters-overlap",
+    Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",
+    Qcow2ClusterCut "qcow2-cluster-cut",
+    Qcow2BitmapsInvalid "qcow2-bitmaps-invalid",
 
     // vhdx
     VhdxHeaderDamaged "vhdx-header-damaged",
@@ -138,6 +145,8 @@ codes! {
     VhdxSizeInvalid "vhdx-size-invalid",
     VhdxBatInvalid "vhdx-bat-invalid",
     VhdxBatEntryInvalid "vhdx-bat-entry-invalid",
+    VhdxBlocksOverlap "vhdx-blocks-overlap",
+    VhdxLogStale "vhdx-log-stale",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -151,6 +160,8 @@ codes! {
     VdiBlockMapInvalid "vdi-block-map-invalid",
     VdiBlockCountMismatch "vdi-block-count-mismatch",
     VdiBlockMapEntryInvalid "vdi-block-map-entry-invalid",
+    VdiBlocksOverlap "vdi-blocks-overlap",
+    VdiBlocksUnused "vdi-blocks-unused",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",
@@ -172,6 +183,9 @@ codes! {
     VmdkTrailingBytes "vmdk-trailing-bytes",
     VmdkTableEntryInvalid "vmdk-table-entry-invalid",
     VmdkGrainDamaged "vmdk-grain-damaged",
+    VmdkGrainsOverlap "vmdk-grains-overlap",
+    VmdkTableCopiesDiffer "vmdk-table-copies-differ",
+    VmdkMarkersMismatch "vmdk-markers-mismatch",
 
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",

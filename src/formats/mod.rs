@@ -8,6 +8,7 @@
 mod detect;
 mod disk;
 mod qcow2;
+mod scan;
 #[cfg(test)]
 mod testing;
 mod vdi;
@@ -49,6 +50,56 @@ pub trait Layout {
         notebook: &Notebook<'_>,
         guest: u64,
     ) -> Result<Run, Halt>;
+
+    /// Reads every allocation table, in ascending image offset as far as the layout of the image
+    /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the
+    /// image has to reach for it goes into `reach`; where the parts of the disk are that will be
+    /// `wanted` is told to the view, so that a stream keeps them.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        let _ = (view, notebook, wanted, reach);
+        Ok(Walked::Partial("only the entries that lead to the partition table were read"))
+    }
+}
+
+/// How far a walk over the allocation tables got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walked {
+    /// Every table was read.
+    Whole,
+    /// Some were not, for this reason.
+    Partial(&'static str),
+}
+
+/// Parts of the disk that somebody reads after the walk: ranges of disk offsets.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted(pub Vec<std::ops::Range<u64>>);
+
+impl Wanted {
+    /// Asks the view to keep what is wanted of the `len` bytes of the disk from `guest` on, which are
+    /// stored as they are from image offset `at` on.
+    fn keep(&self, view: &mut dyn ImageView, guest: u64, len: u64, at: u64) {
+        for range in &self.0 {
+            let start = range.start.max(guest);
+            let end = range.end.min(guest.saturating_add(len));
+            if start < end {
+                view.keep(at.saturating_add(start - guest), end - start);
+            }
+        }
+    }
+
+    /// Whether any of the `len` bytes of the disk from `guest` on is wanted.
+    fn touches(&self, guest: u64, len: u64) -> bool {
+        self.0.iter().any(|range| range.start < guest.saturating_add(len) && guest < range.end)
+    }
 }
 
 /// Reads the structures of a container from its beginning. `None` if they are too broken to say

@@ -19,7 +19,7 @@ const REVISION: u32 = 0x0001_0000;
 const LARGEST_ARRAY: u64 = 1 << 20;
 
 /// Bytes read around a backup header: it follows its entries, and a stream keeps as much.
-const BACKUP_WINDOW: u64 = 64 << 10;
+pub(super) const BACKUP_WINDOW: u64 = 64 << 10;
 
 #[derive(Clone, Copy, FromBytes, KnownLayout, Immutable)]
 #[repr(C)]

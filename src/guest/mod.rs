@@ -12,7 +12,7 @@ pub use mbr::is_bootable as has_valid_mbr;
 use serde::Serialize;
 
 use crate::facts::{Code, Layer, Notebook};
-use crate::formats::{Disk, Got, Halt, Missing};
+use crate::formats::{Disk, Got, Halt, Missing, Wanted};
 
 /// Bytes of a sector. Disks laid out for 4096-byte sectors are told apart and refused.
 const SECTOR: u64 = 512;
@@ -93,6 +93,14 @@ pub enum Part {
     Backup,
     /// The end of the disk, which partitions have to stay within.
     Bounds,
+}
+
+/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT.
+#[must_use]
+pub fn wanted(size: u64) -> Wanted {
+    let first = 0..size.min(FIRST_SECTORS as u64);
+    let last = size.saturating_sub(gpt::BACKUP_WINDOW).max(first.end)..size;
+    Wanted(vec![first, last])
 }
 
 /// Reads and judges the partition table. `none_found` is the anomaly of a disk without one.

@@ -1,10 +1,10 @@
 //! From the bytes of an image to its disk: what it is, whether it holds together, how it is
 //! partitioned.
 
-use super::report::{Report, State};
+use super::report::{Mode, Report, State};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
-use crate::formats::{self, Got, Halt, ImageView, MappedDisk, Missing, RawDisk, Trailer};
+use crate::formats::{self, Got, Halt, ImageView, MappedDisk, Missing, RawDisk, Trailer, Walked};
 use crate::guest;
 use crate::rules::{Identity, identify};
 
@@ -23,8 +23,7 @@ pub(super) fn image(
         Got::Bytes(count) => &sector[..count],
         Got::Missing(_) => &[],
     };
-    let packed = report.compression != Some(Compression::None);
-    if let Some(code) = packed_again(first).filter(|_| packed) {
+    if let Some(code) = packed_again(first).filter(|_| packed(report)) {
         report.disk_format = Some(DiskFormat::Unknown);
         let inner = sniff(first).compression().as_str();
         let what = match code {
@@ -43,6 +42,11 @@ pub(super) fn image(
         return raw(view, notebook, report);
     }
     container(format, view, notebook, report)
+}
+
+/// Whether the image is inside a packing.
+fn packed(report: &Report) -> bool {
+    report.compression != Some(Compression::None)
 }
 
 /// What a packed thing inside the packing is called.
@@ -86,14 +90,21 @@ fn container(
         return Ok(());
     };
     report.check("headers", State::Done, "");
-    report.check(
-        "allocation-tables",
-        State::Partial,
-        "only the entries that lead to the partition table were read",
-    );
     report.virtual_size = Some(examined.virtual_size);
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
+    let walked = match report.mode {
+        // The tables of a stream may lie anywhere in it.
+        Mode::Quick if packed(report) => Walked::Partial("a quick check does not read to the end"),
+        _ => {
+            let wanted = guest::wanted(examined.virtual_size);
+            examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?
+        }
+    };
+    match walked {
+        Walked::Whole => report.check("allocation-tables", State::Done, ""),
+        Walked::Partial(why) => report.check("allocation-tables", State::Partial, why),
+    }
     if ELSEWHERE.iter().any(|&code| notebook.has(code)) {
         report.check(
             "partition-table",

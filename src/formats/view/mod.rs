@@ -23,6 +23,10 @@ pub trait ImageView {
     /// # Errors
     /// If the image cannot be read to its end.
     fn size(&mut self) -> Result<Option<u64>, Halt>;
+
+    /// Asks for `len` bytes from image offset `at` to be kept when they come by, because they will be
+    /// read later. A view that can go back has nothing to do; a stream keeps a bounded number.
+    fn keep(&mut self, _at: u64, _len: u64) {}
 }
 
 /// What a read brought.

@@ -16,6 +16,18 @@ const QUICK_HORIZON: u64 = 64 << 20;
 /// How often a source is read again for what lay behind. Bounds what a hostile layout can cost.
 const MOST_SCANS: u32 = 8;
 
+/// What a stream keeps on request: ranges, and bytes in all.
+const MOST_KEEPSAKES: usize = 64;
+const MOST_KEPT: u64 = 1 << 20;
+
+/// A range that is kept because somebody asked for it.
+struct Keepsake {
+    at: u64,
+    bytes: Vec<u8>,
+    /// How much of it has come by; the rest is still ahead.
+    have: usize,
+}
+
 /// Where a [`StreamView`] gets the image from.
 pub trait Feed {
     /// The next run of the image; `None` at its end. Runs are never empty.
@@ -40,6 +52,7 @@ pub struct StreamView<'a> {
     head: Option<Vec<u8>>,
     /// Runs that were read, oldest first, each with its image offset. The last ones reach to `fed`.
     kept: VecDeque<(u64, Segment)>,
+    keepsakes: Vec<Keepsake>,
     /// Image bytes that the feed has delivered in this scan.
     fed: u64,
     /// Image offset up to which ranges were read in this scan.
@@ -66,6 +79,7 @@ impl<'a> StreamView<'a> {
             quick,
             head: None,
             kept: VecDeque::new(),
+            keepsakes: Vec::new(),
             fed: 0,
             at: 0,
             size: None,
@@ -114,6 +128,7 @@ impl<'a> StreamView<'a> {
         let start = self.fed;
         self.fed += segment.len();
         self.kept.push_back((start, segment));
+        self.fill_keepsakes();
         let behind = self.at.saturating_sub(KEPT_BEHIND);
         while self.kept.front().is_some_and(|(start, segment)| start + segment.len() <= behind) {
             self.kept.pop_front();
@@ -145,6 +160,20 @@ impl<'a> StreamView<'a> {
         self.at = head.len() as u64;
         self.head = Some(head);
         Ok(())
+    }
+
+    /// Takes what has come by of the ranges that are to be kept.
+    fn fill_keepsakes(&mut self) {
+        let mut keepsakes = std::mem::take(&mut self.keepsakes);
+        for keepsake in &mut keepsakes {
+            let from = keepsake.at + keepsake.have as u64;
+            let count =
+                self.fed.saturating_sub(from).min((keepsake.bytes.len() - keepsake.have) as u64);
+            let end = keepsake.have + count as usize;
+            self.copy_kept(from, &mut keepsake.bytes[keepsake.have..end]);
+            keepsake.have = end;
+        }
+        self.keepsakes = keepsakes;
     }
 
     /// Copies a range that lies within the kept runs.
@@ -214,6 +243,14 @@ impl ImageView for StreamView<'_> {
         if self.broken || self.notebook.doomed() {
             return Err(Halt::Stopped);
         }
+        let kept = self.keepsakes.iter().find_map(|keepsake| {
+            let skip = usize::try_from(at.checked_sub(keepsake.at)?).ok()?;
+            keepsake.bytes[..keepsake.have].get(skip..)?.get(..buf.len())
+        });
+        if let Some(kept) = kept {
+            buf.copy_from_slice(kept);
+            return Ok(Got::Bytes(in_head + buf.len()));
+        }
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
             return Ok(Got::Missing(Missing::Quick));
         }
@@ -229,6 +266,20 @@ impl ImageView for StreamView<'_> {
             return Ok(self.size);
         }
         self.run_out().map(Some)
+    }
+
+    /// Only of what is still ahead or surely at hand, so that it does not matter how the feed cuts.
+    fn keep(&mut self, at: u64, len: u64) {
+        let held: u64 = self.keepsakes.iter().map(|keepsake| keepsake.bytes.len() as u64).sum();
+        if at < self.at.saturating_sub(KEPT_BEHIND)
+            || self.keepsakes.len() >= MOST_KEEPSAKES
+            || held.saturating_add(len) > MOST_KEPT
+            || at.checked_add(len).is_none()
+        {
+            return;
+        }
+        self.keepsakes.push(Keepsake { at, bytes: vec![0; len as usize], have: 0 });
+        self.fill_keepsakes();
     }
 }
 
@@ -334,6 +385,36 @@ mod tests {
         let reads = [(2 << 20, 10), ((1 << 20) + 500, 10)];
         let got = answers(&image, &[65536], &reads, true);
         assert_eq!(got[1].as_deref(), Ok(&image[(1 << 20) + 500..(1 << 20) + 510]));
+    }
+
+    #[test]
+    fn keeps_what_was_asked_for() {
+        let image = image(4 << 20);
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        for lengths in [&[65536][..], &[1000, 1, 60000]] {
+            let mut view = StreamView::new(Pieces::feed(&image, lengths), None, &notebook, false);
+            let ranges = [(1_500_000, 5000), (2_000_000, 70_000), ((4 << 20) - 10, 10)];
+            for (at, len) in ranges {
+                view.keep(at, len);
+            }
+            view.keep(1_600_000, u64::MAX);
+            view.run_out().unwrap();
+            for (at, len) in ranges {
+                let mut buf = vec![0; len as usize];
+                assert_eq!(view.read_at(at, &mut buf).unwrap(), Got::Bytes(len as usize));
+                assert!(buf == image[at as usize..(at + len) as usize]);
+            }
+            assert_eq!(
+                view.read_at(1_600_000, &mut [0; 9]).unwrap(),
+                Got::Missing(Missing::Behind)
+            );
+            // Too late: it has passed.
+            view.keep(1_700_000, 10);
+            assert_eq!(
+                view.read_at(1_700_000, &mut [0; 9]).unwrap(),
+                Got::Missing(Missing::Behind)
+            );
+        }
     }
 
     #[test]

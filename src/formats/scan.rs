@@ -1,0 +1,121 @@
+//! Wanted ranges of an image, served in the order in which a stream can give them.
+
+use std::collections::BTreeMap;
+
+use super::{Got, Halt, ImageView, Missing};
+
+/// The most that is wanted in one piece. Larger tables are wanted in several.
+pub(super) const LARGEST_PIECE: usize = 1 << 20;
+
+/// What an examiner wants to see of an image, each range with a tag that says what it is.
+pub(super) struct Scan<T> {
+    queue: BTreeMap<(u64, u64), (usize, T)>,
+    /// Tells ranges with the same offset apart, in the order in which they were wanted.
+    serial: u64,
+    /// Image offset up to which ranges were served.
+    at: u64,
+}
+
+/// A range that was wanted.
+pub(super) struct Piece<T> {
+    /// What it is.
+    pub(super) tag: T,
+    /// Image offset of its first byte.
+    pub(super) at: u64,
+    /// Its bytes; fewer than wanted only at the end of the image, none if it is missing.
+    pub(super) bytes: Vec<u8>,
+    /// Why it could not be read.
+    pub(super) missing: Option<Missing>,
+}
+
+impl<T> Scan<T> {
+    pub(super) fn new() -> Self {
+        Scan { queue: BTreeMap::new(), serial: 0, at: 0 }
+    }
+
+    /// Wants `len` bytes, at most [`LARGEST_PIECE`], from image offset `at`.
+    pub(super) fn want(&mut self, at: u64, len: usize, tag: T) {
+        self.serial += 1;
+        self.queue.insert((at, self.serial), (len.min(LARGEST_PIECE), tag));
+    }
+
+    /// Wants a table of any length in pieces of [`LARGEST_PIECE`]; its length has to be checked before.
+    /// The tag is made from the number of bytes before the piece.
+    pub(super) fn want_table(&mut self, at: u64, len: u64, mut tag: impl FnMut(u64) -> T) {
+        let mut done = 0;
+        while done < len {
+            let piece = (len - done).min(LARGEST_PIECE as u64);
+            self.want(at.saturating_add(done), piece as usize, tag(done));
+            done += piece;
+        }
+    }
+
+    /// Ranges that are still wanted.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The next range ahead, or if there is none, the first of those that lie behind. `None` when
+    /// nothing is wanted any more.
+    pub(super) fn next(&mut self, view: &mut dyn ImageView) -> Result<Option<Piece<T>>, Halt> {
+        let ahead = self.queue.range((self.at, 0)..).next().map(|(key, _)| *key);
+        let Some(key) = ahead.or_else(|| self.queue.keys().next().copied()) else {
+            return Ok(None);
+        };
+        let Some((len, tag)) = self.queue.remove(&key) else { return Ok(None) };
+        let (at, _) = key;
+        let mut bytes = vec![0; len];
+        let missing = match view.read_at(at, &mut bytes)? {
+            Got::Bytes(count) => {
+                bytes.truncate(count);
+                None
+            }
+            Got::Missing(missing) => {
+                bytes.clear();
+                Some(missing)
+            }
+        };
+        self.at = at;
+        Ok(Some(Piece { tag, at, bytes, missing }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::MemoryView;
+    use super::*;
+
+    #[test]
+    fn serves_ahead_first_and_then_what_lies_behind() {
+        let mut view = MemoryView::new((0..100).collect());
+        let mut scan = Scan::new();
+        scan.want(50, 2, "b");
+        scan.want(99, 5, "end");
+        scan.want(10, 2, "a");
+        let mut seen = Vec::new();
+        while let Some(piece) = scan.next(&mut view).unwrap() {
+            if piece.tag == "a" {
+                scan.want(20, 1, "after a");
+            }
+            if piece.tag == "b" {
+                scan.want(5, 1, "behind");
+            }
+            seen.push((piece.tag, piece.bytes));
+        }
+        let expected = [
+            ("a", vec![10, 11]),
+            ("after a", vec![20]),
+            ("b", vec![50, 51]),
+            ("end", vec![99]),
+            ("behind", vec![5]),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_long_table_comes_in_pieces() {
+        let mut scan = Scan::new();
+        scan.want_table(0, (LARGEST_PIECE as u64) * 2 + 8, |before| before);
+        assert_eq!(scan.len(), 3);
+    }
+}
