@@ -122,7 +122,6 @@ codes! {
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
     Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",
-    Qcow2ClusterCut "qcow2-cluster-cut",
     Qcow2BitmapsInvalid "qcow2-bitmaps-invalid",
 
     // vhdx

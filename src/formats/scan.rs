@@ -26,6 +26,8 @@ pub(super) struct Piece<T> {
     pub(super) bytes: Vec<u8>,
     /// Why it could not be read.
     pub(super) missing: Option<Missing>,
+    /// Whether the image ends before it does.
+    pub(super) cut: bool,
 }
 
 impl<T> Scan<T> {
@@ -76,7 +78,8 @@ impl<T> Scan<T> {
             }
         };
         self.at = at;
-        Ok(Some(Piece { tag, at, bytes, missing }))
+        let cut = missing.is_none() && bytes.len() < len;
+        Ok(Some(Piece { tag, at, bytes, missing, cut }))
     }
 }
 

@@ -219,7 +219,7 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: remedy(row(anomaly.code).remedy, &shown),
+                remedy: remedy(row(anomaly.code), anomaly.layer, &shown, self.compression),
             })
             .collect();
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -275,30 +275,54 @@ impl Report {
     }
 }
 
-/// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
-fn remedy(template: &str, file: &str) -> String {
-    if file == "-" {
-        return template.to_owned();
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+/// The remedy of a finding with the name of the file in the place of `FILE`. What is about the image
+/// inside a packed file works on the unpacked one.
+fn remedy(row: &Row, layer: Layer, file: &str, compression: Option<Compression>) -> String {
+    /// These say themselves how to unpack, or name programs that do.
+    const UNPACKS: [Code; 3] = [Code::CompressionNested, Code::ArchiveTar, Code::ArchiveOva];
     // An escaped name is not the file's name: then the template says more.
-    if file.contains('\\') || file.contains('…') {
-        return template.to_owned();
+    if file == "-" || file.contains('\\') || file.contains('…') {
+        return row.remedy.to_owned();
     }
-    let shown = if file.chars().all(plain) && !file.starts_with('-') {
-        file.to_owned()
-    } else {
-        format!("'{}'", file.replace('\'', "'\\''"))
+    let unpack = match compression {
+        Some(Compression::Gzip) => "gzip",
+        Some(Compression::Bzip2) => "bzip2",
+        _ => return fill_in(row.remedy, file),
     };
+    if layer == Layer::File || UNPACKS.contains(&row.code) || !row.remedy.contains("FILE") {
+        return fill_in(row.remedy, file);
+    }
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let stem = [".gz", ".gzip", ".bz2", ".bzip2"].iter().find_map(|end| name.strip_suffix(end));
+    let inner = stem.filter(|stem| !stem.is_empty()).unwrap_or("unpacked.img");
+    let first = format!("Unpack it first: {unpack} -dc {} > {}.", shell(file), shell(inner));
+    format!("{first} {}", fill_in(row.remedy, inner))
+}
+
+/// Puts a file's name in the place of each `FILE`.
+fn fill_in(template: &str, file: &str) -> String {
     template
         .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| match word.strip_prefix("FILE") {
             Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => {
-                format!("{shown}{rest}")
+                format!("{}{rest}", shell(file))
             }
             _ => word.to_owned(),
         })
         .collect()
+}
+
+/// A file's name as a shell has to be given it.
+fn shell(file: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if file.starts_with('-') {
+        return shell(&format!("./{file}"));
+    }
+    if file.chars().all(plain) {
+        file.to_owned()
+    } else {
+        format!("'{}'", file.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -308,12 +332,27 @@ mod tests {
     #[test]
     fn remedies_name_the_file() {
         let template = "Flatten it: qemu-img convert -O qcow2 FILE flat.qcow2. PROFILE stays.";
-        assert_eq!(
-            remedy(template, "a/disk.img"),
-            "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
+        let filled = "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays.";
+        assert_eq!(fill_in(template, "a/disk.img"), filled);
+        assert_eq!(fill_in("x FILE.", "my disk"), "x 'my disk'.");
+        assert_eq!(fill_in("x FILE.", "-rf"), "x ./-rf.");
+    }
+
+    #[test]
+    fn what_is_inside_a_packed_file_is_unpacked_first() {
+        let vpc = row(Code::FormatVpc);
+        let of = |file, compression| remedy(vpc, Layer::Image, file, Some(compression));
+        assert!(
+            of("a/d.vhd.gz", Compression::Gzip)
+                .starts_with("Unpack it first: gzip -dc a/d.vhd.gz > d.vhd. ")
         );
-        assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
-        assert_eq!(remedy("x FILE.", "-"), "x FILE.");
-        assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
+        assert!(!of("a/d.vhd.gz", Compression::Gzip)[40..].contains("d.vhd.gz"));
+        assert!(
+            of("d", Compression::Bzip2)
+                .starts_with("Unpack it first: bzip2 -dc d > unpacked.img. ")
+        );
+        assert_eq!(of("-", Compression::Gzip), vpc.remedy);
+        assert!(!of("d.vhd", Compression::None).contains("Unpack"));
+        assert_eq!(of("a\\u{1b}b", Compression::None), vpc.remedy);
     }
 }

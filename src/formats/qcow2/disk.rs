@@ -1,16 +1,11 @@
+use std::collections::BTreeMap;
+
+use super::entry::{Entry, L1_RESERVED, OFFSET};
 use super::header::{Compression, Header};
+use super::walk;
 use crate::facts::{Code, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{Halt, ImageView, Layout, Missing, Place, Run};
-
-/// Bits 9 to 55 of L1 and L2 entries: an image offset.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-/// Bits of an L1 entry that have to be zero: 0 to 8 and 56 to 62.
-const L1_RESERVED: u64 = 0x7f00_0000_0000_01ff;
-/// Bits of a standard L2 entry that have to be zero: 1 to 8 and 56 to 61.
-const L2_RESERVED: u64 = 0x3f00_0000_0000_01fe;
-const L2_ZERO: u64 = 1;
-const L2_COMPRESSED: u64 = 1 << 62;
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// An extended L2 entry maps its cluster in 32 parts.
 const SUBCLUSTERS: u64 = 32;
@@ -18,6 +13,8 @@ const SUBCLUSTERS: u64 = 32;
 /// The way from a byte of the disk to its cluster: one L1 entry, one L2 entry.
 pub(super) struct Tables {
     pub(super) header: Header,
+    /// Entries that the walk has seen, by cluster of the disk.
+    pub(super) known: BTreeMap<u64, Entry>,
 }
 
 impl Layout for Tables {
@@ -34,13 +31,18 @@ impl Layout for Tables {
         let header = &self.header;
         let in_cluster = guest % header.cluster_size();
         let rest_of_cluster = header.cluster_size() - in_cluster;
-        let found = |len, place| Ok(Run { len, place });
+        let broken = Run { len: rest_of_cluster, place: Place::Missing(Missing::Broken) };
+        if let Some(entry) = self.known.get(&(guest / header.cluster_size())) {
+            return Ok(entry.check(header).map_or(broken, |()| run(header, entry, in_cluster)));
+        }
 
         // Within the L1 table, which `tables` checked: guest is below the size that it covers.
         let l1_at = header.l1_offset + guest / header.l2_covers() * 8;
-        let Some(l1) = entry(view, notebook, l1_at, "an L1 table entry")? else {
-            return found(rest_of_cluster, Place::Missing(Missing::Broken));
-        };
+        let mut l1 = [0; 8];
+        if !view.need(l1_at, &mut l1, notebook, "an L1 table entry")? {
+            return Ok(broken);
+        }
+        let l1 = u64::from_be_bytes(l1);
         let l2_table = l1 & OFFSET;
         if l1 & L1_RESERVED != 0 || !l2_table.is_multiple_of(header.cluster_size()) {
             notebook.image(
@@ -50,80 +52,68 @@ impl Layout for Tables {
                     "The L1 entry {l1:#018x} has reserved bits set or points between clusters."
                 ),
             );
-            return found(rest_of_cluster, Place::Missing(Missing::Broken));
+            return Ok(broken);
         }
         if l2_table == 0 {
-            return found(header.l2_covers() - guest % header.l2_covers(), Place::Zeros);
+            let len = header.l2_covers() - guest % header.l2_covers();
+            return Ok(Run { len, place: Place::Zeros });
         }
 
         let index = guest % header.l2_covers() / header.cluster_size();
         let l2_at = l2_table + index * header.l2_entry_size();
-        let Some(l2) = entry(view, notebook, l2_at, "an L2 table entry")? else {
-            return found(rest_of_cluster, Place::Missing(Missing::Broken));
-        };
-        if l2 & L2_COMPRESSED != 0 {
-            return found(rest_of_cluster, Place::Packed(packed(header, l2, in_cluster)));
+        let mut bytes = [0; 16];
+        let bytes = &mut bytes[..header.l2_entry_size() as usize];
+        if !view.need(l2_at, bytes, notebook, "an L2 table entry")? {
+            return Ok(broken);
         }
-        let cluster = l2 & OFFSET;
-        // The zero flag came with version 3 and is a reserved bit in extended entries.
-        let reserved = match (header.version, header.extended_l2) {
-            (2, _) | (_, true) => L2_RESERVED | L2_ZERO,
-            _ => L2_RESERVED,
-        };
-        if l2 & reserved != 0 || !cluster.is_multiple_of(header.cluster_size()) {
-            notebook.image(
-                Code::Qcow2TableEntryInvalid,
-                l2_at,
-                format!(
-                    "The L2 entry {l2:#018x} has reserved bits set or points between clusters."
-                ),
-            );
-            return found(rest_of_cluster, Place::Missing(Missing::Broken));
+        let entry = Entry::parse(bytes);
+        if let Err(said) = entry.check(header) {
+            notebook.image(Code::Qcow2TableEntryInvalid, l2_at, said);
+            return Ok(broken);
         }
-        if header.extended_l2 {
-            let Some(bitmap) = entry(view, notebook, l2_at + 8, "an L2 table entry")? else {
-                return found(rest_of_cluster, Place::Missing(Missing::Broken));
-            };
-            return Ok(subcluster(header, cluster, bitmap, in_cluster));
-        }
-        if l2 & L2_ZERO != 0 || cluster == 0 {
-            return found(rest_of_cluster, Place::Zeros);
-        }
-        found(rest_of_cluster, Place::Stored(cluster + in_cluster))
+        Ok(run(header, &entry, in_cluster))
+    }
+
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        walk::walk(self, view, notebook, wanted, reach)
     }
 }
 
-/// An eight-byte table entry.
-fn entry(
-    view: &mut dyn ImageView,
-    notebook: &Notebook<'_>,
-    at: u64,
-    what: &str,
-) -> Result<Option<u64>, Halt> {
-    let mut bytes = [0; 8];
-    Ok(view.need(at, &mut bytes, notebook, what)?.then(|| u64::from_be_bytes(bytes)))
+/// Where the rest of a cluster is, by its entry, which was checked.
+fn run(header: &Header, entry: &Entry, in_cluster: u64) -> Run {
+    let len = header.cluster_size() - in_cluster;
+    if entry.is_compressed() {
+        return Run { len, place: Place::Packed(packed(header, entry.first, in_cluster)) };
+    }
+    let stored = Place::Stored(entry.cluster() + in_cluster);
+    match entry.bitmap {
+        Some(bitmap) => {
+            let size = header.cluster_size() / SUBCLUSTERS;
+            let place = if bitmap >> (in_cluster / size) & 1 != 0 { stored } else { Place::Zeros };
+            Run { len: size - in_cluster % size, place }
+        }
+        None if entry.is_stored() => Run { len, place: stored },
+        None => Run { len, place: Place::Zeros },
+    }
 }
 
 /// A compressed cluster: a byte offset in the low bits, then the number of further 512-byte sectors.
-fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
+pub(super) fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
+    /// Bits 62 and 63 are flags.
+    const DESCRIPTOR: u64 = (1 << 62) - 1;
     let offset_bits = 62 - (header.cluster_bits - 8);
     let at = l2 & ((1 << offset_bits) - 1);
-    let sectors = (l2 & (L2_COMPRESSED - 1)) >> offset_bits;
+    let sectors = (l2 & DESCRIPTOR) >> offset_bits;
     let len = (sectors + 1) * 512 - at % 512;
     let method = match header.compression {
         Compression::Zlib => Method::Deflate,
         Compression::Zstd => Method::Zstd,
     };
     Packed { at, len, skip, method, damaged: Code::Qcow2ClusterDamaged }
-}
-
-/// In extended entries the low half of the bitmap says which parts are stored, the high half which
-/// read as zeros.
-fn subcluster(header: &Header, cluster: u64, bitmap: u64, in_cluster: u64) -> Run {
-    let size = header.cluster_size() / SUBCLUSTERS;
-    let index = in_cluster / size;
-    let len = size - in_cluster % size;
-    let stored = bitmap >> index & 1 != 0 && cluster != 0;
-    let place = if stored { Place::Stored(cluster + in_cluster) } else { Place::Zeros };
-    Run { len, place }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::disk::Tables;
 use super::header::{self, Compression};
 use super::tables;
@@ -26,6 +28,6 @@ pub(in crate::formats) fn examine(
         virtual_size: header.size,
         traits,
         reach,
-        layout: Box::new(Tables { header }),
+        layout: Box::new(Tables { header, known: BTreeMap::new() }),
     }))
 }

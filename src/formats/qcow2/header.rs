@@ -73,7 +73,24 @@ pub(super) struct Header {
     pub(super) snapshots_offset: u64,
     pub(super) extended_l2: bool,
     pub(super) compression: Compression,
+    pub(super) bitmaps: Option<Bitmaps>,
 }
+
+/// Where the directory of persistent bitmaps is, by the bitmaps extension.
+#[derive(Clone, Debug)]
+pub(super) struct Bitmaps {
+    pub(super) count: u32,
+    pub(super) size: u64,
+    pub(super) offset: u64,
+    /// Image offset of the extension.
+    pub(super) named_at: u64,
+}
+
+/// The bitmaps extension.
+const BITMAPS_EXTENSION: u32 = 0x2385_2875;
+
+/// Autoclear bit of the bitmaps extension: without it readers ignore the bitmaps.
+const BITMAPS_VALID: u64 = 1;
 
 impl Header {
     /// Bytes in a cluster.
@@ -145,7 +162,7 @@ pub(super) fn read(
 
     let features = added.as_ref().map_or(0, |added| added.incompatible_features.get());
     let compression = compression(view, notebook, features, header_length)?;
-    let header = Header {
+    let mut header = Header {
         version,
         cluster_bits,
         size: whole_sectors(fixed.size.get(), notebook),
@@ -159,6 +176,7 @@ pub(super) fn read(
         snapshots_offset: fixed.snapshots_offset.get(),
         extended_l2: features & EXTENDED_L2 != 0,
         compression,
+        bitmaps: None,
     };
     check_features(features, cluster_bits, notebook);
     check_encryption(fixed.crypt_method.get(), notebook);
@@ -167,7 +185,9 @@ pub(super) fn read(
         0 => cluster_size,
         backing => backing.min(cluster_size),
     };
-    check_extensions(view, notebook, u64::from(header_length), end)?;
+    let bitmaps = check_extensions(view, notebook, u64::from(header_length), end)?;
+    let valid = added.as_ref().is_some_and(|a| a.autoclear_features.get() & BITMAPS_VALID != 0);
+    header.bitmaps = bitmaps.filter(|_| valid);
     Ok(Some(header))
 }
 
@@ -314,7 +334,7 @@ fn check_extensions(
     notebook: &Notebook<'_>,
     mut at: u64,
     end: u64,
-) -> Result<(), Halt> {
+) -> Result<Option<Bitmaps>, Halt> {
     #[derive(FromBytes, KnownLayout, Immutable)]
     #[repr(C)]
     struct Extension {
@@ -323,26 +343,32 @@ fn check_extensions(
     }
     /// More than this no writer makes; bounds the walk.
     const MOST: u32 = 256;
+    let mut bitmaps = None;
     for _ in 0..MOST {
         let mut bytes = [0; 8];
         if at + 8 > end {
-            return Ok(());
+            return Ok(bitmaps);
         }
         match view.read_at(at, &mut bytes)? {
             Got::Bytes(8) => {}
             // A cut image is found by what its tables point at.
-            _ => return Ok(()),
+            _ => return Ok(bitmaps),
         }
-        let Ok(Extension { kind, len }) = Extension::read_from_bytes(&bytes) else { return Ok(()) };
+        let Ok(Extension { kind, len }) = Extension::read_from_bytes(&bytes) else {
+            return Ok(bitmaps);
+        };
         if kind == 0 {
-            return Ok(());
+            return Ok(bitmaps);
         }
         let next = at + 8 + u64::from(len.get()).next_multiple_of(8);
         if next > end {
             notebook.image(Code::Qcow2ExtensionInvalid, at, format!(
                 "The header extension {:#010x} says {} of data, more than the first cluster has left.",
                 kind.get(), human_size(u64::from(len.get()))));
-            return Ok(());
+            return Ok(bitmaps);
+        }
+        if kind == BITMAPS_EXTENSION {
+            bitmaps = read_bitmaps(view, at)?;
         }
         at = next;
     }
@@ -351,5 +377,25 @@ fn check_extensions(
         at,
         format!("There are more than {MOST} header extensions."),
     );
-    Ok(())
+    Ok(bitmaps)
+}
+
+fn read_bitmaps(view: &mut dyn ImageView, at: u64) -> Result<Option<Bitmaps>, Halt> {
+    #[derive(FromBytes, KnownLayout, Immutable)]
+    #[repr(C)]
+    struct Raw {
+        count: U32,
+        reserved: U32,
+        size: U64,
+        offset: U64,
+    }
+    let mut bytes = [0; size_of::<Raw>()];
+    let got = view.read_at(at + 8, &mut bytes)?;
+    let raw = Raw::read_from_bytes(&bytes).ok().filter(|_| got == Got::Bytes(bytes.len()));
+    Ok(raw.map(|raw| Bitmaps {
+        count: raw.count.get(),
+        size: raw.size.get(),
+        offset: raw.offset.get(),
+        named_at: at,
+    }))
 }

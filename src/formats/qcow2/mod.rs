@@ -1,11 +1,17 @@
 //! qcow2, versions 2 and 3 (QEMU `docs/interop/qcow2.rst`). All numbers are big-endian.
 //!
 //! `header` is the fixed header and its extensions, `tables` where the tables lie, `disk` the way
-//! from a byte of the disk to its cluster, `examine` puts them in order.
+//! from a byte of the disk to its cluster, `examine` puts them in order. `walk` reads every table and
+//! counts in `tally` what uses which cluster; `side_tables` are snapshots and bitmaps, `entry` an L2
+//! entry.
 
 mod disk;
+mod entry;
 mod examine;
 mod header;
+mod side_tables;
 mod tables;
+mod tally;
+mod walk;
 
 pub(super) use examine::examine;

@@ -1,0 +1,141 @@
+//! How often each cluster of the image is used, and how often its refcount says so.
+
+use std::collections::HashMap;
+
+/// Clusters in a page; a page is a cell of one byte for each.
+const PAGE: u64 = 64 << 10;
+
+/// Pages that are made at most: 24 MiB, enough for 100 GB in clusters of 4 KiB.
+const MOST_PAGES: usize = 384;
+
+/// Clusters with counts that do not fit into a cell: those that hold many compressed ones, or are
+/// shared by many snapshots.
+const MOST_LARGE: usize = 1 << 18;
+
+/// The largest count that fits into three bits, when seven stands for "elsewhere".
+const LARGEST_SMALL: u32 = 6;
+
+const COPIED: u8 = 1 << 6;
+const NOT_COPIED: u8 = 1 << 7;
+const ELSEWHERE: u8 = 0b0011_1111;
+
+/// Counts for the clusters of one image, in bounded memory.
+#[derive(Default)]
+pub(super) struct Tally {
+    pages: HashMap<u64, Box<[u8]>>,
+    large: HashMap<u64, (u32, u32)>,
+    full: bool,
+}
+
+/// What is known of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Count {
+    /// References to it that were found.
+    pub(super) references: u32,
+    /// What its refcount says.
+    pub(super) stored: u32,
+    /// Whether an entry of the active disk refers to it with the COPIED flag.
+    pub(super) copied: bool,
+    /// Whether one does without.
+    pub(super) not_copied: bool,
+}
+
+impl Count {
+    /// Whether a standard entry of the active disk maps data to it.
+    pub(super) fn is_data(self) -> bool {
+        self.copied || self.not_copied
+    }
+}
+
+impl Tally {
+    /// Whether there were more clusters than it can hold, so that some are not counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    pub(super) fn get(&self, cluster: u64) -> Count {
+        let Some(page) = self.pages.get(&(cluster / PAGE)) else { return Count::default() };
+        let cell = page[(cluster % PAGE) as usize];
+        self.unpack(cluster, cell)
+    }
+
+    fn unpack(&self, cluster: u64, cell: u8) -> Count {
+        let (references, stored) = match cell & ELSEWHERE {
+            ELSEWHERE => self.large.get(&cluster).copied().unwrap_or_default(),
+            small => (u32::from(small & 7), u32::from(small >> 3)),
+        };
+        Count { references, stored, copied: cell & COPIED != 0, not_copied: cell & NOT_COPIED != 0 }
+    }
+
+    /// Changes what is known of a cluster.
+    pub(super) fn update(&mut self, cluster: u64, change: impl FnOnce(&mut Count)) {
+        let number = cluster / PAGE;
+        if !self.pages.contains_key(&number) {
+            if self.pages.len() >= MOST_PAGES {
+                self.full = true;
+                return;
+            }
+            self.pages.insert(number, vec![0; PAGE as usize].into_boxed_slice());
+        }
+        let mut count = self.get(cluster);
+        change(&mut count);
+        let mut cell = if count.copied { COPIED } else { 0 };
+        cell |= if count.not_copied { NOT_COPIED } else { 0 };
+        cell |= if count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL {
+            self.large.remove(&cluster);
+            count.references as u8 | (count.stored as u8) << 3
+        } else if self.large.len() < MOST_LARGE || self.large.contains_key(&cluster) {
+            self.large.insert(cluster, (count.references, count.stored));
+            ELSEWHERE
+        } else {
+            self.full = true;
+            0
+        };
+        if let Some(page) = self.pages.get_mut(&number) {
+            page[(cluster % PAGE) as usize] = cell;
+        }
+    }
+
+    /// Everything that is known, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Count)> {
+        let mut numbers: Vec<u64> = self.pages.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers.into_iter().flat_map(move |number| {
+            let page = self.pages.get(&number).map(|page| &page[..]).unwrap_or_default();
+            (number * PAGE..)
+                .zip(page)
+                .filter(|(_, cell)| **cell != 0)
+                .map(|(cluster, cell)| (cluster, self.unpack(cluster, *cell)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_counts_are_kept() {
+        let mut tally = Tally::default();
+        for _ in 0..700 {
+            tally.update(70_000, |count| count.references += 1);
+        }
+        tally.update(70_000, |count| count.stored = 700);
+        tally.update(3, |count| (count.references, count.copied) = (2, true));
+        assert_eq!((tally.get(70_000).references, tally.get(70_000).stored), (700, 700));
+        let all: Vec<_> =
+            tally.iter().map(|(cluster, count)| (cluster, count.references)).collect();
+        assert_eq!(all, [(3, 2), (70_000, 700)]);
+        assert!(tally.get(3).is_data() && !tally.get(4).is_data());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut tally = Tally::default();
+        for page in 0..=MOST_PAGES as u64 {
+            tally.update(page * PAGE, |count| count.references = 1);
+        }
+        assert!(tally.is_full());
+        assert_eq!(tally.pages.len(), MOST_PAGES);
+    }
+}
