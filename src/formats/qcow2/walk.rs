@@ -14,6 +14,9 @@ use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 /// Tables of one kind that are followed. 100 GB in clusters of 2 KiB have as many L2 tables.
 const MOST_TABLES: usize = 200_000;
 
+/// Bytes of refcount blocks that are read. 100 GB in clusters of 2 KiB have 98 MB of 16-bit refcounts.
+const MOST_BLOCK_BYTES: u64 = 512 << 20;
+
 /// What a piece of the image is.
 #[derive(Clone, Copy)]
 enum Tag {
@@ -93,9 +96,13 @@ impl Walk<'_> {
         let cluster_size = header.cluster_size();
         self.refer("the header", 0, cluster_size, 0);
         self.want_l1(header.l1_offset, header.l1_entries, true, 40);
-        let refcounts = u64::from(header.refcount_clusters) * cluster_size;
-        self.refer("the refcount table", header.refcount_offset, refcounts, 48);
-        self.scan.want_table(header.refcount_offset, refcounts, |before| Tag::Refcounts { before });
+        if self.notebook.has(Code::Qcow2RefcountTableInvalid) {
+            self.partial = Some("the refcount table cannot be used");
+        } else {
+            let len = u64::from(header.refcount_clusters) * cluster_size;
+            self.refer("the refcount table", header.refcount_offset, len, 48);
+            self.scan.want_table(header.refcount_offset, len, |before| Tag::Refcounts { before });
+        }
         let (found, complete) = side_tables::read(view, self.notebook, header)?;
         if !complete {
             self.partial = Some("a snapshot or bitmap table could not be read");
@@ -311,7 +318,8 @@ impl Walk<'_> {
                 continue;
             }
             self.blocks += 1;
-            if self.blocks > MOST_TABLES {
+            // Entries of a hostile table may all name the same block.
+            if self.blocks > MOST_TABLES || self.blocks as u64 * size > MOST_BLOCK_BYTES {
                 self.partial = Some("there are more refcount blocks than a check follows");
                 return;
             }
