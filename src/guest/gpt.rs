@@ -307,7 +307,7 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
         if entry.kind == [0; 16] {
             continue;
         }
-        let at = header.array_at() + u64::from(number - 1) * entry_size as u64;
+        let at = header.array_at().saturating_add(u64::from(number - 1) * entry_size as u64);
         let (first, last) = (entry.first.get(), entry.last.get());
         if first > last || !usable.contains(&first) || !usable.contains(&last) {
             notebook.disk(

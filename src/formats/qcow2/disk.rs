@@ -36,8 +36,8 @@ impl Layout for Tables {
         let rest_of_cluster = header.cluster_size() - in_cluster;
         let found = |len, place| Ok(Run { len, place });
 
-        // Within the L1 table, which `tables` checked: guest is below the size that it covers.
-        let l1_at = header.l1_offset + guest / header.l2_covers() * 8;
+        // Within the L1 table, which `tables` checked; its place may be past all that a number can say.
+        let l1_at = header.l1_offset.saturating_add(guest / header.l2_covers() * 8);
         let Some(l1) = entry(view, notebook, l1_at, "an L1 table entry")? else {
             return found(rest_of_cluster, Place::Missing(Missing::Broken));
         };
