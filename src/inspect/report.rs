@@ -219,7 +219,12 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: remedy(row(anomaly.code).remedy, &shown),
+                remedy: match self.compression {
+                    Some(packed) if anomaly.layer != Layer::File => {
+                        decompressed(row(anomaly.code).remedy, &shown, packed)
+                    }
+                    _ => remedy(row(anomaly.code).remedy, &shown),
+                },
             })
             .collect();
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -275,6 +280,24 @@ impl Report {
     }
 }
 
+/// The remedy for what is wrong with a packed image: its commands take the image decompressed. QEMU
+/// would take the packed file for a raw disk without a word.
+fn decompressed(template: &str, file: &str, packed: Compression) -> String {
+    let tool = match packed {
+        Compression::Gzip => "gzip",
+        Compression::Bzip2 => "bzip2",
+        _ => return remedy(template, file),
+    };
+    let stem = name::unpacked(file).map(|(stem, _)| stem);
+    let target = stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/')).unwrap_or("disk.img");
+    let then = remedy(template, target);
+    if then == template {
+        return then;
+    }
+    let into = remedy("FILE", target);
+    format!("{} > {into}. {then}", remedy(&format!("Decompress it first: {tool} -dc FILE"), file))
+}
+
 /// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
 fn remedy(template: &str, file: &str) -> String {
     if file == "-" {
@@ -315,5 +338,20 @@ mod tests {
         assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
         assert_eq!(remedy("x FILE.", "-"), "x FILE.");
         assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
+    }
+
+    #[test]
+    fn remedies_of_packed_images_decompress_first() {
+        let told = |template, file| decompressed(template, file, Compression::Gzip);
+        assert_eq!(
+            told("Look: file -s FILE.", "a b.raw.gz"),
+            "Decompress it first: gzip -dc 'a b.raw.gz' > 'a b.raw'. Look: file -s 'a b.raw'."
+        );
+        assert_eq!(
+            told("x FILE.", "packed"),
+            "Decompress it first: gzip -dc packed > disk.img. x disk.img."
+        );
+        assert_eq!(told("Build it again.", "disk.gz"), "Build it again.");
+        assert_eq!(decompressed("x FILE.", "d.vdi", Compression::None), "x d.vdi.");
     }
 }
