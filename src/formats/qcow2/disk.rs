@@ -127,3 +127,23 @@ fn subcluster(header: &Header, cluster: u64, bitmap: u64, in_cluster: u64) -> Ru
     let place = if stored { Place::Stored(cluster + in_cluster) } else { Place::Zeros };
     Run { len, place }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Code, DiskFormat};
+    use crate::formats::testing::codes;
+
+    #[test]
+    fn an_l1_table_at_the_end_of_all_numbers_is_beyond_the_image() {
+        let mut image = vec![0; 4096];
+        image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
+        // Clusters of 512 bytes, 4 MiB of disk, 128 L1 entries of which only 64 have a place.
+        image[23] = 9;
+        image[24..32].copy_from_slice(&(4u64 << 20).to_be_bytes());
+        image[39] = 128;
+        image[40..48].copy_from_slice(&(u64::MAX - 511).to_be_bytes());
+        image[48..56].copy_from_slice(&512u64.to_be_bytes());
+        image[59] = 1;
+        assert_eq!(codes(DiskFormat::Qcow2, image), [Code::ImageTruncated]);
+    }
+}
