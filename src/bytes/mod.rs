@@ -9,7 +9,7 @@ mod size;
 
 pub use hostile::Hostile;
 pub use pool::{Chunk, Pool};
-pub use size::{hex, human_size};
+pub use size::{guid, hex, human_size};
 
 use std::sync::Arc;
 

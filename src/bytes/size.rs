@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-/// A size for people: decimal units, as DigitalOcean counts, three significant digits.
+/// A size for people: decimal units, as DigitalOcean counts, with one decimal.
 #[must_use]
 pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -27,6 +27,14 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The text form of a GUID, whose first three fields are little-endian on disks and in images.
+#[must_use]
+pub fn guid(bytes: [u8; 16]) -> String {
+    let [d, c, b, a, f, e, h, g, i, j, rest @ ..] = bytes;
+    let [first, second, third] = [hex(&[a, b, c, d]), hex(&[e, f]), hex(&[g, h])];
+    format!("{first}-{second}-{third}-{}-{}", hex(&[i, j]), hex(&rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +52,14 @@ mod tests {
     #[test]
     fn hex_is_lower_case() {
         assert_eq!(hex(&[0, 0xab, 0xff]), "00abff");
+    }
+
+    #[test]
+    fn guids_are_mixed_endian() {
+        let bytes = [
+            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e,
+            0xc9, 0x3b,
+        ];
+        assert_eq!(guid(bytes), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
     }
 }

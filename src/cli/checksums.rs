@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Usage;
 use crate::bytes::Hostile;
-use crate::inspect::{Digested, Expected};
+use crate::inspect::{Digested, Expected, unpacked};
 
 /// A larger file is no list of check sums.
 const LARGEST: u64 = 16 << 20;
@@ -45,8 +45,7 @@ impl Checksums {
                 "--checksums needs a file name to look up, {shown} has none; use --sha256"
             )));
         };
-        let unpacked =
-            [".gz", ".gzip", ".bz2", ".bzip2"].iter().find_map(|end| name.strip_suffix(end));
+        let unpacked = unpacked(name).map(|(stem, _)| stem);
         let mut expected = Vec::new();
         for (name, of) in [(Some(name), Digested::File), (unpacked, Digested::Image)] {
             let Some(name) = name else { continue };
@@ -117,7 +116,7 @@ fn entry(line: &str) -> Option<(String, [u8; 32])> {
     Some((name, digest))
 }
 
-/// Undoes GNU's escapes: `\\\\` for a backslash, `\\n` and `\\r` for line ends.
+/// Undoes GNU's escapes: `\\` for a backslash, `\n` and `\r` for line ends.
 fn unescape(name: &str) -> String {
     let mut chars = name.chars();
     let mut plain = String::with_capacity(name.len());

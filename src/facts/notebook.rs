@@ -78,7 +78,7 @@ impl<'a> Notebook<'a> {
         self.add(code, Layer::Disk, offset, said);
     }
 
-    /// Something at image offset `at` claims that the disk has `size` bytes. A claim at or over the
+    /// Something at offset `at` of `layer` claims that the disk has `size` bytes. A claim at or over the
     /// limit is written down, and true is returned if it is under.
     pub fn claim_disk_size(&self, size: u64, layer: Layer, at: u64) -> bool {
         if size < self.limit {

@@ -192,7 +192,7 @@ fn text(head: &[u8]) -> Option<&str> {
     let (printed, padding) = sample.split_at(end);
     let text = match std::str::from_utf8(printed) {
         Ok(text) => text,
-        // The sample may cut a character, and Latin-1 is text as well.
+        // The sample may cut a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&printed[..error.valid_up_to()]).ok()?
         }

@@ -9,6 +9,10 @@ use crate::facts::{Code, Notebook};
 /// `cluster_bits` up to 21).
 const LARGEST_PACKED: usize = 2 << 20;
 
+/// The largest window of a Zstandard frame that is unpacked: what RFC 8878, 3.1.1.1.2, wants every
+/// decoder to take. The decoder holds a window in memory before it gives anything out.
+const LARGEST_WINDOW: u64 = 8 << 20;
+
 /// Reads a virtual disk.
 pub trait Disk {
     /// Fills `buf` from disk offset `at`; less only at the end of the disk.
@@ -198,10 +202,12 @@ impl<'v> MappedDisk<'v> {
     }
 }
 
-/// Unpacks one frame, at most [`LARGEST_PACKED`] bytes of it. A frame that wants a larger window than
-/// that is not a cluster's.
+/// Unpacks one frame, at most [`LARGEST_PACKED`] bytes of it. A frame that wants a window larger than
+/// [`LARGEST_WINDOW`] is not a cluster's.
 fn unzstd(input: &[u8], unpacked: &mut Vec<u8>) -> bool {
-    let Ok(mut decoder) = ruzstd::decoding::StreamingDecoder::new(input) else { return false };
+    use ruzstd::decoding::StreamingDecoder;
+    let decoder = StreamingDecoder::new_with_max_window_size(input, LARGEST_WINDOW);
+    let Ok(mut decoder) = decoder else { return false };
     (&mut decoder).take(LARGEST_PACKED as u64).read_to_end(unpacked).is_ok()
 }
 
@@ -224,5 +230,20 @@ impl Disk for MappedDisk<'_> {
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         Ok(Some(self.layout.virtual_size()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_cannot_make_the_decoder_hold_more_than_a_window() {
+        // A window of 1 KiB << exponent, then a last block of 100 zeros, run-length encoded.
+        let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 0x23, 0x03, 0, 0];
+        let mut unpacked = Vec::new();
+        assert!(unzstd(&frame(13), &mut unpacked));
+        assert_eq!(unpacked, [0; 100]);
+        assert!(!unzstd(&frame(14), &mut Vec::new()));
     }
 }

@@ -1,6 +1,5 @@
 //! What the tests of several formats share: views of images in memory, and QEMU as the oracle.
 
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -36,9 +35,15 @@ impl ImageView for MemoryView {
 }
 
 /// An image that arrives in runs of 64 KiB and cannot be read again.
-struct Forward<'i> {
+pub(super) struct Forward<'i> {
     rest: &'i [u8],
     pool: Pool,
+}
+
+impl<'i> Forward<'i> {
+    pub(super) fn new(image: &'i [u8]) -> Self {
+        Forward { rest: image, pool: Pool::new(usize::MAX, 64 << 10) }
+    }
 }
 
 impl Feed for Forward<'_> {
@@ -97,26 +102,19 @@ fn ends(
 /// Converts a raw disk of `size` bytes with `qemu-img` and its `options`, and holds what is read of
 /// the image, at any offset and as a stream, against the raw disk.
 pub(super) fn agrees_with_qemu(format: DiskFormat, options: &str, size: usize) {
-    if !installed() {
-        return;
-    }
     // Data at both ends and nothing but zeros between them.
     let mut raw = vec![0; size];
     for at in (0..100_000).chain(size - 100_000..size) {
         raw[at] = (at / 512 + at % 251 + 1) as u8;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let (from, to) = (folder.path().join("raw"), folder.path().join("image"));
-    std::fs::write(&from, &raw).unwrap();
-    convert(&from, &to, format, options);
-    let image = std::fs::read(&to).unwrap();
+    let Some(image) = converted(&raw, format, options) else { return };
 
     // QEMU rounds up to whole sectors.
     raw.resize(size.next_multiple_of(512), 0);
     let expected = vec![raw[..64 << 10].to_vec(), raw[raw.len() - (64 << 10)..].to_vec()];
     let notebook = || Notebook::new(&|_| false, 1 << 40);
     let stream_notebook = notebook();
-    let feed = Box::new(Forward { rest: &image, pool: Pool::new(usize::MAX, 64 << 10) });
+    let feed = Box::new(Forward::new(&image));
     let mut stream = StreamView::new(feed, None, &stream_notebook, false);
     let mut memory = MemoryView::new(image.clone());
     let views: [&mut dyn ImageView; 2] = [&mut memory, &mut stream];
@@ -128,14 +126,22 @@ pub(super) fn agrees_with_qemu(format: DiskFormat, options: &str, size: usize) {
     }
 }
 
-fn convert(from: &Path, to: &Path, format: DiskFormat, options: &str) {
+/// What `qemu-img` makes of a raw disk; `None` where it is not installed.
+pub(super) fn converted(raw: &[u8], format: DiskFormat, options: &str) -> Option<Vec<u8>> {
+    if !installed() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("raw"), folder.path().join("image"));
+    std::fs::write(&from, raw).unwrap();
     let mut command = Command::new("qemu-img");
     command.args(["convert", "-f", "raw", "-O", format.as_str()]);
     if !options.is_empty() {
         command.args(["-o", options]);
     }
-    let done = command.arg(from).arg(to).output().unwrap();
+    let done = command.args([&from, &to]).output().unwrap();
     assert!(done.status.success(), "{options}: {}", String::from_utf8_lossy(&done.stderr));
+    Some(std::fs::read(&to).unwrap())
 }
 
 /// Whether `qemu-img` is there; on CI it has to be.

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::mbr::Mbr;
 use super::{Part, Partition, PartitionTable, SECTOR, Scheme, Unread, past_end};
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, guid};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Disk, Got, Halt, Missing};
 
@@ -307,7 +307,7 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
         if entry.kind == [0; 16] {
             continue;
         }
-        let at = header.array_at() + u64::from(number - 1) * entry_size as u64;
+        let at = header.array_at().saturating_add(u64::from(number - 1) * entry_size as u64);
         let (first, last) = (entry.first.get(), entry.last.get());
         if first > last || !usable.contains(&first) || !usable.contains(&last) {
             notebook.disk(
@@ -326,7 +326,7 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
             number,
             start: first.saturating_mul(SECTOR),
             size: (last - first).saturating_add(1).saturating_mul(SECTOR),
-            kind: guid(&entry.kind),
+            kind: guid(entry.kind),
             name: Hostile::from_utf16le(&entry.name).to_string(),
         });
     }
@@ -355,31 +355,8 @@ fn check_entries(copy: &Copy, notebook: &Notebook<'_>, table: &mut PartitionTabl
             notebook.disk(
                 Code::GptDuplicateGuid,
                 header.array_at(),
-                format!("Partitions {a} and {b} have the same GUID {}.", guid(first)),
+                format!("Partitions {a} and {b} have the same GUID {}.", guid(*first)),
             );
         }
-    }
-}
-
-/// The text form of a GUID, whose first three fields are little-endian.
-fn guid(bytes: &[u8; 16]) -> String {
-    let order = [3, 2, 1, 0, 16, 5, 4, 16, 7, 6, 16, 8, 9, 16, 10, 11, 12, 13, 14, 15];
-    order
-        .iter()
-        .map(|&at| bytes.get(at).map_or_else(|| "-".to_owned(), |byte| format!("{byte:02x}")))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn guids_are_mixed_endian() {
-        let bytes = [
-            0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e,
-            0xc9, 0x3b,
-        ];
-        assert_eq!(guid(&bytes), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
     }
 }

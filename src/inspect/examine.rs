@@ -161,7 +161,7 @@ fn partition_check(table: &guest::PartitionTable, notebook: &Notebook<'_>, repor
         match unread.why {
             Missing::Behind => "it lies behind what was read, and the source cannot be read again",
             Missing::Quick => "a quick check does not decompress that far",
-            Missing::Broken => "the tables that lead to it are broken",
+            Missing::Broken => "the tables that lead to it are broken or were not read",
         },
     );
 }

@@ -116,6 +116,10 @@ impl PackedFeed<'_> {
     fn finish(&mut self) -> Result<(), Halt> {
         let Summary { members, trailing_zeros } =
             self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
+        if self.whole.swap(true, Ordering::AcqRel) {
+            // A second scan; the first one has noted what follows.
+            return Ok(());
+        }
         let file = self.incoming.taken.load(Ordering::Relaxed);
         let (several, zeros) = self.packing.oddities();
         if members > 1 {
@@ -134,7 +138,6 @@ impl PackedFeed<'_> {
                 format!("After the packed data there are {trailing_zeros} zero bytes."),
             );
         }
-        self.whole.store(true, Ordering::Release);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod pipeline;
 mod report;
 mod threads;
 
+pub use name::unpacked;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
 
 use std::ffi::OsStr;

@@ -4,6 +4,20 @@ use std::path::Path;
 use crate::bytes::Hostile;
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
 
+/// The name of a file after decompression, and the compression that its ending stands for.
+#[must_use]
+pub fn unpacked(name: &str) -> Option<(&str, Compression)> {
+    const ENDINGS: [(&str, Compression); 4] = [
+        (".gz", Compression::Gzip),
+        (".gzip", Compression::Gzip),
+        (".bz2", Compression::Bzip2),
+        (".bzip2", Compression::Bzip2),
+    ];
+    ENDINGS
+        .iter()
+        .find_map(|(ending, compression)| Some((name.strip_suffix(ending)?, *compression)))
+}
+
 /// What a file's name says that it is, where it says anything.
 #[derive(Debug, PartialEq, Eq)]
 struct Promise {
@@ -15,23 +29,12 @@ struct Promise {
 
 impl Promise {
     fn of(name: &str) -> Self {
-        let mut name = name.to_ascii_lowercase();
-        let compression = [
-            (".gz", Compression::Gzip),
-            (".gzip", Compression::Gzip),
-            (".bz2", Compression::Bzip2),
-            (".bzip2", Compression::Bzip2),
-        ]
-        .into_iter()
-        .find_map(|(ending, compression)| {
-            let stem = name.strip_suffix(ending)?.to_owned();
-            Some((stem, compression))
-        })
-        .map(|(stem, compression)| {
-            name = stem;
-            compression
-        });
-        let format = match Path::new(&name).extension().and_then(OsStr::to_str) {
+        let name = name.to_ascii_lowercase();
+        let (name, compression) = match unpacked(&name) {
+            Some((stem, compression)) => (stem, Some(compression)),
+            None => (name.as_str(), None),
+        };
+        let format = match Path::new(name).extension().and_then(OsStr::to_str) {
             Some("raw") => Some(DiskFormat::Raw),
             Some("qcow2") => Some(DiskFormat::Qcow2),
             Some("vhdx") => Some(DiskFormat::Vhdx),

@@ -216,13 +216,14 @@ impl<'a> Pipeline<'a> {
         };
         let whole = Arc::<AtomicBool>::default();
         let feed = self.feed(packing, incoming, digest, Arc::clone(&whole));
+        let noted = Arc::clone(&whole);
         let reopen = again.map(|(file, _)| -> Reopen<'_> {
             Box::new(move || {
                 let (sender, segments) = channel();
                 let ended = Arc::<AtomicBool>::default();
                 deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                self.feed(packing, incoming, None, Arc::default())
+                self.feed(packing, incoming, None, Arc::clone(&noted))
             })
         });
         let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick);

@@ -219,7 +219,12 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: remedy(row(anomaly.code), anomaly.layer, &shown, self.compression),
+                remedy: match self.compression {
+                    Some(packed) if anomaly.layer != Layer::File => {
+                        decompressed(row(anomaly.code).remedy, &shown, packed)
+                    }
+                    _ => remedy(row(anomaly.code).remedy, &shown),
+                },
             })
             .collect();
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -275,54 +280,51 @@ impl Report {
     }
 }
 
-/// The remedy of a finding with the name of the file in the place of `FILE`. What is about the image
-/// inside a packed file works on the unpacked one.
-fn remedy(row: &Row, layer: Layer, file: &str, compression: Option<Compression>) -> String {
-    /// These say themselves how to unpack, or name programs that do.
-    const UNPACKS: [Code; 3] = [Code::CompressionNested, Code::ArchiveTar, Code::ArchiveOva];
-    // An escaped name is not the file's name: then the template says more.
-    if file == "-" || file.contains('\\') || file.contains('…') {
-        return row.remedy.to_owned();
-    }
-    let unpack = match compression {
-        Some(Compression::Gzip) => "gzip",
-        Some(Compression::Bzip2) => "bzip2",
-        _ => return fill_in(row.remedy, file),
+/// The remedy for what is wrong with a packed image: its commands take the image decompressed. QEMU
+/// would take the packed file for a raw disk without a word.
+fn decompressed(template: &str, file: &str, packed: Compression) -> String {
+    let tool = match packed {
+        Compression::Gzip => "gzip",
+        Compression::Bzip2 => "bzip2",
+        _ => return remedy(template, file),
     };
-    if layer == Layer::File || UNPACKS.contains(&row.code) || !row.remedy.contains("FILE") {
-        return fill_in(row.remedy, file);
+    if !has_name(file) && template.contains("FILE") {
+        return format!("Decompress it first. {template}");
     }
-    let name = file.rsplit('/').next().unwrap_or(file);
-    let stem = [".gz", ".gzip", ".bz2", ".bzip2"].iter().find_map(|end| name.strip_suffix(end));
-    let inner = stem.filter(|stem| !stem.is_empty()).unwrap_or("unpacked.img");
-    let first = format!("Unpack it first: {unpack} -dc {} > {}.", shell(file), shell(inner));
-    format!("{first} {}", fill_in(row.remedy, inner))
+    let stem = name::unpacked(file).map(|(stem, _)| stem);
+    let target = stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/')).unwrap_or("disk.img");
+    let then = remedy(template, target);
+    if then == template {
+        return then;
+    }
+    let into = remedy("FILE", target);
+    format!("{} > {into}. {then}", remedy(&format!("Decompress it first: {tool} -dc FILE"), file))
 }
 
-/// Puts a file's name in the place of each `FILE`.
-fn fill_in(template: &str, file: &str) -> String {
+/// Whether a command can be given this name. An escaped name is not the file's name.
+fn has_name(file: &str) -> bool {
+    file != "-" && !file.contains('\\') && !file.contains('…')
+}
+
+/// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
+fn remedy(template: &str, file: &str) -> String {
+    if !has_name(file) {
+        return template.to_owned();
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    // A name that looks like an option has to be told from one.
+    let file = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
+    let shown =
+        if file.chars().all(plain) { file } else { format!("'{}'", file.replace('\'', "'\\''")) };
     template
         .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| match word.strip_prefix("FILE") {
             Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => {
-                format!("{}{rest}", shell(file))
+                format!("{shown}{rest}")
             }
             _ => word.to_owned(),
         })
         .collect()
-}
-
-/// A file's name as a shell has to be given it.
-fn shell(file: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if file.starts_with('-') {
-        return shell(&format!("./{file}"));
-    }
-    if file.chars().all(plain) {
-        file.to_owned()
-    } else {
-        format!("'{}'", file.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]
@@ -332,27 +334,29 @@ mod tests {
     #[test]
     fn remedies_name_the_file() {
         let template = "Flatten it: qemu-img convert -O qcow2 FILE flat.qcow2. PROFILE stays.";
-        let filled = "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays.";
-        assert_eq!(fill_in(template, "a/disk.img"), filled);
-        assert_eq!(fill_in("x FILE.", "my disk"), "x 'my disk'.");
-        assert_eq!(fill_in("x FILE.", "-rf"), "x ./-rf.");
+        assert_eq!(
+            remedy(template, "a/disk.img"),
+            "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
+        );
+        assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
+        assert_eq!(remedy("x FILE.", "-"), "x FILE.");
+        assert_eq!(remedy("x FILE.", "-rf"), "x ./-rf.");
+        assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
     }
 
     #[test]
-    fn what_is_inside_a_packed_file_is_unpacked_first() {
-        let vpc = row(Code::FormatVpc);
-        let of = |file, compression| remedy(vpc, Layer::Image, file, Some(compression));
-        assert!(
-            of("a/d.vhd.gz", Compression::Gzip)
-                .starts_with("Unpack it first: gzip -dc a/d.vhd.gz > d.vhd. ")
+    fn remedies_of_packed_images_decompress_first() {
+        let told = |template, file| decompressed(template, file, Compression::Gzip);
+        assert_eq!(
+            told("Look: file -s FILE.", "a b.raw.gz"),
+            "Decompress it first: gzip -dc 'a b.raw.gz' > 'a b.raw'. Look: file -s 'a b.raw'."
         );
-        assert!(!of("a/d.vhd.gz", Compression::Gzip)[40..].contains("d.vhd.gz"));
-        assert!(
-            of("d", Compression::Bzip2)
-                .starts_with("Unpack it first: bzip2 -dc d > unpacked.img. ")
+        assert_eq!(
+            told("x FILE.", "packed"),
+            "Decompress it first: gzip -dc packed > disk.img. x disk.img."
         );
-        assert_eq!(of("-", Compression::Gzip), vpc.remedy);
-        assert!(!of("d.vhd", Compression::None).contains("Unpack"));
-        assert_eq!(of("a\\u{1b}b", Compression::None), vpc.remedy);
+        assert_eq!(told("Build it again.", "disk.gz"), "Build it again.");
+        assert_eq!(told("x FILE.", "-"), "Decompress it first. x FILE.");
+        assert_eq!(decompressed("x FILE.", "d.vdi", Compression::None), "x d.vdi.");
     }
 }

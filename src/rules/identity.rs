@@ -1,5 +1,5 @@
-//! Which of all the formats that an image could be it is, by the rules of DigitalOcean's importer's
-//! safety: what two readers may understand differently is refused.
+//! Which of all the formats that an image could be it is. What two readers may understand differently
+//! is refused.
 
 use crate::facts::{Code, DiskFormat, Layer, Notebook};
 use crate::formats::{Candidates, Match, Trailer};

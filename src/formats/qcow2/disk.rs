@@ -36,8 +36,8 @@ impl Layout for Tables {
             return Ok(entry.check(header).map_or(broken, |()| run(header, entry, in_cluster)));
         }
 
-        // Within the L1 table, which `tables` checked: guest is below the size that it covers.
-        let l1_at = header.l1_offset + guest / header.l2_covers() * 8;
+        // Within the L1 table, which `tables` checked; its place may be past all that a number can say.
+        let l1_at = header.l1_offset.saturating_add(guest / header.l2_covers() * 8);
         let mut l1 = [0; 8];
         if !view.need(l1_at, &mut l1, notebook, "an L1 table entry")? {
             return Ok(broken);
@@ -116,4 +116,24 @@ pub(super) fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
         Compression::Zstd => Method::Zstd,
     };
     Packed { at, len, skip, method, damaged: Code::Qcow2ClusterDamaged }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Code, DiskFormat};
+    use crate::formats::testing::codes;
+
+    #[test]
+    fn an_l1_table_at_the_end_of_all_numbers_is_beyond_the_image() {
+        let mut image = vec![0; 4096];
+        image[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
+        // Clusters of 512 bytes, 4 MiB of disk, 128 L1 entries of which only 64 have a place.
+        image[23] = 9;
+        image[24..32].copy_from_slice(&(4u64 << 20).to_be_bytes());
+        image[39] = 128;
+        image[40..48].copy_from_slice(&(u64::MAX - 511).to_be_bytes());
+        image[48..56].copy_from_slice(&512u64.to_be_bytes());
+        image[59] = 1;
+        assert_eq!(codes(DiskFormat::Qcow2, image), [Code::ImageTruncated]);
+    }
 }

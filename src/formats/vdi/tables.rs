@@ -13,7 +13,7 @@ const MOST_BLOCKS: u32 = 0x1fff_ff80;
 
 /// Checks blocks, map and data, without reading them. False if the disk cannot be found with them.
 pub(super) fn check(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) -> bool {
-    // Each says what it finds, so all of them are asked.
+    // The places are said to be wrong also where the sizes are.
     let sizes = check_block_size(header, notebook) && check_counts(header, notebook);
     let places = check_places(header, notebook, reach);
     sizes && places

@@ -133,12 +133,11 @@ fn choose(copies: &[[u8; HEADER_LENGTH]; 2], notebook: &Notebook<'_>) -> Option<
 /// What is wrong with a structure that begins with a signature and a CRC-32C over all of its bytes,
 /// the checksum taken as zero.
 pub(super) fn damage(bytes: &[u8], signature: &[u8; 4]) -> Option<String> {
-    let (Some((found, rest)), name) = (bytes.split_first_chunk::<4>(), Hostile::new(signature))
-    else {
+    let Some((found, rest)) = bytes.split_first_chunk::<4>() else {
         return Some("is too short".into());
     };
     if found != signature {
-        return Some(format!("does not begin with \"{name}\""));
+        return Some(format!("does not begin with \"{}\"", signature.escape_ascii()));
     }
     let Some((stored, rest)) = rest.split_first_chunk::<4>() else {
         return Some("is too short".into());

@@ -4,8 +4,8 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::header::{MIB, Span};
-use super::tables::{MOST_ENTRIES, TABLE_LENGTH, guid, written};
-use crate::bytes::human_size;
+use super::tables::{MOST_ENTRIES, TABLE_LENGTH, guid};
+use crate::bytes::{guid as written, human_size};
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
 
@@ -88,15 +88,11 @@ pub(super) fn read(
     let Some(places) = places(entries, region, notebook) else { return Ok(None) };
 
     // The last of them needs no reading: its value does not matter.
-    let mut order = [0, 1, 2, 3];
-    order.sort_by_key(|&index: &usize| places.get(index));
     let mut values = [[0; 8]; 4];
-    for index in order {
-        let (Some(value), Some(&at), Some(item)) =
-            (values.get_mut(index), places.get(index), ITEMS.get(index))
-        else {
-            continue;
-        };
+    let mut wanted: Vec<_> = values.iter_mut().zip(places).zip(&ITEMS).collect();
+    // A stream cannot go back.
+    wanted.sort_by_key(|((_, at), _)| *at);
+    for ((value, at), item) in wanted {
         if !view.need(at, &mut value[..item.length], notebook, item.name)? {
             return Ok(None);
         }

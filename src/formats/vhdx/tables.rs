@@ -4,7 +4,7 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::header::{MIB, Span, damage};
-use crate::bytes::hex;
+use crate::bytes::guid as written;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView, Reach};
 
@@ -33,14 +33,6 @@ pub(super) const fn guid(digits: u128) -> [u8; 16] {
     let [a, b, c, d, e, f, g, h, rest @ ..] = digits.to_be_bytes();
     let [i, j, k, l, m, n, o, p] = rest;
     [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
-}
-
-/// An unknown GUID, in the order in which it is written.
-pub(super) fn written(bytes: [u8; 16]) -> String {
-    // Swapping twice gives the digits back.
-    let digits = hex(&guid(u128::from_be_bytes(bytes)));
-    let part = |range| digits.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
 #[derive(FromBytes, KnownLayout, Immutable, Unaligned)]

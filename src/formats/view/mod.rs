@@ -147,7 +147,7 @@ impl Reach {
     }
 }
 
-/// Writes down that a stream reached the limit.
+/// Writes down that an image reaches the limit.
 fn too_large(notebook: &Notebook<'_>, limit: u64) {
     notebook.add(
         Code::ImageTooLarge,

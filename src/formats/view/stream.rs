@@ -94,12 +94,6 @@ impl<'a> StreamView<'a> {
         self.scans
     }
 
-    /// Image bytes that are known to exist: its size once the end was reached, else what has arrived.
-    #[must_use]
-    pub fn seen(&self) -> u64 {
-        self.size.unwrap_or(self.fed)
-    }
-
     /// Reads to the end of the image, so that all of it was decoded and verified.
     ///
     /// # Errors

@@ -109,12 +109,13 @@ pub(super) fn first_grains(view: &mut dyn ImageView, header: &Header) -> Result<
 #[cfg(test)]
 mod tests {
     use super::super::header;
-    use super::super::sample::{Sample, View};
+    use super::super::sample::Sample;
     use super::*;
     use crate::facts::Notebook;
+    use crate::formats::testing::MemoryView;
 
     fn grains(image: &[u8]) -> Vec<Grain> {
-        let mut view = View(image);
+        let mut view = MemoryView::new(image.to_vec());
         let notebook = Notebook::new(&|_| false, 1 << 40);
         let header = header::read(&mut view, &notebook).unwrap().unwrap();
         first_grains(&mut view, &header).unwrap()

@@ -1,48 +1,11 @@
 //! Small images for the tests of this folder.
 
 use std::io::Write as _;
-use std::process::Command;
-use std::sync::Arc;
 
 use super::examine::examine;
-use crate::bytes::{Pool, Segment};
-use crate::facts::{Code, Notebook};
-use crate::formats::{Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView};
-
-/// An image in memory.
-pub(super) struct View<'i>(pub(super) &'i [u8]);
-
-impl ImageView for View<'_> {
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
-        let rest = self.0.get(at as usize..).unwrap_or_default();
-        let count = rest.len().min(buf.len());
-        buf[..count].copy_from_slice(&rest[..count]);
-        Ok(Got::Bytes(count))
-    }
-
-    fn size(&mut self) -> Result<Option<u64>, Halt> {
-        Ok(Some(self.0.len() as u64))
-    }
-}
-
-/// An image that comes through a pipe.
-struct Pipe {
-    image: Vec<u8>,
-    at: usize,
-    pool: Pool,
-}
-
-impl Feed for Pipe {
-    fn next(&mut self) -> Result<Option<Segment>, Halt> {
-        let mut chunk = self.pool.take();
-        let rest = &self.image[self.at..];
-        let count = rest.len().min(chunk.space().len());
-        chunk.space()[..count].copy_from_slice(&rest[..count]);
-        chunk.grow(count);
-        self.at += count;
-        Ok((count > 0).then(|| Segment::Data(Arc::new(chunk))))
-    }
-}
+use crate::facts::{Code, DiskFormat, Notebook};
+use crate::formats::testing::{self, Forward, MemoryView};
+use crate::formats::{Disk as _, Got, ImageView, MappedDisk, StreamView};
 
 pub(super) const DESCRIPTOR: &str = "# Disk DescriptorFile\nversion=1\nCID=f769065\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n\n# Extent description\nRW 40 SPARSE \"a disk.vmdk\"\n\n#DDB\nddb.adapterType = \"ide\"\n";
 
@@ -179,7 +142,7 @@ pub(super) fn codes(image: &[u8]) -> Vec<Code> {
 /// Bytes of the disk and the codes that the image gets on the way.
 pub(super) fn read(image: &[u8], at: u64, len: usize) -> (Option<Vec<u8>>, Vec<Code>) {
     let notebook = Notebook::new(&|_| false, 1 << 40);
-    let bytes = read_view(&mut View(image), &notebook, at, len);
+    let bytes = read_view(&mut MemoryView::new(image.to_vec()), &notebook, at, len);
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
 }
 
@@ -191,9 +154,8 @@ pub(super) fn piped(
     quick: bool,
 ) -> (Option<Vec<u8>>, Vec<Code>) {
     let notebook = Notebook::new(&|_| false, 1 << 40);
-    let pipe = Pipe { image: image.to_vec(), at: 0, pool: Pool::new(usize::MAX, 1 << 16) };
     let bytes = {
-        let mut view = StreamView::new(Box::new(pipe), None, &notebook, quick);
+        let mut view = StreamView::new(Box::new(Forward::new(image)), None, &notebook, quick);
         read_view(&mut view, &notebook, at, len)
     };
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
@@ -222,30 +184,10 @@ fn read_view(
 
 /// A raw disk and what qemu-img makes of it; `None` where there is no qemu-img.
 pub(super) fn qemu_image(options: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    let folder = tempfile::tempdir().unwrap();
-    let (raw, vmdk) = (folder.path().join("raw"), folder.path().join("vmdk"));
     let mut disk = vec![0; 5 << 20];
     for n in [0, 1, 3, 7, 200, 637, 639] {
         disk[n * 8192..][..8192].copy_from_slice(&grain(n));
     }
-    std::fs::write(&raw, &disk).unwrap();
-    let qemu = Command::new("qemu-img")
-        .args(["convert", "-f", "raw", "-O", "vmdk", "-o", options])
-        .args([&raw, &vmdk])
-        .output();
-    match qemu {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{said}");
-            Some((disk, std::fs::read(&vmdk).unwrap()))
-        }
-        Err(error) => {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "qemu-img is missing: {error}");
-            #[allow(clippy::print_stderr)]
-            {
-                eprintln!("skipped: qemu-img is missing");
-            }
-            None
-        }
-    }
+    let image = testing::converted(&disk, DiskFormat::Vmdk, options)?;
+    Some((disk, image))
 }

@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::GptPrimaryDamaged,
         Warn,
-        "the first copy of the GPT is damaged",
+        "the primary GPT is damaged",
         "A GPT is kept twice; the copy at the end of the disk is good, the one at the beginning is not. Some boot loaders and firmware read only the first.",
         MEND_GPT,
         HEADER,
@@ -86,7 +86,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::GptBackupDamaged,
         Warn,
-        "the second copy of the GPT is damaged",
+        "the backup GPT is damaged",
         "A GPT is kept twice; the copy at the beginning of the disk is good, the one at the end is not. The disk works, but it may have been cut off at its end.",
         "Compare the size with that at the origin. If nothing is missing, write both copies anew to the raw disk (qemu-img convert -O raw FILE disk.raw): sgdisk -e disk.raw.",
         HEADER,
@@ -94,8 +94,8 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::GptBackupMisplaced,
         Note,
-        "the second copy of the GPT is not at the end",
-        "The disk was made larger after it was partitioned, so the second copy of the GPT is no longer in the last sector. Systems accept that, and cloud-init's growpart usually mends it at the first boot.",
+        "the backup GPT is not at the end of the disk",
+        "The disk was made larger after it was partitioned, so the backup GPT is no longer in the last sector. Systems accept that, and cloud-init's growpart usually mends it at the first boot.",
         "Nothing has to be done. To mend it now, on the raw disk: sgdisk -e disk.raw.",
         "UEFI 2.10, 5.3.1 (GPT overview): the backup is in the last block",
     ),

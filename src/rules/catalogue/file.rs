@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GzipMultipleMembers,
         Note,
         "the gzip file has several members",
-        "That is valid, and every gzip tool joins them; pigz -i and bgzip write such files. A reader that stops after the first one would get a disk that is too short.",
+        "That is valid, and every gzip tool joins them; bgzip writes such files, and so does joining them with cat. A reader that stops after the first one would get a disk that is too short.",
         "Nothing has to be done. To have one member: gzip -dc FILE | gzip > new.gz.",
         "RFC 1952, 2.2",
     ),
@@ -147,7 +147,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::CompressionNested,
         "packed twice",
         "Inside the compressed file is another compressed file or an archive, not an image. Unpacked once it is still no disk, and DigitalOcean does not offer to unpack twice.",
-        "Take the outer layer off, gzip -dc FILE > inner (or bzip2 -dc FILE > inner), and check the inner file.",
+        "Take the outer layer off and check what is in it: tidegate check FILE.",
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
     ),
     physics(
@@ -196,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImageDigestMismatch,
         "the image is not the expected one",
         "The SHA-256 of the unpacked image differs from the expected value. The image was changed or damaged, or the value belongs to another version.",
-        "Compare with the image at the origin (gzip -dc FILE | sha256sum), and fetch it again. If the image is right, correct the expected value.",
+        "Compare with the decompressed image at the origin (sha256sum FILE), and fetch it again. If the image is right, correct the expected value.",
         "the expected value that was given",
     ),
     judged(
@@ -209,9 +209,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     physics(
         Code::FileTooLarge,
-        "The file is longer than its image may be",
+        "the file is longer than its image may be",
         "The packed file goes on past the size that the image has to stay under. Packing hardly ever makes anything larger, so most of it belongs to no image; it was not read to its end.",
         "Look at what writes into the pipe. --max-size sets another limit.",
-        "Arithmetic; DigitalOcean API, create a custom image, for the limit",
+        "arithmetic; DigitalOcean API, create a custom image, for the limit",
     ),
 ];

@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImageTooLarge,
         "the image is too large",
         "Decompressed, an image has to be smaller than 100 GB; the size of the compressed file does not count. DigitalOcean takes none that is larger.",
-        "Build a smaller disk. If only the file is too large, write it without unused space: qemu-img convert -O qcow2 FILE disk.qcow2. --max-size sets another limit.",
+        "Build a smaller disk. If only the image is, and not the disk in it, write it without unused space: qemu-img convert -O qcow2 FILE disk.qcow2. --max-size sets another limit.",
         LIMIT,
     ),
     physics(
@@ -28,10 +28,10 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::DiskTiny,
         Warn,
-        "A disk too small for a system",
+        "a disk too small for a system",
         "The disk has less than 64 KiB. No boot loader with a partition after it fits into that; this may be the wrong file, or only the beginning of one.",
         "Compare its size with that at the origin.",
-        "Arithmetic; DigitalOcean states no smallest size",
+        "arithmetic; DigitalOcean states no smallest size",
     ),
     physics(
         Code::ImageTruncated,
@@ -44,8 +44,8 @@ pub(super) const ROWS: &[Row] = &[
         Code::StructureNotExamined,
         Warn,
         "a part could not be examined",
-        "A part of the image lies before what was read already, and this source cannot be read again. What it holds is not known; nothing was found wrong so far.",
-        "Add --spool, which keeps a temporary copy, or check the image as an uncompressed local file.",
+        "A part of the image lies before what was read already, and this source cannot be read again, or not as often as that would take. What it holds is not known; nothing was found wrong so far.",
+        "Save the image to a local file, decompress it, and check that: it can be read in any order.",
         "tidegate: what was not seen is not called good",
     ),
     physics(

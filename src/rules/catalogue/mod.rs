@@ -50,7 +50,8 @@ pub struct Row {
     pub title: &'static str,
     /// What is wrong and what would happen, in a sentence or two.
     pub explanation: &'static str,
-    /// What to do, as a command where one exists (with `FILE` for the image).
+    /// What to do, as a command where one exists. `FILE` is the file, or the decompressed image if the
+    /// finding is about the image or the disk.
     pub remedy: &'static str,
     /// Where the rule comes from.
     pub source: &'static str,
