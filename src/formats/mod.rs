@@ -5,6 +5,7 @@
 //! into the notebook and returns what it learned as [`Examined`]. Nothing here knows DigitalOcean,
 //! the verdict, or what lies on the disk (`guest` does). Nothing an image names is ever opened.
 
+mod bits;
 mod detect;
 mod disk;
 mod qcow2;

@@ -1,9 +1,13 @@
 //! What the tests of several formats share: views of images in memory, and QEMU as the oracle.
 
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::{Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView, examine};
+use super::{
+    Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView, Walked, Wanted, examine,
+};
 use crate::bytes::{Pool, Segment};
 use crate::facts::{Anomaly, Code, DiskFormat, Notebook};
 
@@ -66,6 +70,10 @@ pub(super) fn codes(format: DiskFormat, image: Vec<u8>) -> Vec<Code> {
     let mut view = MemoryView::new(image);
     if let Some(mut examined) = examine(format, &mut view, &notebook).unwrap() {
         let size = view.size().unwrap().unwrap();
+        examined
+            .layout
+            .walk(&mut view, &notebook, &Wanted::default(), &mut examined.reach)
+            .unwrap();
         examined.reach.judge(size, &notebook);
         assert_eq!(examined.virtual_size, examined.layout.virtual_size());
         let mut bytes = vec![0; examined.virtual_size.min(MOST_READ) as usize];
@@ -124,6 +132,98 @@ pub(super) fn agrees_with_qemu(format: DiskFormat, options: &str, size: usize) {
         assert!(ends == expected, "{options}");
         assert!(anomalies.is_empty(), "{options}: {anomalies:?}");
     }
+}
+
+/// Walks over the tables of an image that QEMU makes of a disk of `size` bytes, at any offset and as a
+/// stream that cannot go back: nothing is odd, all is read, and both ends of the disk are still there
+/// after the walk.
+pub(super) fn walks_what_qemu_writes(format: DiskFormat, options: &str, size: u64) {
+    let mut raw = vec![0; size as usize];
+    // The last and the first block of the disk, and one between them.
+    for at in [0, size as usize / 2, size as usize - 70_000] {
+        raw[at..at + 70_000]
+            .iter_mut()
+            .zip(0..)
+            .for_each(|(byte, at)| *byte = (at / 7 % 251) as u8);
+    }
+    let Some(image) = converted(&raw, format, options) else { return };
+    let notebook = || Notebook::new(&|_| false, 1 << 40);
+    let stream_notebook = notebook();
+    let mut stream = StreamView::new(forward(&image), None, &stream_notebook, false);
+    let mut memory = MemoryView::new(image.clone());
+    let views: [&mut dyn ImageView; 2] = [&mut memory, &mut stream];
+    let ends = [0..17 << 10, size - (64 << 10)..size];
+    for view in views {
+        let notebook = notebook();
+        let mut examined = examine(format, view, &notebook).unwrap().expect("it can be examined");
+        let wanted = Wanted(ends.to_vec());
+        let walked = examined.layout.walk(view, &notebook, &wanted, &mut examined.reach).unwrap();
+        assert_eq!(walked, Walked::Whole, "{options}");
+        // Whatever else is wanted of a stream: it has reached its end.
+        examined.reach.judge(view.size().unwrap().unwrap(), &notebook);
+        for end in &ends {
+            let expected = &raw[end.start as usize..end.end as usize];
+            let mut bytes = vec![1; expected.len()];
+            let mut disk = MappedDisk::new(view, &mut *examined.layout, &notebook);
+            assert_eq!(disk.read_at(end.start, &mut bytes).unwrap(), Got::Bytes(bytes.len()));
+            assert!(bytes == expected, "{options}: {end:?}");
+        }
+        let anomalies = notebook.close();
+        assert!(anomalies.is_empty(), "{options}: {anomalies:?}");
+    }
+}
+
+/// A stream of the image that cannot be read again.
+pub(super) fn forward(image: &[u8]) -> Box<dyn Feed + '_> {
+    Box::new(Forward { rest: image, pool: Pool::new(usize::MAX, 64 << 10) })
+}
+
+/// Changes one number of `image` at a time and holds what is found against `qemu-img check`: what it
+/// refuses, we refuse too. `change` makes the next change from a number that looks random.
+pub(super) fn finds_what_qemu_finds(
+    format: DiskFormat,
+    image: &[u8],
+    times: u64,
+    change: impl Fn(&mut Vec<u8>, u64),
+) {
+    if !installed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    let mut refused = 0;
+    for seed in 1..=times {
+        let mut changed = image.to_vec();
+        // SplitMix64.
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        change(&mut changed, random ^ (random >> 31));
+        write_sparse(&path, &changed);
+        let done = Command::new("qemu-img")
+            .args(["check", "-f", format.as_str()])
+            .arg(&path)
+            .output()
+            .unwrap();
+        if !done.status.success() {
+            refused += 1;
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(!codes(format, changed).is_empty(), "{seed}: {said}");
+        }
+    }
+    assert!(refused > times / 4, "only {refused} of {times} were refused");
+}
+
+/// Writes a file that takes no room where there are zeros.
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::File::create(path).unwrap();
+    for (index, run) in bytes.chunks(4096).enumerate() {
+        if run.iter().any(|&byte| byte != 0) {
+            file.seek(SeekFrom::Start(index as u64 * 4096)).unwrap();
+            file.write_all(run).unwrap();
+        }
+    }
+    file.set_len(bytes.len() as u64).unwrap();
 }
 
 /// What `qemu-img` makes of a raw disk; `None` where it is not installed.

@@ -1,6 +1,12 @@
+use std::collections::BTreeMap;
+
 use super::header::Header;
+use super::walk;
 use crate::facts::{Code, Notebook};
-use crate::formats::{Halt, ImageView, Layout, Missing, Place, Run};
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
+
+/// Bytes of an entry of the block map.
+pub(super) const ENTRY_LENGTH: u64 = 4;
 
 /// Entries of blocks that are not stored: never written, or discarded.
 const FREE: u32 = 0xffff_ffff;
@@ -9,6 +15,36 @@ const DISCARDED: u32 = 0xffff_fffe;
 /// The way from a byte of the disk to its block: one entry of the block map.
 pub(super) struct Blocks {
     pub(super) header: Header,
+    /// Entries that lead to wanted parts of the disk, by the number of their block on the disk.
+    pub(super) remembered: BTreeMap<u64, u32>,
+    /// Every entry was judged, so what is wrong with one is in the notebook already.
+    pub(super) walked: bool,
+}
+
+impl Blocks {
+    pub(super) fn new(header: Header) -> Self {
+        Blocks { header, remembered: BTreeMap::new(), walked: false }
+    }
+}
+
+/// Whether an entry leads to a block.
+pub(super) fn stored(entry: u32) -> bool {
+    !matches!(entry, FREE | DISCARDED)
+}
+
+impl Header {
+    /// Image offset of a stored block. Fields of 32 bits: it cannot overflow.
+    pub(super) fn block_at(&self, entry: u32) -> u64 {
+        self.data_at + u64::from(entry) * self.block_size
+    }
+
+    /// What an entry says that is past the last block.
+    pub(super) fn no_such_block(&self, entry: u32, guest: u64) -> String {
+        format!(
+            "The disk's byte {guest} is in stored block {entry}, but the image has only {} blocks.",
+            self.blocks
+        )
+    }
 }
 
 impl Layout for Blocks {
@@ -28,23 +64,40 @@ impl Layout for Blocks {
         let broken = Run { len, place: Place::Missing(Missing::Broken) };
 
         // Within the map, which `tables` checked: guest is below the size that it covers.
-        let entry_at = header.map_at + guest / header.block_size * 4;
-        let mut bytes = [0; 4];
-        if !view.need(entry_at, &mut bytes, notebook, "a block map entry")? {
-            return Ok(broken);
-        }
-        let entry = u32::from_le_bytes(bytes);
-        if matches!(entry, FREE | DISCARDED) {
+        let block = guest / header.block_size;
+        let entry_at = header.map_at + block * ENTRY_LENGTH;
+        let entry = match self.remembered.get(&block) {
+            Some(&entry) => entry,
+            None => {
+                let mut bytes = [0; ENTRY_LENGTH as usize];
+                if !view.need(entry_at, &mut bytes, notebook, "a block map entry")? {
+                    return Ok(broken);
+                }
+                u32::from_le_bytes(bytes)
+            }
+        };
+        if !stored(entry) {
             return Ok(Run { len, place: Place::Zeros });
         }
         if entry >= header.blocks {
-            notebook.image(Code::VdiBlockMapEntryInvalid, entry_at, format!(
-                "The disk's byte {guest} is in stored block {entry}, but the image has only {} blocks.",
-                header.blocks));
+            if !self.walked {
+                let said = header.no_such_block(entry, guest);
+                notebook.image(Code::VdiBlockMapEntryInvalid, entry_at, said);
+            }
             return Ok(broken);
         }
-        // Below 2^29 blocks of 2^31 bytes.
-        let at = header.data_at + u64::from(entry) * header.block_size + in_block;
-        Ok(Run { len, place: Place::Stored(at) })
+        Ok(Run { len, place: Place::Stored(header.block_at(entry) + in_block) })
+    }
+
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        let walked = walk::walk(self, view, notebook, wanted, reach)?;
+        self.walked = walked == Walked::Whole;
+        Ok(walked)
     }
 }

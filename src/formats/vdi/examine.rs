@@ -23,12 +23,12 @@ pub(in crate::formats) fn examine(
         virtual_size: header.size,
         traits,
         reach,
-        layout: Box::new(Blocks { header }),
+        layout: Box::new(Blocks::new(header)),
     }))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::facts::{Code, DiskFormat};
     use crate::formats::testing::{self, MemoryView};
@@ -37,7 +37,7 @@ mod tests {
     /// Three blocks of 1 MiB, the second of them stored.
     const SIZE: u64 = (2 << 20) + 1024;
 
-    fn sample() -> Vec<u8> {
+    pub(in super::super) fn sample() -> Vec<u8> {
         let mut image = vec![0; 1024 + (1 << 20)];
         for (at, value) in [
             (0x40, 0xbeda_107f_u32),

@@ -1,63 +1,27 @@
+use std::collections::BTreeMap;
+
+use super::bat::{
+    ENTRY_LENGTH, FULLY_PRESENT, Kept, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, SECTORS_OF_A_BITMAP,
+    STATE, UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
+};
 use super::header::Span;
 use super::metadata::Metadata;
 use super::tables::Regions;
+use super::walk;
 use crate::facts::{Code, Notebook};
-use crate::formats::{Got, Halt, ImageView, Layout, Missing, Place, Run};
-
-/// Sectors whose bits fit into one sector-bitmap block (MS-VHDX 2.5).
-const SECTORS_OF_A_BITMAP: u64 = 1 << 23;
-
-/// Bytes of a BAT entry.
-const ENTRY_LENGTH: u64 = 8;
-
-/// The part of the BAT that is kept. QEMU places the BAT before the metadata, so a stream has to
-/// take it along before it is known how much of it matters; this maps 64 GB in blocks of 8 MiB.
-const KEPT: u64 = 1 << 20;
-
-/// Bits 0 to 2 of an entry: the state of the block.
-const STATE: u64 = 0b111;
-/// Bits 20 to 63 of an entry: the image offset of the block, which begins at a MiB.
-const OFFSET: u64 = !((1 << 20) - 1);
-
-/// The states of a payload block (MS-VHDX 2.5.1.1), and that which version 0.95 had for an unmapped
-/// one.
-const NOT_PRESENT: u64 = 0;
-const UNDEFINED: u64 = 1;
-const ZERO: u64 = 2;
-const UNMAPPED: u64 = 3;
-const UNMAPPED_BEFORE_1: u64 = 5;
-const FULLY_PRESENT: u64 = 6;
-const PARTIALLY_PRESENT: u64 = 7;
-
-/// The first bytes of the BAT; the rest is read when it is wanted.
-#[derive(Default)]
-pub(super) struct Kept(Vec<u8>);
-
-impl Kept {
-    /// Reads the beginning of a BAT. What cannot be read is missed by whoever needs it.
-    pub(super) fn read(view: &mut dyn ImageView, bat: Span) -> Result<Kept, Halt> {
-        let mut bytes = vec![0; bat.len.min(KEPT) as usize];
-        let count = match view.read_at(bat.at, &mut bytes)? {
-            Got::Bytes(count) => count,
-            Got::Missing(_) => 0,
-        };
-        bytes.truncate(count);
-        Ok(Kept(bytes))
-    }
-
-    fn entry(&self, offset: u64) -> Option<u64> {
-        let bytes = self.0.get(usize::try_from(offset).ok()?..)?;
-        Some(u64::from_le_bytes(*bytes.first_chunk()?))
-    }
-}
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// The way from a byte of the disk to its block: one BAT entry.
 pub(super) struct Blocks {
-    metadata: Metadata,
-    bat: Span,
+    pub(super) metadata: Metadata,
+    pub(super) bat: Span,
     /// Where no block can be.
     taken: [(Span, &'static str); 3],
-    kept: Kept,
+    pub(super) kept: Kept,
+    /// Entries that lead to wanted parts of the disk, by their offset in the BAT.
+    pub(super) remembered: BTreeMap<u64, u64>,
+    /// Every entry was judged, so what is wrong with one is in the notebook already.
+    pub(super) walked: bool,
 }
 
 impl Blocks {
@@ -71,10 +35,9 @@ impl Blocks {
     ) -> Option<Self> {
         let bat = regions.bat;
         let taken = [(log, "the log"), (bat, "the BAT"), (regions.metadata, "the metadata")];
-        let blocks = Blocks { metadata, bat, taken, kept };
-        let count = metadata.size.div_ceil(metadata.block_size);
-        // The last payload block comes after all bitmap entries that an image without parent needs.
-        let entries = count.checked_sub(1).map_or(0, |last| blocks.index(last) + 1);
+        let remembered = BTreeMap::new();
+        let blocks = Blocks { metadata, bat, taken, kept, remembered, walked: false };
+        let (count, entries) = (blocks.count(), blocks.entries());
         if entries * ENTRY_LENGTH > bat.len {
             notebook.image(Code::VhdxBatInvalid, bat.at, format!(
                 "The BAT has {} bytes; the {count} blocks of the disk need {entries} entries of {ENTRY_LENGTH} bytes.",
@@ -84,12 +47,40 @@ impl Blocks {
         Some(blocks)
     }
 
-    /// The number of the entry of a payload block: after each chunk of them comes the entry of the
-    /// chunk's sector bitmap.
+    /// Payload blocks of the disk.
+    pub(super) fn count(&self) -> u64 {
+        self.metadata.size.div_ceil(self.metadata.block_size)
+    }
+
+    /// Entries that the disk needs. The last payload block comes after all bitmap entries that an
+    /// image without parent needs.
+    pub(super) fn entries(&self) -> u64 {
+        self.count().checked_sub(1).map_or(0, |last| self.index(last) + 1)
+    }
+
+    /// Payload blocks that share a sector bitmap; its entry comes after theirs. At least 2^32 / 2^28.
+    pub(super) fn chunk(&self) -> u64 {
+        SECTORS_OF_A_BITMAP * self.metadata.sector / self.metadata.block_size
+    }
+
+    /// The number of the entry of a payload block.
     fn index(&self, block: u64) -> u64 {
-        // At least 2^32 / 2^28.
-        let chunk = SECTORS_OF_A_BITMAP * self.metadata.sector / self.metadata.block_size;
-        block + block / chunk
+        block + block / self.chunk()
+    }
+
+    /// Where an entry says that its block is, `None` for nowhere, or what is wrong with it.
+    pub(super) fn place(&self, entry: u64) -> Result<Option<u64>, String> {
+        let at = entry & OFFSET;
+        match entry & STATE {
+            // Readers ignore the offset then, and writers leave there what was before.
+            NOT_PRESENT | UNDEFINED | ZERO | UNMAPPED | UNMAPPED_BEFORE_1 => Ok(None),
+            FULLY_PRESENT => match self.misplaced(at) {
+                None => Ok(Some(at)),
+                Some(wrong) => Err(format!("places its block {wrong}")),
+            },
+            PARTIALLY_PRESENT => Err("says that part of its block is in a parent image".into()),
+            state => Err(format!("has the state {state}, which does not exist")),
+        }
     }
 
     /// What is wrong with the place of a stored block.
@@ -121,7 +112,8 @@ impl Layout for Blocks {
         // Within the region, which `new` checked: guest is below the size that it covers.
         let offset = self.index(guest / self.metadata.block_size) * ENTRY_LENGTH;
         let entry_at = self.bat.at.saturating_add(offset);
-        let entry = match self.kept.entry(offset) {
+        let known = self.kept.entry(offset).or_else(|| self.remembered.get(&offset).copied());
+        let entry = match known {
             Some(entry) => entry,
             None => {
                 let mut bytes = [0; ENTRY_LENGTH as usize];
@@ -131,34 +123,47 @@ impl Layout for Blocks {
                 u64::from_le_bytes(bytes)
             }
         };
-        let at = entry & OFFSET;
-        let wrong = match entry & STATE {
-            NOT_PRESENT | UNDEFINED | ZERO | UNMAPPED | UNMAPPED_BEFORE_1 => {
-                return Ok(Run { len, place: Place::Zeros });
-            }
-            FULLY_PRESENT => match self.misplaced(at) {
-                None => {
-                    return Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) });
+        match self.place(entry) {
+            Ok(None) => Ok(Run { len, place: Place::Zeros }),
+            Ok(Some(at)) => Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) }),
+            Err(wrong) => {
+                if !self.walked {
+                    notebook.image(
+                        Code::VhdxBatEntryInvalid,
+                        entry_at,
+                        invalid(entry, guest, &wrong),
+                    );
                 }
-                Some(wrong) => format!("places its block {wrong}"),
-            },
-            PARTIALLY_PRESENT => "says that part of its block is in a parent image".into(),
-            state => format!("has the state {state}, which does not exist"),
-        };
-        notebook.image(
-            Code::VhdxBatEntryInvalid,
-            entry_at,
-            format!("The BAT entry {entry:#018x} of the disk's byte {guest} {wrong}."),
-        );
-        Ok(broken)
+                Ok(broken)
+            }
+        }
     }
+
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        let walked = walk::walk(self, view, notebook, wanted, reach)?;
+        self.walked = walked == Walked::Whole;
+        Ok(walked)
+    }
+}
+
+/// What an impossible entry does.
+pub(super) fn invalid(entry: u64, guest: u64, wrong: &str) -> String {
+    format!("The BAT entry {entry:#018x} of the disk's byte {guest} {wrong}.")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::examine::tests::{METADATA, Sample, codes};
+    use super::super::examine::tests::{BAT, METADATA, Sample, codes};
+    use super::super::header::MIB;
     use super::*;
-    use crate::formats::testing::MemoryView;
+    use crate::formats::testing::{self, MemoryView};
+    use crate::formats::{Got, StreamView};
 
     #[test]
     fn entries_that_hold_no_block_read_as_zeros() {
@@ -216,5 +221,55 @@ mod tests {
             let run = blocks.locate(&mut view, &notebook, (16 << 28) + 5).unwrap();
             assert_eq!(run, Run { len: (256 << 20) - 5, place: Place::Stored((1 << 30) + 5) });
         }
+    }
+
+    /// The way through the sample's BAT, of which nothing was kept.
+    fn blocks(notebook: &Notebook<'_>) -> Blocks {
+        let metadata = Metadata {
+            block_size: MIB,
+            size: (2 << 20) + 1024,
+            size_at: 0,
+            sector: 512,
+            fixed: false,
+        };
+        let span = |at| Span { at, len: MIB };
+        let regions = Regions { bat: span(BAT as u64), metadata: span(METADATA as u64) };
+        Blocks::new(metadata, regions, span(MIB), Kept::default(), notebook).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_kept_is_read_once() {
+        let mut sample = Sample::new();
+        sample.entry(0, (5 << 20) | FULLY_PRESENT);
+        sample.image.resize(7 << 20, 0xcd);
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut blocks = blocks(&notebook);
+        let mut view = StreamView::new(testing::forward(&sample.image), None, &notebook, false);
+        let (wanted, mut reach) = (Wanted(vec![0..512, MIB..MIB + 1024]), Reach::default());
+        let walked = blocks.walk(&mut view, &notebook, &wanted, &mut reach).unwrap();
+        assert_eq!(walked, Walked::Whole);
+        view.run_out().unwrap();
+        for (guest, byte) in [(0, 0xcd), (MIB, 0xab)] {
+            let run = blocks.locate(&mut view, &notebook, guest).unwrap();
+            let Place::Stored(at) = run.place else { panic!("{run:?}") };
+            let mut bytes = [0; 512];
+            assert_eq!(view.read_at(at, &mut bytes).unwrap(), Got::Bytes(512));
+            assert_eq!(bytes, [byte; 512]);
+        }
+        drop(view);
+        assert!(notebook.close().is_empty());
+    }
+
+    #[test]
+    fn a_bat_that_a_stream_has_passed_was_not_walked() {
+        let sample = Sample::new();
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut blocks = blocks(&notebook);
+        let mut view = StreamView::new(testing::forward(&sample.image), None, &notebook, false);
+        view.run_out().unwrap();
+        let mut reach = Reach::default();
+        let walked = blocks.walk(&mut view, &notebook, &Wanted::default(), &mut reach).unwrap();
+        assert!(matches!(walked, Walked::Partial(_)));
+        assert!(notebook.has(Code::StructureNotExamined));
     }
 }

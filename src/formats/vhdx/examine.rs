@@ -1,8 +1,17 @@
-use super::disk::{Blocks, Kept};
+use super::bat::Kept;
+use super::disk::Blocks;
 use super::header::{self, MIB};
-use super::{metadata, tables};
+use super::{log, metadata, tables};
 use crate::facts::{Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Reach};
+
+/// What lies somewhere after the headers, in any order.
+#[derive(Clone, Copy)]
+enum Part {
+    Log,
+    Bat,
+    Metadata,
+}
 
 /// Reads headers, region table and metadata and checks where everything lies.
 pub(in crate::formats) fn examine(
@@ -14,18 +23,22 @@ pub(in crate::formats) fn examine(
     let Some(regions) = tables::regions(view, notebook, header.log, &mut reach)? else {
         return Ok(None);
     };
+    let (mut kept, mut metadata) = (Kept::default(), None);
     // In the order in which they come, so that a stream never has to go back.
-    let early = regions.bat.at < regions.metadata.at;
-    let mut kept = Kept::default();
-    if early {
-        kept = Kept::read(view, regions.bat)?;
+    let mut parts = [
+        (header.log.at, Part::Log),
+        (regions.bat.at, Part::Bat),
+        (regions.metadata.at, Part::Metadata),
+    ];
+    parts.sort_by_key(|(at, _)| *at);
+    for (_, part) in parts {
+        match part {
+            Part::Log => log::examine(view, notebook, header.log, header.log_guid)?,
+            Part::Bat => kept = Kept::read(view, regions.bat)?,
+            Part::Metadata => metadata = metadata::read(view, notebook, regions.metadata)?,
+        }
     }
-    let Some(metadata) = metadata::read(view, notebook, regions.metadata)? else {
-        return Ok(None);
-    };
-    if !early {
-        kept = Kept::read(view, regions.bat)?;
-    }
+    let Some(metadata) = metadata else { return Ok(None) };
     notebook.claim_disk_size(metadata.size, Layer::Image, metadata.size_at);
     let Some(blocks) = Blocks::new(metadata, regions, header.log, kept, notebook) else {
         return Ok(None);

@@ -58,6 +58,16 @@ pub(super) struct Header {
     pub(super) creator: Hostile,
     /// The log.
     pub(super) log: Span,
+    /// The GUID of the log's entries, if the header says that there are any.
+    pub(super) log_guid: Option<LogGuid>,
+}
+
+/// What the entries of a log that is in use carry.
+#[derive(Clone, Copy)]
+pub(super) struct LogGuid {
+    pub(super) guid: [u8; 16],
+    /// Image offset of the GUID in the header.
+    pub(super) at: u64,
 }
 
 /// Reads the identifier and both headers. `None` if the image cannot be used.
@@ -92,7 +102,9 @@ pub(super) fn read(
         return Ok(None);
     }
     let log = check_log(&fields, at, notebook);
-    Ok(Some(Header { creator: Hostile::from_utf16le(creator), log }))
+    let in_use = fields.log_guid != [0; 16] && log.len != 0;
+    let log_guid = in_use.then(|| LogGuid { guid: fields.log_guid, at: at.saturating_add(48) });
+    Ok(Some(Header { creator: Hostile::from_utf16le(creator), log, log_guid }))
 }
 
 /// The current one of the two headers, with its image offset.
@@ -169,10 +181,6 @@ fn check_log(fields: &Fields, header_at: u64, notebook: &Notebook<'_>) -> Span {
             format!("The log has {} bytes, which is not a multiple of 1 MiB.", log.len),
         );
     }
-    if fields.log_guid != [0; 16] && log.len != 0 {
-        notebook.image(Code::VhdxLogDirty, header_at + 48, format!(
-            "The log at byte {} is in use: the image was not closed, and the log may have to be replayed.", log.at));
-    }
     log
 }
 
@@ -222,7 +230,7 @@ mod tests {
         sample.put(FIRST + 48, &[1]).seal(FIRST, 4096);
         assert_eq!(codes(sample.image.clone()), []);
         sample.put(FIRST + 8, &9u64.to_le_bytes()).seal(FIRST, 4096);
-        assert_eq!(codes(sample.image), [Code::VhdxLogDirty]);
+        assert_eq!(codes(sample.image), [Code::VhdxLogStale]);
     }
 
     #[test]
@@ -233,7 +241,7 @@ mod tests {
             (70, 0x0f, Code::VhdxLogInvalid),
             (74, 0x0f, Code::VhdxLogInvalid),
             (74, 0, Code::VhdxLogInvalid),
-            (63, 1, Code::VhdxLogDirty),
+            (63, 1, Code::VhdxLogStale),
         ] {
             let mut sample = Sample::new();
             sample.put(SECOND + at, &[value]).seal(SECOND, 4096);

@@ -277,7 +277,8 @@ mod tests {
         for size in [0, 1 << 19, 3 << 20, 512 << 20, 0xffff_ffff] {
             assert_eq!(changed(AT, &u32::to_le_bytes(size)), [Code::VhdxBlockSizeInvalid]);
         }
-        assert_eq!(changed(AT + 16, &[0; 8]), [Code::DiskEmpty]);
+        // The stored block is no longer a part of the disk.
+        assert_eq!(changed(AT + 16, &[0; 8]), [Code::DiskEmpty, Code::VhdxBatEntryInvalid]);
         assert_eq!(changed(AT + 16, &[1]), [Code::VhdxSizeInvalid]);
         assert_eq!(changed(AT + 16, &[0xff; 8]), [Code::VhdxSizeInvalid]);
         assert_eq!(changed(AT + 16, &(LARGEST_DISK + 512).to_le_bytes()), [Code::VhdxSizeInvalid]);

@@ -6,6 +6,7 @@ mod stream;
 pub use file::FileView;
 pub use stream::{Feed, Reopen, StreamView};
 
+use super::Walked;
 use crate::bytes::human_size;
 use crate::facts::{Code, Layer, Notebook};
 use crate::source;
@@ -105,6 +106,17 @@ pub(super) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64
     notebook.image(Code::ImageTruncated, size, format!(
         "The image ends at byte {size}, but {what} reaches to byte {end}: at least {missing} bytes ({}) are missing.",
         human_size(missing)));
+}
+
+/// Writes down that `what` at image offset `at` could not be looked at, and says what that makes of
+/// the walk that wanted it.
+pub(super) fn not_walked(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) -> Walked {
+    not_examined(notebook, at, what, missing);
+    Walked::Partial(match missing {
+        Missing::Behind => "a table lies behind what was read, and the source cannot be read again",
+        Missing::Quick => "a quick check does not decompress that far",
+        Missing::Broken => "a table that leads to another is broken",
+    })
 }
 
 /// Writes down that `what` at image offset `at` could not be looked at.

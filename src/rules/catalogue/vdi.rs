@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::VdiBlockCountMismatch,
         "the number of blocks contradicts the disk",
-        "The image has fewer blocks than its disk needs or than it says are stored, or more than can be mapped. QEMU refuses a disk that its blocks do not cover.",
+        "The image has fewer blocks than its disk needs, more than can be mapped, or another number of stored blocks than its header says. QEMU refuses a disk that its blocks do not cover, and qemu-img check calls a wrong count an error.",
         REBUILD,
         SOURCE,
     ),
@@ -86,6 +86,22 @@ pub(super) const ROWS: &[Row] = &[
         "an entry of the block map is impossible",
         "An entry points at a stored block that the image cannot have. Part of the disk is lost.",
         "Look at it with qemu-img check FILE, and build the image again.",
+        SOURCE,
+    ),
+    judged(
+        Code::VdiBlocksOverlap,
+        Reject,
+        "two parts of the disk share a block",
+        "Two entries of the block map name the same stored block, so two parts of the disk show the same bytes and at least one of them is lost. qemu-img check calls it an error.",
+        "Build the image again; what was overwritten cannot be restored.",
+        SOURCE,
+    ),
+    judged(
+        Code::VdiBlocksUnused,
+        Warn,
+        "the file holds blocks that are not part of the disk",
+        "Blocks are stored that no entry of the block map names. The disk can be read, but a lost entry looks the same, and what was deleted may still be in the file.",
+        REBUILD,
         SOURCE,
     ),
 ];

@@ -1,0 +1,286 @@
+use super::bat::{ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, PARTIALLY_PRESENT, STATE};
+use super::disk::{self, Blocks};
+use super::header::MIB;
+use crate::facts::{Code, Notebook};
+use crate::formats::bits::Bits;
+use crate::formats::scan::Scan;
+use crate::formats::view::not_walked;
+use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
+
+/// Anomalies of entries after which no more are written down, only looked for: a map of millions of
+/// broken entries shall not cost more time than a whole one. The notebook keeps far fewer.
+const MOST_SAID: u32 = 10_000;
+
+/// Looks at every entry of the BAT.
+pub(super) fn walk(
+    blocks: &mut Blocks,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    wanted: &Wanted,
+    reach: &mut Reach,
+) -> Result<Walked, Halt> {
+    let mut walk = Walk {
+        notebook,
+        said: 0,
+        wanted,
+        // What lies at the limit or after it is past the end of every image that is taken.
+        used: Bits::new(notebook.limit() / MIB + 1),
+        farthest: None,
+        parent: notebook.has(Code::VhdxParent),
+    };
+    // `Blocks::new` checked that the entries lie within the region. What comes after them is looked at
+    // as far as it was kept.
+    let needed = blocks.entries() * ENTRY_LENGTH;
+    let mut walked = Walked::Whole;
+    let kept = std::mem::take(&mut blocks.kept);
+    walk.entries(blocks, view, 0, &kept.0);
+    let have = kept.0.len() as u64 / ENTRY_LENGTH * ENTRY_LENGTH;
+    blocks.kept = kept;
+    if have < needed {
+        let mut scan = Scan::new();
+        scan.want_table(blocks.bat.at.saturating_add(have), needed - have, |done| have + done);
+        while let Some(piece) = scan.next(view)? {
+            match piece.missing {
+                // A short piece is cut off by the end of the image, and `reach` has all of the BAT.
+                None => walk.entries(blocks, view, piece.tag, &piece.bytes),
+                Some(missing) => {
+                    walked = not_walked(notebook, piece.at, "a part of the BAT", missing);
+                    break;
+                }
+            }
+        }
+    }
+    if let Some(block) = walk.farthest {
+        let what = format!("the block of the disk's byte {}", block.guest);
+        reach.include(&what, block.at, block.len);
+    }
+    Ok(walked)
+}
+
+/// A stored block.
+struct Stored {
+    guest: u64,
+    at: u64,
+    len: u64,
+}
+
+/// What is known while the entries go by.
+struct Walk<'w> {
+    notebook: &'w Notebook<'w>,
+    /// Anomalies that were written down.
+    said: u32,
+    wanted: &'w Wanted,
+    /// The MiB of the image that blocks take.
+    used: Bits,
+    /// The block that ends last.
+    farthest: Option<Stored>,
+    /// The image needs a parent, so entries may lead there.
+    parent: bool,
+}
+
+impl Walk<'_> {
+    /// Writes an anomaly down, unless it is one of too many.
+    fn say(&mut self, code: Code, at: u64, said: impl FnOnce() -> String) {
+        if self.said < MOST_SAID || !self.notebook.has(code) {
+            self.said = self.said.saturating_add(1);
+            self.notebook.image(code, at, said());
+        }
+    }
+
+    /// Looks at the entries in `bytes`, which lie `offset` bytes into the BAT.
+    fn entries(
+        &mut self,
+        blocks: &mut Blocks,
+        view: &mut dyn ImageView,
+        offset: u64,
+        bytes: &[u8],
+    ) {
+        let chunk = blocks.chunk();
+        let (chunks, _) = bytes.as_chunks::<{ ENTRY_LENGTH as usize }>();
+        for (index, bytes) in (offset / ENTRY_LENGTH..).zip(chunks) {
+            let entry = u64::from_le_bytes(*bytes);
+            let offset = index * ENTRY_LENGTH;
+            let entry_at = blocks.bat.at.saturating_add(offset);
+            if index % (chunk + 1) == chunk {
+                self.bitmap(entry, entry_at);
+                continue;
+            }
+            let block = index - index / (chunk + 1);
+            // A BAT has fewer than 2^29 entries, for blocks of at most 2^28 bytes.
+            let guest = block * blocks.metadata.block_size;
+            if guest >= blocks.metadata.size {
+                self.past_the_disk(entry, entry_at, block, blocks.count());
+                continue;
+            }
+            // The last block may be cut where the disk ends: old versions of QEMU wrote no more of it,
+            // and `qemu-img check` lets it pass.
+            let len = blocks.metadata.block_size.min(blocks.metadata.size - guest);
+            if self.wanted.touches(guest, len) {
+                blocks.remembered.insert(offset, entry);
+            }
+            match blocks.place(entry) {
+                Ok(None) => {}
+                Ok(Some(at)) => {
+                    self.wanted.keep(view, guest, len, at);
+                    self.stored(Stored { guest, at, len }, entry, entry_at);
+                }
+                Err(_) if self.parent && entry & STATE == PARTIALLY_PRESENT => {}
+                Err(wrong) => {
+                    self.say(Code::VhdxBatEntryInvalid, entry_at, || {
+                        disk::invalid(entry, guest, &wrong)
+                    });
+                }
+            }
+        }
+    }
+
+    /// An image without a parent has no sector bitmaps (MS-VHDX 2.5.1.2).
+    fn bitmap(&mut self, entry: u64, entry_at: u64) {
+        if entry & STATE != NOT_PRESENT && !self.parent {
+            self.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
+                "The BAT entry {entry:#018x} is that of a sector bitmap and has the state {}; only images that need a parent have sector bitmaps.",
+                entry & STATE));
+        }
+    }
+
+    /// The specification does not say what stands after the entries that the disk needs, and readers
+    /// ignore it; but a stored block there means that the disk was larger than the metadata says.
+    fn past_the_disk(&mut self, entry: u64, entry_at: u64, block: u64, count: u64) {
+        if matches!(entry & STATE, FULLY_PRESENT | PARTIALLY_PRESENT) {
+            self.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
+                "The BAT entry {entry:#018x} says that block {block} of the disk is stored, but the disk has only {count} blocks."));
+        }
+    }
+
+    fn stored(&mut self, block: Stored, entry: u64, entry_at: u64) {
+        let first = block.at / MIB;
+        let mut new = true;
+        // At most 256 MiB, and as many MiB in all as the disk has.
+        for unit in first..first.saturating_add(block.len.div_ceil(MIB)) {
+            new &= self.used.add(unit);
+        }
+        if !new {
+            self.say(Code::VhdxBlocksOverlap, entry_at, || format!(
+                "The BAT entry {entry:#018x} of the disk's byte {} places its block at byte {}, over the block of another entry.",
+                block.guest, block.at));
+        }
+        let end = |block: &Stored| block.at.saturating_add(block.len);
+        if self.farthest.as_ref().is_none_or(|farthest| end(farthest) < end(&block)) {
+            self.farthest = Some(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examine::tests::{BAT, METADATA, Sample, codes};
+    use super::*;
+    use crate::facts::DiskFormat;
+    use crate::formats::testing;
+
+    /// Where the one block of the sample lies.
+    const BLOCK: u64 = 4 << 20;
+
+    #[test]
+    fn blocks_do_not_share_a_place() {
+        let mut sample = Sample::new();
+        sample.entry(0, BLOCK | FULLY_PRESENT);
+        assert_eq!(codes(sample.image), [Code::VhdxBlocksOverlap]);
+        // Readers ignore the offset of a block that is not there.
+        let mut sample = Sample::new();
+        sample.entry(0, BLOCK | NOT_PRESENT);
+        assert_eq!(codes(sample.image), []);
+        // Blocks of 2 MiB, one MiB apart.
+        let mut sample = Sample::new();
+        sample.put(METADATA + (64 << 10) + 2, &[0x20]);
+        sample.image.resize(8 << 20, 0);
+        sample.entry(0, (5 << 20) | FULLY_PRESENT).entry(1, BLOCK | FULLY_PRESENT);
+        // Only the MiB with the end of the disk is taken by the last block.
+        assert_eq!(codes(sample.image.clone()), []);
+        sample.put(METADATA + (64 << 10) + 16, &(4u64 << 20).to_le_bytes());
+        assert_eq!(codes(sample.image), [Code::VhdxBlocksOverlap]);
+    }
+
+    #[test]
+    fn blocks_lie_within_the_image_but_the_last_may_be_cut() {
+        let mut sample = Sample::new();
+        sample.entry(2, (5 << 20) | FULLY_PRESENT);
+        sample.image.resize((5 << 20) + 1024, 0);
+        assert_eq!(codes(sample.image.clone()), []);
+        sample.image.pop();
+        assert_eq!(codes(sample.image), [Code::ImageTruncated]);
+        let mut sample = Sample::new();
+        sample.image.pop();
+        assert_eq!(codes(sample.image), [Code::ImageTruncated]);
+    }
+
+    #[test]
+    fn nothing_is_stored_past_the_disk() {
+        for (state, expected) in [
+            (0, &[][..]),
+            (2, &[]),
+            (6, &[Code::VhdxBatEntryInvalid]),
+            (7, &[Code::VhdxBatEntryInvalid]),
+        ] {
+            let mut sample = Sample::new();
+            sample.entry(3, (5 << 20) | state);
+            assert_eq!(codes(sample.image), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn only_an_image_with_a_parent_has_sector_bitmaps() {
+        let mut sample = Sample::new();
+        // 4096 blocks of 1 MiB, then their bitmap.
+        sample.entry(4096, (5 << 20) | FULLY_PRESENT);
+        assert_eq!(codes(sample.image.clone()), [Code::VhdxBatEntryInvalid]);
+        sample.put(METADATA + (64 << 10) + 4, &[2]).entry(0, PARTIALLY_PRESENT);
+        sample.entry(4096, FULLY_PRESENT);
+        // Whoever reads the disk meets the block that the parent has.
+        assert!(codes(sample.image).contains(&Code::VhdxParent));
+    }
+
+    #[test]
+    fn an_entry_is_named_with_its_offset() {
+        let mut sample = Sample::new();
+        sample.entry(0, BLOCK | FULLY_PRESENT);
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut view = testing::MemoryView::new(sample.image);
+        let mut examined = super::super::examine::examine(&mut view, &notebook).unwrap().unwrap();
+        let wanted = Wanted::default();
+        let walked = examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach);
+        assert_eq!(walked.unwrap(), Walked::Whole);
+        let found = notebook.close();
+        assert_eq!(found[0].offset, Some(BAT as u64 + 8));
+        assert!(found[0].said.contains("of the disk's byte 1048576"), "{}", found[0].said);
+    }
+
+    #[test]
+    fn walks_over_what_qemu_writes() {
+        for options in [
+            "block_size=1M",
+            "block_size=8M,log_size=4M",
+            "block_size=64M",
+            "block_size=256M,subformat=fixed",
+            "subformat=fixed,log_size=2M",
+            "block_state_zero=off",
+        ] {
+            for size in [40 << 20, (9 << 20) + 512] {
+                testing::walks_what_qemu_writes(DiskFormat::Vhdx, options, size);
+            }
+        }
+    }
+
+    #[test]
+    fn finds_what_qemu_finds_in_the_bat() {
+        let image = Sample::new().image;
+        testing::finds_what_qemu_finds(DiskFormat::Vhdx, &image, 60, |image, random| {
+            let at = BAT + 8 * (random % 3) as usize;
+            let entry = match random >> 8 & 1 {
+                0 => (random >> 16 & 15) << 20,
+                _ => random >> 12 << 20,
+            };
+            image[at..at + 8].copy_from_slice(&(entry | FULLY_PRESENT).to_le_bytes());
+        });
+    }
+}
