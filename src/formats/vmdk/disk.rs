@@ -1,25 +1,33 @@
+use std::collections::BTreeMap;
+
+use super::footer::{self, Footer};
 use super::header::Header;
-use super::markers::{GRAIN_DATA, Grain, Marker};
-use super::tables::ENTRY;
+use super::markers::{self, GRAIN_DATA, Grain, Marker};
+use super::tables::{self, ENTRY};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{Halt, ImageView, Layout, Missing, Place, Run};
-
-/// A grain table entry that stands for zeros, where the header's flag 4 allows it.
-const ZEROED: u32 = 1;
-
-/// Image bytes at the beginning and at the end that every view can read without going back.
-const KEPT: (u64, u64) = (1 << 20, 64 << 10);
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// The way from a byte of the disk to its grain: one grain directory entry, one grain table entry, and
-/// the marker before a compressed grain.
+/// the marker before a compressed grain; or what was learned of it before.
 pub(super) struct Grains {
     pub(super) header: Header,
-    /// Image offset of the grain directory; `None` if the footer with its place is not read.
-    pub(super) directory: Option<u64>,
-    /// Grains that are known without the tables.
-    pub(super) first: Vec<Grain>,
+    /// The header with the places of the directories, which may be the footer's copy.
+    pub(super) located: Option<Header>,
+    /// Why there is no such header; [`Missing::Behind`] as long as the footer was not looked for.
+    pub(super) unlocated: Missing,
+    /// Grains that are known without the tables, by number.
+    pub(super) known: BTreeMap<u64, Known>,
+}
+
+/// Where a grain is.
+pub(super) enum Known {
+    Zeros,
+    /// As it is, from this image offset on.
+    Stored(u64),
+    Packed(Grain),
+    Missing(Missing),
 }
 
 /// Where the tables say that a grain is.
@@ -46,11 +54,19 @@ impl Layout for Grains {
         let skip = guest % self.header.grain_bytes();
         let len = self.header.grain_bytes() - skip;
         let first_sector = (guest - skip) / SECTOR;
-        if let Some(grain) = self.first.iter().find(|grain| grain.sector == first_sector) {
-            return Ok(Run { len, place: Place::Packed(packed(grain, skip)) });
+        let index = guest / self.header.grain_bytes();
+        if let Some(place) = self.known(index, skip) {
+            return Ok(Run { len, place });
         }
-        let Some(directory) = self.directory else {
-            return Ok(Run { len, place: Place::Missing(Missing::Quick) });
+        if self.located.is_none() && self.unlocated == Missing::Behind {
+            self.resolve_quickly(view, notebook)?;
+            if let Some(place) = self.known(index, skip) {
+                return Ok(Run { len, place });
+            }
+        }
+        let Some(directory) = self.located.as_ref().map(|header| offset_of(header.directory))
+        else {
+            return Ok(Run { len, place: Place::Missing(self.unlocated) });
         };
         let place = match self.entry(view, notebook, directory, guest)? {
             Entry::Unallocated(len) => return Ok(Run { len, place: Place::Zeros }),
@@ -67,42 +83,72 @@ impl Layout for Grains {
         };
         Ok(Run { len, place })
     }
+
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        self.walk_all(view, notebook, wanted, reach)
+    }
 }
 
 impl Grains {
-    /// Holds the grains that the stream announced against the tables, as far as every view still has
-    /// them: readers of streams believe the former, QEMU the latter.
-    pub(super) fn compare_first(
-        &self,
+    fn known(&self, index: u64, skip: u64) -> Option<Place> {
+        self.known.get(&index).map(|known| match known {
+            Known::Zeros => Place::Zeros,
+            Known::Stored(at) => Place::Stored(at.saturating_add(skip)),
+            Known::Packed(grain) => Place::Packed(packed(grain, skip)),
+            Known::Missing(missing) => Place::Missing(*missing),
+        })
+    }
+
+    /// Finds the grain directory by way of the footer, unless the header has it.
+    pub(super) fn resolve(
+        &mut self,
         view: &mut dyn ImageView,
         notebook: &Notebook<'_>,
-        size: u64,
+        reach: &mut Reach,
     ) -> Result<(), Halt> {
-        let Some(directory) = self.directory else { return Ok(()) };
-        let kept = |at: u64| {
-            let end = at.saturating_add(ENTRY);
-            end <= size && (end <= KEPT.0 || at >= size.saturating_sub(KEPT.1))
-        };
-        for first in &self.first {
-            let guest = offset_of(first.sector);
-            if !kept(self.directory_entry(directory, guest)) {
-                return Ok(());
-            }
-            let Some(table) = self.table(view, notebook, directory, guest)? else { return Ok(()) };
-            if table != 0 && !kept(self.table_entry(table, guest)) {
-                return Ok(());
-            }
-            let said = match self.entry(view, notebook, directory, guest)? {
-                Entry::At { grain, .. } if grain == first.at => continue,
-                Entry::At { grain, .. } => format!("at byte {grain}"),
-                Entry::Unallocated(_) => "nowhere".into(),
-                Entry::Broken => return Ok(()),
-            };
-            notebook.image(Code::VmdkTableEntryInvalid, first.at, format!(
-                "The stream has the grain for sector {} at byte {}, but the grain table has it {said}.",
-                first.sector, first.at));
+        if self.located.is_some() {
+            return Ok(());
         }
+        self.unlocated = match footer::read(view, notebook, &self.header)? {
+            Footer::Broken => Missing::Broken,
+            Footer::NotRead => Missing::Quick,
+            Footer::Found(footer) => {
+                let located = Header {
+                    at: footer.at,
+                    directory: footer.directory,
+                    redundant_directory: footer.redundant_directory,
+                    ..self.header.clone()
+                };
+                let first_free = self.header.first_free_sector();
+                if tables::check_directories(&located, first_free, notebook, reach) {
+                    self.located = Some(located);
+                }
+                Missing::Broken
+            }
+        };
         Ok(())
+    }
+
+    /// The same without a walk before it, in a check that does not read all.
+    fn resolve_quickly(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+    ) -> Result<(), Halt> {
+        if self.header.is_compressed() {
+            // Before the footer: on the way to the end a stream passes the grains.
+            for grain in markers::first_grains(view, &self.header)? {
+                let index = grain.sector / self.header.grain_size.max(1);
+                self.known.insert(index, Known::Packed(grain));
+            }
+        }
+        self.resolve(view, notebook, &mut Reach::default())
     }
 
     fn directory_entry(&self, directory: u64, guest: u64) -> u64 {
@@ -153,7 +199,7 @@ impl Grains {
         let Some(sector) = number(view, notebook, at, "a grain table entry")? else {
             return Ok(Entry::Broken);
         };
-        if sector == 0 || sector == ZEROED && self.header.has_zeroed_grains() {
+        if self.header.reads_as_zeros(sector) {
             return Ok(Entry::Unallocated(grain_bytes - guest % grain_bytes));
         }
         if !self.is_free(u64::from(sector)) {

@@ -179,7 +179,7 @@ pub(super) fn codes(image: &[u8]) -> Vec<Code> {
 /// Bytes of the disk and the codes that the image gets on the way.
 pub(super) fn read(image: &[u8], at: u64, len: usize) -> (Option<Vec<u8>>, Vec<Code>) {
     let notebook = Notebook::new(&|_| false, 1 << 40);
-    let bytes = read_view(&mut View(image), &notebook, at, len);
+    let bytes = read_view(&mut View(image), &notebook, at, len, false);
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
 }
 
@@ -194,7 +194,7 @@ pub(super) fn piped(
     let pipe = Pipe { image: image.to_vec(), at: 0, pool: Pool::new(usize::MAX, 1 << 16) };
     let bytes = {
         let mut view = StreamView::new(Box::new(pipe), None, &notebook, quick);
-        read_view(&mut view, &notebook, at, len)
+        read_view(&mut view, &notebook, at, len, quick)
     };
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
 }
@@ -204,8 +204,14 @@ fn read_view(
     notebook: &Notebook<'_>,
     at: u64,
     len: usize,
+    quick: bool,
 ) -> Option<Vec<u8>> {
     let mut examined = examine(view, notebook).unwrap()?;
+    // A quick check of a stream does not walk.
+    if !quick {
+        let wanted = guest::wanted(examined.virtual_size);
+        examined.layout.walk(view, notebook, &wanted, &mut examined.reach).unwrap();
+    }
     if let Some(size) = view.size().unwrap() {
         examined.reach.judge(size, notebook);
     }
