@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::examine::examine;
 use crate::bytes::{Pool, Segment};
 use crate::facts::{Code, Notebook};
-use crate::formats::{Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView};
+use crate::formats::{
+    Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView, Walked, Wanted,
+};
 
 /// An image in memory.
 pub(super) struct View<'i>(pub(super) &'i [u8]);
@@ -199,6 +201,48 @@ pub(super) fn piped(
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
 }
 
+/// The parts of a disk that partition tables take.
+fn wanted(size: u64) -> Wanted {
+    let first = 0..size.min(FIRST as u64);
+    Wanted(vec![first.clone(), size.saturating_sub(LAST as u64).max(first.end)..size])
+}
+
+const FIRST: usize = 17 << 10;
+const LAST: usize = 64 << 10;
+
+/// How far a walk gets, in memory or through a pipe, what it finds, and both ends of the disk after it.
+pub(super) fn walked(image: &[u8], forward: bool) -> (Option<Walked>, Vec<Code>, [Vec<u8>; 2]) {
+    let notebook = Notebook::new(&|_| false, 100_000_000_000);
+    let mut ends = [Vec::new(), Vec::new()];
+    let mut walked = None;
+    {
+        let pipe = Pipe { image: image.to_vec(), at: 0, pool: Pool::new(usize::MAX, 1 << 16) };
+        let mut stream = StreamView::new(Box::new(pipe), None, &notebook, false);
+        let mut memory = View(image);
+        let view: &mut dyn ImageView = if forward { &mut stream } else { &mut memory };
+        if let Some(mut examined) = examine(view, &notebook).unwrap() {
+            let size = examined.virtual_size;
+            walked = Some(
+                examined
+                    .layout
+                    .walk(view, &notebook, &wanted(size), &mut examined.reach)
+                    .unwrap(),
+            );
+            let image_size = view.size().unwrap().unwrap();
+            examined.reach.judge(image_size, &notebook);
+            let mut disk = MappedDisk::new(view, examined.layout.as_mut(), &notebook);
+            let places = [(0, FIRST), (size.saturating_sub(LAST as u64), LAST)];
+            for (end, (at, len)) in ends.iter_mut().zip(places) {
+                end.resize(len.min(size as usize), 0);
+                if disk.read_at(at, end).unwrap() != Got::Bytes(end.len()) {
+                    end.clear();
+                }
+            }
+        }
+    }
+    (walked, notebook.close().into_iter().map(|anomaly| anomaly.code).collect(), ends)
+}
+
 fn read_view(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
@@ -209,7 +253,7 @@ fn read_view(
     let mut examined = examine(view, notebook).unwrap()?;
     // A quick check of a stream does not walk.
     if !quick {
-        let wanted = guest::wanted(examined.virtual_size);
+        let wanted = wanted(examined.virtual_size);
         examined.layout.walk(view, notebook, &wanted, &mut examined.reach).unwrap();
     }
     if let Some(size) = view.size().unwrap() {
