@@ -85,7 +85,7 @@ mod tests {
     fn the_stream_and_its_tables_have_to_agree() {
         let sample = Sample::stream(3);
         let second = sample.image[sample.table + 4..sample.table + 8].to_vec();
-        let told = [Code::VmdkTableEntryInvalid];
+        let told = [Code::VmdkMarkersMismatch];
         assert_eq!(codes(&sample.patched(sample.table, &second)), told);
         assert_eq!(codes(&sample.patched(sample.table, &[0; 4])), told);
     }

@@ -48,6 +48,8 @@ pub(super) type Each<'e> = dyn FnMut(&mut dyn ImageView, &mut Reach, Table<'_>) 
 pub(super) struct Maps<'a> {
     header: &'a Header,
     notebook: &'a Notebook<'a>,
+    /// Whether there is a second copy in a place where one can be.
+    redundant: bool,
     scan: Scan<Tag>,
     /// What is not wanted before a later run.
     later: Vec<(u64, usize, Tag)>,
@@ -62,9 +64,12 @@ pub(super) struct Maps<'a> {
 impl<'a> Maps<'a> {
     /// `header` says where the directories are, and `tables()` of it are at most [`MOST_HELD`].
     pub(super) fn new(header: &'a Header, notebook: &'a Notebook<'a>) -> Self {
+        let redundant = header.has_redundant_directory()
+            && header.redundant_directory >= header.first_free_sector();
         let mut maps = Maps {
             header,
             notebook,
+            redundant,
             scan: Scan::new(),
             later: Vec::new(),
             places: [Vec::new(), Vec::new()],
@@ -81,7 +86,7 @@ impl<'a> Maps<'a> {
                 done += len;
             }
         };
-        if header.has_redundant_directory() {
+        if redundant {
             want(Copy::Redundant, header.redundant_directory);
         }
         want(Copy::Main, header.directory);
@@ -157,7 +162,8 @@ impl<'a> Maps<'a> {
             return;
         }
         let (entries, _) = piece.bytes.as_chunks::<{ ENTRY as usize }>();
-        let mut entries: Vec<u32> = entries.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let mut entries: Vec<u32> =
+            entries.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         match piece.tag {
             Tag::Directory(copy, first) => {
                 self.take_directory(copy, first, piece.at, &mut entries, reach);
@@ -223,9 +229,17 @@ impl<'a> Maps<'a> {
         offset_of(place.copied().unwrap_or(0).into()).saturating_add(grain % per_table * ENTRY)
     }
 
+    /// The table of this grain, if it is known that there is none: whether that is right.
+    pub(super) fn unmapped(&self, grain: u64) -> Option<bool> {
+        let number = (grain / u64::from(self.header.entries_per_table).max(1)) as usize;
+        let main = Copy::Main as usize;
+        let place = *self.places[main].get(number)?;
+        (place == 0).then(|| self.digests[main].get(number) == Some(&Some(0)))
+    }
+
     /// Holds the copies against each other: some readers take one, others the other.
     pub(super) fn compare_copies(&self) {
-        if !self.header.has_redundant_directory() {
+        if !self.redundant {
             return;
         }
         let [redundant, main] = &self.digests;
@@ -246,16 +260,19 @@ impl<'a> Maps<'a> {
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
         let sectors = self.table_bytes().div_ceil(SECTOR);
         let directory = self.header.tables().saturating_mul(ENTRY).div_ceil(SECTOR);
-        let mut ranges: Vec<(u64, u64)> = self
-            .places
+        let [redundant, main] = &self.places;
+        // Both directories may lead to the same table: then there is nothing to contradict it.
+        let shared = |number: usize, sector: u32| main.get(number) == Some(&sector);
+        let second = redundant.iter().enumerate().filter(|(number, s)| !shared(*number, **s));
+        let mut ranges: Vec<(u64, u64)> = main
             .iter()
-            .flatten()
+            .chain(second.map(|(_, sector)| sector))
             .filter(|sector| **sector != 0)
             .map(|&sector| (u64::from(sector), u64::from(sector) + sectors))
             .collect();
         let mut add = |sector: u64| ranges.push((sector, sector.saturating_add(directory)));
         add(self.header.directory);
-        if self.header.has_redundant_directory() {
+        if self.redundant {
             add(self.header.redundant_directory);
         }
         ranges.sort_unstable();

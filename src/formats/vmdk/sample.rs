@@ -223,10 +223,7 @@ pub(super) fn walked(image: &[u8], forward: bool) -> (Option<Walked>, Vec<Code>,
         if let Some(mut examined) = examine(view, &notebook).unwrap() {
             let size = examined.virtual_size;
             walked = Some(
-                examined
-                    .layout
-                    .walk(view, &notebook, &wanted(size), &mut examined.reach)
-                    .unwrap(),
+                examined.layout.walk(view, &notebook, &wanted(size), &mut examined.reach).unwrap(),
             );
             let image_size = view.size().unwrap().unwrap();
             examined.reach.judge(image_size, &notebook);

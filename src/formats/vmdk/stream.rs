@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::header::Header;
-pub(super) use super::markers::GRAIN_DATA;
 use super::maps::{Announced, Maps};
+pub(super) use super::markers::GRAIN_DATA;
 use super::markers::{Grain, Kind, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
@@ -168,8 +168,13 @@ impl<'a> Stream<'a> {
             return Next::At(end);
         }
         if !marker.begins_zlib() {
-            self.notebook.image(Code::VmdkGrainDamaged, data, format!(
-                "The grain for sector {sector} at byte {data} does not begin like packed data."));
+            self.notebook.image(
+                Code::VmdkGrainDamaged,
+                data,
+                format!(
+                    "The grain for sector {sector} at byte {data} does not begin like packed data."
+                ),
+            );
         }
         let index = sector / self.header.grain_size.max(1);
         // Fewer than `MOST_MARKED`, which was checked, and the marks are in the image.
@@ -225,7 +230,8 @@ impl<'a> Stream<'a> {
             }
         };
         let least = len.div_ceil(SECTOR);
-        if sectors < least || self.tables.len() as u64 > self.header.tables().saturating_mul(2) + 2 {
+        if sectors < least || self.tables.len() as u64 > self.header.tables().saturating_mul(2) + 2
+        {
             self.fault(at, format!(
                 "The marker at byte {at} announces a {what} of {sectors} sectors, number {} of its kind; it needs {least}, and there are {} tables.",
                 self.tables.len(), self.header.tables()));
@@ -238,7 +244,9 @@ impl<'a> Stream<'a> {
         let bytes = len as usize;
         if self.held.saturating_add(bytes) <= MOST_ANNOUNCED {
             let mut content = vec![0; bytes];
-            if let Got::Bytes(count) = view.read_at(begin, &mut content)? && count == bytes {
+            if let Got::Bytes(count) = view.read_at(begin, &mut content)?
+                && count == bytes
+            {
                 self.held += bytes;
                 self.announced.insert(begin, content);
             }

@@ -3,10 +3,10 @@
 use super::disk::{Grains, Known};
 use super::header::Header;
 use super::maps::{Announced, MOST_HELD, Maps, Table};
+use super::offset_of;
 use super::starts::Starts;
 use super::stream::{self, MOST_MARKED, Stream};
 use super::tables::ENTRY;
-use super::offset_of;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
@@ -70,6 +70,13 @@ impl Grains {
             }
         };
         maps.run(view, reach, u64::MAX, &Announced::new(), &mut each)?;
+        for index in wanted_grains(&header, wanted) {
+            match maps.unmapped(index) {
+                Some(true) => known.insert(index, Known::Zeros),
+                Some(false) => known.insert(index, Known::Missing(Missing::Broken)),
+                None => None,
+            };
+        }
         maps.compare_copies();
         let even =
             starts.judge(notebook, header.grain_size, &maps.ranges(), |grain| maps.entry_at(grain));
@@ -94,7 +101,7 @@ impl Grains {
         let mut named = Vec::new();
         let mut maps = early.as_ref().map(|header| Maps::new(header, notebook));
         if let Some(maps) = &mut maps {
-            let mut each = naming(maps_header(&self.header, early.as_ref()), notebook, &mut named);
+            let mut each = naming(&self.header, notebook, &mut named);
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         stream.walk(view, reach, &named)?;
@@ -134,23 +141,21 @@ impl Grains {
     /// Remembers where the grains are that will be read: by their markers, where the tables agree or
     /// are not to be had.
     fn remember(&mut self, stream: &Stream<'_>, named: Option<&[u32]>, wanted: &Wanted) {
-        for range in &wanted.0 {
-            let grains = range.start / self.header.grain_bytes()
-                ..range.end.min(self.header.virtual_size()).div_ceil(self.header.grain_bytes());
-            for index in grains {
-                let marked = stream.grains.get(&index);
-                let at = marked.map_or(0, |grain| grain.at);
-                let same = named.is_none_or(|named| {
-                    offset_of(stream::at(named, index, &self.header).into()) == at
-                });
-                let place = match marked {
-                    Some(grain) if same => Known::Packed(*grain),
-                    None if same && named.is_some() && stream.is_whole() => Known::Zeros,
-                    // The notebook may have the reason already; else reading finds it.
-                    _ => continue,
-                };
-                self.known.insert(index, place);
-            }
+        for index in wanted_grains(&self.header, wanted) {
+            let marked = stream.grains.get(&index);
+            let at = marked.map_or(0, |grain| grain.at);
+            let same = named
+                .is_none_or(|named| offset_of(stream::at(named, index, &self.header).into()) == at);
+            let place = match (marked, named) {
+                (Some(grain), _) if same => Known::Packed(*grain),
+                // Reading may still find it by the tables.
+                (_, None) => continue,
+                _ if !stream.is_whole() => continue,
+                (None, _) if same => Known::Zeros,
+                // The notebook has the reason.
+                _ => Known::Missing(Missing::Broken),
+            };
+            self.known.insert(index, place);
         }
     }
 
@@ -164,8 +169,10 @@ impl Grains {
     }
 }
 
-fn maps_header<'h>(header: &'h Header, located: Option<&'h Header>) -> &'h Header {
-    located.unwrap_or(header)
+/// Numbers of the grains that are wanted.
+fn wanted_grains(header: &Header, wanted: &Wanted) -> impl Iterator<Item = u64> {
+    let (grain, size) = (header.grain_bytes(), header.virtual_size());
+    wanted.0.iter().flat_map(move |range| range.start / grain..range.end.min(size).div_ceil(grain))
 }
 
 /// Notes what the tables say of each grain in `named`, a sector each; 0 is nowhere.
@@ -195,13 +202,7 @@ fn naming<'e>(
 }
 
 /// Whether a grain table entry leads to where no grain can be.
-fn is_taken(
-    header: &Header,
-    notebook: &Notebook<'_>,
-    sector: u32,
-    index: u64,
-    entry: u64,
-) -> bool {
+fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
     let free = header.overhead.max(header.first_free_sector());
     let taken = u64::from(sector) < free;
     if taken {

@@ -43,16 +43,16 @@ fn untouched_samples_are_whole() {
 #[test]
 fn tables_of_sparse_images_are_held_against_themselves() {
     let sample = Sample::sparse();
-    let entry = |index: usize, sector: u32| {
-        told(&sample.patched(TABLE + 4 * index, &sector.to_le_bytes()))
-    };
+    let entry =
+        |index: usize, sector: u32| told(&sample.patched(TABLE + 4 * index, &sector.to_le_bytes()));
     let first = sample.grains[0] as u32 / 512;
     assert_eq!(entry(1, first), [Code::VmdkGrainsOverlap]);
     assert_eq!(entry(1, first + 7), [Code::VmdkGrainsOverlap]);
     assert_eq!(entry(1, 22), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(0, 1), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(1, u32::MAX), [Code::ImageTruncated]);
-    assert_eq!(entry(2, first + 17), [Code::ImageTruncated]);
+    assert_eq!(entry(2, first + 24), [], "half a grain is on the disk");
+    assert_eq!(entry(2, first + 25), [Code::ImageTruncated]);
     assert_eq!(entry(3, 5), [], "behind the end of the disk");
     let directory = |at: usize, sector: u32| told(&sample.patched(at, &sector.to_le_bytes()));
     assert_eq!(directory(21 * 512, 0), [Code::VmdkTableCopiesDiffer]);
@@ -85,7 +85,7 @@ fn markers_and_tables_are_held_against_each_other() {
     assert_eq!(patched(sample.table + 4 * 30, &[32]), mismatch);
     assert_eq!(patched(sample.table - 512, &[3]), mismatch);
     assert_eq!(patched(sample.table - 500, &[9]), mismatch);
-    assert_eq!(patched(sample.directory, &[33, 0, 0, 0]), mismatch);
+    assert!(patched(sample.directory, &[33, 0, 0, 0]).contains(&mismatch[0]));
     assert_eq!(patched(sample.directory - 500, &[0]), mismatch, "an early end");
     assert_eq!(patched(sample.directory - 500, &[3]), mismatch, "an early footer");
 }
