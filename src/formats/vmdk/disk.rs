@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::footer::{self, Footer};
 use super::header::Header;
-use super::markers::{self, GRAIN_DATA, Grain, Marker};
-use super::tables::{self, ENTRY};
+use super::markers::{GRAIN_DATA, Grain, Marker};
+use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::disk::{Method, Packed};
@@ -103,52 +102,6 @@ impl Grains {
             Known::Packed(grain) => Place::Packed(packed(grain, skip)),
             Known::Missing(missing) => Place::Missing(*missing),
         })
-    }
-
-    /// Finds the grain directory by way of the footer, unless the header has it.
-    pub(super) fn resolve(
-        &mut self,
-        view: &mut dyn ImageView,
-        notebook: &Notebook<'_>,
-        reach: &mut Reach,
-    ) -> Result<(), Halt> {
-        if self.located.is_some() {
-            return Ok(());
-        }
-        self.unlocated = match footer::read(view, notebook, &self.header)? {
-            Footer::Broken => Missing::Broken,
-            Footer::NotRead => Missing::Quick,
-            Footer::Found(footer) => {
-                let located = Header {
-                    at: footer.at,
-                    directory: footer.directory,
-                    redundant_directory: footer.redundant_directory,
-                    ..self.header.clone()
-                };
-                let first_free = self.header.first_free_sector();
-                if tables::check_directories(&located, first_free, notebook, reach) {
-                    self.located = Some(located);
-                }
-                Missing::Broken
-            }
-        };
-        Ok(())
-    }
-
-    /// The same without a walk before it, in a check that does not read all.
-    fn resolve_quickly(
-        &mut self,
-        view: &mut dyn ImageView,
-        notebook: &Notebook<'_>,
-    ) -> Result<(), Halt> {
-        if self.header.is_compressed() {
-            // Before the footer: on the way to the end a stream passes the grains.
-            for grain in markers::first_grains(view, &self.header)? {
-                let index = grain.sector / self.header.grain_size.max(1);
-                self.known.insert(index, Known::Packed(grain));
-            }
-        }
-        self.resolve(view, notebook, &mut Reach::default())
     }
 
     fn directory_entry(&self, directory: u64, guest: u64) -> u64 {

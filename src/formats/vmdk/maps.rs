@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher as _};
 
 use super::header::Header;
-use super::tables::ENTRY;
+use super::tables::{ENTRY, digest};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::scan::{Piece, Scan};
@@ -290,16 +289,4 @@ impl<'a> Maps<'a> {
     fn table_bytes(&self) -> u64 {
         u64::from(self.header.entries_per_table).saturating_mul(ENTRY)
     }
-}
-
-/// Equal for tables that map the disk alike; 0 for those that map nothing.
-fn digest(entries: &[u32], header: &Header) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let mut nothing = true;
-    for &entry in entries {
-        let entry = if header.reads_as_zeros(entry) { 0 } else { entry };
-        nothing &= entry == 0;
-        hasher.write_u32(entry);
-    }
-    if nothing { 0 } else { hasher.finish() | 1 }
 }

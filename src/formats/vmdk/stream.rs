@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::header::Header;
-use super::maps::{Announced, Maps};
+use super::maps::Announced;
 pub(super) use super::markers::GRAIN_DATA;
 use super::markers::{Grain, Kind, Marker};
 use super::tables::ENTRY;
@@ -27,24 +27,24 @@ const HEAD: u64 = 1 << 20;
 const MARKER: usize = size_of::<Marker>();
 
 pub(super) struct Stream<'a> {
-    header: Header,
+    pub(super) header: Header,
     notebook: &'a Notebook<'a>,
     wanted: &'a Wanted,
     /// The sector of the marker of each grain, 0 if there is none.
-    marked: Vec<u32>,
+    pub(super) marked: Vec<u32>,
     /// The grains that are wanted.
     pub(super) grains: BTreeMap<u64, Grain>,
     /// The tables and directories that came by.
     pub(super) announced: Announced,
     /// Places of tables and directories that markers announced, whether held or not.
-    tables: Vec<u64>,
+    pub(super) tables: Vec<u64>,
     held: usize,
     last: Option<u64>,
     faults: u32,
     /// The markers cannot be followed further.
     lost: bool,
     /// Image offset of the footer marker.
-    footer: Option<u64>,
+    pub(super) footer: Option<u64>,
     /// Why a marker could not be read.
     pub(super) missing: Option<Missing>,
 }
@@ -254,54 +254,7 @@ impl<'a> Stream<'a> {
         Ok(Next::At(begin.saturating_add(offset_of(sectors))))
     }
 
-    /// Holds the end of the markers against the place of the header copy in the footer.
-    pub(super) fn check_end(&mut self, copy: Option<u64>) {
-        let Some(copy) = copy.filter(|_| self.is_whole()) else { return };
-        match self.footer {
-            Some(footer) if footer.saturating_add(SECTOR) == copy => {}
-            Some(footer) => self.fault(footer, format!(
-                "The first footer marker is at byte {footer}, but the stream ends with the footer at byte {}.", copy.saturating_sub(SECTOR))),
-            None => self.fault(copy, format!(
-                "The markers end before they reach the footer at byte {}.", copy.saturating_sub(SECTOR))),
-        }
-    }
-
-    /// Tables among the grains have a marker before them.
-    pub(super) fn check_tables(&mut self, maps: &Maps<'_>) {
-        let begin = self.begin();
-        self.tables.sort_unstable();
-        for &sector in maps.places.iter().flatten() {
-            let at = offset_of(sector.into());
-            if at >= begin && self.tables.binary_search(&at).is_err() {
-                self.fault(at, format!(
-                    "The grain directory places a grain table at byte {at}, where no marker announces one."));
-            }
-        }
-    }
-
-    /// Holds what the tables say against the markers.
-    pub(super) fn compare(&mut self, named: &[u32], entry: impl Fn(u64) -> u64) {
-        let most = self.marked.len().max(named.len());
-        for index in 0..most {
-            let [marked, said] =
-                [&*self.marked, named].map(|list| list.get(index).copied().unwrap_or(0));
-            if marked == said {
-                continue;
-            }
-            let sector = (index as u64).saturating_mul(self.header.grain_size);
-            let [place, entry] = [offset_of(marked.into()), entry(index as u64)];
-            match (marked, said) {
-                (0, _) => self.fault(entry, format!(
-                    "The grain table has the grain for sector {sector} at byte {}, where no marker is for it.", offset_of(said.into()))),
-                (_, 0) => self.fault(place, format!(
-                    "The stream has a grain for sector {sector} at byte {place}, which no grain table names.")),
-                _ => self.fault(entry, format!(
-                    "The stream has the grain for sector {sector} at byte {place}, but the grain table has it at byte {}.", offset_of(said.into()))),
-            }
-        }
-    }
-
-    fn fault(&mut self, at: u64, said: String) {
+    pub(super) fn fault(&mut self, at: u64, said: String) {
         self.faults = self.faults.saturating_add(1);
         self.notebook.image(Code::VmdkMarkersMismatch, at, said);
     }

@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hasher as _};
+
 use super::header::Header;
 use super::offset_of;
 use crate::facts::{Code, Notebook};
@@ -39,6 +41,18 @@ pub(super) fn check_directories(
         check("the redundant grain directory", header.redundant_directory, 48);
     }
     check("the grain directory", header.directory, 56)
+}
+
+/// Equal for tables that map the disk alike; 0 for those that map nothing.
+pub(super) fn digest(entries: &[u32], header: &Header) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut nothing = true;
+    for &entry in entries {
+        let entry = if header.reads_as_zeros(entry) { 0 } else { entry };
+        nothing &= entry == 0;
+        hasher.write_u32(entry);
+    }
+    if nothing { 0 } else { hasher.finish() | 1 }
 }
 
 #[cfg(test)]
