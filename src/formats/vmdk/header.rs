@@ -39,6 +39,9 @@ const ZEROED_GRAINS: u32 = 1 << 2;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
 
+/// A grain table entry that stands for zeros, where the header's flag 4 allows it.
+const ZEROED: u32 = 1;
+
 /// Largest grain that QEMU opens, in sectors (`vmdk_add_extent`, `block/vmdk.c`).
 const LARGEST_GRAIN: u64 = 0x20_0000;
 
@@ -130,9 +133,20 @@ impl Header {
         }
     }
 
-    /// Most bytes that a compressed grain can take: deflate adds little to what it cannot pack.
+    /// Number of grains, of which the last may be cut by the end of the disk.
+    pub(super) fn grains(&self) -> u64 {
+        self.capacity.div_ceil(self.grain_size.max(1))
+    }
+
+    /// Most packed bytes of a grain. Deflate adds little to what it cannot pack, and QEMU reads two
+    /// grains at most (`vmdk_read_extent`, `block/vmdk.c`).
     pub(super) fn largest_packed_grain(&self) -> u64 {
-        self.grain_bytes().saturating_mul(2).saturating_add(64 << 10)
+        self.grain_bytes().saturating_mul(2)
+    }
+
+    /// Whether a grain table entry stands for no grain.
+    pub(super) fn reads_as_zeros(&self, entry: u32) -> bool {
+        entry == 0 || entry == ZEROED && self.has_zeroed_grains()
     }
 
     pub(super) fn is_compressed(&self) -> bool {

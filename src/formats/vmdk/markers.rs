@@ -44,6 +44,12 @@ impl Marker {
         Marker::read_from_prefix(bytes).ok().map(|(marker, _)| marker)
     }
 
+    /// Whether a grain's data begins with a zlib header for deflate (RFC 1950, 2.2).
+    pub(super) fn begins_zlib(&self) -> bool {
+        let [method, check, ..] = self.kind.get().to_le_bytes();
+        method & 0xf == 8 && u16::from_be_bytes([method, check]).is_multiple_of(31)
+    }
+
     /// What it announces; `None` for grains and for what is unknown.
     pub(super) fn kind(&self) -> Option<Kind> {
         match (self.size.get(), self.kind.get()) {
@@ -83,7 +89,7 @@ pub(super) fn first_grains(view: &mut dyn ImageView, header: &Header) -> Result<
             let sector = marker.value.get();
             let last = grains.last().map_or(0, |grain| grain.sector.saturating_add(1));
             let sane = sector >= last && sector.is_multiple_of(header.grain_size.max(1));
-            // What is odd here is told from the tables, which count.
+            // What is odd here is told by the walk over all markers.
             if !sane || sector >= header.capacity.min(WANTED) || len > header.largest_packed_grain()
             {
                 break;

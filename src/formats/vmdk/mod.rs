@@ -3,19 +3,29 @@
 //!
 //! `header` is the sparse extent header, `descriptor` the text that names the parts, `extents` its
 //! lines about them, `footer` the copy of the header at the end of a stream, `tables` where the grain
-//! directories lie, `markers` the first grains of a stream by what stands before them, `disk` the way
-//! from a byte of the disk to its grain, `examine` puts them in order.
+//! directories lie, `maps` what directories and tables say, `starts` whether grains overlap, `markers`
+//! what stands before the grains of a stream, `stream` all of it in order, `agreement` holds it against
+//! the tables, `walk` goes over both, `resolve` finds the directory, `disk` is the way from a byte of
+//! the disk to its grain, `examine` puts them in order.
 
+mod agreement;
 mod descriptor;
 mod disk;
 mod examine;
 mod extents;
 mod footer;
 mod header;
+mod maps;
 mod markers;
+mod resolve;
 #[cfg(test)]
 mod sample;
+mod starts;
+mod stream;
 mod tables;
+mod walk;
+#[cfg(test)]
+mod walk_tests;
 
 pub(super) use examine::examine;
 

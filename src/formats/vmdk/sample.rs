@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::examine::examine;
 use crate::facts::{Code, DiskFormat, Notebook};
 use crate::formats::testing::{self, Forward, MemoryView};
-use crate::formats::{Disk as _, Got, ImageView, MappedDisk, StreamView};
+use crate::formats::{Disk as _, Got, ImageView, MappedDisk, StreamView, Walked, Wanted};
 
 pub(super) const DESCRIPTOR: &str = "# Disk DescriptorFile\nversion=1\nCID=f769065\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n\n# Extent description\nRW 40 SPARSE \"a disk.vmdk\"\n\n#DDB\nddb.adapterType = \"ide\"\n";
 
@@ -142,7 +142,7 @@ pub(super) fn codes(image: &[u8]) -> Vec<Code> {
 /// Bytes of the disk and the codes that the image gets on the way.
 pub(super) fn read(image: &[u8], at: u64, len: usize) -> (Option<Vec<u8>>, Vec<Code>) {
     let notebook = Notebook::new(&|_| false, 1 << 40);
-    let bytes = read_view(&mut MemoryView::new(image.to_vec()), &notebook, at, len);
+    let bytes = read_view(&mut MemoryView::new(image.to_vec()), &notebook, at, len, false);
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
 }
 
@@ -156,9 +156,47 @@ pub(super) fn piped(
     let notebook = Notebook::new(&|_| false, 1 << 40);
     let bytes = {
         let mut view = StreamView::new(Box::new(Forward::new(image)), None, &notebook, quick);
-        read_view(&mut view, &notebook, at, len)
+        read_view(&mut view, &notebook, at, len, quick)
     };
     (bytes, notebook.close().into_iter().map(|anomaly| anomaly.code).collect())
+}
+
+/// The parts of a disk that partition tables take.
+fn wanted(size: u64) -> Wanted {
+    let first = 0..size.min(FIRST as u64);
+    Wanted(vec![first.clone(), size.saturating_sub(LAST as u64).max(first.end)..size])
+}
+
+const FIRST: usize = 17 << 10;
+const LAST: usize = 64 << 10;
+
+/// How far a walk gets, in memory or through a pipe, what it finds, and both ends of the disk after it.
+pub(super) fn walked(image: &[u8], forward: bool) -> (Option<Walked>, Vec<Code>, [Vec<u8>; 2]) {
+    let notebook = Notebook::new(&|_| false, 100_000_000_000);
+    let mut ends = [Vec::new(), Vec::new()];
+    let mut walked = None;
+    {
+        let mut stream = StreamView::new(Box::new(Forward::new(image)), None, &notebook, false);
+        let mut memory = MemoryView::new(image.to_vec());
+        let view: &mut dyn ImageView = if forward { &mut stream } else { &mut memory };
+        if let Some(mut examined) = examine(view, &notebook).unwrap() {
+            let size = examined.virtual_size;
+            walked = Some(
+                examined.layout.walk(view, &notebook, &wanted(size), &mut examined.reach).unwrap(),
+            );
+            let image_size = view.size().unwrap().unwrap();
+            examined.reach.judge(image_size, &notebook);
+            let mut disk = MappedDisk::new(view, examined.layout.as_mut(), &notebook);
+            let places = [(0, FIRST), (size.saturating_sub(LAST as u64), LAST)];
+            for (end, (at, len)) in ends.iter_mut().zip(places) {
+                end.resize(len.min(size as usize), 0);
+                if disk.read_at(at, end).unwrap() != Got::Bytes(end.len()) {
+                    end.clear();
+                }
+            }
+        }
+    }
+    (walked, notebook.close().into_iter().map(|anomaly| anomaly.code).collect(), ends)
 }
 
 fn read_view(
@@ -166,8 +204,14 @@ fn read_view(
     notebook: &Notebook<'_>,
     at: u64,
     len: usize,
+    quick: bool,
 ) -> Option<Vec<u8>> {
     let mut examined = examine(view, notebook).unwrap()?;
+    // A quick check of a stream does not walk.
+    if !quick {
+        let wanted = wanted(examined.virtual_size);
+        examined.layout.walk(view, notebook, &wanted, &mut examined.reach).unwrap();
+    }
     if let Some(size) = view.size().unwrap() {
         examined.reach.judge(size, notebook);
     }

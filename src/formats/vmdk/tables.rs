@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hasher as _};
+
 use super::header::Header;
 use super::offset_of;
 use crate::facts::{Code, Notebook};
@@ -41,6 +43,18 @@ pub(super) fn check_directories(
     check("the grain directory", header.directory, 56)
 }
 
+/// Equal for tables that map the disk alike; 0 for those that map nothing.
+pub(super) fn digest(entries: &[u32], header: &Header) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut nothing = true;
+    for &entry in entries {
+        let entry = if header.reads_as_zeros(entry) { 0 } else { entry };
+        nothing &= entry == 0;
+        hasher.write_u32(entry);
+    }
+    if nothing { 0 } else { hasher.finish() | 1 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::{Sample, codes};
@@ -60,10 +74,12 @@ mod tests {
 
     #[test]
     fn directories_and_overhead_lie_in_the_image() {
-        for at in [48, 56, 64] {
+        for at in [48, 56] {
             assert_eq!(with(at, 1 << 40), [Code::ImageTruncated]);
         }
-        assert_eq!(with(64, u64::MAX), [Code::ImageTruncated]);
+        // With such an overhead the grains lie in it.
+        assert!(with(64, 1 << 40).contains(&Code::ImageTruncated));
+        assert!(with(64, u64::MAX).contains(&Code::ImageTruncated));
         assert_eq!(with(64, 20), [Code::VmdkHeaderInvalid]);
     }
 }

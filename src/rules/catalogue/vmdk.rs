@@ -154,4 +154,28 @@ pub(super) const ROWS: &[Row] = &[
         EXPORT,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; RFC 1950",
     ),
+    judged(
+        Code::VmdkGrainsOverlap,
+        Reject,
+        "two parts of the disk share one place",
+        "Grains, or a grain and a table, lie on each other. At least one of them holds the data of another place, so part of the disk is lost.",
+        EXPORT,
+        "VMware Virtual Disk Format 1.1, 4.2",
+    ),
+    judged(
+        Code::VmdkTableCopiesDiffer,
+        Reject,
+        "the two copies of a grain table differ",
+        "The image holds its tables twice. Some readers take one copy, some the other, so they see different disks.",
+        "Look whether the disk is whole as QEMU reads it, and write it anew: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "VMware Virtual Disk Format 1.1, 4.1, rgdOffset and gdOffset",
+    ),
+    judged(
+        Code::VmdkMarkersMismatch,
+        Reject,
+        "the markers of the stream contradict it",
+        "Each compressed grain and table has a marker that says what follows. Readers of streams believe the markers, QEMU believes the tables, so they see different disks, or the stream cannot be followed at all.",
+        EXPORT,
+        "VMware Virtual Disk Format 1.1, stream-optimized sparse extents",
+    ),
 ];

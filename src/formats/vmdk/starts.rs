@@ -1,0 +1,153 @@
+use crate::facts::{Code, Notebook};
+
+use super::offset_of;
+
+/// Grains that are held one by one, with eight bytes each: 16 MiB. A disk of 99 GB with the usual
+/// grains of 64 KiB has fewer.
+const MOST_LISTED: u64 = 2 << 20;
+
+/// Units of a bit each that are held for disks with more grains: 16 MiB as well.
+const MOST_UNITS: u64 = 128 << 20;
+
+/// Bits of a word of the bit set.
+const WORD: u64 = 64;
+
+/// Where grains begin, to find those that overlap.
+pub(super) enum Starts {
+    /// The sector of each, with the number of the grain in the lower half.
+    Listed(Vec<u64>),
+    /// A bit for each place of a grain. Writers that use so many small grains place them side by side;
+    /// `phase` is the remainder of the first one's sector.
+    Bits { words: Vec<u64>, phase: Option<u64>, uneven: bool },
+}
+
+impl Starts {
+    /// For a disk of so many grains.
+    pub(super) fn new(grains: u64) -> Starts {
+        match grains <= MOST_LISTED {
+            true => Starts::Listed(Vec::new()),
+            false => Starts::Bits { words: Vec::new(), phase: None, uneven: false },
+        }
+    }
+
+    /// Says that grain number `index` of `size` sectors is at `sector`, as the entry at image offset
+    /// `entry` has it.
+    pub(super) fn add(
+        &mut self,
+        notebook: &Notebook<'_>,
+        sector: u32,
+        index: u64,
+        size: u64,
+        entry: u64,
+    ) {
+        let sector = u64::from(sector);
+        match self {
+            Starts::Listed(starts) => starts.push(sector << 32 | index & u64::from(u32::MAX)),
+            Starts::Bits { words, phase, uneven } => {
+                let unit = sector / size;
+                if *phase.get_or_insert(sector % size) != sector % size || unit >= MOST_UNITS {
+                    *uneven = true;
+                    return;
+                }
+                let word = (unit / WORD) as usize;
+                if words.len() <= word {
+                    words.resize(word + 1, 0);
+                }
+                let Some(word) = words.get_mut(word) else { return };
+                let bit = 1 << (unit % WORD);
+                if *word & bit != 0 {
+                    notebook.image(Code::VmdkGrainsOverlap, entry, format!(
+                        "The grain table entry for grain {index} leads to sector {sector}, where another entry leads as well."));
+                }
+                *word |= bit;
+            }
+        }
+    }
+
+    /// Holds the grains against each other and against `tables`, ranges of sectors in ascending order.
+    /// `entry` gives the image offset of the entry of a grain. False if it could not be told for all.
+    pub(super) fn judge(
+        self,
+        notebook: &Notebook<'_>,
+        size: u64,
+        tables: &[(u64, u64)],
+        entry: impl Fn(u64) -> u64,
+    ) -> bool {
+        match self {
+            Starts::Listed(mut starts) => {
+                starts.sort_unstable();
+                let mut tables = tables.iter().peekable();
+                let mut last: Option<u64> = None;
+                for start in starts {
+                    let (sector, index) = (start >> 32, start & u64::from(u32::MAX));
+                    if let Some(last) = last.filter(|last| sector - (last >> 32) < size) {
+                        notebook.image(Code::VmdkGrainsOverlap, entry(index), format!(
+                            "The grain table places grain {index} at sector {sector} and grain {} at sector {}; a grain has {size} sectors.",
+                            last & u64::from(u32::MAX), last >> 32));
+                    }
+                    last = Some(start);
+                    while tables.next_if(|(_, end)| *end <= sector).is_some() {}
+                    if let Some((from, end)) =
+                        tables.peek().filter(|(from, _)| *from < sector + size)
+                    {
+                        over_table(notebook, entry(index), sector, (*from, *end));
+                    }
+                }
+                true
+            }
+            Starts::Bits { words, phase, uneven } => {
+                let phase = phase.unwrap_or(0);
+                let taken = |unit: u64| {
+                    words.get((unit / WORD) as usize).is_some_and(|w| w >> (unit % WORD) & 1 != 0)
+                };
+                for &(from, end) in tables {
+                    // A table has few sectors, so that these are few units.
+                    let first = from.saturating_sub(phase) / size;
+                    let last = end.saturating_sub(1).saturating_sub(phase) / size;
+                    if let Some(unit) = (first..=last).find(|&unit| {
+                        let sector = unit * size + phase;
+                        taken(unit) && sector < end && from < sector + size
+                    }) {
+                        over_table(notebook, offset_of(from), unit * size + phase, (from, end));
+                    }
+                }
+                !uneven
+            }
+        }
+    }
+}
+
+fn over_table(notebook: &Notebook<'_>, at: u64, sector: u64, (from, end): (u64, u64)) {
+    notebook.image(Code::VmdkGrainsOverlap, at, format!(
+        "The grain table places a grain at sector {sector}, which overlaps the grain directory or table in sectors {from} to {}.",
+        end.saturating_sub(1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many overlaps there are among grains of 8 sectors, and whether all was told.
+    fn overlaps(grains: u64, sectors: &[u32], tables: &[(u64, u64)]) -> (usize, bool) {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut starts = Starts::new(grains);
+        for (index, &sector) in sectors.iter().enumerate() {
+            starts.add(&notebook, sector, index as u64, 8, 0);
+        }
+        let whole = starts.judge(&notebook, 8, tables, |index| index);
+        (notebook.close().len(), whole)
+    }
+
+    #[test]
+    fn finds_grains_over_grains_and_over_tables() {
+        for grains in [10, MOST_LISTED + 1] {
+            assert_eq!(overlaps(grains, &[83, 11, 3, 75], &[(0, 3), (19, 23)]), (0, true));
+            assert_eq!(overlaps(grains, &[83, 11, 83], &[]), (1, true));
+            assert_eq!(overlaps(grains, &[83, 11], &[(10, 12), (90, 95), (99, 100)]), (2, true));
+        }
+        assert_eq!(overlaps(10, &[83, 11, 12], &[]), (1, true));
+        assert_eq!(overlaps(10, &[83, 11, 20], &[]), (0, true));
+        assert_eq!(overlaps(MOST_LISTED + 1, &[83, 11, 12], &[]), (0, false));
+        assert_eq!(overlaps(MOST_LISTED + 1, &[u32::MAX], &[]), (0, false));
+    }
+}

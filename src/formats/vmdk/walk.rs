@@ -1,0 +1,213 @@
+//! The walk over grain directories, grain tables and the markers of a stream.
+
+use super::disk::{Grains, Known};
+use super::header::Header;
+use super::maps::{Announced, MOST_HELD, Maps, Table};
+use super::offset_of;
+use super::starts::Starts;
+use super::stream::{self, MOST_MARKED, Stream};
+use super::tables::ENTRY;
+use crate::facts::{Code, Notebook};
+use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
+
+const TOO_SMALL: Walked =
+    Walked::Partial("the grains or grain tables are too small for all of them to be held");
+const BEHIND: Walked =
+    Walked::Partial("a part lies behind what was read, and the source cannot be read again");
+
+impl Grains {
+    pub(super) fn walk_all(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        let sized = self.header.virtual_size() < notebook.limit();
+        if !sized || self.header.tables() > MOST_HELD {
+            return Ok(TOO_SMALL);
+        }
+        match self.header.is_compressed() {
+            true if self.header.grains() > MOST_MARKED => Ok(TOO_SMALL),
+            true => self.walk_stream(view, notebook, wanted, reach),
+            false => self.walk_sparse(view, notebook, wanted, reach),
+        }
+    }
+
+    /// Grains as they are: the tables alone say where.
+    fn walk_sparse(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        self.resolve(view, notebook, reach)?;
+        let Some(header) = self.located.clone() else { return Ok(self.unlocated()) };
+        let mut starts = Starts::new(header.grains());
+        let mut maps = Maps::new(&header, notebook);
+        let known = &mut self.known;
+        let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
+            for ((index, &sector), entry) in
+                (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
+            {
+                let guest = index.saturating_mul(header.grain_bytes());
+                let len = header.grain_bytes().min(header.virtual_size().saturating_sub(guest));
+                let at = offset_of(sector.into());
+                let place = if header.reads_as_zeros(sector) {
+                    Known::Zeros
+                } else if is_taken(&header, notebook, sector, index, entry) {
+                    Known::Missing(Missing::Broken)
+                } else {
+                    reach.include("a grain", at, len);
+                    starts.add(notebook, sector, index, header.grain_size, entry);
+                    wanted.keep(view, guest, len, at);
+                    Known::Stored(at)
+                };
+                if wanted.touches(guest, len) {
+                    known.insert(index, place);
+                }
+            }
+        };
+        maps.run(view, reach, u64::MAX, &Announced::new(), &mut each)?;
+        for index in wanted_grains(&header, wanted) {
+            match maps.unmapped(index) {
+                Some(true) => known.insert(index, Known::Zeros),
+                Some(false) => known.insert(index, Known::Missing(Missing::Broken)),
+                None => None,
+            };
+        }
+        maps.compare_copies();
+        let even =
+            starts.judge(notebook, header.grain_size, &maps.ranges(), |grain| maps.entry_at(grain));
+        Ok(match (maps.missing, even) {
+            (Some(_), _) => BEHIND,
+            (None, false) => TOO_SMALL,
+            (None, true) => Walked::Whole,
+        })
+    }
+
+    /// Compressed grains: tables before them, their markers, tables behind them, and then both are
+    /// held against each other, for readers of streams believe the markers, QEMU the tables.
+    fn walk_stream(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        wanted: &Wanted,
+        reach: &mut Reach,
+    ) -> Result<Walked, Halt> {
+        let mut stream = Stream::new(&self.header, notebook, wanted);
+        let early = self.located.clone();
+        let mut named = Vec::new();
+        let mut maps = early.as_ref().map(|header| Maps::new(header, notebook));
+        if let Some(maps) = &mut maps {
+            let mut each = naming(&self.header, notebook, &mut named);
+            maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
+        }
+        stream.walk(view, reach, &named)?;
+        if early.is_none() {
+            self.resolve(view, notebook, reach)?;
+        }
+        let Some(header) = self.located.clone() else {
+            self.remember(&stream, None, wanted);
+            return Ok(self.unlocated());
+        };
+        stream.check_end(self.header.has_footer().then_some(header.at));
+        let mut maps = maps.unwrap_or_else(|| Maps::new(&header, notebook));
+        {
+            let mut each = naming(&header, notebook, &mut named);
+            maps.run(view, reach, u64::MAX, &stream.announced, &mut each)?;
+        }
+        maps.compare_copies();
+        maps.ranges();
+        if stream.is_whole() {
+            stream.check_tables(&maps);
+        }
+        if maps.missing.is_some() {
+            self.remember(&stream, None, wanted);
+            return Ok(BEHIND);
+        }
+        if stream.is_whole() {
+            stream.compare(&named, |grain| maps.entry_at(grain));
+        }
+        self.remember(&stream, Some(&named), wanted);
+        Ok(match (stream.missing, stream.is_whole()) {
+            (Some(_), _) => BEHIND,
+            (None, true) => Walked::Whole,
+            (None, false) => Walked::Partial("the markers of the stream are broken"),
+        })
+    }
+
+    /// Remembers where the grains are that will be read: by their markers, where the tables agree or
+    /// are not to be had.
+    fn remember(&mut self, stream: &Stream<'_>, named: Option<&[u32]>, wanted: &Wanted) {
+        for index in wanted_grains(&self.header, wanted) {
+            let marked = stream.grains.get(&index);
+            let at = marked.map_or(0, |grain| grain.at);
+            let same = named
+                .is_none_or(|named| offset_of(stream::at(named, index, &self.header).into()) == at);
+            let place = match (marked, named) {
+                (Some(grain), _) if same => Known::Packed(*grain),
+                // Reading may still find it by the tables.
+                (_, None) => continue,
+                _ if !stream.is_whole() => continue,
+                (None, _) if same => Known::Zeros,
+                // The notebook has the reason.
+                _ => Known::Missing(Missing::Broken),
+            };
+            self.known.insert(index, place);
+        }
+    }
+
+    /// Why there are no tables.
+    fn unlocated(&self) -> Walked {
+        match self.unlocated {
+            Missing::Broken => Walked::Partial("the footer is broken"),
+            Missing::Quick => Walked::Partial("a quick check does not read to the end"),
+            Missing::Behind => BEHIND,
+        }
+    }
+}
+
+/// Numbers of the grains that are wanted.
+fn wanted_grains(header: &Header, wanted: &Wanted) -> impl Iterator<Item = u64> {
+    let (grain, size) = (header.grain_bytes(), header.virtual_size());
+    wanted.0.iter().flat_map(move |range| range.start / grain..range.end.min(size).div_ceil(grain))
+}
+
+/// Notes what the tables say of each grain in `named`, a sector each; 0 is nowhere.
+fn naming<'e>(
+    header: &'e Header,
+    notebook: &'e Notebook<'_>,
+    named: &'e mut Vec<u32>,
+) -> impl FnMut(&mut dyn ImageView, &mut Reach, Table<'_>) + 'e {
+    move |_, reach, table| {
+        for ((index, &sector), entry) in
+            (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
+        {
+            if header.reads_as_zeros(sector) || is_taken(header, notebook, sector, index, entry) {
+                continue;
+            }
+            reach.include("a grain", offset_of(sector.into()), stream::GRAIN_DATA);
+            // At most `MOST_MARKED` grains, which was checked.
+            let index = index as usize;
+            if named.len() <= index {
+                named.resize(index + 1, 0);
+            }
+            if let Some(slot) = named.get_mut(index) {
+                *slot = sector;
+            }
+        }
+    }
+}
+
+/// Whether a grain table entry leads to where no grain can be.
+fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
+    let free = header.overhead.max(header.first_free_sector());
+    let taken = u64::from(sector) < free;
+    if taken {
+        notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
+            "The grain table places grain {index} at sector {sector}, but data begins at sector {free}."));
+    }
+    taken
+}
