@@ -148,6 +148,7 @@ fn the_closed_lists_are_those_of_the_program() {
         Kind::Directory,
         Kind::Unsupported,
         Kind::Changed,
+        Kind::Spool,
         Kind::Io,
     ];
     assert_eq!(names("error_kind"), sorted(kinds.map(|kind| json!(kind.as_str()))));
