@@ -69,11 +69,14 @@ fn assert_disk(report: &Value, digest: &str, what: &str) {
     assert_eq!(report["digests"]["disk_sha256"], digest, "{what}: {report:#}");
 }
 
-/// Holds the disk of an image against QEMU's.
+/// Holds the disk of an image against QEMU's, by digest and sector by sector.
 fn assert_same(scratch: &Scratch, image: &Path, format: &str, what: &str) {
     let digest = by_qemu(scratch, image, format);
     let (_, report) = report(&["--digest", "disk", text(image)]);
     assert_disk(&report, &digest, what);
+    let raw = scratch.path("by-qemu.raw");
+    let output = tidegate().arg("compare").args([&raw, image]).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{what}: {output:?}");
 }
 
 const SIZES: [u64; 2] = [5 << 20, (5 << 20) + 3 * 512];

@@ -10,7 +10,7 @@ use super::examine::{is_elsewhere, recognise, trailer};
 use super::feed::{Incoming, unpack};
 use super::report::Error;
 use super::spool::Spool;
-use super::threads::{deliver, join};
+use super::threads::{deliver, join, longest_file};
 use crate::bytes::Hostile;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -137,13 +137,22 @@ fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool)
 /// Spools a stream, unpacked.
 fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
     let mut spool = Spool::new()?;
+    let most = longest_file(notebook.limit());
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
-        let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), u64::MAX);
+        let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), most);
         let incoming = Incoming::new(segments, ended, Arc::default());
         let packed = fill(&mut spool, incoming, notebook);
-        join(reader)?;
+        let delivered = join(reader)?;
+        if delivered.bytes >= most && !delivered.whole {
+            notebook.add(
+                Code::FileTooLarge,
+                Layer::File,
+                most,
+                format!("The file has {most} bytes or more."),
+            );
+        }
         packed
     })?;
     Ok((spool.finish()?, packed))

@@ -261,10 +261,8 @@ impl<'a> Pipeline<'a> {
         Ok(Some(size))
     }
 
-    /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less
-    /// than a 64th to what cannot be packed.
     fn longest_file(self) -> u64 {
-        self.options.limit.saturating_add(self.options.limit / 64 + (1 << 20))
+        threads::longest_file(self.options.limit)
     }
 
     fn wants_image_digest(self) -> bool {
