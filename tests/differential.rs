@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,7 +16,8 @@ fn have_qemu() -> bool {
     let have = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !have {
         assert!(std::env::var_os("CI").is_none(), "qemu-img is missing; CI has to have it");
-        eprintln!("SKIPPED: qemu-img is not installed (Debian: qemu-utils)");
+        // Past the capture of the test harness, so that it is seen.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: qemu-img is missing (Debian: qemu-utils)");
     }
     have
 }
