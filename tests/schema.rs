@@ -53,7 +53,7 @@ fn reports_on_all_test_data_are_valid() {
         .collect();
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     assert!(files.len() > 20, "{files:?}");
-    for arguments in [&[][..], &["--quick"], &["--keep-going", "--digest", "image"]] {
+    for arguments in [&[][..], &["--quick"], &["--keep-going", "--digest", "image,disk"]] {
         let document = checked(arguments, &files);
         assert_eq!(document["images"].as_array().unwrap().len(), files.len());
     }
@@ -148,6 +148,7 @@ fn the_closed_lists_are_those_of_the_program() {
         Kind::Directory,
         Kind::Unsupported,
         Kind::Changed,
+        Kind::Spool,
         Kind::Io,
     ];
     assert_eq!(names("error_kind"), sorted(kinds.map(|kind| json!(kind.as_str()))));

@@ -21,6 +21,14 @@ pub(super) enum Command {
     /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted. With several images 3 beats 1 beats 0.
     Check(CheckArgs),
+    /// Show where the disk's bytes are in an image.
+    ///
+    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read.
+    Map(MapArgs),
+    /// Say whether two images hold the same disk, whatever their formats and compressions.
+    ///
+    /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read.
+    Compare(CompareArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
 }
@@ -35,9 +43,16 @@ pub(super) struct CheckArgs {
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
     pub(super) quick: bool,
 
-    /// Also digest the decompressed image.
+    /// Also digest the decompressed image, or the disk (may be both).
+    ///
+    /// For the digest of the disk, a compressed or piped container is spooled.
     #[arg(long, value_name = "LAYER", value_delimiter = ',')]
     pub(super) digest: Vec<Layer>,
+
+    /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
+    /// that structures that lie behind what was read can be looked at.
+    #[arg(long, conflicts_with = "quick")]
+    pub(super) spool: bool,
 
     /// The SHA-256 that the file has to have (one image only).
     #[arg(long, value_name = "HEX")]
@@ -88,14 +103,60 @@ pub(super) struct CheckArgs {
 pub(super) enum Layer {
     /// The decompressed bytes.
     Image,
+    /// The virtual disk: the same for every container that holds the same disk.
+    Disk,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
     Text,
-    /// One document, `tidegate.report/1`.
+    /// One document.
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MapArgs {
+    /// Image file; `-` is standard input. A compressed or piped image is spooled to a temporary file.
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: OsString,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: MapFormat,
+
+    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
+    #[arg(long, value_name = "SIZE", default_value = "100GB")]
+    pub(super) max_size: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MapFormat {
+    /// A picture and a table.
+    Text,
+    /// One document, `tidegate.map/1`, with all extents.
+    Json,
+    /// The picture alone.
+    Svg,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// An image; `-` is standard input. Compressed or piped images are spooled to temporary files.
+    #[arg(value_name = "A")]
+    pub(super) a: OsString,
+
+    /// Another image.
+    #[arg(value_name = "B")]
+    pub(super) b: OsString,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    /// Size that images and disks have to stay under, such as 100GB or 20GiB.
+    #[arg(long, value_name = "SIZE", default_value = "100GB")]
+    pub(super) max_size: String,
 }
 
 #[derive(Debug, Args)]

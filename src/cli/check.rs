@@ -85,6 +85,8 @@ fn options(args: &CheckArgs) -> Result<Options, Usage> {
         quick: args.quick,
         keep_going: args.keep_going,
         image_digest: args.digest.contains(&Layer::Image),
+        disk_digest: args.digest.contains(&Layer::Disk),
+        spool: args.spool,
         expected: Vec::new(),
         policy,
         limit: size(&args.max_size)?,
@@ -113,7 +115,7 @@ fn expected(
 }
 
 /// Bytes from `100GB`, `20GiB` or a plain number.
-fn size(text: &str) -> Result<u64, Usage> {
+pub(super) fn size(text: &str) -> Result<u64, Usage> {
     const UNITS: [(&str, u64); 9] = [
         ("kib", 1 << 10),
         ("mib", 1 << 20),

@@ -3,7 +3,9 @@
 mod args;
 mod check;
 mod checksums;
+mod compare;
 mod explain;
+mod map;
 mod output;
 mod progress;
 mod signals;
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
     };
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
+        args::Command::Map(args) => map::run(&args),
+        args::Command::Compare(args) => compare::run(&args),
         args::Command::Explain(args) => explain::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

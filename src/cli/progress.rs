@@ -34,6 +34,8 @@ struct State {
     started: Instant,
     said: Instant,
     bar: Option<ProgressBar>,
+    /// The disk is digested; the file is done, or nearly.
+    on_disk: bool,
     closed: bool,
 }
 
@@ -68,6 +70,18 @@ impl Listener for Progress {
         }
         match event {
             Event::Started { source, size } => *state = State::new(source, size),
+            Event::Disk { bytes, size } => {
+                if !state.on_disk {
+                    state.clear();
+                    let source = format!("{} (disk)", state.source);
+                    *state = State { on_disk: true, ..State::new(&source, Some(size)) };
+                }
+                match self.mode {
+                    Mode::Bar => state.draw(bytes),
+                    _ => state.line(bytes),
+                }
+            }
+            Event::Progress { .. } if state.on_disk => {}
             Event::Progress { bytes } if self.mode == Mode::Bar => state.draw(bytes),
             Event::Progress { bytes } => state.line(bytes),
             Event::Finished => state.clear(),
@@ -78,7 +92,8 @@ impl Listener for Progress {
 impl State {
     fn new(source: &str, size: Option<u64>) -> Self {
         let now = Instant::now();
-        State { source: source.to_owned(), size, started: now, said: now, bar: None, closed: false }
+        let source = source.to_owned();
+        State { source, size, started: now, said: now, bar: None, on_disk: false, closed: false }
     }
 
     fn clear(&mut self) {

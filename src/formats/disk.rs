@@ -21,6 +21,13 @@ pub trait Disk {
     /// If the image cannot be read further.
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt>;
 
+    /// Where the disk's byte `at` is, and for how many bytes that holds: at least one, and none past
+    /// the end of the disk.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn run(&mut self, at: u64) -> Result<Run, Halt>;
+
     /// Size of the disk in bytes; of a raw stream it is known only at its end, and not at all in a
     /// quick check.
     ///
@@ -92,6 +99,13 @@ impl<'v> RawDisk<'v> {
 impl Disk for RawDisk<'_> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
         self.view.read_at(at, buf)
+    }
+
+    fn run(&mut self, at: u64) -> Result<Run, Halt> {
+        let left = self.view.size()?.map_or(u64::MAX, |size| size.saturating_sub(at));
+        let (len, hole) = self.view.hole(at);
+        let place = if hole { Place::Zeros } else { Place::Stored(at) };
+        Ok(Run { len: len.min(left).max(1), place })
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
@@ -226,6 +240,12 @@ impl Disk for MappedDisk<'_> {
             have += len;
         }
         Ok(Got::Bytes(want))
+    }
+
+    fn run(&mut self, at: u64) -> Result<Run, Halt> {
+        let left = self.layout.virtual_size().saturating_sub(at);
+        let run = self.layout.locate(self.view, self.notebook, at)?;
+        Ok(Run { len: run.len.min(left).max(1), ..run })
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {

@@ -19,7 +19,9 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
-pub use view::{Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, StreamView};
+pub use view::{
+    CachedView, Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, Store, StreamView,
+};
 
 use crate::facts::{DiskFormat, Notebook};
 

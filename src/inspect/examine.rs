@@ -2,46 +2,64 @@
 //! partitioned.
 
 use super::report::{Mode, Report, State};
+use super::{Listener, disk_digest};
+use crate::bytes::hex;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
-use crate::formats::{self, Got, Halt, ImageView, MappedDisk, Missing, RawDisk, Trailer, Walked};
+use crate::formats::{
+    self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
+};
 use crate::guest;
 use crate::rules::{Identity, identify};
 
 const SECTOR: usize = 512;
 
 /// Looks at an image through any view. `trailer` is what its last sector is, where that is known
-/// already.
+/// already; with `digest` the disk is digested, and that listener told how far it is.
 pub(super) fn image(
     view: &mut dyn ImageView,
     trailer: Option<(Trailer, u64)>,
     notebook: &Notebook<'_>,
+    digest: Option<&dyn Listener>,
     report: &mut Report,
 ) -> Result<(), Halt> {
+    let Some(identity) = recognise(view, trailer, packed(report), notebook)? else {
+        report.disk_format = Some(DiskFormat::Unknown);
+        return Ok(());
+    };
+    report.disk_format = Some(identity.format());
+    report.check("format", State::Done, "");
+    let Identity::Taken(format) = identity else { return Ok(()) };
+    if format == DiskFormat::Raw {
+        view.release();
+        return raw(view, notebook, report);
+    }
+    container(format, view, notebook, digest, report)
+}
+
+/// What the image is; `None` if it is `packed` and packed once more.
+pub(super) fn recognise(
+    view: &mut dyn ImageView,
+    trailer: Option<(Trailer, u64)>,
+    packed: bool,
+    notebook: &Notebook<'_>,
+) -> Result<Option<Identity>, Halt> {
     let mut sector = [0; SECTOR];
     let first = match view.read_at(0, &mut sector)? {
         Got::Bytes(count) => &sector[..count],
         Got::Missing(_) => &[],
     };
-    if let Some(code) = packed_again(first).filter(|_| packed(report)) {
-        report.disk_format = Some(DiskFormat::Unknown);
+    if let Some(code) = packed_again(first).filter(|_| packed) {
         let inner = sniff(first).compression().as_str();
         let what = match code {
             Code::CompressionNested => format!("packed once more, with {inner}"),
             _ => format!("a {inner} archive"),
         };
         notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {what}."));
-        return Ok(());
+        return Ok(None);
     }
     let candidates = formats::detect(view)?;
-    let identity = identify(&candidates, guest::has_valid_mbr(first), trailer, notebook);
-    report.disk_format = Some(identity.format());
-    report.check("format", State::Done, "");
-    let Identity::Taken(format) = identity else { return Ok(()) };
-    if format == DiskFormat::Raw {
-        return raw(view, notebook, report);
-    }
-    container(format, view, notebook, report)
+    Ok(Some(identify(&candidates, guest::has_valid_mbr(first), trailer, notebook)))
 }
 
 /// Whether the image is inside a packing.
@@ -83,6 +101,7 @@ fn container(
     format: DiskFormat,
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
+    digest: Option<&dyn Listener>,
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(mut examined) = formats::examine(format, view, notebook)? else {
@@ -105,7 +124,7 @@ fn container(
         Walked::Whole => report.check("allocation-tables", State::Done, ""),
         Walked::Partial(why) => report.check("allocation-tables", State::Partial, why),
     }
-    if ELSEWHERE.iter().any(|&code| notebook.has(code)) {
+    if is_elsewhere(notebook) {
         report.check(
             "partition-table",
             State::Skipped,
@@ -120,7 +139,47 @@ fn container(
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
     }
+    if let Some(listener) = digest {
+        digest_disk(view, &mut *examined.layout, notebook, listener, report)?;
+    }
     Ok(())
+}
+
+/// Digests the disk, if what was found so far allows it.
+fn digest_disk(
+    view: &mut dyn ImageView,
+    layout: &mut dyn Layout,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    const ID: &str = "disk-digest";
+    let why = if is_elsewhere(notebook) {
+        "the disk cannot be read from this file alone"
+    } else if layout.virtual_size() >= notebook.limit() {
+        "the disk is too large"
+    } else if notebook.doomed() || notebook.has(Code::ImageTruncated) {
+        "the image is refused already"
+    } else {
+        let mut cached = CachedView::new(view);
+        let mut disk = MappedDisk::new(&mut cached, layout, notebook);
+        match disk_digest::sha256(&mut disk, listener)? {
+            Ok(digest) => {
+                report.digests.disk_sha256 = Some(hex(&digest));
+                report.check(ID, State::Done, "");
+            }
+            Err(Missing::Behind) => report.check(ID, State::Partial, "a part of it lies behind"),
+            Err(_) => report.check(ID, State::Partial, "a part of the disk cannot be read"),
+        }
+        return Ok(());
+    };
+    report.check(ID, State::Skipped, why);
+    Ok(())
+}
+
+/// Whether what the file says of the disk is not what the guest would see.
+pub(super) fn is_elsewhere(notebook: &Notebook<'_>) -> bool {
+    ELSEWHERE.iter().any(|&code| notebook.has(code))
 }
 
 /// With these, what the file says of the disk is not what the guest would see.

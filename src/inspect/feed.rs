@@ -66,8 +66,8 @@ impl Incoming {
 }
 
 /// An uncompressed file: its image is the file.
-pub(super) struct PlainFeed {
-    pub(super) incoming: Incoming,
+struct PlainFeed {
+    incoming: Incoming,
 }
 
 impl Feed for PlainFeed {
@@ -77,19 +77,48 @@ impl Feed for PlainFeed {
 }
 
 /// A compressed file, unpacked.
-pub(super) struct PackedFeed<'a> {
-    pub(super) incoming: Incoming,
-    pub(super) packing: Packing,
-    pub(super) decoder: Box<dyn Decoder>,
-    pub(super) pool: Pool,
-    pub(super) notebook: &'a Notebook<'a>,
+struct PackedFeed<'a> {
+    incoming: Incoming,
+    packing: Packing,
+    decoder: Box<dyn Decoder>,
+    pool: Pool,
+    notebook: &'a Notebook<'a>,
     /// The segment being unpacked and how many bytes of it are done.
-    pub(super) input: Option<(Segment, u64)>,
+    input: Option<(Segment, u64)>,
     /// Whoever digests the image.
-    pub(super) digest: Option<Sender<Segment>>,
+    digest: Option<Sender<Segment>>,
     /// Set when the packed stream was read to its end and found whole.
-    pub(super) whole: Arc<AtomicBool>,
-    pub(super) ended: Option<Result<(), Halt>>,
+    whole: Arc<AtomicBool>,
+    ended: Option<Result<(), Halt>>,
+}
+
+/// Buffers for the image: the size at which zlib-rs is fastest.
+pub(super) const IMAGE_BUFFER: usize = 256 << 10;
+pub(super) const IMAGE_BUFFERS: usize = 24;
+
+/// The image in a file that is packed like this. `digest` is given all of it, and `whole` is set at
+/// the end of a packed stream that was found whole.
+pub(super) fn unpack<'a>(
+    packing: Packing,
+    incoming: Incoming,
+    notebook: &'a Notebook<'a>,
+    digest: Option<Sender<Segment>>,
+    whole: Arc<AtomicBool>,
+) -> Box<dyn Feed + 'a> {
+    match packing.decoder() {
+        None => Box::new(PlainFeed { incoming }),
+        Some(decoder) => Box::new(PackedFeed {
+            incoming,
+            packing,
+            decoder,
+            pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
+            notebook,
+            input: None,
+            digest,
+            whole,
+            ended: None,
+        }),
+    }
 }
 
 /// Writes down what is damaged.

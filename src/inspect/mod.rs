@@ -3,15 +3,23 @@
 //! The room knows the threads, the buffers in flight and the order of things. It speaks events while
 //! it works and prints nothing.
 
+mod compare;
 mod digest;
+mod disk_digest;
 mod examine;
+mod extents;
 mod feed;
 mod name;
+mod opened;
 mod pipeline;
 mod report;
+mod spool;
 mod threads;
 
+pub use compare::{Difference, compare};
+pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
+pub use opened::Opened;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
 
 use std::ffi::OsStr;
@@ -28,6 +36,10 @@ pub struct Options {
     pub keep_going: bool,
     /// Digest the decompressed bytes.
     pub image_digest: bool,
+    /// Digest the virtual disk. A compressed or piped container is spooled for it.
+    pub disk_digest: bool,
+    /// Spool a stream, so that what lies behind can be read.
+    pub spool: bool,
     /// Digests that have to come out.
     pub expected: Vec<Expected>,
     /// How severe findings are.
@@ -42,6 +54,8 @@ impl Default for Options {
             quick: false,
             keep_going: false,
             image_digest: false,
+            disk_digest: false,
+            spool: false,
             expected: Vec::new(),
             policy: Policy::default(),
             limit: SIZE_LIMIT,
@@ -78,6 +92,13 @@ pub enum Event<'a> {
         source: &'a str,
         /// Bytes of the file.
         size: Option<u64>,
+    },
+    /// So many bytes of the disk are digested; the file's own progress matters less from here on.
+    Disk {
+        /// Bytes from the beginning.
+        bytes: u64,
+        /// Bytes of the disk.
+        size: u64,
     },
     /// So many bytes of the file are done, holes included.
     Progress {

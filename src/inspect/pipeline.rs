@@ -14,19 +14,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, scope};
 
-use super::feed::{Incoming, PackedFeed, PlainFeed};
+use super::feed::{IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
 use super::report::{Report, State};
+use super::spool::Spool;
 use super::threads::{self, Delivered, FILE_BUFFER, FILE_BUFFERS, deliver, join};
 use super::{Digested, Event, Listener, Options, examine};
-use crate::bytes::{Pool, Segment, hex};
+use crate::bytes::{Segment, hex};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
-use crate::formats::{Feed, FileView, Halt, ImageView, Reopen, StreamView, Trailer, trailer};
+use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 use crate::source::{self, LocalFile, Read, Source};
-
-/// Buffers for the image: the size at which zlib-rs is fastest.
-const IMAGE_BUFFER: usize = 256 << 10;
-const IMAGE_BUFFERS: usize = 24;
 
 /// What all buffers in flight may take, so that a check stays under 64 MiB resident together with the
 /// head of the image, tables, codec state and stacks. A second scan has buffers of its own.
@@ -53,6 +50,7 @@ pub(super) fn run(
         }
         Source::Stream(stream) => pipeline.streamed(stream.reader(), None, report)?,
     }
+    pipeline.raw_disk_digest(report);
     Ok(notebook.close())
 }
 
@@ -121,8 +119,9 @@ impl<'a> Pipeline<'a> {
         report.scans = 1;
         report.check("image-end", State::Done, "");
         let mut view = FileView::new(file, self.notebook);
-        let result = examine::trailer(&mut view, file.size())
-            .and_then(|trailer| examine::image(&mut view, trailer, self.notebook, report));
+        let result = examine::trailer(&mut view, file.size()).and_then(|trailer| {
+            examine::image(&mut view, trailer, self.notebook, self.digests_disk(), report)
+        });
         if self.options.quick {
             report.bytes_read = view.bytes_read();
         }
@@ -214,8 +213,10 @@ impl<'a> Pipeline<'a> {
         } else {
             (None, None)
         };
+        let spooled = !self.options.quick && (self.options.spool || self.options.disk_digest);
+        let mut spool = spooled.then(Spool::new).transpose()?;
         let whole = Arc::<AtomicBool>::default();
-        let feed = self.feed(packing, incoming, digest, Arc::clone(&whole));
+        let feed = unpack(packing, incoming, self.notebook, digest, Arc::clone(&whole));
         let noted = Arc::clone(&whole);
         let reopen = again.map(|(file, _)| -> Reopen<'_> {
             Box::new(move || {
@@ -223,14 +224,17 @@ impl<'a> Pipeline<'a> {
                 let ended = Arc::<AtomicBool>::default();
                 deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                self.feed(packing, incoming, None, Arc::clone(&noted))
+                unpack(packing, incoming, self.notebook, None, Arc::clone(&noted))
             })
         });
-        let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick);
+        let store = spool.as_mut().map(|spool| -> &mut dyn Store { spool });
+        let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick)
+            .with_store(store, self.options.spool);
         let result = self.examine_view(&mut view, report);
         report.scans = view.scans();
         // Closes the channel of the image's digest.
         drop(view);
+        report.spooled_bytes = spool.map_or(0, |spool| spool.written());
         let size = unless_stopped(result)?;
         report.stopped = size.is_none();
         report.image_size = size.flatten();
@@ -247,7 +251,7 @@ impl<'a> Pipeline<'a> {
         view: &mut StreamView<'_>,
         report: &mut Report,
     ) -> Result<Option<u64>, Halt> {
-        examine::image(view, None, self.notebook, report)?;
+        examine::image(view, None, self.notebook, self.digests_disk(), report)?;
         if self.options.quick {
             return view.size();
         }
@@ -258,38 +262,48 @@ impl<'a> Pipeline<'a> {
         Ok(Some(size))
     }
 
-    fn feed(
-        self,
-        packing: Packing,
-        incoming: Incoming,
-        digest: Option<Sender<Segment>>,
-        whole: Arc<AtomicBool>,
-    ) -> Box<dyn Feed + 'a> {
-        match packing.decoder() {
-            None => Box::new(PlainFeed { incoming }),
-            Some(decoder) => Box::new(PackedFeed {
-                incoming,
-                packing,
-                decoder,
-                pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
-                notebook: self.notebook,
-                input: None,
-                digest,
-                whole,
-                ended: None,
-            }),
-        }
-    }
-
-    /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less
-    /// than a 64th to what cannot be packed.
     fn longest_file(self) -> u64 {
-        self.options.limit.saturating_add(self.options.limit / 64 + (1 << 20))
+        threads::longest_file(self.options.limit)
     }
 
     fn wants_image_digest(self) -> bool {
         let expected = self.options.expected.iter().any(|e| e.of == Digested::Image);
-        !self.options.quick && (self.options.image_digest || expected)
+        // The disk of a raw image is the image.
+        let any = self.options.image_digest || self.options.disk_digest || expected;
+        !self.options.quick && any
+    }
+
+    /// Who wants to know how far the digest of the disk is, if there shall be one.
+    fn digests_disk(self) -> Option<&'a dyn Listener> {
+        (self.options.disk_digest && !self.options.quick).then_some(self.listener)
+    }
+
+    /// The disk of a raw image is the image, and so is its digest.
+    fn raw_disk_digest(self, report: &mut Report) {
+        if self.digests_disk().is_none() {
+            return;
+        }
+        let raw = report.disk_format == Some(DiskFormat::Raw);
+        if raw {
+            report.digests.disk_sha256.clone_from(&report.digests.image_sha256);
+        }
+        if !report.checks.iter().any(|check| check.id == "disk-digest") {
+            match report.digests.disk_sha256 {
+                Some(_) => report.check("disk-digest", State::Done, ""),
+                None if raw => {
+                    report.check(
+                        "disk-digest",
+                        State::Skipped,
+                        "the image was not read to its end",
+                    );
+                }
+                None => report.check("disk-digest", State::Skipped, "the disk cannot be read"),
+            }
+        }
+        let expected = self.options.expected.iter().any(|e| e.of == Digested::Image);
+        if !self.options.image_digest && !expected {
+            report.digests.image_sha256 = None;
+        }
     }
 
     /// A thread that digests the file and says how far it is.

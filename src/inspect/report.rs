@@ -89,6 +89,18 @@ pub struct Error {
     pub message: String,
 }
 
+impl From<&source::Error> for Error {
+    fn from(error: &source::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            message.push_str(&format!(" ({inner})"));
+            cause = inner.source();
+        }
+        Error { kind: error.kind.as_str(), message }
+    }
+}
+
 /// SHA-256 digests in lower-case hexadecimal. What was not asked for or not read in full is absent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Digests {
@@ -98,6 +110,9 @@ pub struct Digests {
     /// Of the decompressed image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_sha256: Option<String>,
+    /// Of the virtual disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_sha256: Option<String>,
 }
 
 /// One of the things that a check is made of.
@@ -187,17 +202,11 @@ impl Report {
 
     /// Without a verdict: what was measured before the failure is not reported.
     pub(super) fn failed(mut self, error: &source::Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            message.push_str(&format!(" ({inner})"));
-            cause = inner.source();
-        }
         self.verdict = Verdict::Error;
         self.complete = false;
         self.digests = Digests::default();
         self.checks.clear();
-        self.error = Some(Error { kind: error.kind.as_str(), message });
+        self.error = Some(error.into());
         self
     }
 

@@ -29,6 +29,12 @@ pub(super) struct Delivered {
     pub(super) whole: bool,
 }
 
+/// Bytes after which a file has nothing to do with an image under the limit: packing adds far less
+/// than a 64th to what cannot be packed.
+pub(super) fn longest_file(limit: u64) -> u64 {
+    limit.saturating_add(limit / 64 + (1 << 20))
+}
+
 pub(super) type Reader<'scope> = ScopedJoinHandle<'scope, Result<Delivered, source::Error>>;
 pub(super) type Digester<'scope> = ScopedJoinHandle<'scope, [u8; 32]>;
 

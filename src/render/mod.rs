@@ -1,8 +1,10 @@
 //! A report as text or JSON. Each renderer is a function from the report to a string; none knows how
 //! the report came to be, and none prints.
 
+pub mod compare;
 pub mod explain;
 pub mod json;
+pub mod map;
 pub mod text;
 mod wrap;
 

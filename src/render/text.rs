@@ -112,6 +112,7 @@ fn layers(report: &Report, out: &mut String) {
     for (name, digest) in [
         ("sha256 of the file", &report.digests.sha256),
         ("sha256 of the image", &report.digests.image_sha256),
+        ("sha256 of the disk", &report.digests.disk_sha256),
     ] {
         if let Some(digest) = digest {
             let _ = writeln!(out, "  {name}\n         {digest}");

@@ -35,6 +35,9 @@ pub enum Kind {
     /// Size, time stamps or identity changed between opening and the end of reading.
     #[error("it changed while it was read; run the check again when nothing writes to it")]
     Changed,
+    /// The temporary file that a stream is spooled into could not be written or read.
+    #[error("the temporary file failed (TMPDIR says where it is)")]
+    Spool,
     /// Any other failure to open or read.
     #[error("reading failed")]
     Io,
@@ -50,6 +53,7 @@ impl Kind {
             Kind::Directory => "directory",
             Kind::Unsupported => "unsupported",
             Kind::Changed => "changed",
+            Kind::Spool => "spool",
             Kind::Io => "io",
         }
     }

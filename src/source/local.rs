@@ -64,6 +64,23 @@ impl LocalFile {
         Ok(LocalFile { file, path: path.map(Path::to_owned), size, identity, subject })
     }
 
+    /// A temporary file that this program has written and nobody else can open.
+    pub(crate) fn temporary(file: File, subject: &Hostile) -> Result<Self, Error> {
+        LocalFile::new(file, None, subject.clone())
+    }
+
+    /// For how many bytes from `at` on there is a hole, or none; none at the end of the file.
+    #[must_use]
+    pub fn run_at(&self, at: u64) -> (u64, bool) {
+        if at >= self.size {
+            return (0, false);
+        }
+        match self.data_after(at) {
+            (start, _) if start > at => (start - at, true),
+            (_, end) => (end.max(at + 1) - at, false),
+        }
+    }
+
     /// Size in bytes when it was opened.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod disks;
 mod hostile;
 mod integrity;
 mod limits;

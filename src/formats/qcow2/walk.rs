@@ -266,7 +266,7 @@ impl Walk<'_> {
                 self.compressed(&entry, at, users, place, view);
             } else if entry.cluster() != 0 {
                 let copied = guest.map(|_| entry.is_copied());
-                self.data_reach(entry.cluster());
+                self.data_reach(&entry);
                 self.count("data", entry.cluster(), cluster_size, users, at, Use::Data { copied });
                 if let Some(guest) = place.filter(|_| entry.is_stored()) {
                     self.wanted.keep(view, guest, cluster_size, entry.cluster());
@@ -275,10 +275,16 @@ impl Walk<'_> {
         }
     }
 
-    /// Old writers did not fill up the last cluster of a version 2 image; its rest reads as zeros.
-    fn data_reach(&mut self, cluster: u64) {
-        let least = if self.header.version == 2 { 1 } else { self.header.cluster_size() };
-        self.reach.include("a data cluster", cluster, least);
+    /// The last cluster of an image may be short: old writers did not fill up those of version 2, and
+    /// of subclusters only the stored ones have to be there. The rest reads as zeros.
+    fn data_reach(&mut self, entry: &Entry) {
+        let size = self.header.cluster_size();
+        let least = match (self.header.version, entry.bitmap) {
+            (_, Some(bitmap)) => u64::from(32 - (bitmap as u32).leading_zeros()) * (size / 32),
+            (2, None) => 1,
+            (_, None) => size,
+        };
+        self.reach.include("a data cluster", entry.cluster(), least.max(1));
     }
 
     fn compressed(

@@ -35,4 +35,8 @@ impl ImageView for FileView<'_> {
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         Ok(Some(self.file.size()))
     }
+
+    fn hole(&mut self, at: u64) -> (u64, bool) {
+        self.file.run_at(at)
+    }
 }

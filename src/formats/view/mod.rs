@@ -1,10 +1,12 @@
 //! Views of an image: a local file at any offset, or a stream read forward.
 
+mod cached;
 mod file;
 mod stream;
 
+pub use cached::CachedView;
 pub use file::FileView;
-pub use stream::{Feed, Reopen, StreamView};
+pub use stream::{Feed, Reopen, Store, StreamView};
 
 use super::Walked;
 use crate::bytes::human_size;
@@ -28,6 +30,16 @@ pub trait ImageView {
     /// Asks for `len` bytes from image offset `at` to be kept when they come by, because they will be
     /// read later. A view that can go back has nothing to do; a stream keeps a bounded number.
     fn keep(&mut self, _at: u64, _len: u64) {}
+
+    /// For how many bytes from `at` on the image is known to be a hole, or not known to be one. A
+    /// view that does not know of holes says so of all bytes.
+    fn hole(&mut self, at: u64) -> (u64, bool) {
+        (u64::MAX - at, false)
+    }
+
+    /// Says that what was read is not read again for a digest of the disk, because the disk is the
+    /// image: a stream need not be spooled for it.
+    fn release(&mut self) {}
 }
 
 /// What a read brought.

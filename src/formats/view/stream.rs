@@ -37,6 +37,21 @@ pub trait Feed {
     fn next(&mut self) -> Result<Option<Segment>, Halt>;
 }
 
+/// Keeps all that a stream delivers, so that it can be read again.
+pub trait Store {
+    /// Takes the next run.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn put(&mut self, segment: &Segment) -> Result<(), Halt>;
+
+    /// Fills `buf` from image offset `at`. Only what was put is asked for.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt>;
+}
+
 /// Opens another feed over the same image, from its beginning.
 pub type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Feed + 'a> + 'a>;
 
@@ -61,6 +76,10 @@ pub struct StreamView<'a> {
     /// The stream broke inside the head; what came before the break can be read.
     broken: bool,
     scans: u32,
+    /// Has all that was fed, if what lies behind is to be read from there.
+    store: Option<&'a mut dyn Store>,
+    /// Whether the store is wanted for more than a digest of the disk.
+    lasting: bool,
 }
 
 impl<'a> StreamView<'a> {
@@ -85,7 +104,17 @@ impl<'a> StreamView<'a> {
             size: None,
             broken: false,
             scans: 1,
+            store: None,
+            lasting: false,
         }
+    }
+
+    /// Lets `store` have all that comes, and reads from it what lies behind. Unless it is `lasting`,
+    /// [`ImageView::release`] lets go of it.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<&'a mut dyn Store>, lasting: bool) -> Self {
+        (self.store, self.lasting) = (store, lasting);
+        self
     }
 
     /// How often the image was read from its beginning.
@@ -119,6 +148,9 @@ impl<'a> StreamView<'a> {
             self.size = Some(self.fed);
             return Ok(false);
         };
+        if let Some(store) = &mut self.store {
+            store.put(&segment)?;
+        }
         let start = self.fed;
         self.fed += segment.len();
         self.kept.push_back((start, segment));
@@ -203,6 +235,19 @@ impl<'a> StreamView<'a> {
         Ok(true)
     }
 
+    /// Reads a range that begins behind from the store, after the rest of it has come by.
+    fn stored(&mut self, at: u64, buf: &mut [u8]) -> Result<Option<usize>, Halt> {
+        let end = at.saturating_add(buf.len() as u64);
+        while self.store.is_some() && self.fed < end && self.size.is_none() {
+            self.at = self.fed;
+            self.pull()?;
+        }
+        let Some(store) = &mut self.store else { return Ok(None) };
+        let count = self.fed.saturating_sub(at).min(buf.len() as u64) as usize;
+        store.read_at(at, &mut buf[..count])?;
+        Ok(Some(count))
+    }
+
     /// Copies the range as it comes by, as far as the image has it.
     fn forward(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Halt> {
         let mut have = 0;
@@ -248,8 +293,13 @@ impl ImageView for StreamView<'_> {
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
             return Ok(Got::Missing(Missing::Quick));
         }
-        if at < self.at.saturating_sub(KEPT_BEHIND) && !self.rewind()? {
-            return Ok(Got::Missing(Missing::Behind));
+        if at < self.at.saturating_sub(KEPT_BEHIND) {
+            if let Some(count) = self.stored(at, buf)? {
+                return Ok(Got::Bytes(in_head + count));
+            }
+            if !self.rewind()? {
+                return Ok(Got::Missing(Missing::Behind));
+            }
         }
         Ok(Got::Bytes(in_head + self.forward(at, buf)?))
     }
@@ -260,6 +310,12 @@ impl ImageView for StreamView<'_> {
             return Ok(self.size);
         }
         self.run_out().map(Some)
+    }
+
+    fn release(&mut self) {
+        if !self.lasting {
+            self.store = None;
+        }
     }
 
     /// Only of what is still ahead or surely at hand, so that it does not matter how the feed cuts.

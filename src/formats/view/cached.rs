@@ -1,0 +1,98 @@
+use super::{Got, Halt, ImageView};
+
+/// Longer reads are data. Table entries and the markers before grains are shorter.
+const SMALL: usize = 64;
+
+const PAGE: usize = 64 << 10;
+
+/// One for each level of the tables, and one more for tables that cross a page.
+const PAGES: usize = 4;
+
+/// Answers small reads from a few pages, for readers of a whole disk, which want one table entry
+/// after the other. It reads ahead, so it is for views that can go back.
+pub struct CachedView<'v> {
+    view: &'v mut dyn ImageView,
+    /// The pages with their image offsets, the one that was used last at the end.
+    pages: Vec<(u64, Vec<u8>)>,
+}
+
+impl<'v> CachedView<'v> {
+    /// A view of what `view` shows.
+    pub fn new(view: &'v mut dyn ImageView) -> Self {
+        CachedView { view, pages: Vec::with_capacity(PAGES) }
+    }
+
+    /// Makes the page at this offset the last one; false if the image has none of it at hand.
+    fn load(&mut self, at: u64) -> Result<bool, Halt> {
+        if let Some(index) = self.pages.iter().position(|(known, _)| *known == at) {
+            self.pages[index..].rotate_left(1);
+            return Ok(true);
+        }
+        let mut page = match self.pages.len() {
+            PAGES => self.pages.remove(0).1,
+            _ => Vec::new(),
+        };
+        page.resize(PAGE, 0);
+        match self.view.read_at(at, &mut page)? {
+            Got::Bytes(count) => page.truncate(count),
+            Got::Missing(_) => return Ok(false),
+        }
+        self.pages.push((at, page));
+        Ok(true)
+    }
+}
+
+impl ImageView for CachedView<'_> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        let skip = (at % PAGE as u64) as usize;
+        if buf.len() > SMALL || skip + buf.len() > PAGE || !self.load(at - skip as u64)? {
+            return self.view.read_at(at, buf);
+        }
+        let Some((_, page)) = self.pages.last() else { return self.view.read_at(at, buf) };
+        let bytes = page.get(skip..).unwrap_or_default();
+        let count = bytes.len().min(buf.len());
+        buf[..count].copy_from_slice(&bytes[..count]);
+        Ok(Got::Bytes(count))
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        self.view.size()
+    }
+
+    fn keep(&mut self, at: u64, len: u64) {
+        self.view.keep(at, len);
+    }
+
+    fn hole(&mut self, at: u64) -> (u64, bool) {
+        self.view.hole(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::MemoryView;
+    use super::*;
+
+    #[test]
+    fn answers_like_the_view_below() {
+        let image: Vec<u8> = (0..400_001u32).map(|at| (at / 3 % 251) as u8).collect();
+        let mut plain = MemoryView::new(image.clone());
+        let mut below = MemoryView::new(image);
+        let mut cached = CachedView::new(&mut below);
+        let mut at = 1u64;
+        for turn in 0..3000u64 {
+            // Around the ends of pages and of the image, and past it.
+            at = match turn % 4 {
+                0 => (turn * 7919) % 420_000,
+                1 => 65_536 * (turn % 8),
+                2 => 399_990 + turn % 20,
+                _ => at + 8,
+            };
+            let len = [8, 16, 64, 65, 4000][(turn % 5) as usize];
+            let (mut one, mut other) = (vec![0xee; len], vec![0xee; len]);
+            let expected = plain.read_at(at, &mut one).unwrap();
+            assert_eq!(cached.read_at(at, &mut other).unwrap(), expected, "{at} {len}");
+            assert!(one == other, "{at} {len}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Where the bytes of a disk are in its image.
+
+use serde::Serialize;
+
+use crate::formats::{Disk, Halt, Place};
+
+/// Cells of the picture of a disk.
+pub const CELLS: usize = 1024;
+
+/// What a part of the disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// Stored as it is.
+    Data,
+    /// Reads as zeros, and takes no place in the image.
+    Zero,
+    /// In packed clusters or grains.
+    Compressed,
+    /// The tables that lead to it are broken.
+    Unreadable,
+}
+
+/// A part of the disk that is of one kind and in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Extent {
+    /// Disk offset of its first byte.
+    pub start: u64,
+    /// Bytes of the disk.
+    pub length: u64,
+    /// What it is.
+    pub what: What,
+    /// Image offset of its first byte; of compressed data that of its first cluster.
+    pub offset: Option<u64>,
+}
+
+/// Bytes of the disk, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Stored as they are.
+    pub data: u64,
+    /// Zeros that take no place.
+    pub zero: u64,
+    /// Compressed.
+    pub compressed: u64,
+    /// Unknown.
+    pub unreadable: u64,
+}
+
+impl Totals {
+    fn add(&mut self, what: What, length: u64) {
+        let total = match what {
+            What::Data => &mut self.data,
+            What::Zero => &mut self.zero,
+            What::Compressed => &mut self.compressed,
+            What::Unreadable => &mut self.unreadable,
+        };
+        *total = total.saturating_add(length);
+    }
+}
+
+/// The picture of a disk: equal parts of it, with what is in each.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// Bytes of the disk that a cell stands for; of the last one fewer.
+    pub cell: u64,
+    /// Bytes by kind in each cell.
+    pub cells: Vec<Totals>,
+    /// Bytes by kind in all.
+    pub totals: Totals,
+    /// How many extents there are.
+    pub extents: u64,
+}
+
+impl Map {
+    fn new(size: u64) -> Self {
+        let sectors = size.div_ceil(512).max(1);
+        let cell = sectors.div_ceil(CELLS as u64) * 512;
+        let cells = vec![Totals::default(); (size.div_ceil(cell) as usize).min(CELLS)];
+        Map { cell, cells, totals: Totals::default(), extents: 0 }
+    }
+
+    fn draw(&mut self, extent: &Extent) {
+        self.totals.add(extent.what, extent.length);
+        let mut at = extent.start;
+        let end = extent.start.saturating_add(extent.length);
+        while at < end {
+            let index = at / self.cell;
+            let until = (index + 1).saturating_mul(self.cell).min(end);
+            if let Some(cell) = self.cells.get_mut(index as usize) {
+                cell.add(extent.what, until - at);
+            }
+            at = until;
+        }
+    }
+}
+
+/// Walks over the disk and gives each extent to `visit`, neighbours of one kind that are also
+/// neighbours in the image as one.
+///
+/// # Errors
+/// If the image cannot be read.
+pub fn extents(disk: &mut dyn Disk, mut visit: impl FnMut(&Extent)) -> Result<Map, Halt> {
+    let size = disk.size()?.unwrap_or_default();
+    let mut map = Map::new(size);
+    let mut last: Option<Extent> = None;
+    let mut at = 0;
+    while at < size {
+        let run = disk.run(at)?;
+        let (what, offset) = match run.place {
+            Place::Zeros => (What::Zero, None),
+            Place::Stored(offset) => (What::Data, Some(offset)),
+            Place::Packed(packed) => (What::Compressed, Some(packed.at)),
+            Place::Missing(_) => (What::Unreadable, None),
+        };
+        match &mut last {
+            Some(extent) if continues(extent, what, offset) => extent.length += run.len,
+            _ => {
+                let next = Extent { start: at, length: run.len, what, offset };
+                if let Some(extent) = last.replace(next) {
+                    map.draw(&extent);
+                    map.extents += 1;
+                    visit(&extent);
+                }
+            }
+        }
+        at += run.len;
+    }
+    if let Some(extent) = last {
+        map.draw(&extent);
+        map.extents += 1;
+        visit(&extent);
+    }
+    Ok(map)
+}
+
+fn continues(extent: &Extent, what: What, offset: Option<u64>) -> bool {
+    extent.what == what
+        && (what != What::Data || extent.offset.map(|at| at + extent.length) == offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Got, Run};
+
+    /// A disk of runs.
+    struct Runs(Vec<Run>);
+
+    impl Disk for Runs {
+        fn read_at(&mut self, _: u64, _: &mut [u8]) -> Result<Got, Halt> {
+            Ok(Got::Bytes(0))
+        }
+        fn run(&mut self, at: u64) -> Result<Run, Halt> {
+            let mut start = 0;
+            let run = self.0.iter().find(|run| {
+                start += run.len;
+                start > at
+            });
+            Ok(run.unwrap().clone())
+        }
+        fn size(&mut self) -> Result<Option<u64>, Halt> {
+            Ok(Some(self.0.iter().map(|run| run.len).sum()))
+        }
+    }
+
+    #[test]
+    fn neighbours_are_merged_and_cells_add_up() {
+        let runs = [
+            (1 << 20, Place::Stored(4096)),
+            (1 << 20, Place::Stored(4096 + (1 << 20))),
+            (1 << 20, Place::Stored(9 << 20)),
+            (512, Place::Zeros),
+            ((1 << 20) - 512, Place::Zeros),
+        ];
+        let runs = runs.into_iter().map(|(len, place)| Run { len, place }).collect();
+        let mut seen = Vec::new();
+        let map = extents(&mut Runs(runs), |extent| seen.push(*extent)).unwrap();
+        let extent = |start, length, what, offset| Extent { start, length, what, offset };
+        assert_eq!(
+            seen,
+            [
+                extent(0, 2 << 20, What::Data, Some(4096)),
+                extent(2 << 20, 1 << 20, What::Data, Some(9 << 20)),
+                extent(3 << 20, 1 << 20, What::Zero, None),
+            ]
+        );
+        assert_eq!((map.extents, map.cell, map.cells.len()), (3, 4096, CELLS));
+        assert_eq!((map.totals.data, map.totals.zero), (3 << 20, 1 << 20));
+        assert_eq!(map.cells.iter().map(|cell| cell.data).sum::<u64>(), 3 << 20);
+        assert_eq!(map.cells[CELLS - 1].zero, 4096);
+    }
+}

@@ -1,0 +1,236 @@
+//! An image opened for reading its disk, whatever it is packed in.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+use std::thread::scope;
+
+use super::examine::{is_elsewhere, recognise, trailer};
+use super::feed::{Incoming, unpack};
+use super::report::Error;
+use super::spool::Spool;
+use super::threads::{deliver, join, longest_file};
+use crate::bytes::Hostile;
+use crate::codec::{Packing, sniff};
+use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
+use crate::formats::{
+    self, CachedView, Disk, FileView, Halt, ImageView, Layout, MappedDisk, RawDisk, Store, Trailer,
+};
+use crate::rules::{Identity, Policy};
+use crate::source::{LocalFile, Read, Source};
+
+const SECTOR: u64 = 512;
+
+/// An image whose disk can be read at any offset. What is compressed or comes from a pipe was spooled.
+pub struct Opened {
+    source: String,
+    file: LocalFile,
+    notebook: Notebook<'static>,
+    format: DiskFormat,
+    /// `None` if the image is the disk.
+    layout: Option<Box<dyn Layout>>,
+}
+
+/// Nothing settles the matter here: what matters is whether the disk can be read.
+fn never(_: Code) -> bool {
+    false
+}
+
+impl Opened {
+    /// Opens a path, or `-` for standard input. Image and disk have to be smaller than `limit` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no image that DigitalOcean takes, or its headers are not in order.
+    pub fn open(argument: &OsStr, limit: u64) -> Result<Opened, Error> {
+        let source = Source::open(argument).map_err(|e| Error::from(&e))?;
+        let notebook = Notebook::new(&never, limit);
+        let (file, packed) = match unpacked(source, &notebook) {
+            Ok(unpacked) => unpacked,
+            Err(halt) => return Err(explained(halt, notebook)),
+        };
+        let mut view = FileView::new(&file, &notebook);
+        let found = match layout(&mut view, packed, &notebook) {
+            Ok(found) => found,
+            Err(halt) => return Err(explained(halt, notebook)),
+        };
+        let unfit = refused(&notebook);
+        let Some((format, layout)) = found.filter(|_| !unfit) else {
+            return Err(explained(Halt::Stopped, notebook));
+        };
+        let source = Hostile::from_os(argument).to_string();
+        Ok(Opened { source, file, notebook, format, layout })
+    }
+
+    /// The path as given, escaped, or `-`.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What the image is.
+    #[must_use]
+    pub fn format(&self) -> DiskFormat {
+        self.format
+    }
+
+    /// Size of the disk in bytes.
+    #[must_use]
+    pub fn virtual_size(&self) -> u64 {
+        self.layout.as_ref().map_or(self.file.size(), |layout| layout.virtual_size())
+    }
+
+    /// Does something with the disk.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn with_disk<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Disk) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
+        let mut view = FileView::new(&self.file, &self.notebook);
+        match &mut self.layout {
+            None => work(&mut RawDisk::new(&mut view)),
+            Some(layout) => {
+                let mut cached = CachedView::new(&mut view);
+                work(&mut MappedDisk::new(&mut cached, &mut **layout, &self.notebook))
+            }
+        }
+    }
+
+    /// Makes sure that the file did not change meanwhile, and that all that was wanted of it could be
+    /// read.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn close(self) -> Result<(), Error> {
+        self.file.verify_unchanged().map_err(|e| Error::from(&e))?;
+        if refused(&self.notebook) {
+            return Err(explained(Halt::Stopped, self.notebook));
+        }
+        Ok(())
+    }
+}
+
+/// The image as a file that can be read at any offset, and whether it was compressed.
+fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+    match source {
+        Source::File(file) => {
+            let mut first = vec![0; SECTOR.min(file.size()) as usize];
+            file.read_at(0, &mut first)?;
+            let last = trailer(&mut FileView::new(&file, notebook), file.size())?;
+            let packing = match last {
+                Some((Trailer::Dmg, _)) => Packing::Plain,
+                _ => sniff(&first),
+            };
+            if packing == Packing::Plain {
+                return Ok((file, false));
+            }
+            let spool = spooled(file.reader(), notebook)?;
+            file.verify_unchanged()?;
+            Ok(spool)
+        }
+        Source::Stream(stream) => spooled(stream.reader(), notebook),
+    }
+}
+
+/// Spools a stream, unpacked.
+fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+    let mut spool = Spool::new()?;
+    let most = longest_file(notebook.limit());
+    let packed = scope(|scope| {
+        let (sender, segments) = channel();
+        let ended = Arc::<AtomicBool>::default();
+        let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), most);
+        let incoming = Incoming::new(segments, ended, Arc::default());
+        let packed = fill(&mut spool, incoming, notebook);
+        let delivered = join(reader)?;
+        if delivered.bytes >= most && !delivered.whole {
+            notebook.add(
+                Code::FileTooLarge,
+                Layer::File,
+                most,
+                format!("The file has {most} bytes or more."),
+            );
+        }
+        packed
+    })?;
+    Ok((spool.finish()?, packed))
+}
+
+fn fill(spool: &mut Spool, mut incoming: Incoming, notebook: &Notebook<'_>) -> Result<bool, Halt> {
+    let packing = sniff(&incoming.peek(SECTOR as usize)?);
+    if let Packing::Foreign(compression, code) = packing {
+        let name = compression.as_str();
+        notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        return Err(Halt::Stopped);
+    }
+    let mut feed = unpack(packing, incoming, notebook, None, Arc::default());
+    let mut size = 0;
+    while let Some(segment) = feed.next()? {
+        size += segment.len();
+        if size >= notebook.limit() {
+            let limit = notebook.limit();
+            notebook.image(
+                Code::ImageTooLarge,
+                limit,
+                format!("The image has {limit} bytes or more."),
+            );
+            return Err(Halt::Stopped);
+        }
+        spool.put(&segment)?;
+    }
+    Ok(packing != Packing::Plain)
+}
+
+type Found = (DiskFormat, Option<Box<dyn Layout>>);
+
+/// What the image is and how its disk is laid out; the notebook has the reason if that is not known.
+fn layout(
+    view: &mut FileView<'_>,
+    packed: bool,
+    notebook: &Notebook<'_>,
+) -> Result<Option<Found>, Halt> {
+    let size = view.size()?.unwrap_or_default();
+    let trailer = trailer(view, size)?;
+    let Some(Identity::Taken(format)) = recognise(view, trailer, packed, notebook)? else {
+        return Ok(None);
+    };
+    if format == DiskFormat::Raw {
+        return Ok(Some((format, None)));
+    }
+    let examined = formats::examine(format, view, notebook)?;
+    Ok(examined.filter(|_| !is_elsewhere(notebook)).map(|known| (format, Some(known.layout))))
+}
+
+/// Whether something was found for which a check refuses the image.
+fn refused(notebook: &Notebook<'_>) -> bool {
+    let policy = Policy::default();
+    Code::ALL.iter().any(|&code| policy.refuses(code) && notebook.has(code))
+}
+
+/// Why an image cannot be used: what the source said, or the first thing that a check refuses.
+fn explained(halt: Halt, notebook: Notebook<'_>) -> Error {
+    if let Halt::Source(error) = halt {
+        return Error::from(&error);
+    }
+    let policy = Policy::default();
+    let anomalies = notebook.close();
+    let first = anomalies.iter().find(|a| policy.refuses(a.code)).or(anomalies.first());
+    match first {
+        Some(Anomaly { code, said, .. }) => Error { kind: code.as_str(), message: said.clone() },
+        None => Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() },
+    }
+}
+
+/// As a reason for people.
+impl From<Halt> for Error {
+    fn from(halt: Halt) -> Error {
+        match halt {
+            Halt::Source(error) => Error::from(&error),
+            Halt::Stopped => {
+                Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() }
+            }
+        }
+    }
+}

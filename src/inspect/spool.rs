@@ -1,0 +1,142 @@
+//! A temporary file that has what a stream delivered.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+
+use crate::bytes::{Hostile, Segment};
+use crate::formats::{Halt, Store};
+use crate::source::{Error, Kind, LocalFile};
+
+/// A block of the file system: as many zeros in one piece become a hole.
+const PIECE: u64 = 4096;
+static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
+
+/// Where an image is written as it comes by, zeros as holes. The file has no name, so nothing is left
+/// behind however the program ends. What goes into it is bounded by whoever reads the stream.
+pub(super) struct Spool {
+    file: File,
+    subject: Hostile,
+    len: u64,
+    written: u64,
+}
+
+impl Spool {
+    /// An empty one, in the directory for temporary files.
+    pub(super) fn new() -> Result<Self, Error> {
+        let subject = Hostile::from_os(std::env::temp_dir().as_os_str());
+        match tempfile::tempfile() {
+            Ok(file) => Ok(Spool { file, subject, len: 0, written: 0 }),
+            Err(source) => {
+                Err(Error { kind: Kind::Spool, subject, offset: None, source: Some(source) })
+            }
+        }
+    }
+
+    /// Bytes that were written; holes are not.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The file, with all that was put.
+    pub(super) fn finish(self) -> Result<LocalFile, Error> {
+        self.file.set_len(self.len).map_err(|e| self.fail(self.len, e))?;
+        LocalFile::temporary(self.file, &self.subject)
+    }
+
+    fn fail(&self, at: u64, source: io::Error) -> Error {
+        let subject = self.subject.clone();
+        Error { kind: Kind::Spool, subject, offset: Some(at), source: Some(source) }
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all_at(bytes, at).map_err(|e| self.fail(at, e))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl Store for Spool {
+    fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
+        if let Segment::Data(chunk) = segment {
+            let bytes = &chunk[..];
+            // What is neither written nor left out yet begins here.
+            let mut begin = 0;
+            let mut at = 0;
+            while at < bytes.len() {
+                let to_next = PIECE - (self.len + at as u64) % PIECE;
+                let end = (at + to_next as usize).min(bytes.len());
+                if bytes[at..end] == ZEROS[..end - at] {
+                    if begin < at {
+                        self.write(self.len + begin as u64, &bytes[begin..at])?;
+                    }
+                    begin = end;
+                }
+                at = end;
+            }
+            if begin < at {
+                self.write(self.len + begin as u64, &bytes[begin..])?;
+            }
+        }
+        self.len += segment.len();
+        Ok(())
+    }
+
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
+        let mut have = 0;
+        while have < buf.len() {
+            match self.file.read_at(&mut buf[have..], at + have as u64) {
+                // What was put last may be zeros, which are not in the file yet.
+                Ok(0) => {
+                    buf[have..].fill(0);
+                    break;
+                }
+                Ok(count) => have += count,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.fail(at + have as u64, e).into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Pool;
+    use std::sync::Arc;
+
+    #[test]
+    fn gives_back_what_was_put_and_writes_no_zeros() {
+        let mut pool = Pool::new(1, 50_000);
+        let mut spool = Spool::new().unwrap();
+        let mut expected = Vec::new();
+        for turn in 0..40usize {
+            let len = 1 + turn * 1237 % 50_000;
+            if turn % 3 == 0 {
+                spool.put(&Segment::Zeros(len as u64)).unwrap();
+                expected.resize(expected.len() + len, 0);
+                continue;
+            }
+            let mut chunk = pool.take();
+            let space = &mut chunk.space()[..len];
+            space.fill(0);
+            space[len / 3..len / 2].fill(turn as u8);
+            expected.extend_from_slice(space);
+            chunk.grow(len);
+            spool.put(&Segment::Data(Arc::new(chunk))).unwrap();
+        }
+        spool.put(&Segment::Zeros(10_000)).unwrap();
+        expected.resize(expected.len() + 10_000, 0);
+        for (at, len) in [(0, 10), (70_000, 100_000), (expected.len() - 20_000, 20_000)] {
+            let mut buf = vec![0xee; len];
+            spool.read_at(at as u64, &mut buf).unwrap();
+            assert!(buf == expected[at..at + len], "{at}");
+        }
+        assert!(spool.written() < expected.len() as u64 / 2, "{}", spool.written());
+        let file = spool.finish().unwrap();
+        let mut buf = vec![0xee; expected.len() + 1];
+        assert_eq!(file.read_at(0, &mut buf).unwrap(), expected.len());
+        assert!(buf[..expected.len()] == expected);
+    }
+}

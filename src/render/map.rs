@@ -1,0 +1,206 @@
+//! The allocation of a disk: a strip and a table for the terminal, JSON, and a picture as SVG.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::bytes::human_size;
+use crate::facts::DiskFormat;
+use crate::inspect::{Extent, Map, Totals, What};
+
+/// Name and version of the JSON document.
+pub const SCHEMA: &str = "tidegate.map/1";
+
+/// Cells of a line of the picture.
+const COLUMNS: usize = 64;
+
+/// Width and height of a cell of the SVG.
+const CELL: usize = 12;
+
+const LEGEND: &str = ". empty   - under a third   + under two thirds   * nearly full   # full";
+
+/// A picture, totals and a table. Of more extents than are `listed`, only the number is said.
+#[must_use]
+pub fn text(source: &str, format: DiskFormat, size: u64, map: &Map, listed: &[Extent]) -> String {
+    let mut out =
+        format!("{source}: {}, a disk of {size} bytes ({})\n\n", format.as_str(), human_size(size));
+    for line in map.cells.chunks(COLUMNS) {
+        let _ = writeln!(out, "  {}", line.iter().map(cell).collect::<String>());
+    }
+    let _ = writeln!(out, "\n  {LEGEND}\n  one character is {} bytes\n", map.cell);
+    for (name, bytes) in kinds(&map.totals) {
+        if bytes > 0 {
+            let _ = writeln!(out, "  {name:<10} {bytes:>20}  {:>9}", human_size(bytes));
+        }
+    }
+    let _ = writeln!(
+        out,
+        "\n  {:>20} {:>20}  {:<10} {:>20}",
+        "start", "length", "what", "image offset"
+    );
+    for extent in listed {
+        let offset = extent.offset.map_or("-".to_owned(), |offset| offset.to_string());
+        let what = name(extent.what);
+        let _ =
+            writeln!(out, "  {:>20} {:>20}  {what:<10} {offset:>20}", extent.start, extent.length);
+    }
+    let more = map.extents.saturating_sub(listed.len() as u64);
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more extents; --format json has all of them");
+    }
+    out
+}
+
+fn kinds(totals: &Totals) -> [(&'static str, u64); 4] {
+    [
+        ("data", totals.data),
+        ("compressed", totals.compressed),
+        ("zero", totals.zero),
+        ("unreadable", totals.unreadable),
+    ]
+}
+
+fn name(what: What) -> &'static str {
+    match what {
+        What::Data => "data",
+        What::Zero => "zero",
+        What::Compressed => "compressed",
+        What::Unreadable => "unreadable",
+    }
+}
+
+/// Bytes that take place, and all bytes of a cell.
+fn share(cell: &Totals) -> (u64, u64) {
+    let used = cell.data + cell.compressed;
+    (used, used + cell.zero + cell.unreadable)
+}
+
+fn cell(cell: &Totals) -> char {
+    let (used, all) = share(cell);
+    match used.saturating_mul(3) {
+        _ if cell.unreadable > 0 => '!',
+        0 => '.',
+        _ if used == all => '#',
+        thrice if thrice < all => '-',
+        thrice if thrice < 2 * all => '+',
+        _ => '*',
+    }
+}
+
+/// The beginning of the JSON document, up to the extents.
+#[must_use]
+pub fn json_head(source: &str, format: DiskFormat, size: u64) -> String {
+    format!(
+        "{{\n  \"schema\": \"{SCHEMA}\",\n  \"source\": {},\n  \"disk_format\": \"{}\",\n  \"virtual_size\": {size},\n  \"extents\": [",
+        Value::from(source),
+        format.as_str()
+    )
+}
+
+/// An extent on a line of its own.
+#[must_use]
+pub fn json_extent(extent: &Extent, first: bool) -> String {
+    let value = json!({
+        "start": extent.start,
+        "length": extent.length,
+        "what": name(extent.what),
+        "offset": extent.offset,
+    });
+    format!("{}\n    {value}", if first { "" } else { "," })
+}
+
+/// The end of the JSON document.
+#[must_use]
+pub fn json_tail(map: &Map) -> String {
+    let totals = json!({
+        "extents": map.extents,
+        "data": map.totals.data,
+        "compressed": map.totals.compressed,
+        "zero": map.totals.zero,
+        "unreadable": map.totals.unreadable,
+    });
+    format!("\n  ],\n  \"totals\": {totals}\n}}\n")
+}
+
+/// The picture as a self-contained SVG.
+#[must_use]
+pub fn svg(source: &str, format: DiskFormat, size: u64, map: &Map) -> String {
+    let rows = map.cells.len().div_ceil(COLUMNS);
+    let (width, height) = (COLUMNS * CELL + 16, rows * CELL + 64);
+    let title = format!("{}: {}, {}", escape(source), format.as_str(), human_size(size));
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"sans-serif\" font-size=\"13\">\n\
+         <title>{title}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+         <text x=\"8\" y=\"20\">{title}</text>\n"
+    );
+    for (index, cell) in map.cells.iter().enumerate() {
+        let (x, y) = (8 + index % COLUMNS * CELL, 32 + index / COLUMNS * CELL);
+        let (used, all) = share(cell);
+        // Empty cells are light grey, full ones dark blue, between them by the share that is used.
+        let fill = match used as f64 / all.max(1) as f64 {
+            _ if cell.unreadable > 0 => "#c62828".to_owned(),
+            0.0 => "#eceff1".to_owned(),
+            share => {
+                let tone = |from: f64, to: f64| (from + (to - from) * share) as u8;
+                format!(
+                    "#{:02x}{:02x}{:02x}",
+                    tone(187.0, 13.0),
+                    tone(222.0, 71.0),
+                    tone(251.0, 161.0)
+                )
+            }
+        };
+        let side = CELL - 1;
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" fill=\"{fill}\"/>"
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<text x=\"8\" y=\"{}\">data {}, compressed {}, zero {}, unreadable {}; a cell is {} bytes</text>\n</svg>",
+        height - 12,
+        human_size(map.totals.data),
+        human_size(map.totals.compressed),
+        human_size(map.totals.zero),
+        human_size(map.totals.unreadable),
+        map.cell
+    );
+    out
+}
+
+/// Text for XML. What comes here has no control characters.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_show_how_full_they_are() {
+        let show = |data, zero| cell(&Totals { data, zero, ..Totals::default() });
+        assert_eq!(
+            [show(0, 9), show(1, 9), show(5, 5), show(8, 2), show(9, 0)],
+            ['.', '-', '+', '*', '#']
+        );
+        assert_eq!(cell(&Totals { unreadable: 1, data: 9, ..Totals::default() }), '!');
+    }
+
+    #[test]
+    fn names_cannot_leave_their_place_in_xml() {
+        assert_eq!(escape("a<b>&\"c"), "a&lt;b&gt;&amp;&quot;c");
+    }
+}

@@ -1,0 +1,153 @@
+//! `map` and `compare`, and streams that are spooled.
+
+use std::process::{Output, Stdio};
+
+use crate::common::*;
+use serde_json::Value;
+
+fn testdata(name: &str) -> String {
+    format!("{}/testdata/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    tidegate().args(arguments).output().unwrap()
+}
+
+/// Runs the program with an image on a pipe.
+fn fed(arguments: &[&str], bytes: &[u8]) -> Output {
+    use std::io::Write;
+    let mut child = tidegate().args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(stdin.write_all(bytes)));
+        child.wait_with_output().unwrap()
+    })
+}
+
+#[test]
+fn the_same_disk_in_other_containers_is_the_same() {
+    let scratch = Scratch::new();
+    let raw = scratch.write("disk.raw", &disk());
+    let raw = raw.to_str().unwrap();
+    let packed = scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = run(&["compare", raw, packed.to_str().unwrap()]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(stdout(&output), "The disks are the same, 4194304 bytes.\n");
+    let output = fed(&["compare", raw, "-"], &bzip2(&disk()));
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let output = run(&["compare", &testdata("gpt.qcow2"), &testdata("gpt.qcow2.gz")]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+}
+
+#[test]
+fn different_disks_are_told_apart() {
+    let scratch = Scratch::new();
+    let a = scratch.write("a.raw", &disk());
+    let mut other = disk();
+    other[2_000_000] = 1;
+    let b = scratch.write("b.raw.gz", &gzip(&other));
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    let output = run(&["compare", a, b]);
+    assert_eq!(exit_code(&output), 1);
+    assert_eq!(stdout(&output), "The disks differ, first in sector 3906 (byte 1999872).\n");
+    let output = run(&["compare", "--format", "json", a, b]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["schema"], "tidegate.compare/1");
+    assert_eq!((&found["same"], &found["first_difference"]), (&false.into(), &1_999_872.into()));
+
+    let longer = scratch.write("longer.raw", &[disk(), vec![0; 512]].concat());
+    let output = run(&["compare", a, longer.to_str().unwrap()]);
+    assert_eq!(exit_code(&output), 1);
+    assert!(stdout(&output).contains("4194304 and 4194816 bytes"), "{output:?}");
+
+    // Two disks of zeros are the same at once, however large.
+    let huge = scratch.sparse("huge.raw", 90_000_000_000);
+    let output = run(&["compare", huge.to_str().unwrap(), huge.to_str().unwrap()]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_or_mapped_is_named() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let cut = scratch.write("cut.gz", &gzip(&disk())[..3000]);
+    let backing = scratch.write("backing.qcow2", &qcow2_with_backing(b"base"));
+    let missing = scratch.path("missing");
+    let good = good.to_str().unwrap();
+    for bad in [&cut, &backing, &missing] {
+        let bad = bad.to_str().unwrap();
+        for arguments in [&["compare", good, bad][..], &["compare", bad, good], &["map", bad]] {
+            let output = run(arguments);
+            assert_eq!(exit_code(&output), 3, "{arguments:?}: {output:?}");
+            assert!(stderr(&output).contains(bad), "{output:?}");
+        }
+    }
+    assert_eq!(exit_code(&run(&["compare", "-", "-"])), 2);
+    assert_eq!(exit_code(&run(&["compare", good])), 2);
+    assert_eq!(exit_code(&run(&["map"])), 2);
+    assert_eq!(exit_code(&run(&["check", "--quick", "--spool", good])), 2);
+}
+
+#[test]
+fn a_map_covers_the_disk() {
+    let scratch = Scratch::new();
+    let raw = scratch.write("<disk>&\u{202e}.raw.gz", &gzip(&disk()));
+    for image in [
+        raw.to_str().unwrap().to_owned(),
+        testdata("gpt.qcow2"),
+        testdata("gpt-compressed.qcow2"),
+        testdata("gpt.vdi.gz"),
+        testdata("gpt.vhdx.gz"),
+        testdata("gpt.stream.vmdk"),
+    ] {
+        let output = run(&["map", "--format", "json", &image]);
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let map: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(map["schema"], "tidegate.map/1");
+        let extents = map["extents"].as_array().unwrap();
+        assert_eq!(map["totals"]["extents"], extents.len());
+        let mut at = 0;
+        for extent in extents {
+            assert_eq!(extent["start"], at, "{image}: {map}");
+            at += extent["length"].as_u64().unwrap();
+            let stored = extent["what"] != "zero";
+            assert_eq!(extent["offset"].is_u64(), stored, "{image}: {extent}");
+        }
+        assert_eq!(map["virtual_size"], at);
+
+        let output = run(&["map", &image]);
+        assert_eq!(exit_code(&output), 0);
+        assert!(stdout(&output).contains("one character is "), "{output:?}");
+        let output = run(&["map", "--format", "svg", &image]);
+        let svg = stdout(&output);
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+        assert!(!svg.contains("<disk>") && !svg.contains('\u{202e}'), "{svg}");
+    }
+}
+
+#[test]
+fn with_spool_nothing_lies_behind() {
+    let scratch = Scratch::new();
+    for name in ["gpt.vdi.gz", "gpt.vhdx.gz", "gpt.sparse.vmdk.gz", "gpt.qcow2.gz", "gpt.raw.gz"] {
+        let bytes = std::fs::read(testdata(name)).unwrap();
+        let output = fed(&["check", "--format", "json", "--spool", "-"], &bytes);
+        let piped = &images(&output)[0];
+        let (_, plain) = report(&[testdata(name)]);
+        let (_, spooled) = report(&["--spool", &testdata(name)]);
+        for report in [piped, &spooled] {
+            assert_eq!(report["verdict"], plain["verdict"], "{name}: {report}");
+            assert_eq!(codes(report), codes(&plain), "{name}");
+            assert_eq!(report["digests"], plain["digests"]);
+            assert_eq!(report["scans"], 1);
+            assert!(report["spooled_bytes"].as_u64().unwrap() > 0);
+        }
+    }
+    // A temporary file that cannot be made is no verdict on the image.
+    let output = tidegate()
+        .args(["check", "--format", "json", "--spool", &testdata("gpt.qcow2.gz")])
+        .env("TMPDIR", scratch.path("missing"))
+        .output()
+        .unwrap();
+    assert_eq!(exit_code(&output), 3);
+    assert_eq!(images(&output)[0]["error"]["kind"], "spool");
+}
