@@ -93,7 +93,8 @@ pub(super) fn sha256(hex: &str) -> Option<[u8; 32]> {
 /// A line that lists a SHA-256, as file name without directories and digest. All other lines
 /// (comments, signatures, other algorithms) are none.
 fn entry(line: &str) -> Option<(String, [u8; 32])> {
-    let line = line.trim_end();
+    // Editors put a byte order mark before the first line.
+    let line = line.trim_start_matches('\u{feff}').trim_end();
     let (name, digest) = match line.strip_prefix("SHA256 (") {
         Some(bsd) => {
             let (name, hex) = bsd.rsplit_once(") = ")?;
@@ -151,6 +152,7 @@ mod tests {
             format!("{SUM} *./out/disk.img\r"),
             format!("SHA256 (disk.img) = {SUM}"),
             format!("{SUM}\tdisk.img"),
+            format!("\u{feff}{SUM}  disk.img"),
         ] {
             assert_eq!(entry(&line).unwrap().0, "disk.img", "{line}");
         }

@@ -145,11 +145,20 @@ fn pace(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
     }
 }
 
-const WITH_SIZE: &str = "{msg} [{bar:24}] {percent}%, {prefix}";
+const WITH_SIZE: &str = "{msg} [{bar:16}] {percent}%, {prefix}";
+/// A terminal of fewer columns would break the line.
+const NARROW: usize = 68;
+
+const WITHOUT_BAR: &str = "{percent}%, {prefix}";
 const WITHOUT_SIZE: &str = "{msg} {spinner} {decimal_bytes}, {prefix}";
 
 fn bar(size: Option<u64>, source: &str) -> ProgressBar {
-    let template = if size.is_some() { WITH_SIZE } else { WITHOUT_SIZE };
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    let template = match size {
+        _ if width < NARROW => WITHOUT_BAR,
+        Some(_) => WITH_SIZE,
+        None => WITHOUT_SIZE,
+    };
     // The test below holds the templates against indicatif.
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -157,9 +166,11 @@ fn bar(size: Option<u64>, source: &str) -> ProgressBar {
         Some(size) => ProgressBar::new(size),
         None => ProgressBar::new_spinner(),
     };
+    // What stands beside the name takes about 58 columns.
+    let room = width.saturating_sub(58).min(40);
     let shown: String = match source.chars().count() {
-        0..=30 => source.to_owned(),
-        count => std::iter::once('…').chain(source.chars().skip(count - 29)).collect(),
+        count if count <= room => source.to_owned(),
+        count => std::iter::once('…').chain(source.chars().skip(count + 1 - room.max(1))).collect(),
     };
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(shown);
@@ -172,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid() {
-        for template in [WITH_SIZE, WITHOUT_SIZE] {
+        for template in [WITH_SIZE, WITHOUT_SIZE, WITHOUT_BAR] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

@@ -85,11 +85,15 @@ impl Mbr {
 /// The boot record in the first sector; `None` if it is something else or has no sensible entry.
 pub(super) fn parse(first: &[u8]) -> Option<Mbr> {
     let sector = first.get(..SECTOR as usize)?;
-    if !sector.ends_with(b"\x55\xaa") || is_volume_boot_record(sector) {
+    if !sector.ends_with(b"\x55\xaa") {
         return None;
     }
     let (entries, _) = <[Entry; 4]>::read_from_prefix(&sector[ENTRIES_AT..]).ok()?;
     let sensible = entries.iter().any(|entry| entry.is_valid() && entry.is_used());
+    // As Linux does: a volume's boot record with partition entries that are all valid is an MBR too.
+    if is_volume_boot_record(sector) && !(sensible && entries.iter().all(Entry::is_valid)) {
+        return None;
+    }
     let empty = entries.iter().all(|entry| entry.kind == 0 && entry.flag == 0);
     (sensible || empty).then_some(Mbr { entries })
 }
@@ -253,6 +257,11 @@ mod tests {
         assert!(!is_bootable(&sector(&[(0x80, 0x83, 2048, 100), (0x12, 0x83, 1, 1)])));
         assert!(parse(&sector(&[(0x12, 0x83, 1, 1)])).is_none());
         assert!(parse(&sector(&[])).is_some_and(|mbr| mbr.is_blank()));
+        let mut volume = sector(&[(0x80, 0x0c, 2048, 100)]);
+        volume[..22].copy_from_slice(b"\xeb\x3c\x90MSDOS5.0\0\x02\x04\x01\0\x02\0\x02\0\0\xf8");
+        assert!(is_bootable(&volume));
+        volume[446] = 0x41;
+        assert!(parse(&volume).is_none());
         assert!(parse(&[0; 512]).is_none());
         assert!(parse(&[0; 100]).is_none());
     }

@@ -105,7 +105,7 @@ fn container(
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(mut examined) = formats::examine(format, view, notebook)? else {
-        report.check("headers", State::Partial, "they are too damaged to go on");
+        report.check("headers", State::Partial, "nothing more can be found with them");
         return Ok(());
     };
     report.check("headers", State::Done, "");

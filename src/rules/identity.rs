@@ -36,6 +36,9 @@ pub fn identify(
     if let Some(found) = trailer.filter(|found| formats.iter().all(|m| m.format != found.format)) {
         formats.push(found);
     }
+    if !formats.is_empty() {
+        formats.extend(candidates.iso9660);
+    }
     if let [first, second, ..] = formats[..] {
         notebook.image(
             Code::FormatPolyglot,
@@ -140,6 +143,9 @@ mod tests {
         assert_eq!(judge(&candidates, false, None), (Identity::Taken(DiskFormat::Qcow2), vec![]));
         assert_eq!(judge(&candidates, true, None).1, [Code::FormatPolyglot]);
         assert_eq!(judge(&candidates, false, Some(Trailer::Vpc)).1, [Code::FormatPolyglot]);
+        candidates.iso9660 = Some(container(DiskFormat::Iso9660, 0x8001));
+        assert_eq!(judge(&candidates, false, None).1, [Code::FormatPolyglot]);
+        candidates.iso9660 = None;
         candidates.containers.push(container(DiskFormat::Vdi, 64));
         assert_eq!(judge(&candidates, false, None).1, [Code::FormatPolyglot]);
     }

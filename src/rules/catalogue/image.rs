@@ -52,7 +52,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::FormatPolyglot,
         "two formats at once",
         "The image carries the marks of more than one format, so readers disagree about what disk it holds. That is an accident, such as a header left over, or an attack.",
-        "Build the image again. If you know its true format and trust it, say so while converting: qemu-img convert -f raw -O qcow2 FILE disk.qcow2 (with the true format after -f).",
+        "Find out where the second mark comes from, and build the image again.",
         "CVE-2024-32498 and its family: a format chosen by probing can be chosen by the attacker",
     ),
     judged(

@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a backing file",
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Flatten it: qemu-img convert -O qcow2 FILE flat.qcow2.",
+        "Flatten it, if you trust the image (the command opens the file that it names): qemu-img convert -O qcow2 FILE flat.qcow2.",
         "QEMU docs/interop/qcow2.rst, backing_file_offset; DigitalOcean imports exactly one file",
     ),
     judged(
@@ -108,7 +108,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::Qcow2DataFile,
         "the disk's data is in another file",
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
-        "Join them: qemu-img convert -O qcow2 FILE joined.qcow2.",
+        "Join them, if you trust the image (the command opens the file that it names): qemu-img convert -O qcow2 FILE joined.qcow2.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 2",
     ),
     judged(
