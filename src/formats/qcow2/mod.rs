@@ -13,5 +13,7 @@ mod side_tables;
 mod tables;
 mod tally;
 mod walk;
+#[cfg(test)]
+mod walk_tests;
 
 pub(super) use examine::examine;

@@ -8,6 +8,9 @@ const PAGE: u64 = 64 << 10;
 /// Pages that are made at most: 24 MiB, enough for 100 GB in clusters of 4 KiB.
 const MOST_PAGES: usize = 384;
 
+/// Pages that there can be: 100 GB in clusters of 512 bytes have 2981.
+const MOST_NUMBERS: usize = 4096;
+
 /// Clusters with counts that do not fit into a cell: those that hold many compressed ones, or are
 /// shared by many snapshots.
 const MOST_LARGE: usize = 1 << 18;
@@ -22,7 +25,9 @@ const ELSEWHERE: u8 = 0b0011_1111;
 /// Counts for the clusters of one image, in bounded memory.
 #[derive(Default)]
 pub(super) struct Tally {
-    pages: HashMap<u64, Box<[u8]>>,
+    /// By number; those that nothing refers to are not made.
+    pages: Vec<Option<Box<[u8]>>>,
+    made: usize,
     large: HashMap<u64, (u32, u32)>,
     full: bool,
 }
@@ -54,9 +59,10 @@ impl Tally {
     }
 
     pub(super) fn get(&self, cluster: u64) -> Count {
-        let Some(page) = self.pages.get(&(cluster / PAGE)) else { return Count::default() };
-        let cell = page[(cluster % PAGE) as usize];
-        self.unpack(cluster, cell)
+        match self.pages.get((cluster / PAGE) as usize) {
+            Some(Some(page)) => self.unpack(cluster, page[(cluster % PAGE) as usize]),
+            _ => Count::default(),
+        }
     }
 
     fn unpack(&self, cluster: u64, cell: u8) -> Count {
@@ -69,20 +75,30 @@ impl Tally {
 
     /// Changes what is known of a cluster.
     pub(super) fn update(&mut self, cluster: u64, change: impl FnOnce(&mut Count)) {
-        let number = cluster / PAGE;
-        if !self.pages.contains_key(&number) {
-            if self.pages.len() >= MOST_PAGES {
+        let number = (cluster / PAGE) as usize;
+        if number >= MOST_NUMBERS {
+            self.full = true;
+            return;
+        }
+        if number >= self.pages.len() {
+            self.pages.resize_with(number + 1, || None);
+        }
+        if self.pages[number].is_none() {
+            if self.made >= MOST_PAGES {
                 self.full = true;
                 return;
             }
-            self.pages.insert(number, vec![0; PAGE as usize].into_boxed_slice());
+            self.made += 1;
+            self.pages[number] = Some(vec![0; PAGE as usize].into_boxed_slice());
         }
         let mut count = self.get(cluster);
         change(&mut count);
         let mut cell = if count.copied { COPIED } else { 0 };
         cell |= if count.not_copied { NOT_COPIED } else { 0 };
         cell |= if count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL {
-            self.large.remove(&cluster);
+            if !self.large.is_empty() {
+                self.large.remove(&cluster);
+            }
             count.references as u8 | (count.stored as u8) << 3
         } else if self.large.len() < MOST_LARGE || self.large.contains_key(&cluster) {
             self.large.insert(cluster, (count.references, count.stored));
@@ -91,19 +107,17 @@ impl Tally {
             self.full = true;
             0
         };
-        if let Some(page) = self.pages.get_mut(&number) {
+        if let Some(page) = &mut self.pages[number] {
             page[(cluster % PAGE) as usize] = cell;
         }
     }
 
     /// Everything that is known, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Count)> {
-        let mut numbers: Vec<u64> = self.pages.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers.into_iter().flat_map(move |number| {
-            let page = self.pages.get(&number).map(|page| &page[..]).unwrap_or_default();
-            (number * PAGE..)
-                .zip(page)
+        (0..).step_by(PAGE as usize).zip(&self.pages).flat_map(move |(first, page)| {
+            let cells = page.iter().flat_map(|page| page.iter());
+            (first..)
+                .zip(cells)
                 .filter(|(_, cell)| **cell != 0)
                 .map(|(cluster, cell)| (cluster, self.unpack(cluster, *cell)))
         })
@@ -136,6 +150,6 @@ mod tests {
             tally.update(page * PAGE, |count| count.references = 1);
         }
         assert!(tally.is_full());
-        assert_eq!(tally.pages.len(), MOST_PAGES);
+        assert_eq!(tally.made, MOST_PAGES);
     }
 }

@@ -159,7 +159,10 @@ impl Reach {
     pub fn include(&mut self, what: &str, at: u64, len: u64) {
         let end = at.saturating_add(len);
         if end > self.end {
-            *self = Reach { end, what: what.to_owned() };
+            self.end = end;
+            // Keeps its buffer: a walk gets here for nearly every cluster.
+            self.what.clear();
+            self.what.push_str(what);
         }
     }
 
