@@ -45,7 +45,7 @@ fn whatever_qemu_finds_is_found() {
             0 => 0,
             1 => u64::MAX,
             2 => 1 << 63 | l2 as u64,
-            _ => 1 << 63 | (random >> 20) % 40 * 4096,
+            _ => (1 << 63) | ((random >> 20) % 40 * 4096),
         };
         image[at..at + 8].copy_from_slice(&value.to_be_bytes());
     });
