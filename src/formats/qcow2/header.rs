@@ -370,14 +370,18 @@ fn check_extensions(
         let Ok(Extension { kind, len }) = Extension::read_from_bytes(&bytes) else {
             return Ok(bitmaps);
         };
-        if kind == 0 {
-            return Ok(bitmaps);
-        }
-        let next = at + 8 + u64::from(len.get()).next_multiple_of(8);
+        // The end mark has no data, but QEMU looks at its length before it knows that it is one.
+        let next = match kind.get() {
+            0 => at + 8 + u64::from(len.get()),
+            _ => at + 8 + u64::from(len.get()).next_multiple_of(8),
+        };
         if next > end {
             notebook.image(Code::Qcow2ExtensionInvalid, at, format!(
                 "The header extension {:#010x} says {} of data, more than the first cluster has left.",
                 kind.get(), human_size(u64::from(len.get()))));
+            return Ok(bitmaps);
+        }
+        if kind == 0 {
             return Ok(bitmaps);
         }
         if kind == BITMAPS_EXTENSION {
@@ -451,6 +455,13 @@ mod tests {
         ] {
             assert_eq!(with(&[(24, &u64::to_be_bytes(size))]), [code], "{size}");
         }
+    }
+
+    #[test]
+    fn the_end_mark_ends_in_the_first_cluster_too() {
+        let rest = (1u32 << 16) - 112;
+        assert_eq!(with(&[(108, &rest.to_be_bytes())]), []);
+        assert_eq!(with(&[(108, &(rest + 1).to_be_bytes())]), [Code::Qcow2ExtensionInvalid]);
     }
 
     #[test]
