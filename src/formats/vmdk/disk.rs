@@ -228,12 +228,18 @@ mod tests {
 
     #[test]
     fn a_grain_unpacks_to_a_grain_at_most() {
-        let mut sample = Sample::stream(3);
-        let footer = sample.image.len() - 1024;
-        for header in [0, footer] {
-            sample.image[header + 20] = 8;
+        use std::io::Write as _;
+        for (bytes, expected) in [(8192, false), (8193, true)] {
+            let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            zlib.write_all(&vec![0; bytes]).unwrap();
+            let packed = zlib.finish().unwrap();
+            let mut sample = Sample::stream(3);
+            let at = sample.grains[0];
+            sample.image[at + 8..at + 12].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+            sample.image[at + 12..at + 12 + packed.len()].copy_from_slice(&packed);
+            let found = read(&sample.image, 0, 512).1;
+            assert_eq!(found.contains(&Code::VmdkGrainDamaged), expected, "{found:?}");
         }
-        assert!(read(&sample.image, 0, 512).1.contains(&Code::VmdkGrainDamaged));
     }
 
     #[test]
