@@ -92,6 +92,7 @@ enum Said {
 /// What all say of a mutation.
 struct Outcome {
     format: &'static str,
+    image: &'static str,
     class: &'static str,
     field: &'static str,
     /// For people: which image, where, what.
@@ -272,6 +273,7 @@ impl Mutation<'_> {
         }
         Outcome {
             format,
+            image: self.base.made.name,
             class: self.field.class,
             field: self.field.name,
             what: self.what(),

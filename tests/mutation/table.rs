@@ -50,14 +50,14 @@ pub(crate) fn markdown(outcomes: &[Outcome], seed: u64, count: u64) -> String {
         }
         let _ = writeln!(out);
     }
-    let mut silent: BTreeMap<(&str, &str, &str), (usize, &str)> = BTreeMap::new();
+    let mut silent: BTreeMap<[&str; 4], (usize, &str)> = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| is_silent(outcome)) {
-        let key = (outcome.format, outcome.class, outcome.field);
+        let key = [outcome.format, outcome.image, outcome.class, outcome.field];
         silent.entry(key).or_insert((0, &outcome.what)).0 += 1;
     }
     let _ = writeln!(out, "\nSilent by format, with an example:\n");
-    for ((format, class, field), (count, example)) in silent {
-        let _ = writeln!(out, "- {format}, {class}, {field}: {count} ({example})");
+    for ([format, image, class, field], (count, example)) in silent {
+        let _ = writeln!(out, "- {format} {image}, {class}, {field}: {count} ({example})");
     }
     out
 }
