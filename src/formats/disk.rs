@@ -67,6 +67,8 @@ pub struct Packed {
     pub len: u64,
     /// Bytes of it, unpacked, that lie before the run.
     pub skip: u64,
+    /// Bytes of a whole cluster or grain.
+    pub whole: u64,
     /// How it is packed.
     pub method: Method,
     /// Which anomaly it is if it cannot be unpacked.
@@ -162,6 +164,14 @@ impl<'v> MappedDisk<'v> {
                             Ok(unpacked) => unpacked,
                             Err(missing) => return Ok(Some(missing)),
                         };
+                        // Of a qcow2 cluster readers take as much as they want. A grain that unpacks
+                        // to more than a grain QEMU refuses (`vmdk_read_extent`, `block/vmdk.c`).
+                        if packed.method == Method::Zlib && unpacked.len() as u64 > packed.whole {
+                            self.notebook.image(packed.damaged, packed.at, format!(
+                                "The packed data at byte {} unpacks to {} bytes or more; a grain has {}.",
+                                packed.at, unpacked.len(), packed.whole));
+                            return Ok(Some(Missing::Broken));
+                        }
                         &self.unpacked.insert((packed.clone(), unpacked)).1
                     }
                 };

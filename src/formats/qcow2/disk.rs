@@ -115,7 +115,8 @@ pub(super) fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
         Compression::Zlib => Method::Deflate,
         Compression::Zstd => Method::Zstd,
     };
-    Packed { at, len, skip, method, damaged: Code::Qcow2ClusterDamaged }
+    let whole = header.cluster_size();
+    Packed { at, len, skip, whole, method, damaged: Code::Qcow2ClusterDamaged }
 }
 
 #[cfg(test)]

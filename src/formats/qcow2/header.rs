@@ -92,6 +92,9 @@ const BITMAPS_EXTENSION: u32 = 0x2385_2875;
 /// Autoclear bit of the bitmaps extension: without it readers ignore the bitmaps.
 const BITMAPS_VALID: u64 = 1;
 
+/// Autoclear bit of an external data file that can be read as a raw image.
+const DATA_FILE_RAW: u64 = 1 << 1;
+
 impl Header {
     /// Bytes in a cluster.
     pub(super) fn cluster_size(&self) -> u64 {
@@ -179,6 +182,11 @@ pub(super) fn read(
         bitmaps: None,
     };
     check_features(features, cluster_bits, notebook);
+    let autoclear = added.as_ref().map_or(0, |added| added.autoclear_features.get());
+    if autoclear & DATA_FILE_RAW != 0 && features & DATA_FILE == 0 {
+        notebook.image(Code::Qcow2HeaderInvalid, 88, format!(
+            "The autoclear features {autoclear:#x} say that the external data file is raw (bit 1), but incompatible feature bit 2 does not announce one; QEMU refuses the image."));
+    }
     check_encryption(fixed.crypt_method.get(), notebook);
     check_backing(view, notebook, &fixed, header_length, cluster_size)?;
     let end = match fixed.backing_file_offset.get() {
@@ -186,8 +194,7 @@ pub(super) fn read(
         backing => backing.min(cluster_size),
     };
     let bitmaps = check_extensions(view, notebook, u64::from(header_length), end)?;
-    let valid = added.as_ref().is_some_and(|a| a.autoclear_features.get() & BITMAPS_VALID != 0);
-    header.bitmaps = bitmaps.filter(|_| valid);
+    header.bitmaps = bitmaps.filter(|_| autoclear & BITMAPS_VALID != 0);
     Ok(Some(header))
 }
 
@@ -195,6 +202,12 @@ pub(super) fn read(
 fn whole_sectors(size: u64, notebook: &Notebook<'_>) -> u64 {
     if size == 0 {
         notebook.image(Code::DiskEmpty, 24, "The header says that the disk has no bytes.");
+    } else if size < 512 {
+        notebook.image(
+            Code::DiskEmpty,
+            24,
+            format!("The header says that the disk has {size} bytes, which is not a whole sector."),
+        );
     } else if !size.is_multiple_of(512) {
         notebook.image(Code::Qcow2SizeUnaligned, 24, format!(
             "The disk has {size} bytes, which is not a multiple of 512; the last {} bytes are lost.", size % 512));
@@ -357,14 +370,18 @@ fn check_extensions(
         let Ok(Extension { kind, len }) = Extension::read_from_bytes(&bytes) else {
             return Ok(bitmaps);
         };
-        if kind == 0 {
-            return Ok(bitmaps);
-        }
-        let next = at + 8 + u64::from(len.get()).next_multiple_of(8);
+        // The end mark has no data, but QEMU looks at its length before it knows that it is one.
+        let next = match kind.get() {
+            0 => at + 8 + u64::from(len.get()),
+            _ => at + 8 + u64::from(len.get()).next_multiple_of(8),
+        };
         if next > end {
             notebook.image(Code::Qcow2ExtensionInvalid, at, format!(
                 "The header extension {:#010x} says {} of data, more than the first cluster has left.",
                 kind.get(), human_size(u64::from(len.get()))));
+            return Ok(bitmaps);
+        }
+        if kind == 0 {
             return Ok(bitmaps);
         }
         if kind == BITMAPS_EXTENSION {
@@ -398,4 +415,66 @@ fn read_bitmaps(view: &mut dyn ImageView, at: u64) -> Result<Option<Bitmaps>, Ha
         offset: raw.offset.get(),
         named_at: at,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Code, DiskFormat};
+    use crate::formats::testing::codes;
+
+    /// Version 3, nothing allocated, with some bytes changed.
+    fn with(changes: &[(usize, &[u8])]) -> Vec<Code> {
+        const CLUSTER: usize = 1 << 16;
+        let mut image = vec![0; 4 * CLUSTER];
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"QFI\xfb\0\0\0\x03");
+        put(23, &[16]);
+        put(24, &(1u64 << 20).to_be_bytes());
+        put(39, &[1]);
+        put(40, &(3 * CLUSTER as u64).to_be_bytes());
+        put(48, &(CLUSTER as u64).to_be_bytes());
+        put(59, &[1]);
+        put(99, &[4]);
+        put(103, &[104]);
+        put(CLUSTER, &(2 * CLUSTER as u64).to_be_bytes());
+        put(2 * CLUSTER, &[0, 1, 0, 1, 0, 1, 0, 1]);
+        for &(at, bytes) in changes {
+            put(at, bytes);
+        }
+        codes(DiskFormat::Qcow2, image)
+    }
+
+    #[test]
+    fn a_disk_without_a_whole_sector_is_empty() {
+        assert_eq!(with(&[]), []);
+        for (size, code) in [
+            (0, Code::DiskEmpty),
+            (1, Code::DiskEmpty),
+            (511, Code::DiskEmpty),
+            (513, Code::Qcow2SizeUnaligned),
+        ] {
+            assert_eq!(with(&[(24, &u64::to_be_bytes(size))]), [code], "{size}");
+        }
+    }
+
+    #[test]
+    fn the_end_mark_ends_in_the_first_cluster_too() {
+        let rest = (1u32 << 16) - 112;
+        assert_eq!(with(&[(108, &rest.to_be_bytes())]), []);
+        assert_eq!(with(&[(108, &(rest + 1).to_be_bytes())]), [Code::Qcow2ExtensionInvalid]);
+    }
+
+    #[test]
+    fn a_raw_data_file_is_an_external_one() {
+        assert_eq!(with(&[(95, &[2])]), [Code::Qcow2HeaderInvalid]);
+        assert_eq!(with(&[(95, &[2]), (79, &[4])]), [Code::Qcow2DataFile]);
+    }
+
+    #[test]
+    fn no_snapshots_have_a_possible_place_too() {
+        let with = |at: u64| with(&[(64, &at.to_be_bytes())]);
+        assert_eq!(with(512), [Code::Qcow2SnapshotTableInvalid]);
+        assert_eq!(with(1 << 63), [Code::Qcow2SnapshotTableInvalid]);
+        assert_eq!(with(1 << 16), []);
+    }
 }

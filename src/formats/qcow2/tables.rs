@@ -100,6 +100,17 @@ fn check_refcounts(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) 
 
 fn check_snapshots(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) {
     if header.snapshots == 0 {
+        // QEMU does not open an image with an impossible place even if nothing has to be there.
+        let at = header.snapshots_offset;
+        if !at.is_multiple_of(header.cluster_size()) || at > i64::MAX as u64 {
+            notebook.image(
+                Code::Qcow2SnapshotTableInvalid,
+                64,
+                format!(
+                    "There are no snapshots, but the place of their table is byte {at}, where none can be."
+                ),
+            );
+        }
         return;
     }
     if header.snapshots > MOST_SNAPSHOTS {

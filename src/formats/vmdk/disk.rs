@@ -75,7 +75,7 @@ impl Layout for Grains {
             }
             Entry::At { at, grain } => {
                 match self.marked(view, notebook, at, grain, first_sector)? {
-                    Some(grain) => Place::Packed(packed(&grain, skip)),
+                    Some(grain) => Place::Packed(packed(&grain, skip, &self.header)),
                     None => Place::Missing(Missing::Broken),
                 }
             }
@@ -99,7 +99,7 @@ impl Grains {
         self.known.get(&index).map(|known| match known {
             Known::Zeros => Place::Zeros,
             Known::Stored(at) => Place::Stored(at.saturating_add(skip)),
-            Known::Packed(grain) => Place::Packed(packed(grain, skip)),
+            Known::Packed(grain) => Place::Packed(packed(grain, skip, &self.header)),
             Known::Missing(missing) => Place::Missing(*missing),
         })
     }
@@ -199,11 +199,12 @@ impl Grains {
     }
 }
 
-fn packed(grain: &Grain, skip: u64) -> Packed {
+fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
     Packed {
         at: grain.at.saturating_add(GRAIN_DATA),
         len: grain.len,
         skip,
+        whole: header.grain_bytes(),
         method: Method::Zlib,
         damaged: Code::VmdkGrainDamaged,
     }
@@ -224,6 +225,22 @@ fn number(
 mod tests {
     use super::super::sample::{Sample, TABLE, grain, read};
     use super::*;
+
+    #[test]
+    fn a_grain_unpacks_to_a_grain_at_most() {
+        use std::io::Write as _;
+        for (bytes, expected) in [(8192, false), (8193, true)] {
+            let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            zlib.write_all(&vec![0; bytes]).unwrap();
+            let packed = zlib.finish().unwrap();
+            let mut sample = Sample::stream(3);
+            let at = sample.grains[0];
+            sample.image[at + 8..at + 12].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+            sample.image[at + 12..at + 12 + packed.len()].copy_from_slice(&packed);
+            let found = read(&sample.image, 0, 512).1;
+            assert_eq!(found.contains(&Code::VmdkGrainDamaged), expected, "{found:?}");
+        }
+    }
 
     #[test]
     fn finds_stored_grains_and_zeros() {

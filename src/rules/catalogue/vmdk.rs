@@ -150,7 +150,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkGrainDamaged,
         Reject,
         "a compressed grain is damaged",
-        "A compressed grain cannot be unpacked, or to too few bytes. Part of the disk is lost.",
+        "A compressed grain cannot be unpacked, or to too few or too many bytes. Part of the disk is lost.",
         EXPORT,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; RFC 1950",
     ),
