@@ -20,6 +20,8 @@ mod vmdk;
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 pub use view::{Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, StreamView};
+#[doc(hidden)]
+pub use view::{MemoryFeed, MemoryImage};
 
 use crate::facts::{DiskFormat, Notebook};
 

@@ -1,9 +1,12 @@
 //! Views of an image: a local file at any offset, or a stream read forward.
 
 mod file;
+mod memory;
 mod stream;
 
 pub use file::FileView;
+#[doc(hidden)]
+pub use memory::{MemoryFeed, MemoryImage};
 pub use stream::{Feed, Reopen, StreamView};
 
 use super::Walked;
