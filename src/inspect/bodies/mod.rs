@@ -34,8 +34,8 @@ const LARGEST_IMAGE: u64 = 64 << 20;
 /// Bytes of a raw disk at most; it may be large, as nobody reads all of it.
 const LARGEST_DISK: u64 = 1 << 36;
 
-/// Bytes of an image that is checked from end to end.
-const LARGEST_CHECKED: u64 = 12 << 20;
+/// Bytes that an image which is checked from end to end is made longer to: all of it is digested twice.
+const LARGEST_CHECKED: u64 = 2 << 20;
 
 /// Times the size of an image that an examiner may read, and bytes that it may read of any.
 const MOST_READ_OVER: u64 = 16;
