@@ -25,9 +25,8 @@ pub struct MemoryImage<'i> {
 impl<'i> MemoryImage<'i> {
     /// An image of these bytes.
     #[must_use]
-    pub fn new(base: impl Into<Cow<'i, [u8]>>) -> Self {
-        let base = base.into();
-        MemoryImage { size: base.len() as u64, base, patches: Vec::new() }
+    pub fn new(base: Vec<u8>) -> Self {
+        MemoryImage { size: base.len() as u64, base: Cow::Owned(base), patches: Vec::new() }
     }
 
     /// Size in bytes.
@@ -137,13 +136,13 @@ impl<'i> MemoryFeed<'i> {
 
 impl<'i> From<&'i [u8]> for MemoryImage<'i> {
     fn from(bytes: &'i [u8]) -> Self {
-        MemoryImage::new(bytes)
+        MemoryImage { size: bytes.len() as u64, base: Cow::Borrowed(bytes), patches: Vec::new() }
     }
 }
 
 impl<'i> From<&'i Vec<u8>> for MemoryImage<'i> {
     fn from(bytes: &'i Vec<u8>) -> Self {
-        MemoryImage::new(bytes.as_slice())
+        MemoryImage::from(bytes.as_slice())
     }
 }
 

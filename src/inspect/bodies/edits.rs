@@ -125,7 +125,7 @@ pub(super) fn decode<'s>(
 ) -> MemoryImage<'s> {
     let mut input = Input(input);
     let seed = &seeds[usize::from(input.byte()) % seeds.len()];
-    let mut image = MemoryImage::new(seed.bytes.as_slice());
+    let mut image = MemoryImage::from(&seed.bytes);
     let flags = input.byte();
     if flags & RESIZED != 0 {
         let shift = u32::from(input.byte() % 40);

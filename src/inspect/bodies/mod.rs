@@ -211,7 +211,7 @@ pub fn bzip2(input: &[u8]) {
 /// What a file is recognised by, of edits over images of many kinds and of the input itself.
 pub fn sniff_and_detect(input: &[u8]) {
     let edited = edits::decode(other_seeds(), input, LARGEST_DISK, edits::as_it_is);
-    for mut image in [edited, MemoryImage::new(input)] {
+    for mut image in [edited, MemoryImage::from(input)] {
         let mut first = [0; 512];
         let count = image.read(0, &mut first);
         let _ = sniff(&first[..count]);
