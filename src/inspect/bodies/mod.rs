@@ -28,6 +28,9 @@ use crate::source::{self, Read, Source};
 /// Bytes that a packed input is unpacked to at most: packing nothing but zeros is no hang.
 const MOST_UNPACKED: usize = 8 << 20;
 
+/// Bytes by which the place of damage may depend on how a packed file is cut.
+const MOST_LOOKED_AHEAD: u64 = 16;
+
 /// Bytes of an image in a container at most, so that reading all of it as tables takes no time.
 const LARGEST_IMAGE: u64 = 64 << 20;
 
@@ -172,7 +175,18 @@ fn packed(file: &[u8], fresh: impl Fn() -> Box<dyn Decoder>) -> Option<(Vec<u8>,
     let (input, output) = if file.len() < 600 { (1, 37) } else { (61, 4096) };
     if image.len() < 1 << 20 {
         let (again, end_again) = decoded(&mut *fresh(), file, input, output)?;
-        assert_eq!(end, end_again, "pieces of {input} into {output}");
+        match (&end, &end_again) {
+            // libbz2-rs looks ahead by some bytes if it has them, so where it notices damage is not
+            // quite the same.
+            (Err(one), Err(other)) => {
+                assert_eq!((one.code, &one.said), (other.code, &other.said));
+                assert!(
+                    one.offset.abs_diff(other.offset) <= MOST_LOOKED_AHEAD,
+                    "{one:?} {other:?}"
+                );
+            }
+            _ => assert_eq!(end, end_again, "pieces of {input} into {output}"),
+        }
         if end.is_ok() {
             assert!(image == again, "pieces of {input} into {output}");
         }
