@@ -22,6 +22,8 @@ pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 pub use view::{
     CachedView, Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, Store, StreamView,
 };
+#[doc(hidden)]
+pub use view::{MemoryFeed, MemoryImage};
 
 use crate::facts::{DiskFormat, Notebook};
 

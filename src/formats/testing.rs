@@ -3,66 +3,15 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use super::{
-    Disk as _, Feed, Got, Halt, ImageView, MappedDisk, StreamView, Walked, Wanted, examine,
-};
-use crate::bytes::{Pool, Segment};
+use super::{Disk as _, Feed, Got, ImageView, MappedDisk, StreamView, Walked, Wanted, examine};
 use crate::facts::{Anomaly, Code, DiskFormat, Notebook};
 
 /// No test reads more of a disk than this at once.
 const MOST_READ: u64 = 64 << 20;
 
-/// An image in memory, readable at any offset.
-pub(super) struct MemoryView {
-    image: Vec<u8>,
-}
-
-impl MemoryView {
-    pub(super) fn new(image: Vec<u8>) -> Self {
-        MemoryView { image }
-    }
-}
-
-impl ImageView for MemoryView {
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
-        let rest = usize::try_from(at).ok().and_then(|at| self.image.get(at..)).unwrap_or_default();
-        let count = rest.len().min(buf.len());
-        buf[..count].copy_from_slice(&rest[..count]);
-        Ok(Got::Bytes(count))
-    }
-
-    fn size(&mut self) -> Result<Option<u64>, Halt> {
-        Ok(Some(self.image.len() as u64))
-    }
-}
-
-/// An image that arrives in runs of 64 KiB and cannot be read again.
-pub(super) struct Forward<'i> {
-    rest: &'i [u8],
-    pool: Pool,
-}
-
-impl<'i> Forward<'i> {
-    pub(super) fn new(image: &'i [u8]) -> Self {
-        Forward { rest: image, pool: Pool::new(usize::MAX, 64 << 10) }
-    }
-}
-
-impl Feed for Forward<'_> {
-    fn next(&mut self) -> Result<Option<Segment>, Halt> {
-        let (run, rest) = self.rest.split_at(self.rest.len().min(64 << 10));
-        self.rest = rest;
-        if run.is_empty() {
-            return Ok(None);
-        }
-        let mut chunk = self.pool.take();
-        chunk.space()[..run.len()].copy_from_slice(run);
-        chunk.grow(run.len());
-        Ok(Some(Segment::Data(Arc::new(chunk))))
-    }
-}
+/// An image in memory, readable at any offset, and one that arrives in runs and cannot be read again.
+pub(super) use super::{MemoryFeed as Forward, MemoryImage as MemoryView};
 
 /// What an image gives when it is examined and its disk is read, each code once.
 pub(super) fn codes(format: DiskFormat, image: Vec<u8>) -> Vec<Code> {
@@ -175,7 +124,7 @@ pub(super) fn walks_what_qemu_writes(format: DiskFormat, options: &str, size: u6
 
 /// A stream of the image that cannot be read again.
 pub(super) fn forward(image: &[u8]) -> Box<dyn Feed + '_> {
-    Box::new(Forward { rest: image, pool: Pool::new(usize::MAX, 64 << 10) })
+    Box::new(Forward::new(image))
 }
 
 /// Changes one number of `image` at a time and holds what is found against `qemu-img check`: what it

@@ -3,6 +3,8 @@
 //! The room knows the threads, the buffers in flight and the order of things. It speaks events while
 //! it works and prints nothing.
 
+#[doc(hidden)]
+pub mod bodies;
 mod compare;
 mod digest;
 mod disk_digest;

@@ -54,6 +54,19 @@ pub(super) fn run(
     Ok(notebook.close())
 }
 
+/// Checks what a reader delivers as if it came from a pipe: the bodies of fuzzing have no pipe.
+pub(super) fn run_stream(
+    reader: impl Read,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Vec<Anomaly>, source::Error> {
+    let settles = |code| !options.keep_going && options.policy.refuses(code);
+    let notebook = Notebook::new(&settles, options.limit);
+    Pipeline { options, listener: &super::Deaf, notebook: &notebook }
+        .streamed(reader, None, report)?;
+    Ok(notebook.close())
+}
+
 #[derive(Clone, Copy)]
 struct Pipeline<'a> {
     options: &'a Options,

@@ -2,10 +2,13 @@
 
 mod cached;
 mod file;
+mod memory;
 mod stream;
 
 pub use cached::CachedView;
 pub use file::FileView;
+#[doc(hidden)]
+pub use memory::{MemoryFeed, MemoryImage};
 pub use stream::{Feed, Reopen, Store, StreamView};
 
 use super::Walked;

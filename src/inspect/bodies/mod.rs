@@ -1,0 +1,463 @@
+//! The bodies of the fuzz targets: one function a parser, each of which takes any bytes, ends soon and
+//! panics only if something is wrong. They are here so that the ordinary tests run them as well, on
+//! the compiler that everything else is built with.
+
+mod edits;
+
+pub use edits::encode;
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::edits::Seed;
+use super::{Deaf, Options, Report, Verdict, pipeline};
+use crate::bytes::{Pool, Segment};
+use crate::codec::{Bzip2, Damage, Decoder, Gzip, Summary, sniff};
+use crate::facts::{Code, DiskFormat, Notebook};
+use crate::formats::{
+    self, Disk as _, Got, Halt, ImageView, MappedDisk, MemoryFeed, MemoryImage, RawDisk, StreamView,
+};
+use crate::guest;
+use crate::rules::Policy;
+use crate::source::{self, Read, Source};
+
+/// Bytes that a packed input is unpacked to at most: packing nothing but zeros is no hang.
+const MOST_UNPACKED: usize = 8 << 20;
+
+/// Bytes of an image in a container at most, so that reading all of it as tables takes no time.
+const LARGEST_IMAGE: u64 = 64 << 20;
+
+/// Bytes of a raw disk at most; it may be large, as nobody reads all of it.
+const LARGEST_DISK: u64 = 1 << 36;
+
+/// Bytes that an image which is checked from end to end is made longer to: all of it is digested twice.
+const LARGEST_CHECKED: u64 = 2 << 20;
+
+/// Times the size of an image that an examiner may read, and bytes that it may read of any.
+const MOST_READ_OVER: u64 = 16;
+const MOST_READ: u64 = 64 << 20;
+
+/// Reads that an examiner may make: a step bound, as most loops read.
+const MOST_READS: u64 = 2_000_000;
+
+/// A body, and the name of its target.
+pub type Body = (&'static str, fn(&[u8]));
+
+/// All bodies.
+pub const ALL: [Body; 9] = [
+    ("gzip", gzip),
+    ("bzip2", bzip2),
+    ("sniff_and_detect", sniff_and_detect),
+    ("qcow2", qcow2),
+    ("vhdx", vhdx),
+    ("vdi", vdi),
+    ("vmdk", vmdk),
+    ("partitions", partitions),
+    ("check", check),
+];
+
+/// Declares the seeds of a target: files of the test data, unpacked when they are first wanted.
+macro_rules! seeds {
+    ($(#[$doc:meta])* $name:ident: $($file:literal)*) => {
+        $(#[$doc])*
+        fn $name() -> &'static [Seed] {
+            static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
+            SEEDS.get_or_init(|| vec![
+                $(Seed::new(unpacked(include_bytes!(concat!(
+                    env!("CARGO_MANIFEST_DIR"), "/testdata/", $file))))),*
+            ])
+        }
+    };
+}
+
+seeds!(qcow2_seeds: "gpt.qcow2" "gpt-v2.qcow2" "gpt-compressed.qcow2" "gpt-zstd.qcow2"
+    "blank.qcow2" "gpt-dirty.qcow2" "backing.qcow2" "encrypted.qcow2" "bomb.qcow2.gz");
+seeds!(vhdx_seeds: "gpt.vhdx.gz");
+seeds!(vdi_seeds: "gpt.vdi.gz");
+seeds!(vmdk_seeds: "gpt.sparse.vmdk.gz" "gpt.stream.vmdk" "split-s001.vmdk" "descriptor.vmdk");
+seeds!(disk_seeds: "gpt.raw" "mbr.raw" "mbr-past-end.raw" "blank.raw");
+seeds!(other_seeds: "polyglot.qcow2" "page.html" "pointer.img" "box.ova" "fixed.vhd.gz"
+    "descriptor.vmdk" "blank.raw" "gpt.raw" "gpt.qcow2");
+
+/// Every kind of image, and files as they are packed.
+fn checked_seeds() -> &'static [Seed] {
+    static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
+    SEEDS.get_or_init(|| {
+        let images = [qcow2_seeds(), vhdx_seeds(), vdi_seeds(), vmdk_seeds(), disk_seeds()];
+        let mut seeds: Vec<Seed> = images
+            .into_iter()
+            .chain([other_seeds()])
+            .flatten()
+            .map(|seed| Seed::new(seed.bytes.clone()))
+            .collect();
+        let packed: [&[u8]; 5] = [
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/gpt-members.raw.gz")),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/gpt.raw.bz2")),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/gpt.qcow2.gz")),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/gpt.sparse.vmdk.gz")),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/gpt.raw.xz")),
+        ];
+        seeds.extend(packed.map(|bytes| Seed::new(bytes.to_vec())));
+        seeds
+    })
+}
+
+/// The valid images that inputs of a container's target begin with, in the order of their numbers.
+#[must_use]
+pub fn seeds(target: &str) -> Vec<&'static [u8]> {
+    let seeds = match target {
+        "qcow2" => qcow2_seeds(),
+        "vhdx" => vhdx_seeds(),
+        "vdi" => vdi_seeds(),
+        "vmdk" => vmdk_seeds(),
+        "partitions" => disk_seeds(),
+        "sniff_and_detect" => other_seeds(),
+        "check" => checked_seeds(),
+        _ => &[],
+    };
+    seeds.iter().map(|seed| seed.bytes.as_slice()).collect()
+}
+
+fn unpacked(file: &[u8]) -> Vec<u8> {
+    let Some(mut decoder) = sniff(file).decoder() else { return file.to_vec() };
+    let mut image = vec![0; 16 << 20];
+    let step = decoder.decode(file, &mut image).expect("the test data is whole");
+    image.truncate(step.made);
+    image
+}
+
+/// Decodes a file in pieces of `input` bytes into buffers of `output` bytes. `None` if it is too long.
+#[allow(clippy::type_complexity)] // what came out and how it ended
+fn decoded(
+    decoder: &mut dyn Decoder,
+    file: &[u8],
+    input: usize,
+    output: usize,
+) -> Option<(Vec<u8>, Result<Summary, Damage>)> {
+    let mut image = Vec::new();
+    let mut buf = vec![0; output];
+    for mut piece in file.chunks(input).chain([&[][..]]) {
+        loop {
+            let step = match decoder.decode(piece, &mut buf) {
+                Ok(step) => step,
+                Err(damage) => {
+                    assert!(damage.offset <= file.len() as u64, "{damage:?}");
+                    return Some((image, Err(damage)));
+                }
+            };
+            assert!(step.taken <= piece.len() && step.made <= output);
+            image.extend_from_slice(&buf[..step.made]);
+            if image.len() > MOST_UNPACKED {
+                return None;
+            }
+            piece = &piece[step.taken..];
+            if step.made < output {
+                assert!(piece.is_empty(), "input was left with room for output");
+                break;
+            }
+        }
+    }
+    Some((image, decoder.finish()))
+}
+
+/// A packed file comes out the same however it is cut; `fresh` makes a decoder. What is whole is
+/// returned.
+fn packed(file: &[u8], fresh: impl Fn() -> Box<dyn Decoder>) -> Option<(Vec<u8>, Summary)> {
+    let (image, end) = decoded(&mut *fresh(), file, usize::MAX, 64 << 10)?;
+    // Shorter files are worth the cut after every byte.
+    let (input, output) = if file.len() < 600 { (1, 37) } else { (61, 4096) };
+    if image.len() < 1 << 20 {
+        let (again, end_again) = decoded(&mut *fresh(), file, input, output)?;
+        assert_eq!(end, end_again, "pieces of {input} into {output}");
+        if end.is_ok() {
+            assert!(image == again, "pieces of {input} into {output}");
+        }
+    }
+    end.ok().map(|summary| (image, summary))
+}
+
+/// gzip: the same image and the same damage however the file is cut, and the same bytes as another
+/// decoder makes of what is whole.
+///
+/// # Panics
+/// If something is wrong; so do the others.
+pub fn gzip(input: &[u8]) {
+    use std::io::Read as _;
+    let Some((image, summary)) = packed(input, || Box::new(Gzip::default())) else { return };
+    let whole = &input[..input.len() - summary.trailing_zeros as usize];
+    let mut expected = Vec::new();
+    flate2::bufread::MultiGzDecoder::new(whole)
+        .read_to_end(&mut expected)
+        .expect("what is whole can be read by others");
+    assert!(image == expected, "another image than flate2 makes");
+}
+
+/// bzip2, as [`gzip`].
+pub fn bzip2(input: &[u8]) {
+    use std::io::Read as _;
+    let Some((image, summary)) = packed(input, || Box::new(Bzip2::default())) else { return };
+    let whole = &input[..input.len() - summary.trailing_zeros as usize];
+    let mut expected = Vec::new();
+    bzip2::bufread::MultiBzDecoder::new(whole)
+        .read_to_end(&mut expected)
+        .expect("what is whole can be read by others");
+    assert!(image == expected, "another image than bzip2 makes");
+}
+
+/// What a file is recognised by, of edits over images of many kinds and of the input itself.
+pub fn sniff_and_detect(input: &[u8]) {
+    let edited = edits::decode(other_seeds(), input, LARGEST_DISK, edits::as_it_is);
+    for mut image in [edited, MemoryImage::from(input)] {
+        let mut first = [0; 512];
+        let count = image.read(0, &mut first);
+        let _ = sniff(&first[..count]);
+        let _ = guest::has_valid_mbr(&first[..count]);
+        let mut last = [0; 512];
+        let count = image.read(image.len().saturating_sub(512), &mut last);
+        let _ = formats::trailer(&last[..count]);
+        let notebook = Notebook::new(&|_| false, u64::MAX);
+        let feed = Box::new(MemoryFeed::new(image.clone()));
+        let mut stream = StreamView::new(feed, None, &notebook, false);
+        let from_file = formats::detect(&mut image).expect("memory can be read");
+        let from_stream = formats::detect(&mut stream).expect("memory can be read");
+        assert_eq!(format!("{from_file:?}"), format!("{from_stream:?}"));
+    }
+}
+
+/// A view that counts what is read through it.
+struct Counted<'v> {
+    view: &'v mut dyn ImageView,
+    reads: u64,
+    bytes: u64,
+    most: u64,
+}
+
+impl ImageView for Counted<'_> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        self.reads += 1;
+        self.bytes += buf.len() as u64;
+        assert!(self.reads <= MOST_READS, "too many reads");
+        assert!(self.bytes <= self.most, "{} bytes were read", self.bytes);
+        self.view.read_at(at, buf)
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        self.view.size()
+    }
+
+    fn keep(&mut self, at: u64, len: u64) {
+        self.view.keep(at, len);
+    }
+}
+
+/// What is odd about an image seen through a view, each code once.
+fn codes_of<'n>(
+    view: &mut dyn ImageView,
+    notebook: Notebook<'n>,
+    size: u64,
+    examine: impl Fn(&mut dyn ImageView, &Notebook<'n>) -> Result<(), Halt>,
+) -> Vec<Code> {
+    let most = size * MOST_READ_OVER + MOST_READ;
+    let mut view = Counted { view, reads: 0, bytes: 0, most };
+    match examine(&mut view, &notebook) {
+        Ok(()) | Err(Halt::Stopped) => {}
+        Err(Halt::Source(error)) => panic!("memory can be read: {error}"),
+    }
+    let mut codes: Vec<Code> = notebook.close().iter().map(|anomaly| anomaly.code).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
+
+/// Holds what is found at any offset against what is found in a stream that cannot go back.
+fn both_ways(
+    image: &MemoryImage<'_>,
+    examine: impl Fn(&mut dyn ImageView, &Notebook<'_>) -> Result<(), Halt>,
+) {
+    let notebook = || Notebook::new(&|_| false, 1 << 40);
+    let size = image.len();
+    let from_file = codes_of(&mut image.clone(), notebook(), size, &examine);
+    let of_stream = notebook();
+    let feed = Box::new(MemoryFeed::new(image.clone()));
+    let mut stream = StreamView::new(feed, None, &of_stream, false);
+    let from_stream = codes_of(&mut stream, notebook(), size, &examine);
+    // What a stream has passed may stay unexamined, which is said.
+    if from_stream.contains(&Code::StructureNotExamined) {
+        return;
+    }
+    let policy = Policy::default();
+    let refused = |codes: &[Code]| codes.iter().any(|&code| policy.refuses(code));
+    assert_eq!(refused(&from_file), refused(&from_stream), "{from_file:?}\n{from_stream:?}");
+    if !refused(&from_file) {
+        assert_eq!(from_file, from_stream);
+    }
+}
+
+/// Examines a container, walks over its tables and reads both ends of its disk.
+fn container(format: DiskFormat, image: &MemoryImage<'_>) {
+    both_ways(image, |view, notebook| {
+        let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
+        let size = examined.virtual_size;
+        assert_eq!(size, examined.layout.virtual_size());
+        let wanted = guest::wanted(size);
+        examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?;
+        let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
+        for range in wanted.0 {
+            let mut bytes = vec![0; range.end.saturating_sub(range.start).min(64 << 10) as usize];
+            let got = disk.read_at(range.start, &mut bytes)?;
+            if let Got::Missing(formats::Missing::Behind) = got {
+                // The check says this of the partition table.
+                notebook.disk(Code::StructureNotExamined, 0, "behind");
+            }
+        }
+        if let Some(size) = view.size()? {
+            examined.reach.judge(size, notebook);
+        }
+        Ok(())
+    });
+}
+
+/// qcow2, as edits over images of all kinds.
+pub fn qcow2(input: &[u8]) {
+    let image = edits::decode(qcow2_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
+    container(DiskFormat::Qcow2, &image);
+}
+
+/// VHDX, as edits over an image; the check sums are made right after them.
+pub fn vhdx(input: &[u8]) {
+    let image = edits::decode(vhdx_seeds(), input, LARGEST_IMAGE, edits::repair_vhdx);
+    container(DiskFormat::Vhdx, &image);
+}
+
+/// VDI, as edits over an image.
+pub fn vdi(input: &[u8]) {
+    let image = edits::decode(vdi_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
+    container(DiskFormat::Vdi, &image);
+}
+
+/// VMDK, as edits over images of all kinds.
+pub fn vmdk(input: &[u8]) {
+    let image = edits::decode(vmdk_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
+    container(DiskFormat::Vmdk, &image);
+}
+
+/// MBR and GPT, as edits over raw disks; the check sums are made right after them.
+pub fn partitions(input: &[u8]) {
+    let disk = edits::decode(disk_seeds(), input, LARGEST_DISK, edits::repair_gpt);
+    both_ways(&disk, |view, notebook| {
+        let table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
+        if table.unread.iter().any(|unread| unread.why == formats::Missing::Behind) {
+            notebook.disk(Code::StructureNotExamined, 0, "behind");
+        }
+        view.size().map(drop)
+    });
+}
+
+/// An image in memory as a reader delivers it, filling its buffers.
+struct Delivery<'i>(MemoryFeed<'i>);
+
+impl Read for Delivery<'_> {
+    fn next(&mut self, _: &mut Pool) -> Result<Option<Segment>, source::Error> {
+        Ok(self.0.run())
+    }
+}
+
+/// A file that goes away.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(image: &MemoryImage<'_>) -> std::io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tidegate-body-{}-{number}", std::process::id());
+        let scratch = Scratch(std::env::temp_dir().join(name));
+        let mut file = std::fs::File::create(&scratch.0)?;
+        file.set_len(image.len())?;
+        let (mut feed, mut at) = (MemoryFeed::new(image.clone()), 0);
+        while let Some(segment) = feed.run() {
+            if let Segment::Data(chunk) = &segment {
+                file.write_all_at(chunk, at)?;
+            }
+            at += segment.len();
+        }
+        file.flush()?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A file that stays behind in a folder for such files does no harm.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn check_file(path: &Path, options: &Options) -> Report {
+    let mut report = Report::new(OsStr::new("-"), options);
+    let source = Source::open(path.as_os_str()).expect("the scratch file is there");
+    report.file_size = source.size();
+    let anomalies =
+        pipeline::run(&source, options, &Deaf, &mut report).expect("the scratch file can be read");
+    report.judged(anomalies, OsStr::new("-"), options)
+}
+
+fn check_stream(image: &MemoryImage<'_>, options: &Options) -> Report {
+    let mut report = Report::new(OsStr::new("-"), options);
+    let delivery = Delivery(MemoryFeed::new(image.clone()));
+    let anomalies =
+        pipeline::run_stream(delivery, options, &mut report).expect("memory can be read");
+    report.judged(anomalies, OsStr::new("-"), options)
+}
+
+/// The whole check, of edits over files of all kinds: as a file and as a stream, quick and in full, to
+/// the first reason to refuse and to the end.
+pub fn check(input: &[u8]) {
+    // The mode is a bit that edits do not look at.
+    let mode = input.get(1).map_or(0, |flags| flags >> 4);
+    let options = Options {
+        quick: mode & 3 == 1,
+        keep_going: mode & 3 == 2,
+        image_digest: mode & 4 != 0,
+        ..Options::default()
+    };
+    let repair = |image: &mut MemoryImage<'_>| {
+        let mut magic = [0; 8];
+        image.read(0, &mut magic);
+        match &magic {
+            b"vhdxfile" => edits::repair_vhdx(image),
+            _ => edits::repair_gpt(image),
+        }
+    };
+    let image = edits::decode(checked_seeds(), input, LARGEST_CHECKED, repair);
+    // An empty regular file is taken for a stream.
+    let file = match image.is_empty() {
+        true => check_stream(&image, &options),
+        false => {
+            let scratch =
+                Scratch::new(&image).expect("the folder for scratch files can be written");
+            check_file(&scratch.0, &options)
+        }
+    };
+    let stream = check_stream(&image, &options);
+    for report in [&file, &stream] {
+        assert!(report.error.is_none(), "{report:?}");
+    }
+    let unexamined = stream.findings.iter().any(|f| f.code == Code::StructureNotExamined);
+    if unexamined || options.quick {
+        return;
+    }
+    assert_eq!(file.verdict, stream.verdict, "{file:?}\n{stream:?}");
+    if file.verdict != Verdict::Reject {
+        let found = |report: &Report| -> Vec<String> {
+            let shown = |f: &super::Finding| format!("{:?} {:?} {}", f.code, f.offset, f.message);
+            report.findings.iter().map(shown).collect()
+        };
+        assert_eq!(found(&file), found(&stream));
+        assert_eq!(file.digests.sha256, stream.digests.sha256);
+        assert_eq!(file.virtual_size, stream.virtual_size);
+    }
+}
