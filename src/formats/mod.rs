@@ -69,10 +69,7 @@ pub trait Layout {
         notebook: &Notebook<'_>,
         wanted: &Wanted,
         reach: &mut Reach,
-    ) -> Result<Walked, Halt> {
-        let _ = (view, notebook, wanted, reach);
-        Ok(Walked::Partial("only the entries that lead to the partition table were read"))
-    }
+    ) -> Result<Walked, Halt>;
 }
 
 /// How far a walk over the allocation tables got.
