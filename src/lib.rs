@@ -1,7 +1,7 @@
 //! tidegate: a streaming gate for disk images on their way to DigitalOcean.
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
-//! [`bytes`], [`facts`], [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
+//! [`bytes`], [`facts`], `net`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
 //! [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
@@ -13,6 +13,8 @@ pub mod facts;
 pub mod formats;
 pub mod guest;
 pub mod inspect;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod render;
 pub mod rules;
 pub mod source;

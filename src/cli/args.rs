@@ -35,9 +35,12 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Image files; `-` is standard input.
+    /// Image files or URLs; `-` is standard input.
     #[arg(required = true, value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
@@ -58,9 +61,10 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "HEX")]
     pub(super) sha256: Option<String>,
 
-    /// A SHA256SUMS file (GNU or BSD style) that has to list each image, or its decompressed name.
+    /// A SHA256SUMS file or URL (GNU or BSD style) that has to list each image, or its decompressed
+    /// name.
     #[arg(long, value_name = "FILE")]
-    pub(super) checksums: Option<PathBuf>,
+    pub(super) checksums: Option<OsString>,
 
     /// Size that image and disk have to stay under, such as 100GB or 20GiB.
     #[arg(long, value_name = "SIZE", default_value = "100GB")]
@@ -97,6 +101,43 @@ pub(super) struct CheckArgs {
     /// No progress, and one line for each image.
     #[arg(short, long)]
     pub(super) quiet: bool,
+}
+
+/// How URLs are fetched.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "URLs")]
+pub(super) struct NetArgs {
+    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
+    #[arg(long)]
+    pub(super) no_url_rules: bool,
+
+    /// Send a header to the host of the URL, and to no other; @FILE reads headers from a file.
+    #[arg(long, value_name = "HEADER")]
+    pub(super) header: Vec<String>,
+
+    /// Trust the certificate authorities in a PEM file as well.
+    #[arg(long, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+
+    /// Fetch http URLs too, which anybody on the way can change.
+    #[arg(long)]
+    pub(super) insecure_http: bool,
+
+    /// Connections that read one URL at once, if the server can send parts.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(super) connections: u8,
+
+    /// Seconds that a server may be silent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(super) timeout: u32,
+
+    /// How often in a row a request that failed is made again.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub(super) retries: u8,
+
+    /// Say on standard error what is requested and what is answered.
+    #[arg(short, long)]
+    pub(super) verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

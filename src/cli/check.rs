@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,7 +14,12 @@ use crate::rules::{Policy, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let options = options(args)?;
-    let checksums = args.checksums.as_deref().map(Checksums::read).transpose()?;
+    let fetch = |argument: &OsStr, largest| fetch(&options, argument, largest);
+    let checksums = args
+        .checksums
+        .as_deref()
+        .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
+        .transpose()?;
     let expected = args
         .images
         .iter()
@@ -90,7 +95,30 @@ fn options(args: &CheckArgs) -> Result<Options, Usage> {
         expected: Vec::new(),
         policy,
         limit: size(&args.max_size)?,
+        url_rules: !args.net.no_url_rules,
+        #[cfg(feature = "net")]
+        client: super::net::client(&args.net, urls(args))?,
     })
+}
+
+/// Whatever may be a URL.
+#[cfg(feature = "net")]
+fn urls(args: &CheckArgs) -> impl Iterator<Item = &OsStr> {
+    args.images.iter().chain(&args.checksums).map(OsString::as_os_str)
+}
+
+/// The bytes behind a URL that is no image.
+#[cfg(feature = "net")]
+fn fetch(options: &Options, argument: &OsStr, largest: usize) -> Result<Vec<u8>, String> {
+    match &options.client {
+        Some(client) => super::net::fetch(client, argument, largest),
+        None => Err("it is no URL".into()),
+    }
+}
+
+#[cfg(not(feature = "net"))]
+fn fetch(_: &Options, _: &OsStr, _: usize) -> Result<Vec<u8>, String> {
+    Err("this tidegate was built without URLs".into())
 }
 
 /// The digests that an image has to have, by `--sha256` and `--checksums`.

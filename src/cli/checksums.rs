@@ -7,9 +7,22 @@ use std::path::Path;
 use super::Usage;
 use crate::bytes::Hostile;
 use crate::inspect::{Digested, Expected, unpacked};
+use crate::source;
 
 /// A larger file is no list of check sums.
-const LARGEST: u64 = 16 << 20;
+const LARGEST: usize = 16 << 20;
+
+/// All of a small file.
+pub(super) fn read_file(path: &Path, largest: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(largest as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| e.to_string())?;
+    match bytes.len() > largest {
+        true => Err(format!("it is larger than {} KiB", largest >> 10)),
+        false => Ok(bytes),
+    }
+}
 
 /// The entries of a file of check sums.
 pub(super) struct Checksums {
@@ -18,17 +31,18 @@ pub(super) struct Checksums {
 }
 
 impl Checksums {
-    /// Reads a file of check sums.
-    pub(super) fn read(path: &Path) -> Result<Self, Usage> {
-        let shown = Hostile::from_os(path.as_os_str());
+    /// Reads check sums; `fetch` brings those behind a URL, at most so many bytes.
+    pub(super) fn read(
+        argument: &OsStr,
+        fetch: impl FnOnce(usize) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, Usage> {
+        let shown = source::shown(argument);
         let fail = |why: String| Usage(format!("cannot use the check sums in {shown}: {why}"));
-        let mut text = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text))
-            .map_err(|e| fail(e.to_string()))?;
-        if text.len() as u64 > LARGEST {
-            return Err(fail("it is larger than 16 MiB".into()));
-        }
+        let text = match source::is_url(argument) {
+            true => fetch(LARGEST),
+            false => read_file(Path::new(argument), LARGEST),
+        };
+        let text = text.map_err(fail)?;
         let entries: Vec<_> = String::from_utf8_lossy(&text).lines().filter_map(entry).collect();
         if entries.is_empty() {
             return Err(fail("it lists no SHA-256".into()));
@@ -38,9 +52,9 @@ impl Checksums {
 
     /// What it says of an image, by its file name: of the file, of the decompressed image, or both.
     pub(super) fn of(&self, image: &OsStr) -> Result<Vec<Expected>, Usage> {
-        let shown = Hostile::from_os(image);
-        let name = Path::new(image).file_name().filter(|name| *name != "-").and_then(OsStr::to_str);
-        let Some(name) = name else {
+        let shown = source::shown(image);
+        let name = source::file_name(image).and_then(|name| name.into_string().ok());
+        let Some(name) = name.as_deref() else {
             return Err(Usage(format!(
                 "--checksums needs a file name to look up, {shown} has none; use --sha256"
             )));

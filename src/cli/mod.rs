@@ -6,6 +6,8 @@ mod checksums;
 mod compare;
 mod explain;
 mod map;
+#[cfg(feature = "net")]
+mod net;
 mod output;
 mod progress;
 mod signals;
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::bytes::Hostile;
+use crate::source;
 
 /// The image was accepted.
 const ACCEPTED: u8 = 0;
@@ -52,7 +54,7 @@ pub fn main() -> ExitCode {
 /// Reads the arguments. An error quotes them, so it is made from their escaped form.
 fn parse() -> Result<args::Cli, clap::Error> {
     args::Cli::try_parse().map_err(|error| {
-        let escaped = std::env::args_os().map(|argument| Hostile::from_os(&argument).to_string());
+        let escaped = std::env::args_os().map(|argument| source::shown(&argument).to_string());
         match args::Cli::try_parse_from(escaped) {
             Err(error) => error,
             Ok(_) => clap::Error::new(error.kind()),

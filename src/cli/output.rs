@@ -44,3 +44,9 @@ pub(super) fn complain(message: &str) {
     // Nothing can be done if nobody reads it.
     let _ = writeln!(io::stderr(), "tidegate: {message}");
 }
+
+/// A line of the log, on standard error.
+#[cfg(feature = "net")]
+pub(super) fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::bytes::human_size;
+use crate::bytes::{Hostile, human_size};
 use crate::inspect::{Event, Listener};
 
 /// How often a plain line is written. Short checks write none.
@@ -84,6 +84,16 @@ impl Listener for Progress {
             Event::Progress { .. } if state.on_disk => {}
             Event::Progress { bytes } if self.mode == Mode::Bar => state.draw(bytes),
             Event::Progress { bytes } => state.line(bytes),
+            Event::Retry { source, attempt, wait, said } => {
+                let said =
+                    format!("{said}; trying again in {:.1} s ({attempt})", wait.as_secs_f64());
+                match self.mode {
+                    Mode::Bar => state.say(source, &said),
+                    _ => {
+                        let _ = writeln!(stderr(), "{source}: {}", Hostile::from(said.as_str()));
+                    }
+                }
+            }
             Event::Finished => state.clear(),
         }
     }
@@ -109,6 +119,13 @@ impl State {
         let bar = self.bar.get_or_insert_with(|| bar(self.size, &self.source));
         bar.set_prefix(pace(bytes, self.size, self.started.elapsed()));
         bar.set_position(bytes);
+    }
+
+    /// Shows a sentence where the pace is.
+    fn say(&mut self, source: &str, said: &str) {
+        let bar = self.bar.get_or_insert_with(|| bar(self.size, source));
+        bar.set_prefix(Hostile::from(said).to_string());
+        bar.tick();
     }
 
     fn line(&mut self, bytes: u64) {

@@ -57,6 +57,20 @@ codes! {
     NameMismatch "name-mismatch",
     FileTooLarge "file-too-large",
 
+    // The URL: whether DigitalOcean could fetch it.
+    UrlNotHttps "url-not-https",
+    UrlCredentials "url-credentials",
+    UrlQuery "url-query",
+    UrlNoFileName "url-no-file-name",
+    UrlPrivateHost "url-private-host",
+    UrlHeadRefused "url-head-refused",
+    UrlHeadDiffers "url-head-differs",
+    UrlLoginPage "url-login-page",
+    UrlNoLength "url-no-length",
+    UrlContentEncoding "url-content-encoding",
+    UrlRedirected "url-redirected",
+    UrlUnpinned "url-unpinned",
+
     // The image as a whole.
     ImageTooLarge "image-too-large",
     DiskTooLarge "disk-too-large",

@@ -24,6 +24,8 @@ pub use view::{
 };
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
+#[cfg(feature = "net")]
+pub use view::{RemoteView, too_large};
 
 use crate::facts::{DiskFormat, Notebook};
 

@@ -7,6 +7,9 @@ use super::{Got, Halt, ImageView, Missing};
 /// The most that is wanted in one piece. Larger tables are wanted in several.
 pub(super) const LARGEST_PIECE: usize = 1 << 20;
 
+/// How many ranges a view is told of before they are read.
+const MOST_AHEAD: usize = 64;
+
 /// What an examiner wants to see of an image, each range with a tag that says what it is.
 pub(super) struct Scan<T> {
     queue: BTreeMap<(u64, u64), (usize, T)>,
@@ -64,6 +67,8 @@ impl<T> Scan<T> {
         let Some(key) = ahead.or_else(|| self.queue.keys().next().copied()) else {
             return Ok(None);
         };
+        let next = self.queue.range(key..).map(|((at, _), (len, _))| (*at, *len as u64));
+        view.ahead(&mut next.take(MOST_AHEAD))?;
         let Some((len, tag)) = self.queue.remove(&key) else { return Ok(None) };
         let (at, _) = key;
         let mut bytes = vec![0; len];

@@ -14,6 +14,8 @@ mod feed;
 mod name;
 mod opened;
 mod pipeline;
+#[cfg(feature = "net")]
+mod remote;
 mod report;
 mod spool;
 mod threads;
@@ -25,9 +27,14 @@ pub use opened::Opened;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
 
 use std::ffi::OsStr;
+#[cfg(feature = "net")]
+use std::sync::Arc;
+use std::time::Duration;
 
+#[cfg(feature = "net")]
+use crate::net::{Client, Header};
 use crate::rules::{Policy, SIZE_LIMIT};
-use crate::source::Source;
+use crate::source::{self, Source};
 
 /// What to check and how.
 #[derive(Clone, Debug)]
@@ -48,6 +55,19 @@ pub struct Options {
     pub policy: Policy,
     /// Bytes that image and disk have to stay under.
     pub limit: u64,
+    /// Hold a URL against the rules of DigitalOcean's importer.
+    pub url_rules: bool,
+    /// What asks for URLs; without one, each image makes its own.
+    #[cfg(feature = "net")]
+    pub client: Option<Arc<Client>>,
+}
+
+#[cfg(feature = "net")]
+impl Options {
+    /// The headers that go with requests.
+    fn headers(&self) -> Vec<Header> {
+        self.client.as_ref().map(|client| client.options().headers.clone()).unwrap_or_default()
+    }
 }
 
 impl Default for Options {
@@ -61,6 +81,9 @@ impl Default for Options {
             expected: Vec::new(),
             policy: Policy::default(),
             limit: SIZE_LIMIT,
+            url_rules: true,
+            #[cfg(feature = "net")]
+            client: None,
         }
     }
 }
@@ -107,6 +130,17 @@ pub enum Event<'a> {
         /// Bytes from the beginning.
         bytes: u64,
     },
+    /// A request failed and will be made again.
+    Retry {
+        /// The source's name, escaped.
+        source: &'a str,
+        /// How many failures there were in a row.
+        attempt: u32,
+        /// After this time.
+        wait: Duration,
+        /// What failed.
+        said: &'a str,
+    },
     /// Nothing more will come of this image.
     Finished,
 }
@@ -124,10 +158,28 @@ impl Listener for Deaf {
     fn event(&self, _: Event<'_>) {}
 }
 
-/// Checks one image: a path, or `-` for standard input. Whatever happens, there is a report.
+/// Opens a path, a URL, or `-` for standard input.
+fn open(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<Source, source::Error> {
+    if !source::is_url(argument) {
+        return Source::open(argument);
+    }
+    #[cfg(feature = "net")]
+    return remote::open(argument, options, listener);
+    #[cfg(not(feature = "net"))]
+    {
+        let _ = (options, listener);
+        Err(source::Error::of(source::Kind::Unsupported, &source::shown(argument)))
+    }
+}
+
+/// Checks one image: a path, a URL, or `-` for standard input. Whatever happens, there is a report.
 pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> Report {
     let mut report = Report::new(argument, options);
-    let source = match Source::open(argument) {
+    let source = match open(argument, options, listener) {
         Ok(source) => source,
         Err(error) => return report.failed(&error),
     };

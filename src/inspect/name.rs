@@ -3,6 +3,7 @@ use std::path::Path;
 
 use crate::bytes::Hostile;
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
+use crate::source;
 
 /// The name of a file after decompression, and the compression that its ending stands for.
 #[must_use]
@@ -56,7 +57,7 @@ pub(super) fn mismatch(
     format: Option<DiskFormat>,
     found: &[Anomaly],
 ) -> Option<Anomaly> {
-    let name = Path::new(argument).file_name().filter(|name| *name != "-")?;
+    let name = source::file_name(argument)?;
     let compression = compression?;
     let format = format?;
     if found.iter().any(|anomaly| {
@@ -82,7 +83,7 @@ pub(super) fn mismatch(
         offset: None,
         said: format!(
             "The file is called \"{}\", but it is {} and {packed}.",
-            Hostile::from_os(name),
+            Hostile::from_os(&name),
             format.as_str()
         ),
     })

@@ -131,6 +131,8 @@ fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool)
             Ok(spool)
         }
         Source::Stream(stream) => spooled(stream.reader(), notebook),
+        #[cfg(feature = "net")]
+        Source::Remote(remote) => spooled(remote.reader(&|_| {}), notebook),
     }
 }
 

@@ -23,6 +23,8 @@ use crate::bytes::{Segment, hex};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
+#[cfg(feature = "net")]
+use crate::source::remote::{Notify, Remote};
 use crate::source::{self, LocalFile, Read, Source};
 
 /// What all buffers in flight may take, so that a check stays under 64 MiB resident together with the
@@ -31,7 +33,7 @@ const BUDGET: usize = 32 << 20;
 const _: () = assert!(2 * (FILE_BUFFER * FILE_BUFFERS + IMAGE_BUFFER * IMAGE_BUFFERS) <= BUDGET);
 
 /// Bytes that packing and trailers are recognised by.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// Checks an opened source. The anomalies are returned, everything measured goes into the report.
 pub(super) fn run(
@@ -48,7 +50,11 @@ pub(super) fn run(
             pipeline.local(file, report)?;
             file.verify_unchanged()?;
         }
-        Source::Stream(stream) => pipeline.streamed(stream.reader(), None, report)?,
+        Source::Stream(stream) => {
+            pipeline.streamed(stream.reader(), Origin::Gone, report)?;
+        }
+        #[cfg(feature = "net")]
+        Source::Remote(remote) => pipeline.remote(remote, report)?,
     }
     pipeline.raw_disk_digest(report);
     Ok(notebook.close())
@@ -62,16 +68,46 @@ pub(super) fn run_stream(
 ) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
-    Pipeline { options, listener: &super::Deaf, notebook: &notebook }
-        .streamed(reader, None, report)?;
+    Pipeline { options, listener: &super::Deaf, notebook: &notebook }.streamed(
+        reader,
+        Origin::Gone,
+        report,
+    )?;
     Ok(notebook.close())
 }
 
 #[derive(Clone, Copy)]
-struct Pipeline<'a> {
-    options: &'a Options,
-    listener: &'a dyn Listener,
-    notebook: &'a Notebook<'a>,
+pub(super) struct Pipeline<'a> {
+    pub(super) options: &'a Options,
+    pub(super) listener: &'a dyn Listener,
+    pub(super) notebook: &'a Notebook<'a>,
+}
+
+/// What can be had again of a stream.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// Nothing.
+    Gone,
+    /// All of it: it is a local file, which is packed like this.
+    File(&'a LocalFile, Packing),
+    /// Parts of it, if the server has them.
+    #[cfg(feature = "net")]
+    Remote(&'a Remote, Notify<'a>),
+}
+
+impl Origin<'_> {
+    /// Whether the stream may have no end.
+    fn may_be_endless(self) -> bool {
+        !matches!(self, Origin::File(..))
+    }
+
+    /// Ends a transfer that nobody needs any more. A pipe is read on, so that its writer can end.
+    fn cut(self) {
+        #[cfg(feature = "net")]
+        if let Origin::Remote(remote, _) = self {
+            remote.cut();
+        }
+    }
 }
 
 impl<'a> Pipeline<'a> {
@@ -88,7 +124,7 @@ impl<'a> Pipeline<'a> {
         };
         match packing {
             Packing::Gzip | Packing::Bzip2 => {
-                self.streamed(file.reader(), Some((file, packing)), report)
+                self.streamed(file.reader(), Origin::File(file, packing), report)
             }
             Packing::Plain => {
                 report.compression = Some(Compression::None);
@@ -142,7 +178,7 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         self,
         compression: Compression,
         code: Code,
@@ -154,16 +190,14 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Examines what streams by. With `again` it is a local file that can be opened once more, and
-    /// its packing is known.
-    fn streamed(
+    /// Examines what streams by.
+    pub(super) fn streamed(
         self,
         reader: impl Read,
-        again: Option<(&'a LocalFile, Packing)>,
+        origin: Origin<'a>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        // A local file has an end, a pipe may have none.
-        let most = if again.is_some() { u64::MAX } else { self.longest_file() };
+        let most = if origin.may_be_endless() { self.longest_file() } else { u64::MAX };
         scope(|scope| {
             let (to_examiner, segments) = channel();
             let mut outputs = vec![to_examiner];
@@ -176,7 +210,10 @@ impl<'a> Pipeline<'a> {
             let reader = deliver(scope, reader, outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
-            let result = self.examine_stream(scope, incoming, again, report);
+            let result = self.examine_stream(scope, incoming, origin, report);
+            if report.stopped || self.options.quick {
+                origin.cut();
+            }
             // The reader goes on for the digest, or stops because nobody listens any more.
             let delivered = join(reader)?;
             if delivered.bytes >= most && !delivered.whole {
@@ -184,7 +221,7 @@ impl<'a> Pipeline<'a> {
                     "The file has {most} bytes or more; its image has to be smaller than {} bytes.",
                     self.options.limit));
             }
-            if again.is_none() && threads::is_dmg(&delivered) {
+            if origin.may_be_endless() && threads::is_dmg(&delivered) {
                 self.turn_into_dmg(&delivered, report);
             }
             match digest {
@@ -205,12 +242,12 @@ impl<'a> Pipeline<'a> {
         self,
         scope: &'s Scope<'s, '_>,
         mut incoming: Incoming,
-        again: Option<(&'s LocalFile, Packing)>,
+        origin: Origin<'s>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        let packing = match again {
-            Some((_, packing)) => packing,
-            None => match unless_stopped(incoming.peek(SECTOR))? {
+        let packing = match origin {
+            Origin::File(_, packing) => packing,
+            _ => match unless_stopped(incoming.peek(SECTOR))? {
                 Some(first) => sniff(&first),
                 // The reader failed and says so itself.
                 None => return Ok(()),
@@ -227,27 +264,30 @@ impl<'a> Pipeline<'a> {
             (None, None)
         };
         let spooled = !self.options.quick && (self.options.spool || self.options.disk_digest);
-        let mut spool = spooled.then(Spool::new).transpose()?;
+        let store = match spooled {
+            true => Some(Box::new(Spool::new()?) as Box<dyn Store + 's>),
+            false => parts(origin, packing),
+        };
         let whole = Arc::<AtomicBool>::default();
         let feed = unpack(packing, incoming, self.notebook, digest, Arc::clone(&whole));
         let noted = Arc::clone(&whole);
-        let reopen = again.map(|(file, _)| -> Reopen<'_> {
-            Box::new(move || {
+        let reopen = match origin {
+            Origin::File(file, _) => Some(Box::new(move || {
                 let (sender, segments) = channel();
                 let ended = Arc::<AtomicBool>::default();
                 deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
                 let incoming = Incoming::new(segments, ended, Arc::default());
                 unpack(packing, incoming, self.notebook, None, Arc::clone(&noted))
-            })
-        });
-        let store = spool.as_mut().map(|spool| -> &mut dyn Store { spool });
+            }) as Reopen<'_>),
+            _ => None,
+        };
         let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick)
             .with_store(store, self.options.spool);
         let result = self.examine_view(&mut view, report);
         report.scans = view.scans();
+        report.spooled_bytes = view.written();
         // Closes the channel of the image's digest.
         drop(view);
-        report.spooled_bytes = spool.map_or(0, |spool| spool.written());
         let size = unless_stopped(result)?;
         report.stopped = size.is_none();
         report.image_size = size.flatten();
@@ -275,7 +315,7 @@ impl<'a> Pipeline<'a> {
         Ok(Some(size))
     }
 
-    fn longest_file(self) -> u64 {
+    pub(super) fn longest_file(self) -> u64 {
         threads::longest_file(self.options.limit)
     }
 
@@ -287,7 +327,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Who wants to know how far the digest of the disk is, if there shall be one.
-    fn digests_disk(self) -> Option<&'a dyn Listener> {
+    pub(super) fn digests_disk(self) -> Option<&'a dyn Listener> {
         (self.options.disk_digest && !self.options.quick).then_some(self.listener)
     }
 
@@ -333,7 +373,11 @@ impl<'a> Pipeline<'a> {
         report.bytes_read = delivered.read;
         report.complete = delivered.whole;
         if !delivered.whole {
-            return report.check("file-digest", State::Partial, "the file goes on past the limit");
+            let why = match report.stopped {
+                true => "reading stopped at what was found",
+                false => "the file goes on past the limit",
+            };
+            return report.check("file-digest", State::Partial, why);
         }
         report.check("file-digest", State::Done, "");
         report.digests.sha256 = Some(hex(&digest));
@@ -342,7 +386,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn no_digest(self, report: &mut Report) {
+    pub(super) fn no_digest(self, report: &mut Report) {
         report.check("file-digest", State::Skipped, "a quick check does not read all of the file");
     }
 
@@ -377,8 +421,19 @@ impl<'a> Pipeline<'a> {
     }
 }
 
+/// The parts that a server has, as what lies behind in the stream. A packed image has none.
+fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>> {
+    match origin {
+        #[cfg(feature = "net")]
+        Origin::Remote(remote, notify) if packing == Packing::Plain => {
+            Some(Box::new(super::remote::Parts(remote.ranges(notify)?)))
+        }
+        _ => None,
+    }
+}
+
 /// An examination that was stopped because nothing more is to be learned is no failure.
-fn unless_stopped<T>(result: Result<T, Halt>) -> Result<Option<T>, source::Error> {
+pub(super) fn unless_stopped<T>(result: Result<T, Halt>) -> Result<Option<T>, source::Error> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Halt::Stopped) => Ok(None),

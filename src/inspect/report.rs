@@ -39,6 +39,12 @@ pub struct Report {
     pub digests: Digests,
     /// Bytes of the file that were read; holes are not.
     pub bytes_read: u64,
+    /// Requests that were made for the bytes of a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// What identifies the object behind a URL that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// How often the image was decoded from its beginning.
     pub scans: u32,
     /// Bytes written to temporary files.
@@ -98,6 +104,41 @@ impl From<&source::Error> for Error {
             cause = inner.source();
         }
         Error { kind: error.kind.as_str(), message }
+    }
+}
+
+/// What identifies an object behind a URL, so that it can be told from another one later. Without user
+/// name, password and query.
+#[derive(Clone, Debug, Serialize)]
+pub struct Identity {
+    /// The address of the answer, after all redirects.
+    pub url: String,
+    /// The addresses on the way there, the one that was given first.
+    pub redirects: Vec<String>,
+    /// Bytes of the object, where the server says.
+    pub length: Option<u64>,
+    /// The entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// When it was changed last, as the server says.
+    pub last_modified: Option<String>,
+    /// SHA-256 of the object, if every byte of it was read.
+    pub sha256: Option<String>,
+}
+
+#[cfg(feature = "net")]
+impl Identity {
+    pub(super) fn of(served: &source::remote::Served) -> Self {
+        let escaped =
+            |text: &Option<String>| text.as_deref().map(|text| Hostile::from(text).to_string());
+        let before = served.hops.split_last().map(|(_, before)| before).unwrap_or_default();
+        Identity {
+            url: served.address.to_string(),
+            redirects: before.iter().map(|hop| hop.address.to_string()).collect(),
+            length: served.size,
+            etag: escaped(&served.pin.etag),
+            last_modified: escaped(&served.pin.last_modified),
+            sha256: None,
+        }
     }
 }
 
@@ -172,7 +213,7 @@ fn name_of<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error>
 impl Report {
     pub(super) fn new(argument: &OsStr, options: &Options) -> Self {
         Report {
-            source: Hostile::from_os(argument).to_string(),
+            source: source::shown(argument).to_string(),
             verdict: Verdict::Error,
             mode: if options.quick { Mode::Quick } else { Mode::Full },
             complete: false,
@@ -185,6 +226,8 @@ impl Report {
             limit: options.limit,
             digests: Digests::default(),
             bytes_read: 0,
+            requests: None,
+            identity: None,
             scans: 0,
             spooled_bytes: 0,
             traits: Vec::new(),
@@ -218,8 +261,11 @@ impl Report {
         options: &Options,
     ) -> Self {
         self.compare_digests(&mut anomalies, options);
+        if let Some(identity) = &mut self.identity {
+            identity.sha256.clone_from(&self.digests.sha256);
+        }
         anomalies.extend(name::mismatch(argument, self.compression, self.disk_format, &anomalies));
-        let shown = Hostile::from_os(argument).to_string();
+        let shown = source::shown(argument).to_string();
         self.findings = anomalies
             .into_iter()
             .map(|anomaly| Finding {
@@ -312,7 +358,7 @@ fn decompressed(template: &str, file: &str, packed: Compression) -> String {
 
 /// Whether a command can be given this name. An escaped name is not the file's name.
 fn has_name(file: &str) -> bool {
-    file != "-" && !file.contains('\\') && !file.contains('…')
+    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains('…')
 }
 
 /// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.

@@ -33,11 +33,6 @@ impl Spool {
         }
     }
 
-    /// Bytes that were written; holes are not.
-    pub(super) fn written(&self) -> u64 {
-        self.written
-    }
-
     /// The file, with all that was put.
     pub(super) fn finish(self) -> Result<LocalFile, Error> {
         self.file.set_len(self.len).map_err(|e| self.fail(self.len, e))?;
@@ -80,6 +75,11 @@ impl Store for Spool {
         }
         self.len += segment.len();
         Ok(())
+    }
+
+    /// Holes are not written.
+    fn written(&self) -> u64 {
+        self.written
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {

@@ -52,8 +52,8 @@ pub(super) fn deliver<'scope>(
         let mut delivered = Delivered { bytes: 0, read: 0, last: Vec::new(), whole: false };
         while delivered.bytes < most && !outputs.is_empty() {
             let Some(segment) = reader.next(&mut pool)? else {
-                delivered.whole = true;
-                ended.store(true, Ordering::Release);
+                delivered.whole = reader.is_whole();
+                ended.store(delivered.whole, Ordering::Release);
                 break;
             };
             delivered.bytes += segment.len();

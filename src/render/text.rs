@@ -94,11 +94,17 @@ fn verdict(verdict: Verdict, style: Style) -> String {
 /// The three layers, with sizes against the limit, and the digests.
 fn layers(report: &Report, out: &mut String) {
     let packed = match report.compression {
-        Some(Compression::None) | None => "not compressed",
+        Some(Compression::None) => "not compressed",
+        None => "not read",
         Some(compression) => compression.as_str(),
     };
     let file = report.file_size.map_or("? B".to_owned(), human_size);
     let _ = writeln!(out, "  file   {file:>9}  {packed}");
+    if let Some(requests) = report.requests.filter(|_| !report.complete) {
+        let read = human_size(report.bytes_read);
+        let times = if requests == 1 { "request" } else { "requests" };
+        let _ = writeln!(out, "  read   {read:>9}  in {requests} {times}");
+    }
     if let Some(format) = report.disk_format {
         let what = std::iter::once(format.as_str()).chain(report.traits.iter().map(String::as_str));
         let what = what.collect::<Vec<_>>().join(", ");

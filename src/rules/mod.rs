@@ -5,6 +5,8 @@
 
 mod catalogue;
 mod identity;
+#[cfg(feature = "net")]
+pub mod importer;
 mod policy;
 
 pub use catalogue::{Row, Severity, row};

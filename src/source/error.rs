@@ -38,6 +38,30 @@ pub enum Kind {
     /// The temporary file that a stream is spooled into could not be written or read.
     #[error("the temporary file failed (TMPDIR says where it is)")]
     Spool,
+    /// It is no URL that can be fetched.
+    #[error("the URL cannot be used")]
+    Url,
+    /// No connection to the server came about.
+    #[error("the server cannot be reached")]
+    Unreachable,
+    /// The server's certificate is not trusted.
+    #[error("the connection is not secure (--cacert names a further certificate authority)")]
+    Tls,
+    /// Nothing came for too long.
+    #[error("the server is silent")]
+    TimedOut,
+    /// The server refuses.
+    #[error("the server does not give it out")]
+    Status,
+    /// A redirect that is not followed.
+    #[error("a redirect is not followed")]
+    Redirect,
+    /// The connection ended before the file did.
+    #[error("the connection ended before the file did")]
+    Interrupted,
+    /// The server's answer makes no sense.
+    #[error("the server's answer makes no sense")]
+    Protocol,
     /// Any other failure to open or read.
     #[error("reading failed")]
     Io,
@@ -54,6 +78,14 @@ impl Kind {
             Kind::Unsupported => "unsupported",
             Kind::Changed => "changed",
             Kind::Spool => "spool",
+            Kind::Url => "invalid-url",
+            Kind::Unreachable => "unreachable",
+            Kind::Tls => "tls",
+            Kind::TimedOut => "timed-out",
+            Kind::Status => "http-status",
+            Kind::Redirect => "redirect",
+            Kind::Interrupted => "interrupted",
+            Kind::Protocol => "protocol",
             Kind::Io => "io",
         }
     }
@@ -74,6 +106,13 @@ impl Error {
     /// Without an error of the operating system behind it.
     pub(crate) fn of(kind: Kind, subject: &Hostile) -> Self {
         Error { kind, subject: subject.clone(), offset: None, source: None }
+    }
+
+    /// With a sentence of our own.
+    #[cfg(feature = "net")]
+    pub(crate) fn said(kind: Kind, subject: &Hostile, said: String) -> Self {
+        let source = Some(io::Error::other(said));
+        Error { kind, subject: subject.clone(), offset: None, source }
     }
 
     fn place(&self) -> String {

@@ -1,14 +1,21 @@
-//! Where the bytes of a file come from: a path or standard input.
+//! Where the bytes of a file come from: a path, standard input or a URL.
 //!
-//! It knows files, pipes, holes of sparse files and what identifies a file while it is read. It knows
+//! It knows files, pipes, objects behind URLs, holes of sparse files and what identifies a file while
+//! it is read. It knows
 //! nothing of compression, formats or verdicts: every failure here means that there is no verdict.
 
 mod error;
 mod local;
+mod name;
+#[cfg(feature = "net")]
+pub mod remote;
 mod stream;
 
 pub use error::{Error, Kind};
 pub use local::{LocalFile, LocalReader};
+#[cfg(feature = "net")]
+pub use name::address;
+pub use name::{file_name, is_url, shown};
 pub use stream::{Stream, StreamReader};
 
 use std::ffi::OsStr;
@@ -24,6 +31,9 @@ pub enum Source {
     File(LocalFile),
     /// A pipe, a terminal or standard input: forward only, once.
     Stream(Stream),
+    /// An object behind a URL.
+    #[cfg(feature = "net")]
+    Remote(remote::Remote),
 }
 
 impl Source {
@@ -63,6 +73,8 @@ impl Source {
         match self {
             Source::File(file) => Some(file.size()),
             Source::Stream(_) => None,
+            #[cfg(feature = "net")]
+            Source::Remote(remote) => remote.served().size,
         }
     }
 }
@@ -89,4 +101,9 @@ pub trait Read: Send {
     /// # Errors
     /// If the source cannot be read.
     fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error>;
+
+    /// Whether what came last was the end of the source. It is not if somebody cut the reading short.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }

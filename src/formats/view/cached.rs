@@ -63,6 +63,10 @@ impl ImageView for CachedView<'_> {
         self.view.keep(at, len);
     }
 
+    fn ahead(&mut self, parts: &mut dyn Iterator<Item = (u64, u64)>) -> Result<(), Halt> {
+        self.view.ahead(parts)
+    }
+
     fn hole(&mut self, at: u64) -> (u64, bool) {
         self.view.hole(at)
     }

@@ -3,12 +3,16 @@
 mod cached;
 mod file;
 mod memory;
+#[cfg(feature = "net")]
+mod remote;
 mod stream;
 
 pub use cached::CachedView;
 pub use file::FileView;
 #[doc(hidden)]
 pub use memory::{MemoryFeed, MemoryImage};
+#[cfg(feature = "net")]
+pub use remote::RemoteView;
 pub use stream::{Feed, Reopen, Store, StreamView};
 
 use super::Walked;
@@ -38,6 +42,15 @@ pub trait ImageView {
     /// view that does not know of holes says so of all bytes.
     fn hole(&mut self, at: u64) -> (u64, bool) {
         (u64::MAX - at, false)
+    }
+
+    /// Says what will be read next: offset and length of each range, in ascending order. A view to
+    /// which every read is a journey makes one of many.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn ahead(&mut self, _parts: &mut dyn Iterator<Item = (u64, u64)>) -> Result<(), Halt> {
+        Ok(())
     }
 
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
@@ -178,7 +191,7 @@ impl Reach {
 }
 
 /// Writes down that an image reaches the limit.
-fn too_large(notebook: &Notebook<'_>, limit: u64) {
+pub fn too_large(notebook: &Notebook<'_>, limit: u64) {
     notebook.add(
         Code::ImageTooLarge,
         Layer::Image,

@@ -45,6 +45,9 @@ pub trait Store {
     /// If it cannot be kept.
     fn put(&mut self, segment: &Segment) -> Result<(), Halt>;
 
+    /// Bytes that were written for it so far.
+    fn written(&self) -> u64;
+
     /// Fills `buf` from image offset `at`. Only what was put is asked for.
     ///
     /// # Errors
@@ -77,7 +80,9 @@ pub struct StreamView<'a> {
     broken: bool,
     scans: u32,
     /// Has all that was fed, if what lies behind is to be read from there.
-    store: Option<&'a mut dyn Store>,
+    store: Option<Box<dyn Store + 'a>>,
+    /// Bytes that a store had written when it was let go.
+    written: u64,
     /// Whether the store is wanted for more than a digest of the disk.
     lasting: bool,
 }
@@ -105,6 +110,7 @@ impl<'a> StreamView<'a> {
             broken: false,
             scans: 1,
             store: None,
+            written: 0,
             lasting: false,
         }
     }
@@ -112,9 +118,15 @@ impl<'a> StreamView<'a> {
     /// Lets `store` have all that comes, and reads from it what lies behind. Unless it is `lasting`,
     /// [`ImageView::release`] lets go of it.
     #[must_use]
-    pub fn with_store(mut self, store: Option<&'a mut dyn Store>, lasting: bool) -> Self {
+    pub fn with_store(mut self, store: Option<Box<dyn Store + 'a>>, lasting: bool) -> Self {
         (self.store, self.lasting) = (store, lasting);
         self
+    }
+
+    /// Bytes that were written to keep what came by.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.store.as_ref().map_or(self.written, |store| store.written())
     }
 
     /// How often the image was read from its beginning.
@@ -314,6 +326,7 @@ impl ImageView for StreamView<'_> {
 
     fn release(&mut self) {
         if !self.lasting {
+            self.written = self.written();
             self.store = None;
         }
     }

@@ -5,6 +5,7 @@ mod file;
 mod foreign;
 mod image;
 mod qcow2;
+mod url;
 mod vdi;
 mod vhdx;
 mod vmdk;
@@ -80,8 +81,9 @@ const fn physics(
     Row { code, severity: Severity::Reject, fixed: true, title, explanation, remedy, source }
 }
 
-const SHELVES: [&[Row]; 8] = [
+const SHELVES: [&[Row]; 9] = [
     file::ROWS,
+    url::ROWS,
     image::ROWS,
     foreign::ROWS,
     qcow2::ROWS,

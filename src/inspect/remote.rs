@@ -1,0 +1,143 @@
+//! A check of an object behind a URL.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::examine;
+use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
+use super::report::{Identity, Report, State};
+use super::{Event, Listener, Options};
+use crate::bytes::Segment;
+use crate::codec::{Packing, sniff};
+use crate::facts::{Code, Compression, Layer};
+use crate::formats::{Halt, RemoteView, Store, too_large};
+use crate::net::{self, Client, Retry};
+use crate::rules::importer;
+use crate::source::remote::{Notify, Ranges, Remote, Want};
+use crate::source::{self, Source};
+
+/// Opens a URL.
+pub(super) fn open(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<Source, source::Error> {
+    let subject = source::shown(argument);
+    let invalid = |why| source::Error::said(source::Kind::Url, &subject, why);
+    let asked = source::address(argument).map_err(invalid)?;
+    let client = match &options.client {
+        Some(client) => Arc::clone(client),
+        None => Arc::new(Client::new(net::Options::default()).map_err(invalid)?),
+    };
+    let want = if options.quick { Want::Parts } else { Want::All };
+    let shown = subject.to_string();
+    let notify = notify(listener, &shown);
+    Remote::open(&client, &asked, want, options.url_rules, &notify).map(Source::Remote)
+}
+
+/// Tells a listener what is tried again.
+pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) + Sync {
+    move |Retry { attempt, wait, said }| {
+        listener.event(Event::Retry { source, attempt: *attempt, wait: *wait, said });
+    }
+}
+
+/// The parts of an uncompressed object, instead of a file with what came by.
+pub(super) struct Parts<'r>(pub(super) Ranges<'r>);
+
+impl Store for Parts<'_> {
+    fn put(&mut self, _: &Segment) -> Result<(), Halt> {
+        Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        0
+    }
+
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
+        let count = self.0.read_at(at, buf)?;
+        // What was put is asked for only, and the object is the one that was put.
+        buf[count..].fill(0);
+        Ok(())
+    }
+}
+
+impl Pipeline<'_> {
+    /// An object that has answered.
+    pub(super) fn remote(self, remote: &Remote, report: &mut Report) -> Result<(), source::Error> {
+        let source = report.source.clone();
+        let notify = notify(self.listener, &source);
+        let served = remote.served();
+        report.identity = Some(Identity::of(served));
+        importer::judge_object(served, self.notebook);
+        if self.options.url_rules {
+            let headers = &self.options.headers();
+            match importer::judge_fetch(served, headers, self.notebook) {
+                true => report.check("importer-fetch", State::Done, ""),
+                false => {
+                    report.check("importer-fetch", State::Partial, "a proxy hides who answered")
+                }
+            }
+        }
+        if let Some(size) = served.size.filter(|&size| size > self.longest_file()) {
+            self.notebook.add(
+                Code::FileTooLarge,
+                Layer::File,
+                None,
+                format!(
+                    "The file has {size} bytes; its image has to be smaller than {} bytes.",
+                    self.options.limit
+                ),
+            );
+        }
+        if self.notebook.doomed() {
+            report.stopped = true;
+            report.check("file-digest", State::Skipped, "reading stopped at what was found");
+            return Ok(());
+        }
+        let result = self.fetch(remote, &notify, report);
+        report.bytes_read = remote.transferred();
+        report.requests = Some(remote.requests());
+        result
+    }
+
+    fn fetch(
+        self,
+        remote: &Remote,
+        notify: Notify<'_>,
+        report: &mut Report,
+    ) -> Result<(), source::Error> {
+        if let Some(ranges) = remote.ranges(notify).filter(|_| self.options.quick) {
+            let mut view = RemoteView::new(ranges);
+            let mut first = [0; SECTOR];
+            let count = view.ranges().read_at(0, &mut first)?;
+            match sniff(&first[..count]) {
+                Packing::Plain => return self.quick(&mut view, report),
+                Packing::Foreign(compression, code) => {
+                    report.compression = Some(compression);
+                    self.no_digest(report);
+                    return self.refuse(compression, code, report);
+                }
+                Packing::Gzip | Packing::Bzip2 => {}
+            }
+        }
+        self.streamed(remote.reader(notify), Origin::Remote(remote, notify), report)
+    }
+
+    /// Examines an uncompressed object by its parts.
+    fn quick(self, view: &mut RemoteView<'_>, report: &mut Report) -> Result<(), source::Error> {
+        let size = view.ranges().size();
+        report.compression = Some(Compression::None);
+        report.image_size = Some(size);
+        report.scans = 1;
+        report.check("image-end", State::Done, "");
+        self.no_digest(report);
+        if size >= self.options.limit {
+            too_large(self.notebook, self.options.limit);
+        }
+        let result = examine::trailer(view, size)
+            .and_then(|trailer| examine::image(view, trailer, self.notebook, None, report));
+        report.stopped = unless_stopped(result)?.is_none();
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+use std::fmt;
+
+use url::Url;
+
+/// An http or https URL. It shows itself without user name, password, query and fragment, because
+/// credentials and signatures live there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Url);
+
+impl Address {
+    /// Parses the text of a URL.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, without repeating it.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let url = Url::parse(text).map_err(|e| format!("it is no URL: {e}"))?;
+        Address::of(url)
+    }
+
+    fn of(url: Url) -> Result<Address, String> {
+        match url.scheme() {
+            "http" | "https" if url.has_host() => Ok(Address(url)),
+            "http" | "https" => Err("it names no host".into()),
+            _ => Err("only http and https are fetched".into()),
+        }
+    }
+
+    /// Where a redirect from here leads to; what a server writes there of credentials is left out.
+    ///
+    /// # Errors
+    /// Says what is wrong with the place.
+    pub fn join(&self, location: &str) -> Result<Address, String> {
+        let mut url = self.0.join(location).map_err(|e| format!("it leads to no URL: {e}"))?;
+        // Both cannot fail for a URL with a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Address::of(url)
+    }
+
+    /// The whole URL, secrets included.
+    pub(super) fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether the way there is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The host: a name, or an address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether scheme, host and port are the same.
+    #[must_use]
+    pub fn same_origin(&self, other: &Address) -> bool {
+        self.0.origin() == other.0.origin()
+    }
+
+    /// Whether it carries a user name or a password.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
+    /// Whether there is something after a question mark.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        self.0.query().is_some()
+    }
+
+    /// The last part of the path as it is written, if there is one.
+    #[must_use]
+    pub fn file_name(&self) -> Option<&str> {
+        self.0.path_segments()?.next_back().filter(|name| !name.is_empty())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.0.scheme())?;
+        if self.has_credentials() {
+            f.write_str("…@")?;
+        }
+        f.write_str(self.host())?;
+        if let Some(port) = self.0.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.0.path())?;
+        f.write_str(if self.has_query() { "?…" } else { "" })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_secret() {
+        let address =
+            Address::parse("https://me:pass@h.example:8443/a/disk.img?X-Sig=abc#tok").unwrap();
+        assert_eq!(address.to_string(), "https://…@h.example:8443/a/disk.img?…");
+        assert_eq!(format!("{address:?}"), address.to_string());
+        assert_eq!(address.file_name(), Some("disk.img"));
+        assert!(address.has_credentials() && address.has_query());
+        let next = address.join("https://u:p@other.example/x").unwrap();
+        assert_eq!(next.to_string(), "https://other.example/x");
+        assert!(!next.same_origin(&address));
+    }
+
+    #[test]
+    fn takes_http_only_and_never_repeats_what_it_refuses() {
+        for text in ["ftp://h/secret", "https://secret@", "https://", "http:secret pass@[x"] {
+            let said = Address::parse(text).unwrap_err();
+            assert!(!said.contains("secret"), "{said}");
+        }
+        assert_eq!(Address::parse("https://h/").unwrap().file_name(), None);
+    }
+}

@@ -1,0 +1,273 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::{
+    ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
+use reqwest::{Method, Response, redirect};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::bytes::Hostile;
+
+use super::retry::{LONGEST_ASKED, retry_after};
+use super::{Address, Failure, Header, Kind, trust};
+
+/// Redirects that are followed.
+const MOST_REDIRECTS: usize = 10;
+
+/// How requests are made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Go to the origin that the user named, and nowhere else.
+    pub headers: Vec<Header>,
+    /// A PEM file of further certificate authorities.
+    pub cacert: Option<PathBuf>,
+    /// Whether http is spoken without TLS.
+    pub insecure_http: bool,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long nothing may come.
+    pub idle_timeout: Duration,
+    /// How often in a row something is tried again.
+    pub retries: u32,
+    /// How many connections read one object at once.
+    pub connections: usize,
+    /// Is told of every request and its answer, without secrets.
+    pub log: Option<fn(&str)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            headers: Vec::new(),
+            cacert: None,
+            insecure_http: false,
+            connect_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(30),
+            retries: 5,
+            connections: 4,
+            log: None,
+        }
+    }
+}
+
+/// Makes requests. It never decompresses, and follows redirects itself, because it has to know where
+/// they lead and who answered.
+pub struct Client {
+    runtime: Handle,
+    http: reqwest::Client,
+    proxies: Matcher,
+    options: Options,
+}
+
+/// One answer on the way to the last one.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    /// What was asked.
+    pub address: Address,
+    /// The status.
+    pub status: u16,
+    /// Who answered, unless a proxy stands between.
+    pub peer: Option<IpAddr>,
+}
+
+/// An answer whose body has not been read.
+pub struct Answer {
+    /// What was asked last.
+    pub address: Address,
+    /// The status.
+    pub status: u16,
+    /// All answers, this one last.
+    pub hops: Vec<Hop>,
+    response: Response,
+}
+
+impl Answer {
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The next bytes of the body, `None` at its end.
+    ///
+    /// # Errors
+    /// If the connection fails before.
+    pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
+        self.response.chunk().await.map_err(|e| Failure::from_client(&self.address, e))
+    }
+
+    /// The failure that a refusing status is.
+    #[must_use]
+    pub fn refusal(&self) -> Failure {
+        let name = reqwest::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("(no known status)");
+        let mut said = format!("the server answered {} {name}", self.status);
+        let asked = self.header(RETRY_AFTER).and_then(retry_after);
+        if let Some(asked) = asked.filter(|asked| *asked > LONGEST_ASKED) {
+            said.push_str(&format!(", and wants to be asked again after {} s", asked.as_secs()));
+        }
+        let failure = Failure::new(Kind::Status(self.status), &self.address, said);
+        Failure { retry_after: asked, ..failure }
+    }
+}
+
+impl Client {
+    /// A client.
+    ///
+    /// # Errors
+    /// If the certificates cannot be used, or the system gives no threads.
+    pub fn new(options: Options) -> Result<Client, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(trust::config(options.cacert.as_deref())?)
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.idle_timeout)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Client { runtime: runtime()?, http, proxies: Matcher::from_system(), options })
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Waits for a future, on a thread that is not one of the client's own.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Runs a future beside.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.runtime.spawn(future)
+    }
+
+    /// Asks for `address`, follows redirects, and returns the first answer that is none, whatever its
+    /// status. The user's headers go along as far as the origin is that of `origin`.
+    ///
+    /// # Errors
+    /// If there is no such answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        address: &Address,
+        origin: &Address,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, Failure> {
+        let mut address = address.clone();
+        let mut hops = Vec::new();
+        loop {
+            if !address.is_https() && !self.options.insecure_http {
+                return Err(Failure::new(
+                    Kind::Redirect,
+                    &address,
+                    "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
+                ));
+            }
+            let mut request = self.http.request(method.clone(), address.url().clone());
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            if address.same_origin(origin) {
+                for Header { name, value } in &self.options.headers {
+                    request = request.header(name, value);
+                }
+            }
+            let asked = Instant::now();
+            let result = request.send().await.map_err(|e| Failure::from_client(&address, e));
+            self.log(&method, &address, headers, asked, &result);
+            let response = result?;
+            let status = response.status();
+            let peer = match self.is_proxied(&address) {
+                true => None,
+                false => response.remote_addr().map(|peer| peer.ip()),
+            };
+            hops.push(Hop { address: address.clone(), status: status.as_u16(), peer });
+            if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(Answer { address, status: status.as_u16(), hops, response });
+            }
+            address = redirected(&address, &response, hops.len())?;
+        }
+    }
+
+    fn log(
+        &self,
+        method: &Method,
+        address: &Address,
+        headers: &[(HeaderName, HeaderValue)],
+        asked: Instant,
+        result: &Result<Response, Failure>,
+    ) {
+        let Some(log) = self.options.log else { return };
+        let range = headers.iter().find(|(name, _)| *name == RANGE);
+        let range = range.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default();
+        let answer = match result {
+            Ok(response) => response.status().as_u16().to_string(),
+            Err(failure) => Hostile::from(failure.said.as_str()).to_string(),
+        };
+        let millis = asked.elapsed().as_millis();
+        log(&format!("{method} {address} {range} → {answer} ({millis} ms)"));
+    }
+
+    /// Whether a proxy stands between, so that nobody here sees who answers.
+    fn is_proxied(&self, address: &Address) -> bool {
+        let uri = address.url().as_str().parse();
+        uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.options).finish()
+    }
+}
+
+/// The threads of the network, once for the whole process: tasks may outlive whoever began them.
+fn runtime() -> Result<Handle, String> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let made = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("net")
+        .enable_all()
+        .build()
+        .map_err(|e| format!("no threads for the network: {e}"))?;
+    Ok(RUNTIME.get_or_init(|| made).handle().clone())
+}
+
+/// Where a redirect leads to.
+fn redirected(from: &Address, response: &Response, hops: usize) -> Result<Address, Failure> {
+    let fail = |said: String| Failure::new(Kind::Redirect, from, said);
+    if hops > MOST_REDIRECTS {
+        return Err(fail(format!("there are more than {MOST_REDIRECTS} redirects")));
+    }
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| fail("a redirect does not say where to".into()))?;
+    let to = from.join(location).map_err(|e| fail(format!("a redirect is not followed: {e}")))?;
+    if from.is_https() && !to.is_https() {
+        return Err(fail(format!("a redirect leads from https to plain http ({to})")));
+    }
+    Ok(to)
+}

@@ -1,0 +1,18 @@
+//! One HTTP client for everything that leaves the machine.
+//!
+//! The room knows requests, redirects, time limits, trust, retries, and how to speak of an address
+//! without its secrets. It knows nothing of what is fetched. Requests are async; [`Client::wait`] is
+//! how threads wait for them.
+
+mod address;
+mod client;
+mod failure;
+mod header;
+mod retry;
+mod trust;
+
+pub use address::Address;
+pub use client::{Answer, Client, Hop, Options};
+pub use failure::{Failure, Kind};
+pub use header::Header;
+pub use retry::{Backoff, Retry};

@@ -1,0 +1,207 @@
+//! Parts of an object at any offset.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Link, Notify};
+use crate::net::{Backoff, Failure, Kind};
+use crate::source::Error;
+
+/// What is asked for begins and ends at multiples of this, so that small reads side by side are one
+/// request.
+const PAGE: u64 = 16 << 10;
+
+/// Parts that lie closer together are one request: bytes between them cost less than a round trip.
+const GAP: u64 = 64 << 10;
+
+/// The longest part that is asked for at once.
+const LONGEST: u64 = 1 << 20;
+
+/// Bytes that are kept of what was read.
+const KEPT: usize = 8 << 20;
+
+/// Parts of one object, read through a small cache.
+pub struct Ranges<'r> {
+    link: &'r Arc<Link>,
+    notify: Notify<'r>,
+    size: u64,
+    /// What was read, oldest first, with its offset.
+    spans: VecDeque<(u64, Vec<u8>)>,
+    kept: usize,
+}
+
+impl<'r> Ranges<'r> {
+    pub(super) fn new(link: &'r Arc<Link>, size: u64, notify: Notify<'r>) -> Self {
+        Ranges { link, notify, size, spans: VecDeque::new(), kept: 0 }
+    }
+
+    /// Size of the object in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Fills `buf` from byte `at`; less only at the end of the object.
+    ///
+    /// # Errors
+    /// If the network fails, or the object is another one by now.
+    pub fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let want = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
+        let mut have = 0;
+        while have < want {
+            let from = at + have as u64;
+            let count = self.copy(from, &mut buf[have..want]);
+            have += count;
+            if count == 0 {
+                let end = (at + want as u64).min(from.saturating_add(LONGEST));
+                self.fetch(vec![self.pages(from..end)])?;
+            }
+        }
+        Ok(want)
+    }
+
+    /// Fetches together what will be read next: offset and length of each part, in ascending order.
+    ///
+    /// # Errors
+    /// As [`Ranges::read_at`].
+    pub fn ahead(&mut self, parts: &mut dyn Iterator<Item = (u64, u64)>) -> Result<(), Error> {
+        let connections = self.link.client.options().connections.clamp(1, 64);
+        let mut groups: Vec<Range<u64>> = Vec::new();
+        for (at, len) in parts {
+            let part = at..at.saturating_add(len.min(LONGEST)).min(self.size);
+            if part.is_empty() || self.has(&part) {
+                if groups.is_empty() {
+                    // What comes first is here already.
+                    return Ok(());
+                }
+                continue;
+            }
+            let part = self.pages(part);
+            let full = groups.len() == connections;
+            let near = groups.last_mut().filter(|last| {
+                part.start <= last.end.saturating_add(GAP) && part.end - last.start <= LONGEST
+            });
+            match near {
+                Some(last) => last.end = last.end.max(part.end),
+                None if full => break,
+                None => groups.push(part),
+            }
+        }
+        if groups.is_empty() { Ok(()) } else { self.fetch(groups) }
+    }
+
+    fn pages(&self, part: Range<u64>) -> Range<u64> {
+        part.start / PAGE * PAGE..part.end.next_multiple_of(PAGE).min(self.size)
+    }
+
+    fn has(&self, part: &Range<u64>) -> bool {
+        self.spans
+            .iter()
+            .any(|(at, bytes)| *at <= part.start && part.end <= at + bytes.len() as u64)
+    }
+
+    /// Copies what is kept from `at` on.
+    fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
+        for (start, bytes) in self.spans.iter().rev() {
+            if let Some(skip) = at.checked_sub(*start).filter(|skip| *skip < bytes.len() as u64) {
+                let bytes = &bytes[skip as usize..];
+                let count = bytes.len().min(buf.len());
+                buf[..count].copy_from_slice(&bytes[..count]);
+                return count;
+            }
+        }
+        0
+    }
+
+    /// Fetches parts at the same time.
+    fn fetch(&mut self, parts: Vec<Range<u64>>) -> Result<(), Error> {
+        let (link, notify) = (self.link, self.notify);
+        let fetched = link.client.wait(async {
+            let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
+            for part in &parts {
+                let (link, sender, part) = (Arc::clone(link), sender.clone(), part.clone());
+                let spawner = Arc::clone(&link);
+                spawner.client.spawn(async move {
+                    let news = sender.clone();
+                    let bytes =
+                        whole(&link, part.clone(), |retry| drop(news.send(Err(retry)))).await;
+                    let _ = sender.send(Ok((part.start, bytes)));
+                });
+            }
+            drop(sender);
+            let mut fetched = Vec::new();
+            while let Some(result) = results.recv().await {
+                match result {
+                    Ok(part) => fetched.push(part),
+                    Err(retry) => notify(&retry),
+                }
+            }
+            fetched
+        });
+        for (at, bytes) in fetched {
+            let bytes = bytes.map_err(|failure| link.error(at, failure))?;
+            self.kept += bytes.len();
+            self.spans.push_back((at, bytes));
+        }
+        // What was just read stays whatever it takes: its reader comes now.
+        while self.kept > KEPT && self.spans.len() > parts.len() {
+            self.kept -= self.spans.pop_front().map_or(0, |(_, bytes)| bytes.len());
+        }
+        Ok(())
+    }
+}
+
+/// One part, whatever it takes.
+async fn whole(
+    link: &Link,
+    part: Range<u64>,
+    retried: impl Fn(crate::net::Retry),
+) -> Result<Vec<u8>, Failure> {
+    let mut backoff = Backoff::new(link.client.options().retries);
+    let len = (part.end - part.start) as usize;
+    let mut bytes = Vec::with_capacity(len);
+    loop {
+        match stretch(link, &part, &mut bytes).await {
+            Ok(()) => return Ok(bytes),
+            Err(failure) => {
+                let retry = backoff.after(failure)?;
+                let wait = retry.wait;
+                retried(retry);
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+/// What is missing of a part, by one request.
+async fn stretch(link: &Link, part: &Range<u64>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
+    let from = part.start + bytes.len() as u64;
+    let (mut answer, begins) = link.part(from, Some(part.end)).await?;
+    if begins != from {
+        return Err(Failure::new(
+            Kind::Protocol,
+            &answer.address,
+            "the server sent parts of the object before, and now sends all of it",
+        ));
+    }
+    while let Some(chunk) = answer.chunk().await? {
+        link.count(chunk.len());
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() as u64 > part.end - part.start {
+            return Err(Failure::new(
+                Kind::Protocol,
+                &answer.address,
+                "the server sends more bytes than it announced",
+            ));
+        }
+    }
+    if (bytes.len() as u64) < part.end - part.start {
+        return Err(Failure::new(
+            Kind::Interrupted,
+            &answer.address,
+            "the server ended before the part did",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+use reqwest::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    LAST_MODIFIED,
+};
+
+use crate::net::{Address, Answer, Failure, Hop, Kind};
+
+/// What a server says of an object, before its bytes.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The address as the user gave it.
+    pub asked: Address,
+    /// Where the bytes come from, after all redirects.
+    pub address: Address,
+    /// Every answer on the way, the last one included.
+    pub hops: Vec<Hop>,
+    /// Bytes of the object, where the server says.
+    pub size: Option<u64>,
+    /// What tells this object from another one at the same address.
+    pub pin: Pin,
+    /// Whether a part of it can be asked for.
+    pub ranges: bool,
+    /// `Content-Encoding`, unless it is `identity`.
+    pub encoding: Option<String>,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// The answer to HEAD; `None` if it was not asked.
+    pub head: Option<Head>,
+}
+
+/// The answer to a HEAD request.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The status, or what went wrong.
+    pub status: Result<u16, String>,
+    /// `Content-Length`.
+    pub size: Option<u64>,
+    /// What it says that tells the object from others.
+    pub pin: Pin,
+}
+
+/// What tells an object from another one at the same address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pin {
+    /// `ETag`, with its quotes.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
+}
+
+impl Pin {
+    pub(super) fn of(answer: &Answer) -> Pin {
+        let text = |name| answer.header(name).map(str::to_owned);
+        Pin { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
+    }
+
+    /// An entity tag that changes with every byte (RFC 9110, 8.8.1).
+    #[must_use]
+    pub fn strong(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|etag| etag.starts_with('"'))
+    }
+
+    /// What a server can hold a range against: without it, two requests may bring bytes of two objects.
+    pub(super) fn if_range(&self) -> Option<&str> {
+        self.strong().or(self.last_modified.as_deref())
+    }
+
+    /// Whether an answer is known to be of another object.
+    #[must_use]
+    pub fn contradicts(&self, other: &Pin) -> bool {
+        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => a != b,
+            _ => false,
+        };
+        match (&self.etag, &other.etag) {
+            (Some(_), Some(_)) => differ(&self.etag, &other.etag),
+            _ => differ(&self.last_modified, &other.last_modified),
+        }
+    }
+}
+
+/// `Content-Range`: the bytes that follow, and the size of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    /// First and last byte; `None` if the range was refused.
+    pub(super) bytes: Option<(u64, u64)>,
+    /// Size of the whole, where it is known.
+    pub(super) total: Option<u64>,
+}
+
+impl ContentRange {
+    /// From the text of the header (RFC 9110, 14.4).
+    fn parse(text: &str) -> Option<ContentRange> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse::<u64>().ok()).flatten()
+        };
+        let (range, total) = text.trim().strip_prefix("bytes ")?.trim().split_once('/')?;
+        let total = match total {
+            "*" => None,
+            total => Some(number(total)?),
+        };
+        if range == "*" {
+            return Some(ContentRange { bytes: None, total });
+        }
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (number(first)?, number(last)?);
+        let inside = total.is_none_or(|total| last < total);
+        (first <= last && inside).then_some(ContentRange { bytes: Some((first, last)), total })
+    }
+
+    /// That of an answer.
+    pub(super) fn of(answer: &Answer) -> Result<ContentRange, Failure> {
+        let text = answer.header(CONTENT_RANGE);
+        text.and_then(ContentRange::parse).ok_or_else(|| {
+            Failure::new(
+                Kind::Protocol,
+                &answer.address,
+                match text {
+                    Some(_) => {
+                        "the server answers a range with a Content-Range that makes no sense"
+                    }
+                    None => "the server answers a range without a Content-Range",
+                },
+            )
+        })
+    }
+}
+
+/// `Content-Length`.
+pub(super) fn length(answer: &Answer) -> Option<u64> {
+    answer.header(CONTENT_LENGTH)?.trim().parse().ok()
+}
+
+impl Served {
+    /// From the first answer, of status 200 or 206.
+    pub(super) fn of(
+        answer: &Answer,
+        asked: &Address,
+        size: Option<u64>,
+        head: Option<Head>,
+    ) -> Served {
+        let text = |name: HeaderName| answer.header(name).map(str::to_owned);
+        Served {
+            asked: asked.clone(),
+            address: answer.address.clone(),
+            hops: answer.hops.clone(),
+            size,
+            pin: Pin::of(answer),
+            ranges: answer.status == 206
+                || text(ACCEPT_RANGES).as_deref() == Some("bytes") && answer.status == 416,
+            encoding: text(CONTENT_ENCODING)
+                .filter(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")),
+            content_type: text(CONTENT_TYPE),
+            head,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        let range = |bytes, total| Some(ContentRange { bytes, total });
+        assert_eq!(ContentRange::parse("bytes 0-9/10"), range(Some((0, 9)), Some(10)));
+        assert_eq!(ContentRange::parse("bytes 5-9/*"), range(Some((5, 9)), None));
+        assert_eq!(ContentRange::parse("bytes */10"), range(None, Some(10)));
+        for text in
+            ["bytes 0-10/10", "bytes 9-5/10", "bytes 0-9", "0-9/10", "bytes -9/10", "bytes +0-9/10"]
+        {
+            assert_eq!(ContentRange::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_pins_an_object() {
+        let pin = |etag: &str, date: &str| Pin {
+            etag: (!etag.is_empty()).then(|| etag.to_owned()),
+            last_modified: (!date.is_empty()).then(|| date.to_owned()),
+        };
+        assert_eq!(pin("\"a\"", "").strong(), Some("\"a\""));
+        assert_eq!(pin("W/\"a\"", "Mon").strong(), None);
+        assert_eq!(pin("W/\"a\"", "Mon").if_range(), Some("Mon"));
+        assert!(pin("\"a\"", "Mon").contradicts(&pin("\"b\"", "Mon")));
+        assert!(!pin("\"a\"", "Mon").contradicts(&pin("\"a\"", "Tue")));
+        assert!(pin("", "Mon").contradicts(&pin("\"b\"", "Tue")));
+        assert!(!pin("", "").contradicts(&pin("\"b\"", "Tue")));
+    }
+}

@@ -1,0 +1,301 @@
+//! Several connections at once, in order.
+//!
+//! The object is cut into pieces. Each connection takes the next piece that nobody has, as long as it
+//! lies within a window before the reader; the reader takes the bytes of the first piece as they come.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use super::{Link, Notify};
+use crate::bytes::{Pool, Segment};
+use crate::net::{Answer, Backoff, Failure, Kind, Retry};
+use crate::source::{Error, Read};
+
+/// Bytes of all pieces in flight.
+const WINDOW: u64 = 20 << 20;
+
+/// Pieces are not larger, so that the first bytes after a seek do not wait long, and not smaller, so
+/// that requests cost little.
+const LARGEST_PIECE: u64 = 4 << 20;
+const SMALLEST_PIECE: u64 = 256 << 10;
+
+/// So much in one go is progress: a server that cuts earlier, again and again, is given up.
+const PROGRESS: usize = 64 << 10;
+
+/// Reads by several connections.
+pub struct Window<'r> {
+    shared: Arc<Shared>,
+    notify: Notify<'r>,
+    done: u64,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    link: Arc<Link>,
+    size: u64,
+    piece: u64,
+    /// Pieces in flight at most.
+    most: usize,
+    state: Mutex<State>,
+    /// Tells the reader that something came.
+    news: Condvar,
+    /// Tells connections that the reader has moved on.
+    room: tokio::sync::Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of the piece that is first in the queue.
+    front: u64,
+    /// From the reader's on; every one has a connection, or had it.
+    pieces: VecDeque<Piece>,
+    /// Buffers of pieces that were read.
+    spare: Vec<Vec<u8>>,
+    retries: Vec<Retry>,
+    failed: Option<Error>,
+}
+
+struct Piece {
+    bytes: Vec<u8>,
+    /// How much of it the reader has taken.
+    taken: usize,
+    len: usize,
+}
+
+impl<'r> Window<'r> {
+    pub(super) fn new(
+        link: &Arc<Link>,
+        mut first: Option<Answer>,
+        size: u64,
+        notify: Notify<'r>,
+    ) -> Self {
+        let connections = link.client.options().connections.clamp(1, 64) as u64;
+        // Twice as many as connections, so that one that lags does not stop the others.
+        let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
+        let most = (WINDOW / piece).max(1) as usize;
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared {
+            link: Arc::clone(link),
+            size,
+            piece,
+            most,
+            state,
+            news: Condvar::new(),
+            room: tokio::sync::Notify::new(),
+        });
+        let mut tasks: Vec<_> = (0..connections)
+            .map(|_| link.client.spawn(connection(Arc::clone(&shared), first.take())))
+            .collect();
+        tasks.push(link.client.spawn(cut(Arc::clone(&shared))));
+        Window { shared, notify, done: 0, tasks }
+    }
+}
+
+impl Drop for Window<'_> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next piece that nobody has; `None` when there is none any more.
+    async fn claim(&self) -> Option<u64> {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut state = self.lock();
+                let number = state.front + state.pieces.len() as u64;
+                let start = number.saturating_mul(self.piece);
+                if state.failed.is_some() || self.link.is_cut() || start >= self.size {
+                    return None;
+                }
+                if state.pieces.len() < self.most {
+                    let len = self.piece.min(self.size - start) as usize;
+                    let mut bytes = state.spare.pop().unwrap_or_default();
+                    bytes.clear();
+                    bytes.reserve_exact(len);
+                    state.pieces.push_back(Piece { bytes, taken: 0, len });
+                    return Some(number);
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Appends to a piece; how much of it is there now. `None` if nobody wants it any more.
+    fn put(&self, number: u64, bytes: &[u8]) -> Option<usize> {
+        let mut state = self.lock();
+        if state.failed.is_some() || self.link.is_cut() {
+            return None;
+        }
+        let index = number.checked_sub(state.front)?;
+        let piece = state.pieces.get_mut(usize::try_from(index).ok()?)?;
+        piece.bytes.extend_from_slice(bytes);
+        if index == 0 {
+            self.news.notify_one();
+        }
+        Some(piece.bytes.len())
+    }
+
+    fn fail(&self, error: Error) {
+        self.lock().failed.get_or_insert(error);
+        self.news.notify_one();
+        self.room.notify_waiters();
+    }
+}
+
+/// Tells everybody when the transfer is cut.
+async fn cut(shared: Arc<Shared>) {
+    shared.link.wake.notified().await;
+    // Whoever is between looking and waiting holds the lock.
+    drop(shared.lock());
+    shared.news.notify_one();
+    shared.room.notify_waiters();
+}
+
+/// Fetches piece after piece.
+async fn connection(shared: Arc<Shared>, mut first: Option<Answer>) {
+    while let Some(number) = shared.claim().await {
+        // Only the first piece is in the first answer; somebody else may have that one.
+        let answer = first.take().filter(|_| number == 0);
+        if fetch(&shared, number, answer).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Fetches one piece, whatever it takes; `None` if it is not wanted any more.
+async fn fetch(shared: &Shared, number: u64, mut answer: Option<Answer>) -> Option<()> {
+    let start = number * shared.piece;
+    let len = shared.piece.min(shared.size - start) as usize;
+    let mut backoff = Backoff::new(shared.link.client.options().retries);
+    let mut have = 0;
+    loop {
+        let before = have;
+        let failure = match stretch(shared, number, start, len, &mut have, answer.take()).await {
+            Ok(true) => return Some(()),
+            Ok(false) => return None,
+            Err(failure) => failure,
+        };
+        if have - before >= PROGRESS {
+            backoff.succeeded();
+        }
+        match backoff.after(failure) {
+            Ok(retry) => {
+                let wait = retry.wait;
+                shared.lock().retries.push(retry);
+                shared.news.notify_one();
+                tokio::time::sleep(wait).await;
+            }
+            Err(failure) => {
+                shared.fail(shared.link.error(start + have as u64, failure));
+                return None;
+            }
+        }
+    }
+}
+
+/// Fetches what is missing of a piece by one request. False if it is not wanted any more.
+async fn stretch(
+    shared: &Shared,
+    number: u64,
+    start: u64,
+    len: usize,
+    have: &mut usize,
+    answer: Option<Answer>,
+) -> Result<bool, Failure> {
+    // The first answer reaches to the end of the object, and is left at the end of the piece.
+    let open = answer.is_some();
+    let mut answer = match answer {
+        Some(answer) => answer,
+        None => {
+            let from = start + *have as u64;
+            let (answer, begins) = shared.link.part(from, Some(start + len as u64)).await?;
+            if begins != from {
+                return Err(Failure::new(
+                    Kind::Protocol,
+                    &answer.address,
+                    "the server sent parts of the object before, and now sends all of it",
+                ));
+            }
+            answer
+        }
+    };
+    while let Some(bytes) = answer.chunk().await? {
+        let wanted = bytes.len().min(len - *have);
+        shared.link.count(wanted);
+        if wanted < bytes.len() && !open {
+            return Err(Failure::new(
+                Kind::Protocol,
+                &answer.address,
+                "the server sends more bytes than it announced",
+            ));
+        }
+        match shared.put(number, &bytes[..wanted]) {
+            Some(now) => *have = now,
+            None => return Ok(false),
+        }
+        if *have == len {
+            if !open {
+                // Lets the connection be used again: its body is over.
+                let _ = answer.chunk().await;
+            }
+            return Ok(true);
+        }
+    }
+    Err(Failure::new(
+        Kind::Interrupted,
+        &answer.address,
+        format!("the server ended at byte {} of {}", start + *have as u64, shared.size),
+    ))
+}
+
+impl Read for Window<'_> {
+    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
+        let shared = Arc::clone(&self.shared);
+        let mut chunk = pool.take();
+        let mut state = shared.lock();
+        while !chunk.space().is_empty() && self.done < shared.size && !shared.link.is_cut() {
+            let retries = std::mem::take(&mut state.retries);
+            if !retries.is_empty() {
+                drop(state);
+                retries.iter().for_each(|retry| (self.notify)(retry));
+                state = shared.lock();
+                continue;
+            }
+            let ready = state.pieces.front().map_or(0, |piece| piece.bytes.len() - piece.taken);
+            if ready == 0 {
+                if let Some(error) = state.failed.take() {
+                    return Err(error);
+                }
+                state = shared.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let Some(piece) = state.pieces.front_mut() else { continue };
+            let space = chunk.space();
+            let count = space.len().min(ready);
+            space[..count].copy_from_slice(&piece.bytes[piece.taken..piece.taken + count]);
+            chunk.grow(count);
+            piece.taken += count;
+            self.done += count as u64;
+            if piece.taken == piece.len {
+                state.front += 1;
+                if let Some(piece) = state.pieces.pop_front() {
+                    state.spare.push(piece.bytes);
+                }
+                shared.room.notify_waiters();
+            }
+        }
+        Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.done == self.shared.size
+    }
+}
