@@ -211,7 +211,7 @@ impl<'a> Pipeline<'a> {
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
-            if report.stopped || self.options.quick {
+            if self.notebook.doomed() || self.options.quick {
                 origin.cut();
             }
             // The reader goes on for the digest, or stops because nobody listens any more.
@@ -373,7 +373,7 @@ impl<'a> Pipeline<'a> {
         report.bytes_read = delivered.read;
         report.complete = delivered.whole;
         if !delivered.whole {
-            let why = match report.stopped {
+            let why = match self.notebook.doomed() {
                 true => "reading stopped at what was found",
                 false => "the file goes on past the limit",
             };

@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use reqwest::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
-    LAST_MODIFIED,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    HeaderName, LAST_MODIFIED,
 };
 
 use crate::net::{Address, Answer, Failure, Hop, Kind};
@@ -46,12 +48,22 @@ pub struct Pin {
     pub etag: Option<String>,
     /// `Last-Modified`.
     pub last_modified: Option<String>,
+    /// Whether a change after the answer would have another date: dates have whole seconds.
+    settled: bool,
 }
 
 impl Pin {
     pub(super) fn of(answer: &Answer) -> Pin {
         let text = |name| answer.header(name).map(str::to_owned);
-        Pin { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
+        let (etag, last_modified) = (text(ETAG), text(LAST_MODIFIED));
+        let date = answer.header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        let modified =
+            last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok());
+        let age =
+            date.zip(modified).and_then(|(date, modified)| date.duration_since(modified).ok());
+        // RFC 9110, 8.8.2.2.
+        let settled = age.is_some_and(|age| age >= Duration::from_secs(1));
+        Pin { etag, last_modified, settled }
     }
 
     /// An entity tag that changes with every byte (RFC 9110, 8.8.1).
@@ -62,7 +74,7 @@ impl Pin {
 
     /// What a server can hold a range against: without it, two requests may bring bytes of two objects.
     pub(super) fn if_range(&self) -> Option<&str> {
-        self.strong().or(self.last_modified.as_deref())
+        self.strong().or(self.last_modified.as_deref().filter(|_| self.settled))
     }
 
     /// Whether an answer is known to be of another object.
@@ -179,10 +191,12 @@ mod tests {
         let pin = |etag: &str, date: &str| Pin {
             etag: (!etag.is_empty()).then(|| etag.to_owned()),
             last_modified: (!date.is_empty()).then(|| date.to_owned()),
+            settled: true,
         };
         assert_eq!(pin("\"a\"", "").strong(), Some("\"a\""));
         assert_eq!(pin("W/\"a\"", "Mon").strong(), None);
         assert_eq!(pin("W/\"a\"", "Mon").if_range(), Some("Mon"));
+        assert_eq!(Pin { settled: false, ..pin("", "Mon") }.if_range(), None);
         assert!(pin("\"a\"", "Mon").contradicts(&pin("\"b\"", "Mon")));
         assert!(!pin("\"a\"", "Mon").contradicts(&pin("\"a\"", "Tue")));
         assert!(pin("", "Mon").contradicts(&pin("\"b\"", "Tue")));

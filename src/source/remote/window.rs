@@ -231,22 +231,19 @@ async fn stretch(
         let wanted = bytes.len().min(len - *have);
         shared.link.count(wanted);
         if wanted < bytes.len() && !open {
-            return Err(Failure::new(
-                Kind::Protocol,
-                &answer.address,
-                "the server sends more bytes than it announced",
-            ));
+            return Err(surplus(&answer));
         }
         match shared.put(number, &bytes[..wanted]) {
             Some(now) => *have = now,
             None => return Ok(false),
         }
         if *have == len {
-            if !open {
-                // Lets the connection be used again: its body is over.
-                let _ = answer.chunk().await;
-            }
-            return Ok(true);
+            // The first answer goes on to the end of the object. The others are over, which has to be
+            // seen before their connections can be used again.
+            return match if open { None } else { answer.chunk().await? } {
+                Some(_) => Err(surplus(&answer)),
+                None => Ok(true),
+            };
         }
     }
     Err(Failure::new(
@@ -254,6 +251,10 @@ async fn stretch(
         &answer.address,
         format!("the server ended at byte {} of {}", start + *have as u64, shared.size),
     ))
+}
+
+fn surplus(answer: &Answer) -> Failure {
+    Failure::new(Kind::Protocol, &answer.address, "the server sends more bytes than it announced")
 }
 
 impl Read for Window<'_> {

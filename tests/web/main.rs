@@ -1,0 +1,15 @@
+//! Images by URL: an HTTP server that misbehaves by plan, and one that nobody here wrote (nginx).
+
+#![cfg(feature = "net")]
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+#[path = "../common/mod.rs"]
+mod common;
+mod early;
+mod faults;
+mod nginx;
+mod redirects;
+mod rules;
+mod secrets;
+mod server;
+mod tls;
