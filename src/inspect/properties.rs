@@ -89,7 +89,7 @@ fn streamed(bytes: &[u8], lengths: &[usize], options: &Options) -> Report {
     let name = OsStr::new("-");
     let mut report = Report::new(name, options);
     let pipeline = Pipeline { options, listener: &Deaf, notebook: &notebook };
-    pipeline.streamed(Pieces::of(bytes, lengths), None, &mut report).unwrap();
+    pipeline.streamed(Pieces::of(bytes, lengths), Origin::Gone, &mut report).unwrap();
     pipeline.raw_disk_digest(&mut report);
     report.judged(notebook.close(), name, options)
 }
