@@ -145,6 +145,7 @@ codes! {
     VhdxBatInvalid "vhdx-bat-invalid",
     VhdxBatEntryInvalid "vhdx-bat-entry-invalid",
     VhdxBlocksOverlap "vhdx-blocks-overlap",
+    VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
 
     // vdi

@@ -155,6 +155,14 @@ pub(super) const ROWS: &[Row] = &[
         "MS-VHDX 2.5; blocks of one image never overlap",
     ),
     judged(
+        Code::VhdxFixedBlockMissing,
+        Warn,
+        "a fixed image lacks a block",
+        "The image says that all of its blocks stay allocated, but an entry of the block allocation table gives a block no place. It reads as zeros or as anything, and what was there is lost. Blocks that are marked as zeros are not meant: QEMU makes fixed images of them.",
+        "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx, and hold its disk against the original: tidegate compare. If data is missing, export it again from Hyper-V.",
+        "MS-VHDX 2.6.2.1, LeaveBlockAllocated",
+    ),
+    judged(
         Code::VhdxLogStale,
         Warn,
         "the header names a log that is empty",
