@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::{Check, Convert, Outcome, Said};
+use crate::{Check, Outcome, Said};
 
 /// How many outcomes of a row are of a kind.
 type Column = (&'static str, fn(&Outcome) -> bool);
@@ -17,17 +17,12 @@ const COLUMNS: &[Column] = &[
     ("of these as a note", |o| o.said == Said::Note),
     ("missed", Outcome::missed),
     ("allowed", |o| o.allowed && o.qemu_reports() && o.said == Said::Nothing),
-    ("qemu-img silent, another disk, reported", |o| is_other(o) && o.said != Said::Nothing),
+    ("qemu-img silent, another disk, reported", |o| o.is_other() && o.said != Said::Nothing),
     ("silent by format", is_silent),
 ];
 
-/// Whether `qemu-img` reads another disk and says nothing.
-fn is_other(outcome: &Outcome) -> bool {
-    outcome.check == Check::Clean && outcome.convert == Convert::Other
-}
-
 fn is_silent(outcome: &Outcome) -> bool {
-    is_other(outcome) && outcome.said == Said::Nothing
+    outcome.is_other() && outcome.said == Said::Nothing
 }
 
 pub(crate) fn markdown(outcomes: &[Outcome], seed: u64, count: u64) -> String {
@@ -50,14 +45,15 @@ pub(crate) fn markdown(outcomes: &[Outcome], seed: u64, count: u64) -> String {
         }
         let _ = writeln!(out);
     }
-    let mut silent: BTreeMap<[&str; 4], (usize, &str)> = BTreeMap::new();
+    let mut silent: BTreeMap<[&str; 5], (usize, &str)> = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| is_silent(outcome)) {
-        let key = [outcome.format, outcome.image, outcome.class, outcome.field];
+        let why = outcome.silent.unwrap_or("missed");
+        let key = [outcome.format, outcome.image, outcome.class, outcome.field, why];
         silent.entry(key).or_insert((0, &outcome.what)).0 += 1;
     }
     let _ = writeln!(out, "\nSilent by format, with an example:\n");
-    for ([format, image, class, field], (count, example)) in silent {
-        let _ = writeln!(out, "- {format} {image}, {class}, {field}: {count} ({example})");
+    for ([format, image, class, field, why], (count, example)) in silent {
+        let _ = writeln!(out, "- {format} {image}, {class}, {field}: {count}: {why} ({example})");
     }
     out
 }
