@@ -128,6 +128,10 @@ pub(super) struct MapArgs {
     /// Size that image and disk have to stay under, such as 100GB or 20GiB.
     #[arg(long, value_name = "SIZE", default_value = "100GB")]
     pub(super) max_size: String,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -157,6 +161,10 @@ pub(super) struct CompareArgs {
     /// Size that images and disks have to stay under, such as 100GB or 20GiB.
     #[arg(long, value_name = "SIZE", default_value = "100GB")]
     pub(super) max_size: String,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::scope;
 
@@ -11,6 +11,7 @@ use super::feed::{Incoming, unpack};
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file};
+use super::{Event, Listener};
 use crate::bytes::Hostile;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -39,13 +40,16 @@ fn never(_: Code) -> bool {
 
 impl Opened {
     /// Opens a path, or `-` for standard input. Image and disk have to be smaller than `limit` bytes.
+    /// The listener hears how far a stream is spooled.
     ///
     /// # Errors
     /// If it cannot be read, is no image that DigitalOcean takes, or its headers are not in order.
-    pub fn open(argument: &OsStr, limit: u64) -> Result<Opened, Error> {
+    pub fn open(argument: &OsStr, limit: u64, listener: &dyn Listener) -> Result<Opened, Error> {
+        let name = Hostile::from_os(argument).to_string();
         let source = Source::open(argument).map_err(|e| Error::from(&e))?;
+        listener.event(Event::Started { source: &name, size: source.size() });
         let notebook = Notebook::new(&never, limit);
-        let (file, packed) = match unpacked(source, &notebook) {
+        let (file, packed) = match unpacked(source, &notebook, listener) {
             Ok(unpacked) => unpacked,
             Err(halt) => return Err(explained(halt, notebook)),
         };
@@ -58,8 +62,7 @@ impl Opened {
         let Some((format, layout)) = found.filter(|_| !unfit) else {
             return Err(explained(Halt::Stopped, notebook));
         };
-        let source = Hostile::from_os(argument).to_string();
-        Ok(Opened { source, file, notebook, format, layout })
+        Ok(Opened { source: name, file, notebook, format, layout })
     }
 
     /// The path as given, escaped, or `-`.
@@ -113,7 +116,11 @@ impl Opened {
 }
 
 /// The image as a file that can be read at any offset, and whether it was compressed.
-fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+fn unpacked(
+    source: Source,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+) -> Result<(LocalFile, bool), Halt> {
     match source {
         Source::File(file) => {
             let mut first = vec![0; SECTOR.min(file.size()) as usize];
@@ -126,24 +133,30 @@ fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool)
             if packing == Packing::Plain {
                 return Ok((file, false));
             }
-            let spool = spooled(file.reader(), notebook)?;
+            let spool = spooled(file.reader(), notebook, listener)?;
             file.verify_unchanged()?;
             Ok(spool)
         }
-        Source::Stream(stream) => spooled(stream.reader(), notebook),
+        Source::Stream(stream) => spooled(stream.reader(), notebook, listener),
     }
 }
 
 /// Spools a stream, unpacked.
-fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+fn spooled(
+    reader: impl Read,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+) -> Result<(LocalFile, bool), Halt> {
     let mut spool = Spool::new()?;
     let most = longest_file(notebook.limit());
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
         let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), most);
-        let incoming = Incoming::new(segments, ended, Arc::default());
-        let packed = fill(&mut spool, incoming, notebook);
+        let taken = Arc::<AtomicU64>::default();
+        let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
+        let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
+        let packed = fill(&mut spool, incoming, notebook, seen);
         let delivered = join(reader)?;
         if delivered.bytes >= most && !delivered.whole {
             notebook.add(
@@ -158,7 +171,12 @@ fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, boo
     Ok((spool.finish()?, packed))
 }
 
-fn fill(spool: &mut Spool, mut incoming: Incoming, notebook: &Notebook<'_>) -> Result<bool, Halt> {
+fn fill(
+    spool: &mut Spool,
+    mut incoming: Incoming,
+    notebook: &Notebook<'_>,
+    seen: impl Fn(),
+) -> Result<bool, Halt> {
     let packing = sniff(&incoming.peek(SECTOR as usize)?);
     if let Packing::Foreign(compression, code) = packing {
         let name = compression.as_str();
@@ -179,6 +197,7 @@ fn fill(spool: &mut Spool, mut incoming: Incoming, notebook: &Notebook<'_>) -> R
             return Err(Halt::Stopped);
         }
         spool.put(&segment)?;
+        seen();
     }
     Ok(packing != Packing::Plain)
 }

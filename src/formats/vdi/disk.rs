@@ -77,7 +77,8 @@ impl Layout for Blocks {
             }
         };
         if !stored(entry) {
-            return Ok(Run { len, place: Place::Zeros });
+            let place = if entry == DISCARDED { Place::Zeros } else { Place::Unallocated };
+            return Ok(Run { len, place });
         }
         if entry >= header.blocks {
             if !self.walked {

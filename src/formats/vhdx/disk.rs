@@ -124,6 +124,9 @@ impl Layout for Blocks {
             }
         };
         match self.place(entry) {
+            Ok(None) if matches!(entry & STATE, NOT_PRESENT | UNDEFINED) => {
+                Ok(Run { len, place: Place::Unallocated })
+            }
             Ok(None) => Ok(Run { len, place: Place::Zeros }),
             Ok(Some(at)) => Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) }),
             Err(wrong) => {
