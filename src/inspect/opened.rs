@@ -49,7 +49,9 @@ impl Opened {
         let source = Source::open(argument).map_err(|e| Error::from(&e))?;
         listener.event(Event::Started { source: &name, size: source.size() });
         let notebook = Notebook::new(&never, limit);
-        let (file, packed) = match unpacked(source, &notebook, listener) {
+        let unpacked = unpacked(source, &notebook, listener);
+        listener.event(Event::Finished);
+        let (file, packed) = match unpacked {
             Ok(unpacked) => unpacked,
             Err(halt) => return Err(explained(halt, notebook)),
         };

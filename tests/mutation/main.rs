@@ -67,7 +67,7 @@ const SILENT: &[Silent] = &[
     (
         "vhdx",
         "entry",
-        |old, new| old & 7 == 6 && matches!(new & 7, 0..=3 | 5),
+        |old, new| old & 7 == 6 && matches!(new & 0xf_ffff, 0..=3 | 5),
         "a block of a BAT may become absent, undefined, zeros or unmapped; the format counts its blocks \
          nowhere and lets space lie unused. Of fixed images only zeros, and blocks that keep their place",
     ),

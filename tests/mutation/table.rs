@@ -21,6 +21,16 @@ const COLUMNS: &[Column] = &[
     ("silent by format", is_silent),
 ];
 
+/// What the README shows.
+const SHORT: &[Column] = &[
+    ("changes", |_| true),
+    ("`qemu-img` reports", Outcome::qemu_reports),
+    ("tidegate reports", |o| o.said != Said::Nothing),
+    ("no effect, no report", |o| !o.qemu_reports() && !o.is_other() && o.said == Said::Nothing),
+    ("another disk, no report", is_silent),
+    ("only `qemu-img` reports", |o| o.qemu_reports() && o.said == Said::Nothing),
+];
+
 fn is_silent(outcome: &Outcome) -> bool {
     outcome.is_other() && outcome.said == Said::Nothing
 }
@@ -31,20 +41,10 @@ pub(crate) fn markdown(outcomes: &[Outcome], seed: u64, count: u64) -> String {
         rows.entry((outcome.format, outcome.class)).or_default().push(outcome);
         rows.entry((outcome.format, "all")).or_default().push(outcome);
     }
-    let mut out = format!("Seed {seed}, {count} corruptions of each format.\n\n| format | class |");
-    let mut line = "\n| --- | --- |".to_owned();
-    for (name, _) in COLUMNS {
-        let _ = write!(out, " {name} |");
-        line += " ---: |";
-    }
-    let _ = writeln!(out, "{line}");
-    for ((format, class), outcomes) in rows {
-        let _ = write!(out, "| {format} | {class} |");
-        for (_, is) in COLUMNS {
-            let _ = write!(out, " {} |", outcomes.iter().filter(|outcome| is(outcome)).count());
-        }
-        let _ = writeln!(out);
-    }
+    let mut out = format!("Seed {seed}, {count} corruptions of each format.\n\n");
+    write(&mut out, &rows, COLUMNS);
+    let _ = writeln!(out, "\nThe same for the README:\n");
+    write(&mut out, &rows, SHORT);
     let mut silent: BTreeMap<[&str; 5], (usize, &str)> = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| is_silent(outcome)) {
         let why = outcome.silent.unwrap_or("missed");
@@ -56,4 +56,21 @@ pub(crate) fn markdown(outcomes: &[Outcome], seed: u64, count: u64) -> String {
         let _ = writeln!(out, "- {format} {image}, {class}, {field}: {count}: {why} ({example})");
     }
     out
+}
+
+fn write(out: &mut String, rows: &BTreeMap<(&str, &str), Vec<&Outcome>>, columns: &[Column]) {
+    let _ = write!(out, "| format | class |");
+    let mut line = "\n| --- | --- |".to_owned();
+    for (name, _) in columns {
+        let _ = write!(out, " {name} |");
+        line += " --: |";
+    }
+    let _ = writeln!(out, "{line}");
+    for ((format, class), outcomes) in rows {
+        let _ = write!(out, "| {format} | {class} |");
+        for (_, is) in columns {
+            let _ = write!(out, " {} |", outcomes.iter().filter(|outcome| is(outcome)).count());
+        }
+        let _ = writeln!(out);
+    }
 }

@@ -1,5 +1,5 @@
 use super::bat::{
-    ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, STATE, ZERO,
+    ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, RESERVED, STATE, ZERO,
 };
 use super::disk::{self, Blocks};
 use super::header::MIB;
@@ -119,6 +119,12 @@ impl Walk<'_> {
             let len = blocks.metadata.block_size.min(blocks.metadata.size - guest);
             if self.wanted.touches(guest, len) {
                 blocks.remembered.insert(offset, entry);
+            }
+            // Readers ignore them, so the block can still be read.
+            if entry & RESERVED != 0 {
+                self.say(Code::VhdxBatEntryInvalid, entry_at, || {
+                    disk::invalid(entry, guest, "has reserved bits set")
+                });
             }
             match blocks.place(entry) {
                 Ok(None) => self.nowhere(blocks.metadata.fixed, entry, entry_at, guest),
@@ -256,6 +262,20 @@ mod tests {
         sample.entry(4096, FULLY_PRESENT);
         // Whoever reads the disk meets the block that the parent has.
         assert!(codes(sample.image).contains(&Code::VhdxParent));
+    }
+
+    #[test]
+    fn reserved_bits_are_zero() {
+        for (entry, expected) in [
+            (BLOCK | FULLY_PRESENT | 1 << 3, &[Code::VhdxBatEntryInvalid][..]),
+            (BLOCK | FULLY_PRESENT | 1 << 19, &[Code::VhdxBatEntryInvalid]),
+            (1 << 10, &[Code::VhdxBatEntryInvalid]),
+            (1 << 20, &[]),
+        ] {
+            let mut sample = Sample::new();
+            sample.entry(1, entry);
+            assert_eq!(codes(sample.image), expected, "{entry:#x}");
+        }
     }
 
     #[test]

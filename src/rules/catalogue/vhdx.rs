@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VhdxBatEntryInvalid,
         Reject,
         "an entry of the block allocation table is impossible",
-        "An entry has a state that does not exist or needs a parent image, places its block over the image's own tables, or has one where the disk has ended. Part of the disk is lost.",
+        "An entry has a state that does not exist or needs a parent image, has reserved bits set, places its block over the image's own tables, or has one where the disk has ended. Part of the disk is lost.",
         "Look at it with qemu-img check FILE, and export the image again.",
         "MS-VHDX 2.5.1",
     ),
