@@ -23,11 +23,12 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Show where the disk's bytes are in an image.
     ///
-    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read.
+    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.
     Map(MapArgs),
     /// Say whether two images hold the same disk, whatever their formats and compressions.
     ///
-    /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read.
+    /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read,
+    /// 130 interrupted.
     Compare(CompareArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),

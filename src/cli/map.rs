@@ -1,4 +1,4 @@
-use std::io::{Seek, Write};
+use std::io::{BufWriter, Seek, Write};
 
 use tempfile::SpooledTempFile;
 
@@ -34,7 +34,7 @@ pub(super) fn run(args: &MapArgs) -> Result<u8, Usage> {
 /// it was read.
 fn document(args: &MapArgs, limit: u64, progress: &Progress) -> Result<SpooledTempFile, Error> {
     let mut opened = Opened::open(&args.image, limit, progress)?;
-    let mut document = SpooledTempFile::new(IN_MEMORY);
+    let mut document = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
     match args.format {
         MapFormat::Json => json(&mut opened, progress, &mut document)?,
         MapFormat::Text | MapFormat::Svg => {
@@ -43,6 +43,7 @@ fn document(args: &MapArgs, limit: u64, progress: &Progress) -> Result<SpooledTe
         }
     }
     opened.close()?;
+    let mut document = document.into_inner().map_err(|e| spooling(e.error()))?;
     document.rewind().map_err(|e| spooling(&e))?;
     Ok(document)
 }
@@ -64,11 +65,7 @@ fn picture(opened: &mut Opened, progress: &Progress, format: MapFormat) -> Resul
 }
 
 /// All extents, written as they are found.
-fn json(
-    opened: &mut Opened,
-    progress: &Progress,
-    document: &mut SpooledTempFile,
-) -> Result<(), Error> {
+fn json(opened: &mut Opened, progress: &Progress, document: &mut impl Write) -> Result<(), Error> {
     put(document, &map::json_head(opened.source(), opened.format(), opened.virtual_size()))?;
     let mut first = true;
     let mut written = Ok(());
@@ -84,7 +81,7 @@ fn json(
     put(document, &map::json_tail(&found?))
 }
 
-fn put(document: &mut SpooledTempFile, text: &str) -> Result<(), Error> {
+fn put(document: &mut impl Write, text: &str) -> Result<(), Error> {
     document.write_all(text.as_bytes()).map_err(|e| spooling(&e))
 }
 

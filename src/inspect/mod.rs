@@ -95,19 +95,21 @@ pub enum Event<'a> {
         /// Bytes of the file.
         size: Option<u64>,
     },
-    /// So many bytes of the disk are digested; the file's own progress matters less from here on.
+    /// So many bytes of the disk are digested or mapped; the file's own progress matters less from here
+    /// on.
     Disk {
         /// Bytes from the beginning.
         bytes: u64,
         /// Bytes of the disk.
         size: u64,
     },
-    /// So many bytes of the file are done, holes included.
+    /// So many bytes of what was started are done, holes included: of the file, or of two disks that are
+    /// compared.
     Progress {
         /// Bytes from the beginning.
         bytes: u64,
     },
-    /// Nothing more will come of this image.
+    /// Nothing more will come of this file.
     Finished,
 }
 
