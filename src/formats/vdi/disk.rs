@@ -102,3 +102,22 @@ impl Layout for Blocks {
         Ok(walked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::examine::{self, tests::sample};
+    use super::*;
+    use crate::formats::testing::MemoryView;
+
+    #[test]
+    fn what_was_discarded_is_zeros_and_what_was_never_written_is_not() {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut view = MemoryView::new(sample());
+        let mut layout = examine::examine(&mut view, &notebook).unwrap().unwrap().layout;
+        let places = [Place::Unallocated, Place::Stored(1024), Place::Zeros];
+        for (block, place) in (0..).zip(places) {
+            let run = layout.locate(&mut view, &notebook, block << 20).unwrap();
+            assert_eq!(run, Run { len: 1 << 20, place });
+        }
+    }
+}
