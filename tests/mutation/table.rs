@@ -26,7 +26,7 @@ const SHORT: &[Column] = &[
     ("changes", |_| true),
     ("`qemu-img` reports", Outcome::qemu_reports),
     ("tidegate reports", |o| o.said != Said::Nothing),
-    ("no effect, no report", |o| !o.qemu_reports() && !o.is_other() && o.said == Said::Nothing),
+    ("the same disk, no report", |o| !o.qemu_reports() && !o.is_other() && o.said == Said::Nothing),
     ("another disk, no report", is_silent),
     ("only `qemu-img` reports", |o| o.qemu_reports() && o.said == Said::Nothing),
 ];
