@@ -1,4 +1,4 @@
-//! Reports hold to the published schema, and the schema names what the program knows.
+//! Documents hold to the published schemas, and the schemas name what the program knows.
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
@@ -9,22 +9,38 @@ use std::path::{Path, PathBuf};
 use common::{Scratch, disk, gzip, piped, tidegate};
 use serde_json::{Value, json};
 use tidegate::facts::{Code, Compression, DiskFormat, Layer};
-use tidegate::inspect::{Mode, State, Verdict};
+use tidegate::inspect::{Mode, State, Verdict, What};
 use tidegate::rules::Severity;
 use tidegate::source::Kind;
+
+/// The variants of an enum, as JSON. The match makes a new variant an error of the compiler here.
+macro_rules! variants {
+    ($type:ident: $($variant:ident)*) => {{
+        let _complete = |value: $type| match value { $($type::$variant => {})* };
+        sorted([$(serde_json::to_value($type::$variant).unwrap()),*])
+    }};
+}
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn schema() -> Value {
-    let text = std::fs::read(root().join("docs/report.schema.json")).unwrap();
+    schema_of("report")
+}
+
+fn schema_of(document: &str) -> Value {
+    let text = std::fs::read(root().join(format!("docs/{document}.schema.json"))).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
-/// Holds a document against the schema.
+/// Holds a report against its schema.
 fn assert_valid(document: &Value, what: &str) {
-    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    assert_valid_by(&schema(), document, what);
+}
+
+fn assert_valid_by(schema: &Value, document: &Value, what: &str) {
+    let validator = jsonschema::draft202012::new(schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(document)
         .map(|error| format!("{} at {}", error, error.instance_path()))
@@ -98,6 +114,77 @@ fn what_the_schema_does_not_allow_is_refused() {
     assert!(!with(&|d| drop(d["images"][0].as_object_mut().unwrap().remove("findings"))));
 }
 
+/// Runs a command that writes one document, and holds it against its schema.
+fn written(command: &str, images: &[&Path]) -> Value {
+    let output = tidegate().args([command, "--format", "json"]).args(images).output().unwrap();
+    let document =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    assert_valid_by(&schema_of(command), &document, &format!("{command} {images:?}"));
+    document
+}
+
+/// Whether a schema takes a document after a change.
+fn takes(schema: &str, document: &Value, change: impl Fn(&mut Value)) -> bool {
+    let mut document = document.clone();
+    change(&mut document);
+    jsonschema::draft202012::new(&schema_of(schema)).unwrap().is_valid(&document)
+}
+
+#[test]
+fn maps_are_valid() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for name in
+        ["gpt.qcow2", "gpt-compressed.qcow2", "gpt.vdi.gz", "gpt.vhdx.gz", "gpt.stream.vmdk"]
+    {
+        let map = written("map", &[&root().join("testdata").join(name)]);
+        for extent in map["extents"].as_array().unwrap() {
+            kinds.insert(extent["what"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(
+        kinds.contains("data") && kinds.contains("compressed") && kinds.contains("unallocated")
+    );
+
+    let scratch = Scratch::new();
+    let map = written("map", &[&scratch.sparse("hostile\u{1b}\u{202e}\n.raw", 4 << 20)]);
+    assert!(map["extents"].as_array().unwrap().iter().any(|extent| extent["what"] == "zero"));
+    assert!(takes("map", &map, |_| {}));
+    assert!(takes("map", &map, |m| m["extents"][0]["added-later"] = json!(1)), "keys may be added");
+    assert!(!takes("map", &map, |m| m["schema"] = json!("tidegate.map/2")));
+    assert!(
+        !takes("map", &map, |m| m["extents"][0]["what"] = json!("zero")),
+        "zeros have no place"
+    );
+    assert!(!takes("map", &map, |m| m["extents"][0]["length"] = json!(0)));
+    assert!(!takes("map", &map, |m| m["totals"]["zero"] = json!(-1)));
+    assert!(!takes("map", &map, |m| m["source"] = json!("a\u{1b}b")));
+    let whats = sorted(schema_of("map")["$defs"]["what"]["enum"].as_array().unwrap().clone());
+    assert_eq!(whats, variants!(What: Data Zero Unallocated Compressed Unreadable));
+}
+
+#[test]
+fn comparisons_are_valid() {
+    let scratch = Scratch::new();
+    let a = scratch.write("a\u{1b}\u{202e}.raw", &disk());
+    let mut other = disk();
+    other[70_000] ^= 1;
+    let b = scratch.write("b.raw.gz", &gzip(&other));
+    let longer = scratch.write("longer.raw", &[disk(), vec![0; 512]].concat());
+    let same = written("compare", &[&a, &a]);
+    assert_eq!((&same["same"], &same["first_difference"]), (&json!(true), &Value::Null));
+    let different = written("compare", &[&a, &b]);
+    assert_eq!(different["first_difference"], json!(69_632));
+    assert_eq!(written("compare", &[&a, &longer])["same"], json!(false));
+    assert!(takes("compare", &same, |c| c["added-later"] = json!(1)), "keys may be added");
+    assert!(!takes("compare", &same, |c| c["schema"] = json!("tidegate.compare/2")));
+    assert!(
+        !takes("compare", &same, |c| c["first_difference"] = json!(512)),
+        "the same is the same"
+    );
+    assert!(!takes("compare", &different, |c| c["first_difference"] = json!(513)));
+    assert!(!takes("compare", &different, |c| c["sources"] = json!(["a"])));
+}
+
 /// The names that a closed list of the schema has.
 fn names(definition: &str) -> Vec<String> {
     let schema = schema();
@@ -113,14 +200,6 @@ fn sorted(names: impl IntoIterator<Item = Value>) -> Vec<String> {
         names.into_iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     names.sort();
     names
-}
-
-/// The variants of an enum, as JSON. The match makes a new variant an error of the compiler here.
-macro_rules! variants {
-    ($type:ident: $($variant:ident)*) => {{
-        let _complete = |value: $type| match value { $($type::$variant => {})* };
-        sorted([$(serde_json::to_value($type::$variant).unwrap()),*])
-    }};
 }
 
 #[test]
@@ -149,6 +228,14 @@ fn the_closed_lists_are_those_of_the_program() {
         Kind::Unsupported,
         Kind::Changed,
         Kind::Spool,
+        Kind::Url,
+        Kind::Unreachable,
+        Kind::Tls,
+        Kind::TimedOut,
+        Kind::Status,
+        Kind::Redirect,
+        Kind::Interrupted,
+        Kind::Protocol,
         Kind::Io,
     ];
     assert_eq!(names("error_kind"), sorted(kinds.map(|kind| json!(kind.as_str()))));

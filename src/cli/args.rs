@@ -23,11 +23,12 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Show where the disk's bytes are in an image.
     ///
-    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read.
+    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.
     Map(MapArgs),
     /// Say whether two images hold the same disk, whatever their formats and compressions.
     ///
-    /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read.
+    /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read,
+    /// 130 interrupted.
     Compare(CompareArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
@@ -41,6 +42,10 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     pub(super) net: NetArgs,
+
+    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
+    #[arg(long, help_heading = "URLs")]
+    pub(super) no_url_rules: bool,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
@@ -107,10 +112,6 @@ pub(super) struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "URLs")]
 pub(super) struct NetArgs {
-    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
-    #[arg(long)]
-    pub(super) no_url_rules: bool,
-
     /// Send a header to the host of the URL, and to no other; @FILE reads headers from a file.
     #[arg(long, value_name = "HEADER")]
     pub(super) header: Vec<String>,
@@ -158,9 +159,13 @@ pub(super) enum Format {
 
 #[derive(Debug, Args)]
 pub(super) struct MapArgs {
-    /// Image file; `-` is standard input. A compressed or piped image is spooled to a temporary file.
+    /// Image file or URL; `-` is standard input. What is compressed, piped or fetched is spooled to a
+    /// temporary file.
     #[arg(value_name = "IMAGE")]
     pub(super) image: OsString,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 
     /// How to show it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -169,6 +174,10 @@ pub(super) struct MapArgs {
     /// Size that image and disk have to stay under, such as 100GB or 20GiB.
     #[arg(long, value_name = "SIZE", default_value = "100GB")]
     pub(super) max_size: String,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -183,13 +192,17 @@ pub(super) enum MapFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// An image; `-` is standard input. Compressed or piped images are spooled to temporary files.
+    /// An image file or URL; `-` is standard input. What is compressed, piped or fetched is spooled to
+    /// temporary files.
     #[arg(value_name = "A")]
     pub(super) a: OsString,
 
     /// Another image.
     #[arg(value_name = "B")]
     pub(super) b: OsString,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -198,6 +211,10 @@ pub(super) struct CompareArgs {
     /// Size that images and disks have to stay under, such as 100GB or 20GiB.
     #[arg(long, value_name = "SIZE", default_value = "100GB")]
     pub(super) max_size: String,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

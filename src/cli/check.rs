@@ -3,7 +3,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::args::{CheckArgs, Format, Layer};
+use super::args::{CheckArgs, Format, Layer, NetArgs};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, signals};
@@ -95,30 +95,40 @@ fn options(args: &CheckArgs) -> Result<Options, Usage> {
         expected: Vec::new(),
         policy,
         limit: size(&args.max_size)?,
-        url_rules: !args.net.no_url_rules,
-        #[cfg(feature = "net")]
-        client: super::net::client(&args.net, urls(args))?,
+        url_rules: !args.no_url_rules,
+        client: super::net::client(
+            &args.net,
+            args.net.insecure_http || args.no_url_rules,
+            urls(args),
+        )?,
+    })
+}
+
+/// For commands that look at images and judge nothing.
+pub(super) fn to_look_at<'a>(
+    max_size: &str,
+    net: &NetArgs,
+    images: impl IntoIterator<Item = &'a OsString>,
+) -> Result<Options, Usage> {
+    let images = images.into_iter().map(OsString::as_os_str);
+    Ok(Options {
+        limit: size(max_size)?,
+        client: super::net::client(net, net.insecure_http, images)?,
+        ..Options::default()
     })
 }
 
 /// Whatever may be a URL.
-#[cfg(feature = "net")]
 fn urls(args: &CheckArgs) -> impl Iterator<Item = &OsStr> {
     args.images.iter().chain(&args.checksums).map(OsString::as_os_str)
 }
 
 /// The bytes behind a URL that is no image.
-#[cfg(feature = "net")]
 fn fetch(options: &Options, argument: &OsStr, largest: usize) -> Result<Vec<u8>, String> {
     match &options.client {
         Some(client) => super::net::fetch(client, argument, largest),
         None => Err("it is no URL".into()),
     }
-}
-
-#[cfg(not(feature = "net"))]
-fn fetch(_: &Options, _: &OsStr, _: usize) -> Result<Vec<u8>, String> {
-    Err("this tidegate was built without URLs".into())
 }
 
 /// The digests that an image has to have, by `--sha256` and `--checksums`.

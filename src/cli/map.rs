@@ -1,77 +1,99 @@
+use std::io::{BufWriter, Seek, Write};
+
+use tempfile::SpooledTempFile;
+
 use super::args::{MapArgs, MapFormat};
-use super::{ACCEPTED, UNREADABLE, Usage, check, output};
+use super::progress::Progress;
+use super::{ACCEPTED, UNREADABLE, Usage, check, output, signals};
 use crate::bytes::Hostile;
-use crate::inspect::{Error, Extent, Opened, extents};
+use crate::inspect::{Error, Extent, Opened, Options, extents};
 use crate::render::map;
+use crate::source::shown;
 
 /// Extents that the text lists; the rest is only counted.
 const LISTED: usize = 10_000;
 
-/// The document is written whenever so much of it has come together.
-const WRITE_EVERY: usize = 64 << 10;
+/// Bytes of a document that are kept in memory; a longer one goes into an unlinked temporary file.
+const IN_MEMORY: usize = 4 << 20;
 
 pub(super) fn run(args: &MapArgs) -> Result<u8, Usage> {
-    let limit = check::size(&args.max_size)?;
-    let fail = |error: Error| {
-        output::complain(&format!("{}: {}", Hostile::from_os(&args.image), error.message));
-        Ok(UNREADABLE)
-    };
-    let mut opened = match Opened::open(&args.image, limit) {
-        Ok(opened) => opened,
-        Err(error) => return fail(error),
-    };
-    let shown = match args.format {
-        MapFormat::Json => json(&mut opened)?,
-        MapFormat::Text | MapFormat::Svg => picture(&mut opened, args.format)?,
-    };
-    match shown.and_then(|()| opened.close()) {
-        Ok(()) => Ok(ACCEPTED),
-        Err(error) => fail(error),
+    let options = check::to_look_at(&args.max_size, &args.net, [&args.image])?;
+    let progress = Progress::new(args.quiet);
+    signals::watch(&progress);
+    let made = document(args, &options, &progress);
+    progress.close();
+    match made {
+        Ok(mut document) => output::copy(&mut document).map(|()| ACCEPTED),
+        Err(error) => {
+            output::complain(&format!("{}: {}", shown(&args.image), error.message));
+            Ok(UNREADABLE)
+        }
     }
 }
 
-fn picture(opened: &mut Opened, format: MapFormat) -> Result<Result<(), Error>, Usage> {
+/// The whole document. Nothing is shown of an image that turns out to be broken, or that changed while
+/// it was read.
+fn document(
+    args: &MapArgs,
+    options: &Options,
+    progress: &Progress,
+) -> Result<SpooledTempFile, Error> {
+    let mut opened = Opened::open(&args.image, options, progress)?;
+    let mut document = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
+    match args.format {
+        MapFormat::Json => json(&mut opened, progress, &mut document)?,
+        MapFormat::Text | MapFormat::Svg => {
+            let text = picture(&mut opened, progress, args.format)?;
+            put(&mut document, &text)?;
+        }
+    }
+    opened.close()?;
+    let mut document = document.into_inner().map_err(|e| spooling(e.error()))?;
+    document.rewind().map_err(|e| spooling(&e))?;
+    Ok(document)
+}
+
+fn picture(opened: &mut Opened, progress: &Progress, format: MapFormat) -> Result<String, Error> {
     let mut listed: Vec<Extent> = Vec::new();
     let found = opened.with_disk(|disk| {
-        extents(disk, |extent| {
+        extents(disk, progress, |extent| {
             if listed.len() < LISTED {
                 listed.push(*extent);
             }
         })
-    });
-    let found = match found {
-        Ok(found) => found,
-        Err(halt) => return Ok(Err(halt.into())),
-    };
+    })?;
     let size = opened.virtual_size();
-    let text = match format {
+    Ok(match format {
         MapFormat::Svg => map::svg(opened.source(), opened.format(), size, &found),
         _ => map::text(opened.source(), opened.format(), size, &found, &listed),
-    };
-    output::write(&mut None, &text).map(Ok)
+    })
 }
 
-/// All extents, written as they are found. What is written is a whole document only if this succeeds.
-fn json(opened: &mut Opened) -> Result<Result<(), Error>, Usage> {
-    let mut pending = map::json_head(opened.source(), opened.format(), opened.virtual_size());
+/// All extents, written as they are found.
+fn json(opened: &mut Opened, progress: &Progress, document: &mut impl Write) -> Result<(), Error> {
+    put(document, &map::json_head(opened.source(), opened.format(), opened.virtual_size()))?;
     let mut first = true;
     let mut written = Ok(());
     let found = opened.with_disk(|disk| {
-        extents(disk, |extent| {
-            pending.push_str(&map::json_extent(extent, first));
-            first = false;
-            if pending.len() >= WRITE_EVERY && written.is_ok() {
-                written = output::write(&mut None, &pending);
-                pending.clear();
+        extents(disk, progress, |extent| {
+            if written.is_ok() {
+                written = put(document, &map::json_extent(extent, first));
             }
+            first = false;
         })
     });
     written?;
-    match found {
-        Ok(found) => {
-            pending.push_str(&map::json_tail(&found));
-            output::write(&mut None, &pending).map(Ok)
-        }
-        Err(halt) => Ok(Err(halt.into())),
+    put(document, &map::json_tail(&found?))
+}
+
+fn put(document: &mut impl Write, text: &str) -> Result<(), Error> {
+    document.write_all(text.as_bytes()).map_err(|e| spooling(&e))
+}
+
+fn spooling(error: &std::io::Error) -> Error {
+    let directory = Hostile::from_os(std::env::temp_dir().as_os_str());
+    Error {
+        kind: crate::source::Kind::Spool.as_str(),
+        message: format!("cannot write a temporary file in {directory}: {error}"),
     }
 }

@@ -6,7 +6,7 @@ mod checksums;
 mod compare;
 mod explain;
 mod map;
-#[cfg(feature = "net")]
+#[cfg_attr(not(feature = "net"), path = "no_net.rs")]
 mod net;
 mod output;
 mod progress;

@@ -18,9 +18,9 @@ const LARGEST_HEADERS: usize = 64 << 10;
 /// The client, if any of the arguments is a URL. All of them have to be good ones.
 pub(super) fn client<'a>(
     args: &NetArgs,
+    insecure_http: bool,
     arguments: impl IntoIterator<Item = &'a OsStr>,
 ) -> Result<Option<Arc<Client>>, Usage> {
-    let insecure_http = args.insecure_http || args.no_url_rules;
     let mut any = false;
     for argument in arguments.into_iter().filter(|argument| is_url(argument)) {
         any = true;

@@ -1,7 +1,7 @@
 //! Standard output and standard error: the only place that prints.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 
 use super::Usage;
 use crate::render::Style;
@@ -31,6 +31,16 @@ pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> 
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         }
     };
+    written(result)
+}
+
+/// Writes all of a document to standard output. A reader that has gone away is no error.
+pub(super) fn copy(document: &mut impl Read) -> Result<(), Usage> {
+    let mut stdout = io::stdout().lock();
+    written(io::copy(document, &mut stdout).and_then(|_| stdout.flush()))
+}
+
+fn written(result: io::Result<()>) -> Result<(), Usage> {
     match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Usage(format!("cannot write the report: {error}")))

@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// A bar appears only for what takes longer.
 const BAR_AFTER: Duration = Duration::from_millis(300);
 
-/// Shows how far a check is.
+/// Shows how far a command is with an image.
 pub(super) struct Progress {
     mode: Mode,
     state: Mutex<State>,

@@ -159,6 +159,7 @@ codes! {
     VhdxBatInvalid "vhdx-bat-invalid",
     VhdxBatEntryInvalid "vhdx-bat-entry-invalid",
     VhdxBlocksOverlap "vhdx-blocks-overlap",
+    VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
 
     // vdi

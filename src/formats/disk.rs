@@ -48,7 +48,9 @@ pub struct Run {
 /// Where bytes of the disk are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Nowhere: they read as zeros.
+    /// Nowhere: nothing was ever written there, and they read as zeros.
+    Unallocated,
+    /// Nowhere: it is said that they are zeros.
     Zeros,
     /// As they are, from this image offset on.
     Stored(u64),
@@ -56,6 +58,14 @@ pub enum Place {
     Packed(Packed),
     /// Unknown.
     Missing(Missing),
+}
+
+impl Place {
+    /// Whether the bytes are zeros without being read.
+    #[must_use]
+    pub fn reads_as_zeros(&self) -> bool {
+        matches!(self, Place::Unallocated | Place::Zeros)
+    }
 }
 
 /// A packed cluster or grain.
@@ -142,7 +152,7 @@ impl<'v> MappedDisk<'v> {
         buf: &mut [u8],
     ) -> Result<Option<Missing>, Halt> {
         match place {
-            Place::Zeros => buf.fill(0),
+            Place::Unallocated | Place::Zeros => buf.fill(0),
             Place::Missing(missing) => return Ok(Some(missing)),
             Place::Stored(at) => match self.view.read_at(at, buf)? {
                 Got::Bytes(count) if count == buf.len() => {}

@@ -19,13 +19,14 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
+#[cfg(feature = "net")]
+pub use view::RemoteView;
+pub use view::too_large;
 pub use view::{
     CachedView, Feed, FileView, Got, Halt, ImageView, Missing, Reach, Reopen, Store, StreamView,
 };
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
-#[cfg(feature = "net")]
-pub use view::{RemoteView, too_large};
 
 use crate::facts::{DiskFormat, Notebook};
 

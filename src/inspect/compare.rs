@@ -1,7 +1,7 @@
 //! Whether two disks are the same.
 
-use super::{Error, Opened};
-use crate::formats::{Disk, Got, Halt, Place};
+use super::{Error, Event, Listener, Opened};
+use crate::formats::{Disk, Got, Halt};
 
 const PIECE: usize = 1 << 20;
 const SECTOR: u64 = 512;
@@ -26,15 +26,21 @@ impl Difference {
 /// Which of the two disks could not be read (0 or 1), and why.
 type Failure = (usize, Error);
 
-/// Compares the disks of two images as far as both reach.
+/// Compares the disks of two images as far as both reach. The listener hears how far that is.
 ///
 /// # Errors
 /// If one of them cannot be read.
-pub fn compare(mut a: Opened, mut b: Opened) -> Result<Difference, Failure> {
+pub fn compare(
+    mut a: Opened,
+    mut b: Opened,
+    listener: &dyn Listener,
+) -> Result<Difference, Failure> {
     let sizes = [a.virtual_size(), b.virtual_size()];
     let end = sizes[0].min(sizes[1]);
+    let both = format!("{} and {}", a.source(), b.source());
+    listener.event(Event::Started { source: &both, size: Some(end) });
     let sector = a
-        .with_disk(|a| b.with_disk(|b| Ok(first_difference(a, b, end))))
+        .with_disk(|a| b.with_disk(|b| Ok(first_difference(a, b, end, listener))))
         .map_err(|halt| (0, Error::from(halt)))?;
     // What the images' notebooks say explains more than a read that failed.
     a.close().map_err(|error| (0, error))?;
@@ -48,12 +54,13 @@ fn first_difference(
     a: &mut dyn Disk,
     b: &mut dyn Disk,
     end: u64,
+    listener: &dyn Listener,
 ) -> Result<Option<u64>, (usize, Halt)> {
     let mut buffers = [vec![0; PIECE], vec![0; PIECE]];
     let mut at = 0;
     while at < end {
         let runs = [a.run(at).map_err(|e| (0, e))?, b.run(at).map_err(|e| (1, e))?];
-        if runs.iter().all(|run| run.place == Place::Zeros) {
+        if runs.iter().all(|run| run.place.reads_as_zeros()) {
             at += runs[0].len.min(runs[1].len);
             continue;
         }
@@ -67,6 +74,7 @@ fn first_difference(
             return Ok(Some((at + byte as u64) / SECTOR));
         }
         at += want as u64;
+        listener.event(Event::Progress { bytes: at });
     }
     Ok(None)
 }

@@ -7,7 +7,7 @@ use std::thread::scope;
 use super::threads::{self, join};
 use super::{Event, Listener};
 use crate::bytes::{Pool, Segment};
-use crate::formats::{Disk, Got, Halt, Missing, Place};
+use crate::formats::{Disk, Got, Halt, Missing};
 
 /// The disk is read in pieces of this size; only a few are in flight.
 const BUFFER: usize = 1 << 20;
@@ -38,7 +38,7 @@ fn send(disk: &mut dyn Disk, size: u64, to: &Sender<Segment>) -> Result<Option<M
     let mut zeros = 0;
     while at < size {
         let run = disk.run(at)?;
-        if run.place == Place::Zeros {
+        if run.place.reads_as_zeros() {
             zeros += run.len;
             at += run.len;
             continue;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::{Event, Listener};
 use crate::formats::{Disk, Halt, Place};
 
 /// Cells of the picture of a disk.
@@ -13,8 +14,10 @@ pub const CELLS: usize = 1024;
 pub enum What {
     /// Stored as it is.
     Data,
-    /// Reads as zeros, and takes no place in the image.
+    /// Said to be zeros, by a flag, a state or a hole.
     Zero,
+    /// Never written: it reads as zeros, and nothing says so.
+    Unallocated,
     /// In packed clusters or grains.
     Compressed,
     /// The tables that lead to it are broken.
@@ -39,8 +42,10 @@ pub struct Extent {
 pub struct Totals {
     /// Stored as they are.
     pub data: u64,
-    /// Zeros that take no place.
+    /// Said to be zeros.
     pub zero: u64,
+    /// Never written.
+    pub unallocated: u64,
     /// Compressed.
     pub compressed: u64,
     /// Unknown.
@@ -52,6 +57,7 @@ impl Totals {
         let total = match what {
             What::Data => &mut self.data,
             What::Zero => &mut self.zero,
+            What::Unallocated => &mut self.unallocated,
             What::Compressed => &mut self.compressed,
             What::Unreadable => &mut self.unreadable,
         };
@@ -95,20 +101,34 @@ impl Map {
     }
 }
 
+/// Runs after which the listener is told how far the walk is: a run takes less time than telling.
+const TELL_EVERY: u32 = 1024;
+
 /// Walks over the disk and gives each extent to `visit`, neighbours of one kind that are also
 /// neighbours in the image as one.
 ///
 /// # Errors
 /// If the image cannot be read.
-pub fn extents(disk: &mut dyn Disk, mut visit: impl FnMut(&Extent)) -> Result<Map, Halt> {
+pub fn extents(
+    disk: &mut dyn Disk,
+    listener: &dyn Listener,
+    mut visit: impl FnMut(&Extent),
+) -> Result<Map, Halt> {
     let size = disk.size()?.unwrap_or_default();
     let mut map = Map::new(size);
     let mut last: Option<Extent> = None;
     let mut at = 0;
+    let mut untold = 0;
     while at < size {
+        untold += 1;
+        if untold == TELL_EVERY {
+            untold = 0;
+            listener.event(Event::Disk { bytes: at, size });
+        }
         let run = disk.run(at)?;
         let (what, offset) = match run.place {
             Place::Zeros => (What::Zero, None),
+            Place::Unallocated => (What::Unallocated, None),
             Place::Stored(offset) => (What::Data, Some(offset)),
             Place::Packed(packed) => (What::Compressed, Some(packed.at)),
             Place::Missing(_) => (What::Unreadable, None),
@@ -141,6 +161,7 @@ fn continues(extent: &Extent, what: What, offset: Option<u64>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Deaf;
     use super::*;
     use crate::formats::{Got, Run};
 
@@ -171,23 +192,26 @@ mod tests {
             (1 << 20, Place::Stored(4096 + (1 << 20))),
             (1 << 20, Place::Stored(9 << 20)),
             (512, Place::Zeros),
-            ((1 << 20) - 512, Place::Zeros),
+            ((1 << 19) - 512, Place::Zeros),
+            (1 << 19, Place::Unallocated),
         ];
         let runs = runs.into_iter().map(|(len, place)| Run { len, place }).collect();
         let mut seen = Vec::new();
-        let map = extents(&mut Runs(runs), |extent| seen.push(*extent)).unwrap();
+        let map = extents(&mut Runs(runs), &Deaf, |extent| seen.push(*extent)).unwrap();
         let extent = |start, length, what, offset| Extent { start, length, what, offset };
         assert_eq!(
             seen,
             [
                 extent(0, 2 << 20, What::Data, Some(4096)),
                 extent(2 << 20, 1 << 20, What::Data, Some(9 << 20)),
-                extent(3 << 20, 1 << 20, What::Zero, None),
+                extent(3 << 20, 1 << 19, What::Zero, None),
+                extent(7 << 19, 1 << 19, What::Unallocated, None),
             ]
         );
-        assert_eq!((map.extents, map.cell, map.cells.len()), (3, 4096, CELLS));
-        assert_eq!((map.totals.data, map.totals.zero), (3 << 20, 1 << 20));
+        assert_eq!((map.extents, map.cell, map.cells.len()), (4, 4096, CELLS));
+        let totals = map.totals;
+        assert_eq!((totals.data, totals.zero, totals.unallocated), (3 << 20, 1 << 19, 1 << 19));
         assert_eq!(map.cells.iter().map(|cell| cell.data).sum::<u64>(), 3 << 20);
-        assert_eq!(map.cells[CELLS - 1].zero, 4096);
+        assert_eq!(map.cells[CELLS - 1].unallocated, 4096);
     }
 }

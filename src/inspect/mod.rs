@@ -27,12 +27,10 @@ pub use opened::Opened;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
 
 use std::ffi::OsStr;
-#[cfg(feature = "net")]
-use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "net")]
-use crate::net::{Client, Header};
+use crate::net::Header;
 use crate::rules::{Policy, SIZE_LIMIT};
 use crate::source::{self, Source};
 
@@ -58,8 +56,7 @@ pub struct Options {
     /// Hold a URL against the rules of DigitalOcean's importer.
     pub url_rules: bool,
     /// What asks for URLs; without one, each image makes its own.
-    #[cfg(feature = "net")]
-    pub client: Option<Arc<Client>>,
+    pub client: Option<source::Client>,
 }
 
 #[cfg(feature = "net")]
@@ -82,7 +79,6 @@ impl Default for Options {
             policy: Policy::default(),
             limit: SIZE_LIMIT,
             url_rules: true,
-            #[cfg(feature = "net")]
             client: None,
         }
     }
@@ -118,14 +114,16 @@ pub enum Event<'a> {
         /// Bytes of the file.
         size: Option<u64>,
     },
-    /// So many bytes of the disk are digested; the file's own progress matters less from here on.
+    /// So many bytes of the disk are digested or mapped; the file's own progress matters less from here
+    /// on.
     Disk {
         /// Bytes from the beginning.
         bytes: u64,
         /// Bytes of the disk.
         size: u64,
     },
-    /// So many bytes of the file are done, holes included.
+    /// So many bytes of what was started are done, holes included: of the file, or of two disks that are
+    /// compared.
     Progress {
         /// Bytes from the beginning.
         bytes: u64,
@@ -141,7 +139,7 @@ pub enum Event<'a> {
         /// What failed.
         said: &'a str,
     },
-    /// Nothing more will come of this image.
+    /// Nothing more will come of this file.
     Finished,
 }
 

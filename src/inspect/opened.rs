@@ -2,23 +2,24 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::scope;
 
+use super::Options;
 use super::examine::{is_elsewhere, recognise, trailer};
 use super::feed::{Incoming, unpack};
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file};
-use crate::bytes::Hostile;
+use super::{Event, Listener};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{
     self, CachedView, Disk, FileView, Halt, ImageView, Layout, MappedDisk, RawDisk, Store, Trailer,
 };
 use crate::rules::{Identity, Policy};
-use crate::source::{LocalFile, Read, Source};
+use crate::source::{LocalFile, Read, Source, shown};
 
 const SECTOR: u64 = 512;
 
@@ -38,14 +39,25 @@ fn never(_: Code) -> bool {
 }
 
 impl Opened {
-    /// Opens a path, or `-` for standard input. Image and disk have to be smaller than `limit` bytes.
+    /// Opens a path, a URL, or `-` for standard input. Of the options, the limit and the client matter.
+    /// The listener hears how far a stream is spooled.
     ///
     /// # Errors
     /// If it cannot be read, is no image that DigitalOcean takes, or its headers are not in order.
-    pub fn open(argument: &OsStr, limit: u64) -> Result<Opened, Error> {
-        let source = Source::open(argument).map_err(|e| Error::from(&e))?;
-        let notebook = Notebook::new(&never, limit);
-        let (file, packed) = match unpacked(source, &notebook) {
+    pub fn open(
+        argument: &OsStr,
+        options: &Options,
+        listener: &dyn Listener,
+    ) -> Result<Opened, Error> {
+        let name = shown(argument).to_string();
+        // Nobody imports what is only looked at.
+        let options = Options { url_rules: false, quick: false, ..options.clone() };
+        let source = super::open(argument, &options, listener).map_err(|e| Error::from(&e))?;
+        listener.event(Event::Started { source: &name, size: source.size() });
+        let notebook = Notebook::new(&never, options.limit);
+        let unpacked = unpacked(source, &notebook, listener);
+        listener.event(Event::Finished);
+        let (file, packed) = match unpacked {
             Ok(unpacked) => unpacked,
             Err(halt) => return Err(explained(halt, notebook)),
         };
@@ -58,8 +70,7 @@ impl Opened {
         let Some((format, layout)) = found.filter(|_| !unfit) else {
             return Err(explained(Halt::Stopped, notebook));
         };
-        let source = Hostile::from_os(argument).to_string();
-        Ok(Opened { source, file, notebook, format, layout })
+        Ok(Opened { source: name, file, notebook, format, layout })
     }
 
     /// The path as given, escaped, or `-`.
@@ -113,7 +124,11 @@ impl Opened {
 }
 
 /// The image as a file that can be read at any offset, and whether it was compressed.
-fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+fn unpacked(
+    source: Source,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+) -> Result<(LocalFile, bool), Halt> {
     match source {
         Source::File(file) => {
             let mut first = vec![0; SECTOR.min(file.size()) as usize];
@@ -126,26 +141,36 @@ fn unpacked(source: Source, notebook: &Notebook<'_>) -> Result<(LocalFile, bool)
             if packing == Packing::Plain {
                 return Ok((file, false));
             }
-            let spool = spooled(file.reader(), notebook)?;
+            let spool = spooled(file.reader(), notebook, listener)?;
             file.verify_unchanged()?;
             Ok(spool)
         }
-        Source::Stream(stream) => spooled(stream.reader(), notebook),
+        Source::Stream(stream) => spooled(stream.reader(), notebook, listener),
         #[cfg(feature = "net")]
-        Source::Remote(remote) => spooled(remote.reader(&|_| {}), notebook),
+        Source::Remote(remote) => {
+            let shown = remote.served().asked.to_string();
+            let notify = super::remote::notify(listener, &shown);
+            spooled(remote.reader(&notify), notebook, listener)
+        }
     }
 }
 
 /// Spools a stream, unpacked.
-fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, bool), Halt> {
+fn spooled(
+    reader: impl Read,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+) -> Result<(LocalFile, bool), Halt> {
     let mut spool = Spool::new()?;
     let most = longest_file(notebook.limit());
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
         let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), most);
-        let incoming = Incoming::new(segments, ended, Arc::default());
-        let packed = fill(&mut spool, incoming, notebook);
+        let taken = Arc::<AtomicU64>::default();
+        let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
+        let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
+        let packed = fill(&mut spool, incoming, notebook, seen);
         let delivered = join(reader)?;
         if delivered.bytes >= most && !delivered.whole {
             notebook.add(
@@ -160,7 +185,12 @@ fn spooled(reader: impl Read, notebook: &Notebook<'_>) -> Result<(LocalFile, boo
     Ok((spool.finish()?, packed))
 }
 
-fn fill(spool: &mut Spool, mut incoming: Incoming, notebook: &Notebook<'_>) -> Result<bool, Halt> {
+fn fill(
+    spool: &mut Spool,
+    mut incoming: Incoming,
+    notebook: &Notebook<'_>,
+    seen: impl Fn(),
+) -> Result<bool, Halt> {
     let packing = sniff(&incoming.peek(SECTOR as usize)?);
     if let Packing::Foreign(compression, code) = packing {
         let name = compression.as_str();
@@ -181,6 +211,7 @@ fn fill(spool: &mut Spool, mut incoming: Incoming, notebook: &Notebook<'_>) -> R
             return Err(Halt::Stopped);
         }
         spool.put(&segment)?;
+        seen();
     }
     Ok(packing != Packing::Plain)
 }

@@ -423,9 +423,9 @@ impl<'a> Pipeline<'a> {
 
 /// The parts that a server has, as what lies behind in the stream. A packed image has none.
 fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>> {
-    match origin {
+    match (origin, packing) {
         #[cfg(feature = "net")]
-        Origin::Remote(remote, notify) if packing == Packing::Plain => {
+        (Origin::Remote(remote, notify), Packing::Plain) => {
             Some(Box::new(super::remote::Parts(remote.ranges(notify)?)))
         }
         _ => None,

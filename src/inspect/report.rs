@@ -3,7 +3,7 @@ use std::ffi::OsStr;
 use serde::{Serialize, Serializer};
 
 use super::{Options, name};
-use crate::bytes::{Hostile, hex};
+use crate::bytes::hex;
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
 use crate::guest::PartitionTable;
 use crate::rules::{Row, Severity, row};
@@ -128,8 +128,9 @@ pub struct Identity {
 #[cfg(feature = "net")]
 impl Identity {
     pub(super) fn of(served: &source::remote::Served) -> Self {
-        let escaped =
-            |text: &Option<String>| text.as_deref().map(|text| Hostile::from(text).to_string());
+        let escaped = |text: &Option<String>| {
+            text.as_deref().map(|text| crate::bytes::Hostile::from(text).to_string())
+        };
         let before = served.hops.split_last().map(|(_, before)| before).unwrap_or_default();
         Identity {
             url: served.address.to_string(),

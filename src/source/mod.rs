@@ -25,6 +25,13 @@ use std::path::Path;
 
 use crate::bytes::{Hostile, Pool, Segment};
 
+/// What asks for URLs.
+#[cfg(feature = "net")]
+pub type Client = std::sync::Arc<crate::net::Client>;
+/// Nothing asks for URLs.
+#[cfg(not(feature = "net"))]
+pub type Client = std::convert::Infallible;
+
 /// An opened source.
 pub enum Source {
     /// A file or block device that can be read at any offset, again and again.

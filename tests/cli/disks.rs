@@ -110,7 +110,7 @@ fn a_map_covers_the_disk() {
         for extent in extents {
             assert_eq!(extent["start"], at, "{image}: {map}");
             at += extent["length"].as_u64().unwrap();
-            let stored = extent["what"] != "zero";
+            let stored = extent["what"] == "data" || extent["what"] == "compressed";
             assert_eq!(extent["offset"].is_u64(), stored, "{image}: {extent}");
         }
         assert_eq!(map["virtual_size"], at);
@@ -123,6 +123,104 @@ fn a_map_covers_the_disk() {
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
         assert!(!svg.contains("<disk>") && !svg.contains('\u{202e}'), "{svg}");
     }
+}
+
+#[test]
+fn a_map_tells_zeros_from_what_was_never_written() {
+    let scratch = Scratch::new();
+    let image = zeros_and_nothing(&scratch);
+    let image = image.to_str().unwrap();
+    let output = run(&["map", "--format", "json", image]);
+    let map: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let extents = map["extents"].as_array().unwrap();
+    let found: Vec<_> =
+        extents.iter().map(|e| (e["what"].as_str(), e["length"].as_u64())).collect();
+    let expected = [("data", 1), ("zero", 1), ("unallocated", 14)];
+    assert_eq!(found, expected.map(|(what, clusters)| (Some(what), Some(clusters << 16))));
+
+    let output = run(&["map", image]);
+    let text = stdout(&output);
+    // A line of the picture is a cluster here.
+    let picture: Vec<&str> = text.lines().skip(2).take(16).map(str::trim).collect();
+    for (line, cell) in picture.iter().zip("#0..............".chars()) {
+        assert_eq!(*line, cell.to_string().repeat(64), "{text}");
+    }
+    assert!(text.contains("\n  zero                       65536"), "{text}");
+    assert!(text.contains("\n  unallocated               917504"), "{text}");
+
+    let output = run(&["map", "--format", "svg", image]);
+    let svg = stdout(&output);
+    let count = |fill: &str| svg.matches(&format!(" fill=\"{fill}\" stroke")).count();
+    // The legend has one of each.
+    assert_eq!([count("#0d47a1"), count("url(#zero)"), count("#fff")], [65, 65, 14 * 64 + 1]);
+}
+
+/// A qcow2 image of a disk of 1 MiB: a cluster with data, one of zeros, and nothing.
+fn zeros_and_nothing(scratch: &Scratch) -> std::path::PathBuf {
+    const CLUSTER: usize = 1 << 16;
+    let mut image = qcow2_with_backing(b"");
+    image[8..16].fill(0);
+    image[4..8].copy_from_slice(&3u32.to_be_bytes());
+    image[96..104].copy_from_slice(&[0, 0, 0, 4, 0, 0, 0, 104]);
+    image.resize(6 * CLUSTER, 0);
+    // Refcounts of the L2 table and the cluster with data.
+    image[2 * CLUSTER + 8..2 * CLUSTER + 12].copy_from_slice(&[0, 1, 0, 1]);
+    let copied = |cluster: usize| ((1 << 63) | (cluster * CLUSTER) as u64).to_be_bytes();
+    image[3 * CLUSTER..3 * CLUSTER + 8].copy_from_slice(&copied(4));
+    image[4 * CLUSTER..4 * CLUSTER + 8].copy_from_slice(&copied(5));
+    image[4 * CLUSTER + 15] = 1;
+    image[5 * CLUSTER..].fill(0xab);
+    scratch.write("zeros.qcow2", &image)
+}
+
+#[test]
+fn of_a_broken_image_nothing_is_shown() {
+    let scratch = Scratch::new();
+    let image = zeros_and_nothing(&scratch);
+    let mut bytes = std::fs::read(&image).unwrap();
+    // The entry of the last cluster leads between clusters: all before it is in order.
+    bytes[(4 << 16) + 15 * 8..(4 << 16) + 16 * 8].copy_from_slice(&0x200u64.to_be_bytes());
+    std::fs::write(&image, bytes).unwrap();
+    for format in ["text", "json", "svg"] {
+        let output = run(&["map", "--format", format, image.to_str().unwrap()]);
+        assert_eq!(exit_code(&output), 3, "{output:?}");
+        assert_eq!(stdout(&output), "", "{format}");
+        assert!(stderr(&output).contains("between clusters"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_map_that_is_too_long_for_memory_is_whole() {
+    const TABLES: usize = 16;
+    const ENTRIES: usize = 1 << 13;
+    let scratch = Scratch::new();
+    let path = zeros_and_nothing(&scratch);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[24..32].copy_from_slice(&((TABLES * ENTRIES) as u64 * (1 << 16)).to_be_bytes());
+    bytes[39] = TABLES as u8;
+    for table in 1..TABLES {
+        bytes.copy_within(3 << 16..(3 << 16) + 8, (3 << 16) + 8 * table);
+    }
+    // Every second cluster is one of zeros.
+    for entry in bytes[4 << 16..5 << 16].chunks_mut(16) {
+        entry.copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let image = path.to_str().unwrap();
+    let output = run(&["map", "--format", "json", image]);
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    assert!(output.stdout.len() > 5 << 20, "{}", output.stdout.len());
+    let map: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(map["extents"].as_array().unwrap().len(), TABLES * ENTRIES);
+    // Without room for it there is no map, and no part of one.
+    let output = tidegate()
+        .args(["map", "--format", "json", image])
+        .env("TMPDIR", scratch.path("missing"))
+        .output()
+        .unwrap();
+    assert_eq!(exit_code(&output), 3, "{output:?}");
+    assert_eq!(stdout(&output), "");
+    assert!(stderr(&output).contains("temporary file"), "{output:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, L1_RESERVED, OFFSET};
+use super::entry::{Entry, L1_RESERVED, OFFSET, ZERO};
 use super::header::{Compression, Header};
 use super::walk;
 use crate::facts::{Code, Notebook};
@@ -56,7 +56,7 @@ impl Layout for Tables {
         }
         if l2_table == 0 {
             let len = header.l2_covers() - guest % header.l2_covers();
-            return Ok(Run { len, place: Place::Zeros });
+            return Ok(Run { len, place: Place::Unallocated });
         }
 
         let index = guest % header.l2_covers() / header.cluster_size();
@@ -95,11 +95,17 @@ fn run(header: &Header, entry: &Entry, in_cluster: u64) -> Run {
     match entry.bitmap {
         Some(bitmap) => {
             let size = header.cluster_size() / SUBCLUSTERS;
-            let place = if bitmap >> (in_cluster / size) & 1 != 0 { stored } else { Place::Zeros };
+            let part = in_cluster / size;
+            let place = match (bitmap >> part & 1, bitmap >> (SUBCLUSTERS + part) & 1) {
+                (1, _) => stored,
+                (_, 1) => Place::Zeros,
+                _ => Place::Unallocated,
+            };
             Run { len: size - in_cluster % size, place }
         }
         None if entry.is_stored() => Run { len, place: stored },
-        None => Run { len, place: Place::Zeros },
+        None if entry.first & ZERO != 0 => Run { len, place: Place::Zeros },
+        None => Run { len, place: Place::Unallocated },
     }
 }
 

@@ -8,7 +8,8 @@ pub(super) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 pub(super) const L1_RESERVED: u64 = 0x7f00_0000_0000_01ff;
 /// Bits of a standard L2 entry that have to be zero: 1 to 8 and 56 to 61.
 const RESERVED: u64 = 0x3f00_0000_0000_01fe;
-const ZERO: u64 = 1;
+/// Set where the cluster reads as zeros, whether it has a place or not.
+pub(super) const ZERO: u64 = 1;
 const COMPRESSED: u64 = 1 << 62;
 /// Set when the refcount of what an entry names is exactly one.
 pub(super) const COPIED: u64 = 1 << 63;

@@ -15,6 +15,10 @@ const MOST: u32 = 65536;
 const LARGEST_L1: u32 = (32 << 20) / 8;
 const LARGEST_BITMAP: u32 = 0x800_0000 / 8;
 
+/// Extra data of a snapshot in version 3: sizes of the machine's state and of the disk (qcow2.rst).
+/// `qemu-img check` calls an entry with less an error.
+const LEAST_EXTRA: u32 = 16;
+
 /// Entries of all these tables together; more are not followed.
 const MOST_ENTRIES: u64 = 8 << 20;
 
@@ -102,6 +106,11 @@ fn snapshots(
                 ),
             );
             return Ok(false);
+        }
+        let extra = snapshot.extra_len.get();
+        if header.version >= 3 && extra < LEAST_EXTRA {
+            notebook.image(Code::Qcow2SnapshotTableInvalid, at, format!(
+                "A snapshot's entry has {extra} bytes of extra data; version 3 has {LEAST_EXTRA} or more."));
         }
         *entries += u64::from(count);
         if *entries > MOST_ENTRIES {

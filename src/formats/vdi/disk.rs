@@ -77,7 +77,8 @@ impl Layout for Blocks {
             }
         };
         if !stored(entry) {
-            return Ok(Run { len, place: Place::Zeros });
+            let place = if entry == DISCARDED { Place::Zeros } else { Place::Unallocated };
+            return Ok(Run { len, place });
         }
         if entry >= header.blocks {
             if !self.walked {
@@ -99,5 +100,24 @@ impl Layout for Blocks {
         let walked = walk::walk(self, view, notebook, wanted, reach)?;
         self.walked = walked == Walked::Whole;
         Ok(walked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::examine::{self, tests::sample};
+    use super::*;
+    use crate::formats::testing::MemoryView;
+
+    #[test]
+    fn what_was_discarded_is_zeros_and_what_was_never_written_is_not() {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut view = MemoryView::new(sample());
+        let mut layout = examine::examine(&mut view, &notebook).unwrap().unwrap().layout;
+        let places = [Place::Unallocated, Place::Stored(1024), Place::Zeros];
+        for (block, place) in (0..).zip(places) {
+            let run = layout.locate(&mut view, &notebook, block << 20).unwrap();
+            assert_eq!(run, Run { len: 1 << 20, place });
+        }
     }
 }

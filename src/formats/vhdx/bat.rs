@@ -13,6 +13,8 @@ const KEPT: u64 = 1 << 20;
 
 /// Bits 0 to 2 of an entry: the state of the block.
 pub(super) const STATE: u64 = 0b111;
+/// Bits 3 to 19 of an entry, which have to be zero (MS-VHDX 2.5.1).
+pub(super) const RESERVED: u64 = ((1 << 20) - 1) & !STATE;
 /// Bits 20 to 63 of an entry: the image offset of the block, which begins at a MiB.
 pub(super) const OFFSET: u64 = !((1 << 20) - 1);
 

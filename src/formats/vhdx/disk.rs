@@ -124,6 +124,9 @@ impl Layout for Blocks {
             }
         };
         match self.place(entry) {
+            Ok(None) if matches!(entry & STATE, NOT_PRESENT | UNDEFINED) => {
+                Ok(Run { len, place: Place::Unallocated })
+            }
             Ok(None) => Ok(Run { len, place: Place::Zeros }),
             Ok(Some(at)) => Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) }),
             Err(wrong) => {
@@ -167,9 +170,19 @@ mod tests {
 
     #[test]
     fn entries_that_hold_no_block_read_as_zeros() {
-        for state in [NOT_PRESENT, UNDEFINED, ZERO, UNMAPPED, UNMAPPED_BEFORE_1] {
+        for (state, place) in [
+            (NOT_PRESENT, Place::Unallocated),
+            (UNDEFINED, Place::Unallocated),
+            (ZERO, Place::Zeros),
+            (UNMAPPED, Place::Zeros),
+            (UNMAPPED_BEFORE_1, Place::Zeros),
+        ] {
             let mut sample = Sample::new();
             sample.entry(1, (4 << 20) | state);
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut view = MemoryView::new(sample.image.clone());
+            let run = blocks(&notebook).locate(&mut view, &notebook, MIB).unwrap();
+            assert_eq!(run, Run { len: MIB, place });
             assert_eq!(codes(sample.image), []);
         }
     }

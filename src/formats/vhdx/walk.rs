@@ -1,4 +1,6 @@
-use super::bat::{ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, PARTIALLY_PRESENT, STATE};
+use super::bat::{
+    ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, RESERVED, STATE, ZERO,
+};
 use super::disk::{self, Blocks};
 use super::header::MIB;
 use crate::facts::{Code, Notebook};
@@ -118,8 +120,14 @@ impl Walk<'_> {
             if self.wanted.touches(guest, len) {
                 blocks.remembered.insert(offset, entry);
             }
+            // Readers ignore them, so the block can still be read.
+            if entry & RESERVED != 0 {
+                self.say(Code::VhdxBatEntryInvalid, entry_at, || {
+                    disk::invalid(entry, guest, "has reserved bits set")
+                });
+            }
             match blocks.place(entry) {
-                Ok(None) => {}
+                Ok(None) => self.nowhere(blocks.metadata.fixed, entry, entry_at, guest),
                 Ok(Some(at)) => {
                     self.wanted.keep(view, guest, len, at);
                     self.stored(Stored { guest, at, len }, entry, entry_at);
@@ -131,6 +139,21 @@ impl Walk<'_> {
                     });
                 }
             }
+        }
+    }
+
+    /// A fixed image keeps a place for each of its blocks. QEMU gives blocks of zeros none in any image
+    /// (`vhdx_create_bat`, `block/vhdx.c`), so these may lack one; and images with a parent ignore the
+    /// flag.
+    fn nowhere(&mut self, fixed: bool, entry: u64, entry_at: u64, guest: u64) {
+        let may = match entry & STATE {
+            NOT_PRESENT => false,
+            ZERO => true,
+            _ => entry & OFFSET != 0,
+        };
+        if fixed && !may && !self.parent {
+            self.say(Code::VhdxFixedBlockMissing, entry_at, || format!(
+                "The BAT entry {entry:#018x} gives the block of the disk's byte {guest} no place, but blocks of a fixed image stay allocated."));
         }
     }
 
@@ -173,6 +196,7 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bat::{UNDEFINED, UNMAPPED};
     use super::super::examine::tests::{BAT, METADATA, Sample, codes};
     use super::*;
     use crate::facts::DiskFormat;
@@ -241,6 +265,46 @@ mod tests {
     }
 
     #[test]
+    fn reserved_bits_are_zero() {
+        for (entry, expected) in [
+            (BLOCK | FULLY_PRESENT | 1 << 3, &[Code::VhdxBatEntryInvalid][..]),
+            (BLOCK | FULLY_PRESENT | 1 << 19, &[Code::VhdxBatEntryInvalid]),
+            (1 << 10, &[Code::VhdxBatEntryInvalid]),
+            (1 << 20, &[]),
+        ] {
+            let mut sample = Sample::new();
+            sample.entry(1, entry);
+            assert_eq!(codes(sample.image), expected, "{entry:#x}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_a_fixed_image_stay_allocated() {
+        let missing = [Code::VhdxFixedBlockMissing];
+        for (entry, expected) in [
+            (0, &missing[..]),
+            ((5 << 20) | NOT_PRESENT, &missing),
+            (UNMAPPED, &missing),
+            (UNDEFINED, &missing),
+            // A place is kept, or QEMU made it.
+            ((5 << 20) | UNMAPPED, &[]),
+            ((5 << 20) | UNDEFINED, &[]),
+            (ZERO, &[]),
+            ((5 << 20) | FULLY_PRESENT, &[]),
+        ] {
+            let mut sample = Sample::new();
+            sample.image.resize(7 << 20, 0);
+            sample.put(METADATA + (64 << 10) + 4, &[1]).entry(0, entry).entry(2, ZERO);
+            assert_eq!(codes(sample.image.clone()), expected, "{entry:#x}");
+            // It is not for images that do not say that they are fixed, nor for those with a parent.
+            sample.put(METADATA + (64 << 10) + 4, &[0]);
+            assert_eq!(codes(sample.image.clone()), [], "{entry:#x}");
+            sample.put(METADATA + (64 << 10) + 4, &[3]);
+            assert_eq!(codes(sample.image), [Code::VhdxParent], "{entry:#x}");
+        }
+    }
+
+    #[test]
     fn an_entry_is_named_with_its_offset() {
         let mut sample = Sample::new();
         sample.entry(0, BLOCK | FULLY_PRESENT);
@@ -264,6 +328,7 @@ mod tests {
             "block_size=256M,subformat=fixed",
             "subformat=fixed,log_size=2M",
             "block_state_zero=off",
+            "block_state_zero=off,subformat=fixed,block_size=1M",
         ] {
             for size in [40 << 20, (9 << 20) + 512] {
                 testing::walks_what_qemu_writes(DiskFormat::Vhdx, options, size);

@@ -22,6 +22,7 @@ pub(super) struct Grains {
 
 /// Where a grain is.
 pub(super) enum Known {
+    Unallocated,
     Zeros,
     /// As it is, from this image offset on.
     Stored(u64),
@@ -32,7 +33,7 @@ pub(super) enum Known {
 /// Where the tables say that a grain is.
 enum Entry {
     /// Nowhere, and so are these bytes of the disk, from the one that was asked for on.
-    Unallocated(u64),
+    Nowhere(Place, u64),
     /// At the image offset `grain`; `at` is the place of the entry that says so.
     At { at: u64, grain: u64 },
     /// The tables are broken; the notebook has the reason.
@@ -68,7 +69,7 @@ impl Layout for Grains {
             return Ok(Run { len, place: Place::Missing(self.unlocated) });
         };
         let place = match self.entry(view, notebook, directory, guest)? {
-            Entry::Unallocated(len) => return Ok(Run { len, place: Place::Zeros }),
+            Entry::Nowhere(place, len) => return Ok(Run { len, place }),
             Entry::Broken => Place::Missing(Missing::Broken),
             Entry::At { grain, .. } if !self.header.is_compressed() => {
                 Place::Stored(grain.saturating_add(skip))
@@ -97,6 +98,7 @@ impl Layout for Grains {
 impl Grains {
     fn known(&self, index: u64, skip: u64) -> Option<Place> {
         self.known.get(&index).map(|known| match known {
+            Known::Unallocated => Place::Unallocated,
             Known::Zeros => Place::Zeros,
             Known::Stored(at) => Place::Stored(at.saturating_add(skip)),
             Known::Packed(grain) => Place::Packed(packed(grain, skip, &self.header)),
@@ -146,14 +148,15 @@ impl Grains {
             return Ok(Entry::Broken);
         };
         if table == 0 {
-            return Ok(Entry::Unallocated(covers - guest % covers));
+            return Ok(Entry::Nowhere(Place::Unallocated, covers - guest % covers));
         }
         let at = self.table_entry(table, guest);
         let Some(sector) = number(view, notebook, at, "a grain table entry")? else {
             return Ok(Entry::Broken);
         };
         if self.header.reads_as_zeros(sector) {
-            return Ok(Entry::Unallocated(grain_bytes - guest % grain_bytes));
+            let place = if sector == 0 { Place::Unallocated } else { Place::Zeros };
+            return Ok(Entry::Nowhere(place, grain_bytes - guest % grain_bytes));
         }
         if !self.is_free(u64::from(sector)) {
             notebook.image(Code::VmdkTableEntryInvalid, at, format!(

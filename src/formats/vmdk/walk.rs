@@ -54,7 +54,9 @@ impl Grains {
                 let guest = index.saturating_mul(header.grain_bytes());
                 let len = header.grain_bytes().min(header.virtual_size().saturating_sub(guest));
                 let at = offset_of(sector.into());
-                let place = if header.reads_as_zeros(sector) {
+                let place = if sector == 0 {
+                    Known::Unallocated
+                } else if header.reads_as_zeros(sector) {
                     Known::Zeros
                 } else if is_taken(&header, notebook, sector, index, entry) {
                     Known::Missing(Missing::Broken)
@@ -72,7 +74,7 @@ impl Grains {
         maps.run(view, reach, u64::MAX, &Announced::new(), &mut each)?;
         for index in wanted_grains(&header, wanted) {
             match maps.unmapped(index) {
-                Some(true) => known.insert(index, Known::Zeros),
+                Some(true) => known.insert(index, Known::Unallocated),
                 Some(false) => known.insert(index, Known::Missing(Missing::Broken)),
                 None => None,
             };
@@ -151,7 +153,7 @@ impl Grains {
                 // Reading may still find it by the tables.
                 (_, None) => continue,
                 _ if !stream.is_whole() => continue,
-                (None, _) if same => Known::Zeros,
+                (None, _) if same => Known::Unallocated,
                 // The notebook has the reason.
                 _ => Known::Missing(Missing::Broken),
             };

@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::Qcow2SnapshotTableInvalid,
         Reject,
         "the snapshot table is impossible",
-        "The header announces a snapshot table that cannot exist. QEMU refuses to open such an image.",
+        "The header announces a snapshot table that cannot exist, or an entry of it is impossible or incomplete. QEMU refuses to open such an image, or qemu-img check calls it an error.",
         REBUILD,
         "QEMU docs/interop/qcow2.rst, snapshots_offset; QCOW_MAX_SNAPSHOTS",
     ),

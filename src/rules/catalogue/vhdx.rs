@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VhdxBatEntryInvalid,
         Reject,
         "an entry of the block allocation table is impossible",
-        "An entry has a state that does not exist or needs a parent image, places its block over the image's own tables, or has one where the disk has ended. Part of the disk is lost.",
+        "An entry has a state that does not exist or needs a parent image, has reserved bits set, places its block over the image's own tables, or has one where the disk has ended. Part of the disk is lost.",
         "Look at it with qemu-img check FILE, and export the image again.",
         "MS-VHDX 2.5.1",
     ),
@@ -153,6 +153,14 @@ pub(super) const ROWS: &[Row] = &[
         "Two entries of the block allocation table place their blocks over each other, so two parts of the disk show the same bytes and at least one of them is lost.",
         "Export the image again from Hyper-V, or build it again; what was overwritten cannot be restored.",
         "MS-VHDX 2.5; blocks of one image never overlap",
+    ),
+    judged(
+        Code::VhdxFixedBlockMissing,
+        Warn,
+        "a fixed image lacks a block",
+        "The image says that all of its blocks stay allocated, but an entry of the block allocation table gives a block no place. It reads as zeros or as anything, and what was there is lost. Blocks that are marked as zeros are not meant: QEMU makes fixed images of them.",
+        "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx, and hold its disk against the original: tidegate compare. If data is missing, export it again from Hyper-V.",
+        "MS-VHDX 2.6.2.1, LeaveBlockAllocated",
     ),
     judged(
         Code::VhdxLogStale,
