@@ -125,7 +125,7 @@ pub(super) struct NetArgs {
     pub(super) insecure_http: bool,
 
     /// Connections that read one URL at once, if the server can send parts.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) connections: u8,
 
     /// Seconds that a server may be silent.

@@ -43,7 +43,7 @@ fn faultless(object: &Object) -> impl Fn(&Request) -> Reply + Send + Sync + 'sta
 fn a_faultless_server_by_one_and_by_several_connections() {
     let object = Object::new(long_disk());
     let server = Server::new(faultless(&object));
-    for connections in ["1", "2", "4", "32"] {
+    for connections in ["1", "2", "4", "16"] {
         let report = assert_read(&server, &object, &["--connections", connections]);
         assert_eq!(report["file_size"], object.bytes.len());
         assert_eq!(report["bytes_read"], object.bytes.len());
