@@ -312,6 +312,10 @@ impl ImageView for StreamView<'_> {
         self.run_out().map(Some)
     }
 
+    fn is_seekable(&self) -> bool {
+        self.store.is_some()
+    }
+
     fn release(&mut self) {
         if !self.lasting {
             self.store = None;
