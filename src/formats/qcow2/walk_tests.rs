@@ -229,7 +229,7 @@ fn more_bands_or_groups_than_there_is_room_for_are_said() {
     let Some(image) = made(&["convert -f raw -O qcow2 -o cluster_size=512 RAW IMAGE"]) else {
         return;
     };
-    for (clusters, tables) in [(9, 1000), (1 << 30, 2)] {
+    for (clusters, tables) in [(9, 1000), (1 << 30, 1)] {
         let room = Room { clusters, bands: 2, tables, groups: 2 };
         let (walked, found) = found(room, &image).unwrap();
         assert!(matches!(walked, Walked::Partial(_)), "{walked:?}");
