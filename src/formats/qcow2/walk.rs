@@ -89,6 +89,8 @@ pub(super) struct Walk<'w> {
     pub(super) partial: Option<&'static str>,
     /// L2 entries that map what is wanted, by cluster of the disk.
     known: BTreeMap<u64, Entry>,
+    /// Whether the active disk has a compressed cluster.
+    packed: bool,
 }
 
 /// Walks all tables of the image.
@@ -131,9 +133,14 @@ pub(super) fn walk_in(
         blocks: 0,
         partial: None,
         known: BTreeMap::new(),
+        packed: false,
     };
     walk.run(view)?;
     tables.known = walk.known;
+    tables.has_packed = match walk.packed {
+        false if walk.partial.is_some() => None,
+        packed => Some(packed),
+    };
     Ok(walk.partial.map_or(Walked::Whole, Walked::Partial))
 }
 
@@ -376,6 +383,7 @@ impl Walk<'_> {
         if self.band > 0 {
             return (packed.at, packed.len);
         }
+        self.packed |= guest.is_some();
         if entry.is_copied() {
             self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
                 "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.");
