@@ -106,7 +106,7 @@ fn found(room: Room, image: &[u8]) -> Option<Found> {
         return None;
     }
     let mut tables = Tables { header, known: BTreeMap::new(), has_packed: None };
-    let wanted = Wanted(vec![0..9000]);
+    let wanted = Wanted(Vec::from([0..9000]));
     let walked = walk_in(room, &mut tables, &mut view, &notebook, &wanted, &mut reach).unwrap();
     reach.judge(view.size().unwrap().unwrap(), &notebook);
     let mut found = BTreeMap::<Code, (u64, Vec<String>)>::new();
@@ -197,7 +197,7 @@ fn bands_find_what_one_pass_finds() {
                 _ => number(refcounts) + any(240, 2),
             };
             let mut changed = image.clone();
-            let cluster = (random >> 20) % (image.len() as u64 >> shift) << shift;
+            let cluster = ((random >> 20) % (image.len() as u64 >> shift)) << shift;
             let value = match random >> 4 & 3 {
                 0 => 0,
                 1 => u64::MAX,
