@@ -106,7 +106,7 @@ fn found(room: Room, image: &[u8]) -> Option<Found> {
         return None;
     }
     let mut tables = Tables { header, known: BTreeMap::new(), has_packed: None };
-    let wanted = Wanted(Vec::from([0..9000]));
+    let wanted = Wanted(std::iter::once(0..9000).collect());
     let walked = walk_in(room, &mut tables, &mut view, &notebook, &wanted, &mut reach).unwrap();
     reach.judge(view.size().unwrap().unwrap(), &notebook);
     let mut found = BTreeMap::<Code, (u64, Vec<String>)>::new();
