@@ -146,7 +146,7 @@ impl Walk<'_> {
     /// Holds references against refcounts.
     pub(super) fn compare(&mut self) {
         if self.tally.is_full() && self.partial.is_none() {
-            self.partial = Some(TOO_MANY_CLUSTERS);
+            self.partial = Some(self.too_many(TOO_MANY_CLUSTERS));
         }
         if self.partial.is_some() {
             // Tables that were not read make every count too low.

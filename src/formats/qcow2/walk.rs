@@ -43,6 +43,10 @@ impl Room {
 
 pub(super) const TOO_MANY_CLUSTERS: &str = "there are more clusters than a check counts";
 
+/// Why the walk of a source that is read once ends early.
+const ONE_PASS: &str =
+    "one pass cannot hold so many small clusters; with --spool there are several";
+
 /// What a piece of the image is.
 #[derive(Clone, Copy)]
 pub(super) enum Tag {
@@ -174,7 +178,7 @@ impl Walk<'_> {
             self.compare();
         }
         if self.last_cluster >= self.clusters.end {
-            self.partial = Some(TOO_MANY_CLUSTERS);
+            self.partial = Some(self.too_many(TOO_MANY_CLUSTERS));
         }
         Ok(())
     }
@@ -220,6 +224,11 @@ impl Walk<'_> {
         let (active, before) = (table.active, self.scan.len());
         self.scan.want_table(table.at, table.len, |before| Tag::L1 { active, before });
         self.l1_pieces += self.scan.len() - before;
+    }
+
+    /// Why not all could be counted.
+    pub(super) fn too_many(&self, what: &'static str) -> &'static str {
+        if self.room.bands == 1 { ONE_PASS } else { what }
     }
 
     /// Reads the L1 tables once more if there is another group of L2 tables for this band.
@@ -292,7 +301,7 @@ impl Walk<'_> {
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
             if !self.groups.settle() {
-                self.partial = Some("there are more L2 tables than a check follows");
+                self.partial = Some(self.too_many("there are more L2 tables than a check follows"));
             }
             for table in self.groups.of_band(self.band) {
                 self.scan.want_table(table, size, |before| Tag::L2 { table, before });
