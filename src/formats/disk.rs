@@ -1,17 +1,8 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
-use std::io::Read as _;
-
+use super::packed::{LARGEST, Unpacker};
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
-
-/// The largest packed cluster or grain that is unpacked: QEMU's largest cluster (qcow2 specification,
-/// `cluster_bits` up to 21).
-const LARGEST_PACKED: usize = 2 << 20;
-
-/// The largest window of a Zstandard frame that is unpacked: what RFC 8878, 3.1.1.1.2, wants every
-/// decoder to take. The decoder holds a window in memory before it gives anything out.
-const LARGEST_WINDOW: u64 = 8 << 20;
 
 /// Reads a virtual disk.
 pub trait Disk {
@@ -130,8 +121,12 @@ pub struct MappedDisk<'v> {
     view: &'v mut dyn ImageView,
     layout: &'v mut dyn Layout,
     notebook: &'v Notebook<'v>,
-    /// The packed cluster that was unpacked last.
-    unpacked: Option<(Packed, Vec<u8>)>,
+    /// Unpacks, and holds the cluster that was unpacked last.
+    unpacker: Unpacker,
+    /// Its image offset and length.
+    unpacked: Option<(u64, u64)>,
+    /// Packed data is read into it.
+    input: Vec<u8>,
 }
 
 impl<'v> MappedDisk<'v> {
@@ -141,7 +136,30 @@ impl<'v> MappedDisk<'v> {
         layout: &'v mut dyn Layout,
         notebook: &'v Notebook<'v>,
     ) -> Self {
-        MappedDisk { view, layout, notebook, unpacked: None }
+        let unpacker = Unpacker::default();
+        MappedDisk { view, layout, notebook, unpacker, unpacked: None, input: Vec::new() }
+    }
+
+    /// Unpacks all that is packed and writes down what cannot be, in the order of the disk, up to what
+    /// settles the verdict. `seen` is told how many bytes of the disk are done. Why a part is missing,
+    /// if one is.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub fn unpack_all(&mut self, mut seen: impl FnMut(u64)) -> Result<Option<Missing>, Halt> {
+        let size = self.layout.virtual_size();
+        let (mut at, mut missing) = (0, None);
+        while at < size && !self.notebook.doomed() {
+            let run = self.run(at)?;
+            match run.place {
+                Place::Packed(packed) => missing = self.unpacked(&packed, run.len)?.or(missing),
+                Place::Missing(why) => missing = Some(why),
+                Place::Unallocated | Place::Zeros | Place::Stored(_) => {}
+            }
+            at = at.saturating_add(run.len);
+            seen(at.min(size));
+        }
+        Ok(missing)
     }
 
     /// Reads the part of a run that `buf` wants.
@@ -164,85 +182,52 @@ impl<'v> MappedDisk<'v> {
                 }
             },
             Place::Packed(packed) => {
+                if let Some(missing) = self.unpacked(&packed, buf.len() as u64)? {
+                    return Ok(Some(missing));
+                }
                 let skip = packed.skip as usize;
-                let unpacked = match &self.unpacked {
-                    Some((known, unpacked)) if (known.at, known.len) == (packed.at, packed.len) => {
-                        unpacked
-                    }
-                    _ => {
-                        let unpacked = match self.unpack(&packed)? {
-                            Ok(unpacked) => unpacked,
-                            Err(missing) => return Ok(Some(missing)),
-                        };
-                        // Of a qcow2 cluster readers take as much as they want. A grain that unpacks
-                        // to more than a grain QEMU refuses (`vmdk_read_extent`, `block/vmdk.c`).
-                        if packed.method == Method::Zlib && unpacked.len() as u64 > packed.whole {
-                            self.notebook.image(packed.damaged, packed.at, format!(
-                                "The packed data at byte {} unpacks to {} bytes or more; a grain has {}.",
-                                packed.at, unpacked.len(), packed.whole));
-                            return Ok(Some(Missing::Broken));
-                        }
-                        &self.unpacked.insert((packed.clone(), unpacked)).1
-                    }
-                };
-                match unpacked.get(skip..skip + buf.len()) {
-                    Some(bytes) => buf.copy_from_slice(bytes),
-                    None => {
-                        let have = unpacked.len();
-                        self.notebook.image(packed.damaged, packed.at, format!(
-                            "The packed data at byte {} unpacks to {have} bytes, which is too few.", packed.at));
-                        return Ok(Some(Missing::Broken));
-                    }
+                if let Some(bytes) = self.unpacker.bytes.get(skip..skip + buf.len()) {
+                    buf.copy_from_slice(bytes);
                 }
             }
         }
         Ok(None)
     }
 
-    fn unpack(&mut self, packed: &Packed) -> Result<Result<Vec<u8>, Missing>, Halt> {
-        let mut bytes = vec![0; (packed.len as usize).min(LARGEST_PACKED + 4096)];
-        let count = match self.view.read_at(packed.at, &mut bytes)? {
-            Got::Bytes(0) => {
-                self.view.need(packed.at, &mut bytes, self.notebook, "packed data")?;
-                return Ok(Err(Missing::Broken));
+    /// Makes the unpacker hold this packed cluster, of which `len` bytes from its `skip` on are wanted;
+    /// or writes down why that cannot be.
+    fn unpacked(&mut self, packed: &Packed, len: u64) -> Result<Option<Missing>, Halt> {
+        let key = (packed.at, packed.len);
+        if self.unpacked != Some(key) {
+            self.unpacked = None;
+            self.input.resize((packed.len as usize).min(LARGEST + 4096), 0);
+            let count = match self.view.read_at(packed.at, &mut self.input)? {
+                Got::Bytes(0) => {
+                    self.view.need(packed.at, &mut self.input, self.notebook, "packed data")?;
+                    return Ok(Some(Missing::Broken));
+                }
+                // Its length is an upper bound: the last one may end with the image.
+                Got::Bytes(count) => count,
+                Got::Missing(missing) => return Ok(Some(missing)),
+            };
+            if let Err(said) = self.unpacker.unpack(packed, &self.input[..count]) {
+                return Ok(Some(self.damaged(packed, &said)));
             }
-            // Its length is an upper bound: the last one may end with the image.
-            Got::Bytes(count) => count,
-            Got::Missing(missing) => return Ok(Err(missing)),
-        };
-        let mut unpacked = Vec::new();
-        let limit = LARGEST_PACKED as u64;
-        let input = &bytes[..count];
-        let result = match packed.method {
-            Method::Deflate => flate2::bufread::DeflateDecoder::new(input)
-                .take(limit)
-                .read_to_end(&mut unpacked)
-                .is_ok(),
-            Method::Zlib => flate2::bufread::ZlibDecoder::new(input)
-                .take(limit)
-                .read_to_end(&mut unpacked)
-                .is_ok(),
-            Method::Zstd => unzstd(input, &mut unpacked),
-        };
-        if !result && unpacked.is_empty() {
-            self.notebook.image(
-                packed.damaged,
-                packed.at,
-                format!("The packed data at byte {} is damaged.", packed.at),
-            );
-            return Ok(Err(Missing::Broken));
+            self.unpacked = Some(key);
         }
-        Ok(Ok(unpacked))
+        let have = self.unpacker.bytes.len();
+        if packed.skip.saturating_add(len) > have as u64 {
+            let said = format!("unpacks to {have} bytes, which is too few.");
+            return Ok(Some(self.damaged(packed, &said)));
+        }
+        Ok(None)
     }
-}
 
-/// Unpacks one frame, at most [`LARGEST_PACKED`] bytes of it. A frame that wants a window larger than
-/// [`LARGEST_WINDOW`] is not a cluster's.
-fn unzstd(input: &[u8], unpacked: &mut Vec<u8>) -> bool {
-    use ruzstd::decoding::StreamingDecoder;
-    let decoder = StreamingDecoder::new_with_max_window_size(input, LARGEST_WINDOW);
-    let Ok(mut decoder) = decoder else { return false };
-    (&mut decoder).take(LARGEST_PACKED as u64).read_to_end(unpacked).is_ok()
+    fn damaged(&self, packed: &Packed, said: &str) -> Missing {
+        let said = format!("The packed data at byte {} {said}", packed.at);
+        self.notebook.image(packed.damaged, packed.at, said);
+        Missing::Broken
+    }
 }
 
 impl Disk for MappedDisk<'_> {
@@ -270,20 +255,5 @@ impl Disk for MappedDisk<'_> {
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         Ok(Some(self.layout.virtual_size()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_cannot_make_the_decoder_hold_more_than_a_window() {
-        // A window of 1 KiB << exponent, then a last block of 100 zeros, run-length encoded.
-        let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 0x23, 0x03, 0, 0];
-        let mut unpacked = Vec::new();
-        assert!(unzstd(&frame(13), &mut unpacked));
-        assert_eq!(unpacked, [0; 100]);
-        assert!(!unzstd(&frame(14), &mut Vec::new()));
     }
 }

@@ -8,6 +8,7 @@
 mod bits;
 mod detect;
 mod disk;
+mod packed;
 mod qcow2;
 mod scan;
 #[cfg(test)]
@@ -58,6 +59,12 @@ pub trait Layout {
         notebook: &Notebook<'_>,
         guest: u64,
     ) -> Result<Run, Halt>;
+
+    /// Whether any of the disk is packed; `None` if that is not known, because the tables that would say
+    /// so were not all read.
+    fn has_packed(&self) -> Option<bool> {
+        Some(false)
+    }
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the

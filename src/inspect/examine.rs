@@ -2,7 +2,7 @@
 //! partitioned.
 
 use super::report::{Mode, Report, State};
-use super::{Listener, disk_digest};
+use super::{Event, Listener, disk_digest};
 use crate::bytes::hex;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
@@ -15,12 +15,13 @@ use crate::rules::{Identity, identify};
 const SECTOR: usize = 512;
 
 /// Looks at an image through any view. `trailer` is what its last sector is, where that is known
-/// already; with `digest` the disk is digested, and that listener told how far it is.
+/// already; with `digest` the disk is digested. Whoever reads the whole disk tells the listener how far
+/// it is.
 pub(super) fn image(
     view: &mut dyn ImageView,
     trailer: Option<(Trailer, u64)>,
     notebook: &Notebook<'_>,
-    digest: Option<&dyn Listener>,
+    (digest, listener): (bool, &dyn Listener),
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(identity) = recognise(view, trailer, packed(report), notebook)? else {
@@ -34,7 +35,7 @@ pub(super) fn image(
         view.release();
         return raw(view, notebook, report);
     }
-    container(format, view, notebook, digest, report)
+    container(format, view, notebook, (digest, listener), report)
 }
 
 /// What the image is; `None` if it is `packed` and packed once more.
@@ -101,7 +102,7 @@ fn container(
     format: DiskFormat,
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
-    digest: Option<&dyn Listener>,
+    (digest, listener): (bool, &dyn Listener),
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(mut examined) = formats::examine(format, view, notebook)? else {
@@ -139,11 +140,65 @@ fn container(
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
     }
-    if let Some(listener) = digest {
+    if digest {
         digest_disk(view, &mut *examined.layout, notebook, listener, report)?;
     }
+    unpack(view, walked, &mut *examined.layout, notebook, listener, report)
+}
+
+/// Unpacks whatever of the disk is packed, if what was found so far allows it and nobody did so.
+fn unpack(
+    view: &mut dyn ImageView,
+    walked: Walked,
+    layout: &mut dyn Layout,
+    notebook: &Notebook<'_>,
+    listener: &dyn Listener,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    const ID: &str = "packed-data";
+    let digested = report.checks.iter().find(|check| check.id == "disk-digest");
+    let why = match layout.has_packed() {
+        Some(false) => return Ok(()),
+        _ if report.mode == Mode::Quick => "a quick check does not unpack what is packed",
+        _ if is_elsewhere(notebook) => "the disk cannot be read from this file alone",
+        _ if layout.virtual_size() >= notebook.limit() => "the disk is too large",
+        _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => {
+            "the image is refused already"
+        }
+        _ if !view.is_seekable() => "it lies behind what was read; --spool keeps it",
+        _ if walked != Walked::Whole => "the allocation tables were not read in full",
+        // It has read all of the disk.
+        Some(true) if digested.is_some_and(|check| check.state == State::Done) => {
+            report.check(ID, State::Done, "");
+            return Ok(());
+        }
+        _ => {
+            let size = layout.virtual_size();
+            let mut told = 0;
+            let seen = |bytes| {
+                if bytes - told >= PROGRESS || bytes == size {
+                    told = bytes;
+                    listener.event(Event::Disk { bytes, size });
+                }
+            };
+            let mut cached = CachedView::new(view);
+            let missing = MappedDisk::new(&mut cached, layout, notebook).unpack_all(seen)?;
+            match missing {
+                _ if notebook.doomed() => {
+                    report.check(ID, State::Partial, "unpacking stopped at what was found");
+                }
+                Some(_) => report.check(ID, State::Partial, "a part of the disk cannot be read"),
+                None => report.check(ID, State::Done, ""),
+            }
+            return Ok(());
+        }
+    };
+    report.check(ID, State::Skipped, why);
     Ok(())
 }
+
+/// Bytes of the disk after which the listener is told.
+const PROGRESS: u64 = 4 << 20;
 
 /// Digests the disk, if what was found so far allows it.
 fn digest_disk(

@@ -114,8 +114,8 @@ pub enum Event<'a> {
         /// Bytes of the file.
         size: Option<u64>,
     },
-    /// So many bytes of the disk are digested or mapped; the file's own progress matters less from here
-    /// on.
+    /// So many bytes of the disk are digested, unpacked or mapped; the file's own progress matters less
+    /// from here on.
     Disk {
         /// Bytes from the beginning.
         bytes: u64,

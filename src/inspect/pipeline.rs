@@ -169,7 +169,7 @@ impl<'a> Pipeline<'a> {
         report.check("image-end", State::Done, "");
         let mut view = FileView::new(file, self.notebook);
         let result = examine::trailer(&mut view, file.size()).and_then(|trailer| {
-            examine::image(&mut view, trailer, self.notebook, self.digests_disk(), report)
+            examine::image(&mut view, trailer, self.notebook, self.whole_disk(), report)
         });
         if self.options.quick {
             report.bytes_read = view.bytes_read();
@@ -304,7 +304,7 @@ impl<'a> Pipeline<'a> {
         view: &mut StreamView<'_>,
         report: &mut Report,
     ) -> Result<Option<u64>, Halt> {
-        examine::image(view, None, self.notebook, self.digests_disk(), report)?;
+        examine::image(view, None, self.notebook, self.whole_disk(), report)?;
         if self.options.quick {
             return view.size();
         }
@@ -326,14 +326,19 @@ impl<'a> Pipeline<'a> {
         !self.options.quick && any
     }
 
-    /// Who wants to know how far the digest of the disk is, if there shall be one.
-    pub(super) fn digests_disk(self) -> Option<&'a dyn Listener> {
-        (self.options.disk_digest && !self.options.quick).then_some(self.listener)
+    /// Whether the disk is to be digested.
+    fn digests_disk(self) -> bool {
+        self.options.disk_digest && !self.options.quick
+    }
+
+    /// The same for the examiner, with who wants to know how far it is.
+    pub(super) fn whole_disk(self) -> (bool, &'a dyn Listener) {
+        (self.digests_disk(), self.listener)
     }
 
     /// The disk of a raw image is the image, and so is its digest.
     fn raw_disk_digest(self, report: &mut Report) {
-        if self.digests_disk().is_none() {
+        if !self.digests_disk() {
             return;
         }
         let raw = report.disk_format == Some(DiskFormat::Raw);

@@ -54,6 +54,10 @@ impl Store for Parts<'_> {
         0
     }
 
+    fn is_near(&self) -> bool {
+        false
+    }
+
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
         let count = self.0.read_at(at, buf)?;
         // What was put is asked for only, and the object is the one that was put.
@@ -135,8 +139,9 @@ impl Pipeline<'_> {
         if size >= self.options.limit {
             too_large(self.notebook, self.options.limit);
         }
-        let result = examine::trailer(view, size)
-            .and_then(|trailer| examine::image(view, trailer, self.notebook, None, report));
+        let result = examine::trailer(view, size).and_then(|trailer| {
+            examine::image(view, trailer, self.notebook, self.whole_disk(), report)
+        });
         report.stopped = unless_stopped(result)?.is_none();
         Ok(())
     }

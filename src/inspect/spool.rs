@@ -82,6 +82,10 @@ impl Store for Spool {
         self.written
     }
 
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
         let mut have = 0;
         while have < buf.len() {

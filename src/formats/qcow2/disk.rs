@@ -15,6 +15,9 @@ pub(super) struct Tables {
     pub(super) header: Header,
     /// Entries that the walk has seen, by cluster of the disk.
     pub(super) known: BTreeMap<u64, Entry>,
+    /// Whether the walk has seen a compressed cluster of the active disk; `None` if it has not, but has
+    /// not seen all.
+    pub(super) has_packed: Option<bool>,
 }
 
 impl Layout for Tables {
@@ -72,6 +75,10 @@ impl Layout for Tables {
             return Ok(broken);
         }
         Ok(run(header, &entry, in_cluster))
+    }
+
+    fn has_packed(&self) -> Option<bool> {
+        self.has_packed
     }
 
     fn walk(

@@ -28,6 +28,6 @@ pub(in crate::formats) fn examine(
         virtual_size: header.size,
         traits,
         reach,
-        layout: Box::new(Tables { header, known: BTreeMap::new() }),
+        layout: Box::new(Tables { header, known: BTreeMap::new(), has_packed: None }),
     }))
 }

@@ -1,14 +1,17 @@
 //! qcow2, versions 2 and 3 (QEMU `docs/interop/qcow2.rst`). All numbers are big-endian.
 //!
 //! `header` is the fixed header and its extensions, `tables` where the tables lie, `disk` the way
-//! from a byte of the disk to its cluster, `examine` puts them in order. `walk` reads every table and
-//! counts in `tally` what uses which cluster; `side_tables` are snapshots and bitmaps, `entry` an L2
-//! entry.
+//! from a byte of the disk to its cluster, `examine` puts them in order. `walk` reads every table, L2
+//! tables in `groups`, and `counts` in `tally` what uses which cluster; `side_tables` are snapshots and
+//! bitmaps, `entry` an L2 entry, `refcounts` those of a block.
 
+mod counts;
 mod disk;
 mod entry;
 mod examine;
+mod groups;
 mod header;
+mod refcounts;
 mod side_tables;
 mod tables;
 mod tally;

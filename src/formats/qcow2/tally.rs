@@ -8,6 +8,9 @@ const PAGE: u64 = 64 << 10;
 /// Pages that are made at most: 24 MiB, enough for 100 GB in clusters of 4 KiB.
 const MOST_PAGES: usize = 384;
 
+/// Clusters that can always be counted, wherever they are among as many.
+pub(super) const BAND: u64 = PAGE * MOST_PAGES as u64;
+
 /// Pages that there can be: 100 GB in clusters of 512 bytes have 2981.
 const MOST_NUMBERS: usize = 4096;
 
@@ -22,9 +25,11 @@ const COPIED: u8 = 1 << 6;
 const NOT_COPIED: u8 = 1 << 7;
 const ELSEWHERE: u8 = 0b0011_1111;
 
-/// Counts for the clusters of one image, in bounded memory.
+/// Counts for the clusters of one image or of a band of it, in bounded memory.
 #[derive(Default)]
 pub(super) struct Tally {
+    /// The first cluster that is counted.
+    first: u64,
     /// By number; those that nothing refers to are not made.
     pages: Vec<Option<Box<[u8]>>>,
     made: usize,
@@ -53,14 +58,26 @@ impl Count {
 }
 
 impl Tally {
+    /// Counts clusters from `first` on; the caller asks for none before.
+    pub(super) fn from(first: u64) -> Self {
+        Tally { first, ..Tally::default() }
+    }
+
+    /// The page of a cluster and its place in it.
+    fn place(&self, cluster: u64) -> (usize, usize) {
+        let index = cluster.saturating_sub(self.first);
+        ((index / PAGE) as usize, (index % PAGE) as usize)
+    }
+
     /// Whether there were more clusters than it can hold, so that some are not counted.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }
 
     pub(super) fn get(&self, cluster: u64) -> Count {
-        match self.pages.get((cluster / PAGE) as usize) {
-            Some(Some(page)) => self.unpack(cluster, page[(cluster % PAGE) as usize]),
+        let (number, cell) = self.place(cluster);
+        match self.pages.get(number) {
+            Some(Some(page)) => self.unpack(cluster, page[cell]),
             _ => Count::default(),
         }
     }
@@ -75,7 +92,7 @@ impl Tally {
 
     /// Changes what is known of a cluster.
     pub(super) fn update(&mut self, cluster: u64, change: impl FnOnce(&mut Count)) {
-        let number = (cluster / PAGE) as usize;
+        let (number, place) = self.place(cluster);
         if number >= MOST_NUMBERS {
             self.full = true;
             return;
@@ -108,13 +125,13 @@ impl Tally {
             0
         };
         if let Some(page) = &mut self.pages[number] {
-            page[(cluster % PAGE) as usize] = cell;
+            page[place] = cell;
         }
     }
 
     /// Everything that is known, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Count)> {
-        (0..).step_by(PAGE as usize).zip(&self.pages).flat_map(move |(first, page)| {
+        (self.first..).step_by(PAGE as usize).zip(&self.pages).flat_map(move |(first, page)| {
             let cells = page.iter().flat_map(|page| page.iter());
             (first..)
                 .zip(cells)

@@ -67,6 +67,10 @@ impl ImageView for CachedView<'_> {
         self.view.ahead(parts)
     }
 
+    fn is_seekable(&self) -> bool {
+        self.view.is_seekable()
+    }
+
     fn hole(&mut self, at: u64) -> (u64, bool) {
         self.view.hole(at)
     }

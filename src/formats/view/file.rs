@@ -36,6 +36,10 @@ impl ImageView for FileView<'_> {
         Ok(Some(self.file.size()))
     }
 
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
     fn hole(&mut self, at: u64) -> (u64, bool) {
         self.file.run_at(at)
     }

@@ -103,6 +103,10 @@ impl ImageView for MemoryImage<'_> {
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         Ok(Some(self.size))
     }
+
+    fn is_seekable(&self) -> bool {
+        true
+    }
 }
 
 /// An image in memory that arrives in runs and cannot be read again.

@@ -53,6 +53,12 @@ pub trait ImageView {
         Ok(())
     }
 
+    /// Whether any offset can be read at any time, for whoever reads a part of the image several times
+    /// over. A source that has to be scanned again for it is none.
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
     /// image: a stream need not be spooled for it.
     fn release(&mut self) {}

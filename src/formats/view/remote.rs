@@ -28,6 +28,10 @@ impl ImageView for RemoteView<'_> {
         Ok(Some(self.ranges.size()))
     }
 
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
     fn ahead(&mut self, parts: &mut dyn Iterator<Item = (u64, u64)>) -> Result<(), Halt> {
         Ok(self.ranges.ahead(parts)?)
     }

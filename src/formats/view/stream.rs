@@ -48,6 +48,9 @@ pub trait Store {
     /// Bytes that were written for it so far.
     fn written(&self) -> u64;
 
+    /// Whether it can be read as often as one likes; across a network it is better not to.
+    fn is_near(&self) -> bool;
+
     /// Fills `buf` from image offset `at`. Only what was put is asked for.
     ///
     /// # Errors
@@ -322,6 +325,10 @@ impl ImageView for StreamView<'_> {
             return Ok(self.size);
         }
         self.run_out().map(Some)
+    }
+
+    fn is_seekable(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.is_near())
     }
 
     fn release(&mut self) {

@@ -84,6 +84,10 @@ impl Layout for Grains {
         Ok(Run { len, place })
     }
 
+    fn has_packed(&self) -> Option<bool> {
+        Some(self.header.is_compressed())
+    }
+
     fn walk(
         &mut self,
         view: &mut dyn ImageView,
