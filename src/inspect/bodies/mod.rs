@@ -252,6 +252,10 @@ impl ImageView for Counted<'_> {
     fn keep(&mut self, at: u64, len: u64) {
         self.view.keep(at, len);
     }
+
+    fn is_seekable(&self) -> bool {
+        self.view.is_seekable()
+    }
 }
 
 /// What is odd about an image seen through a view, each code once.
