@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Link, Notify};
+use super::Notify;
+use super::link::{Link, PROGRESS};
 use crate::bytes::{Pool, Segment};
 use crate::net::{Answer, Backoff, Failure, Kind};
 use crate::source::{Error, Read};
-
-/// So much in one go is progress: a server that cuts earlier, again and again, is given up.
-const PROGRESS: u64 = 64 << 10;
 
 /// Reads by one connection at a time.
 pub struct Single<'r> {
