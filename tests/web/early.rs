@@ -136,6 +136,21 @@ fn a_quick_check_of_other_containers() {
 }
 
 #[test]
+fn a_quick_check_of_a_packed_url_is_quiet() {
+    let object = Object::new(gzip(&long_disk()));
+    for whole in [false, true] {
+        let object = object.clone();
+        let server = Server::new(move |request| match whole {
+            true => object.whole(request),
+            false => object.answer(request),
+        });
+        let output = check(&["--no-url-rules", "--quick", &server.url("disk.img.gz")]);
+        assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
+        assert!(stdout(&output).contains("gpt, 1 partition"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_container_whose_tables_lie_behind_is_read_in_parts() {
     // A resized image has its new tables at its end; what they point at lies before.
     let scratch = Scratch::new();
