@@ -39,8 +39,17 @@ pub type Notify<'n> = &'n (dyn Fn(&Retry) + Sync);
 /// An object behind a URL that has answered.
 pub struct Remote {
     link: Arc<Link>,
-    /// The first answer, with its body, until somebody reads it.
-    first: Mutex<Option<Answer>>,
+    /// What the first answer brought, until somebody reads it.
+    first: Mutex<First>,
+}
+
+/// The beginning of an object.
+#[derive(Default)]
+struct First {
+    /// Bytes that were looked at.
+    bytes: Vec<u8>,
+    /// The answer that goes on after them.
+    answer: Option<Answer>,
 }
 
 /// What is wanted of an object.
@@ -83,7 +92,8 @@ impl Remote {
             };
             let served = Served::of(&answer, asked, size, head);
             // Parts are asked for anew: the answer has some of the object only.
-            let first = (want == Want::All || answer.status == 200).then_some(answer);
+            let answer = (want == Want::All || answer.status == 200).then_some(answer);
+            let first = First { bytes: Vec::new(), answer };
             let link = Link::new(Arc::clone(client), served);
             Ok(Remote { link: Arc::new(link), first: Mutex::new(first) })
         })
@@ -127,10 +137,29 @@ impl Remote {
         Some(Ranges::new(&self.link, size, notify))
     }
 
+    /// Looks at the first bytes, at least `count` of them if there are so many. None if they cannot be
+    /// had: the reader asks for them again, and says why if it cannot have them either.
+    #[must_use]
+    pub fn peek(&self, count: usize) -> Vec<u8> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        while first.bytes.len() < count {
+            let Some(answer) = &mut first.answer else { break };
+            match self.link.client.wait(answer.chunk()) {
+                Ok(Some(bytes)) => {
+                    self.link.count(bytes.len());
+                    first.bytes.extend_from_slice(&bytes);
+                }
+                Ok(None) => break,
+                Err(_) => *first = First::default(),
+            }
+        }
+        first.bytes.clone()
+    }
+
     /// A reader from the first byte to the last.
     #[must_use]
     pub fn reader<'r>(&'r self, notify: Notify<'r>) -> RemoteReader<'r> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let first = std::mem::take(&mut *self.first.lock().unwrap_or_else(PoisonError::into_inner));
         let connections = self.link.client.options().connections;
         match self.served().size {
             Some(size) if self.has_parts() && connections > 1 && size > SMALL => {

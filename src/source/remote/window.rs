@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use super::Notify;
 use super::link::Link;
+use super::{First, Notify};
 use crate::bytes::{Pool, Segment};
 use crate::net::{Answer, Retry};
 use crate::source::{Error, Read};
@@ -63,17 +63,22 @@ struct Piece {
 }
 
 impl<'r> Window<'r> {
-    pub(super) fn new(
-        link: &Arc<Link>,
-        mut first: Option<Answer>,
-        size: u64,
-        notify: Notify<'r>,
-    ) -> Self {
+    pub(super) fn new(link: &Arc<Link>, mut first: First, size: u64, notify: Notify<'r>) -> Self {
         let connections = link.client.options().connections.clamp(1, 64) as u64;
         // Twice as many as connections, so that one that lags does not stop the others.
         let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
         let most = (WINDOW / piece).max(1) as usize;
-        let state = Mutex::new(State::default());
+        let mut state = State::default();
+        let len = piece.min(size) as usize;
+        if first.bytes.len() >= len {
+            // More came than the piece has room for.
+            first = First::default();
+        }
+        let begun = first.bytes.len();
+        if begun > 0 {
+            state.pieces.push_back(Piece { bytes: first.bytes, taken: 0, len });
+        }
+        let state = Mutex::new(state);
         let shared = Arc::new(Shared {
             link: Arc::clone(link),
             size,
@@ -83,8 +88,12 @@ impl<'r> Window<'r> {
             news: Condvar::new(),
             room: tokio::sync::Notify::new(),
         });
+        let mut first = Some((begun, first.answer));
         let mut tasks: Vec<_> = (0..connections)
-            .map(|_| link.client.spawn(connection(Arc::clone(&shared), first.take())))
+            .map(|_| {
+                let (begun, answer) = first.take().unwrap_or_default();
+                link.client.spawn(connection(Arc::clone(&shared), begun as u64, answer))
+            })
             .collect();
         tasks.push(link.client.spawn(cut(Arc::clone(&shared))));
         Window { shared, notify, done: 0, tasks }
@@ -157,27 +166,31 @@ async fn cut(shared: Arc<Shared>) {
     shared.room.notify_waiters();
 }
 
-/// Fetches piece after piece.
-async fn connection(shared: Arc<Shared>, mut first: Option<Answer>) {
+/// Fetches piece after piece. Of the first one, so many bytes may be there already, and an answer that
+/// goes on after them.
+async fn connection(shared: Arc<Shared>, begun: u64, mut answer: Option<Answer>) {
+    if begun > 0 && !fetch(&shared, 0, begun, answer.take()).await {
+        return;
+    }
     while let Some(number) = shared.claim().await {
-        // Only the first piece is in the first answer; somebody else may have that one.
-        let answer = first.take().filter(|_| number == 0);
-        if !fetch(&shared, number, answer).await {
+        // Somebody else may have the first piece.
+        let answer = answer.take().filter(|_| number == 0);
+        if !fetch(&shared, number, 0, answer).await {
             return;
         }
     }
 }
 
-/// Fetches one piece; false if no more is wanted.
-async fn fetch(shared: &Shared, number: u64, first: Option<Answer>) -> bool {
+/// Fetches what is missing of a piece; false if no more is wanted.
+async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) -> bool {
     let start = number * shared.piece;
-    let part = start..shared.size.min(start + shared.piece);
+    let part = start + have..shared.size.min(start + shared.piece);
     let retried = |retry| {
         shared.lock().retries.push(retry);
         shared.news.notify_one();
     };
-    let fetched = shared.link.fetch(part, first, retried, |bytes| shared.put(number, bytes)).await;
-    fetched.unwrap_or_else(|error| {
+    let put = |bytes: &[u8]| shared.put(number, bytes);
+    shared.link.fetch(part, answer, retried, put).await.unwrap_or_else(|error| {
         shared.fail(error);
         false
     })
