@@ -1,6 +1,6 @@
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
 /// An http or https URL. It shows itself without user name, password, query and fragment, because
 /// credentials and signatures live there.
@@ -52,6 +52,17 @@ impl Address {
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether the host is this machine itself.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        }
     }
 
     /// Whether scheme, host and port are the same.
