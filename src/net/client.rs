@@ -192,20 +192,7 @@ impl Client {
         let mut address = address.clone();
         let mut hops = Vec::new();
         loop {
-            if !address.is_https() && !self.options.insecure_http {
-                return Err(Failure::new(
-                    Kind::Redirect,
-                    &address,
-                    "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
-                ));
-            }
-            if let Some(only) = &self.options.only
-                && !address.is_loopback()
-                && !only.iter().any(|host| host.eq_ignore_ascii_case(address.host()))
-            {
-                let said = format!("{} is not among the hosts that may be asked", address.host());
-                return Err(Failure::new(Kind::Redirect, &address, said));
-            }
+            self.allow(&address)?;
             let mut request = self.http.request(method.clone(), address.url().clone());
             for (name, value) in headers {
                 request = request.header(name, value);
@@ -229,6 +216,25 @@ impl Client {
                 return Ok(Answer { address, status: status.as_u16(), hops, response });
             }
             address = redirected(&address, &response, hops.len())?;
+        }
+    }
+
+    /// Refuses plain http, unless it was asked for, and hosts that are not to be asked.
+    pub(super) fn allow(&self, address: &Address) -> Result<(), Failure> {
+        if let Some(only) = &self.options.only
+            && !address.is_loopback()
+            && !only.iter().any(|host| host.eq_ignore_ascii_case(address.host()))
+        {
+            let said = format!("{} is not among the hosts that may be asked", address.host());
+            return Err(Failure::new(Kind::Redirect, address, said));
+        }
+        match address.is_https() || self.options.insecure_http {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Kind::Redirect,
+                address,
+                "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
+            )),
         }
     }
 

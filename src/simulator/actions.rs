@@ -54,7 +54,7 @@ pub(super) fn start(
     let action = Action {
         resource_id: image.id,
         id: store.action_id(),
-        status: Progress::InProgress,
+        status: Progress::UnderWay,
         kind,
         started_at: clock::stamp(),
         completed_at: None,
@@ -95,7 +95,7 @@ fn transferable(
     let slug = asked.ok_or("a transfer needs a region")?;
     let under_way = |action: &Action| {
         action.resource_id == image.id
-            && action.status == Progress::InProgress
+            && action.status == Progress::UnderWay
             && action.region_slug.as_deref() == Some(slug)
     };
     match regions::find(slug) {

@@ -122,7 +122,8 @@ pub(super) enum ActionKind {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Progress {
     /// Under way.
-    InProgress,
+    #[serde(rename = "in-progress")]
+    UnderWay,
     /// Done.
     Completed,
     /// Failed; nothing says why.

@@ -191,7 +191,7 @@ fn resume(shared: &Arc<Shared>) {
         (
             images.filter(|image| unfinished(image.status)).map(|image| image.id).collect(),
             actions
-                .filter(|action| action.status == Progress::InProgress)
+                .filter(|action| action.status == Progress::UnderWay)
                 .map(|action| action.id)
                 .collect(),
         )
