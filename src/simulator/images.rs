@@ -122,7 +122,7 @@ pub(super) fn list(shared: &Arc<Shared>, request: &Request, troubles: &[Trouble]
         Trouble::ListLags { lag } => Some((lag * 1000.0) as u64),
         _ => None,
     });
-    let newest = clock::now().as_millis() as u64 - lag.unwrap_or_default();
+    let newest = (clock::now().as_millis() as u64).saturating_sub(lag.unwrap_or_default());
     let store = shared.store();
     let listed: Vec<&Image> = store
         .images

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::clock;
 
 /// One line for each request: what was asked, what was answered, which faults were met. Headers and
-/// bodies are not in it, so that no token can be.
+/// bodies are not in it, so that secrets are not either.
 #[derive(Debug)]
 pub(super) struct Log(Mutex<File>);
 
@@ -30,7 +30,7 @@ pub(super) struct Line<'a> {
     pub(super) faults: &'a [String],
     /// What was wrong with the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) why: Option<&'a str>,
+    pub(super) why: Option<String>,
 }
 
 impl Log {

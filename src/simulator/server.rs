@@ -312,7 +312,7 @@ fn write_log(
     reply: Option<&Reply>,
 ) {
     let Some(log) = &shared.log else { return };
-    // A client may have put the token into its URL.
+    // A client may have put the token into its URL, or into a field where it does not belong.
     let hidden = |text: &str| text.replace(shared.token.reveal(), "…");
     log.write(&Line {
         time: Line::stamp(),
@@ -323,7 +323,7 @@ fn write_log(
         request_id: &request.id,
         ms: began.elapsed().as_millis(),
         faults,
-        why: reply.and_then(|reply| reply.why.as_deref()),
+        why: reply.and_then(|reply| reply.why.as_deref()).map(hidden),
     });
 }
 

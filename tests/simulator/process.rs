@@ -17,8 +17,11 @@ fn it_ends_cleanly_and_the_token_is_in_the_env_file_alone() {
         rig.get("/v2/images");
         rig.get(&format!("/v2/images/{0}?x={0}", rig.token));
         rig.send("POST", "/v2/images", Some(&format!("{{\"name\": {:?}}}", rig.token)));
+        let body = json!({"name": "x", "url": "x", "region": "x", "tags": rig.token});
+        assert_eq!(rig.post("/v2/images", &body).status, 422);
         let (token, log) = (rig.token.clone(), rig.log());
-        assert_eq!(log.len(), 3);
+        assert_eq!(log.len(), 4);
+        assert!(log[3]["why"].as_str().unwrap().contains('…'), "{log:?}");
         let (output, scratch) = rig.stop(signal);
         assert_eq!((exit_code(&output), stdout(&output)), (0, ""), "{signal}: {output:?}");
         assert!(stderr(&output).contains("listens on http://127.0.0.1:"), "{output:?}");
@@ -63,6 +66,8 @@ fn wrong_usage_is_told_and_nothing_is_begun() {
     let scratch = Scratch::new();
     scratch.write("plan.toml", b"[[fault]]\nkind = \"500\"\nwhen = 3\n");
     let file = scratch.write("file", b"");
+    std::fs::create_dir(scratch.path("broken")).unwrap();
+    scratch.write("broken/simulator.json", b"{}");
     for (arguments, said) in [
         (["--listen", "0.0.0.0:0"], "0.0.0.0:0"),
         (["--listen", "[::]:0"], "[::]:0"),
@@ -70,6 +75,7 @@ fn wrong_usage_is_told_and_nothing_is_begun() {
         (["--faults", "plan.toml"], "line 3"),
         (["--faults", "missing.toml"], "missing.toml"),
         (["--state", file.to_str().unwrap()], "--state"),
+        (["--state", "broken"], "simulator.json"),
         (["--env-file", "/dev/null"], "/dev/null"),
         (["--pace", "-1"], "pace"),
         (["--pace", "NaN"], "pace"),
