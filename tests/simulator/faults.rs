@@ -135,7 +135,7 @@ fn lists_lag() {
         (0..4).map(|_| rig.get("/v2/images").json()["meta"]["total"].clone()).collect();
     assert_eq!(totals, [1, 0, 0, 1]);
     let rig = Rig::with_plan(
-        "[[fault]]\nkind = \"list-lags\"\nforever = true\nlag = 1.0",
+        "[[fault]]\nkind = \"list-lags\"\nforever = true\nlag = 3.0",
         &["--pace", "3600"],
     );
     let id = rig.post("/v2/images", &body()).json()["image"]["id"].clone();

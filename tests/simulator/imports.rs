@@ -20,7 +20,6 @@ fn good_images_become_available() {
     for path in ["/disk.img", "/disk.img.gz", "/disk.img.bz2", "/moved.img"] {
         files.asked.lock().unwrap().clear();
         let id = rig.create("disk", &files.url(path));
-        assert_eq!(rig.image(id)["regions"], json!([]));
         let image = rig.until(id, "available");
         assert_eq!(
             [&image["size_gigabytes"], &image["min_disk_size"], &image["regions"]],
@@ -104,16 +103,15 @@ fn a_source_that_is_not_there_ends_as_deleted() {
 #[test]
 fn each_step_takes_its_time() {
     let files = Files::serve(vec![("/disk.img", 200, disk())]);
-    let rig = Rig::new(&["--pace", "0.6"]);
+    let rig = Rig::new(&["--pace", "1.5"]);
     let id = rig.create("slow", &files.url("/disk.img"));
-    assert_eq!(rig.image(id)["status"], "NEW");
     let (_, first) = timed(|| rig.until(id, "pending"));
     let (_, second) = timed(|| rig.until(id, "available"));
-    assert!(first + second > Duration::from_secs(1), "{first:?} {second:?}");
+    assert!(first + second > Duration::from_millis(2500), "{first:?} {second:?}");
     let path = format!("/v2/images/{id}/actions");
     let action = rig.post(&path, &json!({"type": "convert"})).json()["action"]["id"].as_u64();
     let (_, took) = timed(|| rig.action_until(action.unwrap(), "completed"));
-    assert!(took > Duration::from_millis(500), "{took:?}");
+    assert!(took > Duration::from_millis(1200), "{took:?}");
 }
 
 #[test]
