@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
 //! [`bytes`], [`facts`], `net`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
-//! [`render`], [`cli`].
+//! `simulator`, [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
@@ -17,4 +17,6 @@ pub mod inspect;
 pub mod net;
 pub mod render;
 pub mod rules;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod source;

@@ -11,6 +11,8 @@ mod net;
 mod output;
 mod progress;
 mod signals;
+#[cfg(feature = "simulator")]
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,8 @@ pub fn main() -> ExitCode {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        #[cfg(feature = "simulator")]
+        args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 //! Images by URL: an HTTP server that misbehaves by plan, and one that nobody here wrote (nginx).
 
 #![cfg(feature = "net")]
+#![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
 #[path = "../common/mod.rs"]
