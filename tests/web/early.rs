@@ -151,6 +151,19 @@ fn a_quick_check_of_a_packed_url_is_quiet() {
 }
 
 #[test]
+fn a_quick_check_without_a_mark_to_hold_parts_against() {
+    for (name, bytes) in [("disk.img", long_disk()), ("disk.img.gz", gzip(&long_disk()))] {
+        for etag in [None, Some("W/\"v1\"".to_owned())] {
+            let object = Object { etag, ..Object::new(bytes.clone()) };
+            let server = Server::new(move |request| object.answer(request));
+            let (code, report) =
+                report(&["--no-url-rules", "--quick", "--retries", "0", &server.url(name)]);
+            assert_eq!((code, codes(&report)), (0, vec!["url-unpinned"]), "{name}: {report}");
+        }
+    }
+}
+
+#[test]
 fn a_container_whose_tables_lie_behind_is_read_in_parts() {
     // A resized image has its new tables at its end; what they point at lies before.
     let scratch = Scratch::new();
