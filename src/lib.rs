@@ -1,7 +1,7 @@
 //! tidegate: a streaming gate for disk images on their way to DigitalOcean.
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
-//! [`bytes`], [`facts`], `net`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
+//! [`bytes`], [`facts`], `net`, `digitalocean`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
 //! [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
@@ -9,6 +9,8 @@
 pub mod bytes;
 pub mod cli;
 pub mod codec;
+#[cfg(feature = "net")]
+pub mod digitalocean;
 pub mod facts;
 pub mod formats;
 pub mod guest;

@@ -4,8 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 11] = [
-    "bytes", "facts", "net", "source", "codec", "formats", "guest", "rules", "inspect", "render",
+const ROOMS: [&str; 12] = [
+    "bytes",
+    "facts",
+    "net",
+    "digitalocean",
+    "source",
+    "codec",
+    "formats",
+    "guest",
+    "rules",
+    "inspect",
+    "render",
     "cli",
 ];
 

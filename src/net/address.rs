@@ -1,11 +1,12 @@
 use std::fmt;
+use std::sync::Arc;
 
-use url::Url;
+use url::{Host, Url};
 
 /// An http or https URL. It shows itself without user name, password, query and fragment, because
 /// credentials and signatures live there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address(Url);
+pub struct Address(Arc<Url>);
 
 impl Address {
     /// Parses the text of a URL.
@@ -19,7 +20,7 @@ impl Address {
 
     fn of(url: Url) -> Result<Address, String> {
         match url.scheme() {
-            "http" | "https" if url.has_host() => Ok(Address(url)),
+            "http" | "https" if url.has_host() => Ok(Address(Arc::new(url))),
             "http" | "https" => Err("it names no host".into()),
             _ => Err("only http and https are fetched".into()),
         }
@@ -52,6 +53,34 @@ impl Address {
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether the host is this machine: `localhost`, 127.0.0.0/8 or `::1`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    /// A path below this one; `below` may end in a query.
+    ///
+    /// # Errors
+    /// Says what is wrong with the path.
+    pub fn below(&self, below: &str) -> Result<Address, String> {
+        let mut base = Url::clone(&self.0);
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let url = base.join(below).map_err(|e| format!("it leads to no URL: {e}"))?;
+        let address = Address::of(url)?;
+        match address.same_origin(self) && address.0.path().starts_with(base.path()) {
+            true => Ok(address),
+            false => Err("it leads elsewhere".into()),
+        }
     }
 
     /// Whether scheme, host and port are the same.
@@ -115,6 +144,20 @@ mod tests {
         let next = address.join("https://u:p@other.example/x").unwrap();
         assert_eq!(next.to_string(), "https://other.example/x");
         assert!(!next.same_origin(&address));
+    }
+
+    #[test]
+    fn paths_below_stay_below() {
+        let base = Address::parse("http://127.0.0.1:1/api").unwrap();
+        assert_eq!(
+            base.below("v2/images").unwrap().to_string(),
+            "http://127.0.0.1:1/api/v2/images"
+        );
+        assert!(base.is_loopback() && Address::parse("http://[::1]/").unwrap().is_loopback());
+        assert!(!Address::parse("http://localhost.example/").unwrap().is_loopback());
+        for bad in ["../x", "//h/x", "https://h/", "/v2/images"] {
+            assert!(base.below(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

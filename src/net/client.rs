@@ -61,7 +61,7 @@ impl Default for Options {
 /// they lead and who answered.
 pub struct Client {
     runtime: Handle,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     proxies: Matcher,
     options: Options,
 }
@@ -177,13 +177,7 @@ impl Client {
         let mut address = address.clone();
         let mut hops = Vec::new();
         loop {
-            if !address.is_https() && !self.options.insecure_http {
-                return Err(Failure::new(
-                    Kind::Redirect,
-                    &address,
-                    "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
-                ));
-            }
+            self.allow(&address)?;
             let mut request = self.http.request(method.clone(), address.url().clone());
             for (name, value) in headers {
                 request = request.header(name, value);
@@ -210,7 +204,19 @@ impl Client {
         }
     }
 
-    fn log(
+    /// Refuses plain http, unless it was asked for.
+    pub(super) fn allow(&self, address: &Address) -> Result<(), Failure> {
+        match address.is_https() || self.options.insecure_http {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Kind::Redirect,
+                address,
+                "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
+            )),
+        }
+    }
+
+    pub(super) fn log(
         &self,
         method: &Method,
         address: &Address,

@@ -148,7 +148,7 @@ impl Remote {
             Some(size) if self.has_parts() && connections > 1 && size > SMALL => {
                 RemoteReader::Several(Window::new(&self.link, first, size, notify))
             }
-            _ => RemoteReader::One(Single::new(&self.link, first, notify)),
+            _ => RemoteReader::One(Box::new(Single::new(&self.link, first, notify))),
         }
     }
 }
@@ -156,7 +156,7 @@ impl Remote {
 /// Reads a [`Remote`] from its beginning to its end.
 pub enum RemoteReader<'r> {
     /// By one connection.
-    One(Single<'r>),
+    One(Box<Single<'r>>),
     /// By several, in order.
     Several(Window<'r>),
 }
