@@ -2,6 +2,7 @@
 
 #![cfg(feature = "net")]
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+#![allow(clippy::print_stderr)] // says why a test does nothing
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,5 +12,6 @@ mod nginx;
 mod redirects;
 mod rules;
 mod secrets;
+#[path = "../common/server.rs"]
 mod server;
 mod tls;
