@@ -80,21 +80,23 @@ fn parse() -> Result<args::Cli, clap::Error> {
     })
 }
 
-/// Whether the arguments have an option for a token, which no command has.
+/// How tokens of DigitalOcean begin: of a person, an application, a refresh.
+const TOKENS: [&str; 3] = ["dop_v1_", "doo_v1_", "dor_v1_"];
+
+/// Whether the arguments have an option for a token, which no command has, or a token itself.
 fn has_token() -> bool {
     const NAMES: [&str; 4] = ["--token", "--access-token", "--api-token", "--digitalocean-token"];
+    let is_token = |text: &str| TOKENS.iter().any(|begin| text.starts_with(begin));
     std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| {
         let text = argument.to_string_lossy();
-        NAMES.contains(&text.split('=').next().unwrap_or_default())
+        NAMES.contains(&text.split('=').next().unwrap_or_default()) || text.split('=').any(is_token)
     })
 }
 
-/// An argument for people. What looks like a token of DigitalOcean (of a person, an application, a
-/// refresh) is not shown, wherever it was put.
+/// An argument for people. What looks like a token of DigitalOcean is not shown, wherever it was put.
 fn shown(argument: &OsStr) -> String {
-    const BEGINS: [&str; 3] = ["dop_v1_", "doo_v1_", "dor_v1_"];
     let text = source::shown(argument).to_string();
-    match BEGINS.iter().filter_map(|begin| text.find(begin)).min() {
+    match TOKENS.iter().filter_map(|begin| text.find(begin)).min() {
         Some(at) => format!("{}…", &text[..at]),
         None => text,
     }

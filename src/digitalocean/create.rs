@@ -8,7 +8,10 @@ use super::client::Event;
 use super::error::{Error, Kind};
 use super::images::{Filter, Images};
 use super::types::{Image, ImageNewCustom};
-use super::wait::Patience;
+use super::wait::{Patience, within};
+
+/// A look takes so long at least: it is a few calls, and the first one may be all that there is time for.
+const LEAST_LOOK: Duration = Duration::from_secs(30);
 
 /// What tells one create from all others: it stands in a tag and in the description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +131,13 @@ impl Images {
         loop {
             posts -= 1;
             let because = match self.create(&marked).await {
-                Ok(image) => return Ok(Created { image, adopted: None, others: Vec::new() }),
+                Ok(image) => {
+                    let others = match how.post_again && posts == 0 {
+                        true => self.others(&how.push, image.id).await,
+                        false => Vec::new(),
+                    };
+                    return Ok(Created { image, adopted: None, others });
+                }
                 Err(error) if error.is_ambiguous() => error,
                 Err(error) => return Err(CreateError::Refused(error)),
             };
@@ -156,7 +165,8 @@ impl Images {
         loop {
             let elapsed = began.elapsed();
             self.0.tell(&Event::Settling { because, elapsed, most: how.settle });
-            match self.marked(&how.push).await {
+            let left = how.settle.saturating_sub(elapsed).max(LEAST_LOOK);
+            match within(left, self.marked(&how.push)).await {
                 Ok(found) if !found.is_empty() => return found,
                 // A token that may not read will not find anything later either.
                 Err(Error { kind: Kind::Unauthorized | Kind::Forbidden { .. }, .. }) => {
@@ -173,6 +183,12 @@ impl Images {
         }
     }
 
+    /// What the first of two posts made after all, as far as it can be seen now.
+    async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
+        let found = within(LEAST_LOOK, self.marked(push)).await.unwrap_or_default();
+        found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
+    }
+
     /// The account's images with the marks, oldest first.
     pub(super) async fn marked(&self, push: &PushId) -> Result<Vec<Image>, Error> {
         let tagged = Filter { tag: Some(push.tag()), ..Filter::default() };
@@ -183,6 +199,8 @@ impl Images {
             found.retain(|image| push.marks(image));
             if !found.is_empty() {
                 found.sort_by_key(|image| image.id);
+                // A list that moves while it is read shows an image on two pages.
+                found.dedup_by_key(|image| image.id);
                 return Ok(found);
             }
         }

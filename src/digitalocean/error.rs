@@ -185,7 +185,7 @@ fn scope_in(message: &str) -> Option<String> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = Hostile::from(self.message.as_str());
+        let message = Hostile::message(&self.message);
         match &self.kind {
             Kind::Unauthorized => f.write_str("the token is refused")?,
             Kind::Forbidden { missing, needed } => match missing {

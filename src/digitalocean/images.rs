@@ -74,7 +74,11 @@ impl Images {
     /// that was.
     pub async fn create(&self, image: &ImageNewCustom) -> Result<Image, Error> {
         let call = Call::change(Method::POST, "v2/images", "image:create", Some(image))?;
-        self.0.ask(&Call { again: Again::Never, ..call }, "image").await
+        let image: Image = self.0.ask(&Call { again: Again::Never, ..call }, "image").await?;
+        match image.id {
+            0 => Err(Error::new(Kind::Incomplete, "the new image has no number")),
+            _ => Ok(image),
+        }
     }
 
     /// `GET /v2/images/{id}`. An image whose import failed is still found here, though in no list.

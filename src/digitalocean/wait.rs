@@ -8,6 +8,7 @@ use super::error::{Error, Kind};
 use super::images::{Filter, ImageKey};
 use super::names::{ActionStatus, RegionSlug};
 use super::types::{Action, Image};
+use crate::net;
 
 /// How often and how long is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,20 @@ pub enum WaitError {
     Api(Error),
 }
 
+/// A look takes so long at least, so that even the shortest wait looks once.
+const LEAST_LOOK: Duration = Duration::from_secs(30);
+
+/// Calls that take no longer than this: each may be made again several times, and wait for the rate limit.
+pub(super) async fn within<T>(
+    most: Duration,
+    calls: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(most, calls).await.unwrap_or_else(|_| {
+        let kind = Kind::Transport { kind: net::Kind::TimedOut, unsent: false };
+        Err(Error::new(kind, "the API did not answer in time"))
+    })
+}
+
 /// What is waited with.
 struct Watch<'a> {
     client: &'a Client,
@@ -90,6 +105,12 @@ impl<'a> Watch<'a> {
             true => Ok(()),
             false => Err(WaitError::Api(error)),
         }
+    }
+
+    /// Looks, for no longer than there is time.
+    async fn ask<T>(&self, look: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let left = self.patience.most.saturating_sub(self.began.elapsed());
+        within(left.max(LEAST_LOOK), look).await
     }
 
     /// Waits for the next look.
@@ -127,7 +148,7 @@ pub async fn image(
     let mut status = "not there yet".to_owned();
     loop {
         let what = format!("image {id}");
-        match client.images().get(&ImageKey::Id(id)).await {
+        match watch.ask(client.images().get(&ImageKey::Id(id))).await {
             Ok(image) => {
                 watch.missing = None;
                 id = image.id;
@@ -176,6 +197,8 @@ async fn moved(
                     && image.created_at == seen.created_at
                     && image.tags == seen.tags
             });
+            all.sort_by_key(|image| image.id);
+            all.dedup_by_key(|image| image.id);
             all
         }
     };
@@ -214,7 +237,7 @@ pub async fn action(
         let status = action.status.as_str().to_owned();
         watch.pause(&what, &status).await?;
         match (action.id, region) {
-            (Some(id), _) => match client.images().actions(image).get(id).await {
+            (Some(id), _) => match watch.ask(client.images().actions(image).get(id)).await {
                 Ok(now) => {
                     watch.missing = None;
                     action = Action { id: now.id.or(Some(id)), ..now };
@@ -224,11 +247,15 @@ pub async fn action(
                     watch.bear(error, lost, patience.missing)?;
                 }
             },
-            (None, Some(region)) => match client.images().get(&ImageKey::Id(image)).await {
-                Ok(now) if now.regions.contains(region) => action.status = ActionStatus::Completed,
-                Ok(_) => watch.missing = None,
-                Err(error) => watch.bear(error, false, patience.missing)?,
-            },
+            (None, Some(region)) => {
+                match watch.ask(client.images().get(&ImageKey::Id(image))).await {
+                    Ok(now) if now.regions.contains(region) => {
+                        action.status = ActionStatus::Completed
+                    }
+                    Ok(_) => watch.missing = None,
+                    Err(error) => watch.bear(error, false, patience.missing)?,
+                }
+            }
             (None, None) => {
                 let said = "the API gave the action no number, so it cannot be followed";
                 return Err(WaitError::Api(Error::new(Kind::Incomplete, said)));

@@ -201,13 +201,17 @@ fn an_adopted_image_and_a_stray_one_are_told() {
 fn a_failed_import_is_exit_5_with_its_reason() {
     let server = account(|_| {
         let mut image = image(5, "deleted");
-        image["error_message"] = "We don't support the\u{1b}[31m compression format".into();
+        // As long as DigitalOcean's own: nothing of it is cut.
+        let reason =
+            format!("We don't support the\u{1b}[31m {}compression format", "x ".repeat(120));
+        image["error_message"] = reason.into();
         reply(200, &json!({"image": image}))
     });
     let output = run(&server, &["wait", "5"]);
     assert_eq!(exit_code(&output), 5);
     let said = stderr(&output);
     assert!(said.contains("image 5 failed (deleted): We don't support the\\u{1b}"), "{said}");
+    assert!(said.ends_with("compression format\n"), "{said}");
 }
 
 #[test]

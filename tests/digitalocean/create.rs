@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate::digitalocean::{CreateError, Created, Kind, Settling};
+use tidegate::digitalocean::{CreateError, Created, Filter, Kind, Settling};
 
 use crate::server::{Reply, Request, Server};
 use crate::support::*;
@@ -60,7 +60,7 @@ impl Account {
 type Fault = fn(&Value) -> Reply;
 
 /// Answers that say neither yes nor no.
-const AMBIGUOUS: [(&str, Fault); 10] = [
+const AMBIGUOUS: [(&str, Fault); 11] = [
     ("500", |_| Reply::status(500, fixture("error-500.json"))),
     ("502 HTML", |_| Reply::status(502, b"<html>Bad Gateway</html>".to_vec())),
     ("503 retry-after", |_| Reply::status(503, Vec::new()).with("retry-after", "1")),
@@ -69,6 +69,7 @@ const AMBIGUOUS: [(&str, Fault); 10] = [
     ("cut before the answer", |_| Reply { silent: true, ..Reply::status(202, Vec::new()) }),
     ("cut in the body", |image| Reply { cut: Some(9), ..reply(202, &json!({"image": image})) }),
     ("202 without id", |_| reply(202, &json!({"image": {"name": "disk", "status": "NEW"}}))),
+    ("202 with 0 as id", |_| reply(202, &json!({"image": {"id": 0, "name": "disk"}}))),
     ("202 of nothing", |_| Reply::status(202, Vec::new())),
     ("202 HTML", |_| Reply::status(202, b"<html>Accepted</html>".to_vec())),
 ];
@@ -124,6 +125,41 @@ fn only_who_asks_for_it_posts_again() {
     let account = Account::new(true, 0, AMBIGUOUS[0].1);
     assert_eq!(account.create(&how).unwrap().image.id, 100);
     assert_eq!(account.posts(), 1);
+}
+
+#[test]
+fn a_post_on_a_connection_that_was_left_is_one_post() {
+    // The connection is kept after a get, and closed by the server when the post arrives.
+    for _ in 0..20 {
+        let account =
+            Account::new(true, 0, |_| Reply { silent: true, ..Reply::status(202, Vec::new()) });
+        let client = client(&account.server);
+        client.wait(client.images().list(&Filter::default()).all()).unwrap();
+        let created = client.wait(client.images().create_settled(&request(), &settling())).unwrap();
+        assert_eq!((created.image.id, account.posts()), (100, 1));
+    }
+}
+
+#[test]
+fn what_a_second_post_doubled_is_told() {
+    // No list shows the image of the first post before that of the second.
+    let kept = Mutex::new(Vec::new());
+    let server = Server::new(move |request: &Request| {
+        let mut kept = kept.lock().unwrap();
+        if request.method == "GET" {
+            return list(if kept.len() == 2 { &kept } else { &[] });
+        }
+        let id = 100 + kept.len() as u64;
+        kept.push(made(id, &request.body));
+        match kept.len() {
+            1 => Reply::status(504, Vec::new()),
+            _ => reply(202, &json!({"image": kept[1]})),
+        }
+    });
+    let client = client(&server);
+    let how = Settling { post_again: true, ..settling() };
+    let created = client.wait(client.images().create_settled(&request(), &how)).unwrap();
+    assert_eq!((created.image.id, created.others), (101, vec![100]));
 }
 
 #[test]

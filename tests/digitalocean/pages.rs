@@ -64,6 +64,17 @@ fn what_is_changed_is_asked_for_once() {
 }
 
 #[test]
+fn too_many_calls_had_no_effect_and_are_made_again() {
+    let server = Server::new(|request| match request.before {
+        0 => Reply::status(429, fixture("error-429.json")).with("retry-after", "0"),
+        _ => Reply::status(201, fixture("action.json")),
+    });
+    let client = client(&server);
+    client.wait(client.images().actions(1).transfer(RegionSlug::Fra1)).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
 fn updates_and_deletes_are_written_as_published() {
     let server = Server::new(|request| match request.method.as_str() {
         "PUT" => reply(200, &json!({"image": image(7, "available")})),

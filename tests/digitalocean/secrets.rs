@@ -82,6 +82,8 @@ fn a_token_on_the_command_line_is_refused_with_the_reason() {
     for arguments in [
         vec!["list", TOKEN],
         vec!["get", TOKEN, "--bogus"],
+        vec!["get", TOKEN, "--verbose"],
+        vec!["get", "--format", "json", "--", TOKEN, "--bogus"],
         vec![TOKEN],
         vec!["list", "--format", TOKEN],
         vec!["wait", TOKEN],

@@ -9,7 +9,7 @@ use super::{Stop, connect, show, warn_distribution, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::args::NetArgs;
 use crate::cli::progress::Progress;
-use crate::cli::{REFUSED, Usage, check, net, output, signals};
+use crate::cli::{REFUSED, Usage, check, net, output};
 use crate::digitalocean::wait;
 use crate::digitalocean::{
     Client, CreateError, Created, Distribution, Error, ImageNewCustom, Kind, PushId, RegionSlug,
@@ -25,7 +25,6 @@ pub(super) fn run(args: &CreateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
     let progress = Progress::new(args.api.quiet);
-    signals::watch(&progress);
     if !args.unchecked {
         let code = checked(args, &progress)?;
         if code != 0 {

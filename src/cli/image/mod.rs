@@ -16,7 +16,8 @@ use self::args::{
     WaitCommand,
 };
 use self::connect::Teller;
-use super::{ACCEPTED, IMPORT_FAILED, REFUSED, REJECTED, Usage, output};
+use super::progress::Progress;
+use super::{ACCEPTED, IMPORT_FAILED, REFUSED, REJECTED, Usage, output, signals};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
@@ -60,6 +61,7 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
         ImageCommand::Actions(args) => args.api.quiet,
     };
     let teller = Teller::new(quiet);
+    signals::watch(&Progress::new(true));
     let result = match &args.command {
         ImageCommand::Create(args) => create::run(args, &teller),
         ImageCommand::List(args) => list(args, &teller),
@@ -87,7 +89,7 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
 fn unfulfilled(id: u64, error: &WaitError) -> u8 {
     if let WaitError::Failed(image) = error {
         let why = match image.failure() {
-            Some(why) => Hostile::from(why).to_string(),
+            Some(why) => Hostile::message(why).to_string(),
             None => "DigitalOcean does not say why".into(),
         };
         let status = image.status.as_ref().map_or("(none)", |status| status.as_str());

@@ -54,7 +54,7 @@ pub(super) fn image(image: &Image) -> String {
         }
     };
     row("status", image.status.as_ref().map(|status| shown(status.as_str())));
-    row("error", image.failure().map(shown));
+    row("error", image.failure().map(|why| Hostile::message(why).to_string()));
     row("type", image.kind.as_ref().map(|kind| shown(kind.as_str())));
     row("distribution", image.distribution.as_ref().map(|name| shown(name.as_str())));
     row("slug", image.slug.as_deref().map(shown));
@@ -65,7 +65,7 @@ pub(super) fn image(image: &Image) -> String {
         image.min_disk_size.filter(|&size| size > 0).map(|size| format!("{size} GB")),
     );
     row("created", image.created_at.as_deref().map(shown));
-    row("description", Some(shown(&image.description)));
+    row("description", Some(Hostile::message(&image.description).to_string()));
     row("tags", Some(image.tags.iter().map(|tag| shown(tag)).collect::<Vec<_>>().join(", ")));
     out
 }
