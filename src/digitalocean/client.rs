@@ -249,7 +249,7 @@ fn failure(called: &Called, error: &Error) -> Failure {
     let kind = net::Kind::Status(called.status);
     let wait = until(called)
         .filter(|_| matches!(called.status, 429 | 503))
-        .map(|until| until.duration_since(std::time::SystemTime::now()).unwrap_or_default());
+        .and_then(|until| until.duration_since(std::time::SystemTime::now()).ok());
     Failure { retry_after: wait, ..Failure::new(kind, &called.address, error.to_string()) }
 }
 

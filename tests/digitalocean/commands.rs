@@ -348,6 +348,31 @@ fn conversions_and_actions_are_shown() {
 }
 
 #[test]
+fn a_token_without_the_scope_for_tags_is_helped() {
+    let server = account(|_| Reply::status(403, fixture("error-403.json")));
+    let url = server.url("disk.img");
+    let common = ["create", &url, "--region", "nyc3", "--unchecked"];
+    let output = run(&server, &common);
+    assert_eq!(exit_code(&output), 4);
+    let said = stderr(&output);
+    assert!(said.contains("--no-mark-tag") && said.contains("image:create"), "{said}");
+    let output = run(&server, &[&common[..], &["--no-mark-tag"]].concat());
+    assert!(!stderr(&output).contains("--no-mark-tag"), "{output:?}");
+}
+
+#[test]
+fn an_interrupted_wait_is_exit_130() {
+    let server = account(|_| reply(200, &json!({"image": image(5, "pending")})));
+    let mut child = image_command(&server).args(["wait", "5"]).spawn().unwrap();
+    while server.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn the_api_is_https_or_on_this_machine() {
     let server = account(|_| list(&[]));
     for (place, said) in [

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
-use tidegate::digitalocean::{Error, ImageKey, Kind};
+use tidegate::digitalocean::{Client, Error, ImageKey, Kind, Options, Token};
 use tidegate::net;
 
 use crate::server::{Reply, Server};
@@ -84,6 +84,22 @@ fn the_network_fails_by_name() {
     let nobody = client(&server);
     drop(server);
     let error = nobody.wait(nobody.images().get(&ImageKey::Id(1))).unwrap_err();
+    assert!(matches!(error.kind, Kind::Transport { unsent: true, .. }), "{error:?}");
+    assert!(!error.is_ambiguous());
+}
+
+#[test]
+fn a_handshake_that_fails_has_sent_nothing() {
+    // Nothing that speaks TLS is there.
+    let server = Server::new(|_| Reply::status(200, Vec::new()));
+    let base = format!("https://127.0.0.1:{}", server.port());
+    let options = Options {
+        base: net::Address::parse(&base).unwrap(),
+        net: net::Options { retries: 0, ..net::Options::default() },
+        listener: None,
+    };
+    let client = Client::new(&Token::new(TOKEN).unwrap(), options).unwrap();
+    let error = client.wait(client.images().create(&request())).unwrap_err();
     assert!(matches!(error.kind, Kind::Transport { unsent: true, .. }), "{error:?}");
     assert!(!error.is_ambiguous());
 }

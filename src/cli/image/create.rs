@@ -172,6 +172,16 @@ fn refused(args: &CreateArgs, error: CreateError) -> Stop {
             return Stop::Code(REFUSED);
         }
     };
+    let forbidden = match &error.kind {
+        // Where the API names the scope, it is this one; otherwise it may be.
+        Kind::Forbidden { missing, .. } => missing.as_deref().unwrap_or("tag:create"),
+        _ => "",
+    };
+    if forbidden == "tag:create" && !args.no_mark_tag {
+        output::complain(
+            "the image is marked with a tag, which needs the scope tag:create; --no-mark-tag does without",
+        );
+    }
     if let Error { kind: Kind::Invalid { stray: Some(stray) }, .. } = &error {
         output::complain(&format!(
             "DigitalOcean refused, and made an image all the same: {} \"{}\"; `tidegate image delete {}` removes it",
