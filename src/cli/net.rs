@@ -39,6 +39,7 @@ pub(super) fn client<'a>(
         headers: headers(&args.header)?,
         cacert: args.cacert.clone(),
         insecure_http,
+        only: None,
         idle_timeout: Duration::from_secs(u64::from(args.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),

@@ -146,10 +146,24 @@ fn stray(mut document: Value) -> Option<Image> {
 
 /// The beginning of a body that is not JSON, for people.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(400)]).into_owned();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = String::from_utf8_lossy(&body[..body.len().min(1000)]).into_owned();
+    // Gateways answer with pages; what their tags say is of no use here.
+    let mut plain = String::with_capacity(text.len());
+    let mut in_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                plain.push(' ');
+            }
+            c if !in_tag => plain.push(c),
+            _ => {}
+        }
+    }
+    let text = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.is_empty() {
-        true => "the answer is empty".into(),
+        true => "the answer says nothing".into(),
         false => format!("the answer is not JSON: {}", text.chars().take(120).collect::<String>()),
     }
 }
@@ -199,7 +213,8 @@ impl fmt::Display for Error {
             Kind::Invalid { .. } => f.write_str("the request is refused")?,
             Kind::RateLimited { until: Some(until) } => {
                 let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
-                write!(f, "there were too many calls; the next is taken in {} s", wait.as_secs())?;
+                let wait = wait.as_secs_f64().ceil();
+                write!(f, "there were too many calls; the next is taken in {wait} s")?;
             }
             Kind::RateLimited { until: None } => f.write_str("there were too many calls")?,
             Kind::Server => f.write_str("the API failed")?,
@@ -244,8 +259,8 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_json_is_told_in_short() {
-        assert_eq!(excerpt(b" \n"), "the answer is empty");
-        let said = excerpt(b"<html>\n  <h1>504 Gateway Time-out</h1>");
-        assert_eq!(said, "the answer is not JSON: <html> <h1>504 Gateway Time-out</h1>");
+        assert_eq!(excerpt(b" \n"), "the answer says nothing");
+        let said = excerpt(b"<html>\n  <h1 class='x'>504 Gateway Time-out</h1>\n<p>a > b");
+        assert_eq!(said, "the answer is not JSON: 504 Gateway Time-out a > b");
     }
 }

@@ -30,6 +30,8 @@ pub struct Options {
     pub cacert: Option<PathBuf>,
     /// Whether http is spoken without TLS.
     pub insecure_http: bool,
+    /// If given, only the machine itself and these hosts are asked, redirects included.
+    pub only: Option<Vec<String>>,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
     /// How long nothing may come.
@@ -48,12 +50,20 @@ impl Default for Options {
             headers: Vec::new(),
             cacert: None,
             insecure_http: false,
+            only: None,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
             retries: 5,
             connections: 4,
             log: None,
         }
+    }
+}
+
+impl Options {
+    /// Whether nothing but this machine is asked.
+    fn is_local(&self) -> bool {
+        self.only.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
@@ -128,7 +138,12 @@ impl Client {
     pub fn new(options: Options) -> Result<Client, String> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if options.is_local() {
+            // A proxy would look for the addresses of this machine on its own.
+            builder = builder.no_proxy();
+        }
+        let http = builder
             .tls_backend_preconfigured(trust::config(options.cacert.as_deref())?)
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
@@ -204,8 +219,15 @@ impl Client {
         }
     }
 
-    /// Refuses plain http, unless it was asked for.
+    /// Refuses plain http, unless it was asked for, and hosts that are not to be asked.
     pub(super) fn allow(&self, address: &Address) -> Result<(), Failure> {
+        if let Some(only) = &self.options.only
+            && !address.is_loopback()
+            && !only.iter().any(|host| host.eq_ignore_ascii_case(address.host()))
+        {
+            let said = format!("{} is not among the hosts that may be asked", address.host());
+            return Err(Failure::new(Kind::Redirect, address, said));
+        }
         match address.is_https() || self.options.insecure_http {
             true => Ok(()),
             false => Err(Failure::new(
@@ -238,7 +260,7 @@ impl Client {
     /// Whether a proxy stands between, so that nobody here sees who answers.
     fn is_proxied(&self, address: &Address) -> bool {
         let uri = address.url().as_str().parse();
-        uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
+        !self.options.is_local() && uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
     }
 }
 

@@ -171,3 +171,18 @@ fn a_redirect_never_takes_the_token_along() {
     }
     assert!(other.requests().is_empty());
 }
+
+#[test]
+fn no_proxy_stands_between_here_and_here() {
+    let proxy = Server::new(|_| list(&[]));
+    let server = Server::new(|_| list(&[]));
+    let mut command = image_command(&server);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"] {
+        command.env(name, proxy.url(""));
+    }
+    for name in ["no_proxy", "NO_PROXY"] {
+        command.env_remove(name);
+    }
+    assert_eq!(exit_code(&command.arg("list").output().unwrap()), 0);
+    assert_eq!((proxy.requests().len(), server.requests().len()), (0, 1));
+}
