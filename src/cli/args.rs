@@ -49,13 +49,6 @@ pub(super) struct CheckArgs {
     #[arg(required = true, value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
-    #[command(flatten)]
-    pub(super) net: NetArgs,
-
-    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
-    #[arg(long, help_heading = "URLs")]
-    pub(super) no_url_rules: bool,
-
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
     pub(super) quick: bool,
@@ -115,6 +108,14 @@ pub(super) struct CheckArgs {
     /// No progress, and one line for each image.
     #[arg(short, long)]
     pub(super) quiet: bool,
+
+    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
+    #[arg(long, help_heading = "URLs")]
+    pub(super) no_url_rules: bool,
+
+    // Last, because its heading stands over all that follow.
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 }
 
 /// How URLs are fetched.
@@ -173,9 +174,6 @@ pub(super) struct MapArgs {
     #[arg(value_name = "IMAGE")]
     pub(super) image: OsString,
 
-    #[command(flatten)]
-    pub(super) net: NetArgs,
-
     /// How to show it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: MapFormat,
@@ -187,6 +185,9 @@ pub(super) struct MapArgs {
     /// No progress.
     #[arg(short, long)]
     pub(super) quiet: bool,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -210,9 +211,6 @@ pub(super) struct CompareArgs {
     #[arg(value_name = "B")]
     pub(super) b: OsString,
 
-    #[command(flatten)]
-    pub(super) net: NetArgs,
-
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
@@ -224,6 +222,9 @@ pub(super) struct CompareArgs {
     /// No progress.
     #[arg(short, long)]
     pub(super) quiet: bool,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 }
 
 #[derive(Debug, Args)]

@@ -135,6 +135,7 @@ codes! {
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
+    Qcow2CompressedTwice "qcow2-compressed-twice",
     Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",
     Qcow2BitmapsInvalid "qcow2-bitmaps-invalid",
 

@@ -11,7 +11,7 @@ use super::examine::{is_elsewhere, recognise, trailer};
 use super::feed::{Incoming, unpack};
 use super::report::Error;
 use super::spool::Spool;
-use super::threads::{deliver, join, longest_file};
+use super::threads::{deliver, join, longest_file, stream_pool};
 use super::{Event, Listener};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -166,7 +166,7 @@ fn spooled(
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
-        let reader = deliver(scope, reader, vec![sender], Arc::clone(&ended), most);
+        let reader = deliver(scope, reader, stream_pool(), vec![sender], Arc::clone(&ended), most);
         let taken = Arc::<AtomicU64>::default();
         let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
         let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });

@@ -17,9 +17,12 @@ use std::thread::{Scope, scope};
 use super::feed::{IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
 use super::report::{Report, State};
 use super::spool::Spool;
-use super::threads::{self, Delivered, FILE_BUFFER, FILE_BUFFERS, deliver, join};
+use super::threads::{
+    self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, deliver, join,
+    stream_pool,
+};
 use super::{Digested, Event, Listener, Options, examine};
-use crate::bytes::{Segment, hex};
+use crate::bytes::{Pool, Segment, hex};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
@@ -154,7 +157,9 @@ impl<'a> Pipeline<'a> {
         }
         scope(|scope| {
             let (sender, digest) = self.digest_file(scope);
-            let reader = deliver(scope, file.reader(), vec![sender], Arc::default(), u64::MAX);
+            let pool = Pool::new(DIGEST_BUFFERS, DIGEST_BUFFER);
+            let reader =
+                deliver(scope, file.reader(), pool, vec![sender], Arc::default(), u64::MAX);
             let result = work(report);
             let delivered = join(reader)?;
             self.note_digest(join(digest), &delivered, report);
@@ -207,7 +212,7 @@ impl<'a> Pipeline<'a> {
                 digest
             });
             let ended = Arc::<AtomicBool>::default();
-            let reader = deliver(scope, reader, outputs, Arc::clone(&ended), most);
+            let reader = deliver(scope, reader, stream_pool(), outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
@@ -275,7 +280,14 @@ impl<'a> Pipeline<'a> {
             Origin::File(file, _) => Some(Box::new(move || {
                 let (sender, segments) = channel();
                 let ended = Arc::<AtomicBool>::default();
-                deliver(scope, file.reader(), vec![sender], Arc::clone(&ended), u64::MAX);
+                deliver(
+                    scope,
+                    file.reader(),
+                    stream_pool(),
+                    vec![sender],
+                    Arc::clone(&ended),
+                    u64::MAX,
+                );
                 let incoming = Incoming::new(segments, ended, Arc::default());
                 unpack(packing, incoming, self.notebook, None, Arc::clone(&noted))
             }) as Reopen<'_>),

@@ -7,14 +7,14 @@ use super::examine;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
 use super::report::{Identity, Report, State};
 use super::{Event, Listener, Options};
-use crate::bytes::Segment;
+use crate::bytes::{Pool, Segment};
 use crate::codec::{Packing, sniff};
-use crate::facts::{Code, Compression, Layer};
+use crate::facts::{Code, Compression, Layer, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Source};
+use crate::source::{self, Read, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -39,6 +39,29 @@ pub(super) fn open(
 pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) + Sync {
     move |Retry { attempt, wait, said }| {
         listener.event(Event::Retry { source, attempt: *attempt, wait: *wait, said });
+    }
+}
+
+/// Bytes that are looked at before several connections are opened.
+const FIRST: usize = 64 << 10;
+
+/// The beginning of a file, of which the rest has not come.
+struct Beginning<'b>(Option<&'b [u8]>);
+
+impl Read for Beginning<'_> {
+    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, source::Error> {
+        let Some(bytes) = self.0.take() else { return Ok(None) };
+        let mut chunk = pool.take();
+        let space = chunk.space();
+        let (now, later) = bytes.split_at(bytes.len().min(space.len()));
+        space[..now.len()].copy_from_slice(now);
+        chunk.grow(now.len());
+        self.0 = (!later.is_empty()).then_some(later);
+        Ok(Some(Segment::Data(Arc::new(chunk))))
+    }
+
+    fn is_whole(&self) -> bool {
+        false
     }
 }
 
@@ -125,7 +148,31 @@ impl Pipeline<'_> {
                 Packing::Gzip | Packing::Bzip2 => {}
             }
         }
+        if self.is_doomed_by(&remote.peek(FIRST), report)? {
+            remote.cut();
+            return Ok(());
+        }
         self.streamed(remote.reader(notify), Origin::Remote(remote, notify), report)
+    }
+
+    /// Whether the first bytes alone settle the matter; then the report says so. Several connections
+    /// and large buffers would have brought MiBs before anybody looks.
+    fn is_doomed_by(self, first: &[u8], report: &mut Report) -> Result<bool, source::Error> {
+        if self.options.keep_going || first.is_empty() {
+            return Ok(false);
+        }
+        let policy = &self.options.policy;
+        let settles = |code| policy.refuses(code);
+        let notebook = Notebook::new(&settles, self.options.limit);
+        let options = Options { quick: true, ..self.options.clone() };
+        let probe = Pipeline { options: &options, notebook: &notebook, ..self };
+        probe.streamed(Beginning(Some(first)), Origin::Gone, &mut report.clone())?;
+        if !notebook.doomed() {
+            return Ok(false);
+        }
+        let found = Pipeline { options: &options, ..self };
+        found.streamed(Beginning(Some(first)), Origin::Gone, report)?;
+        Ok(true)
     }
 
     /// Examines an uncompressed object by its parts.

@@ -327,6 +327,7 @@ impl Walk<'_> {
         let cluster_size = self.header.cluster_size();
         let fresh = self.band == 0;
         let mut touched = Touched::default();
+        let mut packed: Vec<(u64, u64)> = Vec::new();
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
             let entry = Entry::parse(bytes);
@@ -341,7 +342,9 @@ impl Walk<'_> {
                 continue;
             }
             let (start, len) = if entry.is_compressed() {
-                self.compressed(&entry, at, users, place, view)
+                let (start, len) = self.compressed(&entry, at, users, place, view);
+                packed.push((start, at));
+                (start, len)
             } else if entry.cluster() != 0 {
                 let copied = guest.map(|_| entry.is_copied());
                 self.count("data", entry.cluster(), cluster_size, users, at, Use::Data { copied });
@@ -361,8 +364,22 @@ impl Walk<'_> {
                 touched.add((start.saturating_add(len - 1) >> bits) / self.room.clusters);
             }
         }
-        if fresh && let Some(known) = self.groups.touch(number) {
+        if !fresh {
+            return;
+        }
+        if let Some(known) = self.groups.touch(number) {
             known.merge(touched);
+        }
+        packed.sort_unstable();
+        for pair in packed.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            self.notebook.image(
+                Code::Qcow2CompressedTwice,
+                pair[1].1,
+                format!(
+                    "The compressed cluster at byte {} is named by the L2 entry at byte {} too.",
+                    pair[0].0, pair[0].1
+                ),
+            );
         }
     }
 

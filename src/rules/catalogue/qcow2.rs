@@ -200,6 +200,14 @@ pub(super) const ROWS: &[Row] = &[
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
+        Code::Qcow2CompressedTwice,
+        Warn,
+        "two clusters of the disk are the same compressed data",
+        "Two entries of one L2 table name the same compressed cluster. That is possible, and refcounts cannot tell it from damage, but QEMU never writes it.",
+        "Compare the disk with its origin (qemu-img compare FILE origin), and convert the image again.",
+        "QEMU docs/interop/qcow2.rst, compressed clusters; block/qcow2.c allocates each anew",
+    ),
+    judged(
         Code::Qcow2CopiedFlagWrong,
         Warn,
         "a COPIED flag contradicts the refcount",

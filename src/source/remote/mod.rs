@@ -4,6 +4,7 @@
 //! is read by several connections, and goes on after an interruption where it stopped. One without is
 //! read once, in one piece or not at all: nobody could tell whether two requests bring the same bytes.
 
+mod link;
 mod ranges;
 mod served;
 mod single;
@@ -12,12 +13,13 @@ mod window;
 pub use ranges::Ranges;
 pub use served::{Head, Pin, Served};
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue, IF_RANGE, RANGE};
+use reqwest::header::RANGE;
 
+use self::link::{Link, protocol, value};
 use self::served::{ContentRange, length};
 use self::single::Single;
 use self::window::Window;
@@ -37,18 +39,17 @@ pub type Notify<'n> = &'n (dyn Fn(&Retry) + Sync);
 /// An object behind a URL that has answered.
 pub struct Remote {
     link: Arc<Link>,
-    /// The first answer, with its body, until somebody reads it.
-    first: Mutex<Option<Answer>>,
+    /// What the first answer brought, until somebody reads it.
+    first: Mutex<First>,
 }
 
-/// What everybody shares who reads the object.
-struct Link {
-    client: Arc<Client>,
-    served: Served,
-    transferred: AtomicU64,
-    requests: AtomicU64,
-    cut: AtomicBool,
-    wake: tokio::sync::Notify,
+/// The beginning of an object.
+#[derive(Default)]
+struct First {
+    /// Bytes that were looked at.
+    bytes: Vec<u8>,
+    /// The answer that goes on after them.
+    answer: Option<Answer>,
 }
 
 /// What is wanted of an object.
@@ -89,15 +90,12 @@ impl Remote {
                     }
                 }
             };
-            let link = Link {
-                client: Arc::clone(client),
-                served: Served::of(&answer, asked, size, head),
-                transferred: AtomicU64::new(0),
-                requests: AtomicU64::new(1),
-                cut: AtomicBool::new(false),
-                wake: tokio::sync::Notify::new(),
-            };
-            Ok(Remote { link: Arc::new(link), first: Mutex::new(Some(answer)) })
+            let served = Served::of(&answer, asked, size, head);
+            // Parts are asked for anew: the answer has some of the object only.
+            let answer = (want == Want::All || answer.status == 200).then_some(answer);
+            let first = First { bytes: Vec::new(), answer };
+            let link = Link::new(Arc::clone(client), served);
+            Ok(Remote { link: Arc::new(link), first: Mutex::new(first) })
         })
     }
 
@@ -139,10 +137,29 @@ impl Remote {
         Some(Ranges::new(&self.link, size, notify))
     }
 
+    /// Looks at the first bytes, at least `count` of them if there are so many. None if they cannot be
+    /// had: the reader asks for them again, and says why if it cannot have them either.
+    #[must_use]
+    pub fn peek(&self, count: usize) -> Vec<u8> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        while first.bytes.len() < count {
+            let Some(answer) = &mut first.answer else { break };
+            match self.link.client.wait(answer.chunk()) {
+                Ok(Some(bytes)) => {
+                    self.link.count(bytes.len());
+                    first.bytes.extend_from_slice(&bytes);
+                }
+                Ok(None) => break,
+                Err(_) => *first = First::default(),
+            }
+        }
+        first.bytes.clone()
+    }
+
     /// A reader from the first byte to the last.
     #[must_use]
     pub fn reader<'r>(&'r self, notify: Notify<'r>) -> RemoteReader<'r> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let first = std::mem::take(&mut *self.first.lock().unwrap_or_else(PoisonError::into_inner));
         let connections = self.link.client.options().connections;
         match self.served().size {
             Some(size) if self.has_parts() && connections > 1 && size > SMALL => {
@@ -259,91 +276,6 @@ async fn ask_head(client: &Client, asked: &Address, notify: Notify<'_>) -> Resul
                 return Ok(Head { status, size: None, pin: Pin::default() });
             }
         }
-    }
-}
-
-fn value(text: &str, address: &Address) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text).map_err(|_| {
-        Failure::new(Kind::Protocol, address, "the server's headers cannot be sent back to it")
-    })
-}
-
-fn protocol(answer: &Answer, said: &str) -> Failure {
-    Failure::new(Kind::Protocol, &answer.address, said)
-}
-
-impl Link {
-    /// Asks for the bytes from `from` to before `to`, or to the end. The answer's body begins there;
-    /// or at the beginning of the object, if the server has no parts but says that it is the same.
-    async fn part(&self, from: u64, to: Option<u64>) -> Result<(Answer, u64), Failure> {
-        let served = &self.served;
-        let range = match to {
-            Some(to) => format!("bytes={from}-{}", to - 1),
-            None => format!("bytes={from}-"),
-        };
-        let mut headers: Vec<(HeaderName, HeaderValue)> =
-            vec![(RANGE, value(&range, &served.asked)?)];
-        if let Some(validator) = served.pin.if_range() {
-            headers.push((IF_RANGE, value(validator, &served.asked)?));
-        }
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let client = &self.client;
-        let mut answer = client.send(Method::GET, &served.address, &served.asked, &headers).await?;
-        if matches!(answer.status, 401 | 403 | 404 | 410) && served.address != served.asked {
-            // What a redirect led to may be valid for a short time only.
-            answer = client.send(Method::GET, &served.asked, &served.asked, &headers).await?;
-        }
-        let changed =
-            |answer: &Answer, said: &str| Err(Failure::new(Kind::Changed, &answer.address, said));
-        if matches!(answer.status, 200 | 206) && served.pin.contradicts(&Pin::of(&answer)) {
-            return changed(&answer, "the server has another object there now");
-        }
-        match answer.status {
-            206 => {
-                let range = ContentRange::of(&answer)?;
-                if range.total.is_some() && range.total != served.size {
-                    return changed(&answer, "the object has another size now");
-                }
-                let last = to.or(served.size).map(|to| to - 1);
-                let Some((first, end)) = range.bytes else {
-                    return Err(protocol(&answer, "the server sends no part of the object"));
-                };
-                if first != from
-                    || last.is_some_and(|last| last != end)
-                    || length(&answer).is_some_and(|length| length != end - first + 1)
-                {
-                    return Err(protocol(
-                        &answer,
-                        "the server sends another part of the object than it was asked for",
-                    ));
-                }
-                Ok((answer, from))
-            }
-            200 if served.pin.strong().is_some()
-                && Pin::of(&answer).strong() == served.pin.strong() =>
-            {
-                Ok((answer, 0))
-            }
-            // Nothing was had before that it could differ from.
-            200 if from == 0 && to.is_none() && length(&answer) == served.size => Ok((answer, 0)),
-            // To If-Range this is the answer that says so.
-            200 => changed(&answer, "the server does not go on with the object that it began with"),
-            416 => changed(&answer, "the object is shorter now"),
-            412 => changed(&answer, "the server has another object there now"),
-            _ => Err(answer.refusal()),
-        }
-    }
-
-    fn count(&self, bytes: usize) {
-        self.transferred.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
-    }
-
-    fn error(&self, at: u64, failure: Failure) -> Error {
-        Error::net(&self.served.asked, Some(at), failure)
     }
 }
 

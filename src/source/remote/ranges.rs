@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Link, Notify};
-use crate::net::{Backoff, Failure, Kind};
+use super::Notify;
+use super::link::Link;
 use crate::source::Error;
 
 /// What is asked for begins and ends at multiples of this, so that small reads side by side are one
@@ -124,9 +124,15 @@ impl<'r> Ranges<'r> {
                 let spawner = Arc::clone(&link);
                 spawner.client.spawn(async move {
                     let news = sender.clone();
-                    let bytes =
-                        whole(&link, part.clone(), |retry| drop(news.send(Err(retry)))).await;
-                    let _ = sender.send(Ok((part.start, bytes)));
+                    let at = part.start;
+                    let mut bytes = Vec::with_capacity((part.end - at) as usize);
+                    let retried = |retry| drop(news.send(Err(retry)));
+                    let put = |some: &[u8]| {
+                        bytes.extend_from_slice(some);
+                        true
+                    };
+                    let fetched = link.fetch(part, None, retried, put).await;
+                    let _ = sender.send(Ok((at, fetched.map(|_| bytes))));
                 });
             }
             drop(sender);
@@ -140,7 +146,7 @@ impl<'r> Ranges<'r> {
             fetched
         });
         for (at, bytes) in fetched {
-            let bytes = bytes.map_err(|failure| link.error(at, failure))?;
+            let bytes = bytes?;
             self.kept += bytes.len();
             self.spans.push_back((at, bytes));
         }
@@ -150,58 +156,4 @@ impl<'r> Ranges<'r> {
         }
         Ok(())
     }
-}
-
-/// One part, whatever it takes.
-async fn whole(
-    link: &Link,
-    part: Range<u64>,
-    retried: impl Fn(crate::net::Retry),
-) -> Result<Vec<u8>, Failure> {
-    let mut backoff = Backoff::new(link.client.options().retries);
-    let len = (part.end - part.start) as usize;
-    let mut bytes = Vec::with_capacity(len);
-    loop {
-        match stretch(link, &part, &mut bytes).await {
-            Ok(()) => return Ok(bytes),
-            Err(failure) => {
-                let retry = backoff.after(failure)?;
-                let wait = retry.wait;
-                retried(retry);
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-}
-
-/// What is missing of a part, by one request.
-async fn stretch(link: &Link, part: &Range<u64>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
-    let from = part.start + bytes.len() as u64;
-    let (mut answer, begins) = link.part(from, Some(part.end)).await?;
-    if begins != from {
-        return Err(Failure::new(
-            Kind::Protocol,
-            &answer.address,
-            "the server sent parts of the object before, and now sends all of it",
-        ));
-    }
-    while let Some(chunk) = answer.chunk().await? {
-        link.count(chunk.len());
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > part.end - part.start {
-            return Err(Failure::new(
-                Kind::Protocol,
-                &answer.address,
-                "the server sends more bytes than it announced",
-            ));
-        }
-    }
-    if (bytes.len() as u64) < part.end - part.start {
-        return Err(Failure::new(
-            Kind::Interrupted,
-            &answer.address,
-            "the server ended before the part did",
-        ));
-    }
-    Ok(())
 }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Link, Notify};
+use super::link::{Link, PROGRESS};
+use super::{First, Notify};
 use crate::bytes::{Pool, Segment};
 use crate::net::{Answer, Backoff, Failure, Kind};
 use crate::source::{Error, Read};
-
-/// So much in one go is progress: a server that cuts earlier, again and again, is given up.
-const PROGRESS: u64 = 64 << 10;
 
 /// Reads by one connection at a time.
 pub struct Single<'r> {
@@ -28,17 +26,17 @@ pub struct Single<'r> {
 }
 
 impl<'r> Single<'r> {
-    pub(super) fn new(link: &'r Arc<Link>, first: Option<Answer>, notify: Notify<'r>) -> Self {
+    pub(super) fn new(link: &'r Arc<Link>, first: First, notify: Notify<'r>) -> Self {
         let backoff = Backoff::new(link.client.options().retries);
         Single {
             link,
             notify,
-            answer: first,
+            answer: first.answer,
             backoff,
-            at: 0,
+            at: first.bytes.len() as u64,
             again: 0,
             began: 0,
-            left: bytes::Bytes::new(),
+            left: first.bytes.into(),
             ended: false,
         }
     }

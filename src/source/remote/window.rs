@@ -8,9 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use super::{Link, Notify};
+use super::link::Link;
+use super::{First, Notify};
 use crate::bytes::{Pool, Segment};
-use crate::net::{Answer, Backoff, Failure, Kind, Retry};
+use crate::net::{Answer, Retry};
 use crate::source::{Error, Read};
 
 /// Bytes of all pieces in flight.
@@ -20,9 +21,6 @@ const WINDOW: u64 = 20 << 20;
 /// that requests cost little.
 const LARGEST_PIECE: u64 = 4 << 20;
 const SMALLEST_PIECE: u64 = 256 << 10;
-
-/// So much in one go is progress: a server that cuts earlier, again and again, is given up.
-const PROGRESS: usize = 64 << 10;
 
 /// Reads by several connections.
 pub struct Window<'r> {
@@ -65,17 +63,22 @@ struct Piece {
 }
 
 impl<'r> Window<'r> {
-    pub(super) fn new(
-        link: &Arc<Link>,
-        mut first: Option<Answer>,
-        size: u64,
-        notify: Notify<'r>,
-    ) -> Self {
+    pub(super) fn new(link: &Arc<Link>, mut first: First, size: u64, notify: Notify<'r>) -> Self {
         let connections = link.client.options().connections.clamp(1, 64) as u64;
         // Twice as many as connections, so that one that lags does not stop the others.
         let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
         let most = (WINDOW / piece).max(1) as usize;
-        let state = Mutex::new(State::default());
+        let mut state = State::default();
+        let len = piece.min(size) as usize;
+        if first.bytes.len() >= len {
+            // More came than the piece has room for.
+            first = First::default();
+        }
+        let begun = first.bytes.len();
+        if begun > 0 {
+            state.pieces.push_back(Piece { bytes: first.bytes, taken: 0, len });
+        }
+        let state = Mutex::new(state);
         let shared = Arc::new(Shared {
             link: Arc::clone(link),
             size,
@@ -85,8 +88,12 @@ impl<'r> Window<'r> {
             news: Condvar::new(),
             room: tokio::sync::Notify::new(),
         });
+        let mut first = Some((begun, first.answer));
         let mut tasks: Vec<_> = (0..connections)
-            .map(|_| link.client.spawn(connection(Arc::clone(&shared), first.take())))
+            .map(|_| {
+                let (begun, answer) = first.take().unwrap_or_default();
+                link.client.spawn(connection(Arc::clone(&shared), begun as u64, answer))
+            })
             .collect();
         tasks.push(link.client.spawn(cut(Arc::clone(&shared))));
         Window { shared, notify, done: 0, tasks }
@@ -128,19 +135,19 @@ impl Shared {
         }
     }
 
-    /// Appends to a piece; how much of it is there now. `None` if nobody wants it any more.
-    fn put(&self, number: u64, bytes: &[u8]) -> Option<usize> {
+    /// Appends to a piece that has not come in full; false if nobody wants it any more.
+    fn put(&self, number: u64, bytes: &[u8]) -> bool {
         let mut state = self.lock();
+        // The reader goes no further than to the end of a piece that has come in full.
+        let index = number - state.front;
         if state.failed.is_some() || self.link.is_cut() {
-            return None;
+            return false;
         }
-        let index = number.checked_sub(state.front)?;
-        let piece = state.pieces.get_mut(usize::try_from(index).ok()?)?;
-        piece.bytes.extend_from_slice(bytes);
+        state.pieces[index as usize].bytes.extend_from_slice(bytes);
         if index == 0 {
             self.news.notify_one();
         }
-        Some(piece.bytes.len())
+        true
     }
 
     fn fail(&self, error: Error) {
@@ -159,102 +166,34 @@ async fn cut(shared: Arc<Shared>) {
     shared.room.notify_waiters();
 }
 
-/// Fetches piece after piece.
-async fn connection(shared: Arc<Shared>, mut first: Option<Answer>) {
+/// Fetches piece after piece. Of the first one, so many bytes may be there already, and an answer that
+/// goes on after them.
+async fn connection(shared: Arc<Shared>, begun: u64, mut answer: Option<Answer>) {
+    if begun > 0 && !fetch(&shared, 0, begun, answer.take()).await {
+        return;
+    }
     while let Some(number) = shared.claim().await {
-        // Only the first piece is in the first answer; somebody else may have that one.
-        let answer = first.take().filter(|_| number == 0);
-        if fetch(&shared, number, answer).await.is_none() {
+        // Somebody else may have the first piece.
+        let answer = answer.take().filter(|_| number == 0);
+        if !fetch(&shared, number, 0, answer).await {
             return;
         }
     }
 }
 
-/// Fetches one piece, whatever it takes; `None` if it is not wanted any more.
-async fn fetch(shared: &Shared, number: u64, mut answer: Option<Answer>) -> Option<()> {
+/// Fetches what is missing of a piece; false if no more is wanted.
+async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) -> bool {
     let start = number * shared.piece;
-    let len = shared.piece.min(shared.size - start) as usize;
-    let mut backoff = Backoff::new(shared.link.client.options().retries);
-    let mut have = 0;
-    loop {
-        let before = have;
-        let failure = match stretch(shared, number, start, len, &mut have, answer.take()).await {
-            Ok(true) => return Some(()),
-            Ok(false) => return None,
-            Err(failure) => failure,
-        };
-        if have - before >= PROGRESS {
-            backoff.succeeded();
-        }
-        match backoff.after(failure) {
-            Ok(retry) => {
-                let wait = retry.wait;
-                shared.lock().retries.push(retry);
-                shared.news.notify_one();
-                tokio::time::sleep(wait).await;
-            }
-            Err(failure) => {
-                shared.fail(shared.link.error(start + have as u64, failure));
-                return None;
-            }
-        }
-    }
-}
-
-/// Fetches what is missing of a piece by one request. False if it is not wanted any more.
-async fn stretch(
-    shared: &Shared,
-    number: u64,
-    start: u64,
-    len: usize,
-    have: &mut usize,
-    answer: Option<Answer>,
-) -> Result<bool, Failure> {
-    // The first answer reaches to the end of the object, and is left at the end of the piece.
-    let open = answer.is_some();
-    let mut answer = match answer {
-        Some(answer) => answer,
-        None => {
-            let from = start + *have as u64;
-            let (answer, begins) = shared.link.part(from, Some(start + len as u64)).await?;
-            if begins != from {
-                return Err(Failure::new(
-                    Kind::Protocol,
-                    &answer.address,
-                    "the server sent parts of the object before, and now sends all of it",
-                ));
-            }
-            answer
-        }
+    let part = start + have..shared.size.min(start + shared.piece);
+    let retried = |retry| {
+        shared.lock().retries.push(retry);
+        shared.news.notify_one();
     };
-    while let Some(bytes) = answer.chunk().await? {
-        let wanted = bytes.len().min(len - *have);
-        shared.link.count(wanted);
-        if wanted < bytes.len() && !open {
-            return Err(surplus(&answer));
-        }
-        match shared.put(number, &bytes[..wanted]) {
-            Some(now) => *have = now,
-            None => return Ok(false),
-        }
-        if *have == len {
-            // The first answer goes on to the end of the object. The others are over, which has to be
-            // seen before their connections can be used again.
-            return match if open { None } else { answer.chunk().await? } {
-                Some(_) => Err(surplus(&answer)),
-                None => Ok(true),
-            };
-        }
-    }
-    Err(Failure::new(
-        Kind::Interrupted,
-        &answer.address,
-        format!("the server ended at byte {} of {}", start + *have as u64, shared.size),
-    ))
-}
-
-fn surplus(answer: &Answer) -> Failure {
-    Failure::new(Kind::Protocol, &answer.address, "the server sends more bytes than it announced")
+    let put = |bytes: &[u8]| shared.put(number, bytes);
+    shared.link.fetch(part, answer, retried, put).await.unwrap_or_else(|error| {
+        shared.fail(error);
+        false
+    })
 }
 
 impl Read for Window<'_> {
