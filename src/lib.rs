@@ -1,14 +1,16 @@
 //! tidegate: a streaming gate for disk images on their way to DigitalOcean.
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
-//! [`bytes`], [`facts`], `net`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
-//! `simulator`, [`render`], [`cli`].
+//! [`bytes`], [`facts`], `net`, `digitalocean`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`],
+//! [`inspect`], `simulator`, [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
 pub mod bytes;
 pub mod cli;
 pub mod codec;
+#[cfg(feature = "net")]
+pub mod digitalocean;
 pub mod facts;
 pub mod formats;
 pub mod guest;

@@ -66,6 +66,7 @@ fn reports_on_all_test_data_are_valid() {
     let files: Vec<PathBuf> = std::fs::read_dir(root().join("testdata"))
         .unwrap()
         .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
         .collect();
     let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     assert!(files.len() > 20, "{files:?}");

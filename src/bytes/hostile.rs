@@ -3,6 +3,9 @@ use std::fmt;
 /// Longest text shown, in characters.
 const SHOWN: usize = 200;
 
+/// Longest message shown: a server's reason is worth reading to its end.
+const MESSAGE: usize = 2000;
+
 /// Text from outside: from an image, a path, an archive. It can only be shown escaped.
 ///
 /// Control characters (C0, C1, DEL), line and paragraph separators, bidirectional, zero-width and
@@ -51,6 +54,20 @@ impl Hostile {
     #[must_use]
     pub fn from_os(text: &std::ffi::OsStr) -> Self {
         Hostile::new(text.as_encoded_bytes())
+    }
+
+    /// A sentence for people, such as a server's reason: cut at 2000 characters instead.
+    #[must_use]
+    pub fn message(text: &str) -> Self {
+        let chars: Vec<char> = text.chars().take(MESSAGE + 1).collect();
+        let mut shown = String::new();
+        for piece in chars[..chars.len().min(MESSAGE)].chunks(SHOWN) {
+            shown.push_str(&Hostile::from(String::from_iter(piece).as_str()).0);
+        }
+        if chars.len() > MESSAGE {
+            shown.push('…');
+        }
+        Hostile(shown)
     }
 
     /// Whether nothing is left to show.
@@ -137,6 +154,14 @@ mod tests {
         assert_eq!(Hostile::from(exact.as_str()).to_string(), exact);
         let shown = Hostile::from("é".repeat(SHOWN + 1).as_str()).to_string();
         assert_eq!(shown, format!("{exact}…"));
+    }
+
+    #[test]
+    fn messages_may_be_longer() {
+        let exact = "\u{1b}é".repeat(MESSAGE / 2);
+        let shown = "\\u{1b}é".repeat(MESSAGE / 2);
+        assert_eq!(Hostile::message(&exact).to_string(), shown);
+        assert_eq!(Hostile::message(&format!("{exact}x")).to_string(), format!("{shown}…"));
     }
 
     #[test]

@@ -30,6 +30,15 @@ pub(super) enum Command {
     /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted.
     Compare(CompareArgs),
+    /// Create, find, copy and delete custom images by DigitalOcean's API.
+    ///
+    /// The token is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, that of --token-file, or that of doctl.
+    /// DIGITALOCEAN_API_URL names another place of the API.
+    ///
+    /// Exit codes: 0 done, 1 the check rejects the image, 2 wrong usage, 3 the image could not be read,
+    /// 4 DigitalOcean refused or failed, 5 the import failed, 130 interrupted.
+    #[cfg(feature = "net")]
+    Image(super::image::args::ImageArgs),
     /// Serve DigitalOcean's images API on this machine, for tests.
     ///
     /// An import fetches its URL and examines the image, as `check` does. Ends on Ctrl-C or SIGTERM.

@@ -66,7 +66,7 @@ fn text_of(report: &Report, args: &CheckArgs, style: render::Style, first: bool)
     format!("{gap}{}", text::render(report, style))
 }
 
-fn exit_code(report: &Report, strict: bool) -> u8 {
+pub(super) fn exit_code(report: &Report, strict: bool) -> u8 {
     match report.verdict {
         Verdict::Accept => ACCEPTED,
         Verdict::Warn if !strict => ACCEPTED,

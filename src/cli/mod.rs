@@ -5,6 +5,8 @@ mod check;
 mod checksums;
 mod compare;
 mod explain;
+#[cfg(feature = "net")]
+mod image;
 mod map;
 #[cfg_attr(not(feature = "net"), path = "no_net.rs")]
 mod net;
@@ -14,6 +16,7 @@ mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,11 +31,24 @@ const REJECTED: u8 = 1;
 const USAGE: u8 = 2;
 /// The image could not be read.
 const UNREADABLE: u8 = 3;
+/// DigitalOcean refused or failed.
+#[cfg(feature = "net")]
+const REFUSED: u8 = 4;
+/// The import failed on DigitalOcean's side.
+#[cfg(feature = "net")]
+const IMPORT_FAILED: u8 = 5;
 /// SIGINT or SIGTERM.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
+    if has_token() {
+        output::complain(
+            "a token on the command line is refused: every process of the machine can read it there, and \
+             shells and CI logs keep it; use DIGITALOCEAN_TOKEN or --token-file",
+        );
+        return ExitCode::from(USAGE);
+    }
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -45,6 +61,8 @@ pub fn main() -> ExitCode {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        #[cfg(feature = "net")]
+        args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
@@ -58,12 +76,34 @@ pub fn main() -> ExitCode {
 /// Reads the arguments. An error quotes them, so it is made from their escaped form.
 fn parse() -> Result<args::Cli, clap::Error> {
     args::Cli::try_parse().map_err(|error| {
-        let escaped = std::env::args_os().map(|argument| source::shown(&argument).to_string());
+        let escaped = std::env::args_os().map(|argument| shown(&argument));
         match args::Cli::try_parse_from(escaped) {
             Err(error) => error,
             Ok(_) => clap::Error::new(error.kind()),
         }
     })
+}
+
+/// How tokens of DigitalOcean begin: of a person, an application, a refresh.
+const TOKENS: [&str; 3] = ["dop_v1_", "doo_v1_", "dor_v1_"];
+
+/// Whether the arguments have an option for a token, which no command has, or a token itself.
+fn has_token() -> bool {
+    const NAMES: [&str; 4] = ["--token", "--access-token", "--api-token", "--digitalocean-token"];
+    let is_token = |text: &str| TOKENS.iter().any(|begin| text.starts_with(begin));
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| {
+        let text = argument.to_string_lossy();
+        NAMES.contains(&text.split('=').next().unwrap_or_default()) || text.split('=').any(is_token)
+    })
+}
+
+/// An argument for people. What looks like a token of DigitalOcean is not shown, wherever it was put.
+fn shown(argument: &OsStr) -> String {
+    let text = source::shown(argument).to_string();
+    match TOKENS.iter().filter_map(|begin| text.find(begin)).min() {
+        Some(at) => format!("{}…", &text[..at]),
+        None => text,
+    }
 }
 
 /// A mistake in how the program was called, as a sentence for its user.

@@ -74,7 +74,7 @@ impl Options {
 /// they lead and who answered.
 pub struct Client {
     runtime: Handle,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     proxies: Matcher,
     options: Options,
 }
@@ -242,7 +242,7 @@ impl Client {
         }
     }
 
-    fn log(
+    pub(super) fn log(
         &self,
         method: &Method,
         address: &Address,

@@ -14,6 +14,8 @@ pub struct Failure {
     pub said: String,
     /// When the server wants to be asked again.
     pub retry_after: Option<Duration>,
+    /// Whether certainly nothing of the request was sent.
+    pub unsent: bool,
 }
 
 /// Kinds of [`Failure`].
@@ -51,7 +53,13 @@ impl Kind {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, address: &Address, said: impl Into<String>) -> Self {
-        Failure { kind, address: address.clone(), said: said.into(), retry_after: None }
+        Failure {
+            kind,
+            address: address.clone(),
+            said: said.into(),
+            retry_after: None,
+            unsent: false,
+        }
     }
 
     /// From an error of the client, whose own text may have the URL.
@@ -79,6 +87,6 @@ impl Failure {
         } else {
             Kind::Interrupted
         };
-        Failure::new(kind, address, said)
+        Failure { unsent: error.is_connect(), ..Failure::new(kind, address, said) }
     }
 }

@@ -5,6 +5,7 @@
 //! how threads wait for them.
 
 mod address;
+mod call;
 mod client;
 mod failure;
 mod header;
@@ -12,7 +13,9 @@ mod retry;
 mod trust;
 
 pub use address::Address;
+pub use call::Called;
 pub use client::{Answer, Client, Hop, Options};
 pub use failure::{Failure, Kind};
 pub use header::Header;
-pub use retry::{Backoff, Retry};
+pub use reqwest::Method;
+pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};

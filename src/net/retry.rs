@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// The longest wait that a server may ask for.
-pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(300);
+pub const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// How often and after what time something is tried again.
 #[derive(Clone, Debug)]
@@ -71,7 +71,8 @@ fn jitter(wait: Duration) -> Duration {
 }
 
 /// The time that a `Retry-After` header asks for: seconds, or a date (RFC 9110, 10.2.3).
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(value: &str) -> Option<Duration> {
     match value.trim().parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {

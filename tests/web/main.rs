@@ -12,5 +12,6 @@ mod nginx;
 mod redirects;
 mod rules;
 mod secrets;
+#[path = "../common/server.rs"]
 mod server;
 mod tls;

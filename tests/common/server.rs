@@ -1,5 +1,8 @@
 //! An HTTP/1.1 server on loopback that answers by plan, down to the byte. It ends with its value.
 
+// Every test binary has its own copy of this module and none uses all of it.
+#![allow(dead_code)]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -85,6 +88,8 @@ pub(crate) struct Request {
     pub(crate) range: Option<(u64, Option<u64>)>,
     /// How many requests of this method came before.
     pub(crate) before: usize,
+    /// What came along, by its `Content-Length`.
+    pub(crate) body: Vec<u8>,
 }
 
 /// An answer, and how it goes wrong.
@@ -220,6 +225,8 @@ impl Server {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                // Head and body are written one after the other; nobody waits for the other here.
+                let _ = stream.set_nodelay(true);
                 let (plan, log, tls) = (Arc::clone(&plan), Arc::clone(&noted), tls.clone());
                 std::thread::spawn(move || {
                     // A client that has gone away is none of the server's business.
@@ -282,10 +289,13 @@ fn talk(stream: impl Read + Write, plan: &Plan, log: &Mutex<Vec<Request>>) -> st
             let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
             (first.parse().unwrap(), last.parse().ok())
         });
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
         let request = {
             let mut log = log.lock().unwrap();
             let before = log.iter().filter(|request| request.method == method).count();
-            log.push(Request { method, path, headers, range, before });
+            log.push(Request { method, path, headers, range, before, body });
             log.last().unwrap().clone()
         };
         let head = request.method == "HEAD";

@@ -1,0 +1,331 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::args::Format;
+use crate::digitalocean::wait::Patience;
+
+/// `tidegate image`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ImageArgs {
+    #[command(subcommand)]
+    pub(super) command: ImageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImageCommand {
+    /// Check the image behind a URL, and have DigitalOcean import it if it passes.
+    ///
+    /// Nothing is posted twice: after an answer that says neither yes nor no, the image is looked for by a
+    /// tag and a mark in its description, and adopted if it is found.
+    ///
+    /// Exit codes: 0 created (with --wait: available), 1 the check rejects it, 2 wrong usage, 3 the URL could
+    /// not be read, 4 DigitalOcean refused, failed or left the outcome unknown, 5 the import failed.
+    Create(CreateArgs),
+    /// List images. Those whose import failed are in no list; `get` still finds them.
+    List(ListArgs),
+    /// Show an image.
+    Get(GetArgs),
+    /// Wait until an image is available. Exit code 5 says that its import failed.
+    Wait(WaitCommand),
+    /// Change name, distribution or description of an image.
+    Update(UpdateArgs),
+    /// Delete an image.
+    Delete(DeleteArgs),
+    /// Make a snapshot of an image, such as a backup.
+    Convert(ConvertArgs),
+    /// Copy an image to other regions, all at once. It cannot be removed from one again.
+    Transfer(TransferArgs),
+    /// Show what was done to an image.
+    Actions(ActionsArgs),
+}
+
+/// How the API is reached, and how answers are shown.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "API")]
+pub(super) struct ApiArgs {
+    /// Read the token from a file. Otherwise it is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, or that of
+    /// doctl.
+    #[arg(long, value_name = "FILE", conflicts_with = "context")]
+    pub(super) token_file: Option<PathBuf>,
+
+    /// Use the token of a context of doctl.
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+
+    /// Trust the certificate authorities in a PEM file as well.
+    #[arg(long, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+
+    /// Seconds that a server may be silent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(super) timeout: u32,
+
+    /// How often in a row a request that changes nothing is made again.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub(super) retries: u8,
+
+    /// How to show the result.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Say on standard error what is requested and what is answered.
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+/// How long something is waited for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub(super) struct PatienceArgs {
+    /// For how long, such as 90s, 60m or 2h.
+    #[arg(long, value_name = "TIME", default_value = "60m", value_parser = time)]
+    pub(super) wait_timeout: Duration,
+
+    /// The first pause between two looks; it grows to ten times as much.
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
+    pub(super) interval: Duration,
+}
+
+impl PatienceArgs {
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            first: self.interval,
+            longest: self.interval.saturating_mul(10),
+            most: self.wait_timeout,
+            ..Patience::default()
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// Where DigitalOcean fetches the image.
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+
+    /// The region that it is imported to, such as fra1; `transfer` copies it to others.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) region: String,
+
+    /// Its name; otherwise that of the file.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+
+    /// Its distribution, such as Debian.
+    #[arg(long, value_name = "NAME")]
+    pub(super) distribution: Option<String>,
+
+    /// What is written about it.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+
+    /// Tags; they need the scope tag:create.
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(super) tag: Vec<String>,
+
+    /// Do not check the image first.
+    #[arg(long)]
+    pub(super) unchecked: bool,
+
+    /// Refuse an image with warnings too.
+    #[arg(long, conflicts_with = "unchecked")]
+    pub(super) strict: bool,
+
+    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
+    #[arg(long, conflicts_with = "unchecked")]
+    pub(super) no_url_rules: bool,
+
+    /// Fetch an http URL for the check, which anybody on the way can change.
+    #[arg(long, conflicts_with = "unchecked")]
+    pub(super) insecure_http: bool,
+
+    /// Mark the image in its description only, for tokens without the scope tag:create.
+    #[arg(long)]
+    pub(super) no_mark_tag: bool,
+
+    /// For how long the image is looked for after an answer that says neither yes nor no.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
+    pub(super) settle: Duration,
+
+    /// If it is not found, post again. There may be two images then.
+    #[arg(long)]
+    pub(super) retry_create: bool,
+
+    /// Wait until the image is available.
+    #[arg(long)]
+    pub(super) wait: bool,
+
+    #[command(flatten)]
+    pub(super) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only those of this account.
+    #[arg(long)]
+    pub(super) private: bool,
+
+    /// Only of this kind: application or distribution.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) kind: Option<String>,
+
+    /// Only those with this tag.
+    #[arg(long, value_name = "TAG")]
+    pub(super) tag: Option<String>,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GetArgs {
+    /// Its number; of a public image also its slug.
+    #[arg(value_name = "ID")]
+    pub(super) image: String,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WaitCommand {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    #[command(flatten)]
+    pub(super) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args(["name", "distribution", "description"]))]
+pub(super) struct UpdateArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    /// Another name.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+
+    /// Another distribution.
+    #[arg(long, value_name = "NAME")]
+    pub(super) distribution: Option<String>,
+
+    /// Another description.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConvertArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    /// Wait until it is done.
+    #[arg(long)]
+    pub(super) wait: bool,
+
+    #[command(flatten)]
+    pub(super) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TransferArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    /// Where to. Regions where it is already are left out.
+    #[arg(long, value_name = "SLUG,…", value_delimiter = ',', required = true)]
+    pub(super) region: Vec<String>,
+
+    /// Wait until it is everywhere.
+    #[arg(long)]
+    pub(super) wait: bool,
+
+    #[command(flatten)]
+    pub(super) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ActionsArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub(super) image: u64,
+
+    /// One action only.
+    #[arg(value_name = "ACTION")]
+    pub(super) action: Option<u64>,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+/// A time such as 500ms, 90s, 60m or 2h; seconds where there is no unit.
+fn time(text: &str) -> Result<Duration, &'static str> {
+    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let text = text.trim();
+    let (digits, unit) = UNITS
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
+        .unwrap_or((text, 1000));
+    let digits = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit))
+        .filter(|millis| (1..=7 * 24 * 3_600_000).contains(millis))
+        .map(Duration::from_millis)
+        .ok_or("a time is a number with ms, s, m or h, of a week at most")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in [("500ms", 500), ("90", 90_000), ("90s", 90_000), ("60m", 3_600_000)]
+        {
+            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "0", "s", "-1s", "1.5h", "1d", "99999999999999999999h", "200h"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+}

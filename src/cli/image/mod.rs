@@ -1,0 +1,224 @@
+//! `tidegate image`: the commands of the images API.
+
+pub(super) mod args;
+mod connect;
+mod create;
+mod show;
+mod transfer;
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use self::args::{
+    ActionsArgs, ConvertArgs, DeleteArgs, GetArgs, ImageArgs, ImageCommand, ListArgs, UpdateArgs,
+    WaitCommand,
+};
+use self::connect::Teller;
+use super::progress::Progress;
+use super::{ACCEPTED, IMPORT_FAILED, REFUSED, REJECTED, Usage, output, signals};
+use crate::bytes::Hostile;
+use crate::digitalocean::wait::{self, WaitError};
+use crate::digitalocean::{
+    Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, RegionSlug, nearest,
+};
+
+/// Why a command ends before its result.
+enum Stop {
+    /// It was called in a wrong way.
+    Usage(Usage),
+    /// DigitalOcean refused or failed.
+    Api(Error),
+    /// Waiting for this image brought nothing.
+    Wait(u64, Box<WaitError>),
+    /// All is said.
+    Code(u8),
+}
+
+impl From<Usage> for Stop {
+    fn from(usage: Usage) -> Self {
+        Stop::Usage(usage)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Api(error)
+    }
+}
+
+pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
+    let quiet = match &args.command {
+        ImageCommand::Create(args) => args.api.quiet,
+        ImageCommand::List(args) => args.api.quiet,
+        ImageCommand::Get(args) => args.api.quiet,
+        ImageCommand::Wait(args) => args.api.quiet,
+        ImageCommand::Update(args) => args.api.quiet,
+        ImageCommand::Delete(args) => args.api.quiet,
+        ImageCommand::Convert(args) => args.api.quiet,
+        ImageCommand::Transfer(args) => args.api.quiet,
+        ImageCommand::Actions(args) => args.api.quiet,
+    };
+    let teller = Teller::new(quiet);
+    signals::watch(&Progress::new(true));
+    let result = match &args.command {
+        ImageCommand::Create(args) => create::run(args, &teller),
+        ImageCommand::List(args) => list(args, &teller),
+        ImageCommand::Get(args) => get(args, &teller),
+        ImageCommand::Wait(args) => wait(args, &teller),
+        ImageCommand::Update(args) => update(args, &teller),
+        ImageCommand::Delete(args) => delete(args, &teller),
+        ImageCommand::Convert(args) => convert(args, &teller),
+        ImageCommand::Transfer(args) => transfer::run(args, &teller),
+        ImageCommand::Actions(args) => actions(args, &teller),
+    };
+    teller.close();
+    match result {
+        Ok(code) | Err(Stop::Code(code)) => Ok(code),
+        Err(Stop::Usage(usage)) => Err(usage),
+        Err(Stop::Api(error)) => {
+            output::complain(&format!("DigitalOcean: {error}"));
+            Ok(REFUSED)
+        }
+        Err(Stop::Wait(id, error)) => Ok(unfulfilled(id, &error)),
+    }
+}
+
+/// Says why waiting brought nothing; the exit code.
+fn unfulfilled(id: u64, error: &WaitError) -> u8 {
+    if let WaitError::Failed(image) = error {
+        let why = match image.failure() {
+            Some(why) => Hostile::message(why).to_string(),
+            None => "DigitalOcean does not say why".into(),
+        };
+        let status = image.status.as_ref().map_or("(none)", |status| status.as_str());
+        let status = Hostile::from(status);
+        output::complain(&format!("the import of image {id} failed ({status}): {why}"));
+        return IMPORT_FAILED;
+    }
+    output::complain(&format!("image {id}: {error}"));
+    REFUSED
+}
+
+/// Says that a region is not known; the API decides.
+fn warn_region(region: &RegionSlug) {
+    warn_name("region", region.as_str(), region.is_known(), RegionSlug::KNOWN);
+}
+
+/// Says that a distribution is not known; the API stores another.
+fn warn_distribution(name: &Distribution) {
+    warn_name("distribution", name.as_str(), name.is_known(), Distribution::KNOWN);
+}
+
+fn warn_name(what: &str, given: &str, known: bool, names: &[&str]) {
+    if known {
+        return;
+    }
+    let hint = match nearest(given, names.iter().copied()) {
+        Some(name) => format!("; did you mean \"{name}\"?"),
+        None => format!("; known are {}", names.join(", ")),
+    };
+    let given = Hostile::from(given);
+    output::complain(&format!("warning: \"{given}\" is no known {what}{hint}"));
+}
+
+/// Shows one image.
+fn shown(image: &Image, format: super::args::Format) -> Result<u8, Stop> {
+    let document = json!({"schema": "tidegate.image/1", "image": show::value(image)?});
+    show::write(format, &show::image(image), &document)?;
+    Ok(ACCEPTED)
+}
+
+fn list(args: &ListArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let kind = args.kind.as_deref().map(QueryType::from);
+    if let Some(kind) = kind.as_ref().filter(|kind| !kind.is_known()) {
+        warn_name("type", kind.as_str(), false, QueryType::KNOWN);
+    }
+    let filter = Filter { private: args.private, kind, tag: args.tag.clone() };
+    let client = connect::client(&args.api, teller)?;
+    let images = client.wait(client.images().list(&filter).all())?;
+    let document = json!({"schema": "tidegate.images/1", "images": show::value(&images)?});
+    show::write(args.api.format, &show::images(&images), &document)?;
+    Ok(ACCEPTED)
+}
+
+fn get(args: &GetArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let key = ImageKey::parse(&args.image).map_err(|why| Usage(why.into()))?;
+    let client = connect::client(&args.api, teller)?;
+    let image = client.wait(client.images().get(&key))?;
+    shown(&image, args.api.format)
+}
+
+fn wait(args: &WaitCommand, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let client = connect::client(&args.api, teller)?;
+    let waited = client.wait(wait::image(&client, args.image, None, args.patience.patience()));
+    teller.close();
+    match waited {
+        Ok(image) => shown(&image, args.api.format),
+        Err(error) => Err(Stop::Wait(args.image, Box::new(error))),
+    }
+}
+
+fn update(args: &UpdateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let distribution = args.distribution.as_deref().map(Distribution::from);
+    distribution.iter().for_each(warn_distribution);
+    let update = ImageUpdate {
+        name: args.name.clone(),
+        distribution,
+        description: args.description.clone(),
+    };
+    let client = connect::client(&args.api, teller)?;
+    let image = client.wait(client.images().update(args.image, &update))?;
+    shown(&image, args.api.format)
+}
+
+fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    if !args.yes && !stdin().is_terminal() {
+        return Err(Usage("nobody can be asked here; --yes deletes without asking".into()).into());
+    }
+    let client = connect::client(&args.api, teller)?;
+    if !args.yes {
+        let image = client.wait(client.images().get(&ImageKey::Id(args.image)))?;
+        let name = Hostile::from(image.name.as_str());
+        // Nothing can be done if nobody reads it: then nobody answers either.
+        let _ = write!(stderr(), "Delete image {} \"{name}\" for good? [y/N] ", image.id);
+        let mut answer = String::new();
+        let _ = stdin().read_line(&mut answer);
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            output::complain("nothing was deleted");
+            return Ok(REJECTED);
+        }
+    }
+    client.wait(client.images().delete(args.image))?;
+    let document = json!({"schema": "tidegate.deleted/1", "image": args.image});
+    show::write(args.api.format, &format!("deleted image {}\n", args.image), &document)?;
+    Ok(ACCEPTED)
+}
+
+fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let client = connect::client(&args.api, teller)?;
+    let mut action = client.wait(client.images().actions(args.image).convert())?;
+    if args.wait {
+        let patience = args.patience.patience();
+        action = client
+            .wait(wait::action(&client, args.image, action, None, patience))
+            .map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
+    }
+    teller.close();
+    let document = json!({"schema": "tidegate.actions/1", "actions": [show::value(&action)?]});
+    show::write(args.api.format, &show::actions(&[action]), &document)?;
+    Ok(ACCEPTED)
+}
+
+fn actions(args: &ActionsArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+    let client = connect::client(&args.api, teller)?;
+    let of = client.images().actions(args.image);
+    let actions = match args.action {
+        Some(id) => vec![client.wait(of.get(id))?],
+        None => client.wait(of.list().all())?,
+    };
+    let document = json!({"schema": "tidegate.actions/1", "actions": show::value(&actions)?});
+    show::write(args.api.format, &show::actions(&actions), &document)?;
+    Ok(ACCEPTED)
+}

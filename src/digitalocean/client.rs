@@ -1,0 +1,262 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::budget::{Budget, Shared};
+use super::error::{Error, Kind, documents, excerpt, until};
+use super::token::Token;
+use super::{Actions, Images, Regions};
+use crate::net::{self, Address, Backoff, Called, Failure, Header, LONGEST_ASKED, Method, Retry};
+
+/// Where DigitalOcean's API is (`servers` of its description).
+pub const PUBLISHED: &str = "https://api.digitalocean.com";
+
+/// The longest answer that is read. A list of 200 images takes about 200 kB.
+const LARGEST: usize = 4 << 20;
+
+/// What a client says while it waits.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A call failed and will be made again.
+    Retry(&'a Retry),
+    /// There are no calls left for so long.
+    Limited(Duration),
+    /// Something is under way on DigitalOcean's side.
+    Waiting {
+        /// What.
+        what: &'a str,
+        /// How far it is; hostile text.
+        status: &'a str,
+        /// For how long.
+        elapsed: Duration,
+        /// When it is looked at again.
+        next: Duration,
+    },
+    /// Nobody knows whether an image was made; it is looked for.
+    Settling {
+        /// Why.
+        because: &'a Error,
+        /// For how long.
+        elapsed: Duration,
+        /// For how long at most.
+        most: Duration,
+    },
+}
+
+/// Is told of events.
+pub type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// How a client is made.
+pub struct Options {
+    /// Where the API is.
+    pub base: Address,
+    /// How requests are made. Its headers are replaced by the token's; plain http is spoken with loopback
+    /// only.
+    pub net: net::Options,
+    /// Is told of events.
+    pub listener: Option<Listener>,
+}
+
+/// DigitalOcean's API. Clones share one budget of calls and one set of connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    net: net::Client,
+    base: Address,
+    budget: Shared,
+    listener: Option<Listener>,
+}
+
+/// When a call is made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Never: nobody knows what the first one did.
+    Never,
+    /// If it was refused because there were too many: it had no effect.
+    Refused,
+    /// Whenever that may help: it changes nothing.
+    Always,
+}
+
+/// A call.
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Below the base, such as `v2/images`.
+    pub(super) path: String,
+    pub(super) body: Option<Vec<u8>>,
+    /// What it needs, by the API's documentation.
+    pub(super) scope: &'static str,
+    pub(super) again: Again,
+}
+
+impl Call {
+    pub(super) fn get(path: impl Into<String>, scope: &'static str) -> Self {
+        Call { method: Method::GET, path: path.into(), body: None, scope, again: Again::Always }
+    }
+
+    /// One that changes something.
+    pub(super) fn change(
+        method: Method,
+        path: impl Into<String>,
+        scope: &'static str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Self, Error> {
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|e| Error::new(Kind::Unexpected, e.to_string()))?;
+        Ok(Call { method, path: path.into(), body, scope, again: Again::Refused })
+    }
+}
+
+impl Client {
+    /// A client that speaks with this token.
+    ///
+    /// # Errors
+    /// If the base is neither https nor loopback, or has credentials or a query; if certificates cannot be
+    /// used.
+    pub fn new(token: &Token, options: Options) -> Result<Client, String> {
+        let Options { base, mut net, listener } = options;
+        if !base.is_https() && !base.is_loopback() {
+            return Err(format!("{base} is plain http: the token could be read on the way"));
+        }
+        if base.has_credentials() || base.has_query() {
+            return Err(format!("{base} has more than a host and a path"));
+        }
+        net.insecure_http = base.is_loopback();
+        // A proxy would have the token in plain text, and its own machine would be meant.
+        net.only = base.is_loopback().then(Vec::new);
+        net.headers = vec![Header::parse(&format!("Authorization: Bearer {}", token.reveal()))?];
+        let net = net::Client::new(net)?;
+        Ok(Client(Arc::new(Inner { net, base, budget: Shared::default(), listener })))
+    }
+
+    /// Images.
+    #[must_use]
+    pub fn images(&self) -> Images {
+        Images(self.clone())
+    }
+
+    /// Actions of all kinds.
+    #[must_use]
+    pub fn actions(&self) -> Actions {
+        Actions(self.clone())
+    }
+
+    /// Regions.
+    #[must_use]
+    pub fn regions(&self) -> Regions {
+        Regions(self.clone())
+    }
+
+    /// How many calls are left, as far as it is known.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.0.budget.get()
+    }
+
+    /// Waits for a future, on a thread that is not one of the client's own.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.net.wait(future)
+    }
+
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        if let Some(listener) = &self.0.listener {
+            listener(event);
+        }
+    }
+
+    /// Makes a call, as often as it may be made; the answer is one of success.
+    pub(super) async fn call(&self, call: &Call) -> Result<Called, Error> {
+        let inner = &*self.0;
+        let base = &inner.base;
+        let address = base.below(&call.path).map_err(|why| Error::new(Kind::Unexpected, why))?;
+        let mut backoff = Backoff::new(inner.net.options().retries);
+        loop {
+            let taken = loop {
+                match inner.budget.take() {
+                    Ok(taken) => break taken,
+                    Err((wait, _)) if wait <= LONGEST_ASKED => {
+                        self.tell(&Event::Limited(wait));
+                        tokio::time::sleep(wait).await;
+                    }
+                    Err((_, until)) => {
+                        let kind = Kind::RateLimited { until: Some(until) };
+                        return Err(Error::new(kind, "the API's rate limit is used up"));
+                    }
+                }
+            };
+            let method = call.method.clone();
+            let (error, failure) =
+                match inner.net.call(method, &address, call.body.clone(), LARGEST).await {
+                    Err(failure) => (Error::transport(&failure), failure),
+                    Ok(called) => {
+                        taken.answered(&called);
+                        if (200..300).contains(&called.status) {
+                            return Ok(called);
+                        }
+                        let error = Error::refusal(&called, call.scope);
+                        let failure = failure(&called, &error);
+                        (error, failure)
+                    }
+                };
+            let again = match call.again {
+                Again::Never => false,
+                Again::Refused => matches!(error.kind, Kind::RateLimited { .. }),
+                Again::Always => true,
+            };
+            if !again {
+                return Err(error);
+            }
+            let Ok(retry) = backoff.after(failure) else { return Err(error) };
+            self.tell(&Event::Retry(&retry));
+            tokio::time::sleep(retry.wait).await;
+        }
+    }
+
+    /// What stands in an answer, under `key`.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        key: &'static str,
+    ) -> Result<T, Error> {
+        let called = self.call(call).await?;
+        let mut value = document(&called)?;
+        part(&called, value.get_mut(key).map_or(Value::Null, Value::take), key)
+    }
+}
+
+/// The JSON document that an answer is.
+pub(super) fn document(called: &Called) -> Result<Value, Error> {
+    documents(&called.body)
+        .next()
+        .ok_or_else(|| Error::unusable(Kind::NotJson, called, excerpt(&called.body)))
+}
+
+/// A value out of an answer as what it has to be.
+pub(super) fn part<T: DeserializeOwned>(
+    called: &Called,
+    value: Value,
+    key: &str,
+) -> Result<T, Error> {
+    serde_json::from_value(value)
+        .map_err(|e| Error::unusable(Kind::Incomplete, called, format!("\"{key}\": {e}")))
+}
+
+/// The failure that a refusing answer is, for the rules of trying again.
+fn failure(called: &Called, error: &Error) -> Failure {
+    let kind = net::Kind::Status(called.status);
+    let wait = until(called)
+        .filter(|_| matches!(called.status, 429 | 503))
+        .and_then(|until| until.duration_since(std::time::SystemTime::now()).ok());
+    Failure { retry_after: wait, ..Failure::new(kind, &called.address, error.to_string()) }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.0.base).finish()
+    }
+}

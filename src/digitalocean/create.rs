@@ -1,0 +1,236 @@
+//! A create that never makes two images: it is posted once, and after an answer that says neither yes nor
+//! no, the image is looked for by its marks.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::client::Event;
+use super::error::{Error, Kind};
+use super::images::{Filter, Images};
+use super::types::{Image, ImageNewCustom};
+use super::wait::{Patience, within};
+
+/// A look takes so long at least: it is a few calls, and the first one may be all that there is time for.
+const LEAST_LOOK: Duration = Duration::from_secs(30);
+
+/// What tells one create from all others: it stands in a tag and in the description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushId(String);
+
+impl PushId {
+    /// A new one: 128 bits that no other process has.
+    #[must_use]
+    pub fn random() -> Self {
+        // The keys of the hasher come from the operating system.
+        let half = || RandomState::new().hash_one((SystemTime::now(), std::process::id()));
+        PushId(format!("{:016x}{:016x}", half(), half()))
+    }
+
+    /// The tag: letters, digits and dashes, as tags may have.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        format!("tidegate-{}", self.0)
+    }
+
+    /// What stands in the description.
+    #[must_use]
+    pub fn note(&self) -> String {
+        format!("[tidegate push {}]", self.0)
+    }
+
+    /// Whether an image has one of the marks.
+    #[must_use]
+    pub fn marks(&self, image: &Image) -> bool {
+        image.tags.contains(&self.tag()) || image.description.contains(&self.note())
+    }
+
+    /// The request with the marks; a tag needs the scope `tag:create`.
+    fn mark(&self, image: &ImageNewCustom, tag: bool) -> ImageNewCustom {
+        let mut marked = image.clone();
+        marked.description = Some(match image.description.as_deref() {
+            None | Some("") => self.note(),
+            Some(text) => format!("{text} {}", self.note()),
+        });
+        if tag {
+            marked.tags.push(self.tag());
+        }
+        marked
+    }
+}
+
+/// What to do when nobody knows whether an image was made.
+#[derive(Clone, Debug)]
+pub struct Settling {
+    /// What marks the image.
+    pub push: PushId,
+    /// Whether a tag marks it too.
+    pub tag: bool,
+    /// For how long it is looked for.
+    pub settle: Duration,
+    /// Whether it is posted once more if it is not found: there may be two images then.
+    pub post_again: bool,
+    /// How often it is looked for.
+    pub patience: Patience,
+}
+
+impl Default for Settling {
+    fn default() -> Self {
+        Settling {
+            push: PushId::random(),
+            tag: true,
+            // Users saw nothing in lists for about ten minutes (coreos/fedora-coreos-tracker#1586).
+            settle: Duration::from_secs(15 * 60),
+            post_again: false,
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// An image that was made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The image.
+    pub image: Image,
+    /// Why it had to be looked for; `None` if the create was answered.
+    pub adopted: Option<Error>,
+    /// Further images with the same marks: only after it was posted again.
+    pub others: Vec<u64>,
+}
+
+/// Why no image is known.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// None was made, but for what [`Kind::Invalid`] may name.
+    #[error("{0}")]
+    Refused(Error),
+    /// One may have been made, and was not found. Lists lag and leave failed images out, so this proves
+    /// nothing.
+    #[error("the outcome is unknown: {because}; an image marked {} was looked for and not found", push.tag())]
+    Unknown {
+        /// What was answered.
+        because: Box<Error>,
+        /// The marks of the image.
+        push: PushId,
+        /// For how long it was looked for.
+        looked: Duration,
+    },
+}
+
+impl Images {
+    /// Creates an image, and finds out what became of it if the answer does not say.
+    ///
+    /// # Errors
+    /// If it is refused, or nobody knows.
+    pub async fn create_settled(
+        &self,
+        image: &ImageNewCustom,
+        how: &Settling,
+    ) -> Result<Created, CreateError> {
+        let marked = how.push.mark(image, how.tag);
+        let mut posts = if how.post_again { 2 } else { 1 };
+        loop {
+            posts -= 1;
+            let because = match self.create(&marked).await {
+                Ok(image) => {
+                    let others = match how.post_again && posts == 0 {
+                        true => self.others(&how.push, image.id).await,
+                        false => Vec::new(),
+                    };
+                    return Ok(Created { image, adopted: None, others });
+                }
+                Err(error) if error.is_ambiguous() => error,
+                Err(error) => return Err(CreateError::Refused(error)),
+            };
+            let asked = Instant::now();
+            let mut found = self.settle(how, &because).await;
+            if !found.is_empty() {
+                let image = found.remove(0);
+                let others = found.into_iter().map(|image| image.id).collect();
+                return Ok(Created { image, adopted: Some(because), others });
+            }
+            if posts == 0 {
+                return Err(CreateError::Unknown {
+                    because: Box::new(because),
+                    push: how.push.clone(),
+                    looked: asked.elapsed(),
+                });
+            }
+        }
+    }
+
+    /// Looks for images with the marks until there is one or the time is over.
+    async fn settle(&self, how: &Settling, because: &Error) -> Vec<Image> {
+        let began = Instant::now();
+        let mut pause = how.patience.first;
+        loop {
+            let elapsed = began.elapsed();
+            self.0.tell(&Event::Settling { because, elapsed, most: how.settle });
+            let left = how.settle.saturating_sub(elapsed).max(LEAST_LOOK);
+            match within(left, self.marked(&how.push)).await {
+                Ok(found) if !found.is_empty() => return found,
+                // A token that may not read will not find anything later either.
+                Err(Error { kind: Kind::Unauthorized | Kind::Forbidden { .. }, .. }) => {
+                    return Vec::new();
+                }
+                Ok(_) | Err(_) => {}
+            }
+            let left = how.settle.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Vec::new();
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = how.patience.after(pause);
+        }
+    }
+
+    /// What the first of two posts made after all, as far as it can be seen now.
+    async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
+        let found = within(LEAST_LOOK, self.marked(push)).await.unwrap_or_default();
+        found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
+    }
+
+    /// The account's images with the marks, oldest first.
+    pub(super) async fn marked(&self, push: &PushId) -> Result<Vec<Image>, Error> {
+        let tagged = Filter { tag: Some(push.tag()), ..Filter::default() };
+        let all = Filter { private: true, ..Filter::default() };
+        // By tag is quick; the other list may know it sooner, and knows those without the tag.
+        for filter in [tagged, all] {
+            let mut found = self.list(&filter).all().await?;
+            found.retain(|image| push.marks(image));
+            if !found.is_empty() {
+                found.sort_by_key(|image| image.id);
+                // A list that moves while it is read shows an image on two pages.
+                found.dedup_by_key(|image| image.id);
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digitalocean::RegionSlug;
+
+    #[test]
+    fn marks_are_unique_and_found() {
+        let (a, b) = (PushId::random(), PushId::random());
+        assert_ne!(a, b);
+        assert_eq!(a.tag().len(), "tidegate-".len() + 32);
+        let request = ImageNewCustom {
+            name: "n".into(),
+            url: "https://h/x".into(),
+            region: RegionSlug::Nyc3,
+            distribution: None,
+            description: Some("mine".into()),
+            tags: vec!["t".into()],
+        };
+        let marked = a.mark(&request, true);
+        assert_eq!(marked.tags, ["t".to_owned(), a.tag()]);
+        let mut image: Image = serde_json::from_str("{\"id\":1}").unwrap();
+        image.description = marked.description.unwrap();
+        assert!(image.description.starts_with("mine [") && a.marks(&image) && !b.marks(&image));
+        assert_eq!(a.mark(&request, false).tags, ["t"]);
+    }
+}

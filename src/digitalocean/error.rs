@@ -1,0 +1,266 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::types::{ErrorBody, Image};
+use crate::bytes::Hostile;
+use crate::net::{self, Called, Failure, retry_after};
+
+/// Why a call brought nothing.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What went wrong, by meaning.
+    pub kind: Kind,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// The API's name of the error, such as `not_found`.
+    pub id: Option<String>,
+    /// The API's message, or that of the network; hostile text, which `Display` shows escaped.
+    pub message: String,
+    /// What DigitalOcean's support asks for.
+    pub request_id: Option<String>,
+}
+
+/// Kinds of [`Error`].
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// 401: the token is not known, or no longer.
+    Unauthorized,
+    /// 403: the token may not do this.
+    Forbidden {
+        /// The scope that is missing, where the API says it.
+        missing: Option<String>,
+        /// The scope that this call needs, by the API's documentation.
+        needed: &'static str,
+    },
+    /// 404.
+    NotFound,
+    /// 409.
+    Conflict,
+    /// 400, 422 and other refusals of what was asked for.
+    Invalid {
+        /// An image that was made nevertheless: a second document stood behind the refusal.
+        stray: Option<Box<Image>>,
+    },
+    /// 429, or it is known that there would be one.
+    RateLimited {
+        /// When calls are taken again.
+        until: Option<SystemTime>,
+    },
+    /// 5xx.
+    Server,
+    /// There was no whole answer.
+    Transport {
+        /// What the network says.
+        kind: net::Kind,
+        /// Whether certainly nothing of the request was sent.
+        unsent: bool,
+    },
+    /// An answer of success that is not JSON.
+    NotJson,
+    /// An answer of success that lacks what it has to have, or more pages than can be.
+    Incomplete,
+    /// An answer of another kind, such as a redirect.
+    Unexpected,
+}
+
+impl Error {
+    /// Whether the call may have had its effect although it brought nothing.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        match &self.kind {
+            Kind::Server | Kind::NotJson | Kind::Incomplete => true,
+            Kind::Transport { unsent, .. } => !unsent,
+            // A server that gave up waiting for its own back end says this too.
+            _ => self.status == Some(408),
+        }
+    }
+
+    /// Whether asking later may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match &self.kind {
+            Kind::Server | Kind::RateLimited { .. } | Kind::NotJson => true,
+            Kind::Transport { kind, .. } => kind.is_passing(),
+            _ => matches!(self.status, Some(408 | 425)),
+        }
+    }
+
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error { kind, status: None, id: None, message: message.into(), request_id: None }
+    }
+
+    pub(super) fn transport(failure: &Failure) -> Self {
+        let kind = Kind::Transport { kind: failure.kind, unsent: failure.unsent };
+        Error::new(kind, failure.said.clone())
+    }
+
+    /// An answer of success that cannot be used.
+    pub(super) fn unusable(kind: Kind, called: &Called, message: impl Into<String>) -> Self {
+        Error {
+            status: Some(called.status),
+            request_id: called.header("x-request-id").map(str::to_owned),
+            ..Error::new(kind, message)
+        }
+    }
+
+    /// The error that a refusing answer is. `scope` is what the call needs.
+    pub(super) fn refusal(called: &Called, scope: &'static str) -> Self {
+        let mut documents = documents(&called.body);
+        let first = documents.next();
+        let body = first.and_then(|value| serde_json::from_value::<ErrorBody>(value).ok());
+        let (id, message, request_id) = match body {
+            Some(body) => (Some(body.id), body.message, body.request_id),
+            None => (None, excerpt(&called.body), None),
+        };
+        let kind = match called.status {
+            401 => Kind::Unauthorized,
+            403 => Kind::Forbidden { missing: scope_in(&message), needed: scope },
+            404 => Kind::NotFound,
+            409 => Kind::Conflict,
+            429 => Kind::RateLimited { until: until(called) },
+            400..=499 => Kind::Invalid { stray: documents.find_map(stray).map(Box::new) },
+            500.. => Kind::Server,
+            _ => Kind::Unexpected,
+        };
+        Error {
+            kind,
+            status: Some(called.status),
+            id: id.filter(|id| !id.is_empty()),
+            message,
+            request_id: request_id.or_else(|| called.header("x-request-id").map(str::to_owned)),
+        }
+    }
+}
+
+/// The JSON documents at the beginning of a body: there may be several.
+pub(super) fn documents(body: &[u8]) -> impl Iterator<Item = Value> {
+    serde_json::Deserializer::from_slice(body).into_iter::<Value>().map_while(Result::ok)
+}
+
+/// The image that a document is about.
+fn stray(mut document: Value) -> Option<Image> {
+    serde_json::from_value(document.get_mut("image")?.take()).ok()
+}
+
+/// The beginning of a body that is not JSON, for people.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(1000)]).into_owned();
+    // Gateways answer with pages; what their tags say is of no use here.
+    let mut plain = String::with_capacity(text.len());
+    let mut in_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                plain.push(' ');
+            }
+            c if !in_tag => plain.push(c),
+            _ => {}
+        }
+    }
+    let text = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.is_empty() {
+        true => "the answer says nothing".into(),
+        false => format!("the answer is not JSON: {}", text.chars().take(120).collect::<String>()),
+    }
+}
+
+/// When an answer says that calls are taken again: `retry-after` where the burst was too much,
+/// `ratelimit-reset` (when the oldest call of the hour no longer counts) otherwise.
+pub(super) fn until(called: &Called) -> Option<SystemTime> {
+    match called.header("retry-after").and_then(retry_after) {
+        Some(wait) => SystemTime::now().checked_add(wait),
+        None => reset(called),
+    }
+}
+
+/// `ratelimit-reset`: seconds since 1970.
+pub(super) fn reset(called: &Called) -> Option<SystemTime> {
+    let seconds = called.header("ratelimit-reset")?.trim().parse().ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// A scope that a message names, such as `image:create`.
+fn scope_in(message: &str) -> Option<String> {
+    message
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+        .map(|word| word.trim_matches(':'))
+        .find(|word| {
+            word.split_once(':').is_some_and(|(what, verb)| {
+                !what.is_empty()
+                    && matches!(verb, "create" | "read" | "update" | "delete" | "admin" | "access")
+            })
+        })
+        .map(str::to_owned)
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = Hostile::message(&self.message);
+        match &self.kind {
+            Kind::Unauthorized => f.write_str("the token is refused")?,
+            Kind::Forbidden { missing, needed } => match missing {
+                Some(scope) => {
+                    write!(f, "the token lacks the scope {}", Hostile::from(scope.as_str()))?;
+                }
+                None => write!(f, "the token may not do this; it needs the scope {needed}")?,
+            },
+            Kind::NotFound => f.write_str("there is none")?,
+            Kind::Conflict => f.write_str("it conflicts with something else")?,
+            Kind::Invalid { .. } => f.write_str("the request is refused")?,
+            Kind::RateLimited { until: Some(until) } => {
+                let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
+                let wait = wait.as_secs_f64().ceil();
+                write!(f, "there were too many calls; the next is taken in {wait} s")?;
+            }
+            Kind::RateLimited { until: None } => f.write_str("there were too many calls")?,
+            Kind::Server => f.write_str("the API failed")?,
+            Kind::Transport { .. } => f.write_str("there is no answer")?,
+            Kind::NotJson | Kind::Incomplete => f.write_str("the answer makes no sense")?,
+            Kind::Unexpected => f.write_str("the answer is of no kind that the API has")?,
+        }
+        write!(f, ": {message}")?;
+        match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => {
+                write!(f, " ({status}, request {})", Hostile::from(id.as_str()))
+            }
+            (Some(status), None) => write!(f, " ({status})"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_found_in_messages() {
+        let said = "Missing required scope: `tag:create`. See https://docs.example/x.";
+        assert_eq!(scope_in(said).as_deref(), Some("tag:create"));
+        assert_eq!(scope_in("You do not have permission to perform this action."), None);
+        assert_eq!(scope_in("at 10:30: no"), None);
+    }
+
+    #[test]
+    fn two_documents_are_two() {
+        let body = include_bytes!("../../testdata/api/two-documents.txt");
+        let images: Vec<Image> = documents(body).filter_map(stray).collect();
+        assert_eq!(images.len(), 1);
+        assert_eq!(images[0].id, 95_739_054);
+        assert_eq!(documents(b"{\"a\":1} <html>").count(), 1);
+        assert_eq!(documents(b"<html>").count(), 0);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_told_in_short() {
+        assert_eq!(excerpt(b" \n"), "the answer says nothing");
+        let said = excerpt(b"<html>\n  <h1 class='x'>504 Gateway Time-out</h1>\n<p>a > b");
+        assert_eq!(said, "the answer is not JSON: 504 Gateway Time-out a > b");
+    }
+}

@@ -1,0 +1,37 @@
+//! DigitalOcean's API for images: a typed client.
+//!
+//! The room knows the requests, the answers and how they go wrong: [`Client::images`],
+//! [`Client::actions`], [`Client::regions`], [`wait`](mod@wait) and the credentials. Types are named as
+//! in DigitalOcean's OpenAPI description. It knows nothing of disk images.
+
+mod actions;
+mod budget;
+mod client;
+mod create;
+pub mod credentials;
+mod error;
+mod images;
+mod names;
+mod nullable;
+mod page;
+mod regions;
+mod token;
+mod types;
+pub mod wait;
+
+pub use actions::{Actions, ImageActions};
+pub use budget::Budget;
+pub use client::{Client, Event, Listener, Options, PUBLISHED};
+pub use create::{CreateError, Created, PushId, Settling};
+pub use error::{Error, Kind};
+pub use images::{Filter, ImageKey, Images};
+pub use names::{
+    ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,
+};
+pub use page::{MOST_PAGES, Pages};
+pub use regions::Regions;
+pub use token::Token;
+pub use types::{
+    Action, ErrorBody, Image, ImageNewCustom, ImageUpdate, MetaProperties, NewAction, PageLinks,
+    Pagination, Region,
+};

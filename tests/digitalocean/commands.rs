@@ -1,0 +1,391 @@
+//! `tidegate image` as its users meet it.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::common::*;
+use crate::server::{Object, Reply, Request, Server};
+use crate::support::*;
+
+/// The program with a token, against this server, with nothing of whoever runs the tests.
+pub(crate) fn image_command(server: &Server) -> Command {
+    let mut command = bare(server);
+    command.env("DIGITALOCEAN_TOKEN", TOKEN);
+    command
+}
+
+/// As [`image_command`], without a token.
+pub(crate) fn bare(server: &Server) -> Command {
+    let mut command = tidegate();
+    for name in [
+        "DIGITALOCEAN_TOKEN",
+        "DIGITALOCEAN_ACCESS_TOKEN",
+        "DIGITALOCEAN_CONTEXT",
+        "DIGITALOCEAN_CONFIG",
+        "XDG_CONFIG_HOME",
+        "HOME",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("DIGITALOCEAN_API_URL", server.url("")).arg("image");
+    command
+}
+
+fn run(server: &Server, arguments: &[&str]) -> Output {
+    image_command(server).args(arguments).output().unwrap()
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+}
+
+fn posts(server: &Server) -> Vec<Value> {
+    let requests = server.requests().into_iter().filter(|request| request.method == "POST");
+    requests.map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
+}
+
+/// The API and the file behind one address: `/disk.img` is a good image, `/page.img` is none.
+fn account(api: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+    let object = Object::new(disk());
+    Server::new(move |request| match request.path.as_str() {
+        "/disk.img" => object.answer(request),
+        "/page.img" => Object::new(b"<!DOCTYPE html><html>Sign in".to_vec()).answer(request),
+        "/none.img" => Reply::status(404, Vec::new()),
+        _ => api(request),
+    })
+}
+
+#[test]
+fn create_checks_first_and_waits_to_the_end() {
+    let server = account(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/v2/images") => reply(202, &json!({"image": made(5, &request.body)})),
+        ("GET", "/v2/images/5") if request.before < 4 => {
+            reply(200, &json!({"image": image(5, "pending")}))
+        }
+        ("GET", "/v2/images/5") => reply(200, &json!({"image": image(5, "available")})),
+        _ => Reply::status(404, Vec::new()),
+    });
+    let url = server.url("disk.img");
+    let output = run(
+        &server,
+        &[
+            "create",
+            &url,
+            "--region",
+            "nyc3",
+            "--distribution",
+            "Debian",
+            "--tag",
+            "a,b",
+            "--description",
+            "mine",
+            "--no-url-rules",
+            "--wait",
+            "--interval",
+            "10ms",
+            "--format",
+            "json",
+        ],
+    );
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let result = document(&output);
+    assert_eq!(result["image"]["status"], "available");
+    assert_eq!(
+        (&result["adopted"], &result["schema"]),
+        (&json!(false), &json!("tidegate.create/1"))
+    );
+    let posts = posts(&server);
+    assert_eq!(posts.len(), 1);
+    let (asked, mark) = (&posts[0], result["mark"].as_str().unwrap());
+    assert_eq!(asked["name"], "disk.img");
+    assert_eq!((&asked["url"], &asked["region"]), (&json!(url), &json!("nyc3")));
+    assert_eq!(asked["distribution"], "Debian");
+    assert_eq!(asked["tags"], json!(["a", "b", mark]));
+    assert!(asked["description"].as_str().unwrap().starts_with("mine [tidegate push "));
+    let said = stderr(&output);
+    assert!(said.contains("ACCEPT") && said.contains(mark) && said.contains("pending"), "{said}");
+    // The image was read before anything was posted.
+    let requests = server.requests();
+    let at = |path: &str, method: &str| {
+        requests.iter().position(|r| r.path == path && r.method == method).unwrap()
+    };
+    assert!(at("/disk.img", "GET") < at("/v2/images", "POST"));
+}
+
+#[test]
+fn what_the_check_rejects_is_never_posted() {
+    let server = account(|_| Reply::status(500, Vec::new()));
+    for (path, code, said) in
+        [("page.img", 1, "content-html"), ("none.img", 3, "404"), ("disk.img", 1, "url-")]
+    {
+        let mut arguments = vec!["create", "--region", "nyc3", "--insecure-http"];
+        let url = server.url(path);
+        arguments.push(&url);
+        if path != "disk.img" {
+            arguments.push("--no-url-rules");
+        }
+        let output = run(&server, &arguments);
+        assert_eq!(exit_code(&output), code, "{output:?}");
+        assert!(stderr(&output).contains(said), "{output:?}");
+        assert!(stderr(&output).contains("nothing was created"), "{output:?}");
+    }
+    assert!(posts(&server).is_empty());
+    assert!(server.requests().iter().all(|request| !request.path.starts_with("/v2")));
+}
+
+#[test]
+fn unchecked_reads_nothing() {
+    let server = account(|request| reply(202, &json!({"image": made(5, &request.body)})));
+    let url = server.url("page.img");
+    let output =
+        run(&server, &["create", &url, "--region", "nyc9", "--unchecked", "--no-mark-tag"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(stderr(&output).contains("did you mean \"nyc1\"?"), "{output:?}");
+    assert!(stdout(&output).starts_with("5  page.img\n"), "{output:?}");
+    assert_eq!(server.requests().len(), 1);
+    assert!(posts(&server)[0].get("tags").is_none());
+}
+
+#[test]
+fn an_unknown_outcome_is_said_and_posted_once() {
+    let server = account(|request| match request.method.as_str() {
+        "POST" => Reply::status(504, b"<html>".to_vec()),
+        _ => list(&[]),
+    });
+    let url = server.url("disk.img");
+    let common = ["create", &url, "--region", "nyc3", "--unchecked", "--settle", "50ms"];
+    let output = run(&server, &common);
+    assert_eq!((exit_code(&output), stdout(&output)), (4, ""), "{output:?}");
+    let said = stderr(&output);
+    assert!(
+        said.contains("the outcome is unknown") && said.contains("list --tag tidegate-"),
+        "{said}"
+    );
+    assert_eq!(posts(&server).len(), 1);
+    run(&server, &[&common[..], &["--retry-create"]].concat());
+    assert_eq!(posts(&server).len(), 3);
+}
+
+#[test]
+fn an_adopted_image_and_a_stray_one_are_told() {
+    let kept = std::sync::Mutex::new(Vec::new());
+    let server = account(move |request| {
+        let mut kept = kept.lock().unwrap();
+        match request.method.as_str() {
+            "POST" => {
+                kept.push(made(8, &request.body));
+                Reply { silent: true, ..Reply::status(202, Vec::new()) }
+            }
+            _ => list(&kept),
+        }
+    });
+    let url = server.url("disk.img");
+    let output =
+        run(&server, &["create", &url, "--region", "nyc3", "--unchecked", "--format", "json"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(document(&output)["adopted"], true);
+    assert!(stderr(&output).contains("image 8 was made and is adopted"), "{output:?}");
+    assert_eq!(posts(&server).len(), 1);
+
+    let server = account(|_| Reply::status(400, fixture("two-documents.txt")));
+    let url = server.url("disk.img");
+    let output = run(&server, &["create", &url, "--region", "nyc3", "--unchecked"]);
+    assert_eq!(exit_code(&output), 4);
+    let said = stderr(&output);
+    assert!(said.contains("tidegate image delete 95739054"), "{said}");
+    assert!(said.contains("Your source URL is unreachable"), "{said}");
+}
+
+#[test]
+fn a_failed_import_is_exit_5_with_its_reason() {
+    let server = account(|_| {
+        let mut image = image(5, "deleted");
+        // As long as DigitalOcean's own: nothing of it is cut.
+        let reason =
+            format!("We don't support the\u{1b}[31m {}compression format", "x ".repeat(120));
+        image["error_message"] = reason.into();
+        reply(200, &json!({"image": image}))
+    });
+    let output = run(&server, &["wait", "5"]);
+    assert_eq!(exit_code(&output), 5);
+    let said = stderr(&output);
+    assert!(said.contains("image 5 failed (deleted): We don't support the\\u{1b}"), "{said}");
+    assert!(said.ends_with("compression format\n"), "{said}");
+}
+
+#[test]
+fn every_refusal_is_exit_4() {
+    for status in [401, 403, 404, 409, 422, 429, 500] {
+        let server =
+            account(move |_| Reply::status(status, fixture(&format!("error-{status}.json"))));
+        let id = ["7"];
+        for command in ["get", "convert", "actions", "list", "delete", "update"] {
+            let mut arguments = vec![command, "--retries", "0"];
+            arguments.extend(if command == "list" { &[] } else { &id[..] });
+            arguments.extend(match command {
+                "delete" => &["--yes"][..],
+                "update" => &["--name", "x"],
+                _ => &[],
+            });
+            let output = run(&server, &arguments);
+            assert_eq!((exit_code(&output), stdout(&output)), (4, ""), "{command}: {output:?}");
+            assert!(stderr(&output).contains(&format!("({status}")), "{command}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn images_are_listed_shown_changed_and_deleted() {
+    let server = account(|request| match request.method.as_str() {
+        "DELETE" => Reply::status(204, Vec::new()),
+        "GET" if request.path.starts_with("/v2/images?") => {
+            list(&[image(1, "available"), image(22, "NEW")])
+        }
+        _ => reply(200, &json!({"image": image(22, "available")})),
+    });
+    let output = run(&server, &["list", "--private", "--tag", "a b", "--type", "distribution"]);
+    let text = stdout(&output);
+    assert!(
+        text.starts_with("ID  NAME  TYPE    DISTRIBUTION  STATUS     REGIONS  SIZE\n1 "),
+        "{text}"
+    );
+    let path = &server.requests()[0].path;
+    assert!(path.contains("private=true&type=distribution&tag_name=a%20b"), "{path}");
+    let output = run(&server, &["list", "--format", "json"]);
+    assert_eq!(document(&output)["images"][1]["id"], 22);
+    let output = run(&server, &["get", "22", "--format", "json"]);
+    assert_eq!(document(&output)["image"]["distribution"], "Unknown OS");
+    let output = run(&server, &["update", "22", "--name", "n", "--distribution", "debian"]);
+    assert_eq!(exit_code(&output), 0);
+    assert!(stderr(&output).contains("did you mean \"Debian\"?"), "{output:?}");
+    assert_eq!(exit_code(&run(&server, &["update", "22"])), 2);
+    assert_eq!(exit_code(&run(&server, &["delete", "22"])), 2);
+    assert!(server.requests().iter().all(|request| request.method != "DELETE"));
+    assert_eq!(stdout(&run(&server, &["delete", "22", "--yes"])), "deleted image 22\n");
+    assert_eq!(exit_code(&run(&server, &["get", "../account"])), 2);
+}
+
+/// Regions of a scripted API.
+fn regions() -> Reply {
+    let region = |slug: &str, features: &[&str]| json!({"slug": slug, "name": slug, "features": features, "available": true, "sizes": []});
+    reply(
+        200,
+        &json!({"regions": [region("nyc3", &["image_transfer"]), region("fra1", &["image_transfer"]),
+            region("ams3", &["image_transfer"]), region("nyc2", &["storage"])], "links": {}, "meta": {"total": 4}}),
+    )
+}
+
+#[test]
+fn transfers_go_their_own_ways() {
+    for wrapped in [true, false] {
+        let server = account(move |request| {
+            let action = |id: u64, status: &str, region: &str| {
+                let action =
+                    json!({"id": id, "type": "transfer", "status": status, "region_slug": region});
+                reply(201, &if wrapped { json!({"action": action}) } else { action })
+            };
+            match (request.method.as_str(), request.path.split('?').next().unwrap()) {
+                ("GET", "/v2/images/7") => reply(200, &json!({"image": image(7, "available")})),
+                ("GET", "/v2/regions") => regions(),
+                ("POST", _) => {
+                    let asked: Value = serde_json::from_slice(&request.body).unwrap();
+                    match asked["region"].as_str().unwrap() {
+                        "fra1" => action(1, "in-progress", "fra1"),
+                        _ => Reply::status(422, fixture("error-422.json")),
+                    }
+                }
+                ("GET", "/v2/images/7/actions/1") => action(1, "completed", "fra1"),
+                _ => Reply::status(404, Vec::new()),
+            }
+        });
+        let list = "nyc3,ams3,fra1,nyc2,fra2,fra1";
+        let arguments =
+            ["transfer", "7", "--region", list, "--wait", "--interval", "10ms", "--format", "json"];
+        let output = run(&server, &arguments);
+        assert_eq!(exit_code(&output), 4, "{output:?}");
+        let result = document(&output);
+        let outcomes: Vec<(&str, &str)> = result["transfers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| (t["region"].as_str().unwrap(), t["outcome"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            outcomes,
+            [
+                ("nyc3", "present"),
+                ("ams3", "failed"),
+                ("fra1", "completed"),
+                ("nyc2", "failed"),
+                ("fra2", "failed")
+            ]
+        );
+        let why = |at: usize| result["transfers"][at]["error"].as_str().unwrap().to_owned();
+        assert!(why(1).contains("request payload validation failed"), "{}", why(1));
+        assert!(why(3).contains("image_transfer"), "{}", why(3));
+        assert!(why(4).contains("did you mean fra1?"), "{}", why(4));
+        assert_eq!(posts(&server).len(), 2);
+    }
+}
+
+#[test]
+fn conversions_and_actions_are_shown() {
+    let server = account(|request| match request.path.split('?').next().unwrap() {
+        "/v2/images/7/actions" if request.method == "GET" => {
+            let mut action: Value = serde_json::from_slice(&fixture("action.json")).unwrap();
+            reply(200, &json!({"actions": [action["action"].take()], "meta": {"total": 1}}))
+        }
+        _ => Reply::status(201, fixture("action.json")),
+    });
+    let output = run(&server, &["convert", "7"]);
+    assert!(stdout(&output).contains("36805527  transfer  in-progress  nyc3"), "{output:?}");
+    assert_eq!(posts(&server), [json!({"type": "convert"})]);
+    for more in [&["7"][..], &["7", "36805527"]] {
+        let output = run(&server, &[&["actions", "--format", "json"], more].concat());
+        assert_eq!(document(&output)["actions"][0]["id"], 36_805_527, "{output:?}");
+    }
+}
+
+#[test]
+fn a_token_without_the_scope_for_tags_is_helped() {
+    let server = account(|_| Reply::status(403, fixture("error-403.json")));
+    let url = server.url("disk.img");
+    let common = ["create", &url, "--region", "nyc3", "--unchecked"];
+    let output = run(&server, &common);
+    assert_eq!(exit_code(&output), 4);
+    let said = stderr(&output);
+    assert!(said.contains("--no-mark-tag") && said.contains("image:create"), "{said}");
+    let output = run(&server, &[&common[..], &["--no-mark-tag"]].concat());
+    assert!(!stderr(&output).contains("--no-mark-tag"), "{output:?}");
+}
+
+#[test]
+fn an_interrupted_wait_is_exit_130() {
+    let server = account(|_| reply(200, &json!({"image": image(5, "pending")})));
+    let mut child = image_command(&server).args(["wait", "5"]).spawn().unwrap();
+    while server.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn the_api_is_https_or_on_this_machine() {
+    let server = account(|_| list(&[]));
+    for (place, said) in [
+        ("http://api.example", "plain http"),
+        ("ftp://api.example", "only http and https"),
+        ("https://me:pw@api.example/", "more than a host and a path"),
+        ("https://api.example/?x=pw", "more than a host and a path"),
+    ] {
+        let output =
+            image_command(&server).env("DIGITALOCEAN_API_URL", place).arg("list").output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{place}: {output:?}");
+        assert!(stderr(&output).contains(said), "{place}: {output:?}");
+        assert!(!stderr(&output).contains("pw"), "{place}: {output:?}");
+    }
+    assert_eq!(exit_code(&run(&server, &["list"])), 0);
+}
