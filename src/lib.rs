@@ -1,8 +1,8 @@
 //! tidegate: a streaming gate for disk images on their way to DigitalOcean.
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
-//! [`bytes`], [`facts`], `net`, `digitalocean`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`], [`inspect`],
-//! [`render`], [`cli`].
+//! [`bytes`], [`facts`], `net`, `digitalocean`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`],
+//! [`inspect`], `simulator`, [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
@@ -19,4 +19,6 @@ pub mod inspect;
 pub mod net;
 pub mod render;
 pub mod rules;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod source;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "bytes",
     "facts",
     "net",
@@ -15,6 +15,7 @@ const ROOMS: [&str; 12] = [
     "guest",
     "rules",
     "inspect",
+    "simulator",
     "render",
     "cli",
 ];

@@ -14,6 +14,8 @@ use crate::rules::{Policy, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let options = options(args)?;
+    let progress = Progress::new(args.quiet);
+    signals::watch(&progress);
     let fetch = |argument: &OsStr, largest| fetch(&options, argument, largest);
     let checksums = args
         .checksums
@@ -31,8 +33,6 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let mut target =
         args.output.as_deref().map(|path| open_output(path, &args.images)).transpose()?;
 
-    let progress = Progress::new(args.quiet);
-    signals::watch(&progress);
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
     for (image, expected) in args.images.iter().zip(expected) {
@@ -99,7 +99,8 @@ fn options(args: &CheckArgs) -> Result<Options, Usage> {
         client: super::net::client(
             &args.net,
             args.net.insecure_http || args.no_url_rules,
-            urls(args),
+            args.images.iter().map(OsString::as_os_str),
+            args.checksums.as_deref(),
         )?,
     })
 }
@@ -113,14 +114,9 @@ pub(super) fn to_look_at<'a>(
     let images = images.into_iter().map(OsString::as_os_str);
     Ok(Options {
         limit: size(max_size)?,
-        client: super::net::client(net, net.insecure_http, images)?,
+        client: super::net::client(net, net.insecure_http, images, None)?,
         ..Options::default()
     })
-}
-
-/// Whatever may be a URL.
-fn urls(args: &CheckArgs) -> impl Iterator<Item = &OsStr> {
-    args.images.iter().chain(&args.checksums).map(OsString::as_os_str)
 }
 
 /// The bytes behind a URL that is no image.

@@ -13,6 +13,8 @@ mod net;
 mod output;
 mod progress;
 mod signals;
+#[cfg(feature = "simulator")]
+mod simulate;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ pub fn main() -> ExitCode {
         args::Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
+        #[cfg(feature = "simulator")]
+        args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

@@ -8,35 +8,42 @@ use super::args::NetArgs;
 use super::{Usage, output};
 use crate::bytes::{Hostile, Pool, Segment};
 use crate::inspect::Error;
-use crate::net::{Client, Header, Options};
+use crate::net::{Address, Client, Header, Options};
 use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
 
 /// A larger file of headers is none.
 const LARGEST_HEADERS: usize = 64 << 10;
 
-/// The client, if any of the arguments is a URL. All of them have to be good ones.
+/// The client, if any of the arguments is a URL: those of images, and others. All of them have to be
+/// good ones.
 pub(super) fn client<'a>(
     args: &NetArgs,
     insecure_http: bool,
-    arguments: impl IntoIterator<Item = &'a OsStr>,
+    images: impl IntoIterator<Item = &'a OsStr>,
+    others: impl IntoIterator<Item = &'a OsStr>,
 ) -> Result<Option<Arc<Client>>, Usage> {
-    let mut any = false;
-    for argument in arguments.into_iter().filter(|argument| is_url(argument)) {
-        any = true;
-        let address = source::address(argument)
-            .map_err(|why| Usage(format!("{}: {why}", shown(argument))))?;
-        if !address.is_https() && !insecure_http {
-            return Err(Usage(format!(
-                "{address} is plain http, which anybody on the way can change; --insecure-http fetches it all the same"
-            )));
-        }
-    }
-    if !any {
+    let addresses = |arguments: Vec<&OsStr>| {
+        arguments
+            .into_iter()
+            .filter(|argument| is_url(argument))
+            .map(|argument| address(argument, insecure_http))
+            .collect::<Result<Vec<_>, Usage>>()
+    };
+    let images = addresses(images.into_iter().collect())?;
+    let others = addresses(others.into_iter().collect())?;
+    if images.is_empty() && others.is_empty() {
         return Ok(None);
+    }
+    let several = images.windows(2).any(|pair| !pair[0].same_origin(&pair[1]));
+    if several && !args.header.is_empty() {
+        return Err(Usage(
+            "--header is for one host, and these URLs have several; check them one by one".into(),
+        ));
     }
     let options = Options {
         headers: headers(&args.header)?,
+        headers_for: images.into_iter().next(),
         cacert: args.cacert.clone(),
         insecure_http,
         only: None,
@@ -47,6 +54,18 @@ pub(super) fn client<'a>(
         log: args.verbose.then_some(output::log as fn(&str)),
     };
     Client::new(options).map(|client| Some(Arc::new(client))).map_err(Usage)
+}
+
+/// The address that an argument is.
+fn address(argument: &OsStr, insecure_http: bool) -> Result<Address, Usage> {
+    let address =
+        source::address(argument).map_err(|why| Usage(format!("{}: {why}", shown(argument))))?;
+    if !address.is_https() && !insecure_http {
+        return Err(Usage(format!(
+            "{address} is plain http, which anybody on the way can change; --insecure-http fetches it all the same"
+        )));
+    }
+    Ok(address)
 }
 
 fn headers(given: &[String]) -> Result<Vec<Header>, Usage> {

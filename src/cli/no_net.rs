@@ -10,9 +10,10 @@ use crate::source::{Client, is_url};
 pub(super) fn client<'a>(
     _: &NetArgs,
     _: bool,
-    arguments: impl IntoIterator<Item = &'a OsStr>,
+    images: impl IntoIterator<Item = &'a OsStr>,
+    others: impl IntoIterator<Item = &'a OsStr>,
 ) -> Result<Option<Client>, Usage> {
-    match arguments.into_iter().any(is_url) {
+    match images.into_iter().chain(others).any(is_url) {
         true => Err(Usage("this tidegate was built without URLs (feature \"net\")".into())),
         false => Ok(None),
     }

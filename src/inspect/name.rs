@@ -67,8 +67,10 @@ pub(super) fn mismatch(
         return None;
     }
     let promise = Promise::of(&name.to_string_lossy());
+    // A URL is all that the importer sees of a name.
+    let silent = source::is_url(argument) && !promise.known;
     let wrong_compression =
-        promise.known && promise.compression.unwrap_or(Compression::None) != compression;
+        silent || promise.known && promise.compression.unwrap_or(Compression::None) != compression;
     let wrong_format = promise.format.is_some_and(|promised| promised != format);
     if !wrong_compression && !wrong_format {
         return None;

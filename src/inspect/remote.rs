@@ -134,7 +134,9 @@ impl Pipeline<'_> {
         notify: Notify<'_>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        if let Some(ranges) = remote.ranges(notify).filter(|_| self.options.quick) {
+        if self.options.quick
+            && let Some(ranges) = remote.ranges(notify)
+        {
             let mut view = RemoteView::new(ranges);
             let mut first = [0; SECTOR];
             let count = view.ranges().read_at(0, &mut first)?;

@@ -26,6 +26,8 @@ const MOST_REDIRECTS: usize = 10;
 pub struct Options {
     /// Go to the origin that the user named, and nowhere else.
     pub headers: Vec<Header>,
+    /// If there is one, the headers go to its origin only, whatever else is asked for.
+    pub headers_for: Option<Address>,
     /// A PEM file of further certificate authorities.
     pub cacert: Option<PathBuf>,
     /// Whether http is spoken without TLS.
@@ -48,6 +50,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             headers: Vec::new(),
+            headers_for: None,
             cacert: None,
             insecure_http: false,
             only: None,
@@ -197,7 +200,8 @@ impl Client {
             for (name, value) in headers {
                 request = request.header(name, value);
             }
-            if address.same_origin(origin) {
+            let meant = self.options.headers_for.as_ref().unwrap_or(origin);
+            if address.same_origin(origin) && address.same_origin(meant) {
                 for Header { name, value } in &self.options.headers {
                     request = request.header(name, value);
                 }

@@ -5,6 +5,9 @@ use super::Failure;
 /// The first wait; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(500);
 
+/// The shortest wait.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// The longest wait of our own accord.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -51,7 +54,8 @@ impl Backoff {
         }
         let wait = match failure.retry_after {
             Some(asked) if asked > LONGEST_ASKED => return Err(failure),
-            Some(asked) => asked,
+            // At once would be a way to be asked without end.
+            Some(asked) => asked.max(SHORTEST),
             None => jitter(FIRST.saturating_mul(1 << self.failed.min(16)).min(LONGEST)),
         };
         self.failed += 1;

@@ -48,7 +48,18 @@ pub fn judge_fetch(served: &Served, headers: &[Header], notebook: &Notebook<'_>)
                 ),
             ),
             Some(_) => {}
-            None => all_seen = false,
+            None => {
+                all_seen = false;
+                if names_itself_private(hop.address.host()) {
+                    note(
+                        Code::UrlPrivateHost,
+                        format!(
+                            "{} names a host that cannot be reached from outside.",
+                            hop.address
+                        ),
+                    );
+                }
+            }
         }
     }
     let kind = served.content_type.as_deref().unwrap_or_default();
@@ -115,11 +126,24 @@ fn judge_head(head: &Head, served: &Served, note: &impl Fn(Code, String)) {
         (None, Some(size)) => {
             note(Code::UrlHeadDiffers, format!("HEAD says no length, GET brings {size} bytes."))
         }
+        _ if head.address.as_ref() != Some(&served.address) => {
+            note(Code::UrlHeadDiffers, "HEAD and GET are redirected to different places.".into());
+        }
+        _ if head.encoding != served.encoding => {
+            note(Code::UrlHeadDiffers, "HEAD and GET have different Content-Encodings.".into());
+        }
         _ if head.pin.contradicts(&served.pin) => {
             note(Code::UrlHeadDiffers, "HEAD and GET have different ETags or dates.".into());
         }
         _ => {}
     }
+}
+
+/// Whether a host is private by what it is called.
+fn names_itself_private(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let local = host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local");
+    local || address.is_ok_and(|address| !is_public(address))
 }
 
 /// Whether an address can be reached from anywhere (RFC 6890, and RFC 4193 and 4291 for IPv6).

@@ -5,13 +5,17 @@ use std::path::Path;
 
 use crate::bytes::Hostile;
 
-/// Whether the argument is a URL. A file with such a name is reached by `./`.
+/// Whether the argument is meant as a URL, be it one that can be fetched or not: it may have secrets in
+/// it. A file with such a name is reached by `./`.
 #[must_use]
 pub fn is_url(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
-    ["http://", "https://"].iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })
+    let Some((scheme, rest)) = text.trim_start().split_once(':') else { return false };
+    let known = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_scheme = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    known || is_scheme && rest.starts_with("//")
 }
 
 /// The argument for people: escaped, and of a URL only what is no secret.
@@ -59,10 +63,10 @@ mod tests {
 
     #[test]
     fn tells_urls_from_paths() {
-        for url in ["https://h/x", "HTTP://h/x", "http://"] {
+        for url in ["https://h/x", "HTTP://h/x", "http://", " https://h", "https:/h", "s3://b/k"] {
             assert!(is_url(OsStr::new(url)), "{url}");
         }
-        for path in ["./https://h", "httpx://h", "-", "https:/h", "ö"] {
+        for path in ["./https://h", "-", "a:b", "c:/d", "ö", "x://", "a b://c", "//h/x"] {
             assert!(!is_url(OsStr::new(path)), "{path}");
         }
         assert_eq!(file_name(OsStr::new("a/b.img")).unwrap(), "b.img");

@@ -236,6 +236,20 @@ fn an_object_that_changes_is_never_mixed() {
         });
         assert_error(&server, "changed", &["--connections", connections]);
     }
+    // A server that does not say of what object its parts are.
+    for connections in ["1", "4"] {
+        let (old, new) = (object.clone(), Object { etag: None, ..other.clone() });
+        let server = Server::new(move |request| {
+            let mut request = request.clone();
+            request.headers.remove("if-range");
+            match request.before {
+                0 => Reply { cut: Some(900_000), ..old.answer(&request) },
+                _ => new.answer(&request),
+            }
+        });
+        let said = assert_error(&server, "changed", &["--connections", connections]);
+        assert!(said.contains("same object"), "{said}");
+    }
     // Shorter than it was.
     let (old, short) =
         (object.clone(), Object { bytes: vec![1; 500_000].into(), ..object.clone() });
@@ -274,6 +288,24 @@ fn busy_servers_are_asked_again_when_they_say() {
         let said = assert_error(&server, "http-status", &[]);
         assert!(said.contains(&status.to_string()), "{said}");
         assert_eq!(server.requests().len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn a_server_that_minds_several_connections_gets_fewer() {
+    let object = Object::new(long_disk());
+    for (status, refused) in [(403, 3), (429, 6), (503, 6)] {
+        let (inner, busy) = (object.clone(), std::sync::atomic::AtomicUsize::new(0));
+        let server = Server::new(move |request| {
+            // Whoever comes while the first answer is under way is sent away.
+            if request.range != Some((0, None))
+                && busy.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < refused
+            {
+                return Reply::status(status, Vec::new());
+            }
+            Reply { drip: Some((256 << 10, Duration::from_millis(5))), ..inner.answer(request) }
+        });
+        assert_read(&server, &object, &["--retries", if status == 403 { "0" } else { "8" }]);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Images by URL: an HTTP server that misbehaves by plan, and one that nobody here wrote (nginx).
 
 #![cfg(feature = "net")]
+#![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
-#![allow(clippy::print_stderr)] // says why a test does nothing
 
 #[path = "../common/mod.rs"]
 mod common;

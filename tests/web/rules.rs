@@ -66,6 +66,12 @@ fn a_host_is_judged_by_who_answers() {
         .unwrap();
     let found = &images(&output)[0];
     assert_eq!((exit_code(&output), codes(found)), (0, vec!["url-not-https"]), "{found}");
+    let private = tidegate()
+        .args(["check", "--format", "json", "--insecure-http", "http://10.1.2.3/disk.img"])
+        .env("http_proxy", server.url(""))
+        .output()
+        .unwrap();
+    assert_eq!(codes(&images(&private)[0])[0], "url-private-host");
     let check = &found["checks"][0];
     assert_eq!(
         (check["id"].as_str(), check["state"].as_str()),
@@ -130,6 +136,8 @@ fn the_name_has_to_fit_the_content() {
     let object = Object::new(gzip(&disk()));
     let server = Server::new(move |request| object.answer(request));
     let (_, found) = report(&["--no-url-rules", &server.url("disk.img")]);
+    assert_eq!(codes(&found), ["name-mismatch"]);
+    let (_, found) = report(&["--no-url-rules", &server.url("disk")]);
     assert_eq!(codes(&found), ["name-mismatch"]);
     let (_, found) = report(&["--no-url-rules", &server.url("disk.img.gz")]);
     assert!(codes(&found).is_empty(), "{found}");

@@ -32,6 +32,8 @@ fn ways(server: &Server) -> Vec<Vec<String>> {
         vec!["--header".into(), format!("X-Key: {SECRET}\u{7}"), format!("{url}/disk.img")],
         vec!["--checksums".into(), format!("{url}/sums?{SECRET}"), format!("{url}/disk.img")],
         vec![format!("http://{SECRET}@[::1/disk.img")],
+        vec![format!("s3://{SECRET}@bucket/disk.img")],
+        vec![format!(" https:/me:{SECRET}@127.0.0.1:1/disk.img?{SECRET}"), "--retries=0".into()],
         vec![format!("https://me:{SECRET}@127.0.0.1:1/disk.img"), "--retries=1".into()],
     ]
 }
@@ -74,6 +76,26 @@ fn the_log_says_what_was_asked() {
     let output = check(&["-v", "--no-url-rules", &server.url("disk.img")]);
     let said = stderr(&output);
     assert!(said.contains(&format!("GET {} bytes=0- → 206", server.url("disk.img"))), "{said}");
+}
+
+#[test]
+fn headers_go_to_no_other_host_than_the_images() {
+    let object = Object::new(disk());
+    let sums = format!("{}  disk.img\n", sha256(&object.bytes));
+    let images = Server::new(move |request| object.answer(request));
+    let lists = Server::new(move |_| Reply::status(200, sums.clone().into_bytes()));
+    let header = format!("X-Key: {SECRET}");
+    let arguments = ["--no-url-rules", "--header", &header, "--checksums"];
+    let (list, image) = (lists.url("SHA256SUMS"), images.url("disk.img"));
+    let (code, found) = report(&[&arguments[..], &[&list, &image]].concat());
+    assert_eq!(code, 0, "{found}");
+    assert!(!lists.requests()[0].headers.contains_key("x-key"));
+    assert_eq!(images.requests()[0].headers["x-key"], SECRET);
+    // Which of several hosts is meant nobody knows.
+    let output = check(&["--no-url-rules", "--header", &header, &image, &lists.url("disk.img")]);
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("one host"), "{output:?}");
+    assert_eq!(lists.requests().len(), 1);
 }
 
 #[test]

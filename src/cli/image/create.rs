@@ -137,7 +137,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<u8, Usage> {
     let url = OsStr::new(&args.url);
     let options = inspect::Options {
         url_rules: !args.no_url_rules,
-        client: net::client(&net, insecure_http, [url])?,
+        client: net::client(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
     };
     let report = inspect(url, &options, &**progress);

@@ -26,12 +26,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(client: Arc<Client>, served: Served) -> Self {
+    pub(super) fn new(client: Arc<Client>, served: Served, requests: u64) -> Self {
         Link {
             client,
             served,
             transferred: AtomicU64::new(0),
-            requests: AtomicU64::new(1),
+            requests: AtomicU64::new(requests),
             cut: AtomicBool::new(false),
             wake: tokio::sync::Notify::new(),
         }
@@ -50,7 +50,6 @@ impl Link {
         if let Some(validator) = served.pin.if_range() {
             headers.push((IF_RANGE, value(validator, &served.asked)?));
         }
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let client = &self.client;
         let mut answer = client.send(Method::GET, &served.address, &served.asked, &headers).await?;
         if matches!(answer.status, 401 | 403 | 404 | 410) && served.address != served.asked {
@@ -59,8 +58,17 @@ impl Link {
         }
         let changed =
             |answer: &Answer, said: &str| Err(Failure::new(Kind::Changed, &answer.address, said));
-        if matches!(answer.status, 200 | 206) && served.pin.contradicts(&Pin::of(&answer)) {
+        self.requests.fetch_add(answer.hops.len() as u64, Ordering::Relaxed);
+        let pin = Pin::of(&answer);
+        if matches!(answer.status, 200 | 206) && served.pin.contradicts(&pin) {
             return changed(&answer, "the server has another object there now");
+        }
+        // An answer to If-Range has to say which object it is of (RFC 9110, 15.3.7).
+        if answer.status == 206
+            && served.pin.if_range().is_some()
+            && !served.pin.is_confirmed_by(&pin)
+        {
+            return changed(&answer, "the server does not say that the part is of the same object");
         }
         match answer.status {
             206 => {
@@ -99,13 +107,14 @@ impl Link {
     }
 
     /// Fetches a part, whatever it takes. `put` is given its bytes in order and says whether it wants
-    /// more; `retried` is told what is tried again. `first` is an answer that begins with the part and
+    /// more; `retried` is told what is tried again, unless `give_up` says of a failure that it is not. `first` is an answer that begins with the part and
     /// may go on after it. False if `put` wanted no more.
     pub(super) async fn fetch(
         &self,
         part: Range<u64>,
         mut first: Option<Answer>,
         retried: impl Fn(Retry),
+        give_up: impl Fn(&Failure) -> bool,
         mut put: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Error> {
         let mut backoff = Backoff::new(self.client.options().retries);
@@ -118,6 +127,9 @@ impl Link {
             };
             if at - began >= PROGRESS {
                 backoff.succeeded();
+            }
+            if give_up(&failure) {
+                return Err(self.error(at, failure));
             }
             let retry = backoff.after(failure).map_err(|failure| self.error(at, failure))?;
             let wait = retry.wait;

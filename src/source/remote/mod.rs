@@ -20,7 +20,7 @@ use reqwest::Method;
 use reqwest::header::RANGE;
 
 use self::link::{Link, protocol, value};
-use self::served::{ContentRange, length};
+use self::served::{ContentRange, encoding, length};
 use self::single::Single;
 use self::window::Window;
 use super::{Error, Read};
@@ -39,6 +39,7 @@ pub type Notify<'n> = &'n (dyn Fn(&Retry) + Sync);
 /// An object behind a URL that has answered.
 pub struct Remote {
     link: Arc<Link>,
+    want: Want,
     /// What the first answer brought, until somebody reads it.
     first: Mutex<First>,
 }
@@ -90,12 +91,12 @@ impl Remote {
                     }
                 }
             };
+            let requests = answer.hops.len() as u64 + u64::from(head.is_some());
             let served = Served::of(&answer, asked, size, head);
             // Parts are asked for anew: the answer has some of the object only.
-            let answer = (want == Want::All || answer.status == 200).then_some(answer);
-            let first = First { bytes: Vec::new(), answer };
-            let link = Link::new(Arc::clone(client), served);
-            Ok(Remote { link: Arc::new(link), first: Mutex::new(first) })
+            let first = First { bytes: Vec::new(), answer: Some(answer) };
+            let link = Link::new(Arc::clone(client), served, requests);
+            Ok(Remote { link: Arc::new(link), want, first: Mutex::new(first) })
         })
     }
 
@@ -130,11 +131,15 @@ impl Remote {
         served.ranges && served.size.is_some() && served.pin.if_range().is_some()
     }
 
-    /// Reads parts of it at any offset, if that is possible.
+    /// Reads parts of it at any offset, if that is possible. What the first answer brought is one.
     #[must_use]
     pub fn ranges<'r>(&'r self, notify: Notify<'r>) -> Option<Ranges<'r>> {
         let size = self.served().size.filter(|_| self.has_parts())?;
-        Some(Ranges::new(&self.link, size, notify))
+        let first = match self.want {
+            Want::Parts => self.peek(FIRST_PART as usize),
+            Want::All => Vec::new(),
+        };
+        Some(Ranges::new(&self.link, size, first, notify))
     }
 
     /// Looks at the first bytes, at least `count` of them if there are so many. None if they cannot be
@@ -159,7 +164,12 @@ impl Remote {
     /// A reader from the first byte to the last.
     #[must_use]
     pub fn reader<'r>(&'r self, notify: Notify<'r>) -> RemoteReader<'r> {
-        let first = std::mem::take(&mut *self.first.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut first =
+            std::mem::take(&mut *self.first.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.want == Want::Parts && self.served().ranges {
+            // It ends with the part that was asked for.
+            first = First::default();
+        }
         let connections = self.link.client.options().connections;
         match self.served().size {
             Some(size) if self.has_parts() && connections > 1 && size > SMALL => {
@@ -258,6 +268,8 @@ async fn ask_head(client: &Client, asked: &Address, notify: Notify<'_>) -> Resul
                     status: Ok(answer.status),
                     size: length(&answer),
                     pin: Pin::of(&answer),
+                    address: Some(answer.address.clone()),
+                    encoding: encoding(&answer),
                 });
             }
             Err(failure) => failure,
@@ -270,10 +282,18 @@ async fn ask_head(client: &Client, asked: &Address, notify: Notify<'_>) -> Resul
             Err(failure) => {
                 let status = match failure.kind {
                     Kind::Status(status) => Ok(status),
-                    Kind::Interrupted | Kind::TimedOut | Kind::Protocol => Err(failure.said),
+                    Kind::Interrupted | Kind::TimedOut | Kind::Protocol | Kind::Redirect => {
+                        Err(failure.said)
+                    }
                     _ => return Err(failure),
                 };
-                return Ok(Head { status, size: None, pin: Pin::default() });
+                return Ok(Head {
+                    status,
+                    size: None,
+                    pin: Pin::default(),
+                    address: None,
+                    encoding: None,
+                });
             }
         }
     }

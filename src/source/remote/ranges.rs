@@ -32,8 +32,9 @@ pub struct Ranges<'r> {
 }
 
 impl<'r> Ranges<'r> {
-    pub(super) fn new(link: &'r Arc<Link>, size: u64, notify: Notify<'r>) -> Self {
-        Ranges { link, notify, size, spans: VecDeque::new(), kept: 0 }
+    pub(super) fn new(link: &'r Arc<Link>, size: u64, first: Vec<u8>, notify: Notify<'r>) -> Self {
+        let kept = first.len();
+        Ranges { link, notify, size, spans: VecDeque::from([(0, first)]), kept }
     }
 
     /// Size of the object in bytes.
@@ -131,7 +132,7 @@ impl<'r> Ranges<'r> {
                         bytes.extend_from_slice(some);
                         true
                     };
-                    let fetched = link.fetch(part, None, retried, put).await;
+                    let fetched = link.fetch(part, None, retried, |_| false, put).await;
                     let _ = sender.send(Ok((at, fetched.map(|_| bytes))));
                 });
             }

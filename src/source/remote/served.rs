@@ -39,6 +39,10 @@ pub struct Head {
     pub size: Option<u64>,
     /// What it says that tells the object from others.
     pub pin: Pin,
+    /// Where it came from, after all redirects.
+    pub address: Option<Address>,
+    /// `Content-Encoding`, unless it is `identity`.
+    pub encoding: Option<String>,
 }
 
 /// What tells an object from another one at the same address.
@@ -75,6 +79,14 @@ impl Pin {
     /// What a server can hold a range against: without it, two requests may bring bytes of two objects.
     pub(super) fn if_range(&self) -> Option<&str> {
         self.strong().or(self.last_modified.as_deref().filter(|_| self.settled))
+    }
+
+    /// Whether an answer says by the same mark that it is of this object.
+    pub(super) fn is_confirmed_by(&self, other: &Pin) -> bool {
+        match self.strong() {
+            Some(etag) => other.etag.as_deref() == Some(etag),
+            None => other.last_modified == self.last_modified,
+        }
     }
 
     /// Whether an answer is known to be of another object.
@@ -139,6 +151,12 @@ impl ContentRange {
     }
 }
 
+/// `Content-Encoding`, unless it is `identity`.
+pub(super) fn encoding(answer: &Answer) -> Option<String> {
+    let encoding = answer.header(CONTENT_ENCODING)?.trim();
+    (!encoding.eq_ignore_ascii_case("identity")).then(|| encoding.to_owned())
+}
+
 /// `Content-Length`.
 pub(super) fn length(answer: &Answer) -> Option<u64> {
     answer.header(CONTENT_LENGTH)?.trim().parse().ok()
@@ -161,8 +179,7 @@ impl Served {
             pin: Pin::of(answer),
             ranges: answer.status == 206
                 || text(ACCEPT_RANGES).as_deref() == Some("bytes") && answer.status == 416,
-            encoding: text(CONTENT_ENCODING)
-                .filter(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")),
+            encoding: encoding(answer),
             content_type: text(CONTENT_TYPE),
             head,
         }

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use super::link::Link;
 use super::{First, Notify};
 use crate::bytes::{Pool, Segment};
-use crate::net::{Answer, Retry};
-use crate::source::{Error, Read};
+use crate::net::{Answer, Failure, Kind, Retry};
+use crate::source::{self, Error, Read};
 
 /// Bytes of all pieces in flight.
 const WINDOW: u64 = 20 << 20;
@@ -51,6 +51,10 @@ struct State {
     pieces: VecDeque<Piece>,
     /// Buffers of pieces that were read.
     spare: Vec<Vec<u8>>,
+    /// Pieces that a connection could not fetch, for the others.
+    returned: Vec<u64>,
+    /// Connections that fetch, or wait for a piece.
+    live: usize,
     retries: Vec<Retry>,
     failed: Option<Error>,
 }
@@ -68,7 +72,7 @@ impl<'r> Window<'r> {
         // Twice as many as connections, so that one that lags does not stop the others.
         let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
         let most = (WINDOW / piece).max(1) as usize;
-        let mut state = State::default();
+        let mut state = State { live: connections as usize, ..State::default() };
         let len = piece.min(size) as usize;
         if first.bytes.len() >= len {
             // More came than the piece has room for.
@@ -111,28 +115,48 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next piece that nobody has; `None` when there is none any more.
-    async fn claim(&self) -> Option<u64> {
+    /// Takes the next piece that nobody has, and how much of it is there; `None` when nothing is to be
+    /// fetched any more.
+    async fn claim(&self) -> Option<(u64, u64)> {
         loop {
             let room = self.room.notified();
             {
                 let mut state = self.lock();
-                let number = state.front + state.pieces.len() as u64;
-                let start = number.saturating_mul(self.piece);
-                if state.failed.is_some() || self.link.is_cut() || start >= self.size {
+                if state.failed.is_some() || self.link.is_cut() {
                     return None;
                 }
-                if state.pieces.len() < self.most {
+                if let Some(number) = state.returned.pop() {
+                    let piece = &state.pieces[(number - state.front) as usize];
+                    return Some((number, piece.bytes.len() as u64));
+                }
+                let number = state.front + state.pieces.len() as u64;
+                let start = number.saturating_mul(self.piece);
+                // After the last piece it waits, because another connection may return one.
+                if start < self.size && state.pieces.len() < self.most {
                     let len = self.piece.min(self.size - start) as usize;
                     let mut bytes = state.spare.pop().unwrap_or_default();
                     bytes.clear();
                     bytes.reserve_exact(len);
                     state.pieces.push_back(Piece { bytes, taken: 0, len });
-                    return Some(number);
+                    return Some((number, 0));
                 }
             }
             room.await;
         }
+    }
+
+    /// Leaves a piece to the other connections, if there are any.
+    fn give_back(&self, number: u64, error: Error) {
+        let mut state = self.lock();
+        if state.live > 1 && is_of_one_connection(error.kind) {
+            state.live -= 1;
+            state.returned.push(number);
+        } else {
+            state.failed.get_or_insert(error);
+        }
+        drop(state);
+        self.news.notify_one();
+        self.room.notify_waiters();
     }
 
     /// Appends to a piece that has not come in full; false if nobody wants it any more.
@@ -148,12 +172,6 @@ impl Shared {
             self.news.notify_one();
         }
         true
-    }
-
-    fn fail(&self, error: Error) {
-        self.lock().failed.get_or_insert(error);
-        self.news.notify_one();
-        self.room.notify_waiters();
     }
 }
 
@@ -172,10 +190,10 @@ async fn connection(shared: Arc<Shared>, begun: u64, mut answer: Option<Answer>)
     if begun > 0 && !fetch(&shared, 0, begun, answer.take()).await {
         return;
     }
-    while let Some(number) = shared.claim().await {
+    while let Some((number, have)) = shared.claim().await {
         // Somebody else may have the first piece.
-        let answer = answer.take().filter(|_| number == 0);
-        if !fetch(&shared, number, 0, answer).await {
+        let answer = answer.take().filter(|_| number == 0 && have == 0);
+        if !fetch(&shared, number, have, answer).await {
             return;
         }
     }
@@ -190,10 +208,22 @@ async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) 
         shared.news.notify_one();
     };
     let put = |bytes: &[u8]| shared.put(number, bytes);
-    shared.link.fetch(part, answer, retried, put).await.unwrap_or_else(|error| {
-        shared.fail(error);
-        false
-    })
+    // A server that minds so many connections is not asked again as long as others go on.
+    let give_up =
+        |failure: &Failure| matches!(failure.kind, Kind::Status(_)) && shared.lock().live > 1;
+    match shared.link.fetch(part, answer, retried, give_up, put).await {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            shared.give_back(number, error);
+            false
+        }
+    }
+}
+
+/// Whether other connections may fare better.
+fn is_of_one_connection(kind: source::Kind) -> bool {
+    use source::Kind::{Interrupted, Status, TimedOut, Unreachable};
+    matches!(kind, Status | Unreachable | TimedOut | Interrupted)
 }
 
 impl Read for Window<'_> {

@@ -1,0 +1,66 @@
+use super::faults::Trouble;
+use super::pages::Query;
+use super::reply::Reply;
+use super::server::Shared;
+use super::{actions, images, regions};
+use std::sync::Arc;
+
+/// A request, read to its end.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    /// As it was sent, without the query.
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) body: Vec<u8>,
+    /// The id that its answer has.
+    pub(super) id: String,
+}
+
+impl Request {
+    /// The parts of the path.
+    pub(super) fn parts(&self) -> Vec<&str> {
+        self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
+    }
+
+    pub(super) fn query(&self) -> Query {
+        Query::parse(&self.query)
+    }
+
+    /// The body as JSON, or the answer to a body that is none, or that is another one.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Reply> {
+        let value: serde_json::Value =
+            serde_json::from_slice(&self.body).map_err(|_| Reply::error(400, &self.id))?;
+        serde_json::from_value(value).map_err(|e| Reply::invalid(&e.to_string(), &self.id))
+    }
+
+    pub(super) fn not_found(&self) -> Reply {
+        Reply::error(404, &self.id)
+    }
+}
+
+/// Does what a request asks for. Of the troubles it takes those that change the effect.
+pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Trouble]) -> Reply {
+    let parts = request.parts();
+    let ["v2", rest @ ..] = parts.as_slice() else { return request.not_found() };
+    match (request.method.as_str(), rest) {
+        ("GET", ["regions"]) => {
+            let all: Vec<_> = regions::all().collect();
+            let place = format!("{}/v2/regions", shared.base);
+            let document = super::pages::document("regions", &all, &place, &request.query());
+            Reply::json(200, &document)
+        }
+        ("POST", ["images"]) => images::create(shared, request, troubles),
+        ("GET", ["images"]) => images::list(shared, request, troubles),
+        ("GET", ["images", image]) => images::get(shared, request, image),
+        ("PUT", ["images", image]) => images::update(shared, request, image),
+        ("DELETE", ["images", image]) => images::delete(shared, request, image),
+        ("POST", ["images", image, "actions"]) => actions::start(shared, request, image, troubles),
+        ("GET", ["images", image, "actions"]) => actions::list(shared, request, image),
+        ("GET", ["images", image, "actions", action]) => {
+            actions::get(shared, request, Some(image), action)
+        }
+        ("GET", ["actions", action]) => actions::get(shared, request, None, action),
+        _ => request.not_found(),
+    }
+}

@@ -1,0 +1,142 @@
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::clock;
+use super::model::{Action, Fate, Image, Record, Status};
+use crate::net::Address;
+
+/// The file in the directory of `--state`.
+const FILE: &str = "simulator.json";
+/// The first ids; they look like DigitalOcean's and no image of another kind has them.
+const FIRST_IMAGE: u64 = 200_000_001;
+const FIRST_ACTION: u64 = 1_500_000_001;
+
+/// All images and actions.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Store {
+    next_image: u64,
+    next_action: u64,
+    pub(super) images: Vec<Record>,
+    pub(super) actions: Vec<Action>,
+    #[serde(skip)]
+    file: Option<PathBuf>,
+}
+
+impl Store {
+    /// What the directory holds of an earlier run; without a directory nothing is kept.
+    pub(super) fn open(dir: Option<&Path>) -> Result<Store, String> {
+        let mut store = Store {
+            next_image: FIRST_IMAGE,
+            next_action: FIRST_ACTION,
+            images: Vec::new(),
+            actions: Vec::new(),
+            file: None,
+        };
+        if let Some(dir) = dir {
+            fs::create_dir_all(dir).map_err(|e| format!("cannot make the directory: {e}"))?;
+            let file = dir.join(FILE);
+            match fs::read(&file) {
+                Ok(bytes) => {
+                    store = serde_json::from_slice(&bytes).map_err(|e| {
+                        format!("{FILE} in it is not a state of the simulator: {e}")
+                    })?;
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(format!("cannot read {FILE} in it: {error}")),
+            }
+            store.file = Some(file);
+            store.save()?;
+        }
+        Ok(store)
+    }
+
+    /// Writes all of it, so that whatever happens there is the old state or the new one.
+    pub(super) fn save(&self) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let write = || {
+            let dir = file.parent().unwrap_or(Path::new("."));
+            // Readable by its owner only: URLs may carry secrets.
+            let mut new = tempfile::NamedTempFile::new_in(dir)?;
+            new.write_all(&serde_json::to_vec(self)?)?;
+            new.persist(file).map_err(|e| e.error).map(drop)
+        };
+        write().map_err(|e: std::io::Error| format!("cannot write the state: {e}"))
+    }
+
+    /// A number that no image had.
+    pub(super) fn image_id(&mut self) -> u64 {
+        self.next_image += 1;
+        self.next_image - 1
+    }
+
+    /// A number that no action had.
+    pub(super) fn action_id(&mut self) -> u64 {
+        self.next_action += 1;
+        self.next_action - 1
+    }
+
+    pub(super) fn image(&self, id: u64) -> Option<&Record> {
+        self.images.iter().find(|record| record.image.id == id)
+    }
+
+    pub(super) fn image_mut(&mut self, id: u64) -> Option<&mut Record> {
+        self.images.iter_mut().find(|record| record.image.id == id)
+    }
+
+    /// Puts the public images there, unless an earlier run did.
+    pub(super) fn publish(&mut self) {
+        if self.images.iter().any(|record| record.image.public) {
+            return;
+        }
+        for (slug, distribution, name) in [
+            ("ubuntu-24-04-x64", "Ubuntu", "24.04 (LTS) x64"),
+            ("debian-12-x64", "Debian", "12 x64"),
+            ("fedora-42-x64", "Fedora", "42 x64"),
+        ] {
+            let id = self.image_id();
+            let regions = super::regions::all().filter(|region| region.available);
+            self.images.push(Record {
+                image: Image {
+                    id,
+                    name: name.into(),
+                    kind: "base".into(),
+                    distribution: distribution.into(),
+                    slug: Some(slug.into()),
+                    public: true,
+                    regions: regions.map(|region| region.slug.to_owned()).collect(),
+                    created_at: clock::stamp(),
+                    min_disk_size: Some(7),
+                    size_gigabytes: Some(0.62),
+                    description: format!("{distribution} {name}"),
+                    tags: Vec::new(),
+                    status: Status::Available,
+                    error_message: String::new(),
+                },
+                url: String::new(),
+                region: String::new(),
+                born: 0,
+                fate: Fate::Open,
+            });
+        }
+    }
+
+    /// All of it, for tests. URLs are shown without what may be secret in them.
+    pub(super) fn shown(&self) -> Value {
+        let images: Vec<Value> = self.images.iter().map(shown).collect();
+        let actions: Vec<_> = self.actions.iter().map(Action::shown).collect();
+        json!({ "images": images, "actions": actions })
+    }
+}
+
+fn shown(record: &Record) -> Value {
+    let mut image = json!(record.image);
+    image["url"] = match Address::parse(&record.url) {
+        Ok(address) => address.to_string().into(),
+        Err(_) => Value::Null,
+    };
+    image
+}

@@ -1,0 +1,14 @@
+//! The simulator of DigitalOcean's images API, through the real program, held against what is published
+//! of the API.
+
+#![cfg(feature = "simulator")]
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+mod api;
+#[path = "../common/mod.rs"]
+mod common;
+mod faults;
+mod fixtures;
+mod imports;
+mod process;
+mod rig;

@@ -1,0 +1,118 @@
+//! The program around the API: listening, files, signals, and where the token is not.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use crate::common::*;
+use crate::rig::*;
+
+#[test]
+fn it_ends_cleanly_and_the_token_is_in_the_env_file_alone() {
+    for signal in ["INT", "TERM"] {
+        let rig = Rig::new(&[]);
+        let env = rig.scratch.path("env");
+        assert_eq!(std::fs::metadata(&env).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!((rig.token.len(), &rig.token[..7]), (71, "dop_v1_"));
+        rig.get("/v2/images");
+        rig.get(&format!("/v2/images/{0}?x={0}", rig.token));
+        rig.send("POST", "/v2/images", Some(&format!("{{\"name\": {:?}}}", rig.token)));
+        let body = json!({"name": "x", "url": "x", "region": "x", "tags": rig.token});
+        assert_eq!(rig.post("/v2/images", &body).status, 422);
+        let (token, log) = (rig.token.clone(), rig.log());
+        assert_eq!(log.len(), 4);
+        assert!(log[3]["why"].as_str().unwrap().contains('…'), "{log:?}");
+        let (output, scratch) = rig.stop(signal);
+        assert_eq!((exit_code(&output), stdout(&output)), (0, ""), "{signal}: {output:?}");
+        assert!(stderr(&output).contains("listens on http://127.0.0.1:"), "{output:?}");
+        assert!(!stderr(&output).contains(&token));
+        assert!(!scratch.path("env").exists(), "the env file names a simulator that is no more");
+        let log = std::fs::read_to_string(scratch.path("log")).unwrap();
+        assert!(!log.contains(&token), "{log}");
+    }
+}
+
+#[test]
+fn a_line_of_the_log_says_what_was_asked_and_answered() {
+    let rig =
+        Rig::with_plan("[[fault]]\nkind = \"404\"\n[[fault]]\nkind = \"cut-before\"\nnth = 2", &[]);
+    let answer = rig.get("/v2/regions?page=1");
+    assert!(rig.try_send("GET", "/v2/regions", None).is_none());
+    rig.post("/v2/images", &json!({"name": "x", "url": "ftp://h/", "region": "nyc3"}));
+    let log = rig.log();
+    assert_eq!(log[0]["request_id"], answer.header("x-request-id"));
+    assert_eq!(
+        [&log[0]["method"], &log[0]["path"], &log[0]["query"], &log[0]["status"]],
+        [&json!("GET"), &json!("/v2/regions"), &json!("page=1"), &json!(404)]
+    );
+    assert_eq!(log[0]["faults"], json!(["404"]));
+    assert_eq!(log[2]["why"], json!("url: only http and https are fetched"));
+}
+
+#[test]
+fn without_an_env_file_the_assignments_go_to_standard_output() {
+    let scratch = Scratch::new();
+    let mut child = simulate(&scratch).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("DIGITALOCEAN_API_URL=http://127.0.0.1:"), "{first}");
+    assert!(lines.next().unwrap().unwrap().starts_with("DIGITALOCEAN_TOKEN=dop_v1_"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn wrong_usage_is_told_and_nothing_is_begun() {
+    let scratch = Scratch::new();
+    scratch.write("plan.toml", b"[[fault]]\nkind = \"500\"\nwhen = 3\n");
+    let file = scratch.write("file", b"");
+    std::fs::create_dir(scratch.path("broken")).unwrap();
+    scratch.write("broken/simulator.json", b"{}");
+    for (arguments, said) in [
+        (["--listen", "0.0.0.0:0"], "0.0.0.0:0"),
+        (["--listen", "[::]:0"], "[::]:0"),
+        (["--listen", "192.0.2.1:80"], "192.0.2.1"),
+        (["--faults", "plan.toml"], "line 3"),
+        (["--faults", "missing.toml"], "missing.toml"),
+        (["--state", file.to_str().unwrap()], "--state"),
+        (["--state", "broken"], "simulator.json"),
+        (["--env-file", "/dev/null"], "/dev/null"),
+        (["--pace", "-1"], "pace"),
+        (["--pace", "NaN"], "pace"),
+        (["--rate-limit", "0/1"], "HOURLY"),
+        (["--action-shape", "round"], "bare"),
+    ] {
+        let mut command = simulate(&scratch);
+        let output = command.arg(arguments.join("=")).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {output:?}");
+        assert!(stdout(&output).is_empty());
+    }
+}
+
+#[test]
+fn what_it_holds_outlives_it() {
+    let files = Files::serve(vec![("/good.img", 200, disk())]);
+    let rig = Rig::start(Scratch::new(), &["--state", "state"]);
+    let done = rig.create("done", &files.url("/good.img?secret=1"));
+    rig.until(done, "available");
+    let (output, scratch) = rig.stop("TERM");
+    assert_eq!(exit_code(&output), 0);
+    // The second run ends while an import is under way, the third one finishes it.
+    let rig = Rig::start(scratch, &["--state", "state", "--pace", "3600"]);
+    assert_eq!(rig.image(done)["status"], "available");
+    let open = rig.create("open", &files.url("/good.img"));
+    assert!(open > done);
+    let transfer = json!({"type": "transfer", "region": "fra1"});
+    let action = rig.post(&format!("/v2/images/{done}/actions"), &transfer).json();
+    let (_, scratch) = rig.stop("TERM");
+    let kept = std::fs::metadata(scratch.path("state/simulator.json")).unwrap();
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    rig.until(open, "available");
+    rig.action_until(action["action"]["id"].as_u64().unwrap(), "completed");
+    assert_eq!(rig.image(done)["regions"], json!(["nyc3", "fra1"]));
+    let state = rig.state();
+    assert_eq!(state["images"].as_array().unwrap().len(), 2);
+    assert_eq!(state["images"][0]["url"], files.url("/good.img?…"));
+}
