@@ -12,3 +12,5 @@ mod fixtures;
 mod imports;
 mod process;
 mod rig;
+#[cfg(feature = "net")]
+mod together;
