@@ -105,7 +105,7 @@ pub enum CreateError {
     Refused(Error),
     /// One may have been made, and was not found. Lists lag and leave failed images out, so this proves
     /// nothing.
-    #[error("the outcome is unknown: {because}; an image marked {} was looked for and not found", push.tag())]
+    #[error("the outcome is unknown: {because}; an image marked {} {}", push.tag(), looked_for(unseen))]
     Unknown {
         /// What was answered.
         because: Box<Error>,
@@ -113,7 +113,16 @@ pub enum CreateError {
         push: PushId,
         /// For how long it was looked for.
         looked: Duration,
+        /// Why the last look showed nothing, if it failed.
+        unseen: Option<Box<Error>>,
     },
+}
+
+fn looked_for(unseen: &Option<Box<Error>>) -> String {
+    match unseen {
+        None => "was looked for and not found".into(),
+        Some(error) => format!("could not be looked for: {error}"),
+    }
 }
 
 impl Images {
@@ -142,41 +151,40 @@ impl Images {
                 Err(error) => return Err(CreateError::Refused(error)),
             };
             let asked = Instant::now();
-            let mut found = self.settle(how, &because).await;
-            if !found.is_empty() {
-                let image = found.remove(0);
-                let others = found.into_iter().map(|image| image.id).collect();
-                return Ok(Created { image, adopted: Some(because), others });
-            }
-            if posts == 0 {
-                return Err(CreateError::Unknown {
-                    because: Box::new(because),
-                    push: how.push.clone(),
-                    looked: asked.elapsed(),
-                });
-            }
+            let unseen = match self.settle(how, &because).await {
+                Ok(mut found) if !found.is_empty() => {
+                    let image = found.remove(0);
+                    let others = found.into_iter().map(|image| image.id).collect();
+                    return Ok(Created { image, adopted: Some(because), others });
+                }
+                Ok(_) if posts > 0 => continue,
+                // Who could not look does not know that there is none: nothing is posted again.
+                looked => looked.err().map(Box::new),
+            };
+            let (push, looked) = (how.push.clone(), asked.elapsed());
+            return Err(CreateError::Unknown { because: Box::new(because), push, looked, unseen });
         }
     }
 
-    /// Looks for images with the marks until there is one or the time is over.
-    async fn settle(&self, how: &Settling, because: &Error) -> Vec<Image> {
+    /// Looks for images with the marks until there is one or the time is over. A failure if the last
+    /// look was one.
+    async fn settle(&self, how: &Settling, because: &Error) -> Result<Vec<Image>, Error> {
         let began = Instant::now();
         let mut pause = how.patience.first;
         loop {
             let elapsed = began.elapsed();
             self.0.tell(&Event::Settling { because, elapsed, most: how.settle });
             let left = how.settle.saturating_sub(elapsed).max(LEAST_LOOK);
-            match within(left, self.marked(&how.push)).await {
-                Ok(found) if !found.is_empty() => return found,
+            let looked = within(left, self.marked(&how.push)).await;
+            let left = how.settle.saturating_sub(began.elapsed());
+            match &looked {
+                Ok(found) if !found.is_empty() => return looked,
                 // A token that may not read will not find anything later either.
                 Err(Error { kind: Kind::Unauthorized | Kind::Forbidden { .. }, .. }) => {
-                    return Vec::new();
+                    return looked;
                 }
-                Ok(_) | Err(_) => {}
-            }
-            let left = how.settle.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Vec::new();
+                _ if left.is_zero() => return looked,
+                _ => {}
             }
             tokio::time::sleep(pause.min(left)).await;
             pause = how.patience.after(pause);

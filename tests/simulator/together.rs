@@ -87,6 +87,35 @@ fn an_ambiguous_create_never_leaves_two_images() {
 }
 
 #[test]
+fn who_cannot_look_posts_nothing_again() {
+    let web = Files::serve(vec![("/disk.img", 200, disk())]);
+    let url = web.url("/disk.img");
+    for blind in ["403", "cut-before"] {
+        let plan = format!(
+            "[[fault]]\nkind = \"cut-after\"\n{CREATE}\n[[fault]]\nkind = \"{blind}\"\nmethod = \"GET\"\npath = \"/v2/images\"\nforever = true\n"
+        );
+        let rig = Rig::with_plan(&plan, &[]);
+        let arguments = [
+            "create",
+            &url,
+            "--region",
+            "nyc3",
+            "--no-url-rules",
+            "--settle",
+            "1s",
+            "--interval",
+            "100ms",
+            "--retry-create",
+            "--retries",
+            "1",
+        ];
+        let output = image(&rig, &arguments);
+        assert_eq!((exit_code(&output), images_of(&rig).len()), (4, 1), "{output:?}");
+        assert!(stderr(&output).contains("could not be looked for"), "{output:?}");
+    }
+}
+
+#[test]
 fn an_image_from_its_create_to_its_end() {
     let web =
         Files::serve(vec![("/disk.img", 200, disk()), ("/bad.img", 200, b"nothing".to_vec())]);
