@@ -5,6 +5,7 @@ mod file;
 mod memory;
 #[cfg(feature = "net")]
 mod remote;
+mod store;
 mod stream;
 
 pub use cached::CachedView;
@@ -13,7 +14,8 @@ pub use file::FileView;
 pub use memory::{MemoryFeed, MemoryImage};
 #[cfg(feature = "net")]
 pub use remote::RemoteView;
-pub use stream::{Feed, Reopen, Store, StreamView};
+pub use store::Store;
+pub use stream::{Feed, Reopen, StreamView};
 
 use super::Walked;
 use crate::bytes::human_size;

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::{Got, Halt, ImageView, Missing, too_large};
+use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
 
@@ -35,27 +35,6 @@ pub trait Feed {
     /// # Errors
     /// If the source fails or the packed stream is damaged.
     fn next(&mut self) -> Result<Option<Segment>, Halt>;
-}
-
-/// Keeps all that a stream delivers, so that it can be read again.
-pub trait Store {
-    /// Takes the next run.
-    ///
-    /// # Errors
-    /// If it cannot be kept.
-    fn put(&mut self, segment: &Segment) -> Result<(), Halt>;
-
-    /// Bytes that were written for it so far.
-    fn written(&self) -> u64;
-
-    /// Whether it can be read as often as one likes; across a network it is better not to.
-    fn is_near(&self) -> bool;
-
-    /// Fills `buf` from image offset `at`. Only what was put is asked for.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt>;
 }
 
 /// Opens another feed over the same image, from its beginning.
