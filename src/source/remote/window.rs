@@ -208,9 +208,12 @@ async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) 
         shared.news.notify_one();
     };
     let put = |bytes: &[u8]| shared.put(number, bytes);
-    // A server that minds so many connections is not asked again as long as others go on.
-    let give_up =
-        |failure: &Failure| matches!(failure.kind, Kind::Status(_)) && shared.lock().live > 1;
+    // A server that minds so many connections is not asked again as long as others go on, unless it
+    // says when.
+    let give_up = |failure: &Failure| {
+        let refused = matches!(failure.kind, Kind::Status(_)) && failure.retry_after.is_none();
+        refused && shared.lock().live > 1
+    };
     match shared.link.fetch(part, answer, retried, give_up, put).await {
         Ok(wanted) => wanted,
         Err(error) => {
