@@ -18,6 +18,7 @@ mod pipeline;
 mod remote;
 mod report;
 mod spool;
+mod tap;
 mod threads;
 
 pub use compare::{Difference, compare};
@@ -25,6 +26,7 @@ pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
 pub use opened::Opened;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
+pub use tap::{Tap, Tapped};
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -176,6 +178,16 @@ fn open(
 
 /// Checks one image: a path, a URL, or `-` for standard input. Whatever happens, there is a report.
 pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> Report {
+    inspect_tapped(argument, options, listener, None)
+}
+
+/// Checks one image, and gives the bytes of its file to somebody else in the same pass.
+pub fn inspect_tapped(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+) -> Report {
     let mut report = Report::new(argument, options);
     let source = match open(argument, options, listener) {
         Ok(source) => source,
@@ -183,7 +195,7 @@ pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> 
     };
     report.file_size = source.size();
     listener.event(Event::Started { source: &report.source, size: source.size() });
-    let outcome = pipeline::run(&source, options, listener, &mut report);
+    let outcome = pipeline::run(&source, options, listener, tap, &mut report);
     listener.event(Event::Finished);
     match outcome {
         Ok(anomalies) => report.judged(anomalies, argument, options),

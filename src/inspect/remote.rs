@@ -167,12 +167,12 @@ impl Pipeline<'_> {
         let settles = |code| policy.refuses(code);
         let notebook = Notebook::new(&settles, self.options.limit);
         let options = Options { quick: true, ..self.options.clone() };
-        let probe = Pipeline { options: &options, notebook: &notebook, ..self };
+        let probe = Pipeline { options: &options, notebook: &notebook, tap: None, ..self };
         probe.streamed(Beginning(Some(first)), Origin::Gone, &mut report.clone())?;
         if !notebook.doomed() {
             return Ok(false);
         }
-        let found = Pipeline { options: &options, ..self };
+        let found = Pipeline { options: &options, tap: None, ..self };
         found.streamed(Beginning(Some(first)), Origin::Gone, report)?;
         Ok(true)
     }
