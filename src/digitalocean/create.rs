@@ -26,6 +26,19 @@ impl PushId {
         PushId(format!("{:016x}{:016x}", half(), half()))
     }
 
+    /// The one that was written down as [`PushId::as_str`] gives it: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| PushId(text.to_owned()))
+    }
+
+    /// What identifies it: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The tag: letters, digits and dashes, as tags may have.
     #[must_use]
     pub fn tag(&self) -> String {

@@ -14,6 +14,7 @@ mod feed;
 mod name;
 mod opened;
 mod pipeline;
+mod recognise;
 #[cfg(feature = "net")]
 mod remote;
 mod report;
@@ -25,6 +26,7 @@ pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
 pub use opened::Opened;
+pub use recognise::{Recognised, recognise};
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 

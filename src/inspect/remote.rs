@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::examine;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
+use super::recognise::Beginning;
 use super::report::{Identity, Report, State};
 use super::{Event, Listener, Options};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::Segment;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, Layer, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Read, Source};
+use crate::source::{self, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -44,26 +45,6 @@ pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) +
 
 /// Bytes that are looked at before several connections are opened.
 const FIRST: usize = 64 << 10;
-
-/// The beginning of a file, of which the rest has not come.
-struct Beginning<'b>(Option<&'b [u8]>);
-
-impl Read for Beginning<'_> {
-    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, source::Error> {
-        let Some(bytes) = self.0.take() else { return Ok(None) };
-        let mut chunk = pool.take();
-        let space = chunk.space();
-        let (now, later) = bytes.split_at(bytes.len().min(space.len()));
-        space[..now.len()].copy_from_slice(now);
-        chunk.grow(now.len());
-        self.0 = (!later.is_empty()).then_some(later);
-        Ok(Some(Segment::Data(Arc::new(chunk))))
-    }
-
-    fn is_whole(&self) -> bool {
-        false
-    }
-}
 
 /// The parts of an uncompressed object, instead of a file with what came by.
 pub(super) struct Parts<'r>(pub(super) Ranges<'r>);
@@ -168,12 +149,12 @@ impl Pipeline<'_> {
         let notebook = Notebook::new(&settles, self.options.limit);
         let options = Options { quick: true, ..self.options.clone() };
         let probe = Pipeline { options: &options, notebook: &notebook, tap: None, ..self };
-        probe.streamed(Beginning(Some(first)), Origin::Gone, &mut report.clone())?;
+        probe.streamed(Beginning::of(first), Origin::Gone, &mut report.clone())?;
         if !notebook.doomed() {
             return Ok(false);
         }
         let found = Pipeline { options: &options, tap: None, ..self };
-        found.streamed(Beginning(Some(first)), Origin::Gone, report)?;
+        found.streamed(Beginning::of(first), Origin::Gone, report)?;
         Ok(true)
     }
 
