@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::budget::{Budget, Shared};
 use super::error::{Error, Kind, documents, excerpt, until};
 use super::token::Token;
-use super::{Actions, Images, Regions};
+use super::{Actions, Images, Keys, Regions};
 use crate::net::{self, Address, Backoff, Called, Failure, Header, LONGEST_ASKED, Method, Retry};
 
 /// Where DigitalOcean's API is (`servers` of its description).
@@ -144,6 +144,12 @@ impl Client {
     #[must_use]
     pub fn actions(&self) -> Actions {
         Actions(self.clone())
+    }
+
+    /// Keys for Spaces.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        Keys(self.clone())
     }
 
     /// Regions.

@@ -58,7 +58,8 @@ impl PushId {
     }
 
     /// The request with the marks; a tag needs the scope `tag:create`.
-    fn mark(&self, image: &ImageNewCustom, tag: bool) -> ImageNewCustom {
+    #[must_use]
+    pub fn mark(&self, image: &ImageNewCustom, tag: bool) -> ImageNewCustom {
         let mut marked = image.clone();
         marked.description = Some(match image.description.as_deref() {
             None | Some("") => self.note(),
@@ -208,6 +209,37 @@ impl Images {
     async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
         let found = within(LEAST_LOOK, self.marked(push)).await.unwrap_or_default();
         found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
+    }
+
+    /// Looks for images with the marks of a push, once and then until there is one or the time is over. Lists
+    /// lag and leave failed images out, so finding none proves nothing.
+    ///
+    /// # Errors
+    /// If the last look failed.
+    pub async fn find(
+        &self,
+        push: &PushId,
+        most: Duration,
+        patience: &Patience,
+    ) -> Result<Vec<Image>, Error> {
+        let began = Instant::now();
+        let mut pause = patience.first;
+        loop {
+            let left = most.saturating_sub(began.elapsed());
+            let looked = within(left.max(LEAST_LOOK), self.marked(push)).await;
+            let left = most.saturating_sub(began.elapsed());
+            match &looked {
+                Ok(found) if !found.is_empty() => return looked,
+                // A token that may not read will not find anything later either.
+                Err(Error { kind: Kind::Unauthorized | Kind::Forbidden { .. }, .. }) => {
+                    return looked;
+                }
+                _ if left.is_zero() => return looked,
+                _ => {}
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = patience.after(pause);
+        }
     }
 
     /// The account's images with the marks, oldest first.

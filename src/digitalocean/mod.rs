@@ -11,6 +11,7 @@ mod create;
 pub mod credentials;
 mod error;
 mod images;
+mod keys;
 mod names;
 mod nullable;
 mod page;
@@ -25,6 +26,7 @@ pub use client::{Client, Event, Listener, Options, PUBLISHED};
 pub use create::{CreateError, Created, PushId, Settling};
 pub use error::{Error, Kind};
 pub use images::{Filter, ImageKey, Images};
+pub use keys::{Keys, SpacesKey};
 pub use names::{
     ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,
 };

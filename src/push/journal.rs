@@ -164,6 +164,14 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes a line of something that is done whether it can be written or not: a removal.
+    pub(super) fn note(&mut self, entry: Entry) -> Option<JournalError> {
+        let line = Line { at: now(), entry };
+        let written = self.append(&line);
+        self.state.take(line.at, &line.entry);
+        written.err()
+    }
+
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
         let mut text = serde_json::to_string(line).map_err(|e| JournalError::new(&self.path, e))?;
         text.push('\n');
