@@ -12,6 +12,8 @@ mod map;
 mod net;
 mod output;
 mod progress;
+#[cfg(feature = "net")]
+mod push;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
@@ -61,6 +63,8 @@ pub fn main() -> ExitCode {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        #[cfg(feature = "net")]
+        args::Command::Push(args) => push::run(&args),
         #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]

@@ -26,8 +26,10 @@ pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
 pub use opened::Opened;
+#[cfg(feature = "net")]
+pub use remote::identity;
 pub use recognise::{Recognised, recognise};
-pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
+pub use report::{Check, Digests, Error, Finding, Identity, Mode, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 
 use std::ffi::OsStr;

@@ -36,6 +36,24 @@ pub(super) fn open(
     Remote::open(&client, &asked, want, options.url_rules, &notify).map(Source::Remote)
 }
 
+/// What identifies the object that a URL leads to now. The bytes are not read.
+///
+/// # Errors
+/// If it cannot be had.
+pub fn identity(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<Identity, source::Error> {
+    let options = Options { quick: true, ..options.clone() };
+    match open(argument, &options, listener)? {
+        Source::Remote(remote) => Ok(Identity::of(remote.served())),
+        Source::File(_) | Source::Stream(_) => {
+            Err(source::Error::of(source::Kind::Url, &source::shown(argument)))
+        }
+    }
+}
+
 /// Tells a listener what is tried again.
 pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) + Sync {
     move |Retry { attempt, wait, said }| {

@@ -261,7 +261,8 @@ async fn remove(
         }
         Ok(())
     };
-    match gone.await {
+    let gone: Result<(), spaces::Error> = gone.await;
+    match gone {
         Ok(()) => {}
         // A bucket that is gone holds nothing.
         Err(error) if error.kind == spaces::Kind::NoSuchBucket => world.note("the bucket is gone"),

@@ -61,8 +61,6 @@ pub(super) struct Place {
     pub(super) bucket: String,
     /// The region that requests are signed for.
     pub(super) region: String,
-    /// Whether the bucket is named in the path, not in the host.
-    pub(super) in_path: bool,
 }
 
 /// A step that is about to be taken.

@@ -5,6 +5,7 @@
 //! sweep that ends what a killed run began. It knows no formats, and prints nothing.
 
 mod clean;
+mod cut;
 mod entry;
 mod event;
 mod journal;
@@ -15,14 +16,16 @@ mod probe;
 mod run;
 mod state;
 mod stop;
-mod sweep;
+mod spread;
 mod upload;
 mod world;
 
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
-pub use order::{NewImage, Order, Route};
+pub use order::{NewImage, Order, Route, stem};
 pub use run::{Pushed, RegionOutcome, Staged, push};
 pub use stop::Stop;
-pub use sweep::{Swept, sweep, sweep_remote};
 pub use world::{Cancel, Canceller, World};
+
+/// What the keys of all objects begin with that pushes make.
+pub const PREFIX: &str = "tidegate/";

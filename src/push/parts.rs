@@ -1,7 +1,7 @@
 //! Cutting a stream of bytes into parts of an upload, with a fixed number of buffers.
 
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -116,6 +116,8 @@ impl Cutter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
 
     /// Takes all parts at once and sends their buffers home.

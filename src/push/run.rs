@@ -12,7 +12,7 @@ use super::clean::clean;
 use super::cut::{self, Head};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
-use super::journal::{Journal, now};
+use super::journal::Journal;
 use super::object;
 use super::order::{Order, Route, staged_name};
 use super::parts::Cutter;
@@ -22,8 +22,8 @@ use super::upload::{Broken, Sending};
 use super::world::{Cancel, World};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
-use crate::inspect::{Report, Tap, Verdict, inspect_tapped};
-use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
+use crate::inspect::{Identity, Report, Tap, Verdict, identity, inspect_tapped};
+use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, part_size};
 
 /// What an object is uploaded as; the importer looks at its bytes.
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -126,7 +126,7 @@ fn began(order: &Order, world: &World, push: &PushId) -> Began {
     }
 }
 
-struct Run<'a> {
+pub(super) struct Run<'a> {
     order: &'a Order,
     world: &'a World,
     cancel: &'a Cancel,
@@ -466,6 +466,30 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Makes sure that the URL still leads to what was checked: nobody else may have put an image there.
+    async fn still_the_same(&mut self, step: Step) -> Result<(), Stop> {
+        let checked = self.pushed.report.as_ref().and_then(|report| report.identity.clone());
+        let Some(checked) = checked else { return Err(Stop::Unread) };
+        let (say, said) = oneshot::channel();
+        let (source, options) = (self.order.source.clone(), self.order.check.clone());
+        let watch = Arc::clone(&self.world.watch);
+        std::thread::spawn(move || {
+            let _ = say.send(identity(&source, &options, &*watch));
+        });
+        let now = self.cancel.unless(said).await?;
+        let why = match now {
+            Ok(Ok(now)) => difference(&checked, &now),
+            Ok(Err(error)) => Some(format!("it cannot be looked at again: {error}")),
+            Err(_) => Some("it could not be looked at again".to_owned()),
+        };
+        let Some(why) = why else { return Ok(()) };
+        if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {
+            // What was imported is not what was checked: it goes like one that failed.
+            self.conclude_step(Outcome::Import { image, available: false })?;
+        }
+        Err(Stop::Changed { step, why })
+    }
+
     /// Removes the object; what cannot be removed now is tried again at the end.
     async fn remove(&mut self) {
         if !matches!(self.order.route, Route::Staged { .. }) {
@@ -478,4 +502,17 @@ impl Run<'_> {
             false => left.iter().for_each(|left| self.world.note(left)),
         }
     }
+}
+
+/// What tells two looks at a URL apart.
+fn difference(checked: &Identity, now: &Identity) -> Option<String> {
+    let pairs = [
+        ("length", checked.length.map(|n| n.to_string()), now.length.map(|n| n.to_string())),
+        ("ETag", checked.etag.clone(), now.etag.clone()),
+        ("Last-Modified", checked.last_modified.clone(), now.last_modified.clone()),
+    ];
+    pairs.into_iter().find(|(_, before, after)| before != after).map(|(what, before, after)| {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        format!("its {what} was {} when it was checked, and is {} now", shown(before), shown(after))
+    })
 }

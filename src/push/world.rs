@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::event::{Event, Listener};
-use crate::digitalocean;
+use crate::{digitalocean, inspect};
 use crate::spaces::Bucket;
 
 /// What a push works with.
@@ -15,6 +17,8 @@ pub struct World {
     pub bucket: Option<Bucket>,
     /// Is told of events.
     pub listener: Listener,
+    /// Is told how far the check is.
+    pub watch: Arc<dyn inspect::Listener + Send + Sync>,
 }
 
 impl World {

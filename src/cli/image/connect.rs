@@ -10,7 +10,7 @@ use super::args::ApiArgs;
 use crate::bytes::Hostile;
 use crate::cli::{Usage, output};
 use crate::digitalocean::credentials::{self, Places};
-use crate::digitalocean::{Client, Event, Options, PUBLISHED};
+use crate::digitalocean::{Client, Event, Listener, Options, PUBLISHED};
 use crate::net::{self, Address};
 
 /// Another place of the API, as doctl and Terraform's provider name it.
@@ -21,13 +21,27 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// A client that tells `teller` what it waits for.
 pub(super) fn client(args: &ApiArgs, teller: &Arc<Teller>) -> Result<Client, Usage> {
+    client_at(args, teller).map(|(client, _)| client)
+}
+
+/// Tells `teller` what a client waits for.
+pub(in crate::cli) fn listener(teller: &Arc<Teller>) -> Listener {
+    let told = Arc::clone(teller);
+    Arc::new(move |event: &Event<'_>| told.event(event))
+}
+
+/// The same client, and where it looks for the API.
+pub(in crate::cli) fn client_at(
+    args: &ApiArgs,
+    teller: &Arc<Teller>,
+) -> Result<(Client, String), Usage> {
     let variable = |name: &str| std::env::var(name).ok();
     let place = variable(PLACE).filter(|place| !place.trim().is_empty());
     let place = place.as_deref().unwrap_or(PUBLISHED).trim();
     let base = Address::parse(place).map_err(|why| Usage(format!("{PLACE}: {why}")))?;
     let places = Places { file: args.token_file.clone(), context: args.context.clone() };
     let token = credentials::find(&places, variable).map_err(Usage)?;
-    let told = Arc::clone(teller);
+    let shown = base.to_string();
     let options = Options {
         base,
         net: net::Options {
@@ -38,13 +52,15 @@ pub(super) fn client(args: &ApiArgs, teller: &Arc<Teller>) -> Result<Client, Usa
             log: args.verbose.then_some(output::log as fn(&str)),
             ..net::Options::default()
         },
-        listener: Some(Arc::new(move |event: &Event<'_>| told.event(event))),
+        listener: Some(listener(teller)),
     };
-    Client::new(&token, options).map_err(|why| Usage(format!("{PLACE}: {why}")))
+    let client = Client::new(&token, options);
+    let client = client.map_err(|why| Usage(format!("{PLACE}: {why}")))?;
+    Ok((client, shown))
 }
 
 /// Says on standard error what is waited for: a line that changes on a terminal, lines elsewhere.
-pub(super) struct Teller {
+pub(in crate::cli) struct Teller {
     quiet: bool,
     state: Mutex<State>,
 }
@@ -57,7 +73,7 @@ struct State {
 }
 
 impl Teller {
-    pub(super) fn new(quiet: bool) -> Arc<Self> {
+    pub(in crate::cli) fn new(quiet: bool) -> Arc<Self> {
         Arc::new(Teller { quiet, state: Mutex::default() })
     }
 
@@ -134,7 +150,7 @@ impl Teller {
 }
 
 /// A time for people.
-fn span(time: Duration) -> String {
+pub(in crate::cli) fn span(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds @ 1..120 => format!("{seconds} s"),

@@ -1,9 +1,9 @@
 //! `tidegate image`: the commands of the images API.
 
 pub(super) mod args;
-mod connect;
+pub(super) mod connect;
 mod create;
-mod show;
+pub(super) mod show;
 mod transfer;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
@@ -102,12 +102,12 @@ fn unfulfilled(id: u64, error: &WaitError) -> u8 {
 }
 
 /// Says that a region is not known; the API decides.
-fn warn_region(region: &RegionSlug) {
+pub(super) fn warn_region(region: &RegionSlug) {
     warn_name("region", region.as_str(), region.is_known(), RegionSlug::KNOWN);
 }
 
 /// Says that a distribution is not known; the API stores another.
-fn warn_distribution(name: &Distribution) {
+pub(super) fn warn_distribution(name: &Distribution) {
     warn_name("distribution", name.as_str(), name.is_known(), Distribution::KNOWN);
 }
 
