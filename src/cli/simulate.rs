@@ -38,11 +38,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
         remove(path).map_err(|e| env_file(path, &e))?;
     }
     let simulator = Simulator::start(options).map_err(Usage)?;
-    let assignments = format!(
-        "DIGITALOCEAN_API_URL={}\nDIGITALOCEAN_TOKEN={}\n",
-        simulator.url(),
-        simulator.token()
-    );
+    let assignments = assignments(&simulator);
     match &args.env_file {
         Some(path) => write(path, &assignments).map_err(|e| env_file(path, &e))?,
         None => output::write(&mut None, &assignments)?,
@@ -53,6 +49,21 @@ pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
         remove(path).map_err(|e| env_file(path, &e))?;
     }
     Ok(ACCEPTED)
+}
+
+/// What a shell has to set for clients to find the simulator.
+fn assignments(simulator: &Simulator) -> String {
+    let spaces = simulator.spaces();
+    let all = [
+        ("DIGITALOCEAN_API_URL", simulator.url()),
+        ("DIGITALOCEAN_TOKEN", simulator.token()),
+        ("SPACES_ENDPOINT_URL", spaces.endpoint_url),
+        ("SPACES_ACCESS_KEY_ID", spaces.access_key_id),
+        ("SPACES_SECRET_ACCESS_KEY", spaces.secret_access_key),
+        ("SPACES_BUCKET", spaces.bucket),
+        ("SPACES_REGION", spaces.region),
+    ];
+    all.map(|(name, value)| format!("{name}={value}\n")).concat()
 }
 
 fn plan(path: &Path) -> Result<Plan, Usage> {

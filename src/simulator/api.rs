@@ -2,7 +2,7 @@ use super::faults::Trouble;
 use super::pages::Query;
 use super::reply::Reply;
 use super::server::Shared;
-use super::{actions, images, regions};
+use super::{actions, images, keys, regions};
 use std::sync::Arc;
 
 /// A request, read to its end.
@@ -61,6 +61,10 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
             actions::get(shared, request, Some(image), action)
         }
         ("GET", ["actions", action]) => actions::get(shared, request, None, action),
+        ("POST", ["spaces", "keys"]) => keys::create(shared, request),
+        ("GET", ["spaces", "keys"]) => keys::list(shared, request),
+        ("GET", ["spaces", "keys", key]) => keys::get(shared, request, key),
+        ("DELETE", ["spaces", "keys", key]) => keys::delete(shared, request, key),
         _ => request.not_found(),
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn stamp() -> String {
 }
 
 /// A second since the beginning of 1970, as RFC 3339 has it.
-fn written(seconds: u64) -> String {
+pub(super) fn written(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let (year, month, day) = date(days);

@@ -1,6 +1,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::bucket::{BucketPlan, FaultEntry};
+
 /// Images younger than this are left out by a list that lags, if the plan does not say.
 const USUAL_LAG: f64 = 10.0;
 
@@ -8,6 +10,8 @@ const USUAL_LAG: f64 = 10.0;
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     faults: Vec<Fault>,
+    /// Which requests to the bucket do.
+    pub(super) bucket: BucketPlan,
 }
 
 /// One entry of a plan.
@@ -156,6 +160,8 @@ impl Kind {
 struct Document {
     #[serde(default)]
     fault: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    bucket: Vec<Spanned<FaultEntry>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -181,16 +187,20 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Plan, String> {
         let document: Document = toml::from_str(text).map_err(|e| e.to_string())?;
         let line = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-        let faults = document
-            .fault
-            .into_iter()
-            .map(|entry| {
-                let at = entry.span().start;
-                fault(entry.into_inner())
-                    .map_err(|(place, why)| format!("line {}: {why}", line(place.unwrap_or(at))))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Plan { faults })
+        let mut plan = Plan::default();
+        for entry in document.fault {
+            let at = entry.span().start;
+            let fault = fault(entry.into_inner())
+                .map_err(|(place, why)| format!("line {}: {why}", line(place.unwrap_or(at))))?;
+            plan.faults.push(fault);
+        }
+        for entry in document.bucket {
+            let at = entry.span().start;
+            plan.bucket
+                .add(entry.into_inner())
+                .map_err(|(place, why)| format!("line {}: {why}", line(place.unwrap_or(at))))?;
+        }
+        Ok(plan)
     }
 
     /// What a request meets, with names, in the order of the plan. Every fault counts for itself.

@@ -21,6 +21,12 @@ pub(super) struct Line<'a> {
     pub(super) path: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) query: &'a str,
+    /// What was asked of the bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) operation: Option<&'a str>,
+    /// Whether the bucket was asked without a signature.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) anonymous: bool,
     /// `None` if the connection was cut.
     pub(super) status: Option<u16>,
     pub(super) request_id: &'a str,

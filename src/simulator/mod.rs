@@ -1,4 +1,4 @@
-//! DigitalOcean's images API on this machine: the same paths, bodies, headers and delays, and faults by plan.
+//! DigitalOcean's images API and a Spaces bucket on this machine: the same paths, bodies, headers and delays, and faults by plan.
 //!
 //! Nothing here is shared with a client of the API, so that each can be held against what DigitalOcean
 //! publishes. An import really fetches its URL and examines the image by [`crate::inspect`]. What is
@@ -6,10 +6,12 @@
 
 mod actions;
 mod api;
+mod bucket;
 mod clock;
 mod faults;
 mod images;
 mod import;
+mod keys;
 mod limits;
 mod log;
 mod model;
@@ -22,4 +24,4 @@ mod token;
 
 pub use faults::Plan;
 pub use limits::Rates;
-pub use server::{Options, Shape, Simulator};
+pub use server::{Options, Shape, Simulator, Spaces};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::api::{self, Request};
+use super::bucket::{self, Body, Bucket};
 use super::faults::{Plan, Trouble};
 use super::limits::{Left, Limits, Rates};
 use super::log::{Line, Log};
@@ -80,6 +81,7 @@ pub(super) struct Shared {
     pub(super) client: Arc<Client>,
     /// One for each image that may be examined now.
     pub(super) turns: Semaphore,
+    pub(super) bucket: Bucket,
     token: Token,
     store: Mutex<Store>,
     plan: Mutex<Plan>,
@@ -110,6 +112,7 @@ impl Simulator {
         if options.public_images {
             store.publish();
         }
+        let bucket = Bucket::open(options.state.as_deref()).map_err(|e| format!("--state: {e}"))?;
         let log = options.log.as_deref().map(Log::open).transpose()?;
         let cannot = |e| format!("cannot listen on {}: {e}", options.listen);
         let listener = TcpListener::bind(options.listen).map_err(cannot)?;
@@ -120,6 +123,7 @@ impl Simulator {
             shape: options.shape,
             client: Arc::clone(&client),
             turns: Semaphore::new(IMPORTS_AT_ONCE),
+            bucket,
             token: Token::random()?,
             store: Mutex::new(store),
             plan: Mutex::new(options.faults),
@@ -145,6 +149,40 @@ impl Simulator {
     pub fn token(&self) -> &str {
         self.shared.token.reveal()
     }
+
+    /// The bucket that it serves, and the key to it.
+    #[must_use]
+    pub fn spaces(&self) -> Spaces<'_> {
+        let root = &self.shared.bucket.root;
+        Spaces {
+            endpoint_url: &self.shared.base,
+            access_key_id: &root.access_key,
+            secret_access_key: root.secret_key.reveal(),
+            bucket: bucket::NAME,
+            region: bucket::REGION,
+        }
+    }
+}
+
+/// What a client of the bucket has to know.
+#[derive(Clone, Copy)]
+pub struct Spaces<'a> {
+    /// The address, without a path; the bucket is the first part of the path behind it.
+    pub endpoint_url: &'a str,
+    /// The public half of a key that may do everything.
+    pub access_key_id: &'a str,
+    /// The secret half. It is nowhere else, so whoever asks must keep it from logs.
+    pub secret_access_key: &'a str,
+    /// The name of the bucket.
+    pub bucket: &'a str,
+    /// The region that requests are signed for.
+    pub region: &'a str,
+}
+
+impl fmt::Debug for Spaces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Spaces").field(&self.endpoint_url).field(&self.bucket).finish()
+    }
 }
 
 impl fmt::Debug for Simulator {
@@ -162,6 +200,25 @@ impl Drop for Simulator {
 impl Shared {
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         locked(&self.store)
+    }
+
+    pub(super) fn plan(&self) -> MutexGuard<'_, Plan> {
+        locked(&self.plan)
+    }
+
+    /// A text from outside without the secrets that a client may have put where they do not belong.
+    pub(super) fn hidden(&self, text: &str) -> String {
+        let text = text.replace(self.token.reveal(), "…");
+        let text = text.replace(self.bucket.root.secret_key.reveal(), "…");
+        let contents = self.bucket.contents();
+        contents.keys.iter().fold(text, |text, key| text.replace(key.secret_key.reveal(), "…"))
+    }
+
+    /// Writes a line of the log, if there is one.
+    pub(super) fn note(&self, line: &Line<'_>) {
+        if let Some(log) = &self.log {
+            log.write(line);
+        }
     }
 
     /// Keeps what a request changed.
@@ -220,7 +277,7 @@ async fn serve(shared: Arc<Shared>, listener: tokio::net::TcpListener) {
 
 /// The end of a connection without an answer.
 #[derive(Debug)]
-struct Cut;
+pub(super) struct Cut;
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,7 +290,10 @@ impl std::error::Error for Cut {}
 async fn exchange(
     shared: &Arc<Shared>,
     request: hyper::Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Cut> {
+) -> Result<Response<Body>, Cut> {
+    if bucket::is_addressed(request.uri().path(), request.headers()) {
+        return bucket::exchange(shared, request).await;
+    }
     let began = Instant::now();
     let (head, body) = request.into_parts();
     let authorized = head
@@ -268,7 +328,9 @@ fn answer(
 ) -> Result<Reply, Cut> {
     let parts = request.parts();
     if request.method == "GET" && parts == ["_simulator", "state"] {
-        return Ok(Reply::json(200, &shared.store().shown()));
+        let mut shown = shared.store().shown();
+        (shown["objects"], shown["uploads"]) = shared.bucket.contents().shown();
+        return Ok(Reply::json(200, &shown));
     }
     if !authorized {
         return Ok(Reply::error(401, &request.id));
@@ -311,14 +373,14 @@ fn write_log(
     faults: &[String],
     reply: Option<&Reply>,
 ) {
-    let Some(log) = &shared.log else { return };
-    // A client may have put the token into its URL, or into a field where it does not belong.
-    let hidden = |text: &str| text.replace(shared.token.reveal(), "…");
-    log.write(&Line {
+    let hidden = |text: &str| shared.hidden(text);
+    shared.note(&Line {
         time: Line::stamp(),
         method: &request.method,
         path: &hidden(&request.path),
         query: &hidden(&request.query),
+        operation: None,
+        anonymous: false,
         status: reply.map(|reply| reply.status),
         request_id: &request.id,
         ms: began.elapsed().as_millis(),
@@ -327,8 +389,8 @@ fn write_log(
     });
 }
 
-fn response(reply: Reply, request: &Request, left: Left) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+fn response(reply: Reply, request: &Request, left: Left) -> Response<Body> {
+    let mut response = Response::new(Body::text(reply.body));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -54,17 +54,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Writes all of it, so that whatever happens there is the old state or the new one.
+    /// Writes all of it.
     pub(super) fn save(&self) -> Result<(), String> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let write = || {
-            let dir = file.parent().unwrap_or(Path::new("."));
-            // Readable by its owner only: URLs may carry secrets.
-            let mut new = tempfile::NamedTempFile::new_in(dir)?;
-            new.write_all(&serde_json::to_vec(self)?)?;
-            new.persist(file).map_err(|e| e.error).map(drop)
-        };
-        write().map_err(|e: std::io::Error| format!("cannot write the state: {e}"))
+        self.file.as_ref().map_or(Ok(()), |file| replace(file, self))
     }
 
     /// A number that no image had.
@@ -130,6 +122,18 @@ impl Store {
         let actions: Vec<_> = self.actions.iter().map(Action::shown).collect();
         json!({ "images": images, "actions": actions })
     }
+}
+
+/// Writes a document, so that whatever happens there is the old one or the new one.
+pub(super) fn replace(file: &Path, document: &impl Serialize) -> Result<(), String> {
+    let write = || {
+        let dir = file.parent().unwrap_or(Path::new("."));
+        // Readable by its owner only: URLs may carry secrets, and keys are some.
+        let mut new = tempfile::NamedTempFile::new_in(dir)?;
+        new.write_all(&serde_json::to_vec(document)?)?;
+        new.persist(file).map_err(|e| e.error).map(drop)
+    };
+    write().map_err(|e: std::io::Error| format!("cannot write the state: {e}"))
 }
 
 fn shown(record: &Record) -> Value {

@@ -44,7 +44,7 @@ pub(super) fn request_id() -> String {
     parts.join("-")
 }
 
-fn random<const N: usize>() -> Result<[u8; N], String> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], String> {
     let mut bytes = [0; N];
     let source = ring::default_provider().secure_random;
     source.fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;

@@ -17,6 +17,8 @@ pub(crate) struct Rig {
     pub(crate) scratch: Scratch,
     pub(crate) address: String,
     pub(crate) token: String,
+    /// What the env file says of the bucket.
+    pub(crate) spaces: HashMap<String, String>,
     child: Option<Child>,
 }
 
@@ -65,8 +67,13 @@ impl Rig {
             command.args(["--pace", "0.05"]);
         }
         let child = command.spawn().unwrap();
-        let mut rig =
-            Rig { scratch, address: String::new(), token: String::new(), child: Some(child) };
+        let mut rig = Rig {
+            scratch,
+            address: String::new(),
+            token: String::new(),
+            spaces: HashMap::new(),
+            child: Some(child),
+        };
         let env = rig.scratch.path("env");
         wait_until("the simulator listens", || {
             let ended = rig.child.as_mut().unwrap().try_wait().unwrap();
@@ -79,6 +86,9 @@ impl Rig {
                     rig.address = url.strip_prefix("http://").unwrap().to_owned();
                 }
                 ("DIGITALOCEAN_TOKEN", token) => rig.token = token.to_owned(),
+                (name, value) if name.starts_with("SPACES_") => {
+                    rig.spaces.insert(name.to_owned(), value.to_owned());
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -1,0 +1,151 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use tokio::time::Instant;
+
+use super::problem::{ENTITY_TOO_LARGE, INCOMPLETE_BODY, INTERNAL_ERROR, Problem};
+
+/// So many bytes are collected before they are written.
+const BATCH: usize = 256 << 10;
+
+/// The body of a request, on its way in.
+#[derive(Debug)]
+pub(super) struct Inflow {
+    body: Incoming,
+    /// Bytes per second, if it is held back.
+    rate: Option<u64>,
+    began: Instant,
+    taken: u64,
+}
+
+/// What is known of a body that was stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub(super) size: u64,
+    /// Of what came.
+    pub(super) sha256: [u8; 32],
+    /// Of what came.
+    pub(super) md5: [u8; 16],
+    /// Of what was written.
+    pub(super) stored_md5: [u8; 16],
+}
+
+impl Inflow {
+    pub(super) fn new(body: Incoming) -> Inflow {
+        Inflow { body, rate: None, began: Instant::now(), taken: 0 }
+    }
+
+    /// From now on it is read at this pace, in bytes per second.
+    pub(super) fn slow(&mut self, rate: u64) {
+        (self.rate, self.began, self.taken) = (Some(rate), Instant::now(), 0);
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|_| Problem::of(INCOMPLETE_BODY))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.taken += data.len() as u64;
+            if let Some(rate) = self.rate {
+                let due = Duration::from_secs_f64(self.taken as f64 / rate as f64);
+                tokio::time::sleep_until(self.began + due).await;
+            }
+            return Ok(Some(data));
+        }
+        Ok(None)
+    }
+
+    /// Reads to the end, so that the client hears the answer instead of the end of its connection.
+    pub(super) async fn drain(&mut self) {
+        self.rate = None;
+        while let Ok(Some(_)) = self.next().await {}
+    }
+
+    /// All of a small body.
+    pub(super) async fn all(&mut self, most: usize) -> Result<Vec<u8>, Problem> {
+        let mut all = Vec::new();
+        while let Some(data) = self.next().await? {
+            if all.len() + data.len() > most {
+                return Err(Problem::of(ENTITY_TOO_LARGE));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all)
+    }
+
+    /// Writes all of it into the file from this offset on; with `corrupt`, another first byte.
+    pub(super) async fn store(
+        &mut self,
+        file: Arc<File>,
+        offset: u64,
+        corrupt: bool,
+    ) -> Result<Stored, Problem> {
+        let failed = |why: String| Problem::because(INTERNAL_ERROR, why);
+        let mut sink = Sink::new(file, offset, corrupt);
+        let mut batch = Vec::new();
+        loop {
+            let data = self.next().await?;
+            let last = data.is_none();
+            batch.extend_from_slice(&data.unwrap_or_default());
+            if !last && batch.len() < BATCH {
+                continue;
+            }
+            // Digests and the disk take longer than a thread of the network may be kept.
+            let work = tokio::task::spawn_blocking(move || sink.take(batch));
+            let written = work.await.map_err(|e| failed(e.to_string()))?;
+            (sink, batch) = written.map_err(|e| failed(e.to_string()))?;
+            if last {
+                return Ok(sink.finish());
+            }
+        }
+    }
+}
+
+/// Where bytes end: in the file, and in the digests.
+struct Sink {
+    file: Arc<File>,
+    offset: u64,
+    size: u64,
+    sha256: Sha256,
+    md5: Md5,
+    /// If something else is written than what came.
+    stored_md5: Option<Md5>,
+}
+
+impl Sink {
+    fn new(file: Arc<File>, offset: u64, corrupt: bool) -> Sink {
+        let stored_md5 = corrupt.then(Md5::new);
+        Sink { file, offset, size: 0, sha256: Sha256::new(), md5: Md5::new(), stored_md5 }
+    }
+
+    /// Gives the buffer back, empty.
+    fn take(mut self, mut bytes: Vec<u8>) -> std::io::Result<(Sink, Vec<u8>)> {
+        self.sha256.update(&bytes);
+        self.md5.update(&bytes);
+        if let Some(stored) = &mut self.stored_md5 {
+            if let Some(first) = bytes.first_mut().filter(|_| self.size == 0) {
+                *first ^= 0xff;
+            }
+            stored.update(&bytes);
+        }
+        self.file.write_all_at(&bytes, self.offset + self.size)?;
+        self.size += bytes.len() as u64;
+        bytes.clear();
+        Ok((self, bytes))
+    }
+
+    fn finish(self) -> Stored {
+        let md5 = self.md5.finalize().into();
+        Stored {
+            size: self.size,
+            sha256: self.sha256.finalize().into(),
+            md5,
+            stored_md5: self.stored_md5.map_or(md5, |stored| stored.finalize().into()),
+        }
+    }
+}
