@@ -134,3 +134,35 @@ impl fmt::Debug for Pieces {
         write!(f, "{} bytes", self.left.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_share_one_rate() {
+        let pace = Pace::new(1_000_000);
+        let began = Instant::now();
+        let mut last = began;
+        for sender in [pace.clone(), pace.clone(), pace.clone()] {
+            for _ in 0..10 {
+                last = sender.take(50_000);
+            }
+        }
+        // The thirtieth piece goes when those before it have gone.
+        let waited = last - began;
+        assert!(waited >= Duration::from_millis(1440) && waited < Duration::from_secs(3), "{waited:?}");
+    }
+
+    #[test]
+    fn pieces_are_small() {
+        assert_eq!(Pace::new(0).piece(), SMALLEST);
+        assert_eq!(Pace::new(200_000).piece(), 10_000);
+        assert_eq!(Pace::new(u64::MAX).piece(), PIECE);
+        // Time that was not used is not made up for.
+        let pace = Pace::new(1000);
+        std::thread::sleep(Duration::from_millis(60));
+        let now = Instant::now();
+        assert!(pace.take(1) >= now && pace.take(1) > now);
+    }
+}

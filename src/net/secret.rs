@@ -3,7 +3,7 @@ use std::fmt;
 /// Longer ones are files of something else.
 const LONGEST: usize = 4096;
 
-/// A secret: a key, or something made of it. It shows itself nowhere, neither in `Debug` nor in errors.
+/// A secret: a key, or a token. It shows itself nowhere, neither in `Debug` nor in errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -18,7 +18,7 @@ impl Secret {
             return Err("there is nothing in it");
         }
         if text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("it is no key: there are blanks, lines or strange characters in it");
+            return Err("it is no token or key: there are blanks, lines or strange characters in it");
         }
         Ok(Secret(text.to_owned()))
     }

@@ -1,5 +1,6 @@
 //! AWS Signature Version 4, as a header (AWS, "Authenticating Requests: Using the Authorization Header").
 
+use std::fmt;
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -19,7 +20,7 @@ pub enum Payload<'a> {
 }
 
 /// Signs requests.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Signer {
     /// The name of the key.
     pub access: String,
@@ -31,6 +32,12 @@ pub struct Signer {
     pub region: String,
     /// The service, such as `s3`.
     pub service: &'static str,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({} in {})", self.service, self.region)
+    }
 }
 
 /// Headers of a request.

@@ -16,8 +16,8 @@ use crate::net::{
 /// The longest answer that is read, in bytes. A list of 1000 objects takes about 400 kB.
 const LARGEST: usize = 4 << 20;
 
-/// A key of Spaces, or of another server.
-#[derive(Clone, Debug)]
+/// A key of Spaces, or of another server. It shows itself nowhere.
+#[derive(Clone)]
 pub struct Keys {
     /// Its id.
     pub access: String,
@@ -40,6 +40,12 @@ impl Keys {
         }
         let secret = Secret::new(secret).map_err(|why| format!("the secret key: {why}"))?;
         Ok(Keys { access: access.to_owned(), secret, session: None })
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
     }
 }
 

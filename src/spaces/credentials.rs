@@ -80,11 +80,6 @@ pub fn endpoint(
 ) -> Result<Endpoint, String> {
     let region = said(places.region.as_ref(), "SPACES_REGION", &variable);
     let region = region.as_deref().map(Region::parse).transpose()?;
-    // A region that was given beats a server that the environment has.
-    let variable = |name: &str| match places.region {
-        Some(_) if places.endpoint.is_none() => None,
-        _ => variable(name),
-    };
     match (said(places.endpoint.as_ref(), "SPACES_ENDPOINT_URL", &variable), region) {
         (Some(url), region) => {
             let address =
@@ -139,4 +134,94 @@ fn said(
 ) -> Option<String> {
     let given = given.cloned().or_else(|| variable(name));
     given.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_env<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    fn spaces() -> Endpoint {
+        Endpoint::spaces(&Region::parse("nyc3").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn keys_are_pairs_and_have_an_order() {
+        let all: Vec<(&str, &str)> =
+            VARIABLES.iter().flat_map(|(id, key)| [(*id, *id), (*key, "s3cret")]).collect();
+        for first in 0..VARIABLES.len() {
+            let found = keys(&spaces(), in_env(&all[2 * first..])).unwrap();
+            assert_eq!(found.access, VARIABLES[first].0);
+        }
+        assert!(keys(&spaces(), in_env(&[])).unwrap_err().contains("set SPACES_ACCESS_KEY_ID"));
+        for (id, key) in VARIABLES {
+            let said = keys(&spaces(), in_env(&[(id, "AK"), (key, " ")])).unwrap_err();
+            assert!(said.ends_with(&format!("{key} is missing")), "{said}");
+            let said = keys(&spaces(), in_env(&[(key, "s3cret")])).unwrap_err();
+            assert!(said.ends_with(&format!("{id} is missing")), "{said}");
+            let said = keys(&spaces(), in_env(&[(id, "A/K"), (key, "s3 cret")])).unwrap_err();
+            assert!(said.contains(id) && !said.contains("s3") && !said.contains("A/K"), "{said}");
+        }
+    }
+
+    #[test]
+    fn temporary_keys_are_for_others_than_spaces() {
+        let env = [
+            ("AWS_ACCESS_KEY_ID", "AK"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+            ("AWS_SESSION_TOKEN", "t0ken"),
+        ];
+        let said = keys(&spaces(), in_env(&env)).unwrap_err();
+        assert!(said.contains("AWS_SESSION_TOKEN is set") && !said.contains("t0ken"), "{said}");
+        let local = Endpoint::at(Address::parse("http://127.0.0.1:9").unwrap(), None).unwrap();
+        let found = keys(&local, in_env(&env)).unwrap();
+        assert!(found.session.is_some());
+        assert_eq!(format!("{found:?}"), "Keys(…)");
+        // A token of AWS does not belong to a key of Spaces.
+        let mut both = env.to_vec();
+        both.extend([("SPACES_ACCESS_KEY_ID", "SK"), ("SPACES_SECRET_ACCESS_KEY", "s3cret")]);
+        assert!(keys(&spaces(), in_env(&both)).unwrap().session.is_none());
+    }
+
+    #[test]
+    fn servers_are_named_by_url_or_region() {
+        let at = |given: (&str, &str), env: &[(&str, &str)]| {
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let (endpoint_url, region) = (text(given.0), text(given.1));
+            let places = Places { endpoint: endpoint_url, region, ..Places::default() };
+            let found = endpoint(&places, in_env(env))?;
+            Ok::<_, String>(format!("{} {}", found.address(), found.region().as_str()))
+        };
+        let nyc3 = "https://nyc3.digitaloceanspaces.com/ nyc3";
+        assert_eq!(at(("", "nyc3"), &[]).unwrap(), nyc3);
+        assert_eq!(at(("", ""), &[("SPACES_REGION", "nyc3")]).unwrap(), nyc3);
+        assert_eq!(at(("", "nyc3"), &[("SPACES_REGION", "fra1")]).unwrap(), nyc3);
+        let env = [("SPACES_ENDPOINT_URL", "https://nyc3.digitaloceanspaces.com")];
+        assert_eq!(at(("", ""), &env).unwrap(), nyc3);
+        assert!(at(("", "fra1"), &env).unwrap_err().contains("leave one of the two out"));
+        assert_eq!(at(("https://s3.example", ""), &env).unwrap(), "https://s3.example/ us-east-1");
+        assert_eq!(at(("https://s3.example", "x9"), &env).unwrap(), "https://s3.example/ x9");
+        // A region that is too new for this list has a URL.
+        let new = "https://mars1.digitaloceanspaces.com";
+        assert_eq!(at((new, ""), &[]).unwrap(), format!("{new}/ mars1"));
+        assert!(at(("", "nyc1"), &[]).unwrap_err().contains("nyc1 has no Spaces: take one of ams3"));
+        assert!(at(("", ""), &[]).unwrap_err().contains("SPACES_REGION"));
+        for bad in [
+            "http://nyc3.digitaloceanspaces.com",
+            "https://b.nyc3.digitaloceanspaces.com",
+            "https://key:s3cret@s3.example",
+            "https://s3.example/?s3cret",
+            "s3cret",
+        ] {
+            let said = at((bad, ""), &[]).unwrap_err();
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+        let places = Places { bucket: Some("a.b".into()), ..Places::default() };
+        assert!(bucket(&places, in_env(&[])).unwrap_err().contains("dot"));
+        let env = [("SPACES_BUCKET", "images")];
+        assert_eq!(bucket(&Places::default(), in_env(&env)).unwrap().as_str(), "images");
+    }
 }

@@ -149,3 +149,45 @@ impl Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(address: &str, style: Style, key: &str) -> String {
+        let region = Region::parse("nyc3").unwrap();
+        let endpoint = Endpoint::other(Address::parse(address).unwrap(), region, style).unwrap();
+        let bucket = BucketName::parse("images").unwrap();
+        let key = Key::parse(key).unwrap();
+        endpoint.place(&bucket, Some(&key), "").unwrap().to_string()
+    }
+
+    #[test]
+    fn objects_have_places() {
+        let spaces = "https://nyc3.digitaloceanspaces.com";
+        assert_eq!(
+            place(spaces, Style::VirtualHost, "tidegate/1/disk.qcow2.gz"),
+            "https://images.nyc3.digitaloceanspaces.com/tidegate/1/disk.qcow2.gz"
+        );
+        assert_eq!(
+            place("http://127.0.0.1:9/s3/", Style::Path, "a b/ü?#"),
+            "http://127.0.0.1:9/s3/images/a%20b/%C3%BC%3F%23"
+        );
+        for key in ["/etc", "//h/x", "http://h/x", "a:b", "a//b", "%2e%2e/x"] {
+            let encoded = encode(key, true);
+            let seen = place(spaces, Style::VirtualHost, key);
+            assert_eq!(seen, format!("https://images.nyc3.digitaloceanspaces.com/{encoded}"));
+            let seen = place(spaces, Style::Path, key);
+            assert_eq!(seen, format!("{spaces}/images/{encoded}"));
+        }
+    }
+
+    #[test]
+    fn servers_without_names_have_buckets_in_their_paths() {
+        let region = Region::parse("nyc3").unwrap();
+        let address = Address::parse("https://10.0.0.1").unwrap();
+        assert!(Endpoint::other(address.clone(), region, Style::VirtualHost).is_err());
+        assert!(Endpoint::at(address, None).is_ok_and(|found| !found.is_spaces()));
+        assert!(Region::parse("").is_err() && Region::parse("nyc3/x").is_err());
+    }
+}

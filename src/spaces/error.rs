@@ -247,11 +247,11 @@ impl Error {
 
     /// What to do about it.
     fn advice(&self) -> Option<&'static str> {
-        use Operation::{GetAcl, HeadAnonymous, Put, SetAcl};
+        use Operation::{GetAcl, HeadAnonymous, SetAcl};
         Some(match self.kind {
             Kind::NoSuchBucket => "create it, or say another one; a bucket is in one region only",
             Kind::Forbidden if self.operation == HeadAnonymous => "it is not public",
-            Kind::Forbidden if matches!(self.operation, SetAcl | GetAcl | Put) => {
+            Kind::Forbidden if matches!(self.operation, SetAcl | GetAcl) => {
                 "a key that is limited to some buckets may lack the right to ACLs; take one with full access"
             }
             Kind::Forbidden => "take a key that may read and write this bucket",

@@ -73,8 +73,11 @@ impl Bucket {
     /// If it is refused or fails.
     pub async fn put(&self, key: &Key, body: Bytes, acl: Acl) -> Result<ETag, Error> {
         let mut ask = Ask::new(Operation::Put, Method::PUT, Some(key))
-            .header("x-amz-acl", acl.name())
             .header("content-type", "application/octet-stream");
+        // Private is what objects are; a key that may not set ACLs may not even say so.
+        if acl != Acl::Private {
+            ask = ask.header("x-amz-acl", acl.name());
+        }
         ask.md5 = Some(Digest16::of(&body));
         ask.body = body;
         let called = self.ask(&ask).await?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bucket::{Again, Ask, Bucket};
 use super::error::{Error, Kind, Operation};
 use super::names::{Digest16, ETag, Key, PartNumber, UploadId};
-use super::objects::{Acl, MOST_PAGES};
+use super::objects::MOST_PAGES;
 use super::xml::{self, Element};
 use crate::net::Method;
 
@@ -69,7 +69,6 @@ impl Bucket {
         let operation = Operation::CreateUpload;
         let mut ask = Ask::new(operation, Method::POST, Some(key))
             .query("uploads", "")
-            .header("x-amz-acl", Acl::Private.name())
             .header("content-type", content_type);
         ask.again = Again::Refused;
         let called = self.ask(&ask).await?;
@@ -96,7 +95,9 @@ impl Bucket {
         let mut ask = Ask::new(Operation::PutPart, Method::PUT, Some(&upload.key))
             .query("partNumber", number.to_string())
             .query("uploadId", upload.id.as_str());
-        ask.md5 = Some(Digest16::of(&body));
+        // The threads of the network have better things to do than digests.
+        let same = body.clone();
+        ask.md5 = tokio::task::spawn_blocking(move || Digest16::of(&same)).await.ok();
         ask.part = Some(number);
         ask.body = body;
         let called = self.ask(&ask).await?;
