@@ -8,10 +8,10 @@ use super::client::Event;
 use super::error::{Error, Kind};
 use super::images::{Filter, Images};
 use super::types::{Image, ImageNewCustom};
-use super::wait::{Patience, within};
+use super::wait::Patience;
 
 /// A look takes so long at least: it is a few calls, and the first one may be all that there is time for.
-const LEAST_LOOK: Duration = Duration::from_secs(30);
+const LEAST_LOOK: Duration = Duration::from_secs(10);
 
 /// What tells one create from all others: it stands in a tag and in the description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Images {
             let elapsed = began.elapsed();
             self.0.tell(&Event::Settling { because, elapsed, most: how.settle });
             let left = how.settle.saturating_sub(elapsed).max(LEAST_LOOK);
-            let looked = within(left, self.marked(&how.push)).await;
+            let looked = Images(self.0.until(Instant::now() + left)).marked(&how.push).await;
             let left = how.settle.saturating_sub(began.elapsed());
             match &looked {
                 Ok(found) if !found.is_empty() => return looked,
@@ -193,7 +193,10 @@ impl Images {
 
     /// What the first of two posts made after all, as far as it can be seen now.
     async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
-        let found = within(LEAST_LOOK, self.marked(push)).await.unwrap_or_default();
+        let found = Images(self.0.until(Instant::now() + LEAST_LOOK))
+            .marked(push)
+            .await
+            .unwrap_or_default();
         found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
     }
 

@@ -131,19 +131,29 @@ fn what_the_check_rejects_is_never_posted() {
         assert!(stderr(&output).contains("nothing was created"), "{output:?}");
     }
     assert!(posts(&server).is_empty());
-    assert!(server.requests().iter().all(|request| !request.path.starts_with("/v2")));
+    let asked = server.requests().into_iter().map(|request| request.path);
+    assert!(
+        asked.filter(|path| path.starts_with("/v2")).all(|path| path.starts_with("/v2/regions"))
+    );
 }
 
 #[test]
 fn unchecked_reads_nothing() {
-    let server = account(|request| reply(202, &json!({"image": made(5, &request.body)})));
+    let server = account(|request| match request.method.as_str() {
+        "POST" => reply(202, &json!({"image": made(5, &request.body)})),
+        _ => Reply::status(403, fixture("error-403.json")),
+    });
     let url = server.url("page.img");
-    let output =
-        run(&server, &["create", &url, "--region", "nyc9", "--unchecked", "--no-mark-tag"]);
-    assert_eq!(exit_code(&output), 0, "{output:?}");
-    assert!(stderr(&output).contains("did you mean \"nyc1\"?"), "{output:?}");
-    assert!(stdout(&output).starts_with("5  page.img\n"), "{output:?}");
-    assert_eq!(server.requests().len(), 1);
+    let common = ["create", &url, "--region", "nyc9", "--unchecked", "--no-mark-tag"];
+    for more in [&[][..], &["--no-url-rules"]] {
+        let output = run(&server, &[&common[..], more].concat());
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        assert!(stderr(&output).contains("did you mean \"nyc1\"?"), "{output:?}");
+        assert!(stdout(&output).starts_with("5  page.img\n"), "{output:?}");
+    }
+    let asked: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
+    let once = ["/v2/regions?per_page=200", "/v2/images"];
+    assert_eq!(asked, [once, once].concat());
     assert!(posts(&server)[0].get("tags").is_none());
 }
 
