@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+#[cfg(feature = "net")]
+#[path = "schema/api.rs"]
+mod api;
 mod common;
+#[cfg(feature = "net")]
+#[path = "common/server.rs"]
+mod server;
 
 use std::path::{Path, PathBuf};
 

@@ -58,8 +58,12 @@ impl Keys {
     pub async fn create(&self, name: &str) -> Result<SpacesKey, Error> {
         let grants = vec![Grant { bucket: "", permission: "fullaccess" }];
         let body = New { name, grants };
-        let call =
-            Call::change(Method::POST, "v2/spaces/keys", "spaces_key:create_credentials", Some(&body))?;
+        let call = Call::change(
+            Method::POST,
+            "v2/spaces/keys",
+            "spaces_key:create_credentials",
+            Some(&body),
+        )?;
         let made: Made = self.0.ask(&call, "key").await?;
         let secret = Secret::new(&made.secret_key).map_err(|why| {
             Error::new(super::Kind::Incomplete, format!("the secret of the new key: {why}"))

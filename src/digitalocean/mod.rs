@@ -25,7 +25,7 @@ pub use budget::Budget;
 pub use client::{Client, Event, Listener, Options, PUBLISHED};
 pub use create::{CreateError, Created, PushId, Settling};
 pub use error::{Error, Kind};
-pub use images::{Filter, ImageKey, Images};
+pub use images::{Deleted, Filter, ImageKey, Images};
 pub use keys::{Keys, SpacesKey};
 pub use names::{
     ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,

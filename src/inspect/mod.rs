@@ -26,9 +26,9 @@ pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
 pub use opened::Opened;
+pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
 pub use remote::identity;
-pub use recognise::{Recognised, recognise};
 pub use report::{Check, Digests, Error, Finding, Identity, Mode, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 

@@ -26,7 +26,11 @@ enum Fate {
 }
 
 /// Ends the push of a journal. What is left, and why: nothing, if all went well.
-pub(super) async fn clean(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+pub(super) async fn clean(
+    journal: &mut Journal,
+    world: &World,
+    patience: &Patience,
+) -> Vec<String> {
     let mut cleaning = Cleaning { journal, world, patience, left: Vec::new() };
     let fate = cleaning.image().await;
     if fate != Fate::Needed {
@@ -98,7 +102,8 @@ impl Cleaning<'_> {
         let push = self.journal.push().clone();
         self.world.undo("looking for an image that may have been made");
         let images = self.world.api.images();
-        let found = images.find(&push, most.saturating_sub(since), self.patience).await;
+        let most = most.saturating_sub(since);
+        let found = images.find(&push, most, self.patience, None).await;
         let found = found.map_err(|error| {
             format!("nobody knows whether an image was made, and it cannot be looked for: {error}")
         })?;
@@ -122,7 +127,8 @@ impl Cleaning<'_> {
     async fn wait(&mut self, id: u64) -> Fate {
         let push = self.journal.push().clone();
         self.world.undo(&format!("waiting for the import of image {id}"));
-        match wait::image(&self.world.api, id, Some(&push), *self.patience).await {
+        let api = &self.world.api;
+        match wait::image(api, id, Some(&push), *self.patience, &mut None).await {
             Ok(image) => {
                 let outcome = Outcome::Import { image: image.id, available: true };
                 self.record(Entry::Outcome(outcome));
@@ -148,8 +154,8 @@ impl Cleaning<'_> {
     async fn delete_image(&mut self, id: u64) -> Fate {
         self.record(Entry::Intent(Intent::DeleteImage { image: id }));
         self.world.undo(&format!("deleting image {id}"));
-        match self.world.api.images().delete(id).await {
-            Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => {
+        match self.world.api.images().delete_settled(id).await {
+            Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => {
                 self.record(Entry::Outcome(Outcome::DeleteImage));
                 Fate::Remove
             }
@@ -184,7 +190,9 @@ impl Cleaning<'_> {
         match bucket.delete(&key).await {
             Ok(()) => self.record(Entry::Outcome(Outcome::Probe)),
             // Nothing can have been put into it.
-            Err(error) if error.kind == spaces::Kind::NoSuchBucket => self.record(Entry::Outcome(Outcome::Probe)),
+            Err(error) if error.kind == spaces::Kind::NoSuchBucket => {
+                self.record(Entry::Outcome(Outcome::Probe))
+            }
             Err(error) => self.left.push(format!("the object {key} could not be deleted: {error}")),
         }
     }
@@ -227,7 +235,11 @@ async fn remove(
             cleaning.record(Entry::Intent(Intent::Hide));
             match bucket.set_acl(&parsed, Acl::Private).await {
                 Ok(()) => cleaning.record(Entry::Outcome(Outcome::Hide)),
-                Err(error) if matches!(error.kind, spaces::Kind::NoSuchKey | spaces::Kind::NoSuchBucket) => {}
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        spaces::Kind::NoSuchKey | spaces::Kind::NoSuchBucket
+                    ) => {}
                 // What cannot be hidden can perhaps be deleted, unless it is to stay.
                 Err(error) if fate == Fate::Keep => return Err(error),
                 Err(error) => world.note(&format!("the object could not be made private: {error}")),

@@ -31,12 +31,7 @@ pub(super) fn size(source: &OsStr) -> Option<u64> {
 }
 
 /// Cuts what comes, once it is told to go on after the first bytes.
-pub(super) fn start(
-    tapped: Tapped,
-    cutter: Cutter,
-    options: Options,
-    go: Receiver<()>,
-) -> Cutting {
+pub(super) fn start(tapped: Tapped, cutter: Cutter, options: Options, go: Receiver<()>) -> Cutting {
     let (say_head, head) = oneshot::channel();
     let (say_size, size) = oneshot::channel();
     std::thread::spawn(move || {

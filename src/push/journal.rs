@@ -33,10 +33,7 @@ pub struct JournalError {
 
 impl JournalError {
     fn new(path: &Path, why: impl ToString) -> Self {
-        JournalError {
-            path: Hostile::from_os(path.as_os_str()).to_string(),
-            why: why.to_string(),
-        }
+        JournalError { path: Hostile::from_os(path.as_os_str()).to_string(), why: why.to_string() }
     }
 }
 

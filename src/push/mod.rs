@@ -14,9 +14,9 @@ mod order;
 mod parts;
 mod probe;
 mod run;
+mod spread;
 mod state;
 mod stop;
-mod spread;
 mod upload;
 mod world;
 

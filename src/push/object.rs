@@ -47,7 +47,9 @@ fn unfit(seen: &Seen, size: u64) -> Option<String> {
     }
     if let Some(encoding) = &seen.content_encoding {
         let encoding = Hostile::from(encoding.as_str());
-        return Some(format!("the object is served with the encoding {encoding}, so with other bytes"));
+        return Some(format!(
+            "the object is served with the encoding {encoding}, so with other bytes"
+        ));
     }
     match seen.size {
         Some(seen) if seen == size => None,

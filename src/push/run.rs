@@ -177,7 +177,8 @@ impl Run<'_> {
     /// Whatever happened, nothing is left but what is to stay.
     async fn conclude(mut self, stop: Option<Stop>) -> Pushed {
         // What DigitalOcean is still at, and could not be asked about, may well end well.
-        let waits = matches!(&stop, Some(Stop::Wait(error)) if matches!(**error, WaitError::Api(_)));
+        let waits =
+            matches!(&stop, Some(Stop::Wait(error)) if matches!(**error, WaitError::Api(_)));
         let begun = stop.is_some() && !waits;
         if begun && !matches!(stop, Some(Stop::Spread(_))) {
             if let Some(error) = self.journal.note(Entry::Abandoned) {
@@ -187,8 +188,7 @@ impl Run<'_> {
         if waits {
             self.pushed.left.push("the import goes on; the object is needed until its end".into());
         } else {
-            self.pushed.left =
-                clean(&mut self.journal, self.world, &self.order.patience).await;
+            self.pushed.left = clean(&mut self.journal, self.world, &self.order.patience).await;
         }
         if let Some(staged) = &mut self.pushed.staged {
             staged.kept = self.journal.state().object.key().is_some();
@@ -430,19 +430,17 @@ impl Run<'_> {
     }
 
     async fn settle(&mut self, push: &PushId, because: Error) -> Result<Image, Stop> {
-        self.world.note(&format!("{because}; looking whether an image was made"));
         let asked = Instant::now();
         let (settle, patience) = (self.order.settle, self.order.patience);
         let images = self.world.api.images();
-        let found = self.cancel.unless(images.find(push, settle, &patience)).await?;
+        let found =
+            self.cancel.unless(images.find(push, settle, &patience, Some(&because))).await?;
         match found.ok().and_then(|mut found| (!found.is_empty()).then(|| found.remove(0))) {
             Some(image) => {
                 self.world.note(&format!("image {} was made, and is adopted", image.id));
                 Ok(image)
             }
-            None => {
-                Err(Stop::Unknown { because: Box::new(because), looked: asked.elapsed() })
-            }
+            None => Err(Stop::Unknown { because: Box::new(because), looked: asked.elapsed() }),
         }
     }
 
@@ -451,7 +449,11 @@ impl Run<'_> {
         let Some(id) = self.pushed.image.as_ref().map(|image| image.id) else { return Ok(()) };
         self.begin(Step::Import, &format!("image {id}"));
         let (api, push, patience) = (&self.world.api, &self.pushed.push, self.order.patience);
-        let waited = self.cancel.unless(wait::image(api, id, Some(push), patience)).await?;
+        let mut seen = None;
+        let waiting = wait::image(api, id, Some(push), patience, &mut seen);
+        let waited = self.cancel.unless(waiting).await;
+        self.pushed.image = seen.or(self.pushed.image.take());
+        let waited = waited?;
         let (image, available) = match waited {
             Ok(image) => (image, true),
             Err(WaitError::Failed(image)) => (*image, false),

@@ -25,10 +25,7 @@ pub(super) enum Key {
     /// There may be one with this name.
     Asked(String),
     /// There is one.
-    Made {
-        name: String,
-        access: String,
-    },
+    Made { name: String, access: String },
 }
 
 /// The object on its way.

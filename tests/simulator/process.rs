@@ -116,3 +116,37 @@ fn what_it_holds_outlives_it() {
     assert_eq!(state["images"].as_array().unwrap().len(), 2);
     assert_eq!(state["images"][0]["url"], files.url("/good.img?…"));
 }
+
+#[test]
+fn two_do_not_share_a_state() {
+    let rig = Rig::start(Scratch::new(), &["--state", "state"]);
+    let id = rig.create("kept", "http://127.0.0.1:1/x.img");
+    let output = simulate(&rig.scratch).args(["--state", "state"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{output:?}");
+    assert!(stderr(&output).contains("--state: another simulator uses this directory"));
+    // The first one goes on undisturbed, and the next one may follow it.
+    assert_eq!(rig.image(id)["name"], "kept");
+    let (_, scratch) = rig.stop("TERM");
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    assert_eq!(rig.image(id)["name"], "kept");
+}
+
+#[test]
+fn what_was_under_way_when_it_was_killed_goes_on() {
+    let files = Files::serve(vec![("/good.img", 200, disk())]);
+    let rig = Rig::start(Scratch::new(), &["--state", "state", "--pace", "0.05"]);
+    let done = rig.create("done", &files.url("/good.img"));
+    rig.until(done, "available");
+    let (_, scratch) = rig.stop("TERM");
+    let rig = Rig::start(scratch, &["--state", "state", "--pace", "3600"]);
+    let open = rig.create("open", &files.url("/good.img"));
+    let transfer = json!({"type": "transfer", "region": "fra1"});
+    let action = rig.post(&format!("/v2/images/{done}/actions"), &transfer).json();
+    // Nothing can be put in order now, and no lock is left.
+    let (_, scratch) = rig.stop("KILL");
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    rig.until(open, "available");
+    rig.action_until(action["action"]["id"].as_u64().unwrap(), "completed");
+    assert_eq!(rig.state()["images"].as_array().unwrap().len(), 2);
+    assert!(rig.create("next", &files.url("/good.img")) > open);
+}

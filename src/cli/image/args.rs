@@ -27,11 +27,17 @@ pub(super) enum ImageCommand {
     List(ListArgs),
     /// Show an image.
     Get(GetArgs),
-    /// Wait until an image is available. Exit code 5 says that its import failed.
+    /// Wait until an image is available. Exit code 5 says that its import failed, 4 that there is no such image
+    /// or that the time is over.
     Wait(WaitCommand),
     /// Change name, distribution or description of an image.
     Update(UpdateArgs),
     /// Delete an image.
+    ///
+    /// If the answer is lost, the image is looked at, and deleted again if it is still there.
+    ///
+    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, 130 interrupted, or the
+    /// question was not answered with yes.
     Delete(DeleteArgs),
     /// Make a snapshot of an image, such as a backup.
     Convert(ConvertArgs),
@@ -137,8 +143,9 @@ pub(super) struct CreateArgs {
     #[arg(long, conflicts_with = "unchecked")]
     pub(super) strict: bool,
 
-    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
-    #[arg(long, conflicts_with = "unchecked")]
+    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http. Without
+    /// the check nothing is asked anyway.
+    #[arg(long)]
     pub(super) no_url_rules: bool,
 
     /// Fetch an http URL for the check, which anybody on the way can change.

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 
 use super::args::TransferArgs;
 use super::connect::Teller;
-use super::{Stop, connect, show};
+use super::{Stop, connect, show, warn_region};
 use crate::bytes::Hostile;
-use crate::cli::{ACCEPTED, REFUSED, Usage, output};
+use crate::cli::{ACCEPTED, REFUSED, Usage};
 use crate::digitalocean::wait;
 use crate::digitalocean::{Action, Client, ImageKey, Region, RegionSlug, nearest};
 
@@ -62,6 +62,7 @@ pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop>
         }
     }
     let client = connect::client(&args.api, teller)?;
+    teller.words.put(super::actions_tell(args.image));
     let outcomes = client.wait(transfer(args, &client, &wanted));
     teller.close();
     let outcomes = outcomes?;
@@ -94,14 +95,11 @@ async fn transfer(
     wanted: &[RegionSlug],
 ) -> Result<Vec<(RegionSlug, Outcome)>, Stop> {
     let image = client.images().get(&ImageKey::Id(args.image)).await?;
-    let regions = match client.regions().list().all().await {
-        Ok(regions) => Some(regions),
-        Err(error) => {
-            // A token for images need not have the scope regions:read.
-            output::complain(&format!("the regions are not checked: {error}"));
-            None
-        }
-    };
+    // A token for images need not have the scope regions:read.
+    let regions = client.regions().once().await.ok();
+    if regions.is_none() {
+        wanted.iter().for_each(|region| warn_region(region, None));
+    }
     let mut tasks = JoinSet::new();
     let mut outcomes = Vec::new();
     for (at, region) in wanted.iter().enumerate() {

@@ -22,22 +22,41 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
             let place = format!("{} at {}", bucket.name(), bucket.endpoint().address());
             step("probe", format!("an object of one byte in {place}: put, public, seen, deleted"));
             let parts = part_size.map_or("8 MiB or more".to_owned(), human_size);
-            step("check", format!("read once, and uploaded in parts of {parts}, {at_once} at once"));
-            step("complete", "only if the check accepts it, every byte of it; otherwise abort".into());
-            step("publish", format!("{}PUSH/… becomes public and is looked at as the importer will", crate::push::PREFIX));
+            step(
+                "check",
+                format!("read once, and uploaded in parts of {parts}, {at_once} at once"),
+            );
+            step(
+                "complete",
+                "only if the check accepts it, every byte of it; otherwise abort".into(),
+            );
+            step(
+                "publish",
+                format!(
+                    "{}PUSH/… becomes public and is looked at as the importer will",
+                    crate::push::PREFIX
+                ),
+            );
             let fate = if *keep_object { "private" } else { "private, then deleted" };
             step("remove", format!("the object becomes {fate} when the import has ended"));
         }
         _ => {
             step("check", "read once, where it is".into());
-            step("compare", "the URL has to lead to the same object before the create and after the import".into());
+            step(
+                "compare",
+                "the URL has to lead to the same object before the create and after the import"
+                    .into(),
+            );
         }
     }
     let image = &order.image;
     let name = Hostile::from(image.name.as_str());
     let region = Hostile::from(image.region.as_str());
     step("create", format!("\"{name}\" in {region}, by {}", world.api_place));
-    step("import", format!("waited for, {} min at most", order.patience.most.as_secs().div_ceil(60)));
+    step(
+        "import",
+        format!("waited for, {} min at most", order.patience.most.as_secs().div_ceil(60)),
+    );
     if !order.transfer.is_empty() {
         let regions: Vec<String> =
             order.transfer.iter().map(|slug| Hostile::from(slug.as_str()).to_string()).collect();
@@ -102,9 +121,8 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         .iter()
         .map(|(step, took)| (format!("{}_ms", step.as_str()), json!(took.as_millis() as u64)))
         .collect();
-    let error = pushed.stop.as_ref().map(|stop| {
-        json!({"kind": stop.kind(), "message": stop.to_string()})
-    });
+    let error =
+        pushed.stop.as_ref().map(|stop| json!({"kind": stop.kind(), "message": stop.to_string()}));
     Ok(json!({
         "schema": "tidegate.push/1",
         "push": pushed.push.as_str(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::PushArgs;
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
-use crate::cli::image::{warn_distribution, warn_region};
+use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
@@ -24,12 +24,10 @@ pub(super) fn order(args: &PushArgs) -> Result<Order, Usage> {
     let name = name(args)?;
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = RegionSlug::from(region);
-    warn_region(&region);
     let distribution = args.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     let mut transfer: Vec<RegionSlug> = Vec::new();
     for slug in args.transfer.iter().map(|slug| RegionSlug::from(slug.trim())) {
-        warn_region(&slug);
         if slug != region && !transfer.contains(&slug) {
             transfer.push(slug);
         }

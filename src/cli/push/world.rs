@@ -80,7 +80,10 @@ pub(super) fn bucket(
         && variable("SPACES_REGION").is_none();
     let places = Places {
         endpoint: stage.spaces_endpoint.clone(),
-        region: stage.spaces_region.clone().or_else(|| region.filter(|_| nowhere).map(str::to_owned)),
+        region: stage
+            .spaces_region
+            .clone()
+            .or_else(|| region.filter(|_| nowhere).map(str::to_owned)),
         bucket: stage.bucket.clone(),
         keys: None,
     };
