@@ -61,7 +61,7 @@ pub enum WaitError {
         /// Its number.
         id: u64,
         /// What the API says.
-        error: Error,
+        error: Box<Error>,
     },
     /// It was not done in time.
     #[error("it was not done after {} s; {}", after.as_secs(), last_look(status, trouble))]
@@ -194,7 +194,7 @@ pub async fn image(
                     true => watch.bear(error, true, patience.missing).map_err(WaitError::Api)?,
                     false => watch
                         .bear(error, true, patience.missing.min(NEVER_SEEN))
-                        .map_err(|error| WaitError::NoSuch { id, error })?,
+                        .map_err(|error| WaitError::NoSuch { id, error: Box::new(error) })?,
                 }
                 if !known {
                     watch.pause = watch.pause.min(NEVER_SEEN);

@@ -365,6 +365,22 @@ fn conversions_and_actions_are_shown() {
 }
 
 #[test]
+fn an_action_is_found_among_all_where_it_is_missing_among_those_of_its_image() {
+    for (owner, code) in [(7_938_269, 0), (8, 4)] {
+        let server = account(move |request| match request.path.as_str() {
+            "/v2/actions/36805527" => {
+                let mut body: Value = serde_json::from_slice(&fixture("action.json")).unwrap();
+                body["action"]["resource_id"] = owner.into();
+                reply(200, &body)
+            }
+            _ => Reply::status(404, fixture("error-404.json")),
+        });
+        let output = run(&server, &["actions", "7938269", "36805527"]);
+        assert_eq!(exit_code(&output), code, "{output:?}");
+    }
+}
+
+#[test]
 fn a_region_is_held_against_those_of_the_api() {
     let server = account(|request| match request.method.as_str() {
         "POST" => reply(202, &json!({"image": made(5, &request.body)})),

@@ -142,8 +142,9 @@ fn what_was_under_way_when_it_was_killed_goes_on() {
     let open = rig.create("open", &files.url("/good.img"));
     let transfer = json!({"type": "transfer", "region": "fra1"});
     let action = rig.post(&format!("/v2/images/{done}/actions"), &transfer).json();
-    // Nothing can be put in order now, and no lock is left.
+    // Nothing is put in order, and no lock is left.
     let (_, scratch) = rig.stop("KILL");
+    std::fs::remove_file(scratch.path("env")).unwrap();
     let rig = Rig::start(scratch, &["--state", "state"]);
     rig.until(open, "available");
     rig.action_until(action["action"]["id"].as_u64().unwrap(), "completed");

@@ -160,7 +160,8 @@ impl Teller {
                 Told { what: (*what).to_owned(), key, text, since, due }
             }
             Event::Settling { because, elapsed, most } => {
-                let text = format!("{because}; looking for {} whether it was made,", span(*most));
+                let text =
+                    format!("{because}; looking whether it was made (at most {})", span(*most));
                 let since = now.checked_sub(*elapsed);
                 Told {
                     what: "the new image".into(),
