@@ -17,6 +17,7 @@ mod nullable;
 mod page;
 mod regions;
 mod token;
+mod transfer;
 mod types;
 pub mod wait;
 
@@ -33,6 +34,7 @@ pub use names::{
 pub use page::{MOST_PAGES, Pages};
 pub use regions::Regions;
 pub use token::Token;
+pub use transfer::{Transferred, transfer};
 pub use types::{
     Action, ErrorBody, Image, ImageNewCustom, ImageUpdate, MetaProperties, NewAction, PageLinks,
     Pagination, Region,

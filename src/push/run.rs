@@ -127,32 +127,32 @@ fn began(order: &Order, world: &World, push: &PushId) -> Began {
 }
 
 pub(super) struct Run<'a> {
-    order: &'a Order,
-    world: &'a World,
-    cancel: &'a Cancel,
+    pub(super) order: &'a Order,
+    pub(super) world: &'a World,
+    pub(super) cancel: &'a Cancel,
     journal: Journal,
-    pushed: Pushed,
+    pub(super) pushed: Pushed,
     /// When the current step began.
     since: Instant,
 }
 
 impl Run<'_> {
-    fn begin(&mut self, step: Step, what: &str) {
+    pub(super) fn begin(&mut self, step: Step, what: &str) {
         self.since = Instant::now();
         self.world.tell(&Event::Begun { step, what });
     }
 
-    fn done(&mut self, step: Step, what: &str) {
+    pub(super) fn done(&mut self, step: Step, what: &str) {
         let took = self.since.elapsed();
         self.pushed.took.push((step, took));
         self.world.tell(&Event::Done { step, what, took });
     }
 
-    fn intend(&mut self, intent: Intent) -> Result<(), Stop> {
+    pub(super) fn intend(&mut self, intent: Intent) -> Result<(), Stop> {
         Ok(self.journal.write(Entry::Intent(intent))?)
     }
 
-    fn conclude_step(&mut self, outcome: Outcome) -> Result<(), Stop> {
+    pub(super) fn conclude_step(&mut self, outcome: Outcome) -> Result<(), Stop> {
         Ok(self.journal.write(Entry::Outcome(outcome))?)
     }
 

@@ -164,6 +164,14 @@ impl Rig {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The most memory that it had at once, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        let pid = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends a signal, waits for the end, and gives back the files.
     pub(crate) fn stop(mut self, signal: &str) -> (Output, Scratch) {
         let child = self.child.take().unwrap();

@@ -14,6 +14,9 @@ use super::problem::{ENTITY_TOO_LARGE, INCOMPLETE_BODY, INTERNAL_ERROR, Problem}
 /// So many bytes are collected before they are written.
 const BATCH: usize = 256 << 10;
 
+/// How long the rest of a refused body is awaited.
+const LONGEST_DRAIN: Duration = Duration::from_secs(30);
+
 /// The body of a request, on its way in.
 #[derive(Debug)]
 pub(super) struct Inflow {
@@ -63,7 +66,9 @@ impl Inflow {
     /// Reads to the end, so that the client hears the answer instead of the end of its connection.
     pub(super) async fn drain(&mut self) {
         self.rate = None;
-        while let Ok(Some(_)) = self.next().await {}
+        let all = async { while let Ok(Some(_)) = self.next().await {} };
+        // Whoever sends nothing more has no answer to miss.
+        let _ = tokio::time::timeout(LONGEST_DRAIN, all).await;
     }
 
     /// All of a small body.

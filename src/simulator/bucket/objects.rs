@@ -46,29 +46,38 @@ pub(super) async fn put(
     let manner = manner(call)?;
     length(call)?;
     let (id, file) = bucket.there()?.new_file()?;
-    let stored = match inflow.store(file, 0, false).await {
-        Ok(stored) => check(call, payload, &stored).map(|()| stored),
-        Err(problem) => Err(problem),
-    };
-    let mut contents = bucket.contents();
-    let stored = match stored {
-        Ok(stored) if !contents.vanished => stored,
-        other => {
-            contents.remove_file(&id);
-            return Err(other.err().unwrap_or(Problem::of(NO_SUCH_BUCKET)));
-        }
-    };
+    let mut unfinished = Unfinished { bucket, id: Some(id) };
+    let stored = inflow.store(file, 0, false).await?;
+    check(call, payload, &stored)?;
+    // It may have vanished while this came.
+    let mut contents = bucket.there()?;
+    let file = unfinished.id.take().unwrap_or_default();
     let etag = hex(&stored.md5);
     let object = Object {
         manner,
         etag: etag.clone(),
         size: stored.size,
         modified: now(),
-        file: id,
+        file,
         pieces: vec![(0, stored.size)],
     };
     contents.put(key, object)?;
     Ok(tagged(&etag))
+}
+
+/// The file of an object that is not there yet: it goes with the request, however that ends.
+struct Unfinished<'a> {
+    bucket: &'a Bucket,
+    /// `None` once there is an object.
+    id: Option<String>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            self.bucket.contents().remove_file(id);
+        }
+    }
 }
 
 /// `HeadObject` and `GetObject`. What is not public looks to anybody as if it might not be there.

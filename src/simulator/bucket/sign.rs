@@ -193,3 +193,102 @@ fn canonical(call: &Call, signed: &[&str]) -> Result<String, Problem> {
         call.header("x-amz-content-sha256").unwrap_or_default(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+    use serde_json::json;
+
+    /// Midnight of the 24th of May 2013, when Amazon's documents have their examples.
+    const THEN: u64 = 1_369_353_600;
+    const ID: &str = "AKIAIOSFODNN7EXAMPLE";
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn key(id: &str) -> Option<Key> {
+        (id == ID).then(|| {
+            serde_json::from_value(json!({
+                "name": "", "access_key": ID, "grants": [], "created_at": "",
+                "secret_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            }))
+            .unwrap()
+        })
+    }
+
+    fn call(target: (&str, &str), signed: &str, signature: &str, own: &[(&str, &str)]) -> Call {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={ID}/20130524/us-east-1/s3/aws4_request,SignedHeaders={signed},Signature={signature}"
+        );
+        let all = [
+            ("authorization", authorization.as_str()),
+            ("host", "examplebucket.s3.amazonaws.com"),
+            ("x-amz-date", "20130524T000000Z"),
+            ("x-amz-content-sha256", EMPTY),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in all.iter().chain(own) {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        Call::new("GET", target, headers).unwrap()
+    }
+
+    /// The examples "GET Object" and "GET Bucket (List Objects)" of Amazon's documents.
+    #[test]
+    fn published_signatures_are_right() {
+        let object = || {
+            call(
+                ("/test.txt", ""),
+                "host;range;x-amz-content-sha256;x-amz-date",
+                "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+                &[("range", "bytes=0-9")],
+            )
+        };
+        let list = call(
+            ("/", "max-keys=2&prefix=J"),
+            "host;x-amz-content-sha256;x-amz-date",
+            "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+            &[],
+        );
+        for call in [object(), list] {
+            match check(&call, "nyc3", THEN, key).unwrap() {
+                Who::Holder(key, Payload::Sha256(_)) => assert_eq!(key.access_key, ID),
+                other => panic!("{other:?}"),
+            }
+        }
+        let code = |call: &Call, now| check(call, "nyc3", now, key).unwrap_err().code;
+        for now in [THEN - 901, THEN + 901] {
+            assert_eq!(code(&object(), now), TIME_SKEWED);
+        }
+        for now in [THEN - 900, THEN + 900] {
+            assert!(check(&object(), "nyc3", now, key).is_ok());
+        }
+        let mut other = object();
+        other.headers.insert("range", HeaderValue::from_static("bytes=0-8"));
+        assert_eq!(code(&other, THEN), SIGNATURE_MISMATCH);
+        let mut other = object();
+        other.headers.insert("x-amz-acl", HeaderValue::from_static("private"));
+        assert_eq!(code(&other, THEN), ACCESS_DENIED);
+        let nobody = check(&object(), "nyc3", THEN, |_| None).unwrap_err();
+        assert_eq!(nobody.code, INVALID_KEY_ID);
+    }
+
+    #[test]
+    fn headers_that_are_none_are_refused() {
+        let mut call = call(("/", ""), "host", "", &[]);
+        for header in [
+            "",
+            "Basic x",
+            "AWS4-HMAC-SHA256",
+            "AWS4-HMAC-SHA256 Credential=a,SignedHeaders=b,Signature=c",
+            "AWS4-HMAC-SHA256 Credential=a/b,SignedHeaders=b,Signature=00",
+            "AWS4-HMAC-SHA256 Credential=a/20130524/lon1/s3/aws4_request,SignedHeaders=b,Signature=00",
+            "AWS4-HMAC-SHA256 Credential=a/20130525/nyc3/s3/aws4_request,SignedHeaders=b,Signature=00",
+            "AWS4-HMAC-SHA256 Credential=a/20130524/nyc3/s4/aws4_request,SignedHeaders=b,Signature=00",
+        ] {
+            call.headers.insert("authorization", HeaderValue::from_str(header).unwrap());
+            let problem = check(&call, "nyc3", THEN, key).unwrap_err();
+            assert_eq!(problem.code, BAD_HEADER, "{header}");
+        }
+    }
+}
