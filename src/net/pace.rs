@@ -151,7 +151,10 @@ mod tests {
         }
         // The thirtieth piece goes when those before it have gone.
         let waited = last - began;
-        assert!(waited >= Duration::from_millis(1440) && waited < Duration::from_secs(3), "{waited:?}");
+        assert!(
+            waited >= Duration::from_millis(1440) && waited < Duration::from_secs(3),
+            "{waited:?}"
+        );
     }
 
     #[test]

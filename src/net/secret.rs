@@ -18,7 +18,9 @@ impl Secret {
             return Err("there is nothing in it");
         }
         if text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("it is no token or key: there are blanks, lines or strange characters in it");
+            return Err(
+                "it is no token or key: there are blanks, lines or strange characters in it",
+            );
         }
         Ok(Secret(text.to_owned()))
     }

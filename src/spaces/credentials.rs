@@ -207,7 +207,9 @@ mod tests {
         // A region that is too new for this list has a URL.
         let new = "https://mars1.digitaloceanspaces.com";
         assert_eq!(at((new, ""), &[]).unwrap(), format!("{new}/ mars1"));
-        assert!(at(("", "nyc1"), &[]).unwrap_err().contains("nyc1 has no Spaces: take one of ams3"));
+        assert!(
+            at(("", "nyc1"), &[]).unwrap_err().contains("nyc1 has no Spaces: take one of ams3")
+        );
         assert!(at(("", ""), &[]).unwrap_err().contains("SPACES_REGION"));
         for bad in [
             "http://nyc3.digitaloceanspaces.com",
