@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::pace::{Pieces, Progress};
 use super::{Address, Client, Failure, Header, Kind, Pace};
@@ -107,8 +107,10 @@ impl Client {
         for (name, value) in headers {
             builder = builder.header(name, value);
         }
-        // A POST or PUT of nothing says so.
-        if !body.is_empty() || matches!(method, Method::POST | Method::PUT) {
+        if body.is_empty() && matches!(method, Method::POST | Method::PUT) {
+            // There are servers that want to be told that nothing comes.
+            builder = builder.header(CONTENT_LENGTH, 0);
+        } else if !body.is_empty() {
             let pieces = Pieces::new(body, pace, progress.clone());
             builder = builder.body(reqwest::Body::wrap(pieces));
         }

@@ -167,7 +167,7 @@ fn keyed(key: &[u8], text: &str) -> Vec<u8> {
 fn stamp(time: SystemTime) -> String {
     // "Fri, 24 May 2013 00:00:00 GMT"
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let date = httpdate::fmt_http_date(time);
+    let date = httpdate::fmt_http_date(time.max(SystemTime::UNIX_EPOCH));
     let month = MONTHS.find(&date[8..11]).map_or(0, |at| at / 3 + 1);
     let clock = date[17..25].replace(':', "");
     format!("{}{month:02}{}T{clock}Z", &date[12..16], &date[5..7])

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bucket::{Again, Ask, Bucket};
 use super::error::{Error, Kind, Operation};
 use super::names::{Digest16, ETag, Key, PartNumber, UploadId};
-use super::objects::MOST_PAGES;
+use super::objects::{Acl, MOST_PAGES};
 use super::xml::{self, Element};
 use crate::net::Method;
 
@@ -69,6 +69,7 @@ impl Bucket {
         let operation = Operation::CreateUpload;
         let mut ask = Ask::new(operation, Method::POST, Some(key))
             .query("uploads", "")
+            .header("x-amz-acl", Acl::Private.name())
             .header("content-type", content_type);
         ask.again = Again::Refused;
         let called = self.ask(&ask).await?;
