@@ -42,6 +42,14 @@ pub(super) enum Command {
     /// 4 DigitalOcean or Spaces refused or failed, 5 the import failed, 130 interrupted.
     #[cfg(feature = "net")]
     Push(super::push::args::PushArgs),
+    /// Finish or undo what pushes left that were killed.
+    ///
+    /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
+    /// for, and nothing is ever created. Runs that live are left alone.
+    ///
+    /// Exit codes: 0 nothing is left, 2 wrong usage, 4 something is left, 130 interrupted.
+    #[cfg(feature = "net")]
+    Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.
     ///
     /// The token is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, that of --token-file, or that of doctl.

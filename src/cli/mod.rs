@@ -66,6 +66,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "net")]
         args::Command::Push(args) => push::run(&args),
         #[cfg(feature = "net")]
+        args::Command::Sweep(args) => push::sweep::run(&args),
+        #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]
         args::Command::Simulate(args) => simulate::run(&args),

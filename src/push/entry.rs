@@ -27,6 +27,8 @@ pub(super) enum Entry {
     Outcome(Outcome),
     /// The push is given up: what it made is to be removed, unless its image is complete.
     Abandoned,
+    /// Another run goes on with it.
+    Resumed,
     /// Nothing is left to be done.
     Ended,
 }
@@ -38,8 +40,6 @@ pub(super) struct Began {
     pub(super) push: String,
     /// The absolute path, the URL without its secrets, or `-`.
     pub(super) source: String,
-    /// Bytes of the file, where they are known before it is read.
-    pub(super) size: Option<u64>,
     /// Where the API is.
     pub(super) api: String,
     /// Where the object is to be, if there is to be one.

@@ -44,6 +44,10 @@ pub(super) struct Journal {
     file: File,
     push: PushId,
     state: State,
+    /// Bytes of the lines that are whole.
+    whole: u64,
+    /// Whether there is a piece of a line after them, which was cut while it was written.
+    torn: bool,
 }
 
 /// What a journal may be found as.
@@ -78,7 +82,7 @@ impl Journal {
         file.lock().map_err(|e| failed(&path, e))?;
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
-        let mut journal = Journal { path, file, push, state };
+        let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
         journal.append(&Line { at, entry: Entry::Began(began) })?;
         // The name of the file has to last as well.
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&folder, e))?;
@@ -108,14 +112,25 @@ impl Journal {
             std::fs::remove_file(path).map_err(failed)?;
             return Ok(None);
         }
+        if matches!(lines.last(), Some(Line { entry: Entry::Ended, .. })) {
+            std::fs::remove_file(path).map_err(failed)?;
+            return Ok(None);
+        }
         let Some(state) = State::of(lines) else {
             return Err(JournalError::new(path, "its first line does not begin a push"));
         };
         let Some(push) = PushId::parse(&state.began.push) else {
             return Err(JournalError::new(path, "it names no push"));
         };
-        file.set_len(whole).map_err(failed)?;
-        Ok(Some(Found::Left(Box::new(Journal { path: path.to_owned(), file, push, state }))))
+        let torn = whole < file.metadata().map_err(failed)?.len();
+        Ok(Some(Found::Left(Box::new(Journal {
+            path: path.to_owned(),
+            file,
+            push,
+            state,
+            whole,
+            torn,
+        }))))
     }
 
     /// The paths of all journals, the oldest name first.
@@ -172,7 +187,19 @@ impl Journal {
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
         let mut text = serde_json::to_string(line).map_err(|e| JournalError::new(&self.path, e))?;
         text.push('\n');
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        let mut write = || {
+            if self.torn {
+                self.file.set_len(self.whole)?;
+            }
+            self.file.write_all(text.as_bytes())?;
+            self.file.sync_data()
+        };
+        let written = write();
+        // A disk may fill in the middle of a line.
+        self.torn = written.is_err();
+        if written.is_ok() {
+            self.whole += text.len() as u64;
+        }
         written.map_err(|e| JournalError::new(&self.path, e))
     }
 
@@ -181,7 +208,8 @@ impl Journal {
     /// # Errors
     /// If it cannot be written. It does no harm if it stays behind.
     pub(super) fn end(mut self) -> Result<(), JournalError> {
-        self.write(Entry::Ended)?;
+        // A disk that is full takes no line, and gives the file up all the same.
+        let _ = self.note(Entry::Ended);
         std::fs::remove_file(&self.path).map_err(|e| JournalError::new(&self.path, e))
     }
 }

@@ -17,6 +17,7 @@ mod run;
 mod spread;
 mod state;
 mod stop;
+mod sweep;
 mod upload;
 mod world;
 
@@ -25,6 +26,7 @@ pub use journal::JournalError;
 pub use order::{NewImage, Order, Route, stem};
 pub use run::{Pushed, RegionOutcome, Staged, push};
 pub use stop::Stop;
+pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
 pub use world::{Cancel, Canceller, World};
 
 /// What the keys of all objects begin with that pushes make.

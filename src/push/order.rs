@@ -6,6 +6,9 @@ use crate::digitalocean::{Distribution, RegionSlug};
 use crate::facts::{Compression, DiskFormat};
 use crate::inspect;
 
+/// What stands in the keys of objects that stay after an import that succeeds.
+pub(super) const KEPT: &str = "/kept/";
+
 /// What is to be pushed, and how.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -13,6 +16,8 @@ pub struct Order {
     pub source: OsString,
     /// Its name for people and for the journal: an absolute path, or a URL without its secrets.
     pub shown: String,
+    /// Whether to go on with the upload of an earlier run that was killed.
+    pub resume: bool,
     /// How it is checked.
     pub check: inspect::Options,
     /// Whether warnings refuse it too.

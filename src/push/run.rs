@@ -1,6 +1,7 @@
 //! A push from its beginning to its end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -8,22 +9,24 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::PREFIX;
 use super::clean::clean;
 use super::cut::{self, Head};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
-use super::journal::Journal;
+use super::journal::{Found, Journal, JournalError};
 use super::object;
-use super::order::{Order, Route, staged_name};
+use super::order::{KEPT, Order, Route, staged_name};
 use super::parts::Cutter;
 use super::probe::probe;
+use super::state::{Image as ImageState, Object};
 use super::stop::Stop;
 use super::upload::{Broken, Sending};
 use super::world::{Cancel, World};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 use crate::inspect::{Identity, Report, Tap, Verdict, identity, inspect_tapped};
-use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, part_size};
+use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
 
 /// What an object is uploaded as; the importer looks at its bytes.
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -31,8 +34,8 @@ const CONTENT_TYPE: &str = "application/octet-stream";
 /// What became of a push.
 #[derive(Debug)]
 pub struct Pushed {
-    /// What marks its image.
-    pub push: PushId,
+    /// What marks its image, if there is a journal.
+    pub push: Option<PushId>,
     /// The check, if it came to that.
     pub report: Option<Report>,
     /// The object, if one was staged.
@@ -78,15 +81,18 @@ pub struct RegionOutcome {
 }
 
 /// Pushes an image, and removes what is not to stay, whatever happens.
-pub async fn push(
-    order: &Order,
-    world: &World,
-    folder: &std::path::Path,
-    cancel: &Cancel,
-) -> Pushed {
-    let push = PushId::random();
-    let pushed = Pushed {
-        push: push.clone(),
+pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
+    let journal = match order.resume {
+        true => resumed(order, world, folder),
+        false => Ok(None),
+    };
+    let journal = journal.and_then(|journal| match journal {
+        Some(journal) => Ok(journal),
+        None => begin(order, world, folder),
+    });
+
+    let mut pushed = Pushed {
+        push: None,
         report: None,
         staged: None,
         image: None,
@@ -95,35 +101,58 @@ pub async fn push(
         stop: None,
         left: Vec::new(),
     };
-    let journal = match Journal::begin(folder, &push, began(order, world, &push)) {
+    let journal = match journal {
         Ok(journal) => journal,
         Err(error) => return Pushed { stop: Some(error.into()), ..pushed },
     };
+    pushed.push = Some(journal.push().clone());
     let mut run = Run { order, world, cancel, journal, pushed, since: Instant::now() };
     let stop = run.attempt().await.err();
     run.conclude(stop).await
 }
 
-fn began(order: &Order, world: &World, push: &PushId) -> Began {
-    let keep_object = matches!(order.route, Route::Staged { keep_object: true, .. });
-    let place = world.bucket.as_ref().map(|bucket| {
-        let endpoint = bucket.endpoint();
-        Place {
-            endpoint: endpoint.address().to_string(),
-            bucket: bucket.name().as_str().to_owned(),
-            region: endpoint.region().as_str().to_owned(),
+/// The push of the same file that was killed before its upload was complete, if there is one.
+fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, JournalError> {
+    for path in Journal::all(folder)? {
+        // What is wrong with the journals of others is a sweep's business.
+        let Ok(Some(Found::Left(mut journal))) = Journal::open(&path) else { continue };
+        let state = journal.state();
+        let same = state.began.source == order.shown
+            && state.began.place == place(order, world)
+            && state.began.api == world.api_place
+            && state.image == ImageState::None;
+        if same && matches!(state.object, Object::Open { .. }) {
+            journal.write(Entry::Resumed)?;
+            return Ok(Some(*journal));
         }
-    });
-    Began {
+    }
+    world.note("there is no upload of this file to go on with; it begins anew");
+    Ok(None)
+}
+
+/// Where the object is to be, if there is to be one.
+fn place(order: &Order, world: &World) -> Option<Place> {
+    let bucket = world.bucket.as_ref().filter(|_| matches!(order.route, Route::Staged { .. }))?;
+    let endpoint = bucket.endpoint();
+    Some(Place {
+        endpoint: endpoint.address().to_string(),
+        bucket: bucket.name().as_str().to_owned(),
+        region: endpoint.region().as_str().to_owned(),
+    })
+}
+
+fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, JournalError> {
+    let push = PushId::random();
+    let began = Began {
         push: push.as_str().to_owned(),
         source: order.shown.clone(),
-        size: None,
         api: world.api_place.clone(),
-        place: place.filter(|_| matches!(order.route, Route::Staged { .. })),
+        place: place(order, world),
         tag: order.tag,
-        keep_object,
+        keep_object: matches!(order.route, Route::Staged { keep_object: true, .. }),
         settle: order.settle.as_secs(),
-    }
+    };
+    Journal::begin(folder, &push, began)
 }
 
 pub(super) struct Run<'a> {
@@ -246,7 +275,11 @@ impl Run<'_> {
 
         self.begin(Step::Check, &self.order.shown.clone());
         let size = cut::size(&self.order.source);
-        let part_size = wanted.unwrap_or_else(|| part_size(size));
+        let begun = match &self.journal.state().object {
+            Object::Open { part_size, .. } => Some(*part_size),
+            _ => *wanted,
+        };
+        let part_size = begun.unwrap_or_else(|| part_size(size));
         let (tap, tapped) = Tap::new();
         // A part never has more than 5 GB.
         let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
@@ -263,7 +296,7 @@ impl Run<'_> {
             // The report says why.
             Ok(_) | Err(_) => None,
         };
-        let Some(upload) = upload else {
+        let Some((upload, there)) = upload else {
             drop(go);
             let report = self.cancel.unless(checked).await?.map_err(|_| Stop::Unread)?;
             self.judge(report)?;
@@ -277,7 +310,7 @@ impl Run<'_> {
             upload: &upload,
             at_once: *at_once,
             total: size,
-            there: BTreeMap::<PartNumber, Part>::new(),
+            there,
         };
         let work = async {
             let parts = sending.run(cuts, home).await?;
@@ -322,22 +355,49 @@ impl Run<'_> {
 
     /// The key of an object of this push.
     fn key(&self, name: &str) -> Result<Key, Stop> {
-        let push = self.pushed.push.as_str();
-        Key::parse(&format!("{}{push}/{name}", super::PREFIX)).map_err(Stop::Order)
+        let push = self.journal.push().as_str();
+        let folder = match self.journal.state().began.keep_object {
+            true => KEPT,
+            false => "/",
+        };
+        Key::parse(&format!("{PREFIX}{push}{folder}{name}")).map_err(Stop::Order)
     }
 
+    /// The upload, and the parts that have arrived before, if it is that of an earlier run.
     async fn open_upload(
         &mut self,
         bucket: &Bucket,
         name: &str,
         part_size: u64,
-    ) -> Result<Upload, Stop> {
+    ) -> Result<(Upload, BTreeMap<PartNumber, Part>), Stop> {
         let key = self.key(name)?;
+        if let Object::Open { key: known, id, .. } = self.journal.state().object.clone() {
+            let upload =
+                Key::parse(&known).and_then(|key| Ok(Upload { key, id: UploadId::parse(&id)? }));
+            let upload = upload.map_err(Stop::Order)?;
+            match self.cancel.unless(bucket.parts(&upload)).await? {
+                Ok(parts) if upload.key == key => {
+                    self.world.note(&format!("{} parts have arrived before", parts.len()));
+                    return Ok((
+                        upload,
+                        parts.into_iter().map(|part| (part.number, part)).collect(),
+                    ));
+                }
+                // It is gone, or was of something else.
+                Ok(_) => self.abort(bucket, &upload).await?,
+                Err(error) if error.kind == spaces::Kind::NoSuchUpload => {}
+                Err(error) => return Err(Stop::Spaces { step: Step::Check, error }),
+            }
+        }
         self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
         let upload = self.cancel.unless(bucket.create_upload(&key, CONTENT_TYPE)).await?;
         let upload = upload.map_err(Stop::spaces(Step::Check))?;
         self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
-        Ok(upload)
+        Ok((upload, BTreeMap::new()))
+    }
+
+    async fn abort(&self, bucket: &Bucket, upload: &Upload) -> Result<(), Stop> {
+        self.cancel.unless(bucket.abort(upload)).await?.map_err(Stop::spaces(Step::Check))
     }
 
     /// The commit point: from here on there is an object.
@@ -400,7 +460,7 @@ impl Run<'_> {
             description: new.description.clone(),
             tags: new.tags.clone(),
         };
-        let push = self.pushed.push.clone();
+        let push = self.journal.push().clone();
         let request = push.mark(&request, self.order.tag);
         // Nothing is created for somebody who does not want it any more.
         self.cancel.unless(std::future::ready(())).await?;
@@ -448,7 +508,7 @@ impl Run<'_> {
     async fn import(&mut self) -> Result<(), Stop> {
         let Some(id) = self.pushed.image.as_ref().map(|image| image.id) else { return Ok(()) };
         self.begin(Step::Import, &format!("image {id}"));
-        let (api, push, patience) = (&self.world.api, &self.pushed.push, self.order.patience);
+        let (api, push, patience) = (&self.world.api, self.journal.push(), self.order.patience);
         let mut seen = None;
         let waiting = wait::image(api, id, Some(push), patience, &mut seen);
         let waited = self.cancel.unless(waiting).await;

@@ -14,7 +14,6 @@ pub(super) struct State {
     pub(super) object: Object,
     pub(super) image: Image,
     pub(super) abandoned: bool,
-    pub(super) ended: bool,
 }
 
 /// A temporary key for the bucket.
@@ -79,16 +78,6 @@ pub(super) enum Image {
     Failed(u64),
 }
 
-impl Image {
-    /// Its number.
-    pub(super) fn id(self) -> Option<u64> {
-        match self {
-            Image::None | Image::Asked(_) => None,
-            Image::Importing(id) | Image::Available(id) | Image::Failed(id) => Some(id),
-        }
-    }
-}
-
 impl State {
     /// The state after the first line.
     pub(super) fn new(at: u64, began: Began) -> Self {
@@ -100,7 +89,6 @@ impl State {
             object: Object::None,
             image: Image::None,
             abandoned: false,
-            ended: false,
         }
     }
 
@@ -122,7 +110,8 @@ impl State {
             Entry::Intent(intent) => self.intend(at, intent),
             Entry::Outcome(outcome) => self.conclude(outcome),
             Entry::Abandoned => self.abandoned = true,
-            Entry::Ended => self.ended = true,
+            Entry::Resumed => self.abandoned = false,
+            Entry::Ended => {}
         }
     }
 

@@ -118,8 +118,4 @@ impl Stop {
     pub(super) fn spaces(step: Step) -> impl FnOnce(spaces::Error) -> Stop {
         move |error| Stop::Spaces { step, error }
     }
-
-    pub(super) fn api(step: Step) -> impl FnOnce(digitalocean::Error) -> Stop {
-        move |error| Stop::Api { step, error }
-    }
 }

@@ -50,6 +50,11 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long, conflicts_with_all = ["dry_run", "mint_key"])]
     pub(super) rehearse: bool,
 
+    /// Go on with the upload of the same file by an earlier run that was killed. The file is read and
+    /// checked again; parts that have arrived are not sent again.
+    #[arg(long)]
+    pub(super) resume: bool,
+
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -126,7 +131,7 @@ pub(super) struct CheckArgs {
 }
 
 /// How the image is staged.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Staging")]
 pub(super) struct StageArgs {
     /// The bucket; otherwise SPACES_BUCKET.

@@ -92,7 +92,7 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         (Stop::Spread(_), _) => {}
         (Stop::Unknown { .. }, _) => output::complain(&format!(
             "an image may still appear: look with `tidegate image list --tag {}` before you push again",
-            pushed.push.tag()
+            pushed.push.as_ref().map(|push| push.tag()).unwrap_or_default()
         )),
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
@@ -125,8 +125,8 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         pushed.stop.as_ref().map(|stop| json!({"kind": stop.kind(), "message": stop.to_string()}));
     Ok(json!({
         "schema": "tidegate.push/1",
-        "push": pushed.push.as_str(),
-        "mark": pushed.push.tag(),
+        "push": pushed.push.as_ref().map(|push| push.as_str()),
+        "mark": pushed.push.as_ref().map(|push| push.tag()),
         "done": pushed.stop.is_none(),
         "error": error,
         "report": pushed.report.as_ref().map(show::value).transpose()?,

@@ -3,6 +3,7 @@
 pub(super) mod args;
 mod document;
 mod order;
+pub(super) mod sweep;
 mod view;
 mod world;
 

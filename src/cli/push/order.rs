@@ -44,6 +44,7 @@ pub(super) fn order(args: &PushArgs) -> Result<Order, Usage> {
     Ok(Order {
         source: args.image.clone(),
         shown: described(&args.image),
+        resume: args.resume,
         check: check(args, !staged)?,
         strict: args.check.strict,
         route,

@@ -51,7 +51,7 @@ pub(super) fn world(
     Ok((assemble(api, api_place, bucket, view), None))
 }
 
-fn assemble(
+pub(super) fn assemble(
     api: digitalocean::Client,
     api_place: String,
     bucket: Option<Bucket>,
