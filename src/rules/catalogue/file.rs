@@ -9,6 +9,14 @@ const NO_ARCHIVE: &str = "DigitalOcean API, create a custom image: gzip or bzip2
 
 const GZIP_AGAIN: &str = "Fetch the file again and test it: gzip -t FILE. If it is damaged at its origin too, pack the image again.";
 const BZIP2_AGAIN: &str = "Fetch the file again and test it: bzip2 -t FILE. If it is damaged at its origin too, pack the image again.";
+const XZ: &str = "the .xz file format, 1.2.1";
+const RFC_8878: &str = "RFC 8878, 3.1.1";
+const TAR: &str =
+    "POSIX.1-2024, pax: ustar and pax interchange formats; GNU tar manual, basic tar format";
+
+const XZ_AGAIN: &str = "Fetch the file again and test it: xz -t FILE. If it is damaged at its origin too, pack the image again.";
+const ZSTD_AGAIN: &str = "Fetch the file again and test it: zstd -t FILE. If it is damaged at its origin too, pack the image again.";
+const TAR_AGAIN: &str = "Fetch the file again and look at it: tar -tvf FILE. If it is damaged at its origin too, pack the image again.";
 const GZIP_REPACK: &str = "Repack it: gzip -dc FILE | gzip > new.gz.";
 const BZIP2_REPACK: &str = "Repack it with gzip: bzip2 -dc FILE | gzip > disk.img.gz.";
 
@@ -107,6 +115,97 @@ pub(super) const ROWS: &[Row] = &[
         "lbzip2 and pbzip2 write such files, and bzip2 reads them. Imports of files that lbzip2 had written were reported to fail at DigitalOcean; the cause was never proven.",
         BZIP2_REPACK,
         "Flatcar issue 37, flatcar-docs issues 121 and 204; that the streams are the cause is inferred",
+    ),
+    physics(
+        Code::XzTruncated,
+        "the xz file is cut off",
+        "The file ends before its compressed data does, so the end of the image is missing and it cannot be repacked. Mostly a download, a copy or a build was interrupted.",
+        XZ_AGAIN,
+        XZ,
+    ),
+    physics(
+        Code::XzDamaged,
+        "the xz data is damaged",
+        "A header, a block, a check sum or the index does not hold, or foreign bytes follow. The image that was packed cannot be had from this file.",
+        XZ_AGAIN,
+        XZ,
+    ),
+    physics(
+        Code::XzWindowTooLarge,
+        "an xz dictionary too large to repack",
+        "The file was packed with a dictionary of more than 64 MiB, as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
+        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        "tidegate: memory stays bounded whatever a header says; xz -9 uses 64 MiB",
+    ),
+    physics(
+        Code::XzUnsupported,
+        "an xz file with rare features",
+        "The file uses a filter for machine code or differences, or a kind of check that is not known. Only LZMA2, which xz uses unless it is told to, is repacked on the way.",
+        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        XZ,
+    ),
+    physics(
+        Code::ZstdTruncated,
+        "the zstd file is cut off",
+        "The file ends before its compressed data does, so the end of the image is missing and it cannot be repacked. Mostly a download, a copy or a build was interrupted.",
+        ZSTD_AGAIN,
+        RFC_8878,
+    ),
+    physics(
+        Code::ZstdDamaged,
+        "the zstd data is damaged",
+        "A header, a block, a size or a check sum does not hold, or foreign bytes follow. The image that was packed cannot be had from this file.",
+        ZSTD_AGAIN,
+        RFC_8878,
+    ),
+    physics(
+        Code::ZstdWindowTooLarge,
+        "a zstd window too large to repack",
+        "The file was packed with a window of more than 64 MiB (zstd --ultra or --long), as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
+        "Repack it before: zstd --long=31 -dc FILE | gzip > disk.img.gz.",
+        "tidegate: memory stays bounded whatever a header says; zstd -19 uses 8 MiB",
+    ),
+    physics(
+        Code::ZstdUnsupported,
+        "a zstd file that needs a dictionary",
+        "The file was packed with a dictionary that is not in it. Without the dictionary nobody can unpack it.",
+        "Repack it before, with the dictionary: zstd -D DICTIONARY -dc FILE | gzip > disk.img.gz.",
+        RFC_8878,
+    ),
+    physics(
+        Code::TarTruncated,
+        "the tar archive is cut off",
+        "The archive ends inside a member or without its end mark, so something is missing. Mostly a download, a copy or a build was interrupted.",
+        TAR_AGAIN,
+        TAR,
+    ),
+    physics(
+        Code::TarDamaged,
+        "the tar archive is damaged",
+        "A header in the archive has a wrong check sum or values that make no sense, so what follows cannot be found.",
+        TAR_AGAIN,
+        TAR,
+    ),
+    physics(
+        Code::TarUnsupported,
+        "a tar archive with rare features",
+        "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
+        "Take the image out of it and upload that: tar -xf FILE.",
+        TAR,
+    ),
+    physics(
+        Code::TarNoImage,
+        "an archive without an image",
+        "None of the archive's members looks like a disk image. Nothing in it could be imported.",
+        "Look at what is in it: tar -tvf FILE.",
+        "tidegate: what each member is, by its content",
+    ),
+    physics(
+        Code::TarSeveralImages,
+        "an archive with several images",
+        "More than one of the archive's members looks like a disk image, and an import takes one.",
+        "Take out the one that is meant, as in tar -xOf FILE disk.raw | gzip > disk.img.gz, and upload that.",
+        "DigitalOcean API, create a custom image: one URL, one file",
     ),
     physics(
         Code::CompressionXz,
