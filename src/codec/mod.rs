@@ -8,6 +8,8 @@ mod bzip2;
 mod encode;
 mod gzip;
 mod sniff;
+mod tar;
+mod tar_header;
 mod xz;
 mod xz_check;
 mod zstd;
@@ -16,6 +18,7 @@ pub use self::bzip2::Bzip2;
 pub use self::encode::{EncodeError, Encoded, Encoding, encode};
 pub use self::gzip::Gzip;
 pub use self::sniff::{Packing, sniff};
+pub use self::tar::{Tar, TarItem, TarMember};
 pub use self::xz::Xz;
 pub use self::zstd::Zstd;
 
