@@ -19,12 +19,14 @@ mod remote;
 mod report;
 mod spool;
 mod threads;
+mod unwrap;
 
 pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use name::unpacked;
 pub use opened::Opened;
 pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
+pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -187,6 +189,34 @@ pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> 
     listener.event(Event::Finished);
     match outcome {
         Ok(anomalies) => report.judged(anomalies, argument, options),
+        Err(error) => report.failed(&error),
+    }
+}
+
+/// Checks the file inside a file, as it is unwrapped. The report is that of the inner file, named after
+/// both; what is wrong with a wrapping is a finding in it. `outer` is the argument that was opened.
+///
+/// What the outer file was is said by the [`Aftermath`] that was taken before.
+pub fn inspect_unwrapped(
+    outer: &OsStr,
+    unwrapping: Unwrapping<'_>,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Report {
+    let mut report = Report::new(outer, options);
+    if !unwrapping.wrappings().is_empty() {
+        report.source = format!("{} → {}", report.source, unwrapping.name(&report.source));
+    }
+    let aftermath = unwrapping.aftermath();
+    listener.event(Event::Started { source: &report.source, size: None });
+    let outcome = pipeline::run_stream(unwrapping, options, listener, &mut report);
+    listener.event(Event::Finished);
+    match outcome {
+        Ok(mut anomalies) => {
+            anomalies.extend(aftermath.fault());
+            // The inner file has no name of its own that anybody else would see.
+            report.judged(anomalies, OsStr::new("-"), options)
+        }
         Err(error) => report.failed(&error),
     }
 }

@@ -63,19 +63,19 @@ pub(super) fn run(
     Ok(notebook.close())
 }
 
-/// Checks what a reader delivers as if it came from a pipe: the bodies of fuzzing have no pipe.
+/// Checks what a reader delivers as if it came from a pipe: files that are unwrapped, and the bodies of
+/// fuzzing, have no pipe.
 pub(super) fn run_stream(
     reader: impl Read,
     options: &Options,
+    listener: &dyn Listener,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
-    Pipeline { options, listener: &super::Deaf, notebook: &notebook }.streamed(
-        reader,
-        Origin::Gone,
-        report,
-    )?;
+    let pipeline = Pipeline { options, listener, notebook: &notebook };
+    pipeline.streamed(reader, Origin::Gone, report)?;
+    pipeline.raw_disk_digest(report);
     Ok(notebook.close())
 }
 

@@ -413,7 +413,7 @@ fn check_stream(image: &MemoryImage<'_>, options: &Options) -> Report {
     let mut report = Report::new(OsStr::new("-"), options);
     let delivery = Delivery(MemoryFeed::new(image.clone()));
     let anomalies =
-        pipeline::run_stream(delivery, options, &mut report).expect("memory can be read");
+        pipeline::run_stream(delivery, options, &Deaf, &mut report).expect("memory can be read");
     report.judged(anomalies, OsStr::new("-"), options)
 }
 
