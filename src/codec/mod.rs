@@ -124,6 +124,37 @@ pub(crate) mod testing {
         bytes
     }
 
+    /// A header block of a tar archive with its check sum.
+    pub(crate) fn header(name: &str, flag: u8, size: u64) -> Vec<u8> {
+        let mut block = vec![0; 512];
+        block[..name.len()].copy_from_slice(name.as_bytes());
+        block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+        block[156] = flag;
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        sum(&mut block);
+        block
+    }
+
+    /// Makes the check sum right.
+    pub(crate) fn sum(block: &mut [u8]) {
+        block[148..156].fill(b' ');
+        let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
+        block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    }
+
+    /// A member of a tar archive with its data, padded.
+    pub(crate) fn member(name: &str, flag: u8, data: &[u8]) -> Vec<u8> {
+        let mut bytes = header(name, flag, data.len() as u64);
+        bytes.extend_from_slice(data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    /// An archive of these members.
+    pub(crate) fn archive(members: &[Vec<u8>]) -> Vec<u8> {
+        [&members.concat()[..], &[0; 2 * 512]].concat()
+    }
+
     /// Decodes a whole file that arrives in pieces of `input` bytes, into buffers of `output` bytes.
     pub(crate) fn decode(
         decoder: &mut dyn Decoder,

@@ -3,35 +3,7 @@ use std::process::Command;
 use proptest::prelude::*;
 
 use super::*;
-
-/// A header block with its check sum.
-pub(crate) fn header(name: &str, flag: u8, size: u64) -> Vec<u8> {
-    let mut block = vec![0; BLOCK];
-    block[..name.len()].copy_from_slice(name.as_bytes());
-    block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
-    block[156] = flag;
-    block[257..265].copy_from_slice(b"ustar\x0000");
-    sum(&mut block);
-    block
-}
-
-fn sum(block: &mut [u8]) {
-    block[148..156].fill(b' ');
-    let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
-    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-}
-
-/// A member with its data, padded.
-fn member(name: &str, flag: u8, data: &[u8]) -> Vec<u8> {
-    let mut bytes = header(name, flag, data.len() as u64);
-    bytes.extend_from_slice(data);
-    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
-    bytes
-}
-
-fn archive(members: &[Vec<u8>]) -> Vec<u8> {
-    [&members.concat()[..], &[0; 2 * BLOCK]].concat()
-}
+use crate::codec::testing::{archive, header, member, sum};
 
 type Files = Vec<(String, Vec<u8>)>;
 

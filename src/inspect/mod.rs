@@ -205,7 +205,11 @@ pub fn inspect_unwrapped(
 ) -> Report {
     let mut report = Report::new(outer, options);
     if !unwrapping.wrappings().is_empty() {
-        report.source = format!("{} → {}", report.source, unwrapping.name(&report.source));
+        let inner = match unwrapping.name(&report.source) {
+            name if name == report.source => "what is inside".to_owned(),
+            name => name,
+        };
+        report.source = format!("{} → {inner}", report.source);
     }
     let aftermath = unwrapping.aftermath();
     listener.event(Event::Started { source: &report.source, size: None });

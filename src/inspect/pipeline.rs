@@ -254,8 +254,11 @@ impl<'a> Pipeline<'a> {
             Origin::File(_, packing) => packing,
             _ => match unless_stopped(incoming.peek(SECTOR))? {
                 Some(first) => sniff(&first),
-                // The reader failed and says so itself.
-                None => return Ok(()),
+                // The reader failed and says so itself, or whoever gave it knows why it ended.
+                None => {
+                    report.stopped = true;
+                    return Ok(());
+                }
             },
         };
         report.compression = Some(packing.compression());

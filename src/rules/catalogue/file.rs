@@ -1,4 +1,4 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Row, Severity::*, judged, physics, repairable};
 use crate::facts::Code;
 
 const RFC_1952: &str = "RFC 1952, 2.3.1";
@@ -108,14 +108,14 @@ pub(super) const ROWS: &[Row] = &[
         "Find out where the bytes come from. If bzip2 -t FILE complains of nothing else, repack it: bzip2 -dc FILE | gzip > disk.img.gz.",
         "bzip2(1): trailing garbage after EOF ignored",
     ),
-    judged(
+    repairable(judged(
         Code::Bzip2MultipleStreams,
         Warn,
         "the bzip2 file has several streams",
         "lbzip2 and pbzip2 write such files, and bzip2 reads them. Imports of files that lbzip2 had written were reported to fail at DigitalOcean; the cause was never proven.",
         BZIP2_REPACK,
         "Flatcar issue 37, flatcar-docs issues 121 and 204; that the streams are the cause is inferred",
-    ),
+    )),
     physics(
         Code::XzTruncated,
         "the xz file is cut off",
@@ -207,20 +207,20 @@ pub(super) const ROWS: &[Row] = &[
         "Take out the one that is meant, as in tar -xOf FILE disk.raw | gzip > disk.img.gz, and upload that.",
         "DigitalOcean API, create a custom image: one URL, one file",
     ),
-    physics(
+    repairable(physics(
         Code::CompressionXz,
         "compressed with xz",
         "DigitalOcean unpacks gzip and bzip2 only; images compressed with xz were refused.",
         "Repack it: xz -dc FILE | gzip > disk.img.gz.",
         "DigitalOcean API, create a custom image: gzip or bzip2; fedora-coreos-tracker issue 395",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::CompressionZstd,
         "compressed with zstd",
         "DigitalOcean unpacks gzip and bzip2 only, not Zstandard.",
         "Repack it: zstd -dc FILE | gzip > disk.img.gz.",
         TAKEN,
-    ),
+    )),
     physics(
         Code::CompressionLz4,
         "compressed with lz4",
@@ -242,13 +242,13 @@ pub(super) const ROWS: &[Row] = &[
         "Repack it: gzip -dc FILE | gzip > disk.img.gz.",
         TAKEN,
     ),
-    physics(
+    repairable(physics(
         Code::CompressionNested,
         "packed twice",
         "Inside the compressed file is another compressed file or an archive, not an image. Unpacked once it is still no disk, and DigitalOcean does not offer to unpack twice.",
         "Take the outer layer off and check what is in it: tidegate check FILE.",
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
-    ),
+    )),
     physics(
         Code::ArchiveZip,
         "a zip archive",
@@ -270,20 +270,20 @@ pub(super) const ROWS: &[Row] = &[
         "Repack it: unrar p -inul FILE | gzip > disk.img.gz. If it holds more than the image, name the image after FILE.",
         NO_ARCHIVE,
     ),
-    physics(
+    repairable(physics(
         Code::ArchiveTar,
         "a tar archive",
         "DigitalOcean takes one compressed stream, not an archive. A tar.gz was refused too, although it is compressed with gzip.",
         "Look for the image with tar -tf FILE, then repack it: tar -xOf FILE disk.raw | gzip > disk.img.gz.",
         NO_ARCHIVE,
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::ArchiveOva,
         "an OVA archive",
         "An OVA is a tar archive with a machine's description and its disks. DigitalOcean takes the disk alone.",
         "Unpack it, tar -xf FILE, and upload the .vmdk file from it.",
         "hashicorp/packer issue 7848: an OVA was refused as an unsupported compression format",
-    ),
+    )),
     physics(
         Code::DigestMismatch,
         "the file is not the expected one",
