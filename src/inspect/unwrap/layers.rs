@@ -63,19 +63,19 @@ impl<'a> Outer<'a> {
         }
     }
 
-    /// The first `count` bytes, or all that there are.
+    /// The first `count` bytes, or all that there are. After an error nothing can be read.
     pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], source::Error> {
-        while self.head.len() < count {
-            let have = self.head.len();
-            self.head.resize(count, 0);
-            let mut head = std::mem::take(&mut self.head);
-            let more = self.fetch(&mut head[have..]);
-            head.truncate(have + more.as_ref().map_or(0, |more| *more));
-            self.head = head;
-            if more? == 0 {
-                break;
+        let mut have = self.head.len();
+        let mut head = std::mem::take(&mut self.head);
+        head.resize(count.max(have), 0);
+        while have < count {
+            match self.fetch(&mut head[have..])? {
+                0 => break,
+                more => have += more,
             }
         }
+        head.truncate(have);
+        self.head = head;
         Ok(&self.head)
     }
 
@@ -260,13 +260,14 @@ impl<'a> Peeked<'a> {
 
     /// The first `count` bytes, or all that there are. To be called before anything is pulled.
     pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], Failure> {
-        while self.head.len() < count && !self.ended {
-            let have = self.head.len();
-            self.head.resize(count, 0);
-            let more = self.inner.pull(&mut self.head[have..]);
-            self.head.truncate(have + more.as_ref().map_or(0, |more| *more));
-            self.ended = more? == 0;
+        let mut have = self.head.len();
+        self.head.resize(count.max(have), 0);
+        while have < count && !self.ended {
+            let more = self.inner.pull(&mut self.head[have..])?;
+            self.ended = more == 0;
+            have += more;
         }
+        self.head.truncate(have);
         Ok(&self.head)
     }
 }

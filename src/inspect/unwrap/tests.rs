@@ -180,7 +180,7 @@ fn one_wrapping_after_another_is_taken_off() {
     if let Some(packed) = zstd(&tar) {
         cases.push((packed, vec!["zstd", "tar (disk.raw)"], raw.clone(), true));
     }
-    if let Some(packed) = oracle("lbzip2", &["-c"], &mixed(3 << 20)) {
+    if let Some(packed) = oracle("pbzip2", &["-c"], &mixed(3 << 20)) {
         cases.push((packed, vec!["bzip2"], mixed(3 << 20), true));
     }
     for (file, wrappings, inner, raw) in cases {
