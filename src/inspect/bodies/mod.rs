@@ -412,8 +412,8 @@ fn check_file(path: &Path, options: &Options) -> Report {
 fn check_stream(image: &MemoryImage<'_>, options: &Options) -> Report {
     let mut report = Report::new(OsStr::new("-"), options);
     let delivery = Delivery(MemoryFeed::new(image.clone()));
-    let anomalies =
-        pipeline::run_stream(delivery, options, &mut report).expect("memory can be read");
+    let anomalies = pipeline::run_stream(delivery, options, &Deaf, None, &mut report)
+        .expect("memory can be read");
     report.judged(anomalies, OsStr::new("-"), options)
 }
 
