@@ -1,8 +1,8 @@
 //! tidegate: a streaming gate for disk images on their way to DigitalOcean.
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
-//! [`bytes`], [`facts`], `net`, `digitalocean`, [`source`], [`codec`], [`formats`], [`guest`], [`rules`],
-//! [`inspect`], `simulator`, [`render`], [`cli`].
+//! [`bytes`], [`facts`], `net`, `digitalocean`, `spaces`, [`source`], [`codec`], [`formats`], [`guest`],
+//! [`rules`], [`inspect`], `simulator`, [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
@@ -22,3 +22,5 @@ pub mod rules;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod source;
+#[cfg(feature = "net")]
+pub mod spaces;

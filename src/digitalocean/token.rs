@@ -1,11 +1,10 @@
 use std::fmt;
 
-/// Longer ones are files of something else.
-const LONGEST: usize = 4096;
+use crate::net::Secret;
 
 /// A secret that opens an account. It shows itself nowhere: not in `Debug`, not in errors.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(Secret);
 
 impl Token {
     /// A token as it stands in a variable or a file; blanks around it do not count.
@@ -13,19 +12,12 @@ impl Token {
     /// # Errors
     /// Says what is wrong with it, without repeating it.
     pub fn new(text: &str) -> Result<Token, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err("there is nothing in it");
-        }
-        if text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("it is no token: there are blanks, lines or strange characters in it");
-        }
-        Ok(Token(text.to_owned()))
+        Secret::new(text).map(Token)
     }
 
     /// The secret itself, for the header of a request.
     pub(super) fn reveal(&self) -> &str {
-        &self.0
+        self.0.reveal()
     }
 }
 

@@ -83,6 +83,26 @@ impl Address {
         }
     }
 
+    /// Whether the host is a name, which others can stand before.
+    #[must_use]
+    pub fn has_name(&self) -> bool {
+        matches!(self.0.host(), Some(Host::Domain(_)))
+    }
+
+    /// The same with `label` and a dot before the name of its host.
+    ///
+    /// # Errors
+    /// If the host has no name, or would have none that can be.
+    pub fn with_label(&self, label: &str) -> Result<Address, String> {
+        if !self.has_name() {
+            return Err(format!("{self} has no name"));
+        }
+        let mut url = Url::clone(&self.0);
+        let host = format!("{label}.{}", self.host());
+        url.set_host(Some(&host)).map_err(|e| format!("it leads to no URL: {e}"))?;
+        Address::of(url)
+    }
+
     /// Whether scheme, host and port are the same.
     #[must_use]
     pub fn same_origin(&self, other: &Address) -> bool {

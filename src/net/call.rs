@@ -1,10 +1,12 @@
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::{Address, Client, Failure, Header, Kind};
+use super::pace::{Pieces, Progress};
+use super::{Address, Client, Failure, Header, Kind, Pace};
 
 /// An answer that was read to its end.
 pub struct Called {
@@ -31,6 +33,24 @@ impl fmt::Debug for Called {
     }
 }
 
+/// A request with all that it needs; what its headers say is a secret.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// What is asked.
+    pub address: Address,
+    /// All headers but those that every request has.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is sent along.
+    pub body: Bytes,
+    /// How fast it is sent at most.
+    pub pace: Option<Pace>,
+    /// How long nothing may be sent or come.
+    pub idle: Duration,
+    /// The longest body of an answer that is read, in bytes.
+    pub largest: usize,
+}
+
 impl Client {
     /// One request of a program's interface, with a JSON body if there is one, and its answer, of at most
     /// `largest` bytes. The user's headers go along; nothing is asked twice and no redirect is followed, so
@@ -45,34 +65,65 @@ impl Client {
         body: Option<Vec<u8>>,
         largest: usize,
     ) -> Result<Called, Failure> {
-        self.allow(address).map_err(|failure| Failure { unsent: true, ..failure })?;
-        let mut request = self.http.request(method.clone(), address.url().clone());
-        request = request.header(ACCEPT, "application/json");
+        let mut headers = vec![(ACCEPT, HeaderValue::from_static("application/json"))];
         for Header { name, value } in &self.options().headers {
-            request = request.header(name, value);
+            headers.push((name.clone(), value.clone()));
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if body.is_some() {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         }
+        let (address, body) = (address.clone(), body.unwrap_or_default().into());
+        let idle = self.options().idle_timeout;
+        self.exchange(Request { method, address, headers, body, pace: None, idle, largest }).await
+    }
+
+    /// One request and its answer. The user's headers do not go along; nothing is asked twice and no
+    /// redirect is followed.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn exchange(&self, request: Request) -> Result<Called, Failure> {
+        let Request { method, address, headers, body, pace, idle, largest } = request;
+        self.allow(&address).map_err(|failure| Failure { unsent: true, ..failure })?;
+        let progress = Progress::new();
+        let mut builder = self.patient.request(method.clone(), address.url().clone());
+        for (name, value) in headers {
+            builder = builder.header(name, value);
+        }
+        if body.is_empty() && matches!(method, Method::POST | Method::PUT) {
+            // There are servers that want to be told that nothing comes.
+            builder = builder.header(CONTENT_LENGTH, 0);
+        } else if !body.is_empty() {
+            let pieces = Pieces::new(body, pace, progress.clone());
+            builder = builder.body(reqwest::Body::wrap(pieces));
+        }
+        let stalled = || Failure::new(Kind::TimedOut, &address, "nothing came for too long");
         let asked = Instant::now();
-        let result = request.send().await.map_err(|e| Failure::from_client(address, e));
-        self.log(&method, address, &[], asked, &result);
+        let result = tokio::select! {
+            result = builder.send() => result.map_err(|e| Failure::from_client(&address, e)),
+            () = progress.stalled(idle) => Err(stalled()),
+        };
+        self.log(&method, &address, &[], asked, &result);
         let mut response = result?;
         let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|e| Failure::from_client(address, e))?
-        {
+        loop {
+            let chunk = tokio::time::timeout(idle, response.chunk()).await;
+            let chunk = chunk.map_err(|_| stalled())?;
+            let Some(chunk) = chunk.map_err(|e| Failure::from_client(&address, e))? else { break };
             if body.len() + chunk.len() > largest {
                 let said = format!("the answer is larger than {largest} bytes");
-                return Err(Failure::new(Kind::Protocol, address, said));
+                return Err(Failure::new(Kind::Protocol, &address, said));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Called {
-            address: address.clone(),
-            status: response.status().as_u16(),
-            body,
-            headers: std::mem::take(response.headers_mut()),
-        })
+        let (status, headers) =
+            (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        Ok(Called { address, status, body, headers })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} with {} bytes", self.method, self.address, self.body.len())
     }
 }

@@ -74,7 +74,9 @@ impl Options {
 /// they lead and who answered.
 pub struct Client {
     runtime: Handle,
-    pub(super) http: reqwest::Client,
+    http: reqwest::Client,
+    /// Without a limit of time: a body on its way out is no silence, which that limit does not know.
+    pub(super) patient: reqwest::Client,
     proxies: Matcher,
     options: Options,
 }
@@ -141,27 +143,30 @@ impl Client {
     pub fn new(options: Options) -> Result<Client, String> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut builder = reqwest::Client::builder();
-        if options.is_local() {
-            // A proxy would look for the addresses of this machine on its own.
-            builder = builder.no_proxy();
-        }
-        let http = builder
-            .tls_backend_preconfigured(trust::config(options.cacert.as_deref())?)
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.idle_timeout)
-            .build()
-            .map_err(|e| e.to_string())?;
-        Ok(Client { runtime: runtime()?, http, proxies: Matcher::from_system(), options })
+        let trust = trust::config(options.cacert.as_deref())?;
+        let builder = || {
+            let mut builder = reqwest::Client::builder();
+            if options.is_local() {
+                // A proxy would look for the addresses of this machine on its own.
+                builder = builder.no_proxy();
+            }
+            builder
+                .tls_backend_preconfigured(trust.clone())
+                .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+                .default_headers(headers.clone())
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .no_gzip()
+                .no_brotli()
+                .no_zstd()
+                .no_deflate()
+                .connect_timeout(options.connect_timeout)
+        };
+        let patient = builder().build().map_err(|e| e.to_string())?;
+        let http = builder().read_timeout(options.idle_timeout).build();
+        let http = http.map_err(|e| e.to_string())?;
+        Ok(Client { runtime: runtime()?, http, patient, proxies: Matcher::from_system(), options })
     }
 
     /// How it was made.

@@ -1,7 +1,7 @@
 //! One HTTP client for everything that leaves the machine.
 //!
-//! The room knows requests, redirects, time limits, trust, retries, and how to speak of an address
-//! without its secrets. It knows nothing of what is fetched. Requests are async; [`Client::wait`] is
+//! The room knows requests, redirects, time limits, trust, retries, signatures, and how to speak of
+//! an address without its secrets. It knows nothing of what is fetched. Requests are async; [`Client::wait`] is
 //! how threads wait for them.
 
 mod address;
@@ -9,13 +9,20 @@ mod call;
 mod client;
 mod failure;
 mod header;
+mod pace;
 mod retry;
+mod secret;
+mod sign;
 mod trust;
 
 pub use address::Address;
-pub use call::Called;
+pub use call::{Called, Request};
 pub use client::{Answer, Client, Hop, Options};
 pub use failure::{Failure, Kind};
 pub use header::Header;
+pub use pace::Pace;
 pub use reqwest::Method;
+pub use reqwest::header::{HeaderName, HeaderValue};
 pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};
+pub use secret::Secret;
+pub use sign::{Headers, Payload, Signer, encode, hex};

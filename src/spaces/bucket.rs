@@ -1,0 +1,387 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::endpoint::Endpoint;
+use super::error::{About, Error, Kind, Operation};
+use super::names::{BucketName, Digest16, ETag, Key, PartNumber};
+use crate::net::{
+    self, Address, Backoff, Called, Failure, HeaderName, HeaderValue, Headers, Method, Pace,
+    Payload, Request, Retry, Secret, Signer, encode,
+};
+
+/// The longest answer that is read, in bytes. A list of 1000 objects takes about 400 kB.
+const LARGEST: usize = 4 << 20;
+
+/// A key of Spaces, or of another server. It shows itself nowhere.
+#[derive(Clone)]
+pub struct Keys {
+    /// Its id.
+    pub access: String,
+    /// The key itself.
+    pub secret: Secret,
+    /// What goes along with temporary keys; Spaces has none.
+    pub session: Option<Secret>,
+}
+
+impl Keys {
+    /// A key and its id; blanks around them do not count.
+    ///
+    /// # Errors
+    /// Says what is wrong with one of them, without repeating it.
+    pub fn new(access: &str, secret: &str) -> Result<Keys, String> {
+        let access = access.trim();
+        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b',' | b'=');
+        if access.is_empty() || access.len() > 256 || !access.bytes().all(plain) {
+            return Err("what should be a key's id is none".into());
+        }
+        let secret = Secret::new(secret).map_err(|why| format!("the secret key: {why}"))?;
+        Ok(Keys { access: access.to_owned(), secret, session: None })
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
+
+/// What a client says while it waits.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A request failed and will be made again.
+    Retry {
+        /// What is asked for.
+        operation: Operation,
+        /// The part, if it is one's upload.
+        part: Option<PartNumber>,
+        /// When, and why.
+        retry: &'a Retry,
+    },
+}
+
+/// Is told of events.
+pub type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// How a client is made.
+pub struct Options {
+    /// Where the bucket is.
+    pub endpoint: Endpoint,
+    /// The bucket.
+    pub bucket: BucketName,
+    /// What requests are signed with.
+    pub keys: Keys,
+    /// How requests are made. Its headers do not go along; plain http is spoken with loopback only, and
+    /// without a proxy.
+    pub net: net::Options,
+    /// How fast parts are sent at most, all of them together.
+    pub pace: Option<Pace>,
+    /// Is told of events.
+    pub listener: Option<Listener>,
+}
+
+/// A bucket. Clones share one set of connections and one rate.
+#[derive(Clone)]
+pub struct Bucket(Arc<Inner>);
+
+struct Inner {
+    net: net::Client,
+    endpoint: Endpoint,
+    bucket: BucketName,
+    signer: Signer,
+    pace: Option<Pace>,
+    listener: Option<Listener>,
+}
+
+/// When a request is made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// If it certainly had no effect.
+    Refused,
+    /// Whenever that may help: twice is as once.
+    Always,
+}
+
+/// A request to a bucket.
+pub(super) struct Ask<'a> {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) key: Option<&'a Key>,
+    /// Names and values, not encoded.
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
+    pub(super) md5: Option<Digest16>,
+    pub(super) part: Option<PartNumber>,
+    pub(super) again: Again,
+    /// A longer silence than usual may come before the answer.
+    pub(super) idle: Option<Duration>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn new(operation: Operation, method: Method, key: Option<&'a Key>) -> Self {
+        Ask {
+            operation,
+            method,
+            key,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            md5: None,
+            part: None,
+            again: Again::Always,
+            idle: None,
+        }
+    }
+
+    pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
+        self
+    }
+
+    fn encoded_query(&self) -> String {
+        let pairs: Vec<String> = self
+            .query
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false)))
+            .collect();
+        pairs.join("&")
+    }
+}
+
+impl Bucket {
+    /// A bucket, of which nothing is known yet.
+    ///
+    /// # Errors
+    /// If certificates cannot be used.
+    pub fn new(options: Options) -> Result<Bucket, String> {
+        let Options { endpoint, bucket, keys, mut net, pace, listener } = options;
+        let address = endpoint.address();
+        if keys.session.is_some() && endpoint.is_spaces() {
+            return Err("Spaces has no temporary keys, so it takes no session token".into());
+        }
+        net.insecure_http = address.is_loopback();
+        // A proxy would look for the addresses of this machine on its own.
+        net.only = address.is_loopback().then(Vec::new);
+        net.headers = Vec::new();
+        let signer = Signer {
+            access: keys.access,
+            secret: keys.secret,
+            session: keys.session,
+            region: endpoint.region().as_str().to_owned(),
+            service: "s3",
+        };
+        let net = net::Client::new(net)?;
+        Ok(Bucket(Arc::new(Inner { net, endpoint, bucket, signer, pace, listener })))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &BucketName {
+        &self.0.bucket
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
+    /// Where anybody finds an object that is public; there is no query.
+    ///
+    /// # Errors
+    /// If the key makes no URL below the bucket.
+    pub fn url(&self, key: &Key) -> Result<Address, String> {
+        self.0.endpoint.place(&self.0.bucket, Some(key), "")
+    }
+
+    /// Waits for a future, on a thread that is not one of the client's own.
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.net.wait(future)
+    }
+
+    /// Runs a future beside.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.0.net.spawn(future)
+    }
+
+    /// Makes sure that the bucket is there and that the key is known.
+    ///
+    /// # Errors
+    /// If not, or if nobody says.
+    pub async fn head_bucket(&self) -> Result<(), Error> {
+        let ask = Ask::new(Operation::HeadBucket, Method::HEAD, None);
+        let Err(error) = self.ask(&ask).await else { return Ok(()) };
+        if error.status.is_none() || error.kind == Kind::Server {
+            return Err(error);
+        }
+        // An answer to HEAD has no body, which would say why: this one has.
+        let ask = Ask::new(Operation::HeadBucket, Method::GET, None);
+        self.ask(&ask.query("list-type", "2").query("max-keys", "1")).await.map(|_| ())
+    }
+
+    /// What an error is about.
+    pub(super) fn place(&self, key: Option<&Key>) -> String {
+        match key {
+            Some(key) => format!("{}/{}", self.0.bucket, key.as_str()),
+            None => self.0.bucket.to_string(),
+        }
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        let signer = &self.0.signer;
+        let session = signer.session.as_ref().map(Secret::reveal);
+        [Some(signer.secret.reveal()), session, Some(signer.access.as_str())]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// An error of this bucket.
+    pub(super) fn error(
+        &self,
+        operation: Operation,
+        key: Option<&Key>,
+        make: impl FnOnce(About<'_>) -> Error,
+    ) -> Error {
+        make(About { operation, place: &self.place(key), secrets: &self.secrets() })
+    }
+
+    /// Makes a signed request, as often as it may be made; the answer is one of success.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Called, Error> {
+        let error = |kind, said: &str| {
+            self.error(ask.operation, ask.key, |about| Error::new(about, kind, said))
+        };
+        let inner = &*self.0;
+        let address = inner.endpoint.place(&inner.bucket, ask.key, &ask.encoded_query());
+        let address = address.map_err(|why| error(Kind::Invalid, &why))?;
+        let mut backoff = Backoff::new(inner.net.options().retries);
+        loop {
+            let request = self.request(ask, &address).map_err(|why| error(Kind::Invalid, &why))?;
+            let (error, failure) = match inner.net.exchange(request).await {
+                Err(failure) => {
+                    let error = self
+                        .error(ask.operation, ask.key, |about| Error::transport(about, &failure));
+                    (error, failure)
+                }
+                Ok(called) => match self.refusal(ask, &called) {
+                    None => return Ok(called),
+                    Some(error) => {
+                        let failure = error.failure(&called);
+                        (error, failure)
+                    }
+                },
+            };
+            let again = match ask.again {
+                Again::Always => true,
+                Again::Refused => !error.is_ambiguous(),
+            };
+            if !again {
+                return Err(error);
+            }
+            self.rest(&mut backoff, failure, ask).await.map_err(|_| error)?;
+        }
+    }
+
+    /// Waits until something may be tried again.
+    async fn rest(
+        &self,
+        backoff: &mut Backoff,
+        failure: Failure,
+        ask: &Ask<'_>,
+    ) -> Result<(), Failure> {
+        let retry = backoff.after(failure)?;
+        if let Some(listener) = &self.0.listener {
+            listener(&Event::Retry { operation: ask.operation, part: ask.part, retry: &retry });
+        }
+        tokio::time::sleep(retry.wait).await;
+        Ok(())
+    }
+
+    /// The error that an answer is, if it is one.
+    fn refusal(&self, ask: &Ask<'_>, called: &Called) -> Option<Error> {
+        let error = |make: &dyn Fn(About<'_>) -> Error| self.error(ask.operation, ask.key, make);
+        if !(200..300).contains(&called.status) || super::xml::refusal(&called.body).is_some() {
+            return Some(error(&|about| Error::refusal(about, called)));
+        }
+        let md5 = ask.md5?;
+        match called.header("etag").map(ETag::new) {
+            Some(etag) if md5.differs_from(&etag) => {
+                let said = format!("its MD5 is {}, and the ETag of it {etag}", md5.etag());
+                Some(error(&|about| Error::answered(about, Kind::Corrupted, called, &said)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The signed request. Its time is that of now, so each try has its own.
+    fn request(&self, ask: &Ask<'_>, address: &Address) -> Result<Request, String> {
+        let inner = &*self.0;
+        let mut headers = ask.headers.clone();
+        if let Some(md5) = ask.md5 {
+            let value = HeaderValue::from_str(&md5.base64()).map_err(|e| e.to_string())?;
+            headers.push((HeaderName::from_static("content-md5"), value));
+        }
+        let payload = match address.is_https() && !ask.body.is_empty() {
+            true => Payload::Unsigned,
+            false => Payload::Signed(&ask.body),
+        };
+        inner.signer.sign(&ask.method, address, payload, SystemTime::now(), &mut headers)?;
+        let idle = inner.net.options().idle_timeout;
+        Ok(Request {
+            method: ask.method.clone(),
+            address: address.clone(),
+            headers,
+            body: ask.body.clone(),
+            pace: inner.pace.clone(),
+            idle: ask.idle.map_or(idle, |least| idle.max(least)),
+            largest: LARGEST,
+        })
+    }
+
+    /// A HEAD as anybody would make it.
+    pub(super) async fn anonymous(&self, key: &Key) -> Result<Called, Error> {
+        let operation = Operation::HeadAnonymous;
+        let error = |make: &dyn Fn(About<'_>) -> Error| self.error(operation, Some(key), make);
+        let address =
+            self.url(key).map_err(|why| error(&|about| Error::new(about, Kind::Invalid, &why)))?;
+        let ask = Ask::new(operation, Method::HEAD, Some(key));
+        let mut backoff = Backoff::new(self.0.net.options().retries);
+        loop {
+            let request = Request {
+                method: Method::HEAD,
+                address: address.clone(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+                pace: None,
+                idle: self.0.net.options().idle_timeout,
+                largest: LARGEST,
+            };
+            let (error, failure) = match self.0.net.exchange(request).await {
+                Ok(called) if called.status == 429 || called.status >= 500 => {
+                    let error = error(&|about| Error::refusal(about, &called));
+                    let failure = error.failure(&called);
+                    (error, failure)
+                }
+                Ok(called) => return Ok(called),
+                Err(failure) => (error(&|about| Error::transport(about, &failure)), failure),
+            };
+            self.rest(&mut backoff, failure, &ask).await.map_err(|_| error)?;
+        }
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bucket({} at {})", self.0.bucket, self.0.endpoint.address())
+    }
+}

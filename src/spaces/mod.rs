@@ -1,0 +1,22 @@
+//! Objects in a bucket of Spaces, or of anything else that speaks S3.
+//!
+//! The room knows requests, answers and how they go wrong: objects, multipart uploads, who may read, and
+//! the credentials. It knows neither DigitalOcean's API nor disk images.
+
+mod bucket;
+pub mod credentials;
+mod endpoint;
+mod error;
+pub mod limits;
+mod names;
+mod objects;
+mod uploads;
+mod xml;
+
+pub use bucket::{Bucket, Event, Keys, Listener, Options};
+pub use endpoint::{Endpoint, REGIONS, Region, Style};
+pub use error::{Error, Kind, Operation};
+pub use limits::part_size;
+pub use names::{BucketName, ETag, Key, PartNumber, UploadId};
+pub use objects::{Acl, Head, Object, Seen};
+pub use uploads::{Completed, OpenUpload, Part, Upload};
