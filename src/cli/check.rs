@@ -7,7 +7,7 @@ use super::args::{CheckArgs, Format, Layer, NetArgs};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, signals};
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, inspect};
 use crate::render::{self, json, text};
 use crate::rules::{Policy, Severity};
@@ -150,25 +150,7 @@ fn expected(
 
 /// Bytes from `100GB`, `20GiB` or a plain number.
 pub(super) fn size(text: &str) -> Result<u64, Usage> {
-    const UNITS: [(&str, u64); 9] = [
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("tib", 1 << 40),
-        ("kb", 1000),
-        ("mb", 1_000_000),
-        ("gb", 1_000_000_000),
-        ("tb", 1_000_000_000_000),
-        ("b", 1),
-    ];
-    let lower = text.trim().to_ascii_lowercase();
-    let (digits, unit) = UNITS
-        .iter()
-        .find_map(|(name, unit)| Some((lower.strip_suffix(name)?.trim_end(), *unit)))
-        .unwrap_or((&lower, 1));
-    let count =
-        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
-    count.and_then(|count| count.checked_mul(unit)).filter(|&size| size > 0).ok_or_else(|| {
+    read_size(text).ok_or_else(|| {
         Usage(format!(
             "--max-size takes a size such as 100GB, 20GiB or 5000000000, not \"{}\"",
             Hostile::from(text)
@@ -190,20 +172,4 @@ fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
         }
     }
     File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        assert_eq!(size("100GB").unwrap(), 100_000_000_000);
-        assert_eq!(size("20 GiB").unwrap(), 20 << 30);
-        assert_eq!(size("5000000000").unwrap(), 5_000_000_000);
-        assert_eq!(size("7b").unwrap(), 7);
-        for bad in ["", "GB", "-1", "1.5GB", "0", "99999999999TB", "+5"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
 }
