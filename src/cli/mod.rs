@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod checksums;
 mod compare;
+mod config;
 mod explain;
 #[cfg(feature = "net")]
 mod image;
@@ -12,8 +13,10 @@ mod map;
 mod net;
 mod output;
 mod progress;
+mod project;
 #[cfg(feature = "net")]
 mod push;
+mod receipts;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
@@ -72,6 +75,9 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "simulator")]
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
+        args::Command::VerifyReceipt(args) => receipts::verify(&args),
+        args::Command::Init => config::init(),
+        args::Command::Config(args) => config::config(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::complain(&error.0);

@@ -31,10 +31,8 @@ pub use name::unpacked;
 pub use opened::Opened;
 pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
-pub use remote::identity;
-pub use report::{
-    Check, Digests, Error, Finding, Identity, Mode, Receipt, Report, State, Verdict,
-};
+pub use remote::{glance, identity};
+pub use report::{Check, Digests, Error, Finding, Identity, Mode, Receipt, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 

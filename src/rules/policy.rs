@@ -36,6 +36,12 @@ impl Policy {
         Ok(())
     }
 
+    /// What was set, in the order in which it was.
+    #[must_use]
+    pub fn said(&self) -> &[(Code, Severity)] {
+        &self.changed
+    }
+
     /// What weighs otherwise than the catalogue says, in the order of the codes.
     #[must_use]
     pub fn changed(&self) -> Vec<(Code, Severity)> {
