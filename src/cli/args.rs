@@ -83,6 +83,58 @@ pub(super) enum Command {
     ///
     /// Exit codes: 0 shown, 2 the file is wrong.
     Config(ConfigArgs),
+    /// Say whether token, network, clock, proxy and bucket are right.
+    ///
+    /// Nothing is changed anywhere, unless --probe is given. No secret is shown.
+    ///
+    /// Exit codes: 0 nothing is wrong, 2 wrong usage, 4 something is wrong.
+    #[cfg(feature = "net")]
+    Doctor(DoctorArgs),
+    /// Write completions for a shell to standard output.
+    ///
+    /// Exit codes: 0 written, 2 there is no such shell.
+    Completions(CompletionsArgs),
+    /// Write manual pages: one to standard output, or all of them to a folder.
+    ///
+    /// Exit codes: 0 written, 2 there is no such command, or it cannot be written.
+    Man(ManArgs),
+}
+
+#[cfg(feature = "net")]
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Put an object of one byte into the bucket, make it public, look at it and delete it.
+    #[arg(long)]
+    pub(super) probe: bool,
+
+    /// The bucket; otherwise SPACES_BUCKET.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bucket: Option<String>,
+
+    /// The region of Spaces that it is in; otherwise SPACES_REGION.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) spaces_region: Option<String>,
+
+    #[command(flatten)]
+    pub(super) api: super::image::args::ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The command whose page is written; otherwise that of tidegate.
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+
+    /// Write the pages of all commands to this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

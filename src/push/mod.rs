@@ -24,6 +24,7 @@ mod world;
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
 pub use order::{NewImage, Order, Route, stem};
+pub use probe::try_bucket;
 pub use run::{Pushed, RegionOutcome, Staged, push};
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
