@@ -105,7 +105,10 @@ impl Rig {
     /// A push that looks often.
     pub(crate) fn push(&self, arguments: &[&str]) -> Command {
         let mut command = self.tidegate("push");
-        command.args(["--region", "nyc3", "--interval", "20ms", "--settle", "2s"]).args(arguments);
+        command.args(["--region", "nyc3", "--interval", "20ms"]).args(arguments);
+        if !arguments.contains(&"--settle") {
+            command.args(["--settle", "2s"]);
+        }
         command
     }
 
