@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::clean::clean;
-use super::{PREFIX, again};
 use super::cut::{self, Head};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
@@ -23,6 +22,7 @@ use super::state::{Image as ImageState, Object};
 use super::stop::Stop;
 use super::upload::{Broken, Sending};
 use super::world::{Cancel, World};
+use super::{PREFIX, again};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 use crate::inspect::{Identity, Report, Tap, Verdict, identity, inspect_tapped};
@@ -42,6 +42,8 @@ pub struct Pushed {
     pub staged: Option<Staged>,
     /// The image as it was seen last, if one was made.
     pub image: Option<Image>,
+    /// Whether it is there and can be used: a push that stops after the import leaves it.
+    pub available: bool,
     /// The other regions that it was to go to.
     pub regions: Vec<RegionOutcome>,
     /// How long each step took.
@@ -96,6 +98,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         report: None,
         staged: None,
         image: None,
+        available: false,
         regions: Vec::new(),
         took: Vec::new(),
         stop: None,
@@ -219,6 +222,7 @@ impl Run<'_> {
         } else {
             self.pushed.left = clean(&mut self.journal, self.world, &self.order.patience).await;
         }
+        self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {
             staged.kept = self.journal.state().object.key().is_some();
         }
