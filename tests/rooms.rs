@@ -17,6 +17,7 @@ const ROOMS: [&str; 14] = [
     "rules",
     "inspect",
     "simulator",
+    "push",
     "render",
     "cli",
 ];

@@ -30,6 +30,26 @@ pub(super) enum Command {
     /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted.
     Compare(CompareArgs),
+    /// Check an image, and bring it to DigitalOcean if it passes: the whole job, with nothing left behind.
+    ///
+    /// A file is uploaded to a bucket of Spaces while it is checked, and becomes an object only if the check
+    /// accepts it. The object is public only while DigitalOcean imports it. A URL that the importer can fetch
+    /// is handed over as it is.
+    ///
+    /// The bucket's key is SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY; the token is that of `image`.
+    ///
+    /// Exit codes: 0 available, 1 the check rejects the image, 2 wrong usage, 3 the image could not be read,
+    /// 4 DigitalOcean or Spaces refused or failed, 5 the import failed, 130 interrupted.
+    #[cfg(feature = "net")]
+    Push(super::push::args::PushArgs),
+    /// Finish or undo what pushes left that were killed.
+    ///
+    /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
+    /// for, and nothing is ever created. Runs that live are left alone.
+    ///
+    /// Exit codes: 0 nothing is left, 2 wrong usage, 4 something is left, 130 interrupted.
+    #[cfg(feature = "net")]
+    Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.
     ///
     /// The token is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, that of --token-file, or that of doctl.

@@ -12,6 +12,8 @@ mod map;
 mod net;
 mod output;
 mod progress;
+#[cfg(feature = "net")]
+mod push;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
@@ -37,7 +39,7 @@ const REFUSED: u8 = 4;
 /// The import failed on DigitalOcean's side.
 #[cfg(feature = "net")]
 const IMPORT_FAILED: u8 = 5;
-/// SIGINT or SIGTERM.
+/// SIGINT or SIGTERM, or a question that was not answered with yes.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the arguments ask for.
@@ -61,6 +63,10 @@ pub fn main() -> ExitCode {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        #[cfg(feature = "net")]
+        args::Command::Push(args) => push::run(&args),
+        #[cfg(feature = "net")]
+        args::Command::Sweep(args) => push::sweep::run(&args),
         #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]

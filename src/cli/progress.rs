@@ -147,7 +147,7 @@ impl State {
 }
 
 /// Speed since the beginning, and the time left at that speed.
-fn pace(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
+pub(super) fn pace(bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
     let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
     let speed = format!("{}/s", human_size(rate as u64));
     match size {

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::client::{Call, Client, document, part};
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::names::{ActionType, RegionSlug};
 use super::page::Pages;
 use super::types::{Action, NewAction};
@@ -51,12 +51,21 @@ impl ImageActions {
         ask(&self.client, &call).await
     }
 
-    /// `GET /v2/images/{id}/actions/{action}`.
+    /// `GET /v2/images/{id}/actions/{action}`, or `GET /v2/actions/{action}` where that one is not found.
     ///
     /// # Errors
-    /// If there is none, or it cannot be had.
+    /// If there is none of this image, or it cannot be had.
     pub async fn get(&self, action: u64) -> Result<Action, Error> {
-        ask(&self.client, &Call::get(format!("{}/{action}", self.path()), "image:read")).await
+        let call = Call::get(format!("{}/{action}", self.path()), "image:read");
+        let error = match ask(&self.client, &call).await {
+            Err(error) if matches!(error.kind, Kind::NotFound) => error,
+            result => return result,
+        };
+        match self.client.actions().get(action).await {
+            Ok(found) if found.resource_id.is_none_or(|id| id == self.image) => Ok(found),
+            // It is one of something else, or this token may not look there.
+            _ => Err(error),
+        }
     }
 
     /// `GET /v2/images/{id}/actions`.

@@ -47,7 +47,10 @@ impl Shared {
         if let Some(wait) = left(budget.closed_until) {
             return Err(wait);
         }
-        budget.closed_until = None;
+        if budget.closed_until.take().is_some() && budget.remaining == Some(0) {
+            // The server said when to come back; that counts more than the hour, which may end later.
+            budget.remaining = None;
+        }
         match (budget.remaining, left(budget.reset)) {
             (Some(0), Some(wait)) => return Err(wait),
             // The oldest call has left the hour, so there is room, and the answer says how much.
@@ -78,7 +81,7 @@ impl Taken<'_> {
             budget.remaining = Some(remaining.saturating_sub(others));
         }
         if called.status == 429 {
-            budget.closed_until = until(called);
+            budget.closed_until = until(called).or(budget.closed_until);
         }
     }
 }
@@ -108,5 +111,13 @@ mod tests {
         assert!(shared.take().is_ok());
         shared.lock().budget.closed_until = Some(hour);
         assert!(shared.take().is_err());
+        let passed = Some(SystemTime::now() - Duration::from_secs(1));
+        shared.lock().budget = Budget {
+            remaining: Some(0),
+            reset: Some(hour),
+            closed_until: passed,
+            ..Budget::default()
+        };
+        assert!(shared.take().is_ok());
     }
 }

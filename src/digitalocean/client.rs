@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::budget::{Budget, Shared};
 use super::error::{Error, Kind, documents, excerpt, until};
 use super::token::Token;
-use super::{Actions, Images, Regions};
+use super::{Actions, Images, Keys, Regions};
 use crate::net::{self, Address, Backoff, Called, Failure, Header, LONGEST_ASKED, Method, Retry};
 
 /// Where DigitalOcean's API is (`servers` of its description).
@@ -31,6 +31,8 @@ pub enum Event<'a> {
         what: &'a str,
         /// How far it is; hostile text.
         status: &'a str,
+        /// Why the last look showed nothing, if it failed.
+        trouble: Option<&'a Error>,
         /// For how long.
         elapsed: Duration,
         /// When it is looked at again.
@@ -63,10 +65,16 @@ pub struct Options {
 
 /// DigitalOcean's API. Clones share one budget of calls and one set of connections.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    /// When its calls end, with or without an answer.
+    end: Option<Instant>,
+}
 
 struct Inner {
     net: net::Client,
+    /// Whatever comes in is rid of it before anything is read of it.
+    token: Token,
     base: Address,
     budget: Shared,
     listener: Option<Listener>,
@@ -131,7 +139,16 @@ impl Client {
         net.only = base.is_loopback().then(Vec::new);
         net.headers = vec![Header::parse(&format!("Authorization: Bearer {}", token.reveal()))?];
         let net = net::Client::new(net)?;
-        Ok(Client(Arc::new(Inner { net, base, budget: Shared::default(), listener })))
+        let (token, budget) = (token.clone(), Shared::default());
+        Ok(Client { inner: Arc::new(Inner { net, token, base, budget, listener }), end: None })
+    }
+
+    /// The same client, whose calls end by then: a call that hangs, or would wait for longer, fails with
+    /// what is known.
+    #[must_use]
+    pub fn until(&self, end: Instant) -> Client {
+        let end = self.end.map_or(end, |known| known.min(end));
+        Client { inner: Arc::clone(&self.inner), end: Some(end) }
     }
 
     /// Images.
@@ -146,6 +163,12 @@ impl Client {
         Actions(self.clone())
     }
 
+    /// Keys for Spaces.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        Keys(self.clone())
+    }
+
     /// Regions.
     #[must_use]
     pub fn regions(&self) -> Regions {
@@ -155,31 +178,36 @@ impl Client {
     /// How many calls are left, as far as it is known.
     #[must_use]
     pub fn budget(&self) -> Budget {
-        self.0.budget.get()
+        self.inner.budget.get()
     }
 
     /// Waits for a future, on a thread that is not one of the client's own.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.0.net.wait(future)
+        self.inner.net.wait(future)
+    }
+
+    /// How often a call may be made again.
+    pub(super) fn retries(&self) -> u32 {
+        self.inner.net.options().retries
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {
-        if let Some(listener) = &self.0.listener {
+        if let Some(listener) = &self.inner.listener {
             listener(event);
         }
     }
 
     /// Makes a call, as often as it may be made; the answer is one of success.
     pub(super) async fn call(&self, call: &Call) -> Result<Called, Error> {
-        let inner = &*self.0;
-        let base = &inner.base;
-        let address = base.below(&call.path).map_err(|why| Error::new(Kind::Unexpected, why))?;
-        let mut backoff = Backoff::new(inner.net.options().retries);
+        let inner = &*self.inner;
+        let address = inner.base.below(&call.path);
+        let address = address.map_err(|why| Error::new(Kind::Unexpected, why))?;
+        let mut backoff = Backoff::new(self.retries());
         loop {
             let taken = loop {
                 match inner.budget.take() {
                     Ok(taken) => break taken,
-                    Err((wait, _)) if wait <= LONGEST_ASKED => {
+                    Err((wait, _)) if wait <= LONGEST_ASKED && self.has(wait) => {
                         self.tell(&Event::Limited(wait));
                         tokio::time::sleep(wait).await;
                     }
@@ -189,20 +217,19 @@ impl Client {
                     }
                 }
             };
-            let method = call.method.clone();
-            let (error, failure) =
-                match inner.net.call(method, &address, call.body.clone(), LARGEST).await {
-                    Err(failure) => (Error::transport(&failure), failure),
-                    Ok(called) => {
-                        taken.answered(&called);
-                        if (200..300).contains(&called.status) {
-                            return Ok(called);
-                        }
-                        let error = Error::refusal(&called, call.scope);
-                        let failure = failure(&called, &error);
-                        (error, failure)
+            let (error, failure) = match self.exchange(call, &address).await {
+                Err(failure) => (Error::transport(&failure), failure),
+                Ok(called) => {
+                    self.log_budget(&called);
+                    taken.answered(&called);
+                    if (200..300).contains(&called.status) {
+                        return Ok(called);
                     }
-                };
+                    let error = Error::refusal(&called, call.scope);
+                    let failure = failure(&called, &error);
+                    (error, failure)
+                }
+            };
             let again = match call.again {
                 Again::Never => false,
                 Again::Refused => matches!(error.kind, Kind::RateLimited { .. }),
@@ -212,8 +239,49 @@ impl Client {
                 return Err(error);
             }
             let Ok(retry) = backoff.after(failure) else { return Err(error) };
+            if !self.has(retry.wait) {
+                return Err(error);
+            }
             self.tell(&Event::Retry(&retry));
             tokio::time::sleep(retry.wait).await;
+        }
+    }
+
+    /// Whether there is so much time left.
+    fn has(&self, wait: Duration) -> bool {
+        self.end.is_none_or(|end| Instant::now() + wait < end)
+    }
+
+    /// One request and its answer, without the token wherever a server may have put it.
+    async fn exchange(&self, call: &Call, address: &Address) -> Result<Called, Failure> {
+        let Inner { net, token, .. } = &*self.inner;
+        let answer = net.call(call.method.clone(), address, call.body.clone(), LARGEST);
+        let answer = match self.end {
+            None => answer.await,
+            Some(end) => {
+                let late = |_| {
+                    let said = "the API did not answer in time";
+                    Err(Failure::new(net::Kind::TimedOut, address, said))
+                };
+                tokio::time::timeout_at(end.into(), answer).await.unwrap_or_else(late)
+            }
+        };
+        let clean = |text: &[u8]| token.redact(text);
+        answer.map(|called| called.cleaned(clean)).map_err(|failure| {
+            let said = String::from_utf8_lossy(&clean(failure.said.as_bytes())).into_owned();
+            Failure { said, ..failure }
+        })
+    }
+
+    /// Says how many calls are left, to who wants to see what is answered.
+    fn log_budget(&self, called: &Called) {
+        let number = |name| called.header(name)?.trim().parse::<u64>().ok();
+        if let (Some(log), Some(left)) =
+            (self.inner.net.options().log, number("ratelimit-remaining"))
+        {
+            let of =
+                number("ratelimit-limit").map_or_else(String::new, |limit| format!(" of {limit}"));
+            log(&format!("rate limit: {left}{of} calls left"));
         }
     }
 
@@ -249,6 +317,7 @@ pub(super) fn part<T: DeserializeOwned>(
 /// The failure that a refusing answer is, for the rules of trying again.
 fn failure(called: &Called, error: &Error) -> Failure {
     let kind = net::Kind::Status(called.status);
+    // What the server asks for in so many words comes before the end of the hour.
     let wait = until(called)
         .filter(|_| matches!(called.status, 429 | 503))
         .and_then(|until| until.duration_since(std::time::SystemTime::now()).ok());
@@ -257,6 +326,6 @@ fn failure(called: &Called, error: &Error) -> Failure {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Client").field(&self.0.base).finish()
+        f.debug_tuple("Client").field(&self.inner.base).finish()
     }
 }

@@ -8,10 +8,10 @@ use super::client::Event;
 use super::error::{Error, Kind};
 use super::images::{Filter, Images};
 use super::types::{Image, ImageNewCustom};
-use super::wait::{Patience, within};
+use super::wait::Patience;
 
 /// A look takes so long at least: it is a few calls, and the first one may be all that there is time for.
-const LEAST_LOOK: Duration = Duration::from_secs(30);
+const LEAST_LOOK: Duration = Duration::from_secs(10);
 
 /// What tells one create from all others: it stands in a tag and in the description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,19 @@ impl PushId {
         // The keys of the hasher come from the operating system.
         let half = || RandomState::new().hash_one((SystemTime::now(), std::process::id()));
         PushId(format!("{:016x}{:016x}", half(), half()))
+    }
+
+    /// The one that was written down as [`PushId::as_str`] gives it: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| PushId(text.to_owned()))
+    }
+
+    /// What identifies it: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The tag: letters, digits and dashes, as tags may have.
@@ -45,7 +58,8 @@ impl PushId {
     }
 
     /// The request with the marks; a tag needs the scope `tag:create`.
-    fn mark(&self, image: &ImageNewCustom, tag: bool) -> ImageNewCustom {
+    #[must_use]
+    pub fn mark(&self, image: &ImageNewCustom, tag: bool) -> ImageNewCustom {
         let mut marked = image.clone();
         marked.description = Some(match image.description.as_deref() {
             None | Some("") => self.note(),
@@ -151,7 +165,8 @@ impl Images {
                 Err(error) => return Err(CreateError::Refused(error)),
             };
             let asked = Instant::now();
-            let unseen = match self.settle(how, &because).await {
+            let unseen = match self.find(&how.push, how.settle, &how.patience, Some(&because)).await
+            {
                 Ok(mut found) if !found.is_empty() => {
                     let image = found.remove(0);
                     let others = found.into_iter().map(|image| image.id).collect();
@@ -166,17 +181,38 @@ impl Images {
         }
     }
 
-    /// Looks for images with the marks until there is one or the time is over. A failure if the last
-    /// look was one.
-    async fn settle(&self, how: &Settling, because: &Error) -> Result<Vec<Image>, Error> {
+    /// What the first of two posts made after all, as far as it can be seen now.
+    async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
+        let found = Images(self.0.until(Instant::now() + LEAST_LOOK))
+            .marked(push)
+            .await
+            .unwrap_or_default();
+        found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
+    }
+
+    /// Looks for images with the marks of a push, once and then until there is one or the time is over. Lists
+    /// lag and leave failed images out, so finding none proves nothing. `because` is why it is asked, for
+    /// who listens.
+    ///
+    /// # Errors
+    /// If the last look failed.
+    pub async fn find(
+        &self,
+        push: &PushId,
+        most: Duration,
+        patience: &Patience,
+        because: Option<&Error>,
+    ) -> Result<Vec<Image>, Error> {
         let began = Instant::now();
-        let mut pause = how.patience.first;
+        let mut pause = patience.first;
         loop {
             let elapsed = began.elapsed();
-            self.0.tell(&Event::Settling { because, elapsed, most: how.settle });
-            let left = how.settle.saturating_sub(elapsed).max(LEAST_LOOK);
-            let looked = within(left, self.marked(&how.push)).await;
-            let left = how.settle.saturating_sub(began.elapsed());
+            if let Some(because) = because {
+                self.0.tell(&Event::Settling { because, elapsed, most });
+            }
+            let left = most.saturating_sub(elapsed).max(LEAST_LOOK);
+            let looked = Images(self.0.until(Instant::now() + left)).marked(push).await;
+            let left = most.saturating_sub(began.elapsed());
             match &looked {
                 Ok(found) if !found.is_empty() => return looked,
                 // A token that may not read will not find anything later either.
@@ -187,14 +223,8 @@ impl Images {
                 _ => {}
             }
             tokio::time::sleep(pause.min(left)).await;
-            pause = how.patience.after(pause);
+            pause = patience.after(pause);
         }
-    }
-
-    /// What the first of two posts made after all, as far as it can be seen now.
-    async fn others(&self, push: &PushId, id: u64) -> Vec<u64> {
-        let found = within(LEAST_LOOK, self.marked(push)).await.unwrap_or_default();
-        found.into_iter().map(|image| image.id).filter(|&other| other != id).collect()
     }
 
     /// The account's images with the marks, oldest first.

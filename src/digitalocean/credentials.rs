@@ -86,63 +86,121 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The token in doctl's configuration: `access-token` is that of the context `default`, the others stand
-/// under `auth-contexts`, and `context` says which one counts.
+/// under `auth-contexts`, and `context` says which one counts. Their names have no case for doctl.
 fn in_config(text: &str, named: Option<&str>) -> Result<String, String> {
-    let config = parse(text);
-    let top = |key: &str| config.get(&(String::new(), key.to_owned())).cloned();
+    let config = parse(text)?;
+    let value = |above: &str, key: &str| match config.get(&(above.to_owned(), key.to_owned())) {
+        None => Ok(String::new()),
+        Some(Entry { value: Ok(value), .. }) => Ok(value.clone()),
+        Some(Entry { line, value: Err(why) }) => Err(format!("line {line}: {why}")),
+    };
     let context = match named {
         Some(name) => name.to_owned(),
-        None => top("context").filter(|name| !name.is_empty()).unwrap_or("default".into()),
+        None => {
+            Some(value("", "context")?).filter(|name| !name.is_empty()).unwrap_or("default".into())
+        }
     };
-    let token = match context.as_str() {
-        "default" => top("access-token"),
-        name => config.get(&("auth-contexts".into(), name.to_owned())).cloned(),
+    let token = match context.to_lowercase().as_str() {
+        "default" => value("", "access-token")?,
+        name => {
+            value("", "auth-contexts")?;
+            value("auth-contexts", name)?
+        }
     };
-    token.filter(|token| !token.is_empty()).ok_or_else(|| {
-        let mut known: Vec<&str> = config
-            .keys()
-            .filter(|(above, _)| above == "auth-contexts")
-            .map(|(_, name)| name.as_str())
-            .collect();
-        known.insert(0, "default");
-        let known: Vec<String> = known.iter().map(|n| Hostile::from(*n).to_string()).collect();
-        let context = Hostile::from(context.as_str());
-        format!("there is no token for the context {context}; contexts are {}", known.join(", "))
-    })
+    if !token.is_empty() {
+        return Ok(token);
+    }
+    let known = config.keys().filter(|(above, _)| above == "auth-contexts");
+    let known = known.map(|(_, name)| Hostile::from(name.as_str()).to_string());
+    let known: Vec<String> = std::iter::once("default".into()).chain(known).collect();
+    let context = Hostile::from(context.as_str());
+    Err(format!("there is no token for the context {context}; contexts are {}", known.join(", ")))
 }
 
+/// What stands behind a key.
+struct Entry {
+    /// From 1.
+    line: usize,
+    value: Result<String, &'static str>,
+}
+
+/// Where there is a key, at the top or below one that is: the name above, if there is one, and its own. Both in
+/// lower case.
+type Key = (String, String);
+
 /// The part of YAML that doctl writes: keys with plain or quoted values, at the top and one level below.
-/// Everything else is passed over.
-fn parse(text: &str) -> BTreeMap<(String, String), String> {
-    let mut found = BTreeMap::new();
+/// Everything else is passed over, or refused when it is asked for.
+fn parse(text: &str) -> Result<BTreeMap<Key, Entry>, String> {
+    let mut found: BTreeMap<Key, Entry> = BTreeMap::new();
     let mut above = String::new();
-    for line in text.lines() {
-        let inner = line.trim_start_matches(' ');
-        let Some((key, value)) = inner.split_once(':') else { continue };
-        if inner.starts_with(['#', '-']) {
+    // How far the keys below stand to the right.
+    let mut below = 0;
+    for (line, text) in (1..).zip(text.lines()) {
+        let inner = text.trim_start_matches(' ');
+        let depth = text.len() - inner.len();
+        let Some((key, value)) = pair(inner) else { continue };
+        if depth == 0 {
+            (above, below) = (key.clone(), 0);
+        } else if below == 0 {
+            below = depth;
+        }
+        // What stands deeper is nothing of doctl's.
+        if depth > below {
             continue;
         }
-        let (key, value) = (scalar(key), scalar(value));
-        let top = inner.len() == line.len();
-        if top {
-            above.clone_from(&key);
-        }
-        let above = if top { String::new() } else { above.clone() };
-        // What stands deeper than that never has the key of a context and a value.
-        found.entry((above, key)).or_insert(value);
+        let key = (if depth == 0 { String::new() } else { above.clone() }, key);
+        let ours = matches!(key.1.as_str(), "access-token" | "context" | "auth-contexts");
+        let ours = (key.0.is_empty() && ours) || key.0 == "auth-contexts";
+        match found.get(&key) {
+            Some(first) if ours => {
+                let name = Hostile::from(key.1.as_str());
+                return Err(format!("line {line}: {name} stands in line {} already", first.line));
+            }
+            _ => found.insert(key, Entry { line, value: scalar(value) }),
+        };
     }
-    found
+    Ok(found)
+}
+
+/// A key, in lower case, and what stands behind its colon.
+fn pair(line: &str) -> Option<(String, &str)> {
+    let (key, rest) = match line.chars().next()? {
+        '#' | '-' => return None,
+        quote @ ('"' | '\'') => line[1..].split_once(quote)?,
+        _ => line
+            .split_at(line.find(": ").or_else(|| line.trim_end().strip_suffix(':').map(str::len))?),
+    };
+    Some((key.trim().to_lowercase(), rest.trim_start().strip_prefix(':')?))
 }
 
 /// A value without its quotes, or without the comment behind it.
-fn scalar(text: &str) -> String {
+fn scalar(text: &str) -> Result<String, &'static str> {
+    const OTHER: &str = "only plain and quoted values are understood here";
     let text = text.trim();
-    for quote in ['"', '\''] {
-        if let Some(rest) = text.strip_prefix(quote) {
-            return rest.split(quote).next().unwrap_or_default().to_owned();
+    match text.chars().next() {
+        None | Some('#') => Ok(String::new()),
+        Some(quote @ ('"' | '\'')) => {
+            let (value, rest) = text[1..].split_once(quote).ok_or("a quote is not closed")?;
+            match rest.trim_start() {
+                "" => {}
+                comment if comment.starts_with('#') && rest.starts_with(' ') => {}
+                _ => return Err("there is something behind the closing quote"),
+            }
+            if quote == '"' && value.contains('\\') {
+                return Err(OTHER);
+            }
+            Ok(value.to_owned())
         }
+        // Lists, mappings, blocks, anchors, tags and what YAML keeps for itself.
+        Some('[' | ']' | '{' | '}' | '|' | '>' | '&' | '*' | '!' | '%' | '@' | '`' | ',' | '?') => {
+            Err(OTHER)
+        }
+        Some(_) => match text.split(" #").next().unwrap_or_default().trim() {
+            "~" | "null" | "Null" | "NULL" => Ok(String::new()),
+            value if value.contains(": ") || value.ends_with(':') => Err(OTHER),
+            value => Ok(value.to_owned()),
+        },
     }
-    text.split(" #").next().unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -160,6 +218,37 @@ mod tests {
         assert!(said.ends_with("contexts are default, my home, work"), "{said}");
         assert!(!said.contains("tok-"));
         assert!(in_config("", None).is_err());
+        // doctl keeps the names of contexts in lower case, and finds them whatever they are asked for as.
+        assert_eq!(in_config(CONFIG, Some("WORK")).unwrap(), "tok-work");
+        let upper = "auth-contexts:\r\n  Work: tok-work\r\ncontext: wORK\r\n";
+        assert_eq!(in_config(upper, None).unwrap(), "tok-work");
+        let empty = "access-token: \"\" # none\nauth-contexts: {}\ncontext: ~\n";
+        assert!(in_config(empty, None).unwrap_err().contains("no token for the context default"));
+    }
+
+    #[test]
+    fn what_is_no_value_of_doctl_is_no_token() {
+        for (text, said) in [
+            ("access-token: [tok-a]", "line 1: only plain"),
+            ("#\naccess-token: {a: tok-a}", "line 2: only plain"),
+            ("access-token: |", "line 1: only plain"),
+            ("access-token: \"tok-a", "line 1: a quote is not closed"),
+            ("access-token: 'tok-a'b", "line 1: there is something behind"),
+            ("access-token: \"tok\\x2da\"", "line 1: only plain"),
+            ("access-token: tok: a", "line 1: only plain"),
+            ("access-token:tok-a", "no token"),
+            ("access-token: tok-a\naccess-token: tok-b", "line 2: access-token stands in line 1"),
+            ("context: w\nauth-contexts: {w: tok-a}", "line 2: only plain"),
+            ("context: w\nauth-contexts:\n  w: tok-a\n  W: tok-b", "line 4: w stands in line 3"),
+            ("context: w\nauth-contexts:\n  w:\n    w: tok-a", "no token"),
+            ("context: token\nauth-contexts:\n  w:\n    token: tok-a", "no token"),
+        ] {
+            let error = in_config(text, None).unwrap_err();
+            assert!(error.contains(said) && !error.contains("tok-"), "{text}: {error}");
+        }
+        // What is not asked for is not looked at.
+        let other = "x: [1]\nx: 2\naccess-token: tok-a\nauth-contexts: {w: b}";
+        assert_eq!(in_config(other, None).unwrap(), "tok-a");
     }
 
     #[test]

@@ -107,11 +107,19 @@ impl Error {
 
     /// The error that a refusing answer is. `scope` is what the call needs.
     pub(super) fn refusal(called: &Called, scope: &'static str) -> Self {
-        let mut documents = documents(&called.body);
-        let first = documents.next();
-        let body = first.and_then(|value| serde_json::from_value::<ErrorBody>(value).ok());
+        let (mut body, mut stray) = (None, None);
+        // A refusal and the image that was made all the same come in either order.
+        for document in documents(&called.body) {
+            if body.is_none() {
+                body = serde_json::from_value::<ErrorBody>(document.clone()).ok();
+            }
+            if stray.is_none() {
+                stray = image_of(document).map(Box::new);
+            }
+        }
         let (id, message, request_id) = match body {
             Some(body) => (Some(body.id), body.message, body.request_id),
+            None if (300..400).contains(&called.status) => (None, redirect(called), None),
             None => (None, excerpt(&called.body), None),
         };
         let kind = match called.status {
@@ -120,7 +128,7 @@ impl Error {
             404 => Kind::NotFound,
             409 => Kind::Conflict,
             429 => Kind::RateLimited { until: until(called) },
-            400..=499 => Kind::Invalid { stray: documents.find_map(stray).map(Box::new) },
+            400..=499 => Kind::Invalid { stray },
             500.. => Kind::Server,
             _ => Kind::Unexpected,
         };
@@ -140,17 +148,66 @@ pub(super) fn documents(body: &[u8]) -> impl Iterator<Item = Value> {
 }
 
 /// The image that a document is about.
-fn stray(mut document: Value) -> Option<Image> {
+fn image_of(mut document: Value) -> Option<Image> {
     serde_json::from_value(document.get_mut("image")?.take()).ok()
+}
+
+/// Where an answer leads to that is not followed.
+fn redirect(called: &Called) -> String {
+    let place = called.header("location").map(|place| called.address.join(place));
+    let place = match place {
+        Some(Ok(place)) => format!("to {place}"),
+        Some(Err(_)) | None => "elsewhere".into(),
+    };
+    format!(
+        "it redirects {place}, which is not followed: the token goes to {} only",
+        called.address.host()
+    )
 }
 
 /// The beginning of a body that is not JSON, for people.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(1000)]).into_owned();
+    let text = String::from_utf8_lossy(&body[..body.len().min(4000)]);
+    let text = text.trim();
+    let short = |text: &str| {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        words.chars().take(120).collect::<String>()
+    };
+    if text.is_empty() {
+        return "the answer says nothing".into();
+    }
+    if !text.starts_with('<') {
+        return format!("the answer is not JSON: {}", short(text));
+    }
     // Gateways answer with pages; what their tags say is of no use here.
-    let mut plain = String::with_capacity(text.len());
+    let title = element(text, "title").map(|(_, title, _)| short(title));
+    match title.filter(|title| !title.is_empty()).unwrap_or_else(|| short(&plain(text))) {
+        empty if empty.is_empty() => "the answer is a web page instead of JSON".into(),
+        said => format!("the answer is a web page instead of JSON: {said}"),
+    }
+}
+
+/// What stands before, in and after the first element of this name. One that does not end is all the rest.
+fn element<'a>(page: &'a str, name: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    // As long as the page, so that places in one are places in the other.
+    let folded = page.to_ascii_lowercase();
+    let begin = folded.find(&format!("<{name}"))?;
+    let inner = begin + folded[begin..].find('>')? + 1;
+    let end = folded[inner..].find(&format!("</{name}")).map_or(page.len(), |at| inner + at);
+    Some((&page[..begin], &page[inner..end], &page[end..]))
+}
+
+/// The text of a page.
+fn plain(page: &str) -> String {
+    let mut page = page.to_owned();
+    for name in ["script", "style"] {
+        while let Some((before, _, after)) = element(&page, name) {
+            page = format!("{before} {after}");
+        }
+    }
+    let mut plain = String::with_capacity(page.len());
     let mut in_tag = false;
-    for c in text.chars() {
+    for c in page.chars() {
         match c {
             '<' => in_tag = true,
             '>' if in_tag => {
@@ -161,11 +218,7 @@ pub(super) fn excerpt(body: &[u8]) -> String {
             _ => {}
         }
     }
-    let text = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.is_empty() {
-        true => "the answer says nothing".into(),
-        false => format!("the answer is not JSON: {}", text.chars().take(120).collect::<String>()),
-    }
+    plain
 }
 
 /// When an answer says that calls are taken again: `retry-after` where the burst was too much,
@@ -220,6 +273,9 @@ impl fmt::Display for Error {
             Kind::Server => f.write_str("the API failed")?,
             Kind::Transport { .. } => f.write_str("there is no answer")?,
             Kind::NotJson | Kind::Incomplete => f.write_str("the answer makes no sense")?,
+            Kind::Unexpected if matches!(self.status, Some(300..400)) => {
+                f.write_str("the API is not there")?;
+            }
             Kind::Unexpected => f.write_str("the answer is of no kind that the API has")?,
         }
         write!(f, ": {message}")?;
@@ -250,7 +306,7 @@ mod tests {
     #[test]
     fn two_documents_are_two() {
         let body = include_bytes!("../../testdata/api/two-documents.txt");
-        let images: Vec<Image> = documents(body).filter_map(stray).collect();
+        let images: Vec<Image> = documents(body).filter_map(image_of).collect();
         assert_eq!(images.len(), 1);
         assert_eq!(images[0].id, 95_739_054);
         assert_eq!(documents(b"{\"a\":1} <html>").count(), 1);
@@ -260,7 +316,22 @@ mod tests {
     #[test]
     fn a_body_that_is_no_json_is_told_in_short() {
         assert_eq!(excerpt(b" \n"), "the answer says nothing");
-        let said = excerpt(b"<html>\n  <h1 class='x'>504 Gateway Time-out</h1>\n<p>a > b");
-        assert_eq!(said, "the answer is not JSON: 504 Gateway Time-out a > b");
+        assert_eq!(excerpt(b"upstream\n down"), "the answer is not JSON: upstream down");
+        let page = |text: &str| excerpt(text.as_bytes());
+        let said = "the answer is a web page instead of JSON";
+        for empty in ["<html>", "<HTML></HTML>", "<html><style>p { x }</style><script>var a;"] {
+            assert_eq!(page(empty), said);
+        }
+        for (text, shown) in [
+            (
+                "<html>\n  <h1 class='x'>504 Gateway Time-out</h1>\n<p>a > b",
+                "504 Gateway Time-out a > b",
+            ),
+            ("<head><TITLE>Sign\n in</TITLE></head><body>no", "Sign in"),
+            ("<html><head><title></title><style>x</style></head><style>y</style>busy", "busy"),
+            ("<script>a<b</script>c<script>d</script>e", "c e"),
+        ] {
+            assert_eq!(page(text), format!("{said}: {shown}"));
+        }
     }
 }

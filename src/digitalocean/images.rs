@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use super::actions::ImageActions;
 use super::client::{Again, Call, Client};
@@ -63,6 +64,21 @@ pub struct Filter {
     pub kind: Option<QueryType>,
     /// With this tag only.
     pub tag: Option<String>,
+}
+
+/// How often an image is deleted again whose deletion was not answered.
+const DELETED_AGAIN: u32 = 2;
+
+/// The pause before that.
+const BEFORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How it is known that an image is deleted.
+#[derive(Clone, Debug)]
+pub enum Deleted {
+    /// The API said so.
+    Answered,
+    /// It did not answer at first, and the image is not there any more.
+    Found(Error),
 }
 
 impl Images {
@@ -133,6 +149,37 @@ impl Images {
                 Ok(())
             }
             result => result.map(drop),
+        }
+    }
+
+    /// Deletes an image, and finds out what became of it if the answer does not say: then it is looked at, and
+    /// if it is still there, or nobody can tell, deleted once more. What was deleted cannot be deleted twice, so
+    /// this does no harm.
+    ///
+    /// # Errors
+    /// If there is none, it is refused, or nobody knows: [`Error::is_ambiguous`] tells.
+    pub async fn delete_settled(&self, id: u64) -> Result<Deleted, Error> {
+        let mut because = match self.delete(id).await {
+            Err(error) if error.is_ambiguous() => error,
+            result => return result.map(|()| Deleted::Answered),
+        };
+        let mut again = self.0.retries().min(DELETED_AGAIN);
+        loop {
+            match self.get(&ImageKey::Id(id)).await {
+                Err(Error { kind: Kind::NotFound, .. }) => return Ok(Deleted::Found(because)),
+                Ok(image) if image.is_gone() => return Ok(Deleted::Found(because)),
+                _ if again == 0 => return Err(because),
+                _ => again -= 1,
+            }
+            tokio::time::sleep(BEFORE_AGAIN).await;
+            match self.delete(id).await {
+                // There is none any more: the first one did it.
+                Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => {
+                    return Ok(Deleted::Found(because));
+                }
+                Err(error) if error.is_ambiguous() => because = error,
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -11,11 +11,13 @@ mod create;
 pub mod credentials;
 mod error;
 mod images;
+mod keys;
 mod names;
 mod nullable;
 mod page;
 mod regions;
 mod token;
+mod transfer;
 mod types;
 pub mod wait;
 
@@ -24,13 +26,15 @@ pub use budget::Budget;
 pub use client::{Client, Event, Listener, Options, PUBLISHED};
 pub use create::{CreateError, Created, PushId, Settling};
 pub use error::{Error, Kind};
-pub use images::{Filter, ImageKey, Images};
+pub use images::{Deleted, Filter, ImageKey, Images};
+pub use keys::{Keys, SpacesKey};
 pub use names::{
     ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,
 };
 pub use page::{MOST_PAGES, Pages};
 pub use regions::Regions;
 pub use token::Token;
+pub use transfer::{Transferred, transfer};
 pub use types::{
     Action, ErrorBody, Image, ImageNewCustom, ImageUpdate, MetaProperties, NewAction, PageLinks,
     Pagination, Region,

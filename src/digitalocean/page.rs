@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
@@ -8,8 +8,9 @@ use super::client::{Call, Client, document, part};
 use super::error::{Error, Kind};
 use super::types::{MetaProperties, Pagination};
 
-/// More pages than this are not a list but a server that never ends.
-pub const MOST_PAGES: u32 = 1000;
+/// More pages than this are not a list but a server that never ends: 50,000 objects, and all the calls that
+/// may be made in a minute.
+pub const MOST_PAGES: u32 = 250;
 
 /// How many there are on a page; 200 is the most that the API gives (`shared/parameters.yml`).
 const PER_PAGE: u32 = 200;
@@ -24,6 +25,10 @@ pub struct Pages<T> {
     page: u32,
     ended: bool,
     total: Option<u64>,
+    /// The links to next pages so far.
+    nexts: HashSet<String>,
+    /// The page before, as it came.
+    before: Value,
     ready: VecDeque<T>,
     of: PhantomData<T>,
 }
@@ -44,6 +49,8 @@ impl<T: DeserializeOwned> Pages<T> {
             page,
             ended,
             total,
+            nexts: HashSet::new(),
+            before: Value::Null,
             ready: VecDeque::new(),
             of: PhantomData,
         }
@@ -58,7 +65,7 @@ impl<T: DeserializeOwned> Pages<T> {
     /// The next page; `None` after the last one.
     ///
     /// # Errors
-    /// If it cannot be had, or there are more than [`MOST_PAGES`].
+    /// If it cannot be had, if it is one that was there before, or if there are more than [`MOST_PAGES`].
     pub async fn page(&mut self) -> Result<Option<Vec<T>>, Error> {
         if self.ended {
             return Ok(None);
@@ -76,9 +83,24 @@ impl<T: DeserializeOwned> Pages<T> {
         // The link is not followed: it may name another host, and the token goes to one only.
         let links: Option<Pagination> = part(&called, take("links"), "links")?;
         let meta: Option<MetaProperties> = part(&called, take("meta"), "meta")?;
-        let page: Vec<T> = part(&called, take(self.key), self.key)?;
+        let values = take(self.key);
+        if values == self.before && values.as_array().is_some_and(|values| !values.is_empty()) {
+            let said =
+                format!("page {} of the list is page {} once more", self.page, self.page - 1);
+            return Err(Error::unusable(Kind::Incomplete, &called, said));
+        }
+        self.before.clone_from(&values);
+        let page: Vec<T> = part(&called, values, self.key)?;
         self.total = meta.and_then(|meta| meta.total).or(self.total);
-        self.ended = page.is_empty() || links.is_none_or(|links| links.pages.next.is_none());
+        match links.and_then(|links| links.pages.next).filter(|_| !page.is_empty()) {
+            None => self.ended = true,
+            Some(next) if self.nexts.contains(&next) => {
+                let said =
+                    format!("page {} of the list leads to a page that was there before", self.page);
+                return Err(Error::unusable(Kind::Incomplete, &called, said));
+            }
+            Some(next) => drop(self.nexts.insert(next)),
+        }
         Ok(Some(page))
     }
 

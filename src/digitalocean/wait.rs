@@ -8,7 +8,6 @@ use super::error::{Error, Kind};
 use super::images::{Filter, ImageKey};
 use super::names::{ActionStatus, RegionSlug};
 use super::types::{Action, Image};
-use crate::net;
 
 /// How often and how long is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +34,9 @@ impl Default for Patience {
     }
 }
 
-/// For how long an image that was never seen may be missing: what was just made need not be everywhere yet.
-const NEVER_SEEN: Duration = Duration::from_secs(30);
+/// For how long an image may be missing that was never seen, and that nobody here made: its number may be
+/// mistyped, or so new that it is not everywhere yet.
+const NEVER_SEEN: Duration = Duration::from_secs(3);
 
 impl Patience {
     /// The pause after this one: half as long again.
@@ -55,32 +55,42 @@ pub enum WaitError {
     /// The action failed. DigitalOcean says of no action why.
     #[error("the action failed; DigitalOcean does not say why")]
     Errored(Box<Action>),
+    /// There never was such an image, as far as the API knows.
+    #[error("there is no image {id}: {error}")]
+    NoSuch {
+        /// Its number.
+        id: u64,
+        /// What the API says.
+        error: Box<Error>,
+    },
     /// It was not done in time.
-    #[error("it was not done after {} s; its last status was {status}", after.as_secs())]
+    #[error("it was not done after {} s; {}", after.as_secs(), last_look(status, trouble))]
     TimedOut {
         /// For how long it was waited for.
         after: Duration,
-        /// The last status, escaped.
-        status: String,
+        /// The last status that was seen, escaped.
+        status: Option<String>,
+        /// Why the last look showed nothing, if it failed.
+        trouble: Option<Box<Error>>,
     },
     /// The API refused or failed.
     #[error("{0}")]
     Api(Error),
 }
 
-/// A look takes so long at least, so that even the shortest wait looks once.
-const LEAST_LOOK: Duration = Duration::from_secs(30);
-
-/// Calls that take no longer than this: each may be made again several times, and wait for the rate limit.
-pub(super) async fn within<T>(
-    most: Duration,
-    calls: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::time::timeout(most, calls).await.unwrap_or_else(|_| {
-        let kind = Kind::Transport { kind: net::Kind::TimedOut, unsent: false };
-        Err(Error::new(kind, "the API did not answer in time"))
-    })
+fn last_look(status: &Option<String>, trouble: &Option<Box<Error>>) -> String {
+    let status = match status {
+        Some(status) => format!("its last status was {status}"),
+        None => "its status was never seen".into(),
+    };
+    match trouble {
+        Some(error) => format!("{status}, and the last look failed: {error}"),
+        None => status,
+    }
 }
+
+/// A look has so much time at least, so that even the shortest wait looks once.
+const LEAST_LOOK: Duration = Duration::from_secs(1);
 
 /// What is waited with.
 struct Watch<'a> {
@@ -88,48 +98,65 @@ struct Watch<'a> {
     patience: Patience,
     began: Instant,
     pause: Duration,
-    /// Since when there was no answer.
-    missing: Option<Instant>,
+    /// The last status that was seen; hostile text.
+    status: Option<String>,
+    /// Since when there was no answer, and why.
+    trouble: Option<(Instant, Error)>,
 }
 
 impl<'a> Watch<'a> {
     fn new(client: &'a Client, patience: Patience) -> Self {
         let (began, pause) = (Instant::now(), patience.first);
-        Watch { client, patience, began, pause, missing: None }
+        Watch { client, patience, began, pause, status: None, trouble: None }
+    }
+
+    /// A client whose calls end with the wait.
+    fn client(&self) -> Client {
+        let left = self.patience.most.saturating_sub(self.began.elapsed());
+        self.client.until(Instant::now() + left.max(LEAST_LOOK))
+    }
+
+    fn saw(&mut self, status: &str) {
+        self.status = Some(status.to_owned());
+        self.trouble = None;
     }
 
     /// Whether an error may pass: one that says so, or `lenient` ones, for so long.
-    fn bear(&mut self, error: Error, lenient: bool, most: Duration) -> Result<(), WaitError> {
-        let since = *self.missing.get_or_insert_with(Instant::now);
+    fn bear(&mut self, error: Error, lenient: bool, most: Duration) -> Result<(), Error> {
+        let since = self.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
         match (lenient || error.is_passing()) && since.elapsed() < most {
-            true => Ok(()),
-            false => Err(WaitError::Api(error)),
+            true => {
+                self.trouble = Some((since, error));
+                Ok(())
+            }
+            false => Err(error),
         }
-    }
-
-    /// Looks, for no longer than there is time.
-    async fn ask<T>(&self, look: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let left = self.patience.most.saturating_sub(self.began.elapsed());
-        within(left.max(LEAST_LOOK), look).await
     }
 
     /// Waits for the next look.
-    async fn pause(&mut self, what: &str, status: &str) -> Result<(), WaitError> {
+    async fn pause(&mut self, what: &str) -> Result<(), WaitError> {
         let elapsed = self.began.elapsed();
         let left = self.patience.most.saturating_sub(elapsed);
+        let trouble = self.trouble.as_ref().map(|(_, error)| error);
         if left.is_zero() {
-            let status = crate::bytes::Hostile::from(status).to_string();
-            return Err(WaitError::TimedOut { after: elapsed, status });
+            let shown = |status: &str| crate::bytes::Hostile::from(status).to_string();
+            return Err(WaitError::TimedOut {
+                after: elapsed,
+                status: self.status.as_deref().map(shown),
+                trouble: trouble.cloned().map(Box::new),
+            });
         }
         let next = self.pause.min(left);
-        self.client.tell(&Event::Waiting { what, status, elapsed, next });
+        let status = self.status.as_deref().unwrap_or("not seen yet");
+        self.client.tell(&Event::Waiting { what, status, trouble, elapsed, next });
         tokio::time::sleep(next).await;
         self.pause = self.patience.after(self.pause);
         Ok(())
     }
 }
 
-/// Waits until an image is available.
+/// Waits until an image is available. `push` are the marks of one that was made here; `seen` is how it was
+/// last seen, whatever comes out.
 ///
 /// It may be missing in between, and come back under another number (coreos/fedora-coreos-tracker#1586): then
 /// it is known by its marks, or else by name, tags and the time that it was made.
@@ -141,41 +168,45 @@ pub async fn image(
     id: u64,
     push: Option<&PushId>,
     patience: Patience,
+    seen: &mut Option<Image>,
 ) -> Result<Image, WaitError> {
     let mut watch = Watch::new(client, patience);
     let mut id = id;
-    let mut seen: Option<Image> = None;
-    let mut status = "not there yet".to_owned();
+    // One that was made here was seen when it was made.
+    let mut known = push.is_some();
     loop {
         let what = format!("image {id}");
-        match watch.ask(client.images().get(&ImageKey::Id(id))).await {
+        match watch.client().images().get(&ImageKey::Id(id)).await {
             Ok(image) => {
-                watch.missing = None;
                 id = image.id;
-                status = image.status.as_ref().map_or("(none)", |s| s.as_str()).to_owned();
+                known = true;
+                watch.saw(image.status.as_ref().map_or("(none)", |status| status.as_str()));
+                *seen = Some(image.clone());
                 if image.is_gone() || (image.failure().is_some() && !image.is_available()) {
                     return Err(WaitError::Failed(Box::new(image)));
                 }
                 if image.is_available() {
                     return Ok(image);
                 }
-                seen = Some(image);
             }
             Err(error) if matches!(error.kind, Kind::NotFound) => {
-                let most = match seen.is_some() || push.is_some() {
-                    true => patience.missing,
-                    false => patience.missing.min(NEVER_SEEN),
-                };
-                watch.bear(error, true, most)?;
-                if let Some(other) = moved(client, id, push, seen.as_ref()).await {
+                match known {
+                    true => watch.bear(error, true, patience.missing).map_err(WaitError::Api)?,
+                    false => watch
+                        .bear(error, true, patience.missing.min(NEVER_SEEN))
+                        .map_err(|error| WaitError::NoSuch { id, error: Box::new(error) })?,
+                }
+                if !known {
+                    watch.pause = watch.pause.min(NEVER_SEEN);
+                }
+                if let Some(other) = moved(&watch.client(), id, push, seen.as_ref()).await {
                     id = other;
                     continue;
                 }
-                status = "not to be found".to_owned();
             }
-            Err(error) => watch.bear(error, false, patience.missing)?,
+            Err(error) => watch.bear(error, false, patience.missing).map_err(WaitError::Api)?,
         }
-        watch.pause(&what, &status).await?;
+        watch.pause(&what).await?;
     }
 }
 
@@ -234,28 +265,29 @@ pub async fn action(
             ActionStatus::Errored => return Err(WaitError::Errored(Box::new(action))),
             _ => {}
         }
-        let status = action.status.as_str().to_owned();
-        watch.pause(&what, &status).await?;
+        if watch.trouble.is_none() {
+            watch.saw(action.status.as_str());
+        }
+        watch.pause(&what).await?;
+        let images = watch.client().images();
         match (action.id, region) {
-            (Some(id), _) => match watch.ask(client.images().actions(image).get(id)).await {
+            (Some(id), _) => match images.actions(image).get(id).await {
                 Ok(now) => {
-                    watch.missing = None;
+                    watch.trouble = None;
                     action = Action { id: now.id.or(Some(id)), ..now };
                 }
                 Err(error) => {
                     let lost = matches!(error.kind, Kind::NotFound);
-                    watch.bear(error, lost, patience.missing)?;
+                    watch.bear(error, lost, patience.missing).map_err(WaitError::Api)?;
                 }
             },
-            (None, Some(region)) => {
-                match watch.ask(client.images().get(&ImageKey::Id(image))).await {
-                    Ok(now) if now.regions.contains(region) => {
-                        action.status = ActionStatus::Completed
-                    }
-                    Ok(_) => watch.missing = None,
-                    Err(error) => watch.bear(error, false, patience.missing)?,
+            (None, Some(region)) => match images.get(&ImageKey::Id(image)).await {
+                Ok(now) if now.regions.contains(region) => action.status = ActionStatus::Completed,
+                Ok(_) => watch.trouble = None,
+                Err(error) => {
+                    watch.bear(error, false, patience.missing).map_err(WaitError::Api)?;
                 }
-            }
+            },
             (None, None) => {
                 let said = "the API gave the action no number, so it cannot be followed";
                 return Err(WaitError::Api(Error::new(Kind::Incomplete, said)));

@@ -11,20 +11,30 @@ mod disk_digest;
 mod examine;
 mod extents;
 mod feed;
+mod inner;
 mod name;
 mod opened;
 mod pipeline;
+mod recognise;
 #[cfg(feature = "net")]
 mod remote;
 mod report;
 mod spool;
+mod tap;
 mod threads;
+mod unwrap;
 
 pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
+pub use inner::{Inside, inspect_inside, inspect_unwrapped};
 pub use name::unpacked;
 pub use opened::Opened;
-pub use report::{Check, Digests, Error, Finding, Mode, Report, State, Verdict};
+pub use recognise::{Recognised, recognise};
+#[cfg(feature = "net")]
+pub use remote::identity;
+pub use report::{Check, Digests, Error, Finding, Identity, Mode, Report, State, Verdict};
+pub use tap::{Tap, Tapped};
+pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -176,14 +186,33 @@ fn open(
 
 /// Checks one image: a path, a URL, or `-` for standard input. Whatever happens, there is a report.
 pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> Report {
+    inspect_tapped(argument, options, listener, None)
+}
+
+/// Checks one image, and gives the bytes of its file to somebody else in the same pass.
+pub fn inspect_tapped(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+) -> Report {
+    match open(argument, options, listener) {
+        Ok(source) => inspect_source(&source, argument, options, listener, tap),
+        Err(error) => Report::new(argument, options).failed(&error),
+    }
+}
+
+fn inspect_source(
+    source: &Source,
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+) -> Report {
     let mut report = Report::new(argument, options);
-    let source = match open(argument, options, listener) {
-        Ok(source) => source,
-        Err(error) => return report.failed(&error),
-    };
     report.file_size = source.size();
     listener.event(Event::Started { source: &report.source, size: source.size() });
-    let outcome = pipeline::run(&source, options, listener, &mut report);
+    let outcome = pipeline::run(source, options, listener, tap, &mut report);
     listener.event(Event::Finished);
     match outcome {
         Ok(anomalies) => report.judged(anomalies, argument, options),

@@ -17,9 +17,10 @@ use std::thread::{Scope, scope};
 use super::feed::{IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
 use super::report::{Report, State};
 use super::spool::Spool;
+use super::tap::Tap;
 use super::threads::{
-    self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, deliver, join,
-    stream_pool,
+    self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
+    join, stream_pool,
 };
 use super::{Digested, Event, Listener, Options, examine};
 use crate::bytes::{Pool, Segment, hex};
@@ -43,11 +44,12 @@ pub(super) fn run(
     source: &Source,
     options: &Options,
     listener: &dyn Listener,
+    tap: Option<&Tap>,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
-    let pipeline = Pipeline { options, listener, notebook: &notebook };
+    let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
     match source {
         Source::File(file) => {
             pipeline.local(file, report)?;
@@ -63,19 +65,20 @@ pub(super) fn run(
     Ok(notebook.close())
 }
 
-/// Checks what a reader delivers as if it came from a pipe: the bodies of fuzzing have no pipe.
+/// Checks what a reader delivers as if it came from a pipe: files that are unwrapped, and the bodies of
+/// fuzzing, have no pipe.
 pub(super) fn run_stream(
     reader: impl Read,
     options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
-    Pipeline { options, listener: &super::Deaf, notebook: &notebook }.streamed(
-        reader,
-        Origin::Gone,
-        report,
-    )?;
+    let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
+    pipeline.streamed(reader, Origin::Gone, report)?;
+    pipeline.raw_disk_digest(report);
     Ok(notebook.close())
 }
 
@@ -83,6 +86,8 @@ pub(super) fn run_stream(
 pub(super) struct Pipeline<'a> {
     pub(super) options: &'a Options,
     pub(super) listener: &'a dyn Listener,
+    /// Who else wants the bytes of the file.
+    pub(super) tap: Option<&'a Tap>,
     pub(super) notebook: &'a Notebook<'a>,
 }
 
@@ -158,9 +163,10 @@ impl<'a> Pipeline<'a> {
         scope(|scope| {
             let (sender, digest) = self.digest_file(scope);
             let pool = Pool::new(DIGEST_BUFFERS, DIGEST_BUFFER);
-            let reader =
-                deliver(scope, file.reader(), pool, vec![sender], Arc::default(), u64::MAX);
+            let outputs = Outputs { needed: self.tap(), others: vec![sender] };
+            let reader = deliver(scope, file.reader(), pool, outputs, Arc::default(), u64::MAX);
             let result = work(report);
+            self.tell_tap();
             let delivered = join(reader)?;
             self.note_digest(join(digest), &delivered, report);
             result
@@ -212,10 +218,12 @@ impl<'a> Pipeline<'a> {
                 digest
             });
             let ended = Arc::<AtomicBool>::default();
+            let outputs = Outputs { needed: self.tap(), others: outputs };
             let reader = deliver(scope, reader, stream_pool(), outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
+            self.tell_tap();
             if self.notebook.doomed() || self.options.quick {
                 origin.cut();
             }
@@ -254,8 +262,11 @@ impl<'a> Pipeline<'a> {
             Origin::File(_, packing) => packing,
             _ => match unless_stopped(incoming.peek(SECTOR))? {
                 Some(first) => sniff(&first),
-                // The reader failed and says so itself.
-                None => return Ok(()),
+                // The reader failed and says so itself, or whoever gave it knows why it ended.
+                None => {
+                    report.stopped = true;
+                    return Ok(());
+                }
             },
         };
         report.compression = Some(packing.compression());
@@ -284,7 +295,7 @@ impl<'a> Pipeline<'a> {
                     scope,
                     file.reader(),
                     stream_pool(),
-                    vec![sender],
+                    vec![sender].into(),
                     Arc::clone(&ended),
                     u64::MAX,
                 );
@@ -325,6 +336,18 @@ impl<'a> Pipeline<'a> {
             examine::late_trailer(found, self.notebook, report);
         }
         Ok(Some(size))
+    }
+
+    /// Where the file's bytes go beside the check.
+    fn tap(self) -> Option<Sender<Segment>> {
+        self.tap.and_then(Tap::open)
+    }
+
+    /// Lets who takes the bytes know that they are not worth it.
+    fn tell_tap(self) {
+        if let Some(tap) = self.tap.filter(|_| self.notebook.doomed()) {
+            tap.refuse();
+        }
     }
 
     pub(super) fn longest_file(self) -> u64 {

@@ -88,7 +88,7 @@ fn streamed(bytes: &[u8], lengths: &[usize], options: &Options) -> Report {
     let notebook = Notebook::new(&settles, options.limit);
     let name = OsStr::new("-");
     let mut report = Report::new(name, options);
-    let pipeline = Pipeline { options, listener: &Deaf, notebook: &notebook };
+    let pipeline = Pipeline { options, listener: &Deaf, tap: None, notebook: &notebook };
     pipeline.streamed(Pieces::of(bytes, lengths), Origin::Gone, &mut report).unwrap();
     pipeline.raw_disk_digest(&mut report);
     report.judged(notebook.close(), name, options)
@@ -105,7 +105,7 @@ fn local(path: &Path, options: &Options) -> Report {
     let name = OsStr::new("-");
     let mut report = Report::new(name, options);
     report.file_size = source.size();
-    let anomalies = run(&source, options, &Deaf, &mut report).unwrap();
+    let anomalies = run(&source, options, &Deaf, None, &mut report).unwrap();
     report.judged(anomalies, name, options)
 }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::examine;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
+use super::recognise::Beginning;
 use super::report::{Identity, Report, State};
 use super::{Event, Listener, Options};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::Segment;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, Layer, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Read, Source};
+use crate::source::{self, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -35,6 +36,24 @@ pub(super) fn open(
     Remote::open(&client, &asked, want, options.url_rules, &notify).map(Source::Remote)
 }
 
+/// What identifies the object that a URL leads to now. The bytes are not read.
+///
+/// # Errors
+/// If it cannot be had.
+pub fn identity(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<Identity, source::Error> {
+    let options = Options { quick: true, ..options.clone() };
+    match open(argument, &options, listener)? {
+        Source::Remote(remote) => Ok(Identity::of(remote.served())),
+        Source::File(_) | Source::Stream(_) => {
+            Err(source::Error::of(source::Kind::Url, &source::shown(argument)))
+        }
+    }
+}
+
 /// Tells a listener what is tried again.
 pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) + Sync {
     move |Retry { attempt, wait, said }| {
@@ -44,26 +63,6 @@ pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) +
 
 /// Bytes that are looked at before several connections are opened.
 const FIRST: usize = 64 << 10;
-
-/// The beginning of a file, of which the rest has not come.
-struct Beginning<'b>(Option<&'b [u8]>);
-
-impl Read for Beginning<'_> {
-    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, source::Error> {
-        let Some(bytes) = self.0.take() else { return Ok(None) };
-        let mut chunk = pool.take();
-        let space = chunk.space();
-        let (now, later) = bytes.split_at(bytes.len().min(space.len()));
-        space[..now.len()].copy_from_slice(now);
-        chunk.grow(now.len());
-        self.0 = (!later.is_empty()).then_some(later);
-        Ok(Some(Segment::Data(Arc::new(chunk))))
-    }
-
-    fn is_whole(&self) -> bool {
-        false
-    }
-}
 
 /// The parts of an uncompressed object, instead of a file with what came by.
 pub(super) struct Parts<'r>(pub(super) Ranges<'r>);
@@ -167,13 +166,13 @@ impl Pipeline<'_> {
         let settles = |code| policy.refuses(code);
         let notebook = Notebook::new(&settles, self.options.limit);
         let options = Options { quick: true, ..self.options.clone() };
-        let probe = Pipeline { options: &options, notebook: &notebook, ..self };
-        probe.streamed(Beginning(Some(first)), Origin::Gone, &mut report.clone())?;
+        let probe = Pipeline { options: &options, notebook: &notebook, tap: None, ..self };
+        probe.streamed(Beginning::of(first), Origin::Gone, &mut report.clone())?;
         if !notebook.doomed() {
             return Ok(false);
         }
-        let found = Pipeline { options: &options, ..self };
-        found.streamed(Beginning(Some(first)), Origin::Gone, report)?;
+        let found = Pipeline { options: &options, tap: None, ..self };
+        found.streamed(Beginning::of(first), Origin::Gone, report)?;
         Ok(true)
     }
 

@@ -49,19 +49,45 @@ pub(super) fn longest_file(limit: u64) -> u64 {
 pub(super) type Reader<'scope> = ScopedJoinHandle<'scope, Result<Delivered, source::Error>>;
 pub(super) type Digester<'scope> = ScopedJoinHandle<'scope, [u8; 32]>;
 
+/// Who gets what is read.
+pub(super) struct Outputs {
+    /// Somebody without whom reading makes no sense.
+    pub(super) needed: Option<Sender<Segment>>,
+    /// Those who may stop listening, until nobody is left.
+    pub(super) others: Vec<Sender<Segment>>,
+}
+
+impl From<Vec<Sender<Segment>>> for Outputs {
+    fn from(others: Vec<Sender<Segment>>) -> Self {
+        Outputs { needed: None, others }
+    }
+}
+
+impl Outputs {
+    fn are_left(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Whether to go on.
+    fn take(&mut self, segment: &Segment) -> bool {
+        self.others.retain(|output| output.send(segment.clone()).is_ok());
+        self.needed.as_ref().is_none_or(|output| output.send(segment.clone()).is_ok())
+    }
+}
+
 /// Reads a file to everybody in `outputs`, until it ends, nobody listens, or `most` bytes have come.
 /// `ended` is set at the end of the file, before the channels close.
 pub(super) fn deliver<'scope>(
     threads: &'scope Scope<'scope, '_>,
     mut reader: impl Read + 'scope,
     mut pool: Pool,
-    mut outputs: Vec<Sender<Segment>>,
+    mut outputs: Outputs,
     ended: Arc<AtomicBool>,
     most: u64,
 ) -> Reader<'scope> {
     threads.spawn(move || {
         let mut delivered = Delivered { bytes: 0, read: 0, last: Vec::new(), whole: false };
-        while delivered.bytes < most && !outputs.is_empty() {
+        while delivered.bytes < most && outputs.are_left() {
             let Some(segment) = reader.next(&mut pool)? else {
                 delivered.whole = reader.is_whole();
                 ended.store(delivered.whole, Ordering::Release);
@@ -77,7 +103,9 @@ pub(super) fn deliver<'scope>(
                     remember(&mut delivered.last, &[0; LAST][..LAST.min(*len as usize)])
                 }
             }
-            outputs.retain(|output| output.send(segment.clone()).is_ok());
+            if !outputs.take(&segment) {
+                break;
+            }
         }
         Ok(delivered)
     })

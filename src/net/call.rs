@@ -25,6 +25,23 @@ impl Called {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// The answer with its body and headers changed by `clean`, before anything is read of it.
+    #[must_use]
+    pub fn cleaned(mut self, clean: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        self.body = clean(&self.body);
+        for value in self.headers.values_mut() {
+            let cleaned = clean(value.as_bytes());
+            if cleaned != value.as_bytes() {
+                // A value that is no longer one says nothing.
+                *value = String::from_utf8_lossy(&cleaned)
+                    .replace('…', "...")
+                    .parse()
+                    .unwrap_or(HeaderValue::from_static(""));
+            }
+        }
+        self
+    }
 }
 
 impl fmt::Debug for Called {

@@ -6,6 +6,9 @@ use super::bucket::{BucketPlan, FaultEntry};
 /// Images younger than this are left out by a list that lags, if the plan does not say.
 const USUAL_LAG: f64 = 10.0;
 
+/// The methods that a request may have, so that a mistyped one is no fault that never comes.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
 /// Which requests meet which faults.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -168,7 +171,7 @@ struct Document {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Entry {
     kind: Kind,
-    method: Option<String>,
+    method: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     nth: Option<Spanned<u64>>,
     times: Option<Spanned<u64>>,
@@ -271,8 +274,15 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
         Some(path) => Some(path.get_ref()[1..].split('/').map(str::to_owned).collect()),
         None => None,
     };
+    let method = match entry.method {
+        Some(key) if !METHODS.iter().any(|known| known.eq_ignore_ascii_case(key.get_ref())) => {
+            let why = format!("{:?} is no method; there are {}", key.get_ref(), METHODS.join(", "));
+            return fails(start(key.span()), why);
+        }
+        method => method.map(Spanned::into_inner),
+    };
     let (method, path) = match kind.request() {
-        Some(_) if entry.method.is_some() || path.is_some() => {
+        Some(_) if method.is_some() || path.is_some() => {
             let why = format!("kind = {:?} has its own method and path", kind.name());
             return fails(None, why);
         }
@@ -280,7 +290,7 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
             let path = path.iter().map(|part| (*part).to_owned()).collect();
             (Some(method.to_owned()), Some(path))
         }
-        None => (entry.method, path),
+        None => (method, path),
     };
     let forever = entry.forever.is_some_and(Spanned::into_inner);
     let message = entry.message.map(Spanned::into_inner);

@@ -81,6 +81,7 @@ fn mistakes_are_told_with_their_line() {
         ("[[fault]]\nkind = \"500\"\nlag = 1", 3, "lag"),
         ("[[fault]]\nkind = \"list-lags\"\nlag = -1.0", 3, "lag"),
         ("[[fault]]\nkind = \"500\"\npath = \"v2\"", 3, "slash"),
+        ("[[fault]]\nkind = \"500\"\nmethod = \"FETCH\"", 3, "\"FETCH\" is no method"),
         ("[[bucket]]\nkind = \"500\"\n\npath = \"/x\"", 4, "path"),
         ("[[bucket]]\nkind = \"404\"", 2, "404"),
         ("[[bucket]]\nkind = \"500\"\noperation = \"fly\"", 3, "fly"),

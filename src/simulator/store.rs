@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use crate::net::Address;
 
 /// The file in the directory of `--state`.
 const FILE: &str = "simulator.json";
+/// Whoever has locked it, in that directory, is the only one to write.
+const LOCK: &str = "simulator.lock";
 /// The first ids; they look like DigitalOcean's and no image of another kind has them.
 const FIRST_IMAGE: u64 = 200_000_001;
 const FIRST_ACTION: u64 = 1_500_000_001;
@@ -24,6 +26,9 @@ pub(super) struct Store {
     pub(super) actions: Vec<Action>,
     #[serde(skip)]
     file: Option<PathBuf>,
+    /// Held as long as there is the store; the system lets go of it with the process.
+    #[serde(skip)]
+    lock: Option<File>,
 }
 
 impl Store {
@@ -35,9 +40,11 @@ impl Store {
             images: Vec::new(),
             actions: Vec::new(),
             file: None,
+            lock: None,
         };
         if let Some(dir) = dir {
             fs::create_dir_all(dir).map_err(|e| format!("cannot make the directory: {e}"))?;
+            let lock = lock(dir)?;
             let file = dir.join(FILE);
             match fs::read(&file) {
                 Ok(bytes) => {
@@ -48,7 +55,7 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(format!("cannot read {FILE} in it: {error}")),
             }
-            store.file = Some(file);
+            (store.file, store.lock) = (Some(file), Some(lock));
             store.save()?;
         }
         Ok(store)
@@ -134,6 +141,18 @@ pub(super) fn replace(file: &Path, document: &impl Serialize) -> Result<(), Stri
         new.persist(file).map_err(|e| e.error).map(drop)
     };
     write().map_err(|e: std::io::Error| format!("cannot write the state: {e}"))
+}
+
+/// The directory for this process alone.
+fn lock(dir: &Path) -> Result<File, String> {
+    let cannot = |e: std::io::Error| format!("cannot lock {LOCK} in it: {e}");
+    let open = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK));
+    let lock = open.map_err(cannot)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err("another simulator uses this directory".into()),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
 }
 
 fn shown(record: &Record) -> Value {

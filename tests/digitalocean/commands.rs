@@ -32,21 +32,21 @@ pub(crate) fn bare(server: &Server) -> Command {
     command
 }
 
-fn run(server: &Server, arguments: &[&str]) -> Output {
+pub(crate) fn run(server: &Server, arguments: &[&str]) -> Output {
     image_command(server).args(arguments).output().unwrap()
 }
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
 }
 
-fn posts(server: &Server) -> Vec<Value> {
+pub(crate) fn posts(server: &Server) -> Vec<Value> {
     let requests = server.requests().into_iter().filter(|request| request.method == "POST");
     requests.map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
 }
 
 /// The API and the file behind one address: `/disk.img` is a good image, `/page.img` is none.
-fn account(api: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+pub(crate) fn account(api: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
     let object = Object::new(disk());
     Server::new(move |request| match request.path.as_str() {
         "/disk.img" => object.answer(request),
@@ -131,19 +131,29 @@ fn what_the_check_rejects_is_never_posted() {
         assert!(stderr(&output).contains("nothing was created"), "{output:?}");
     }
     assert!(posts(&server).is_empty());
-    assert!(server.requests().iter().all(|request| !request.path.starts_with("/v2")));
+    let asked = server.requests().into_iter().map(|request| request.path);
+    assert!(
+        asked.filter(|path| path.starts_with("/v2")).all(|path| path.starts_with("/v2/regions"))
+    );
 }
 
 #[test]
 fn unchecked_reads_nothing() {
-    let server = account(|request| reply(202, &json!({"image": made(5, &request.body)})));
+    let server = account(|request| match request.method.as_str() {
+        "POST" => reply(202, &json!({"image": made(5, &request.body)})),
+        _ => Reply::status(403, fixture("error-403.json")),
+    });
     let url = server.url("page.img");
-    let output =
-        run(&server, &["create", &url, "--region", "nyc9", "--unchecked", "--no-mark-tag"]);
-    assert_eq!(exit_code(&output), 0, "{output:?}");
-    assert!(stderr(&output).contains("did you mean \"nyc1\"?"), "{output:?}");
-    assert!(stdout(&output).starts_with("5  page.img\n"), "{output:?}");
-    assert_eq!(server.requests().len(), 1);
+    let common = ["create", &url, "--region", "nyc9", "--unchecked", "--no-mark-tag"];
+    for more in [&[][..], &["--no-url-rules"]] {
+        let output = run(&server, &[&common[..], more].concat());
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        assert!(stderr(&output).contains("did you mean \"nyc1\"?"), "{output:?}");
+        assert!(stdout(&output).starts_with("5  page.img\n"), "{output:?}");
+    }
+    let asked: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
+    let once = ["/v2/regions?per_page=200", "/v2/images"];
+    assert_eq!(asked, [once, once].concat());
     assert!(posts(&server)[0].get("tags").is_none());
 }
 
@@ -188,13 +198,19 @@ fn an_adopted_image_and_a_stray_one_are_told() {
     assert!(stderr(&output).contains("image 8 was made and is adopted"), "{output:?}");
     assert_eq!(posts(&server).len(), 1);
 
-    let server = account(|_| Reply::status(400, fixture("two-documents.txt")));
-    let url = server.url("disk.img");
-    let output = run(&server, &["create", &url, "--region", "nyc3", "--unchecked"]);
-    assert_eq!(exit_code(&output), 4);
-    let said = stderr(&output);
-    assert!(said.contains("tidegate image delete 95739054"), "{said}");
-    assert!(said.contains("Your source URL is unreachable"), "{said}");
+    let published = fixture("two-documents.txt");
+    let mut documents = serde_json::Deserializer::from_slice(&published).into_iter::<Value>();
+    let [refusal, made] = [documents.next().unwrap().unwrap(), documents.next().unwrap().unwrap()];
+    let published = String::from_utf8(published.clone()).unwrap();
+    for body in [published, format!("{made}\n{refusal}")] {
+        let server = account(move |_| Reply::status(400, body.clone().into_bytes()));
+        let url = server.url("disk.img");
+        let output = run(&server, &["create", &url, "--region", "nyc3", "--unchecked"]);
+        assert_eq!(exit_code(&output), 4);
+        let said = stderr(&output);
+        assert!(said.contains("tidegate image delete 95739054"), "{said}");
+        assert!(said.contains("Your source URL is unreachable"), "{said}");
+    }
 }
 
 #[test]
@@ -272,7 +288,8 @@ fn regions() -> Reply {
     reply(
         200,
         &json!({"regions": [region("nyc3", &["image_transfer"]), region("fra1", &["image_transfer"]),
-            region("ams3", &["image_transfer"]), region("nyc2", &["storage"])], "links": {}, "meta": {"total": 4}}),
+            region("ams3", &["image_transfer"]), region("nyc2", &["storage"]),
+            region("mars1", &[])], "links": {}, "meta": {"total": 5}}),
     )
 }
 
@@ -344,6 +361,87 @@ fn conversions_and_actions_are_shown() {
     for more in [&["7"][..], &["7", "36805527"]] {
         let output = run(&server, &[&["actions", "--format", "json"], more].concat());
         assert_eq!(document(&output)["actions"][0]["id"], 36_805_527, "{output:?}");
+    }
+}
+
+#[test]
+fn an_action_is_found_among_all_where_it_is_missing_among_those_of_its_image() {
+    for (owner, code) in [(7_938_269, 0), (8, 4)] {
+        let server = account(move |request| match request.path.as_str() {
+            "/v2/actions/36805527" => {
+                let mut body: Value = serde_json::from_slice(&fixture("action.json")).unwrap();
+                body["action"]["resource_id"] = owner.into();
+                reply(200, &body)
+            }
+            _ => Reply::status(404, fixture("error-404.json")),
+        });
+        let output = run(&server, &["actions", "7938269", "36805527"]);
+        assert_eq!(exit_code(&output), code, "{output:?}");
+    }
+}
+
+#[test]
+fn a_region_is_held_against_those_of_the_api() {
+    let server = account(|request| match request.method.as_str() {
+        "POST" => reply(202, &json!({"image": made(5, &request.body)})),
+        _ => regions(),
+    });
+    let url = server.url("disk.img");
+    // What the API has is known, whatever is published; and the other way round.
+    for (region, warned) in [
+        ("fra1", ""),
+        ("mars1", "did you mean \"mars1\"?"),
+        ("fra2", "\"fra1\"?"),
+        ("sgp1", "known are"),
+    ] {
+        let given = if region == "mars1" { "mars2" } else { region };
+        let output = run(&server, &["create", &url, "--region", given, "--unchecked"]);
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let said = stderr(&output);
+        assert_eq!(said.contains("warning: "), !warned.is_empty(), "{said}");
+        assert!(said.contains(warned), "{said}");
+    }
+    let output = run(&server, &["create", &url, "--region", "mars1", "--unchecked"]);
+    assert!(!stderr(&output).contains("warning"), "{output:?}");
+    assert_eq!(posts(&server).len(), 5);
+}
+
+#[test]
+fn a_transfer_goes_on_without_the_regions() {
+    let server = account(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/v2/images/7") => reply(200, &json!({"image": image(7, "available")})),
+        ("POST", _) => Reply::status(201, fixture("action.json")),
+        _ => Reply::status(403, fixture("error-403.json")),
+    });
+    let output = run(&server, &["transfer", "7", "--region", "fra2,fra1"]);
+    assert_eq!((exit_code(&output), posts(&server).len()), (0, 2), "{output:?}");
+    assert!(stderr(&output).contains("\"fra2\" is no known region; did you mean \"fra1\"?"));
+    assert_eq!(stderr(&output).lines().count(), 1, "{output:?}");
+}
+
+#[test]
+fn what_stands_before_the_api_is_told_in_words() {
+    for (answer, said) in [
+        (
+            Reply::status(302, Vec::new())
+                .with("location", "https://me:pw@login.example/in?sig=pw"),
+            "the API is not there: it redirects to https://login.example/in?…, which is not followed",
+        ),
+        (Reply::status(301, Vec::new()), "it redirects elsewhere, which is not followed"),
+        (
+            Reply::status(502, b"<html>".to_vec()),
+            "the API failed: the answer is a web page instead of JSON (502)",
+        ),
+        (
+            Reply::status(200, b"<!DOCTYPE html><title>Sign in</title><script>var pw;".to_vec()),
+            "the answer makes no sense: the answer is a web page instead of JSON: Sign in (200)",
+        ),
+    ] {
+        let server = account(move |_| answer.clone());
+        let output = run(&server, &["get", "7", "--retries", "0"]);
+        assert_eq!(exit_code(&output), 4);
+        let shown = stderr(&output);
+        assert!(shown.contains(said) && !shown.contains("pw"), "{shown}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidegate::digitalocean::{
-    ActionStatus, Filter, ImageKey, ImageUpdate, Kind, QueryType, RegionSlug,
+    ActionStatus, Filter, ImageKey, ImageUpdate, Kind, MOST_PAGES, QueryType, RegionSlug,
 };
 
 use crate::server::{Reply, Server};
@@ -39,14 +39,26 @@ fn a_list_comes_page_by_page() {
 
 #[test]
 fn a_list_that_never_ends_is_ended() {
-    let server = Server::new(|_| {
-        let links = json!({"pages": {"next": "x"}});
-        reply(200, &json!({"images": [image(1, "available")], "links": links}))
-    });
-    let client = client(&server);
-    let error = client.wait(client.images().list(&Filter::default()).all()).unwrap_err();
-    assert!(matches!(error.kind, Kind::Incomplete), "{error:?}");
-    assert_eq!(server.requests().len(), 1000);
+    // New pages without end, the same page without end, a link that leads in a circle.
+    type Next = fn(u64) -> (u64, u64);
+    let endless: [(Next, u32, &str); 3] = [
+        (|page| (page, page + 1), MOST_PAGES, "more than 250 pages"),
+        (|page| (1, page + 1), 2, "page 2 of the list is page 1 once more"),
+        (|page| (page, page % 2), 3, "page 3 of the list leads to a page that was there before"),
+    ];
+    for (next, asked, said) in endless {
+        let server = Server::new(move |request| {
+            let (id, next) = next(page(request));
+            let next = format!("https://api.example/v2/images?page={next}");
+            let links = json!({"pages": {"next": next}});
+            reply(200, &json!({"images": [image(id, "available")], "links": links}))
+        });
+        let client = client(&server);
+        let error = client.wait(client.images().list(&Filter::default()).all()).unwrap_err();
+        assert!(matches!(error.kind, Kind::Incomplete), "{error:?}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(server.requests().len(), asked as usize);
+    }
 }
 
 #[test]

@@ -65,6 +65,83 @@ fn no_output_shows_the_token() {
 }
 
 #[test]
+fn a_token_that_a_server_sends_back_is_not_shown() {
+    let escaped = TOKEN.replacen('d', "\\u0064", 1);
+    let image = |status: &str| {
+        let mut image = image(7, status);
+        for field in ["name", "description", "error_message", "distribution", "slug", "created_at"]
+        {
+            image[field] = format!("is {TOKEN}!").into();
+        }
+        (image["tags"], image["regions"]) = (json!([TOKEN]), json!([TOKEN]));
+        image
+    };
+    let mut pending = image(TOKEN);
+    pending["error_message"] = "".into();
+    let action = json!({"id": 1, "status": "errored", "type": TOKEN, "region_slug": TOKEN});
+    let answers = [
+        // Fields that are shown, and a wait that ends or not.
+        json!({"image": image("deleted"), "images": [image("x")], "regions": [], "actions": [action],
+            "action": action})
+        .to_string(),
+        json!({"image": pending, "action": {"id": 1, "status": TOKEN}}).to_string(),
+        // Errors, and what types do not fit.
+        json!({"id": TOKEN, "message": format!("no {TOKEN}"), "request_id": TOKEN}).to_string(),
+        format!("{{\"id\": \"x\", \"message\": \"missing image:{escaped} {escaped}\"}}"),
+        json!({"image": {"id": TOKEN}, "images": TOKEN, "actions": {TOKEN: 1}, "action": TOKEN})
+            .to_string(),
+        // No JSON at all.
+        format!("<html><title>{TOKEN}</title>Bearer {TOKEN}"),
+        format!("{}{TOKEN}", "x".repeat(100)),
+    ];
+    let mut hidden = 0;
+    for (answer, status) in
+        answers.iter().flat_map(|answer| [200, 302, 403, 500].map(|status| (answer, status)))
+    {
+        let reply = Reply::status(status, answer.clone().into_bytes())
+            .with("x-request-id", TOKEN)
+            .with("retry-after", TOKEN)
+            .with("location", &format!("/{TOKEN}/x"));
+        let server = Server::new(move |_| reply.clone());
+        for command in COMMANDS {
+            for more in [&["--verbose"][..], &["--format", "json"]] {
+                let mut run = image_command(&server);
+                let output =
+                    run.args(command).args(["--retries", "0"]).args(more).output().unwrap();
+                assert_silent(&output, &format!("{command:?} {more:?} {status} {answer}"));
+                let shown = [output.stdout, output.stderr].concat();
+                let shown = String::from_utf8_lossy(&shown).into_owned();
+                hidden += usize::from(shown.contains('…') || shown.contains("\\u2026"));
+            }
+        }
+    }
+    // What was taken out is seen to be.
+    assert!(hidden > 300, "{hidden}");
+}
+
+#[test]
+fn what_doctl_would_not_have_written_is_not_sent() {
+    let server = Server::new(|_| list(&[]));
+    for (config, said) in [
+        (format!("access-token: [{TOKEN}]\n"), "line 1: only plain"),
+        (format!("access-token: \"{TOKEN}\n"), "line 1: a quote is not closed"),
+        (
+            format!("access-token: a\naccess-token: {TOKEN}\n"),
+            "line 2: access-token stands in line 1",
+        ),
+        (format!("auth-contexts: {{work: {TOKEN}}}\ncontext: work\n"), "line 1: only plain"),
+    ] {
+        let scratch = Scratch::new();
+        let path = scratch.write("config.yaml", config.as_bytes());
+        let output = bare(&server).arg("list").env("DIGITALOCEAN_CONFIG", path).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{config}: {output:?}");
+        assert!(stderr(&output).contains(said), "{config}: {output:?}");
+        assert_silent(&output, &config);
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
 fn a_token_on_the_command_line_is_refused_with_the_reason() {
     let server = Server::new(|_| list(&[]));
     for arguments in [
@@ -112,7 +189,7 @@ fn the_token_comes_from_where_it_is() {
     commands[2].arg("list").env("DIGITALOCEAN_ACCESS_TOKEN", TOKEN);
     commands[3].arg("list").env("XDG_CONFIG_HOME", scratch.path(""));
     commands[4]
-        .args(["list", "--context", "work"])
+        .args(["list", "--context", "WORK"])
         .env("XDG_CONFIG_HOME", scratch.path(""))
         .env("DIGITALOCEAN_TOKEN", "wrong");
     for mut command in commands {

@@ -116,3 +116,45 @@ fn what_it_holds_outlives_it() {
     assert_eq!(state["images"].as_array().unwrap().len(), 2);
     assert_eq!(state["images"][0]["url"], files.url("/good.img?…"));
 }
+
+#[test]
+fn two_do_not_share_a_state() {
+    let rig = Rig::start(Scratch::new(), &["--state", "state"]);
+    let id = rig.create("kept", "http://127.0.0.1:1/x.img");
+    let mut second = simulate(&rig.scratch).args(["--state", "state"]).spawn().unwrap();
+    let began = std::time::Instant::now();
+    while second.try_wait().unwrap().is_none() && began.elapsed().as_secs() < 10 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // One that would serve is ended, and told by its exit code.
+    let _ = second.kill();
+    let output = second.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{output:?}");
+    assert!(stderr(&output).contains("--state: another simulator uses this directory"));
+    // The first one goes on undisturbed, and the next one may follow it.
+    assert_eq!(rig.image(id)["name"], "kept");
+    let (_, scratch) = rig.stop("TERM");
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    assert_eq!(rig.image(id)["name"], "kept");
+}
+
+#[test]
+fn what_was_under_way_when_it_was_killed_goes_on() {
+    let files = Files::serve(vec![("/good.img", 200, disk())]);
+    let rig = Rig::start(Scratch::new(), &["--state", "state", "--pace", "0.05"]);
+    let done = rig.create("done", &files.url("/good.img"));
+    rig.until(done, "available");
+    let (_, scratch) = rig.stop("TERM");
+    let rig = Rig::start(scratch, &["--state", "state", "--pace", "3600"]);
+    let open = rig.create("open", &files.url("/good.img"));
+    let transfer = json!({"type": "transfer", "region": "fra1"});
+    let action = rig.post(&format!("/v2/images/{done}/actions"), &transfer).json();
+    // Nothing is put in order, and no lock is left.
+    let (_, scratch) = rig.stop("KILL");
+    std::fs::remove_file(scratch.path("env")).unwrap();
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    rig.until(open, "available");
+    rig.action_until(action["action"]["id"].as_u64().unwrap(), "completed");
+    assert_eq!(rig.state()["images"].as_array().unwrap().len(), 2);
+    assert!(rig.create("next", &files.url("/good.img")) > open);
+}

@@ -27,11 +27,17 @@ pub(super) enum ImageCommand {
     List(ListArgs),
     /// Show an image.
     Get(GetArgs),
-    /// Wait until an image is available. Exit code 5 says that its import failed.
+    /// Wait until an image is available. Exit code 5 says that its import failed, 4 that there is no such image
+    /// or that the time is over.
     Wait(WaitCommand),
     /// Change name, distribution or description of an image.
     Update(UpdateArgs),
     /// Delete an image.
+    ///
+    /// If the answer is lost, the image is looked at, and deleted again if it is still there.
+    ///
+    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, 130 interrupted, or the
+    /// question was not answered with yes.
     Delete(DeleteArgs),
     /// Make a snapshot of an image, such as a backup.
     Convert(ConvertArgs),
@@ -44,56 +50,56 @@ pub(super) enum ImageCommand {
 /// How the API is reached, and how answers are shown.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API")]
-pub(super) struct ApiArgs {
+pub(in crate::cli) struct ApiArgs {
     /// Read the token from a file. Otherwise it is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, or that of
     /// doctl.
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
-    pub(super) token_file: Option<PathBuf>,
+    pub(in crate::cli) token_file: Option<PathBuf>,
 
     /// Use the token of a context of doctl.
     #[arg(long, value_name = "NAME")]
-    pub(super) context: Option<String>,
+    pub(in crate::cli) context: Option<String>,
 
     /// Trust the certificate authorities in a PEM file as well.
     #[arg(long, value_name = "FILE")]
-    pub(super) cacert: Option<PathBuf>,
+    pub(in crate::cli) cacert: Option<PathBuf>,
 
     /// Seconds that a server may be silent.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub(super) timeout: u32,
+    pub(in crate::cli) timeout: u32,
 
     /// How often in a row a request that changes nothing is made again.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
-    pub(super) retries: u8,
+    pub(in crate::cli) retries: u8,
 
     /// How to show the result.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: Format,
+    pub(in crate::cli) format: Format,
 
     /// No progress.
     #[arg(short, long)]
-    pub(super) quiet: bool,
+    pub(in crate::cli) quiet: bool,
 
     /// Say on standard error what is requested and what is answered.
     #[arg(short, long)]
-    pub(super) verbose: bool,
+    pub(in crate::cli) verbose: bool,
 }
 
 /// How long something is waited for.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
-pub(super) struct PatienceArgs {
+pub(in crate::cli) struct PatienceArgs {
     /// For how long, such as 90s, 60m or 2h.
     #[arg(long, value_name = "TIME", default_value = "60m", value_parser = time)]
-    pub(super) wait_timeout: Duration,
+    pub(in crate::cli) wait_timeout: Duration,
 
     /// The first pause between two looks; it grows to ten times as much.
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time)]
-    pub(super) interval: Duration,
+    pub(in crate::cli) interval: Duration,
 }
 
 impl PatienceArgs {
-    pub(super) fn patience(&self) -> Patience {
+    pub(in crate::cli) fn patience(&self) -> Patience {
         Patience {
             first: self.interval,
             longest: self.interval.saturating_mul(10),
@@ -137,8 +143,9 @@ pub(super) struct CreateArgs {
     #[arg(long, conflicts_with = "unchecked")]
     pub(super) strict: bool,
 
-    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
-    #[arg(long, conflicts_with = "unchecked")]
+    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http. Without
+    /// the check nothing is asked anyway.
+    #[arg(long)]
     pub(super) no_url_rules: bool,
 
     /// Fetch an http URL for the check, which anybody on the way can change.
@@ -299,7 +306,7 @@ pub(super) struct ActionsArgs {
 }
 
 /// A time such as 500ms, 90s, 60m or 2h; seconds where there is no unit.
-fn time(text: &str) -> Result<Duration, &'static str> {
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, &'static str> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     let text = text.trim();
     let (digits, unit) = UNITS

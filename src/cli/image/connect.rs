@@ -1,16 +1,17 @@
 //! The client of the API, as the arguments and the environment want it, and what it says while it waits.
 
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::ApiArgs;
 use crate::bytes::Hostile;
+use crate::cli::signals::LastWords;
 use crate::cli::{Usage, output};
 use crate::digitalocean::credentials::{self, Places};
-use crate::digitalocean::{Client, Event, Options, PUBLISHED};
+use crate::digitalocean::{Client, Event, Listener, Options, PUBLISHED};
 use crate::net::{self, Address};
 
 /// Another place of the API, as doctl and Terraform's provider name it.
@@ -21,13 +22,27 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// A client that tells `teller` what it waits for.
 pub(super) fn client(args: &ApiArgs, teller: &Arc<Teller>) -> Result<Client, Usage> {
+    client_at(args, teller).map(|(client, _)| client)
+}
+
+/// Tells `teller` what a client waits for.
+pub(in crate::cli) fn listener(teller: &Arc<Teller>) -> Listener {
+    let told = Arc::clone(teller);
+    Arc::new(move |event: &Event<'_>| told.event(event))
+}
+
+/// The same client, and where it looks for the API.
+pub(in crate::cli) fn client_at(
+    args: &ApiArgs,
+    teller: &Arc<Teller>,
+) -> Result<(Client, String), Usage> {
     let variable = |name: &str| std::env::var(name).ok();
     let place = variable(PLACE).filter(|place| !place.trim().is_empty());
     let place = place.as_deref().unwrap_or(PUBLISHED).trim();
     let base = Address::parse(place).map_err(|why| Usage(format!("{PLACE}: {why}")))?;
     let places = Places { file: args.token_file.clone(), context: args.context.clone() };
     let token = credentials::find(&places, variable).map_err(Usage)?;
-    let told = Arc::clone(teller);
+    let shown = base.to_string();
     let options = Options {
         base,
         net: net::Options {
@@ -38,103 +53,171 @@ pub(super) fn client(args: &ApiArgs, teller: &Arc<Teller>) -> Result<Client, Usa
             log: args.verbose.then_some(output::log as fn(&str)),
             ..net::Options::default()
         },
-        listener: Some(Arc::new(move |event: &Event<'_>| told.event(event))),
+        listener: Some(listener(teller)),
     };
-    Client::new(&token, options).map_err(|why| Usage(format!("{PLACE}: {why}")))
+    let client = Client::new(&token, options);
+    let client = client.map_err(|why| Usage(format!("{PLACE}: {why}")))?;
+    Ok((client, shown))
 }
 
-/// Says on standard error what is waited for: a line that changes on a terminal, lines elsewhere.
-pub(super) struct Teller {
+/// How often the line on a terminal moves.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Says on standard error what is waited for: a line that moves on a terminal, lines elsewhere.
+pub(in crate::cli) struct Teller {
     quiet: bool,
+    /// What an interrupted run says at last.
+    pub(super) words: LastWords,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     bar: Option<ProgressBar>,
+    /// What the bar shows.
+    shown: Option<Told>,
     /// What was said last of each thing, and when.
     said: Vec<(String, String, Instant)>,
 }
 
+/// Something to say that changes with time.
+struct Told {
+    /// What it is about.
+    what: String,
+    /// What is said of it; if this is new, it is said at once.
+    key: String,
+    text: String,
+    /// Since when that is so.
+    since: Option<Instant>,
+    /// When something is done again, and what.
+    due: Option<(&'static str, Instant)>,
+}
+
+impl Told {
+    fn line(&self) -> String {
+        let mut line = format!("{}: {}", self.what, self.text);
+        if let Some(since) = self.since {
+            line += &format!(" for {}", span(since.elapsed()));
+        }
+        if let Some((what, due)) = self.due {
+            match due.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => line += &format!("; {what} now"),
+                left => line += &format!("; {what} in {}", span(left)),
+            }
+        }
+        line
+    }
+}
+
 impl Teller {
-    pub(super) fn new(quiet: bool) -> Arc<Self> {
-        Arc::new(Teller { quiet, state: Mutex::default() })
+    pub(in crate::cli) fn new(quiet: bool) -> Arc<Self> {
+        Arc::new(Teller { quiet, words: LastWords::default(), state: Mutex::default() })
     }
 
     /// Clears the line.
     pub(super) fn close(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        state.shown = None;
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         }
     }
 
-    fn event(&self, event: &Event<'_>) {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn event(self: &Arc<Self>, event: &Event<'_>) {
         if self.quiet {
             return;
         }
-        let seconds = |time: &Duration| span(*time);
-        match event {
+        let now = Instant::now();
+        let api = || "the API".to_owned();
+        self.say(match event {
             Event::Retry(retry) => {
-                let said = Hostile::from(retry.said.as_str());
-                let wait = retry.wait.as_secs_f64();
-                let line = format!("{said}; trying again in {wait:.1} s ({})", retry.attempt);
-                self.say("the API", &line, &line);
+                let said = Hostile::message(&retry.said);
+                let text = format!("{said} ({})", retry.attempt);
+                let due = Some(("trying again", now + retry.wait));
+                Told { what: api(), key: text.clone(), text, since: None, due }
             }
             Event::Limited(wait) => {
-                let line = format!("the rate limit is used up; going on in {}", seconds(wait));
-                self.say("the API", "limit", &line);
+                let text = "the rate limit is used up".to_owned();
+                let due = Some(("going on", now + *wait));
+                Told { what: api(), key: text.clone(), text, since: None, due }
             }
-            Event::Waiting { what, status, elapsed, next } => {
+            Event::Waiting { what, status, trouble, elapsed, next } => {
                 let status = Hostile::from(*status).to_string();
-                let line = format!(
-                    "{status} for {}; looking again in {}",
-                    seconds(elapsed),
-                    seconds(next)
-                );
-                self.say(what, &status, &line);
+                let (text, key) = match trouble {
+                    None => (status.clone(), status),
+                    // Times in it change, which is nothing new.
+                    Some(error) => (
+                        format!("{status}, and not to be looked at now ({error})"),
+                        format!("{status} {:?}", error.status),
+                    ),
+                };
+                let (since, due) =
+                    (now.checked_sub(*elapsed), Some(("looking again", now + *next)));
+                Told { what: (*what).to_owned(), key, text, since, due }
             }
             Event::Settling { because, elapsed, most } => {
-                let line = format!(
-                    "{because}; looking whether it was made, for {} of {}",
-                    seconds(elapsed),
-                    seconds(most)
-                );
-                self.say("the new image", "settling", &line);
+                let text =
+                    format!("{because}; looking whether it was made (at most {})", span(*most));
+                let since = now.checked_sub(*elapsed);
+                Told {
+                    what: "the new image".into(),
+                    key: "settling".into(),
+                    text,
+                    since,
+                    due: None,
+                }
             }
-        }
+        });
     }
 
-    /// `key` tells whether there is something new to say of `what`.
-    fn say(&self, what: &str, key: &str, line: &str) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn say(self: &Arc<Self>, told: Told) {
+        let mut state = self.state();
         if stderr().is_terminal() {
-            let bar = state.bar.get_or_insert_with(|| {
+            if state.bar.is_none() {
                 let bar = ProgressBar::new_spinner();
                 let style = ProgressStyle::with_template("{spinner} {wide_msg}");
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                bar.enable_steady_tick(Duration::from_millis(250));
-                bar
-            });
-            bar.set_message(format!("{what}: {line}"));
+                state.bar = Some(bar);
+                let weak = Arc::downgrade(self);
+                std::thread::spawn(move || {
+                    while weak.upgrade().is_some_and(|teller| teller.tick()) {
+                        std::thread::sleep(TICK);
+                    }
+                });
+            }
+            state.shown = Some(told);
             return;
         }
-        let known = state.said.iter().position(|(known, ..)| known == what);
+        let known = state.said.iter().position(|(known, ..)| *known == told.what);
         if let Some(at) = known {
             let (_, said, when) = &state.said[at];
-            if said == key && when.elapsed() < LINE_EVERY {
+            if *said == told.key && when.elapsed() < LINE_EVERY {
                 return;
             }
             state.said.remove(at);
         }
-        state.said.push((what.to_owned(), key.to_owned(), Instant::now()));
         // Nothing can be done if nobody reads it.
-        let _ = writeln!(stderr(), "{what}: {line}");
+        let _ = writeln!(stderr(), "{}", told.line());
+        state.said.push((told.what, told.key, Instant::now()));
+    }
+
+    /// Draws the line as it is now; whether there is one.
+    fn tick(&self) -> bool {
+        let state = self.state();
+        if let (Some(bar), Some(told)) = (&state.bar, &state.shown) {
+            bar.set_message(told.line());
+            bar.tick();
+        }
+        state.bar.is_some()
     }
 }
 
 /// A time for people.
-fn span(time: Duration) -> String {
+pub(in crate::cli) fn span(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds @ 1..120 => format!("{seconds} s"),

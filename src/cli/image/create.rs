@@ -20,13 +20,17 @@ use crate::net::Address;
 use crate::render::text;
 use crate::source::is_url;
 
-pub(super) fn run(args: &CreateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
+pub(super) fn run(
+    args: &CreateArgs,
+    teller: &Arc<Teller>,
+    progress: &Arc<Progress>,
+) -> Result<u8, Stop> {
     let image = request(args)?;
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
-    let progress = Progress::new(args.api.quiet);
+    warn_region(&image.region, client.wait(client.regions().once()).ok().as_deref());
     if !args.unchecked {
-        let code = checked(args, &progress)?;
+        let code = checked(args, progress)?;
         if code != 0 {
             return Ok(code);
         }
@@ -44,8 +48,21 @@ pub(super) fn run(args: &CreateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
         post_again: args.retry_create,
         patience: args.patience.patience(),
     };
+    teller.words.put(format!(
+        "the outcome is unknown: the image may have been made, or may still appear; look with {} before you \
+         create it again",
+        look(args, &push)
+    ));
     let created = client.wait(client.images().create_settled(&image, &how));
     teller.close();
+    match &created {
+        Ok(created) => teller.words.put(format!(
+            "image {0} was created, and its import goes on; `tidegate image wait {0}` waits for it",
+            created.image.id
+        )),
+        // What is known is said below.
+        Err(_) => teller.words.clear(),
+    }
     let created = created.map_err(|error| refused(args, error))?;
     for id in &created.others {
         output::complain(&format!("there is another image with the same mark: {id}"));
@@ -67,20 +84,19 @@ fn finish(
             created.image.id
         ));
     }
-    let id = created.image.id;
+    let (id, mut seen) = (created.image.id, None);
     let (image, stop) = match args.wait {
         false => (created.image, None),
         true => {
             let patience = args.patience.patience();
-            let waited = client.wait(wait::image(client, id, Some(push), patience));
+            let waited = client.wait(wait::image(client, id, Some(push), patience, &mut seen));
             teller.close();
+            teller.words.clear();
             match waited {
                 Ok(image) => (image, None),
-                Err(wait::WaitError::Failed(image)) => {
-                    let failed = wait::WaitError::Failed(image.clone());
-                    (*image, Some(Stop::Wait(id, Box::new(failed))))
+                Err(error) => {
+                    (seen.unwrap_or(created.image), Some(Stop::Wait(id, Box::new(error))))
                 }
-                Err(error) => (created.image, Some(Stop::Wait(id, Box::new(error)))),
             }
         }
     };
@@ -109,7 +125,6 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
             .ok_or_else(|| Usage("the URL ends in no file name; give --name".into()))?,
     };
     let region = RegionSlug::from(args.region.as_str());
-    warn_region(&region);
     let distribution = args.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     Ok(ImageNewCustom {
@@ -155,6 +170,14 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<u8, Usage> {
     Ok(code)
 }
 
+/// How its user looks for an image with these marks.
+fn look(args: &CreateArgs, push: &PushId) -> String {
+    match args.no_mark_tag {
+        true => format!("`tidegate image list --private` for one described as {}", push.note()),
+        false => format!("`tidegate image list --tag {}`", push.tag()),
+    }
+}
+
 /// What a user has to know of a create that failed.
 fn refused(args: &CreateArgs, error: CreateError) -> Stop {
     let error = match error {
@@ -162,10 +185,7 @@ fn refused(args: &CreateArgs, error: CreateError) -> Stop {
         unknown @ CreateError::Unknown { .. } => {
             output::complain(&unknown.to_string());
             let CreateError::Unknown { push, .. } = unknown else { return Stop::Code(REFUSED) };
-            let how = match args.no_mark_tag {
-                true => "`tidegate image list --private`".to_owned(),
-                false => format!("`tidegate image list --tag {}`", push.tag()),
-            };
+            let how = look(args, &push);
             output::complain(&format!(
                 "it may still appear: look with {how} before you create it again"
             ));

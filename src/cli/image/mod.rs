@@ -1,9 +1,9 @@
 //! `tidegate image`: the commands of the images API.
 
 pub(super) mod args;
-mod connect;
+pub(super) mod connect;
 mod create;
-mod show;
+pub(super) mod show;
 mod transfer;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
@@ -17,11 +17,12 @@ use self::args::{
 };
 use self::connect::Teller;
 use super::progress::Progress;
-use super::{ACCEPTED, IMPORT_FAILED, REFUSED, REJECTED, Usage, output, signals};
+use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, Usage, output, signals};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
-    Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, RegionSlug, nearest,
+    Deleted, Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, Region,
+    RegionSlug, nearest,
 };
 
 /// Why a command ends before its result.
@@ -60,10 +61,15 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
         ImageCommand::Transfer(args) => args.api.quiet,
         ImageCommand::Actions(args) => args.api.quiet,
     };
-    let teller = Teller::new(quiet);
-    signals::watch(&Progress::new(true));
+    let (teller, progress) = (Teller::new(quiet), Progress::new(quiet));
+    let (told, checked) = (Arc::clone(&teller), Arc::clone(&progress));
+    signals::watch_with(move || {
+        checked.close();
+        told.close();
+        told.words.take()
+    });
     let result = match &args.command {
-        ImageCommand::Create(args) => create::run(args, &teller),
+        ImageCommand::Create(args) => create::run(args, &teller, &progress),
         ImageCommand::List(args) => list(args, &teller),
         ImageCommand::Get(args) => get(args, &teller),
         ImageCommand::Wait(args) => wait(args, &teller),
@@ -97,17 +103,25 @@ fn unfulfilled(id: u64, error: &WaitError) -> u8 {
         output::complain(&format!("the import of image {id} failed ({status}): {why}"));
         return IMPORT_FAILED;
     }
-    output::complain(&format!("image {id}: {error}"));
+    match error {
+        // It names the image itself.
+        WaitError::NoSuch { .. } => output::complain(&error.to_string()),
+        _ => output::complain(&format!("image {id}: {error}")),
+    }
     REFUSED
 }
 
-/// Says that a region is not known; the API decides.
-fn warn_region(region: &RegionSlug) {
-    warn_name("region", region.as_str(), region.is_known(), RegionSlug::KNOWN);
+/// Says that a region is not known: to the API, or where it cannot be asked, to its description. The API decides.
+pub(super) fn warn_region(region: &RegionSlug, known: Option<&[Region]>) {
+    let names: Vec<&str> = match known {
+        Some(regions) => regions.iter().map(|known| known.slug.as_str()).collect(),
+        None => RegionSlug::KNOWN.to_vec(),
+    };
+    warn_name("region", region.as_str(), names.contains(&region.as_str()), &names);
 }
 
 /// Says that a distribution is not known; the API stores another.
-fn warn_distribution(name: &Distribution) {
+pub(super) fn warn_distribution(name: &Distribution) {
     warn_name("distribution", name.as_str(), name.is_known(), Distribution::KNOWN);
 }
 
@@ -116,8 +130,8 @@ fn warn_name(what: &str, given: &str, known: bool, names: &[&str]) {
         return;
     }
     let hint = match nearest(given, names.iter().copied()) {
-        Some(name) => format!("; did you mean \"{name}\"?"),
-        None => format!("; known are {}", names.join(", ")),
+        Some(name) => format!("; did you mean \"{}\"?", Hostile::from(name)),
+        None => format!("; known are {}", Hostile::message(&names.join(", "))),
     };
     let given = Hostile::from(given);
     output::complain(&format!("warning: \"{given}\" is no known {what}{hint}"));
@@ -152,7 +166,8 @@ fn get(args: &GetArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 
 fn wait(args: &WaitCommand, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let client = connect::client(&args.api, teller)?;
-    let waited = client.wait(wait::image(&client, args.image, None, args.patience.patience()));
+    let waited =
+        client.wait(wait::image(&client, args.image, None, args.patience.patience(), &mut None));
     teller.close();
     match waited {
         Ok(image) => shown(&image, args.api.format),
@@ -181,23 +196,48 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     if !args.yes {
         let image = client.wait(client.images().get(&ImageKey::Id(args.image)))?;
         let name = Hostile::from(image.name.as_str());
+        teller.close();
         // Nothing can be done if nobody reads it: then nobody answers either.
         let _ = write!(stderr(), "Delete image {} \"{name}\" for good? [y/N] ", image.id);
         let mut answer = String::new();
         let _ = stdin().read_line(&mut answer);
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
             output::complain("nothing was deleted");
-            return Ok(REJECTED);
+            return Ok(INTERRUPTED);
         }
     }
-    client.wait(client.images().delete(args.image))?;
+    let look =
+        format!("`tidegate image get {}` tells whether image {0} is still there", args.image);
+    teller.words.put(format!("the outcome is unknown; {look}"));
+    let deleted = client.wait(client.images().delete_settled(args.image));
+    teller.close();
+    teller.words.clear();
+    match deleted {
+        Ok(Deleted::Answered) => {}
+        Ok(Deleted::Found(because)) => output::complain(&format!(
+            "the deletion was not answered ({because}), but image {} is gone",
+            args.image
+        )),
+        Err(error) => {
+            if error.is_ambiguous() {
+                output::complain(&format!("the outcome is unknown; {look}"));
+            }
+            return Err(error.into());
+        }
+    }
     let document = json!({"schema": "tidegate.deleted/1", "image": args.image});
     show::write(args.api.format, &format!("deleted image {}\n", args.image), &document)?;
     Ok(ACCEPTED)
 }
 
+/// What is left to whoever interrupts an action.
+fn actions_tell(image: u64) -> String {
+    format!("what was begun goes on; `tidegate image actions {image}` shows it")
+}
+
 fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let client = connect::client(&args.api, teller)?;
+    teller.words.put(actions_tell(args.image));
     let mut action = client.wait(client.images().actions(args.image).convert())?;
     if args.wait {
         let patience = args.patience.patience();

@@ -10,7 +10,7 @@ use crate::cli::{Usage, output};
 use crate::digitalocean::{Action, Image};
 
 /// Writes the result: text as it is, or a JSON document.
-pub(super) fn write(format: Format, text: &str, document: &Value) -> Result<(), Usage> {
+pub(in crate::cli) fn write(format: Format, text: &str, document: &Value) -> Result<(), Usage> {
     match format {
         Format::Text => output::write(&mut None, text),
         Format::Json => output::write(&mut None, &json(document)?),
@@ -37,7 +37,7 @@ fn json(document: &Value) -> Result<String, Usage> {
 }
 
 /// Something as JSON.
-pub(super) fn value(of: &impl serde::Serialize) -> Result<Value, Usage> {
+pub(in crate::cli) fn value(of: &impl serde::Serialize) -> Result<Value, Usage> {
     serde_json::to_value(of).map_err(|e| Usage(format!("cannot write the result: {e}")))
 }
 

@@ -3,52 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::args::TransferArgs;
 use super::connect::Teller;
-use super::{Stop, connect, show};
+use super::{Stop, connect, show, warn_region};
 use crate::bytes::Hostile;
-use crate::cli::{ACCEPTED, REFUSED, Usage, output};
-use crate::digitalocean::wait;
-use crate::digitalocean::{Action, Client, ImageKey, Region, RegionSlug, nearest};
-
-/// What became of one region.
-enum Outcome {
-    /// The image was there.
-    Present,
-    /// It is on its way.
-    Started(Action),
-    /// It has arrived.
-    Completed(Action),
-    /// It is not coming.
-    Failed(String),
-}
-
-impl Outcome {
-    fn name(&self) -> &'static str {
-        match self {
-            Outcome::Present => "present",
-            Outcome::Started(_) => "started",
-            Outcome::Completed(_) => "completed",
-            Outcome::Failed(_) => "failed",
-        }
-    }
-
-    fn action(&self) -> Option<u64> {
-        match self {
-            Outcome::Started(action) | Outcome::Completed(action) => action.id,
-            Outcome::Present | Outcome::Failed(_) => None,
-        }
-    }
-
-    fn error(&self) -> Option<&str> {
-        match self {
-            Outcome::Failed(why) => Some(why),
-            _ => None,
-        }
-    }
-}
+use crate::cli::{ACCEPTED, REFUSED, Usage};
+use crate::digitalocean::{Client, ImageKey, RegionSlug, Transferred, transfer};
 
 pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let mut wanted: Vec<RegionSlug> = Vec::new();
@@ -62,7 +23,8 @@ pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop>
         }
     }
     let client = connect::client(&args.api, teller)?;
-    let outcomes = client.wait(transfer(args, &client, &wanted));
+    teller.words.put(super::actions_tell(args.image));
+    let outcomes = client.wait(spread(args, &client, &wanted));
     teller.close();
     let outcomes = outcomes?;
     let rows = outcomes.iter().map(|(region, outcome)| {
@@ -88,70 +50,17 @@ pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop>
 }
 
 /// What became of each region, in the order that they were given.
-async fn transfer(
+async fn spread(
     args: &TransferArgs,
     client: &Client,
     wanted: &[RegionSlug],
-) -> Result<Vec<(RegionSlug, Outcome)>, Stop> {
+) -> Result<Vec<(RegionSlug, Transferred)>, Stop> {
     let image = client.images().get(&ImageKey::Id(args.image)).await?;
-    let regions = match client.regions().list().all().await {
-        Ok(regions) => Some(regions),
-        Err(error) => {
-            // A token for images need not have the scope regions:read.
-            output::complain(&format!("the regions are not checked: {error}"));
-            None
-        }
-    };
-    let mut tasks = JoinSet::new();
-    let mut outcomes = Vec::new();
-    for (at, region) in wanted.iter().enumerate() {
-        let refused = regions.as_deref().and_then(|regions| unfit(region, regions));
-        if image.regions.contains(region) {
-            outcomes.push((at, Outcome::Present));
-        } else if let Some(why) = refused {
-            outcomes.push((at, Outcome::Failed(why)));
-        } else {
-            let (client, region, id) = (client.clone(), region.clone(), args.image);
-            let patience = args.wait.then(|| args.patience.patience());
-            tasks.spawn(async move { (at, one(&client, id, region, patience).await) });
-        }
+    // A token for images need not have the scope regions:read.
+    let regions = client.regions().once().await.ok();
+    if regions.is_none() {
+        wanted.iter().for_each(|region| warn_region(region, None));
     }
-    while let Some(done) = tasks.join_next().await {
-        // A task that panicked has said so already.
-        outcomes.extend(done);
-    }
-    outcomes.sort_by_key(|(at, _)| *at);
-    Ok(outcomes.into_iter().map(|(at, outcome)| (wanted[at].clone(), outcome)).collect())
-}
-
-/// Why the image cannot go to a region, by what the API says of its regions.
-fn unfit(region: &RegionSlug, regions: &[Region]) -> Option<String> {
-    let Some(known) = regions.iter().find(|known| known.slug == *region) else {
-        let meant = nearest(region.as_str(), regions.iter().map(|known| known.slug.as_str()));
-        let hint = meant.map(|name| format!("; did you mean {}?", Hostile::from(name)));
-        return Some(format!("there is no such region{}", hint.unwrap_or_default()));
-    };
-    (!known.takes_transfers()).then(|| "the region does not offer image_transfer".to_owned())
-}
-
-async fn one(
-    client: &Client,
-    image: u64,
-    region: RegionSlug,
-    patience: Option<wait::Patience>,
-) -> Outcome {
-    let action = match client.images().actions(image).transfer(region.clone()).await {
-        Ok(action) => action,
-        Err(error) if error.is_ambiguous() => {
-            return Outcome::Failed(format!(
-                "nobody knows whether it began: {error}; `tidegate image actions {image}` may tell"
-            ));
-        }
-        Err(error) => return Outcome::Failed(error.to_string()),
-    };
-    let Some(patience) = patience else { return Outcome::Started(action) };
-    match wait::action(client, image, action, Some(&region), patience).await {
-        Ok(action) => Outcome::Completed(action),
-        Err(error) => Outcome::Failed(error.to_string()),
-    }
+    let patience = args.wait.then(|| args.patience.patience());
+    Ok(transfer(client, &image, wanted, regions.as_deref(), patience).await)
 }

@@ -404,16 +404,16 @@ fn check_file(path: &Path, options: &Options) -> Report {
     let mut report = Report::new(OsStr::new("-"), options);
     let source = Source::open(path.as_os_str()).expect("the scratch file is there");
     report.file_size = source.size();
-    let anomalies =
-        pipeline::run(&source, options, &Deaf, &mut report).expect("the scratch file can be read");
+    let anomalies = pipeline::run(&source, options, &Deaf, None, &mut report)
+        .expect("the scratch file can be read");
     report.judged(anomalies, OsStr::new("-"), options)
 }
 
 fn check_stream(image: &MemoryImage<'_>, options: &Options) -> Report {
     let mut report = Report::new(OsStr::new("-"), options);
     let delivery = Delivery(MemoryFeed::new(image.clone()));
-    let anomalies =
-        pipeline::run_stream(delivery, options, &mut report).expect("memory can be read");
+    let anomalies = pipeline::run_stream(delivery, options, &Deaf, None, &mut report)
+        .expect("memory can be read");
     report.judged(anomalies, OsStr::new("-"), options)
 }
 

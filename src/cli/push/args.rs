@@ -1,0 +1,173 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
+
+/// `tidegate push`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PushArgs {
+    /// Image file or URL; `-` is standard input.
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: OsString,
+
+    /// The region that it is imported to, such as fra1. A rehearsal does without.
+    #[arg(long, value_name = "SLUG", required_unless_present = "rehearse")]
+    pub(super) region: Option<String>,
+
+    /// Other regions that it is copied to when it is available.
+    #[arg(long, value_name = "SLUG,…", value_delimiter = ',')]
+    pub(super) transfer: Vec<String>,
+
+    /// The image's name; otherwise that of the file.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) name: Option<String>,
+
+    /// Its distribution, such as Debian.
+    #[arg(long, value_name = "NAME")]
+    pub(super) distribution: Option<String>,
+
+    /// What is written about it.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+
+    /// Tags; they need the scope tag:create.
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(super) tag: Vec<String>,
+
+    /// Mark the image in its description only, for tokens without the scope tag:create.
+    #[arg(long)]
+    pub(super) no_mark_tag: bool,
+
+    /// Make a snapshot of the image when it is available.
+    #[arg(long)]
+    pub(super) convert: bool,
+
+    /// Do all of it against a simulator on this machine: no account, no credentials, nothing leaves it.
+    #[cfg(feature = "simulator")]
+    #[arg(long, conflicts_with_all = ["dry_run", "mint_key"])]
+    pub(super) rehearse: bool,
+
+    /// Go on with the upload of the same file by an earlier run that was killed. The file is read and
+    /// checked again; parts that have arrived are not sent again.
+    #[arg(long)]
+    pub(super) resume: bool,
+
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Write the image's number to this file when it is available.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output_image_id: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) check: CheckArgs,
+
+    #[command(flatten)]
+    pub(super) stage: StageArgs,
+
+    /// Keep the journal here; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
+    #[arg(long, value_name = "DIR", help_heading = "Journal")]
+    pub(super) state: Option<PathBuf>,
+
+    /// For how long the image is looked for after an answer that says neither yes nor no.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Waiting")]
+    pub(super) settle: Duration,
+
+    #[command(flatten)]
+    pub(super) patience: PatienceArgs,
+
+    #[command(flatten)]
+    pub(super) api: ApiArgs,
+}
+
+/// How the image is checked.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Check")]
+pub(super) struct CheckArgs {
+    /// Refuse an image with warnings too.
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// The SHA-256 that the file has to have.
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha256: Option<String>,
+
+    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
+    #[arg(long, value_name = "SIZE", default_value = "100GB")]
+    pub(super) max_size: String,
+
+    /// Treat a finding as a reject (may be repeated).
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) reject: Vec<String>,
+
+    /// Treat a finding as a warning.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) warn: Vec<String>,
+
+    /// Treat a finding as a note.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) allow: Vec<String>,
+
+    /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
+    /// that structures that lie behind what was read can be looked at.
+    #[arg(long)]
+    pub(super) spool: bool,
+
+    /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
+    #[arg(long)]
+    pub(super) no_url_rules: bool,
+
+    /// Fetch an http URL, which anybody on the way can change.
+    #[arg(long)]
+    pub(super) insecure_http: bool,
+
+    /// Send a header to the host of the URL, and to no other; @FILE reads headers from a file.
+    #[arg(long, value_name = "HEADER")]
+    pub(super) header: Vec<String>,
+}
+
+/// How the image is staged.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Staging")]
+pub(super) struct StageArgs {
+    /// The bucket; otherwise SPACES_BUCKET.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bucket: Option<String>,
+
+    /// The region of Spaces that it is in; otherwise SPACES_REGION, or that of the image.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) spaces_region: Option<String>,
+
+    /// Another server that speaks S3; otherwise SPACES_ENDPOINT_URL.
+    #[arg(long, value_name = "URL")]
+    pub(super) spaces_endpoint: Option<String>,
+
+    /// Stage a URL too, instead of handing it over.
+    #[arg(long)]
+    pub(super) stage: bool,
+
+    /// Keep the object, private, after an import that succeeds.
+    #[arg(long)]
+    pub(super) keep_object: bool,
+
+    /// Make a key for the bucket by DigitalOcean's API, and delete it at the end. It has full access to
+    /// all buckets for that time.
+    #[arg(long)]
+    pub(super) mint_key: bool,
+
+    /// Parts that are uploaded at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub(super) uploads: u8,
+
+    /// Size of the parts, from 5MiB; otherwise 8 MiB, or as much more as it takes for 10,000 of them.
+    #[arg(long, value_name = "SIZE")]
+    pub(super) part_size: Option<String>,
+
+    /// Bytes a second that are uploaded at most, such as 10MB.
+    #[arg(long, value_name = "SIZE")]
+    pub(super) max_rate: Option<String>,
+}

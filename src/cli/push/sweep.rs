@@ -1,0 +1,193 @@
+//! `tidegate sweep`: ends what killed runs left.
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::StageArgs;
+use super::state_folder;
+use super::view::View;
+use super::world;
+use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
+use crate::cli::image::connect::{self, Teller};
+use crate::cli::image::show;
+use crate::cli::{ACCEPTED, REFUSED, Usage, output};
+use crate::push::{Started, Swept, SweptState, World, sweep, sweep_remote};
+
+/// `tidegate sweep`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SweepArgs {
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Without any journal: everything of pushes that is in the bucket and old enough.
+    #[arg(long)]
+    remote: bool,
+
+    /// How old it has to be, so that nothing of a run that lives elsewhere is touched.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time, requires = "remote")]
+    older_than: Duration,
+
+    /// Where the journals are; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: PlaceArgs,
+
+    #[command(flatten)]
+    patience: PatienceArgs,
+
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Where the bucket is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Bucket, with --remote")]
+struct PlaceArgs {
+    /// The bucket; otherwise SPACES_BUCKET.
+    #[arg(long, value_name = "NAME", requires = "remote")]
+    bucket: Option<String>,
+
+    /// The region of Spaces that it is in; otherwise SPACES_REGION.
+    #[arg(long, value_name = "SLUG", requires = "remote")]
+    spaces_region: Option<String>,
+
+    /// Another server that speaks S3; otherwise SPACES_ENDPOINT_URL.
+    #[arg(long, value_name = "URL", requires = "remote")]
+    spaces_endpoint: Option<String>,
+}
+
+pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
+    match sweep_all(args) {
+        Ok(code) => Ok(code),
+        Err(Some(usage)) => Err(usage),
+        Err(None) => Ok(REFUSED),
+    }
+}
+
+fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
+    if !args.yes && !args.dry_run && !stdin().is_terminal() {
+        return Err(Usage(
+            "nobody can be asked here; --yes sweeps without asking, --dry-run says what it would do"
+                .into(),
+        )
+        .into());
+    }
+    let view = View::new(args.api.quiet);
+    let asks = !args.yes && !args.dry_run;
+    if asks {
+        let planned = swept(args, &view, true)?;
+        output::log(lines(&planned).trim_end());
+        let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
+        if !planned.iter().any(is_planned) {
+            return Ok(code(&planned));
+        }
+        // Nothing can be done if nobody reads it: then nobody answers either.
+        let _ = write!(stderr(), "Go on? [y/N] ");
+        let mut answer = String::new();
+        let _ = stdin().read_line(&mut answer);
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            output::complain("nothing was done");
+            return Ok(super::super::USAGE);
+        }
+    }
+    let swept = swept(args, &view, args.dry_run)?;
+    view.close();
+    let document = json!({"schema": "tidegate.sweep/1", "dry_run": args.dry_run, "pushes": show::value(&swept)?});
+    show::write(args.api.format, &lines(&swept), &document)?;
+    Ok(code(&swept))
+}
+
+/// What became of all of it; `Err(None)` if the bucket could not be listed, which is said then.
+fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Option<Usage>> {
+    let patience = args.patience.patience();
+    let teller = Teller::new(args.api.quiet);
+    if args.remote {
+        let stage = StageArgs {
+            bucket: args.place.bucket.clone(),
+            spaces_region: args.place.spaces_region.clone(),
+            spaces_endpoint: args.place.spaces_endpoint.clone(),
+            ..StageArgs::default()
+        };
+        let (api, place) = connect::client_at(&args.api, &teller)?;
+        let bucket = world::bucket(&stage, &args.api, None, view)?;
+        let world = world::assemble(api, place, Some(bucket.clone()), view);
+        let work = sweep_remote(&world, &bucket, args.older_than, &patience, dry);
+        let swept = bucket.wait(work);
+        return swept.map_err(|error| {
+            output::complain(&error.to_string());
+            None
+        });
+    }
+    let folder = state_folder(args.state.clone())?;
+    let connect = |started: &Started| connected(args, started, &teller, view);
+    let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
+    runtime.wait(sweep(&folder, &connect, &patience, dry)).map_err(|e| Some(Usage(e.to_string())))
+}
+
+/// The world of a push, which has to be the one that the environment opens.
+fn connected(
+    args: &SweepArgs,
+    started: &Started,
+    teller: &Arc<Teller>,
+    view: &Arc<View>,
+) -> Result<World, String> {
+    let (api, place) = connect::client_at(&args.api, teller).map_err(|usage| usage.0)?;
+    if place != started.api {
+        return Err(format!(
+            "it was pushed by the API at {}, and DIGITALOCEAN_API_URL leads to {place}",
+            started.api
+        ));
+    }
+    let bucket = match &started.bucket {
+        None => None,
+        Some((endpoint, region, bucket)) => {
+            let stage = StageArgs {
+                bucket: Some(bucket.clone()),
+                spaces_region: Some(region.clone()),
+                spaces_endpoint: Some(endpoint.clone()),
+                ..StageArgs::default()
+            };
+            Some(world::bucket(&stage, &args.api, None, view).map_err(|usage| usage.0)?)
+        }
+    };
+    Ok(world::assemble(api, place, bucket, view))
+}
+
+fn lines(swept: &[Swept]) -> String {
+    if swept.is_empty() {
+        return "there is nothing to sweep\n".into();
+    }
+    let mut out = String::new();
+    for one in swept {
+        let state = match one.state {
+            SweptState::Alive => "its run lives, and is left alone",
+            SweptState::Planned => "to be done",
+            SweptState::Ended => "done",
+            SweptState::Left => "not done",
+        };
+        let source = one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
+        out += &format!("push {}{source}: {state}\n", one.push);
+        one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
+        one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
+    }
+    out
+}
+
+fn code(swept: &[Swept]) -> u8 {
+    match swept.iter().any(|one| one.state == SweptState::Left) {
+        true => REFUSED,
+        false => ACCEPTED,
+    }
+}

@@ -1,0 +1,187 @@
+//! What a push says while it is under way: a line for each step that is done, and on a terminal one that
+//! changes.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::bytes::{Hostile, human_size};
+use crate::cli::image::connect::span;
+use crate::cli::progress::pace;
+use crate::inspect;
+use crate::push::{Event, Step};
+use crate::spaces;
+
+/// How often a plain line tells of bytes.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Says on standard error what happens.
+pub(super) struct View {
+    quiet: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    bar: Option<ProgressBar>,
+    /// What is being done.
+    step: Option<(Step, Instant)>,
+    /// When bytes were told of last.
+    told: Instant,
+    /// Whether bytes are uploaded: then they are what is told of, not those that are checked.
+    uploads: bool,
+    size: Option<u64>,
+    closed: bool,
+}
+
+impl View {
+    pub(super) fn new(quiet: bool) -> Arc<Self> {
+        let told = Instant::now();
+        let state =
+            State { bar: None, step: None, told, uploads: false, size: None, closed: false };
+        Arc::new(View { quiet, state: Mutex::new(state) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves the terminal as it was, and shows nothing more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        if let Some(bar) = state.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// What is done now.
+    pub(super) fn step(&self) -> Option<Step> {
+        self.lock().step.map(|(step, _)| step)
+    }
+
+    /// A request to the bucket is made again.
+    pub(super) fn retry(&self, event: &spaces::Event<'_>) {
+        let spaces::Event::Retry { operation, part, retry } = event;
+        if self.quiet {
+            return;
+        }
+        let part = part.map_or(String::new(), |part| format!(" {part}"));
+        let said = Hostile::from(retry.said.as_str());
+        let wait = retry.wait.as_secs_f64();
+        self.lock().line(&format!(
+            "spaces: {operation}{part}: {said}; trying again in {wait:.1} s ({})",
+            retry.attempt
+        ));
+    }
+
+    pub(super) fn event(&self, event: &Event<'_>) {
+        let mut state = self.lock();
+        match event {
+            Event::Begun { step, what } => {
+                state.step = Some((*step, Instant::now()));
+                state.told = Instant::now();
+                state.uploads = false;
+                if self.quiet || state.closed {
+                    return;
+                }
+                match stderr().is_terminal() {
+                    true => state.status(&format!("{}: {what}", step.as_str())),
+                    // Of what is done at once, the end is enough.
+                    false if matches!(step, Step::Check | Step::Import | Step::Transfer) => {
+                        state.line(&format!("{}: {what}", step.as_str()));
+                    }
+                    false => {}
+                }
+            }
+            Event::Done { step, what, took } => {
+                state.step = None;
+                if !self.quiet {
+                    state.line(&format!("{}: {what} ({})", step.as_str(), span(*took)));
+                }
+            }
+            Event::Uploaded { bytes, total } => {
+                state.uploads = true;
+                if !self.quiet {
+                    state.bytes("uploaded", *bytes, *total);
+                }
+            }
+            Event::Undo(what) => {
+                if !self.quiet {
+                    state.line(&format!("clean up: {what}"));
+                }
+            }
+            // What the user should know is said also when it is quiet.
+            Event::Note(what) => state.line(&format!("note: {what}")),
+        }
+    }
+}
+
+impl inspect::Listener for View {
+    fn event(&self, event: inspect::Event<'_>) {
+        if self.quiet {
+            return;
+        }
+        let mut state = self.lock();
+        match event {
+            inspect::Event::Started { size, .. } => state.size = size,
+            inspect::Event::Progress { bytes } if !state.uploads => {
+                let size = state.size;
+                state.bytes("read", bytes, size);
+            }
+            inspect::Event::Retry { source, attempt, wait, said } => {
+                let said = Hostile::from(said);
+                let wait = wait.as_secs_f64();
+                state.line(&format!("{source}: {said}; trying again in {wait:.1} s ({attempt})"));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    /// A line that stays.
+    fn line(&mut self, line: &str) {
+        match self.bar.as_ref().filter(|_| !self.closed) {
+            Some(bar) => bar.suspend(|| write_line(line)),
+            None => write_line(line),
+        }
+    }
+
+    /// The line that changes, on a terminal.
+    fn status(&mut self, line: &str) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        bar.set_message(line.to_owned());
+    }
+
+    fn bytes(&mut self, did: &str, bytes: u64, total: Option<u64>) {
+        let Some((step, since)) = self.step.filter(|_| !self.closed) else { return };
+        let on_terminal = stderr().is_terminal();
+        if !on_terminal && self.told.elapsed() < LINE_EVERY {
+            return;
+        }
+        self.told = Instant::now();
+        let share = total.map_or_else(String::new, |total| {
+            let share = 100.0 * bytes as f64 / total.max(1) as f64;
+            format!(" of {} ({share:.0} %)", human_size(total))
+        });
+        let pace = pace(bytes, total, since.elapsed());
+        let line = format!("{}: {} {did}{share}, {pace}", step.as_str(), human_size(bytes));
+        match on_terminal {
+            true => self.status(&line),
+            false => self.line(&line),
+        }
+    }
+}
+
+fn write_line(line: &str) {
+    // Nothing can be done if nobody reads it.
+    let _ = writeln!(stderr(), "{line}");
+}

@@ -1,0 +1,165 @@
+//! What a push works with: the API, the bucket, and who is told of events; for a rehearsal those of a
+//! simulator in this process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::{PushArgs, StageArgs};
+use super::view::View;
+use crate::cli::image::args::ApiArgs;
+use crate::cli::image::connect::{self, Teller};
+use crate::cli::{Usage, output};
+use crate::digitalocean;
+use crate::net;
+use crate::push::{Order, Route, World};
+use crate::spaces::credentials::{self, Places};
+use crate::spaces::{Bucket, Event, Listener, Options};
+
+/// What has to live as long as a rehearsal.
+pub(super) struct Rehearsal {
+    folder: tempfile::TempDir,
+    #[cfg(feature = "simulator")]
+    _simulator: crate::simulator::Simulator,
+}
+
+impl Rehearsal {
+    /// Where its journal is.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+pub(super) fn world(
+    args: &PushArgs,
+    order: &Order,
+    view: &Arc<View>,
+) -> Result<(World, Option<Rehearsal>), Usage> {
+    #[cfg(feature = "simulator")]
+    if args.rehearse {
+        return rehearse(args, view).map(|(world, rehearsal)| (world, Some(rehearsal)));
+    }
+    let teller = Teller::new(args.api.quiet);
+    let (api, api_place) = connect::client_at(&args.api, &teller)?;
+    let bucket = match order.route {
+        Route::Url(_) => None,
+        Route::Staged { .. } => {
+            let region = Some(order.image.region.as_str());
+            Some(bucket(&args.stage, &args.api, region, view)?)
+        }
+    };
+    Ok((assemble(api, api_place, bucket, view), None))
+}
+
+pub(super) fn assemble(
+    api: digitalocean::Client,
+    api_place: String,
+    bucket: Option<Bucket>,
+    view: &Arc<View>,
+) -> World {
+    let told = Arc::clone(view);
+    World {
+        api,
+        api_place,
+        bucket,
+        listener: Arc::new(move |event| told.event(event)),
+        watch: Arc::<View>::clone(view),
+    }
+}
+
+/// The bucket that is meant. Without any region, it is looked for in that of the image.
+pub(super) fn bucket(
+    stage: &StageArgs,
+    api: &ApiArgs,
+    region: Option<&str>,
+    view: &Arc<View>,
+) -> Result<Bucket, Usage> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let nowhere = stage.spaces_endpoint.is_none()
+        && variable("SPACES_ENDPOINT_URL").is_none()
+        && variable("SPACES_REGION").is_none();
+    let places = Places {
+        endpoint: stage.spaces_endpoint.clone(),
+        region: stage
+            .spaces_region
+            .clone()
+            .or_else(|| region.filter(|_| nowhere).map(str::to_owned)),
+        bucket: stage.bucket.clone(),
+        keys: None,
+    };
+    let found = credentials::find(&places, variable).map_err(Usage)?;
+    let told = Arc::clone(view);
+    let listener: Listener = Arc::new(move |event: &Event<'_>| told.retry(event));
+    let pace = stage.max_rate.as_deref().map(rate).transpose()?;
+    Bucket::new(Options {
+        endpoint: found.endpoint,
+        bucket: found.bucket,
+        keys: found.keys,
+        net: net_options(api),
+        pace,
+        listener: Some(listener),
+    })
+    .map_err(Usage)
+}
+
+fn rate(text: &str) -> Result<net::Pace, Usage> {
+    Ok(net::Pace::new(crate::cli::check::size(text)?))
+}
+
+fn net_options(api: &ApiArgs) -> net::Options {
+    net::Options {
+        cacert: api.cacert.clone(),
+        idle_timeout: Duration::from_secs(u64::from(api.timeout)),
+        connect_timeout: Duration::from_secs(u64::from(api.timeout.min(15))),
+        retries: u32::from(api.retries),
+        log: api.verbose.then_some(output::log as fn(&str)),
+        ..net::Options::default()
+    }
+}
+
+/// A simulator, and clients that know nothing but it: neither the environment nor any file is asked.
+#[cfg(feature = "simulator")]
+fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usage> {
+    use crate::digitalocean::{Client, Token};
+    use crate::net::Address;
+    use crate::simulator::{Shape, Simulator};
+    use crate::spaces::{BucketName, Endpoint, Keys, Region, Style};
+
+    let simulator = Simulator::start(crate::simulator::Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        state: None,
+        faults: Default::default(),
+        log: None,
+        allow_fetch: Vec::new(),
+        pace: Duration::from_millis(500),
+        rates: Default::default(),
+        shape: Shape::default(),
+        public_images: false,
+        complain: output::complain,
+    })
+    .map_err(Usage)?;
+    let base = Address::parse(simulator.url()).map_err(Usage)?;
+    let token = Token::new(simulator.token()).map_err(|why| Usage(why.into()))?;
+    let teller = Teller::new(args.api.quiet);
+    let listener = connect::listener(&teller);
+    let options =
+        digitalocean::Options { base, net: net_options(&args.api), listener: Some(listener) };
+    let api = Client::new(&token, options).map_err(Usage)?;
+    let spaces = simulator.spaces();
+    let address = Address::parse(spaces.endpoint_url).map_err(Usage)?;
+    let region = Region::parse(spaces.region).map_err(Usage)?;
+    let told = Arc::clone(view);
+    let bucket = Bucket::new(Options {
+        endpoint: Endpoint::other(address, region, Style::Path).map_err(Usage)?,
+        bucket: BucketName::parse(spaces.bucket).map_err(Usage)?,
+        keys: Keys::new(spaces.access_key_id, spaces.secret_access_key).map_err(Usage)?,
+        net: net_options(&args.api),
+        pace: args.stage.max_rate.as_deref().map(rate).transpose()?,
+        listener: Some(Arc::new(move |event: &Event<'_>| told.retry(event))),
+    })
+    .map_err(Usage)?;
+    let folder = tempfile::tempdir()
+        .map_err(|e| Usage(format!("there is no place for the journal: {e}")))?;
+    let world = assemble(api, simulator.url().to_owned(), Some(bucket), view);
+    Ok((world, Rehearsal { folder, _simulator: simulator }))
+}

@@ -1,0 +1,93 @@
+//! Keys for Spaces, of which a push may make one for itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::client::{Call, Client};
+use super::error::Error;
+use super::nullable;
+use crate::net::{Method, Secret};
+
+/// The most keys that are read of an account: it may have 200 (DigitalOcean, "Spaces Limits").
+const PAGE: usize = 200;
+
+/// `key`: a key for Spaces.
+#[derive(Clone, Debug, Deserialize)]
+struct Listed {
+    #[serde(default, deserialize_with = "nullable::empty")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable::empty")]
+    access_key: String,
+}
+
+#[derive(Serialize)]
+struct New<'a> {
+    name: &'a str,
+    grants: Vec<Grant<'a>>,
+}
+
+/// What a key may do in a bucket. Rights to change ACLs come with full access only, which is of all buckets.
+#[derive(Serialize)]
+struct Grant<'a> {
+    bucket: &'a str,
+    permission: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    access_key: String,
+    secret_key: String,
+}
+
+/// A key that was made. Its secret is told this once.
+#[derive(Debug)]
+pub struct SpacesKey {
+    /// What identifies it.
+    pub access: String,
+    /// The key itself.
+    pub secret: Secret,
+}
+
+/// Keys for Spaces: `/v2/spaces/keys`.
+pub struct Keys(pub(super) Client);
+
+impl Keys {
+    /// Makes a key with full access to all buckets.
+    ///
+    /// # Errors
+    /// If the API refuses or fails.
+    pub async fn create(&self, name: &str) -> Result<SpacesKey, Error> {
+        let grants = vec![Grant { bucket: "", permission: "fullaccess" }];
+        let body = New { name, grants };
+        let call = Call::change(
+            Method::POST,
+            "v2/spaces/keys",
+            "spaces_key:create_credentials",
+            Some(&body),
+        )?;
+        let made: Made = self.0.ask(&call, "key").await?;
+        let secret = Secret::new(&made.secret_key).map_err(|why| {
+            Error::new(super::Kind::Incomplete, format!("the secret of the new key: {why}"))
+        })?;
+        Ok(SpacesKey { access: made.access_key, secret })
+    }
+
+    /// What identifies the key of a name, if there is one.
+    ///
+    /// # Errors
+    /// If the API refuses or fails.
+    pub async fn named(&self, name: &str) -> Result<Option<String>, Error> {
+        let path = format!("v2/spaces/keys?per_page={PAGE}");
+        let keys: Vec<Listed> = self.0.ask(&Call::get(path, "spaces_key:read"), "keys").await?;
+        Ok(keys.into_iter().find(|key| key.name == name).map(|key| key.access_key))
+    }
+
+    /// Deletes a key.
+    ///
+    /// # Errors
+    /// If the API refuses or fails.
+    pub async fn delete(&self, access: &str) -> Result<(), Error> {
+        let path = format!("v2/spaces/keys/{access}");
+        let call = Call::change(Method::DELETE, path, "spaces_key:delete", None::<&()>)?;
+        self.0.call(&call).await.map(|_| ())
+    }
+}

@@ -1,0 +1,285 @@
+//! Ending what a push began: the same for one that fails, one that is interrupted, and one that was killed
+//! and is swept later.
+
+use std::time::Duration;
+
+use super::entry::{Entry, Intent, Outcome};
+use super::journal::{Journal, now};
+use super::state::{Image, Key as Minted, Object, Public};
+use super::world::World;
+use crate::digitalocean::wait::{self, Patience, WaitError};
+use crate::digitalocean::{Error, Kind};
+use crate::spaces::{self, Acl, Bucket, Key, Upload, UploadId};
+
+/// For how long an image is looked for that a push which is given up may have made.
+const ABANDONED_LOOK: Duration = Duration::from_secs(60);
+
+/// What becomes of the object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nobody needs it.
+    Remove,
+    /// It stays, private.
+    Keep,
+    /// The importer may still read it.
+    Needed,
+}
+
+/// Ends the push of a journal. What is left, and why: nothing, if all went well.
+pub(super) async fn clean(
+    journal: &mut Journal,
+    world: &World,
+    patience: &Patience,
+) -> Vec<String> {
+    let mut cleaning = Cleaning { journal, world, patience, left: Vec::new() };
+    let fate = cleaning.image().await;
+    if fate != Fate::Needed {
+        cleaning.object(fate).await;
+    }
+    cleaning.probe().await;
+    if cleaning.left.is_empty() {
+        cleaning.key().await;
+    }
+    cleaning.left
+}
+
+struct Cleaning<'a> {
+    journal: &'a mut Journal,
+    world: &'a World,
+    patience: &'a Patience,
+    left: Vec<String>,
+}
+
+impl Cleaning<'_> {
+    /// Writes down what is done. A disk that is full keeps nothing from being removed: a later sweep finds
+    /// that it is gone.
+    fn record(&mut self, entry: Entry) {
+        if let Some(error) = self.journal.note(entry) {
+            self.world.note(&error.to_string());
+        }
+    }
+
+    fn leave(&mut self, what: String) -> Fate {
+        self.left.push(what);
+        match self.journal.state().abandoned {
+            true => Fate::Remove,
+            false => Fate::Needed,
+        }
+    }
+
+    /// Brings the image to its end; what becomes of the object then.
+    async fn image(&mut self) -> Fate {
+        let state = self.journal.state();
+        let abandoned = state.abandoned;
+        if let Image::Asked(at) = state.image
+            && let Err(why) = self.look(at).await
+        {
+            return self.leave(why);
+        }
+        match self.journal.state().image {
+            Image::None => Fate::Remove,
+            // `look` has found it, or not.
+            Image::Asked(_) => Fate::Needed,
+            Image::Importing(id) if abandoned => self.delete_image(id).await,
+            Image::Importing(id) => self.wait(id).await,
+            Image::Available(_) => match self.journal.state().began.keep_object {
+                true => Fate::Keep,
+                false => Fate::Remove,
+            },
+            Image::Failed(id) => self.delete_image(id).await,
+        }
+    }
+
+    /// Looks for an image that may have been made. Nothing is posted.
+    async fn look(&mut self, asked: u64) -> Result<(), String> {
+        let state = self.journal.state();
+        let since = Duration::from_secs(now().saturating_sub(asked));
+        let settle = Duration::from_secs(state.began.settle);
+        let most = match state.abandoned {
+            true => settle.min(ABANDONED_LOOK),
+            false => settle,
+        };
+        let push = self.journal.push().clone();
+        self.world.undo("looking for an image that may have been made");
+        let images = self.world.api.images();
+        let most = most.saturating_sub(since);
+        let found = images.find(&push, most, self.patience, None).await;
+        let found = found.map_err(|error| {
+            format!("nobody knows whether an image was made, and it cannot be looked for: {error}")
+        })?;
+        match found.first() {
+            Some(image) => {
+                self.record(Entry::Outcome(Outcome::Create { image: image.id }));
+                Ok(())
+            }
+            None if since < settle && self.journal.state().abandoned => Err(format!(
+                "an image marked {} may still appear; it was not found so far",
+                push.tag()
+            )),
+            None => {
+                self.record(Entry::Outcome(Outcome::NotCreated));
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until an import has come to its end.
+    async fn wait(&mut self, id: u64) -> Fate {
+        let push = self.journal.push().clone();
+        self.world.undo(&format!("waiting for the import of image {id}"));
+        let api = &self.world.api;
+        match wait::image(api, id, Some(&push), *self.patience, &mut None).await {
+            Ok(image) => {
+                let outcome = Outcome::Import { image: image.id, available: true };
+                self.record(Entry::Outcome(outcome));
+                self.world.undo(&format!("image {} is available and stays", image.id));
+                match self.journal.state().began.keep_object {
+                    true => Fate::Keep,
+                    false => Fate::Remove,
+                }
+            }
+            Err(WaitError::Failed(image)) => {
+                let outcome = Outcome::Import { image: image.id, available: false };
+                self.record(Entry::Outcome(outcome));
+                self.delete_image(image.id).await
+            }
+            Err(WaitError::Api(Error { kind: Kind::NotFound, .. })) => {
+                self.record(Entry::Outcome(Outcome::NotCreated));
+                Fate::Remove
+            }
+            Err(error) => self.leave(format!("image {id} is still being imported: {error}")),
+        }
+    }
+
+    async fn delete_image(&mut self, id: u64) -> Fate {
+        self.record(Entry::Intent(Intent::DeleteImage { image: id }));
+        self.world.undo(&format!("deleting image {id}"));
+        match self.world.api.images().delete_settled(id).await {
+            Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => {
+                self.record(Entry::Outcome(Outcome::DeleteImage));
+                Fate::Remove
+            }
+            Err(error) => {
+                self.left.push(format!("image {id} could not be deleted: {error}"));
+                Fate::Remove
+            }
+        }
+    }
+
+    /// Brings the object to its end, and its upload.
+    async fn object(&mut self, fate: Fate) {
+        let object = self.journal.state().object.clone();
+        let Some(key) = object.key().map(str::to_owned) else { return };
+        let Some(bucket) = self.world.bucket.clone() else {
+            self.left.push(format!("the object {key} is left: no credentials for its bucket"));
+            return;
+        };
+        if let Err(error) = remove(self, &bucket, &object, &key, fate).await {
+            self.left.push(format!("the object {key} could not be removed: {error}"));
+        }
+    }
+
+    /// Deletes the object of one byte.
+    async fn probe(&mut self) {
+        let (Some(key), Some(bucket)) =
+            (self.journal.state().probe.clone(), self.world.bucket.clone())
+        else {
+            return;
+        };
+        let Ok(key) = Key::parse(&key) else { return };
+        match bucket.delete(&key).await {
+            Ok(()) => self.record(Entry::Outcome(Outcome::Probe)),
+            // Nothing can have been put into it.
+            Err(error) if error.kind == spaces::Kind::NoSuchBucket => {
+                self.record(Entry::Outcome(Outcome::Probe))
+            }
+            Err(error) => self.left.push(format!("the object {key} could not be deleted: {error}")),
+        }
+    }
+
+    /// Deletes the temporary key.
+    async fn key(&mut self) {
+        let access = match self.journal.state().key.clone() {
+            Minted::None => return,
+            Minted::Made { access, .. } => Ok(Some(access)),
+            Minted::Asked(name) => self.world.api.keys().named(&name).await,
+        };
+        self.record(Entry::Intent(Intent::RevokeKey));
+        let revoked = match access {
+            Ok(None) => Ok(()),
+            Ok(Some(access)) => match self.world.api.keys().delete(&access).await {
+                Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
+                other => other,
+            },
+            Err(error) => Err(error),
+        };
+        match revoked {
+            Ok(()) => self.record(Entry::Outcome(Outcome::RevokeKey)),
+            Err(error) => self.left.push(format!("the temporary key is left: {error}")),
+        }
+    }
+}
+
+/// Makes an object private, and removes it and what is left of its upload.
+async fn remove(
+    cleaning: &mut Cleaning<'_>,
+    bucket: &Bucket,
+    object: &Object,
+    key: &str,
+    fate: Fate,
+) -> Result<(), spaces::Error> {
+    let Ok(parsed) = Key::parse(key) else { return Ok(()) };
+    let world = cleaning.world;
+    if let Object::Stored { public, .. } = object {
+        if *public == Public::Yes {
+            cleaning.record(Entry::Intent(Intent::Hide));
+            match bucket.set_acl(&parsed, Acl::Private).await {
+                Ok(()) => cleaning.record(Entry::Outcome(Outcome::Hide)),
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        spaces::Kind::NoSuchKey | spaces::Kind::NoSuchBucket
+                    ) => {}
+                // What cannot be hidden can perhaps be deleted, unless it is to stay.
+                Err(error) if fate == Fate::Keep => return Err(error),
+                Err(error) => world.note(&format!("the object could not be made private: {error}")),
+            }
+        }
+        if fate == Fate::Keep {
+            return Ok(());
+        }
+    }
+    cleaning.record(Entry::Intent(Intent::Delete));
+    let gone = async {
+        match object {
+            Object::Open { id, .. } | Object::Completing { id, .. } => {
+                world.undo("ending the upload");
+                if let Ok(id) = UploadId::parse(id) {
+                    bucket.abort(&Upload { key: parsed.clone(), id }).await?;
+                }
+            }
+            // The server may have opened one, or several, without our hearing of it.
+            Object::Asked { .. } => {
+                for open in bucket.uploads(key).await? {
+                    world.undo("ending the upload");
+                    bucket.abort(&open.upload).await?;
+                }
+            }
+            Object::None | Object::Stored { .. } => {}
+        }
+        if matches!(object, Object::Completing { .. } | Object::Stored { .. }) {
+            world.undo(&format!("deleting the object {key}"));
+            bucket.delete(&parsed).await?;
+        }
+        Ok(())
+    };
+    let gone: Result<(), spaces::Error> = gone.await;
+    match gone {
+        Ok(()) => {}
+        // A bucket that is gone holds nothing.
+        Err(error) if error.kind == spaces::Kind::NoSuchBucket => world.note("the bucket is gone"),
+        Err(error) => return Err(error),
+    }
+    cleaning.record(Entry::Outcome(Outcome::Delete));
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The whole job as one transaction: check an image and stage it in the same pass, create it, wait for the
+//! import, spread it, and leave nothing behind.
+//!
+//! The room knows the steps, their order and what undoes each one; the journal that tells of them; and the
+//! sweep that ends what a killed run began. It knows no formats, and prints nothing.
+
+mod clean;
+mod cut;
+mod entry;
+mod event;
+mod journal;
+mod object;
+mod order;
+mod parts;
+mod probe;
+mod run;
+mod spread;
+mod state;
+mod stop;
+mod sweep;
+mod upload;
+mod world;
+
+pub use event::{Event, Listener, Step};
+pub use journal::JournalError;
+pub use order::{NewImage, Order, Route, stem};
+pub use run::{Pushed, RegionOutcome, Staged, push};
+pub use stop::Stop;
+pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
+pub use world::{Cancel, Canceller, World};
+
+/// What the keys of all objects begin with that pushes make.
+pub const PREFIX: &str = "tidegate/";

@@ -1,0 +1,180 @@
+//! How far a push got, as its journal tells.
+
+use super::entry::{Began, Entry, Intent, Line, Outcome};
+
+/// How far a push got.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct State {
+    pub(super) began: Began,
+    /// When it began, in seconds since 1970.
+    pub(super) at: u64,
+    pub(super) key: Key,
+    /// The key of an object of one byte that may be there.
+    pub(super) probe: Option<String>,
+    pub(super) object: Object,
+    pub(super) image: Image,
+    pub(super) abandoned: bool,
+}
+
+/// A temporary key for the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// There is none.
+    None,
+    /// There may be one with this name.
+    Asked(String),
+    /// There is one.
+    Made { name: String, access: String },
+}
+
+/// The object on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    /// There is none, nor an upload.
+    None,
+    /// There may be an upload of this key.
+    Asked { key: String, part_size: u64 },
+    /// There is an upload.
+    Open { key: String, part_size: u64, id: String },
+    /// There may be an object.
+    Completing { key: String, id: String },
+    /// There is an object.
+    Stored { key: String, public: Public },
+}
+
+/// Whether everybody can read an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Public {
+    No,
+    /// It may be so, or is.
+    Yes,
+}
+
+impl Object {
+    /// Its key, if there may be anything of it.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Object::None => None,
+            Object::Asked { key, .. }
+            | Object::Open { key, .. }
+            | Object::Completing { key, .. }
+            | Object::Stored { key, .. } => Some(key),
+        }
+    }
+}
+
+/// The image on DigitalOcean's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Image {
+    /// There is none.
+    None,
+    /// There may be one; it was asked for at this time, in seconds since 1970.
+    Asked(u64),
+    /// There is one, which is being imported.
+    Importing(u64),
+    /// It can be used.
+    Available(u64),
+    /// Its import failed; what is left of it is still there.
+    Failed(u64),
+}
+
+impl State {
+    /// The state after the first line.
+    pub(super) fn new(at: u64, began: Began) -> Self {
+        State {
+            began,
+            at,
+            key: Key::None,
+            probe: None,
+            object: Object::None,
+            image: Image::None,
+            abandoned: false,
+        }
+    }
+
+    /// The state that lines tell; `None` if the first one does not begin a push.
+    pub(super) fn of(lines: Vec<Line>) -> Option<Self> {
+        let mut lines = lines.into_iter();
+        let Some(Line { at, entry: Entry::Began(began) }) = lines.next() else { return None };
+        let mut state = State::new(at, began);
+        for line in lines {
+            state.take(line.at, &line.entry);
+        }
+        Some(state)
+    }
+
+    /// Takes the next line.
+    pub(super) fn take(&mut self, at: u64, entry: &Entry) {
+        match entry {
+            Entry::Began(_) => {}
+            Entry::Intent(intent) => self.intend(at, intent),
+            Entry::Outcome(outcome) => self.conclude(outcome),
+            Entry::Abandoned => self.abandoned = true,
+            Entry::Resumed => self.abandoned = false,
+            Entry::Ended => {}
+        }
+    }
+
+    fn intend(&mut self, at: u64, intent: &Intent) {
+        match intent {
+            Intent::MintKey { name } => self.key = Key::Asked(name.clone()),
+            Intent::Probe { key } => self.probe = Some(key.clone()),
+            Intent::Upload { key, part_size } => {
+                self.object = Object::Asked { key: key.clone(), part_size: *part_size };
+            }
+            Intent::Complete { .. } => {
+                if let Object::Open { key, id, .. } = &self.object {
+                    self.object = Object::Completing { key: key.clone(), id: id.clone() };
+                }
+            }
+            Intent::Publish => self.publish(Public::Yes),
+            Intent::Create => self.image = Image::Asked(at),
+            Intent::Transfer { .. }
+            | Intent::Convert
+            | Intent::DeleteImage { .. }
+            | Intent::Hide
+            | Intent::Delete
+            | Intent::RevokeKey => {}
+        }
+    }
+
+    fn conclude(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::MintKey { access } => {
+                if let Key::Asked(name) = &self.key {
+                    self.key = Key::Made { name: name.clone(), access: access.clone() };
+                }
+            }
+            Outcome::Probe => self.probe = None,
+            Outcome::Upload { id } => {
+                if let Object::Asked { key, part_size } = &self.object {
+                    let (key, part_size) = (key.clone(), *part_size);
+                    self.object = Object::Open { key, part_size, id: id.clone() };
+                }
+            }
+            Outcome::Complete => {
+                if let Object::Completing { key, .. } = &self.object {
+                    self.object = Object::Stored { key: key.clone(), public: Public::No };
+                }
+            }
+            Outcome::Create { image } => self.image = Image::Importing(*image),
+            Outcome::NotCreated | Outcome::DeleteImage => self.image = Image::None,
+            Outcome::Import { image, available } => {
+                self.image = match available {
+                    true => Image::Available(*image),
+                    false => Image::Failed(*image),
+                };
+            }
+            Outcome::Hide => self.publish(Public::No),
+            Outcome::Delete => self.object = Object::None,
+            Outcome::RevokeKey => self.key = Key::None,
+            Outcome::Publish | Outcome::Transfer { .. } | Outcome::Convert { .. } => {}
+        }
+    }
+
+    fn publish(&mut self, to: Public) {
+        if let Object::Stored { public, .. } = &mut self.object {
+            *public = to;
+        }
+    }
+}

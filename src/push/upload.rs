@@ -1,0 +1,102 @@
+//! The parts of an upload on their way to the bucket, several at once.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+
+use super::event::Event;
+use super::parts::{Cut, Home};
+use super::world::World;
+use crate::spaces::{Bucket, ETag, Error, Part, PartNumber, Upload};
+
+/// How parts are sent.
+pub(super) struct Sending<'a> {
+    pub(super) world: &'a World,
+    pub(super) bucket: &'a Bucket,
+    pub(super) upload: &'a Upload,
+    /// Parts on their way at once.
+    pub(super) at_once: usize,
+    /// Bytes of the file, where they are known.
+    pub(super) total: Option<u64>,
+    /// Parts that have arrived before, by number.
+    pub(super) there: BTreeMap<PartNumber, Part>,
+}
+
+/// Why an upload ended before its end.
+pub(super) enum Broken {
+    /// There are more parts than an object can have.
+    TooMany,
+    /// The bucket refused or failed.
+    Bucket(Error),
+}
+
+impl Sending<'_> {
+    /// Sends all parts that come.
+    pub(super) async fn run(
+        self,
+        mut cuts: Receiver<Cut>,
+        home: Home,
+    ) -> Result<Vec<Part>, Broken> {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut arrived = 0;
+        let mut sending: JoinSet<Result<Part, Error>> = JoinSet::new();
+        loop {
+            let part = tokio::select! {
+                cut = cuts.recv(), if sending.len() < self.at_once => match cut {
+                    Some(cut) => match self.begin(cut, &home, &mut sending)? {
+                        Some(part) => part,
+                        None => continue,
+                    },
+                    None => break,
+                },
+                Some(done) = sending.join_next() => finished(done)?,
+            };
+            self.count(part, &mut parts, &mut arrived);
+        }
+        while let Some(done) = sending.join_next().await {
+            self.count(finished(done)?, &mut parts, &mut arrived);
+        }
+        parts.sort_by_key(|part| part.number);
+        Ok(parts)
+    }
+
+    fn count(&self, part: Part, parts: &mut Vec<Part>, arrived: &mut u64) {
+        *arrived += part.size;
+        parts.push(part);
+        self.world.tell(&Event::Uploaded { bytes: *arrived, total: self.total });
+    }
+
+    /// Sends a part, unless it is there already.
+    fn begin(
+        &self,
+        cut: Cut,
+        home: &Home,
+        sending: &mut JoinSet<Result<Part, Error>>,
+    ) -> Result<Option<Part>, Broken> {
+        let number = u16::try_from(cut.number).ok().and_then(PartNumber::new);
+        let number = number.ok_or(Broken::TooMany)?;
+        let size = cut.body.len() as u64;
+        if let Some(there) = self.there.get(&number).filter(|there| there.size == size)
+            && there.etag == ETag::of(&cut.body)
+        {
+            home.take(cut.body);
+            return Ok(Some(there.clone()));
+        }
+        let (bucket, upload, home) = (self.bucket.clone(), self.upload.clone(), home.clone());
+        sending.spawn(async move {
+            let etag = bucket.put_part(&upload, number, cut.body.clone()).await?;
+            home.take(cut.body);
+            Ok(Part { number, size, etag })
+        });
+        Ok(None)
+    }
+}
+
+fn finished(done: Result<Result<Part, Error>, tokio::task::JoinError>) -> Result<Part, Broken> {
+    match done {
+        Ok(result) => result.map_err(Broken::Bucket),
+        // Nobody ends one of the tasks alone, so this one panicked.
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}

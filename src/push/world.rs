@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::event::{Event, Listener};
+use crate::spaces::Bucket;
+use crate::{digitalocean, inspect};
+
+/// What a push works with.
+#[derive(Clone)]
+pub struct World {
+    /// DigitalOcean's API.
+    pub api: digitalocean::Client,
+    /// Where it is, without secrets.
+    pub api_place: String,
+    /// Where images are staged, if there is such a place.
+    pub bucket: Option<Bucket>,
+    /// Is told of events.
+    pub listener: Listener,
+    /// Is told how far the check is.
+    pub watch: Arc<dyn inspect::Listener + Send + Sync>,
+}
+
+impl World {
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        (self.listener)(event);
+    }
+
+    pub(super) fn note(&self, text: &str) {
+        self.tell(&Event::Note(text));
+    }
+
+    pub(super) fn undo(&self, text: &str) {
+        self.tell(&Event::Undo(text));
+    }
+}
+
+/// Ends a push from outside.
+pub struct Canceller(watch::Sender<bool>);
+
+/// Whether a push is to end.
+#[derive(Clone)]
+pub struct Cancel(watch::Receiver<bool>);
+
+impl Canceller {
+    /// A pair of both.
+    #[must_use]
+    pub fn new() -> (Canceller, Cancel) {
+        let (sender, receiver) = watch::channel(false);
+        (Canceller(sender), Cancel(receiver))
+    }
+
+    /// Has the push stop where it is, and undo what it did.
+    pub fn cancel(&self) {
+        // A push that is over needs no end.
+        let _ = self.0.send(true);
+    }
+}
+
+/// The push is to end.
+pub(super) struct Cancelled;
+
+impl Cancel {
+    /// What comes of some work, unless the push is to end before.
+    pub(super) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Cancelled> {
+        let mut receiver = self.0.clone();
+        let ended = async {
+            // Without its sender nobody will end it.
+            if receiver.wait_for(|ended| *ended).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended => Err(Cancelled),
+            done = work => Ok(done),
+        }
+    }
+}
