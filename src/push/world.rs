@@ -3,8 +3,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::event::{Event, Listener};
+use crate::digitalocean;
+use crate::inspect;
 use crate::spaces::Bucket;
-use crate::{digitalocean, inspect};
+
 
 /// What a push works with.
 #[derive(Clone)]
