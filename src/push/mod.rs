@@ -13,6 +13,7 @@ mod object;
 mod order;
 mod parts;
 mod probe;
+mod repack;
 mod run;
 mod spread;
 mod state;
@@ -23,8 +24,8 @@ mod world;
 
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
-pub use order::{NewImage, Order, Route, stem};
-pub use run::{Pushed, RegionOutcome, Staged, push};
+pub use order::{NewImage, Order, Repack, Route, stem};
+pub use run::{Pushed, RegionOutcome, Source, Staged, push};
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
 pub use world::{Cancel, Canceller, World};

@@ -11,21 +11,26 @@ use tokio::sync::oneshot;
 
 use super::PREFIX;
 use super::clean::clean;
-use super::cut::{self, Head};
+use super::cut::{self, Cut, Go};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
 use super::object;
-use super::order::{KEPT, Order, Route, staged_name};
+use super::order::{KEPT, Order, Repack, Route, staged_name};
 use super::parts::Cutter;
 use super::probe::probe;
 use super::state::{Image as ImageState, Object};
 use super::stop::Stop;
 use super::upload::{Broken, Sending};
 use super::world::{Cancel, World};
+use crate::bytes::hex;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
-use crate::inspect::{Identity, Report, Tap, Verdict, identity, inspect_tapped};
+use crate::facts::Compression;
+use crate::inspect::{
+    Identity, Inside, Recognised, Report, Tap, Verdict, Wrapped, identity, inspect_inside,
+    inspect_tapped,
+};
 use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
 
 /// What an object is uploaded as; the importer looks at its bytes.
@@ -38,6 +43,8 @@ pub struct Pushed {
     pub push: Option<PushId>,
     /// The check, if it came to that.
     pub report: Option<Report>,
+    /// What was pushed, if it was read.
+    pub source: Option<Source>,
     /// The object, if one was staged.
     pub staged: Option<Staged>,
     /// The image as it was seen last, if one was made.
@@ -50,6 +57,19 @@ pub struct Pushed {
     pub stop: Option<Stop>,
     /// What could not be cleaned up; a sweep will.
     pub left: Vec<String>,
+}
+
+/// The file that was pushed, as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// Its path or URL, or `-`.
+    pub name: String,
+    /// Its bytes, if it was read to its end.
+    pub size: Option<u64>,
+    /// SHA-256 of its bytes, if it was read to its end.
+    pub sha256: Option<String>,
+    /// What was taken off, the outermost first: the report is that of the file inside.
+    pub wrappings: Vec<String>,
 }
 
 /// The object that was staged.
@@ -94,6 +114,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
     let mut pushed = Pushed {
         push: None,
         report: None,
+        source: None,
         staged: None,
         image: None,
         regions: Vec::new(),
@@ -120,7 +141,9 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         let same = state.began.source == order.shown
             && state.began.place == place(order, world)
             && state.began.api == world.api_place
-            && state.image == ImageState::None;
+            && state.image == ImageState::None
+            // What comes from a pipe comes once.
+            && order.source != "-";
         if same && matches!(state.object, Object::Open { .. }) {
             journal.write(Entry::Resumed)?;
             return Ok(Some(*journal));
@@ -233,27 +256,55 @@ impl Run<'_> {
     /// Checks the image where it is.
     async fn check(&mut self) -> Result<(), Stop> {
         self.begin(Step::Check, &self.order.shown.clone());
-        let report = self.cancel.unless(self.inspect(None)).await?;
-        self.judge(report.map_err(|_| Stop::Unread)?)?;
+        let checking = self.inspect(None, Repack::Never);
+        let checked = self.cancel.unless(checking.report).await?;
+        self.judge(checked.map_err(|_| Stop::Unread)?, Vec::new())?;
         self.done(Step::Check, "accepted");
         Ok(())
     }
 
     /// A check on a thread of its own: a pipe may block for as long as it likes.
-    fn inspect(&self, tap: Option<Tap>) -> oneshot::Receiver<Report> {
-        let (report, checked) = oneshot::channel();
+    fn inspect(&self, tap: Option<Tap>, repack: Repack) -> Checking {
+        let (say_inside, inside) = oneshot::channel();
+        let (say_report, report) = oneshot::channel();
         let (source, options) = (self.order.source.clone(), self.order.check.clone());
         let watch = Arc::clone(&self.world.watch);
         std::thread::spawn(move || {
+            let tap = tap.as_ref();
             // Nobody may want to know any more.
-            let _ = report.send(inspect_tapped(&source, &options, &*watch, tap.as_ref()));
+            let tell = move |found| drop(say_inside.send(found));
+            let checked = match repack {
+                Repack::Never => {
+                    tell(Inside { wrappings: Vec::new(), raw: false });
+                    (inspect_tapped(&source, &options, &*watch, tap), None)
+                }
+                Repack::Auto | Repack::Always => {
+                    inspect_inside(&source, &options, &*watch, tap, tell)
+                }
+            };
+            let _ = say_report.send(checked);
         });
-        checked
+        Checking { inside, report }
     }
 
     /// Goes on only with what was accepted, every byte of it.
-    fn judge(&mut self, report: Report) -> Result<(), Stop> {
-        let (verdict, complete) = (report.verdict, report.complete);
+    fn judge(
+        &mut self,
+        (report, wrapped): (Report, Option<Wrapped>),
+        wrappings: Vec<String>,
+    ) -> Result<(), Stop> {
+        let whole = wrappings.is_empty() || wrapped.is_some();
+        let (verdict, complete) = (report.verdict, report.complete && whole);
+        self.pushed.source = Some(Source {
+            name: self.order.shown.clone(),
+            size: wrapped.map_or(report.file_size, |file| Some(file.size)),
+            sha256: match wrapped {
+                Some(file) => Some(hex(&file.sha256)),
+                None if wrappings.is_empty() => report.digests.sha256.clone(),
+                None => None,
+            },
+            wrappings,
+        });
         self.pushed.report = Some(report);
         match verdict {
             Verdict::Accept if complete => Ok(()),
@@ -266,7 +317,8 @@ impl Run<'_> {
 
     /// Checks the image and uploads it in the same pass; where everybody finds it then.
     async fn stage(&mut self) -> Result<String, Stop> {
-        let Route::Staged { stem, at_once, part_size: wanted, .. } = &self.order.route else {
+        let Route::Staged { stem, at_once, part_size: wanted, repack, .. } = &self.order.route
+        else {
             return Err(Stop::Order("there is nothing to stage".into()));
         };
         let bucket = self.world.bucket.clone();
@@ -283,40 +335,48 @@ impl Run<'_> {
         let (tap, tapped) = Tap::new();
         // A part never has more than 5 GB.
         let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
-        let checked = self.inspect(Some(tap));
+        let checking = self.inspect(Some(tap), *repack);
         let (go, told) = mpsc::channel();
         let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
 
+        let inside = self.cancel.unless(checking.inside).await?;
+        let wrappings = self.tell_wrappings(inside.as_ref().ok());
         let head = self.cancel.unless(cutting.head).await?;
-        let upload = match head {
-            Ok(Head { compression, disk_format, refused: false }) => {
-                let name = staged_name(stem, disk_format, compression);
-                Some(self.open_upload(&bucket, &name, part_size).await?)
+        let (head, how) = match (inside, head) {
+            (Ok(inside), Ok(head)) if !head.refused => (head, how(*repack, &inside, &head)),
+            // The report says why; nothing was sent.
+            _ => {
+                drop(go);
+                let checked = self.cancel.unless(checking.report).await?;
+                self.judge(checked.map_err(|_| Stop::Unread)?, wrappings)?;
+                return Err(Stop::Unread);
             }
-            // The report says why.
-            Ok(_) | Err(_) => None,
         };
-        let Some((upload, there)) = upload else {
-            drop(go);
-            let report = self.cancel.unless(checked).await?.map_err(|_| Stop::Unread)?;
-            self.judge(report)?;
-            // Only what is refused comes here; and nothing was sent.
-            return Err(Stop::Unread);
+        let compression = match how {
+            Go::Packed => Compression::Gzip,
+            Go::Plain => head.compression,
         };
-        let _ = go.send(());
+        let name = staged_name(stem, head.disk_format, compression);
+        let (upload, there) = self.open_upload(&bucket, &name, part_size).await?;
+        if how == Go::Packed {
+            self.world.note("the image is packed as gzip on the way");
+        }
+        // If nobody listens, the reason comes with the report.
+        let _ = go.send(how);
+        let as_it_is = how == Go::Plain && wrappings.is_empty();
         let sending = Sending {
             world: self.world,
             bucket: &bucket,
             upload: &upload,
             at_once: *at_once,
-            total: size,
+            total: size.filter(|_| as_it_is),
             there,
         };
         let work = async {
             let parts = sending.run(cuts, home).await?;
-            Ok((parts, cutting.size.await.ok().flatten(), checked.await))
+            Ok((parts, cutting.done.await.ok().flatten(), checking.report.await))
         };
-        let (parts, size, report) = match self.cancel.unless(work).await? {
+        let (parts, cut, checked) = match self.cancel.unless(work).await? {
             Ok(done) => done,
             Err(Broken::Bucket(error)) => return Err(Stop::Spaces { step: Step::Check, error }),
             Err(Broken::TooMany) => {
@@ -326,21 +386,44 @@ impl Run<'_> {
                 )));
             }
         };
-        self.judge(report.map_err(|_| Stop::Unread)?)?;
-        let report = self.pushed.report.as_ref();
-        let sha256 = report.and_then(|report| report.digests.sha256.clone());
-        let file_size = report.and_then(|report| report.file_size);
-        let (Some(size), Some(sha256)) = (size, sha256) else { return Err(Stop::Unread) };
+        self.judge(checked.map_err(|_| Stop::Unread)?, wrappings)?;
         let sent: u64 = parts.iter().map(|part| part.size).sum();
-        if file_size != Some(size) || sent != size {
-            return Err(Stop::Bucket {
-                step: Step::Check,
-                why: format!("{sent} bytes were sent, and {file_size:?} were checked"),
-            });
-        }
+        let sha256 = self.same(cut, sent)?;
         self.done(Step::Check, &format!("accepted, {sent} bytes in {} parts", parts.len()));
-        self.complete(&bucket, &upload, &parts, size, &sha256).await?;
-        self.publish(&bucket, &upload.key, size).await
+        self.complete(&bucket, &upload, &parts, sent, &sha256).await?;
+        self.publish(&bucket, &upload.key, sent).await
+    }
+
+    /// Says what is taken off.
+    fn tell_wrappings(&self, inside: Option<&Inside>) -> Vec<String> {
+        let wrappings = inside.map(|inside| inside.wrappings.as_slice()).unwrap_or_default();
+        let wrappings: Vec<String> = wrappings.iter().map(ToString::to_string).collect();
+        if !wrappings.is_empty() {
+            self.world.note(&format!("taken out of {}", wrappings.join(", then ")));
+        }
+        wrappings
+    }
+
+    /// Makes sure that what was sent is what was checked; the SHA-256 of the object.
+    fn same(&self, cut: Option<Cut>, sent: u64) -> Result<String, Stop> {
+        let report = self.pushed.report.as_ref();
+        let checked =
+            report.and_then(|report| Some((report.file_size?, report.digests.sha256.clone()?)));
+        let (Some(cut), Some((size, sha256))) = (cut, checked) else { return Err(Stop::Unread) };
+        if cut.taken != size || cut.sent != sent {
+            return Err(Stop::Staged(format!(
+                "{size} bytes were checked, {} were taken, and {sent} of {} were sent",
+                cut.taken, cut.sent
+            )));
+        }
+        match cut.packed {
+            None => Ok(sha256),
+            Some(packed) if packed.inner_sha256 == sha256 => Ok(packed.sha256),
+            Some(packed) => Err(Stop::Staged(format!(
+                "the file that was checked has the SHA-256 {sha256}, and what was packed unpacks to {}",
+                packed.inner_sha256
+            ))),
+        }
     }
 
     async fn probe(&mut self, bucket: &Bucket) -> Result<(), Stop> {
@@ -564,6 +647,22 @@ impl Run<'_> {
             false => left.iter().for_each(|left| self.world.note(left)),
         }
     }
+}
+
+/// A check that is under way.
+struct Checking {
+    inside: oneshot::Receiver<Inside>,
+    report: oneshot::Receiver<(Report, Option<Wrapped>)>,
+}
+
+/// How the file goes on.
+fn how(repack: Repack, inside: &Inside, head: &Recognised) -> Go {
+    let packs = match repack {
+        Repack::Never => false,
+        Repack::Auto => inside.raw,
+        Repack::Always => head.compression == Compression::None,
+    };
+    if packs { Go::Packed } else { Go::Plain }
 }
 
 /// What tells two looks at a URL apart.

@@ -7,7 +7,6 @@ use crate::digitalocean;
 use crate::inspect;
 use crate::spaces::Bucket;
 
-
 /// What a push works with.
 #[derive(Clone)]
 pub struct World {

@@ -130,6 +130,7 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         "done": pushed.stop.is_none(),
         "error": error,
         "report": pushed.report.as_ref().map(show::value).transpose()?,
+        "source": pushed.source.as_ref().map(show::value).transpose()?,
         "staged": pushed.staged.as_ref().map(show::value).transpose()?,
         "image": pushed.image.as_ref().map(show::value).transpose()?,
         "regions": show::value(&pushed.regions)?,

@@ -93,6 +93,7 @@ fn code(pushed: &Pushed) -> u8 {
             Stop::Failed { .. } | Stop::Changed { .. } => IMPORT_FAILED,
             Stop::Spaces { .. }
             | Stop::Bucket { .. }
+            | Stop::Staged(_)
             | Stop::Api { .. }
             | Stop::Unknown { .. }
             | Stop::Wait(_)

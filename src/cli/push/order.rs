@@ -3,14 +3,14 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::args::PushArgs;
+use super::args::{self, PushArgs};
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
-use crate::push::{NewImage, Order, Route, stem};
+use crate::push::{NewImage, Order, Repack, Route, stem};
 use crate::rules::{Policy, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
@@ -38,6 +38,11 @@ pub(super) fn order(args: &PushArgs) -> Result<Order, Usage> {
             at_once: usize::from(args.stage.uploads),
             part_size: args.stage.part_size.as_deref().map(part_size).transpose()?,
             keep_object: args.stage.keep_object,
+            repack: match args.stage.repack {
+                args::Repack::Auto => Repack::Auto,
+                args::Repack::Never => Repack::Never,
+                args::Repack::Always => Repack::Always,
+            },
         },
         false => Route::Url(args.image.to_string_lossy().into_owned()),
     };

@@ -99,7 +99,7 @@ fn zstd(data: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check(file: &[u8], options: &Options) -> Report {
-    inspect_unwrapped(OsStr::new("a/box.tar.xz"), open(file, 5000), options, &Deaf)
+    inspect_unwrapped(OsStr::new("a/box.tar.xz"), open(file, 5000), options, &Deaf, None)
 }
 
 #[test]
