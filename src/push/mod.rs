@@ -4,6 +4,7 @@
 //! The room knows the steps, their order and what undoes each one; the journal that tells of them; and the
 //! sweep that ends what a killed run began. It knows no formats, and prints nothing.
 
+mod again;
 mod clean;
 mod cut;
 mod entry;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::PREFIX;
 use super::clean::clean;
 use super::cut::{self, Cut, Go};
+use super::{PREFIX, again};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
@@ -473,7 +473,7 @@ impl Run<'_> {
             }
         }
         self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
-        let upload = self.cancel.unless(bucket.create_upload(&key, CONTENT_TYPE)).await?;
+        let upload = self.cancel.unless(again::create_upload(bucket, &key, CONTENT_TYPE)).await?;
         let upload = upload.map_err(Stop::spaces(Step::Check))?;
         self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
         Ok((upload, BTreeMap::new()))
@@ -494,18 +494,8 @@ impl Run<'_> {
     ) -> Result<(), Stop> {
         self.begin(Step::Complete, upload.key.as_str());
         self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
-        let completed = self.cancel.unless(bucket.complete(upload, parts)).await?;
-        match completed {
-            Ok(_) => {}
-            // It may have been done all the same.
-            Err(error) if error.is_ambiguous() => {
-                let head = self.cancel.unless(bucket.head(&upload.key)).await?;
-                if !matches!(head, Ok(Some(head)) if head.size == size) {
-                    return Err(Stop::Spaces { step: Step::Complete, error });
-                }
-            }
-            Err(error) => return Err(Stop::Spaces { step: Step::Complete, error }),
-        }
+        let completed = self.cancel.unless(again::complete(bucket, upload, parts, size)).await?;
+        completed.map_err(Stop::spaces(Step::Complete))?;
         self.conclude_step(Outcome::Complete)?;
         let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
         self.pushed.staged = Some(Staged {
