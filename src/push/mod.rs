@@ -5,7 +5,9 @@
 //! sweep that ends what a killed run began. It knows no formats, and prints nothing.
 
 mod again;
+mod check;
 mod clean;
+mod create;
 mod cut;
 mod entry;
 mod event;
@@ -14,9 +16,11 @@ mod object;
 mod order;
 mod parts;
 mod probe;
+mod pushed;
 mod repack;
 mod run;
 mod spread;
+mod stage;
 mod state;
 mod stop;
 mod sweep;
@@ -26,7 +30,8 @@ mod world;
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
 pub use order::{NewImage, Order, Repack, Route, stem};
-pub use run::{Pushed, RegionOutcome, Source, Staged, push};
+pub use pushed::{Pushed, RegionOutcome, Source, Staged};
+pub use run::push;
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
 pub use world::{Cancel, Canceller, World};

@@ -51,7 +51,9 @@ fn what_the_schemas_do_not_allow_is_refused() {
     assert!(!push(&|d| d["error"] = json!({"kind": "x", "message": "y"})));
     assert!(!push(&|d| d["image"] = Value::Null), "what is done has its image");
     assert!(!push(&|d| d["staged"]["url"] = json!("https://host/key?secret")));
-    assert!(!push(&|d| d["regions"] = json!([{"region": "x", "outcome": "failed", "error": null}])));
+    assert!(
+        !push(&|d| d["regions"] = json!([{"region": "x", "outcome": "failed", "error": null}]))
+    );
     assert!(!push(&|d| d["timings"]["check_ms"] = json!(-1)));
 
     let swept = json!({"schema": "tidegate.sweep/1", "dry_run": false, "pushes": [

@@ -302,13 +302,10 @@ fn an_import_that_hangs_is_given_up_and_a_killed_one_is_not() {
     rig.quiet();
     push.child().kill().unwrap();
     drop(push);
-    for arguments in [&["--wait-timeout", "300ms"][..], &[
-        "--wait-timeout",
-        "300ms",
-        "--remote",
-        "--older-than",
-        "1ms",
-    ]] {
+    for arguments in [
+        &["--wait-timeout", "300ms"][..],
+        &["--wait-timeout", "300ms", "--remote", "--older-than", "1ms"],
+    ] {
         let mut sweep = rig.tidegate("sweep");
         sweep.args(["--yes", "--interval", "20ms", "--format", "json"]).args(arguments);
         let output = sweep.output().unwrap();
@@ -324,8 +321,9 @@ fn an_import_that_hangs_is_given_up_and_a_killed_one_is_not() {
 #[test]
 fn an_image_that_nobody_finds_is_told_of() {
     let lags = "[[fault]]\nkind = \"list-lags\"\nlag = 3600\nforever = true\n";
-    let plan =
-        format!("[[fault]]\nkind = \"cut-after\"\nmethod = \"POST\"\npath = \"/v2/images\"\n{lags}");
+    let plan = format!(
+        "[[fault]]\nkind = \"cut-after\"\nmethod = \"POST\"\npath = \"/v2/images\"\n{lags}"
+    );
     let rig = Rig::with_plan(&plan);
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
     let output = rig.pushed(&["disk.raw.gz", "--settle", "500ms", "--format", "json"]);

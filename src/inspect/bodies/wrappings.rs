@@ -103,7 +103,7 @@ pub fn unwrap(input: &[u8]) {
     let unwrapping = unwrapped(Delivery(feed), LARGEST_CHECKED).expect("memory can be read");
     let aftermath = unwrapping.aftermath();
     let options = Options { limit: LARGEST_CHECKED, ..Options::default() };
-    let report = inspect_unwrapped("x".as_ref(), unwrapping, &options, &Deaf);
+    let report = inspect_unwrapped("x".as_ref(), unwrapping, &options, &Deaf, None);
     assert!(report.error.is_none(), "{report:?}");
     assert!(aftermath.fault().is_none() || report.verdict == Verdict::Reject, "{report:?}");
 }
