@@ -20,6 +20,8 @@ pub struct Pushed {
     pub staged: Option<Staged>,
     /// The image as it was seen last, if one was made.
     pub image: Option<Image>,
+    /// Whether it is there and can be used: a push that stops after the import leaves it.
+    pub available: bool,
     /// The other regions that it was to go to.
     pub regions: Vec<RegionOutcome>,
     /// How long each step took.

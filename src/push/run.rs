@@ -32,6 +32,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         source: None,
         staged: None,
         image: None,
+        available: false,
         regions: Vec::new(),
         took: Vec::new(),
         stop: None,
@@ -157,6 +158,7 @@ impl Run<'_> {
         } else {
             self.pushed.left = clean(&mut self.journal, self.world, &self.order.patience).await;
         }
+        self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {
             staged.kept = self.journal.state().object.key().is_some();
         }

@@ -40,6 +40,11 @@ pub(crate) enum Sweep {
 
 /// Sweeps what a killed push left, and finds nothing to do the second time.
 pub(crate) fn swept(rig: &Rig, sweep: Sweep, what: &str) {
+    swept_at_last(rig, sweep, 1, what);
+}
+
+/// As [`swept`], but so many sweeps may meet something that keeps them from ending it, which they say.
+pub(crate) fn swept_at_last(rig: &Rig, sweep: Sweep, tries: usize, what: &str) {
     let arguments: &[&str] = match sweep {
         Sweep::Journal => &[],
         Sweep::Remote => {
@@ -49,10 +54,17 @@ pub(crate) fn swept(rig: &Rig, sweep: Sweep, what: &str) {
     };
     rig.quiet();
     let before = rig.state();
-    let (code, document) = rig.sweep(arguments);
-    assert_eq!(code, 0, "{what}: {document:#}\n{before:#}");
+    for attempt in 1..=tries {
+        let (code, document) = rig.sweep(arguments);
+        if code == 0 {
+            break;
+        }
+        let of = |what: &str| document["pushes"][0][what].clone();
+        assert_eq!((code, of("state")), (4, json!("left")), "{what}: {document:#}\n{before:#}");
+        assert!(attempt < tries, "{what}: {document:#}\n{before:#}");
+    }
     let (code, again) = rig.sweep(arguments);
-    assert_eq!((code, &again["pushes"]), (0, &json!([])), "{what}: {document:#}");
+    assert_eq!((code, &again["pushes"]), (0, &json!([])), "{what}: {before:#}");
     assert!(rig.journals().is_empty(), "{what}");
 }
 

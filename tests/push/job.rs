@@ -183,7 +183,11 @@ fn one_region_that_fails_stops_no_other() {
     let rig = Rig::with_plan(plan);
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
     let transfer = ["--transfer", "fra1,ams3,nyc3,fra1"];
-    let document = rig.document(4, &[&["disk.raw.gz"], &transfer[..]].concat());
+    let document =
+        rig.document(4, &[&["disk.raw.gz", "--output-image-id", "id"], &transfer[..]].concat());
+    assert_eq!(document["available"], true);
+    // Whoever asked for it can go on with it.
+    assert!(rig.scratch.path("id").exists());
     let mut outcomes: Vec<&str> = Vec::new();
     for region in document["regions"].as_array().unwrap() {
         outcomes.push(region["outcome"].as_str().unwrap());

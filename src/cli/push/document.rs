@@ -90,6 +90,9 @@ fn explain(pushed: &Pushed, stop: &Stop) {
     let cleaned = pushed.left.is_empty();
     match (stop, &pushed.image) {
         (Stop::Spread(_), _) => {}
+        (_, Some(image)) if pushed.available => {
+            output::complain(&format!("image {} is available, and stays", image.id));
+        }
         (Stop::Unknown { .. }, _) => output::complain(&format!(
             "an image may still appear: look with `tidegate image list --tag {}` before you push again",
             pushed.push.as_ref().map(|push| push.tag()).unwrap_or_default()
@@ -133,6 +136,7 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         "source": pushed.source.as_ref().map(show::value).transpose()?,
         "staged": pushed.staged.as_ref().map(show::value).transpose()?,
         "image": pushed.image.as_ref().map(show::value).transpose()?,
+        "available": pushed.available,
         "regions": show::value(&pushed.regions)?,
         "left": pushed.left,
         "timings": took,

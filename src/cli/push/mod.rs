@@ -34,7 +34,7 @@ pub(super) fn run(args: &PushArgs) -> Result<u8, Usage> {
     watch(canceller, &view);
     let pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     view.close();
-    let written = pushed.image.as_ref().filter(|_| pushed.stop.is_none());
+    let written = pushed.image.as_ref().filter(|_| pushed.available);
     let written = match (&args.output_image_id, written) {
         (Some(path), Some(image)) => std::fs::write(path, format!("{}\n", image.id)).map_err(|e| {
             Usage(format!("cannot write {}: {e}", crate::source::shown(path.as_os_str())))
