@@ -12,6 +12,7 @@ mod cut;
 mod entry;
 mod event;
 mod journal;
+mod mint;
 mod object;
 mod order;
 mod parts;
@@ -34,7 +35,7 @@ pub use pushed::{Pushed, RegionOutcome, Source, Staged};
 pub use run::push;
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
-pub use world::{Cancel, Canceller, World};
+pub use world::{Cancel, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.
 pub const PREFIX: &str = "tidegate/";

@@ -43,7 +43,8 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         Err(error) => return Pushed { stop: Some(error.into()), ..pushed },
     };
     pushed.push = Some(journal.push().clone());
-    let mut run = Run { order, world, cancel, journal, pushed, since: Instant::now() };
+    let mut run =
+        Run { order, world: world.clone(), cancel, journal, pushed, since: Instant::now() };
     let stop = run.attempt().await.err();
     run.conclude(stop).await
 }
@@ -71,11 +72,17 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
 
 /// Where the object is to be, if there is to be one.
 fn place(order: &Order, world: &World) -> Option<Place> {
-    let bucket = world.bucket.as_ref().filter(|_| matches!(order.route, Route::Staged { .. }))?;
-    let endpoint = bucket.endpoint();
+    if !matches!(order.route, Route::Staged { .. }) {
+        return None;
+    }
+    let (endpoint, bucket) = match (&world.bucket, &world.mint) {
+        (Some(bucket), _) => (bucket.endpoint(), bucket.name()),
+        (None, Some(mint)) => (&mint.endpoint, &mint.bucket),
+        (None, None) => return None,
+    };
     Some(Place {
         endpoint: endpoint.address().to_string(),
-        bucket: bucket.name().as_str().to_owned(),
+        bucket: bucket.as_str().to_owned(),
         region: endpoint.region().as_str().to_owned(),
     })
 }
@@ -96,7 +103,8 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
 
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
-    pub(super) world: &'a World,
+    /// With a bucket, once there is a key to it.
+    pub(super) world: World,
     pub(super) cancel: &'a Cancel,
     pub(super) journal: Journal,
     pub(super) pushed: Pushed,
@@ -156,7 +164,7 @@ impl Run<'_> {
         if waits {
             self.pushed.left.push("the import goes on; the object is needed until its end".into());
         } else {
-            self.pushed.left = clean(&mut self.journal, self.world, &self.order.patience).await;
+            self.pushed.left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         }
         self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {
@@ -176,7 +184,7 @@ impl Run<'_> {
             return;
         }
         self.begin(Step::Remove, "the object");
-        let left = clean(&mut self.journal, self.world, &self.order.patience).await;
+        let left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         match left.is_empty() {
             true => self.done(Step::Remove, "nothing is left of it"),
             false => left.iter().for_each(|left| self.world.note(left)),

@@ -30,8 +30,7 @@ impl Run<'_> {
         else {
             return Err(Stop::Order("there is nothing to stage".into()));
         };
-        let bucket = self.world.bucket.clone();
-        let bucket = bucket.ok_or_else(|| Stop::Order("there is no bucket to stage in".into()))?;
+        let bucket = self.bucket().await?;
         self.probe(&bucket).await?;
 
         self.begin(Step::Check, &self.order.shown.clone());
@@ -74,7 +73,7 @@ impl Run<'_> {
         let _ = go.send(how);
         let as_it_is = how == Go::Plain && wrappings.is_empty();
         let sending = Sending {
-            world: self.world,
+            world: &self.world,
             bucket: &bucket,
             upload: &upload,
             at_once: *at_once,

@@ -17,9 +17,17 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
     let mut step = |name: &str, what: String| {
         let _ = writeln!(out, "  {name:<9} {what}");
     };
-    match (&order.route, &world.bucket) {
-        (Route::Staged { at_once, part_size, keep_object, .. }, Some(bucket)) => {
-            let place = format!("{} at {}", bucket.name(), bucket.endpoint().address());
+    let place = match (&world.bucket, &world.mint) {
+        (Some(bucket), _) => Some((bucket.name(), bucket.endpoint())),
+        (None, Some(mint)) => Some((&mint.bucket, &mint.endpoint)),
+        (None, None) => None,
+    };
+    match (&order.route, place) {
+        (Route::Staged { at_once, part_size, keep_object, .. }, Some((bucket, endpoint))) => {
+            let place = format!("{bucket} at {}", endpoint.address());
+            if world.mint.is_some() {
+                step("key", "a key with full access to all buckets, deleted at the end".into());
+            }
             step("probe", format!("an object of one byte in {place}: put, public, seen, deleted"));
             let parts = part_size.map_or("8 MiB or more".to_owned(), human_size);
             step(
