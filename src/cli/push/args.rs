@@ -9,7 +9,7 @@ use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 /// `tidegate push`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushArgs {
-    /// Image file or URL; `-` is standard input.
+    /// Image file or URL; `-` is standard input, and s3://BUCKET/KEY an object that the key of the bucket opens.
     #[arg(value_name = "IMAGE")]
     pub(super) image: OsString,
 
@@ -143,7 +143,7 @@ pub(super) enum Repack {
 }
 
 /// How the image is staged.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Staging")]
 pub(super) struct StageArgs {
     /// The bucket; otherwise SPACES_BUCKET.

@@ -8,8 +8,10 @@ use super::args::PushArgs;
 use crate::bytes::{Hostile, human_size};
 use crate::cli::image::show;
 use crate::cli::{Usage, output};
+use crate::inspect::Report;
 use crate::push::{Order, Pushed, Route, Stop, World};
 use crate::render::{Style, text};
+use crate::rules::Severity;
 
 /// What would be done.
 pub(super) fn plan(order: &Order, world: &World) -> String {
@@ -95,6 +97,14 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         output::log(text::render(report, Style::default()).trim_end());
     }
     output::complain(&stop.to_string());
+    let is_of_url = |report: &Report| {
+        report.findings.iter().any(|found| {
+            found.severity == Severity::Reject && found.code.as_str().starts_with("url-")
+        })
+    };
+    if matches!(stop, Stop::Rejected) && pushed.report.as_ref().is_some_and(is_of_url) {
+        output::complain("--stage brings it to DigitalOcean through the bucket instead");
+    }
     let cleaned = pushed.left.is_empty();
     match (stop, &pushed.image) {
         (Stop::Spread(_), _) => {}
