@@ -59,8 +59,9 @@ pub(crate) fn swept_at_last(rig: &Rig, sweep: Sweep, tries: usize, what: &str) {
         if code == 0 {
             break;
         }
-        let of = |what: &str| document["pushes"][0][what].clone();
-        assert_eq!((code, of("state")), (4, json!("left")), "{what}: {document:#}\n{before:#}");
+        let pushes = document["pushes"].as_array().unwrap();
+        let left = pushes.iter().any(|push| push["state"] == "left");
+        assert!(code == 4 && left, "{what}: {document:#}\n{before:#}");
         assert!(attempt < tries, "{what}: {document:#}\n{before:#}");
     }
     let (code, again) = rig.sweep(arguments);
@@ -105,8 +106,10 @@ fn kill_at_each(sweep: Sweep, bytes: &[u8], good: bool, arguments: &[&str]) {
         let what = format!("killed {how} {at} of {count}, swept by {sweep:?}");
         assert_eq!(output.status.signal(), Some(9), "{what}: {output:?}");
         swept(&rig, sweep, &what);
-        rig.assert_clean(0..=usize::from(good), &what);
-        assert!(good || rig.creates() == 0, "{what}: {:?}", rig.log());
+        // An image that was begun is brought to its end: its object was not taken from it.
+        let begun = rig.creates();
+        assert!(good || begun == 0, "{what}: {:?}", rig.log());
+        rig.assert_clean(begun..=begun, &what);
         assert!(good || rig.asked("complete-multipart-upload").is_empty(), "{what}");
     });
 }
