@@ -121,6 +121,33 @@ fn what_the_schema_does_not_allow_is_refused() {
     assert!(!with(&|d| drop(d["images"][0].as_object_mut().unwrap().remove("findings"))));
 }
 
+#[test]
+fn what_repacking_mends_is_marked() {
+    let data = |name: &str| root().join("testdata").join(name);
+    let scratch = Scratch::new();
+    let twice = scratch.write("twice.raw.gz", &gzip(&gzip(&disk())));
+    let zip_inside = scratch.write("zip.gz", &gzip(b"PK\x03\x04"));
+    let lz4_inside = scratch.write("lz4.gz", &gzip(b"\x04\x22\x4d\x18"));
+    for (path, repairable) in [
+        (data("gpt.raw.xz"), true),
+        (data("gpt.raw.zst"), true),
+        (data("gpt.tar.gz"), true),
+        (data("box.ova"), true),
+        (twice, true),
+        (zip_inside, false),
+        (lz4_inside, false),
+        (data("truncated.raw.gz"), false),
+    ] {
+        let document = checked(&[], &[&path]);
+        let finding = &document["images"][0]["findings"][0];
+        let expected = if repairable { json!(true) } else { Value::Null };
+        assert_eq!(finding["repairable"], expected, "{finding}");
+        let mut wrong = document.clone();
+        wrong["images"][0]["findings"][0]["repairable"] = json!(false);
+        assert!(!jsonschema::draft202012::new(&schema()).unwrap().is_valid(&wrong));
+    }
+}
+
 /// Runs a command that writes one document, and holds it against its schema.
 fn written(command: &str, images: &[&Path]) -> Value {
     let output = tidegate().args([command, "--format", "json"]).args(images).output().unwrap();

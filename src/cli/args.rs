@@ -268,7 +268,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(super) listen: std::net::SocketAddr,
 
-    /// Keep images and actions in this directory, and go on with those that are there.
+    /// Keep images, actions and the bucket in this directory, and go on with what is there.
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
 
@@ -280,8 +280,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
 
-    /// Once it listens, write DIGITALOCEAN_API_URL and DIGITALOCEAN_TOKEN to this file, as a shell
-    /// reads them, instead of standard output. The file goes away at the end.
+    /// Once it listens, write DIGITALOCEAN_API_URL, DIGITALOCEAN_TOKEN and SPACES_… to this file, as a
+    /// shell reads them, instead of standard output. The file goes away at the end.
     #[arg(long, value_name = "FILE")]
     pub(super) env_file: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use super::{Code, Layer};
 const KEPT_OF_ONE_KIND: usize = 8;
 
 /// Something that an examiner found and that a rule has an opinion on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
     /// What it is.
     pub code: Code,

@@ -53,8 +53,12 @@ pub(super) fn recognise(
     if let Some(code) = packed_again(first).filter(|_| packed) {
         let inner = sniff(first).compression().as_str();
         let what = match code {
-            Code::CompressionNested => format!("packed once more, with {inner}"),
-            _ => format!("a {inner} archive"),
+            Code::ArchiveTar
+            | Code::ArchiveOva
+            | Code::ArchiveZip
+            | Code::Archive7z
+            | Code::ArchiveRar => format!("a {inner} archive"),
+            _ => format!("packed once more, with {inner}"),
         };
         notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {what}."));
         return Ok(None);
@@ -68,15 +72,15 @@ fn packed(report: &Report) -> bool {
     report.compression != Some(Compression::None)
 }
 
-/// What a packed thing inside the packing is called.
+/// What a packed thing inside the packing is called. What can be taken off by repacking has one name, the
+/// others keep theirs.
 fn packed_again(first: &[u8]) -> Option<Code> {
     match sniff(first) {
         Packing::Plain => None,
-        Packing::Foreign(
-            Compression::Tar | Compression::Zip | Compression::SevenZip | Compression::Rar,
-            code,
-        ) => Some(code),
-        _ => Some(Code::CompressionNested),
+        Packing::Gzip
+        | Packing::Bzip2
+        | Packing::Foreign(Compression::Xz | Compression::Zstd, _) => Some(Code::CompressionNested),
+        Packing::Foreign(_, code) => Some(code),
     }
 }
 

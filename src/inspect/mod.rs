@@ -11,6 +11,7 @@ mod disk_digest;
 mod examine;
 mod extents;
 mod feed;
+mod inner;
 mod name;
 mod opened;
 mod pipeline;
@@ -21,9 +22,11 @@ mod report;
 mod spool;
 mod tap;
 mod threads;
+mod unwrap;
 
 pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
+pub use inner::{Inside, inspect_inside, inspect_unwrapped};
 pub use name::unpacked;
 pub use opened::Opened;
 pub use recognise::{Recognised, recognise};
@@ -31,6 +34,7 @@ pub use recognise::{Recognised, recognise};
 pub use remote::identity;
 pub use report::{Check, Digests, Error, Finding, Identity, Mode, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
+pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -192,14 +196,23 @@ pub fn inspect_tapped(
     listener: &dyn Listener,
     tap: Option<&Tap>,
 ) -> Report {
+    match open(argument, options, listener) {
+        Ok(source) => inspect_source(&source, argument, options, listener, tap),
+        Err(error) => Report::new(argument, options).failed(&error),
+    }
+}
+
+fn inspect_source(
+    source: &Source,
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+) -> Report {
     let mut report = Report::new(argument, options);
-    let source = match open(argument, options, listener) {
-        Ok(source) => source,
-        Err(error) => return report.failed(&error),
-    };
     report.file_size = source.size();
     listener.event(Event::Started { source: &report.source, size: source.size() });
-    let outcome = pipeline::run(&source, options, listener, tap, &mut report);
+    let outcome = pipeline::run(source, options, listener, tap, &mut report);
     listener.event(Event::Finished);
     match outcome {
         Ok(anomalies) => report.judged(anomalies, argument, options),

@@ -65,19 +65,20 @@ pub(super) fn run(
     Ok(notebook.close())
 }
 
-/// Checks what a reader delivers as if it came from a pipe: the bodies of fuzzing have no pipe.
+/// Checks what a reader delivers as if it came from a pipe: files that are unwrapped, and the bodies of
+/// fuzzing, have no pipe.
 pub(super) fn run_stream(
     reader: impl Read,
     options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
-    Pipeline { options, listener: &super::Deaf, tap: None, notebook: &notebook }.streamed(
-        reader,
-        Origin::Gone,
-        report,
-    )?;
+    let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
+    pipeline.streamed(reader, Origin::Gone, report)?;
+    pipeline.raw_disk_digest(report);
     Ok(notebook.close())
 }
 
@@ -261,8 +262,11 @@ impl<'a> Pipeline<'a> {
             Origin::File(_, packing) => packing,
             _ => match unless_stopped(incoming.peek(SECTOR))? {
                 Some(first) => sniff(&first),
-                // The reader failed and says so itself.
-                None => return Ok(()),
+                // The reader failed and says so itself, or whoever gave it knows why it ended.
+                None => {
+                    report.stopped = true;
+                    return Ok(());
+                }
             },
         };
         report.compression = Some(packing.compression());

@@ -197,6 +197,14 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// What to do about it.
     pub remedy: String,
+    /// Whether repacking the file mends it, which a push does on the way.
+    #[serde(skip_serializing_if = "is_false")]
+    pub repairable: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Finding {
@@ -281,6 +289,7 @@ impl Report {
                     }
                     _ => remedy(row(anomaly.code).remedy, &shown),
                 },
+                repairable: row(anomaly.code).repairable,
             })
             .collect();
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

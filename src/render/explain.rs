@@ -31,9 +31,13 @@ pub fn one(row: &Row, style: Style) -> String {
         }
     };
     let mut out = format!("{}: {}\n\n", row.code.as_str(), row.title);
+    let remedy = match row.repairable {
+        true => format!("{} Or let tidegate push repack it on the way.", row.remedy),
+        false => row.remedy.to_owned(),
+    };
     for (name, text) in [
         ("What", row.explanation),
-        ("What to do", row.remedy),
+        ("What to do", &remedy),
         ("Severity", &severity),
         ("Source", row.source),
     ] {

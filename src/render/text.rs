@@ -170,11 +170,14 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         Some(offset) => format!("{}, byte {offset}", finding.layer.as_str()),
         None => finding.layer.as_str().to_owned(),
     };
-    let lines = [
+    let mut lines = vec![
         sentence(&format!("{} ({place})", finding.row().title)),
         finding.message.clone(),
         format!("Fix: {}", finding.remedy),
     ];
+    if finding.repairable {
+        lines.push("Or let tidegate push repack it on the way.".to_owned());
+    }
     let _ = write!(out, "  {word}  ");
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {

@@ -55,15 +55,15 @@ pub struct Error {
     /// What was asked for.
     pub operation: Operation,
     /// The bucket, and the object if it was about one: `bucket/key`.
-    pub place: String,
+    pub place: Box<str>,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
     /// S3's name of the error, such as `NoSuchBucket`.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// The server's message, or that of the network.
     pub message: String,
     /// What the provider's support asks for.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
 }
 
 /// Kinds of [`Error`].
@@ -155,7 +155,7 @@ impl Error {
         Error {
             kind,
             operation: about.operation,
-            place: about.place.to_owned(),
+            place: about.place.into(),
             status: None,
             code: None,
             message: redacted(message, about.secrets),
@@ -173,7 +173,7 @@ impl Error {
         let request_id = called.header("x-amz-request-id");
         Error {
             status: Some(called.status),
-            request_id: request_id.map(|id| redacted(id, about.secrets)),
+            request_id: request_id.map(|id| redacted(id, about.secrets).into()),
             ..Error::new(about, kind, message)
         }
     }
@@ -226,9 +226,9 @@ impl Error {
         let message = said.as_ref().map(|said| said.message.as_str()).unwrap_or_default();
         let request_id = said.as_ref().and_then(|said| said.request_id.clone());
         let mut error = Error::answered(about, kind, called, message);
-        error.code = (!code.is_empty()).then(|| redacted(code, about.secrets));
+        error.code = (!code.is_empty()).then(|| redacted(code, about.secrets).into());
         if let Some(id) = request_id {
-            error.request_id = Some(redacted(&id, about.secrets));
+            error.request_id = Some(redacted(&id, about.secrets).into());
         }
         error
     }
@@ -303,7 +303,7 @@ fn redacted(text: &str, secrets: &[&str]) -> String {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} ({}): ", self.operation, Hostile::from(self.place.as_str()))?;
+        write!(f, "cannot {} ({}): ", self.operation, Hostile::from(&*self.place))?;
         match &self.kind {
             Kind::NoSuchBucket => f.write_str("there is no such bucket")?,
             Kind::NoSuchKey => f.write_str("there is no such object")?,

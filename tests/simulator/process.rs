@@ -121,8 +121,15 @@ fn what_it_holds_outlives_it() {
 fn two_do_not_share_a_state() {
     let rig = Rig::start(Scratch::new(), &["--state", "state"]);
     let id = rig.create("kept", "http://127.0.0.1:1/x.img");
-    let output = simulate(&rig.scratch).args(["--state", "state"]).output().unwrap();
-    assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{output:?}");
+    let mut second = simulate(&rig.scratch).args(["--state", "state"]).spawn().unwrap();
+    let began = std::time::Instant::now();
+    while second.try_wait().unwrap().is_none() && began.elapsed().as_secs() < 10 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // One that would serve is ended, and told by its exit code.
+    let _ = second.kill();
+    let output = second.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{output:?}");
     assert!(stderr(&output).contains("--state: another simulator uses this directory"));
     // The first one goes on undisturbed, and the next one may follow it.
     assert_eq!(rig.image(id)["name"], "kept");

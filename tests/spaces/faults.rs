@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tidegate::net::{self, Pace};
 use tidegate::spaces::{Acl, Bucket, ETag, Kind, Operation, PartNumber};
 
+use crate::common::Scratch;
 use crate::server::{Reply, Server};
 use crate::support::*;
 
@@ -210,4 +211,37 @@ fn anybody_looks_without_a_key() {
     assert_eq!(requests[0].path, "/images/tidegate/1/disk.qcow2.gz");
     assert!(!requests[0].headers.contains_key("authorization"));
     assert!(requests[0].headers.keys().all(|name| !name.starts_with("x-amz")));
+}
+
+#[test]
+fn over_tls_the_signature_leaves_bodies_out() {
+    let scratch = Scratch::new();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let ca = scratch.write("ca.pem", made.cert.pem().as_bytes());
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![made.cert.der().clone()],
+            rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let server = Server::secure(|request| part(&request.body), config);
+    let mut options = options(&server.url(""), keys());
+    options.net.cacert = Some(ca);
+    let bucket = Bucket::new(options).unwrap();
+    let (upload, body) = (upload(), Bytes::from(vec![3; 3 << 20]));
+    bucket.wait(bucket.put_part(&upload, PartNumber::FIRST, body.clone())).unwrap();
+    bucket.wait(bucket.delete(&key())).unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[0].body, body);
+    assert_eq!(requests[0].headers["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
+    // Nothing costs nothing.
+    assert!(requests[1].headers["x-amz-content-sha256"].starts_with("e3b0c44298fc1c14"));
+    for request in &requests {
+        let names: Vec<&String> = request.headers.keys().collect();
+        assert!(!names.iter().any(|name| name.contains("checksum") || name.contains("trailer")));
+    }
 }

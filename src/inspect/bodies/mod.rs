@@ -3,8 +3,10 @@
 //! the compiler that everything else is built with.
 
 mod edits;
+mod wrappings;
 
 pub use edits::encode;
+pub use wrappings::{tar, unwrap, xz, zstd};
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -48,9 +50,13 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 9] = [
+pub const ALL: [Body; 13] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
+    ("xz", xz),
+    ("zstd", zstd),
+    ("tar", tar),
+    ("unwrap", unwrap),
     ("sniff_and_detect", sniff_and_detect),
     ("qcow2", qcow2),
     ("vhdx", vhdx),
@@ -412,8 +418,8 @@ fn check_file(path: &Path, options: &Options) -> Report {
 fn check_stream(image: &MemoryImage<'_>, options: &Options) -> Report {
     let mut report = Report::new(OsStr::new("-"), options);
     let delivery = Delivery(MemoryFeed::new(image.clone()));
-    let anomalies =
-        pipeline::run_stream(delivery, options, &mut report).expect("memory can be read");
+    let anomalies = pipeline::run_stream(delivery, options, &Deaf, None, &mut report)
+        .expect("memory can be read");
     report.judged(anomalies, OsStr::new("-"), options)
 }
 

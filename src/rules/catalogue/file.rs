@@ -1,4 +1,4 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Row, Severity::*, judged, physics, repairable};
 use crate::facts::Code;
 
 const RFC_1952: &str = "RFC 1952, 2.3.1";
@@ -9,6 +9,14 @@ const NO_ARCHIVE: &str = "DigitalOcean API, create a custom image: gzip or bzip2
 
 const GZIP_AGAIN: &str = "Fetch the file again and test it: gzip -t FILE. If it is damaged at its origin too, pack the image again.";
 const BZIP2_AGAIN: &str = "Fetch the file again and test it: bzip2 -t FILE. If it is damaged at its origin too, pack the image again.";
+const XZ: &str = "the .xz file format, 1.2.1";
+const RFC_8878: &str = "RFC 8878, 3.1.1";
+const TAR: &str =
+    "POSIX.1-2024, pax: ustar and pax interchange formats; GNU tar manual, basic tar format";
+
+const XZ_AGAIN: &str = "Fetch the file again and test it: xz -t FILE. If it is damaged at its origin too, pack the image again.";
+const ZSTD_AGAIN: &str = "Fetch the file again and test it: zstd -t FILE. If it is damaged at its origin too, pack the image again.";
+const TAR_AGAIN: &str = "Fetch the file again and look at it: tar -tvf FILE. If it is damaged at its origin too, pack the image again.";
 const GZIP_REPACK: &str = "Repack it: gzip -dc FILE | gzip > new.gz.";
 const BZIP2_REPACK: &str = "Repack it with gzip: bzip2 -dc FILE | gzip > disk.img.gz.";
 
@@ -100,28 +108,119 @@ pub(super) const ROWS: &[Row] = &[
         "Find out where the bytes come from. If bzip2 -t FILE complains of nothing else, repack it: bzip2 -dc FILE | gzip > disk.img.gz.",
         "bzip2(1): trailing garbage after EOF ignored",
     ),
-    judged(
+    repairable(judged(
         Code::Bzip2MultipleStreams,
         Warn,
         "the bzip2 file has several streams",
         "lbzip2 and pbzip2 write such files, and bzip2 reads them. Imports of files that lbzip2 had written were reported to fail at DigitalOcean; the cause was never proven.",
         BZIP2_REPACK,
         "Flatcar issue 37, flatcar-docs issues 121 and 204; that the streams are the cause is inferred",
+    )),
+    physics(
+        Code::XzTruncated,
+        "the xz file is cut off",
+        "The file ends before its compressed data does, so the end of the image is missing and it cannot be repacked. Mostly a download, a copy or a build was interrupted.",
+        XZ_AGAIN,
+        XZ,
     ),
     physics(
+        Code::XzDamaged,
+        "the xz data is damaged",
+        "A header, a block, a check sum or the index does not hold, or foreign bytes follow. The image that was packed cannot be had from this file.",
+        XZ_AGAIN,
+        XZ,
+    ),
+    physics(
+        Code::XzWindowTooLarge,
+        "an xz dictionary too large to repack",
+        "The file was packed with a dictionary of more than 64 MiB, as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
+        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        "tidegate: memory stays bounded whatever a header says; xz -9 uses 64 MiB",
+    ),
+    physics(
+        Code::XzUnsupported,
+        "an xz file with rare features",
+        "The file uses a filter for machine code or differences, or a kind of check that is not known. Only LZMA2, which xz uses unless it is told to, is repacked on the way.",
+        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        XZ,
+    ),
+    physics(
+        Code::ZstdTruncated,
+        "the zstd file is cut off",
+        "The file ends before its compressed data does, so the end of the image is missing and it cannot be repacked. Mostly a download, a copy or a build was interrupted.",
+        ZSTD_AGAIN,
+        RFC_8878,
+    ),
+    physics(
+        Code::ZstdDamaged,
+        "the zstd data is damaged",
+        "A header, a block, a size or a check sum does not hold, or foreign bytes follow. The image that was packed cannot be had from this file.",
+        ZSTD_AGAIN,
+        RFC_8878,
+    ),
+    physics(
+        Code::ZstdWindowTooLarge,
+        "a zstd window too large to repack",
+        "The file was packed with a window of more than 64 MiB (zstd --ultra or --long), as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
+        "Repack it before: zstd --long=31 -dc FILE | gzip > disk.img.gz.",
+        "tidegate: memory stays bounded whatever a header says; zstd -19 uses 8 MiB",
+    ),
+    physics(
+        Code::ZstdUnsupported,
+        "a zstd file that needs a dictionary",
+        "The file was packed with a dictionary that is not in it. Without the dictionary nobody can unpack it.",
+        "Repack it before, with the dictionary: zstd -D DICTIONARY -dc FILE | gzip > disk.img.gz.",
+        RFC_8878,
+    ),
+    physics(
+        Code::TarTruncated,
+        "the tar archive is cut off",
+        "The archive ends inside a member or without its end mark, so something is missing. Mostly a download, a copy or a build was interrupted.",
+        TAR_AGAIN,
+        TAR,
+    ),
+    physics(
+        Code::TarDamaged,
+        "the tar archive is damaged",
+        "A header in the archive has a wrong check sum or values that make no sense, so what follows cannot be found.",
+        TAR_AGAIN,
+        TAR,
+    ),
+    physics(
+        Code::TarUnsupported,
+        "a tar archive with rare features",
+        "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
+        "Take the image out of it and upload that: tar -xf FILE.",
+        TAR,
+    ),
+    physics(
+        Code::TarNoImage,
+        "an archive without an image",
+        "None of the archive's members looks like a disk image. Nothing in it could be imported.",
+        "Look at what is in it: tar -tvf FILE.",
+        "tidegate: what each member is, by its content",
+    ),
+    physics(
+        Code::TarSeveralImages,
+        "an archive with several images",
+        "More than one of the archive's members looks like a disk image, and an import takes one.",
+        "Take out the one that is meant, as in tar -xOf FILE disk.raw | gzip > disk.img.gz, and upload that.",
+        "DigitalOcean API, create a custom image: one URL, one file",
+    ),
+    repairable(physics(
         Code::CompressionXz,
         "compressed with xz",
         "DigitalOcean unpacks gzip and bzip2 only; images compressed with xz were refused.",
         "Repack it: xz -dc FILE | gzip > disk.img.gz.",
         "DigitalOcean API, create a custom image: gzip or bzip2; fedora-coreos-tracker issue 395",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::CompressionZstd,
         "compressed with zstd",
         "DigitalOcean unpacks gzip and bzip2 only, not Zstandard.",
         "Repack it: zstd -dc FILE | gzip > disk.img.gz.",
         TAKEN,
-    ),
+    )),
     physics(
         Code::CompressionLz4,
         "compressed with lz4",
@@ -143,13 +242,13 @@ pub(super) const ROWS: &[Row] = &[
         "Repack it: gzip -dc FILE | gzip > disk.img.gz.",
         TAKEN,
     ),
-    physics(
+    repairable(physics(
         Code::CompressionNested,
         "packed twice",
         "Inside the compressed file is another compressed file or an archive, not an image. Unpacked once it is still no disk, and DigitalOcean does not offer to unpack twice.",
         "Take the outer layer off and check what is in it: tidegate check FILE.",
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
-    ),
+    )),
     physics(
         Code::ArchiveZip,
         "a zip archive",
@@ -171,20 +270,20 @@ pub(super) const ROWS: &[Row] = &[
         "Repack it: unrar p -inul FILE | gzip > disk.img.gz. If it holds more than the image, name the image after FILE.",
         NO_ARCHIVE,
     ),
-    physics(
+    repairable(physics(
         Code::ArchiveTar,
         "a tar archive",
         "DigitalOcean takes one compressed stream, not an archive. A tar.gz was refused too, although it is compressed with gzip.",
         "Look for the image with tar -tf FILE, then repack it: tar -xOf FILE disk.raw | gzip > disk.img.gz.",
         NO_ARCHIVE,
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::ArchiveOva,
         "an OVA archive",
         "An OVA is a tar archive with a machine's description and its disks. DigitalOcean takes the disk alone.",
         "Unpack it, tar -xf FILE, and upload the .vmdk file from it.",
         "hashicorp/packer issue 7848: an OVA was refused as an unsupported compression format",
-    ),
+    )),
     physics(
         Code::DigestMismatch,
         "the file is not the expected one",

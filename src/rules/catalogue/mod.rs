@@ -47,6 +47,8 @@ pub struct Row {
     pub severity: Severity,
     /// A fact of physics: the image cannot be read as a disk, so no policy may allow it.
     pub fixed: bool,
+    /// Whether a push mends it on the way, by repacking the file.
+    pub repairable: bool,
     /// A few words, without a period.
     pub title: &'static str,
     /// What is wrong and what would happen, in a sentence or two.
@@ -67,7 +69,7 @@ const fn judged(
     remedy: &'static str,
     source: &'static str,
 ) -> Row {
-    Row { code, severity, fixed: false, title, explanation, remedy, source }
+    Row { code, severity, fixed: false, repairable: false, title, explanation, remedy, source }
 }
 
 /// A row of a fact of physics, always a reject.
@@ -78,7 +80,21 @@ const fn physics(
     remedy: &'static str,
     source: &'static str,
 ) -> Row {
-    Row { code, severity: Severity::Reject, fixed: true, title, explanation, remedy, source }
+    Row {
+        code,
+        severity: Severity::Reject,
+        fixed: true,
+        repairable: false,
+        title,
+        explanation,
+        remedy,
+        source,
+    }
+}
+
+/// The same row, of something that repacking mends.
+const fn repairable(row: Row) -> Row {
+    Row { repairable: true, ..row }
 }
 
 const SHELVES: [&[Row]; 9] = [

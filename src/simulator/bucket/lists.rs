@@ -1,6 +1,6 @@
 use super::contents::Contents;
 use super::problem::{INVALID_ARGUMENT, Problem};
-use super::request::{Call, encode};
+use super::request::{Call, encode, unhex};
 use super::serve::{Outcome, document};
 use super::xml::Xml;
 use super::{Bucket, NAME, REGION};
@@ -93,9 +93,7 @@ pub(super) fn objects(bucket: &Bucket, call: &Call) -> Outcome {
 
 /// The key of a token: tokens are taken as they are given, and nothing else.
 fn untoken(token: &str) -> Result<String, Problem> {
-    let byte = |at| token.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    let bytes: Option<Vec<u8>> = (0..token.len()).step_by(2).map(byte).collect();
-    bytes
+    unhex(token)
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| Problem::because(INVALID_ARGUMENT, "continuation-token"))
 }

@@ -78,6 +78,14 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
+/// Bytes from hexadecimal digits; `None` if there is anything else.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+}
+
 /// As signatures and lists of keys have it: all but letters, digits, `-._~` and what is in `kept`.
 pub(super) fn encode(bytes: &[u8], kept: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -132,5 +140,11 @@ mod tests {
     fn what_is_encoded_is_what_signatures_want() {
         assert_eq!(encode("a/ä ~+".as_bytes(), b"/"), "a/%C3%A4%20~%2B");
         assert_eq!(encode(b"a/b", b""), "a%2Fb");
+    }
+
+    #[test]
+    fn digits_are_hexadecimal() {
+        assert_eq!(unhex("00fFa9"), Some(vec![0, 0xff, 0xa9]));
+        assert_eq!([unhex("0"), unhex("+1"), unhex("ää")], [None, None, None]);
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::keys::Key;
 use super::problem::*;
-use super::request::{Call, encode};
+use super::request::{Call, encode, unhex};
 use crate::bytes::hex;
 use crate::simulator::clock;
 
@@ -79,7 +79,6 @@ pub(super) fn check(
 
 fn keyed(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
     // A key of HMAC may have any length.
-    #[allow(clippy::expect_used)]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
     mac.update(message);
     mac
@@ -92,11 +91,7 @@ fn shown(header: &str) -> Option<Shown<'_>> {
     };
     let (id, scope) = field("Credential")?.split_once('/')?;
     let headers: Vec<&str> = field("SignedHeaders")?.split(';').collect();
-    let signature = field("Signature")?;
-    let signature = (0..signature.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(signature.get(at..at + 2)?, 16).ok())
-        .collect::<Option<_>>()?;
+    let signature = unhex(field("Signature")?)?;
     Some(Shown { id, scope, headers, signature })
 }
 
@@ -146,14 +141,10 @@ fn payload(call: &Call) -> Result<Payload, Problem> {
     if said == "UNSIGNED-PAYLOAD" {
         return Ok(Payload::Unsigned);
     }
-    let mut digest = [0; 32];
-    let digits = said.len() == 64 && said.bytes().all(|byte| byte.is_ascii_hexdigit());
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let text = digits.then(|| &said[at * 2..at * 2 + 2]).unwrap_or_default();
-        *byte = u8::from_str_radix(text, 16)
-            .map_err(|_| Problem::because(INVALID_ARGUMENT, "x-amz-content-sha256"))?;
-    }
-    Ok(Payload::Sha256(digest))
+    unhex(said)
+        .and_then(|digest| digest.try_into().ok())
+        .map(Payload::Sha256)
+        .ok_or_else(|| Problem::because(INVALID_ARGUMENT, "x-amz-content-sha256"))
 }
 
 /// What the client has to have signed.

@@ -1,5 +1,6 @@
 //! The simulated bucket, asked by a client that signs on its own.
 
+mod client;
 mod faults;
 mod objects;
 mod process;

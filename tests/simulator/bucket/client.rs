@@ -1,0 +1,101 @@
+//! tidegate's own client against the bucket: each has written its signatures and its XML for itself.
+
+use bytes::Bytes;
+use tidegate::net::{self, Address};
+use tidegate::spaces::{
+    Acl, Bucket, BucketName, Endpoint, Key, Keys, Kind, Options, Part, PartNumber, Region,
+};
+
+use super::s3::{MIB, S3};
+use crate::rig::Rig;
+
+fn bucket(rig: &Rig) -> Bucket {
+    let s3 = S3::of(rig);
+    let address = Address::parse(&format!("http://{}", s3.address)).unwrap();
+    let region = Region::parse(&s3.region).unwrap();
+    let options = Options {
+        endpoint: Endpoint::at(address, Some(region)).unwrap(),
+        bucket: BucketName::parse(&s3.bucket).unwrap(),
+        keys: Keys::new(&s3.id, &s3.secret).unwrap(),
+        net: net::Options { retries: 2, ..net::Options::default() },
+        pace: None,
+        listener: None,
+    };
+    Bucket::new(options).unwrap()
+}
+
+/// Uploads two parts, completes them, and gives the object's key.
+fn push(bucket: &Bucket) -> Result<Key, tidegate::spaces::Error> {
+    let key = Key::parse("tidegate/a b+ü~/disk.qcow2.gz").unwrap();
+    bucket.wait(async {
+        let upload = bucket.create_upload(&key, "application/gzip").await?;
+        let mut parts = Vec::new();
+        let bodies = [Bytes::from(vec![1; 6 * MIB]), Bytes::from_static(b"the end")];
+        for (number, body) in (1..).zip(bodies) {
+            let number = PartNumber::new(number).unwrap();
+            let size = body.len() as u64;
+            let etag = bucket.put_part(&upload, number, body).await?;
+            parts.push(Part { number, size, etag });
+        }
+        assert_eq!(bucket.parts(&upload).await?, parts);
+        assert_eq!(bucket.uploads("tidegate/").await?[0].upload, upload);
+        bucket.complete(&upload, &parts).await?;
+        Ok(key.clone())
+    })
+}
+
+#[test]
+fn an_object_from_its_parts_to_its_end() {
+    let rig = Rig::new(&[]);
+    let bucket = bucket(&rig);
+    let key = push(&bucket).unwrap();
+    bucket.wait(async {
+        bucket.head_bucket().await.unwrap();
+        let size = 6 * MIB as u64 + 7;
+        assert_eq!(bucket.head(&key).await.unwrap().unwrap().size, size);
+        for (acl, status, public) in [(Acl::PublicRead, 200, true), (Acl::Private, 403, false)] {
+            bucket.set_acl(&key, acl).await.unwrap();
+            assert_eq!(bucket.head_anonymous(&key).await.unwrap().status, status);
+            assert_eq!(bucket.is_public(&key).await.unwrap(), public);
+        }
+        let listed = bucket.objects("tidegate/").await.unwrap();
+        assert_eq!((listed.len(), &listed[0].key, listed[0].size), (1, &key, size));
+        bucket.delete(&key).await.unwrap();
+        bucket.delete(&key).await.unwrap();
+        assert_eq!(bucket.head(&key).await.unwrap(), None);
+        let upload = bucket.create_upload(&key, "application/gzip").await.unwrap();
+        bucket.abort(&upload).await.unwrap();
+        bucket.abort(&upload).await.unwrap();
+        assert!(bucket.uploads("").await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_passes_is_mended_and_what_stays_is_told() {
+    for fault in [
+        "kind = \"slow-down\"\noperation = \"upload-part\"\npart = 2",
+        "kind = \"503\"\noperation = \"upload-part\"\neffect = true",
+        "kind = \"cut-before\"\noperation = \"upload-part\"",
+        "kind = \"cut-after\"\noperation = \"upload-part\"\npart = 2",
+        "kind = \"corrupt-part\"",
+        "kind = \"lying-etag\"\npart = 2",
+    ] {
+        let rig = Rig::with_plan(&format!("[[bucket]]\n{fault}\n"), &[]);
+        push(&bucket(&rig)).unwrap_or_else(|error| panic!("{fault}: {error}"));
+        assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 1, "{fault}");
+        let log = rig.log();
+        assert_eq!(log.iter().filter(|line| line["faults"].is_array()).count(), 1, "{fault}");
+    }
+    for (fault, kind) in [
+        ("kind = \"complete-fails\"\neffect = true\nforever = true", Kind::Unknown),
+        ("kind = \"bucket-vanishes\"\nnth = 3", Kind::NoSuchBucket),
+        (
+            "kind = \"403\"\noperation = \"create-multipart-upload\"\nforever = true",
+            Kind::Forbidden,
+        ),
+    ] {
+        let rig = Rig::with_plan(&format!("[[bucket]]\n{fault}\n"), &[]);
+        let error = push(&bucket(&rig)).unwrap_err();
+        assert_eq!(error.kind, kind, "{fault}: {error}");
+    }
+}
