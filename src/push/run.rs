@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::clean::clean;
+use super::clean::{clean, give_up_key};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
@@ -156,15 +156,20 @@ impl Run<'_> {
         let waits =
             matches!(&stop, Some(Stop::Wait(error)) if matches!(**error, WaitError::Api(_)));
         let begun = stop.is_some() && !waits;
-        if begun && !matches!(stop, Some(Stop::Spread(_))) {
-            if let Some(error) = self.journal.note(Entry::Abandoned) {
-                self.world.note(&error.to_string());
-            }
+        if begun
+            && !matches!(stop, Some(Stop::Spread(_)))
+            && let Some(error) = self.journal.note(Entry::Abandoned)
+        {
+            self.world.note(&error.to_string());
         }
         if waits {
             self.pushed.left.push("the import goes on; the object is needed until its end".into());
         } else {
             self.pushed.left = clean(&mut self.journal, &self.world, &self.order.patience).await;
+        }
+        if !self.pushed.left.is_empty() {
+            let (world, patience) = (&self.world, &self.order.patience);
+            self.pushed.left.extend(give_up_key(&mut self.journal, world, patience).await);
         }
         self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {

@@ -159,7 +159,9 @@ fn connected(
                 spaces_endpoint: Some(endpoint.clone()),
                 ..StageArgs::default()
             };
-            Some(world::bucket(&stage, &args.api, None, view).map_err(|usage| usage.0)?)
+            // Without it, all is done that needs none.
+            let bucket = world::bucket(&stage, &args.api, None, view);
+            bucket.map_err(|usage| output::complain(&usage.0)).ok()
         }
     };
     Ok(world::assemble(api, place, bucket, view))
