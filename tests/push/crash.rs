@@ -78,6 +78,17 @@ const HOW: [(&str, Option<&str>); 3] =
 
 /// Kills at each line: the file, whether the check takes it, and further arguments.
 fn kill_at_each(sweep: Sweep, bytes: &[u8], good: bool, arguments: &[&str]) {
+    kill_at_each_with(sweep, bytes, good, arguments, |_, _| ());
+}
+
+/// As [`kill_at_each`], with something more to hold after each sweep.
+pub(crate) fn kill_at_each_with(
+    sweep: Sweep,
+    bytes: &[u8],
+    good: bool,
+    arguments: &[&str],
+    holds: impl Fn(&Rig, &str) + Sync,
+) {
     let Some(killer) = killer() else { return };
     let start = |at: usize, how: Option<&str>| {
         let rig = Rig::with("", &UNHURRIED);
@@ -113,6 +124,7 @@ fn kill_at_each(sweep: Sweep, bytes: &[u8], good: bool, arguments: &[&str]) {
         let begun = rig.creates();
         assert!(good || begun == 0, "{what}: {:?}", rig.log());
         rig.assert_clean(begun..=begun, &what);
+        holds(&rig, &what);
         assert!(good || rig.asked("complete-multipart-upload").is_empty(), "{what}");
     });
 }

@@ -16,6 +16,7 @@ mod faults;
 mod gate;
 mod interrupts;
 mod job;
+mod mint;
 mod once;
 mod random;
 mod rehearsal;

@@ -134,10 +134,20 @@ impl Rig {
 
     /// What the simulator holds.
     pub(crate) fn state(&self) -> Value {
+        self.get("/_simulator/state")
+    }
+
+    /// The keys to its bucket, but its own.
+    pub(crate) fn keys(&self) -> Vec<Value> {
+        self.get("/v2/spaces/keys")["keys"].as_array().unwrap().clone()
+    }
+
+    fn get(&self, path: &str) -> Value {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let request = format!(
-            "GET /_simulator/state HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            self.value("DIGITALOCEAN_TOKEN")
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
