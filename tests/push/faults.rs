@@ -181,7 +181,7 @@ fn everything_else_that_the_bucket_is_asked_may_fail() {
             ("delete-object", 2),
         ] {
             // A few of them, so that every kind and every operation is there.
-            if (kind.len() + operation.len() + nth as usize) % 2 == 0 || full() {
+            if (kind.len() + operation.len() + nth as usize).is_multiple_of(2) || full() {
                 cases.push(op(kind, operation, nth, ""));
             }
         }

@@ -6,6 +6,7 @@
 
 #![cfg(feature = "simulator")]
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+#![allow(clippy::print_stderr)] // what is skipped, and seeds, are told
 
 #[path = "../common/mod.rs"]
 mod common;
