@@ -69,6 +69,9 @@ pub(crate) fn swept_at_last(rig: &Rig, sweep: Sweep, tries: usize, what: &str) {
     assert!(rig.journals().is_empty(), "{what}");
 }
 
+/// An import that has not begun to read when the sweep comes: it fails if its object is gone then.
+pub(crate) const UNHURRIED: [&str; 2] = ["--pace", "0.5"];
+
 /// Where a line is cut by the kill.
 const HOW: [(&str, Option<&str>); 3] =
     [("after", None), ("within", Some("PUSH_KILL_TORN")), ("before", Some("PUSH_KILL_NONE"))];
@@ -77,7 +80,7 @@ const HOW: [(&str, Option<&str>); 3] =
 fn kill_at_each(sweep: Sweep, bytes: &[u8], good: bool, arguments: &[&str]) {
     let Some(killer) = killer() else { return };
     let start = |at: usize, how: Option<&str>| {
-        let rig = Rig::new();
+        let rig = Rig::with("", &UNHURRIED);
         rig.scratch.write("disk.raw.gz", bytes);
         let mut push = rig.push(&["disk.raw.gz"]);
         push.args(arguments).env("LD_PRELOAD", killer).env("PUSH_KILL_COUNT", "count");

@@ -22,3 +22,6 @@ mod rehearsal;
 mod resume;
 mod rig;
 mod secrets;
+#[path = "../common/server.rs"]
+mod server;
+mod url;

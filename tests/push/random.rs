@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::*;
-use crate::crash::{Sweep, swept};
+use crate::crash::{Sweep, UNHURRIED, swept};
 use crate::disks::*;
 use crate::rig::*;
 
@@ -17,7 +17,7 @@ pub(crate) fn seed(what: &str) -> u64 {
 }
 
 fn start(bytes: &[u8]) -> (Rig, Running, Instant) {
-    let rig = Rig::with_plan(PACED);
+    let rig = Rig::with(PACED, &UNHURRIED);
     rig.scratch.write("disk.raw.gz", bytes);
     let push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "2"]).args(PARTS));
     (rig, push, Instant::now())
