@@ -339,9 +339,10 @@ impl Bucket {
             let value = HeaderValue::from_str(&md5.base64()).map_err(|e| e.to_string())?;
             headers.push((HeaderName::from_static("content-md5"), value));
         }
-        let payload = match address.is_https() && !ask.body.is_empty() {
-            true => Payload::Unsigned,
-            false => Payload::Signed(&ask.body),
+        // TLS keeps the body, or nobody is on the way: it goes to this machine.
+        let payload = match ask.body.is_empty() {
+            true => Payload::Signed(&[]),
+            false => Payload::Unsigned,
         };
         inner.signer.sign(&ask.method, address, payload, SystemTime::now(), &mut headers)?;
         let idle = inner.net.options().idle_timeout;

@@ -13,7 +13,7 @@ use super::state_folder;
 use super::view::View;
 use super::world;
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
-use crate::cli::image::connect::{self, Teller};
+use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, REFUSED, Usage, output};
 use crate::push::{Started, Swept, SweptState, World, sweep, sweep_remote};
@@ -112,7 +112,6 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
 /// What became of all of it; `Err(None)` if the bucket could not be listed, which is said then.
 fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Option<Usage>> {
     let patience = args.patience.patience();
-    let teller = Teller::new(args.api.quiet);
     if args.remote {
         let stage = StageArgs {
             bucket: args.place.bucket.clone(),
@@ -120,7 +119,7 @@ fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Op
             spaces_endpoint: args.place.spaces_endpoint.clone(),
             ..StageArgs::default()
         };
-        let (api, place) = connect::client_at(&args.api, &teller)?;
+        let (api, place) = connect::client_at(&args.api, view.teller())?;
         let bucket = world::bucket(&stage, &args.api, None, view)?;
         let world = world::assemble(api, place, Some(bucket.clone()), view);
         let work = sweep_remote(&world, &bucket, args.older_than, &patience, dry);
@@ -131,19 +130,14 @@ fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Op
         });
     }
     let folder = state_folder(args.state.clone())?;
-    let connect = |started: &Started| connected(args, started, &teller, view);
+    let connect = |started: &Started| connected(args, started, view);
     let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
     runtime.wait(sweep(&folder, &connect, &patience, dry)).map_err(|e| Some(Usage(e.to_string())))
 }
 
 /// The world of a push, which has to be the one that the environment opens.
-fn connected(
-    args: &SweepArgs,
-    started: &Started,
-    teller: &Arc<Teller>,
-    view: &Arc<View>,
-) -> Result<World, String> {
-    let (api, place) = connect::client_at(&args.api, teller).map_err(|usage| usage.0)?;
+fn connected(args: &SweepArgs, started: &Started, view: &Arc<View>) -> Result<World, String> {
+    let (api, place) = connect::client_at(&args.api, view.teller()).map_err(|usage| usage.0)?;
     if place != started.api {
         return Err(format!(
             "it was pushed by the API at {}, and DIGITALOCEAN_API_URL leads to {place}",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::{PushArgs, StageArgs};
 use super::view::View;
 use crate::cli::image::args::ApiArgs;
-use crate::cli::image::connect::{self, Teller};
+use crate::cli::image::connect;
 use crate::cli::{Usage, output};
 use crate::digitalocean;
 use crate::net;
@@ -39,8 +39,7 @@ pub(super) fn world(
     if args.rehearse {
         return rehearse(args, view).map(|(world, rehearsal)| (world, Some(rehearsal)));
     }
-    let teller = Teller::new(args.api.quiet);
-    let (api, api_place) = connect::client_at(&args.api, &teller)?;
+    let (api, api_place) = connect::client_at(&args.api, view.teller())?;
     let mut world = assemble(api, api_place, None, view);
     if let Route::Staged { .. } = order.route {
         let region = Some(order.image.region.as_str());
@@ -174,8 +173,7 @@ fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usa
     .map_err(Usage)?;
     let base = Address::parse(simulator.url()).map_err(Usage)?;
     let token = Token::new(simulator.token()).map_err(|why| Usage(why.into()))?;
-    let teller = Teller::new(args.api.quiet);
-    let listener = connect::listener(&teller);
+    let listener = connect::listener(view.teller());
     let options =
         digitalocean::Options { base, net: net_options(&args.api), listener: Some(listener) };
     let api = Client::new(&token, options).map_err(Usage)?;
