@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// Exit codes: 0 available, 1 the check rejects the image, 2 wrong usage, 3 the image could not be read,
     /// 4 DigitalOcean or Spaces refused or failed, 5 the import failed, 130 interrupted.
     #[cfg(feature = "net")]
-    Push(super::push::args::PushArgs),
+    Push(Box<super::push::args::PushArgs>),
     /// Finish or undo what pushes left that were killed.
     ///
     /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited

@@ -43,6 +43,18 @@ pub(super) async fn clean(
     cleaning.left
 }
 
+/// Deletes the temporary key although something is left that it could have removed: its secret ends with the
+/// process, and it opens all buckets. What is left of it, and why.
+pub(super) async fn give_up_key(
+    journal: &mut Journal,
+    world: &World,
+    patience: &Patience,
+) -> Vec<String> {
+    let mut cleaning = Cleaning { journal, world, patience, left: Vec::new() };
+    cleaning.key().await;
+    cleaning.left
+}
+
 struct Cleaning<'a> {
     journal: &'a mut Journal,
     world: &'a World,
@@ -181,9 +193,9 @@ impl Cleaning<'_> {
 
     /// Deletes the object of one byte.
     async fn probe(&mut self) {
-        let (Some(key), Some(bucket)) =
-            (self.journal.state().probe.clone(), self.world.bucket.clone())
-        else {
+        let Some(key) = self.journal.state().probe.clone() else { return };
+        let Some(bucket) = self.world.bucket.clone() else {
+            self.left.push(format!("the object {key} is left: no credentials for its bucket"));
             return;
         };
         let Ok(key) = Key::parse(&key) else { return };
@@ -199,11 +211,14 @@ impl Cleaning<'_> {
 
     /// Deletes the temporary key.
     async fn key(&mut self) {
-        let access = match self.journal.state().key.clone() {
-            Minted::None => return,
-            Minted::Made { access, .. } => Ok(Some(access)),
-            Minted::Asked(name) => self.world.api.keys().named(&name).await,
-        };
+        let access =
+            match self.journal.state().key.clone() {
+                Minted::None => return,
+                Minted::Made { access, .. } => Ok(Some(access)),
+                Minted::Asked(name) => self.world.api.keys().list().await.map(|keys| {
+                    keys.into_iter().find(|key| key.name == name).map(|key| key.access)
+                }),
+            };
         self.record(Entry::Intent(Intent::RevokeKey));
         let revoked = match access {
             Ok(None) => Ok(()),

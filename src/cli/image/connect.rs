@@ -116,7 +116,7 @@ impl Teller {
     }
 
     /// Clears the line.
-    pub(super) fn close(&self) {
+    pub(in crate::cli) fn close(&self) {
         let mut state = self.state();
         state.shown = None;
         if let Some(bar) = state.bar.take() {

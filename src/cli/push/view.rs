@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::bytes::{Hostile, human_size};
-use crate::cli::image::connect::span;
+use crate::cli::image::connect::{Teller, span};
 use crate::cli::progress::pace;
 use crate::inspect;
 use crate::push::{Event, Step};
@@ -20,6 +20,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Says on standard error what happens.
 pub(super) struct View {
     quiet: bool,
+    /// Says what DigitalOcean is at, while it is.
+    teller: Arc<Teller>,
     state: Mutex<State>,
 }
 
@@ -40,20 +42,24 @@ impl View {
         let told = Instant::now();
         let state =
             State { bar: None, step: None, told, uploads: false, size: None, closed: false };
-        Arc::new(View { quiet, state: Mutex::new(state) })
+        Arc::new(View { quiet, teller: Teller::new(quiet), state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who says what DigitalOcean is at.
+    pub(super) fn teller(&self) -> &Arc<Teller> {
+        &self.teller
+    }
+
     /// Leaves the terminal as it was, and shows nothing more.
     pub(super) fn close(&self) {
+        self.teller.close();
         let mut state = self.lock();
         state.closed = true;
-        if let Some(bar) = state.bar.take() {
-            bar.finish_and_clear();
-        }
+        state.clear();
     }
 
     /// What is done now.
@@ -86,7 +92,11 @@ impl View {
                 if self.quiet || state.closed {
                     return;
                 }
+                let waits =
+                    matches!(step, Step::Create | Step::Import | Step::Transfer | Step::Convert);
                 match stderr().is_terminal() {
+                    // The teller has the line then.
+                    true if waits => state.clear(),
                     true => state.status(&format!("{}: {what}", step.as_str())),
                     // Of what is done at once, the end is enough.
                     false if matches!(step, Step::Check | Step::Import | Step::Transfer) => {
@@ -97,23 +107,30 @@ impl View {
             }
             Event::Done { step, what, took } => {
                 state.step = None;
+                state.clear();
+                self.teller.close();
                 if !self.quiet {
                     state.line(&format!("{}: {what} ({})", step.as_str(), span(*took)));
                 }
             }
             Event::Uploaded { bytes, total } => {
-                state.uploads = true;
-                if !self.quiet {
+                // Of what is packed on the way nobody knows how much it will be: then what is read tells more.
+                state.uploads = total.is_some() || state.size.is_none();
+                if !self.quiet && state.uploads {
                     state.bytes("uploaded", *bytes, *total);
                 }
             }
             Event::Undo(what) => {
+                self.teller.close();
                 if !self.quiet {
                     state.line(&format!("clean up: {what}"));
                 }
             }
             // What the user should know is said also when it is quiet.
-            Event::Note(what) => state.line(&format!("note: {what}")),
+            Event::Note(what) => {
+                self.teller.close();
+                state.line(&format!("note: {what}"));
+            }
         }
     }
 }
@@ -141,6 +158,12 @@ impl inspect::Listener for View {
 }
 
 impl State {
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
     /// A line that stays.
     fn line(&mut self, line: &str) {
         match self.bar.as_ref().filter(|_| !self.closed) {

@@ -1,0 +1,75 @@
+//! A key that is made for one push ends with it, whatever happens to the push.
+
+use crate::common::*;
+use crate::crash::{Sweep, kill_at_each_with, swept};
+use crate::disks::*;
+use crate::rig::*;
+
+/// Without any credentials of the bucket.
+fn minted(rig: &Rig, arguments: &[&str]) -> std::process::Command {
+    let mut push = rig.push(&[&["--mint-key"], arguments].concat());
+    push.env_remove("SPACES_ACCESS_KEY_ID").env_remove("SPACES_SECRET_ACCESS_KEY");
+    push
+}
+
+#[test]
+fn a_minted_key_ends_with_its_push() {
+    for (plan, code) in [
+        ("", 0),
+        ("[[fault]]\nkind = \"import-fails\"", 5),
+        ("[[fault]]\nkind = \"401\"\nmethod = \"POST\"\npath = \"/v2/images\"", 4),
+        ("[[bucket]]\nkind = \"403\"\noperation = \"upload-part\"", 4),
+        // What its bucket does not let it remove, it does not outlive either.
+        ("[[bucket]]\nkind = \"403\"\noperation = \"delete-object\"\nnth = 2\ntimes = 2", 4),
+    ] {
+        let rig = Rig::with_plan(plan);
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        let output = minted(&rig, &["disk.raw.gz"]).output().unwrap();
+        assert_eq!(exit_code(&output), code, "{plan}: {output:?}");
+        assert!(stderr(&output).contains("full access"), "{output:?}");
+        assert_eq!(rig.keys().len(), 0, "{plan}: {output:?}");
+        if code != 4 || !plan.contains("delete") {
+            rig.assert_clean(0..=1, plan);
+        }
+    }
+}
+
+#[test]
+fn its_secret_is_nowhere() {
+    let rig = Rig::with(PACED, &["--state", "simulated"]);
+    rig.scratch.write("disk.raw.gz", big());
+    let push = &mut minted(&rig, &["disk.raw.gz", "-v"]);
+    let mut push = Running::start(push.args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    push.child().kill().unwrap();
+    let output = push.output();
+    let mut secret = None;
+    for entry in std::fs::read_dir(rig.scratch.path("simulated")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+        if let Some((_, rest)) = text.split_once("\"secret_key\":\"") {
+            secret = Some(rest.split('"').next().unwrap().to_owned());
+        }
+    }
+    let secret = secret.expect("the simulator keeps it");
+    assert!(secret.len() > 20);
+    let journal = std::fs::read_to_string(&rig.journals()[0]).unwrap();
+    for text in [&journal, stdout(&output), stderr(&output)] {
+        assert!(!text.contains(&secret), "{text}");
+    }
+    // A sweep without credentials of the bucket ends the key at least.
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env_remove("SPACES_ACCESS_KEY_ID").env_remove("SPACES_SECRET_ACCESS_KEY");
+    let output = sweep.arg("--yes").output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stdout(&output).contains("no credentials for its bucket"), "{output:?}");
+    assert_eq!(rig.keys().len(), 0);
+    swept(&rig, Sweep::Journal, "with credentials");
+    rig.assert_clean(0..=0, "with credentials");
+}
+
+#[test]
+fn killed_at_each_line_its_key_is_swept_too() {
+    kill_at_each_with(Sweep::Journal, &gzip(&disk()), true, &["--mint-key"], |rig, what| {
+        assert_eq!(rig.keys().len(), 0, "{what}");
+    });
+}
