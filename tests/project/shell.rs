@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use super::at;
 use crate::common::*;
 
+#[allow(clippy::print_stderr)] // whoever looks at the log has to see what was not proven
 fn has(program: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     let found = found.status.success();
