@@ -70,7 +70,11 @@ fn every_command_has_a_page() {
         if has("groff") {
             let shown =
                 Command::new("groff").args(["-man", "-Tascii", "-ww"]).arg(&path).output().unwrap();
-            assert!(shown.status.success() && shown.stderr.is_empty(), "{name}: {shown:?}");
+            assert!(
+                shown.status.success() && shown.stderr.is_empty(),
+                "{name}: {}",
+                stderr(&shown)
+            );
         }
         pages += 1;
     }
