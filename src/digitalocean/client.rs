@@ -31,6 +31,8 @@ pub enum Event<'a> {
         what: &'a str,
         /// How far it is; hostile text.
         status: &'a str,
+        /// What DigitalOcean says beside it; hostile text.
+        remark: Option<&'a str>,
         /// Why the last look showed nothing, if it failed.
         trouble: Option<&'a Error>,
         /// For how long.

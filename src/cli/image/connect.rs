@@ -145,8 +145,11 @@ impl Teller {
                 let due = Some(("going on", now + *wait));
                 Told { what: api(), key: text.clone(), text, since: None, due }
             }
-            Event::Waiting { what, status, trouble, elapsed, next } => {
-                let status = Hostile::from(*status).to_string();
+            Event::Waiting { what, status, remark, trouble, elapsed, next } => {
+                let mut status = Hostile::from(*status).to_string();
+                if let Some(remark) = remark {
+                    status += &format!(" ({})", Hostile::message(remark));
+                }
                 let (text, key) = match trouble {
                     None => (status.clone(), status),
                     // Times in it change, which is nothing new.

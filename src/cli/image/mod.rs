@@ -8,6 +8,7 @@ mod transfer;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -22,7 +23,7 @@ use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
     Deleted, Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, Region,
-    RegionSlug, nearest,
+    RegionSlug, nearest, unknown_start,
 };
 
 /// Why a command ends before its result.
@@ -238,12 +239,21 @@ fn actions_tell(image: u64) -> String {
 fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let client = connect::client(&args.api, teller)?;
     teller.words.put(actions_tell(args.image));
-    let mut action = client.wait(client.images().actions(args.image).convert())?;
-    if args.wait {
-        let patience = args.patience.patience();
-        action = client
-            .wait(wait::action(&client, args.image, action, None, patience))
-            .map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
+    let began = Instant::now();
+    let patience = args.wait.then(|| args.patience.patience());
+    let starter = patience.map_or_else(|| client.clone(), |patience| patience.bound(&client));
+    let started = client.wait(starter.images().actions(args.image).convert());
+    let mut action = started.map_err(|error| {
+        teller.close();
+        if error.is_ambiguous() {
+            output::complain(&unknown_start(args.image));
+        }
+        error
+    })?;
+    if let Some(patience) = patience {
+        let waiting =
+            wait::action(&client, args.image, action, None, patience.since(began));
+        action = client.wait(waiting).map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
     }
     teller.close();
     let document = json!({"schema": "tidegate.actions/1", "actions": [show::value(&action)?]});

@@ -1,6 +1,7 @@
 //! Several regions at once; one that fails does not stop the others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -55,12 +56,15 @@ async fn spread(
     client: &Client,
     wanted: &[RegionSlug],
 ) -> Result<Vec<(RegionSlug, Transferred)>, Stop> {
-    let image = client.images().get(&ImageKey::Id(args.image)).await?;
+    let began = Instant::now();
+    let patience = args.wait.then(|| args.patience.patience());
+    let asker = patience.map_or_else(|| client.clone(), |patience| patience.bound(client));
+    let image = asker.images().get(&ImageKey::Id(args.image)).await?;
     // A token for images need not have the scope regions:read.
-    let regions = client.regions().once().await.ok();
+    let regions = asker.regions().once().await.ok();
     if regions.is_none() {
         wanted.iter().for_each(|region| warn_region(region, None));
     }
-    let patience = args.wait.then(|| args.patience.patience());
+    let patience = patience.map(|patience| patience.since(began));
     Ok(transfer(client, &image, wanted, regions.as_deref(), patience).await)
 }
