@@ -49,6 +49,11 @@ pub enum Event<'a> {
         /// For how long at most.
         most: Duration,
     },
+    /// It was not found, and is posted once more, as was asked for. There may be two images then.
+    PostingAgain {
+        /// For how long it was looked for.
+        looked: Duration,
+    },
 }
 
 /// Is told of events.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::Format;
+use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
 
 /// `tidegate image`.
@@ -116,8 +117,8 @@ pub(super) struct CreateArgs {
     pub(super) url: String,
 
     /// The region that it is imported to, such as fra1; `transfer` copies it to others.
-    #[arg(long, value_name = "SLUG")]
-    pub(super) region: String,
+    #[arg(long, value_name = "SLUG", value_parser = one_region)]
+    pub(super) region: RegionSlug,
 
     /// Its name; otherwise that of the file.
     #[arg(long, value_name = "TEXT")]
@@ -132,7 +133,7 @@ pub(super) struct CreateArgs {
     pub(super) description: Option<String>,
 
     /// Tags; they need the scope tag:create.
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
     pub(super) tag: Vec<String>,
 
     /// Do not check the image first.
@@ -186,7 +187,7 @@ pub(super) struct ListArgs {
     pub(super) kind: Option<String>,
 
     /// Only those with this tag.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = tag)]
     pub(super) tag: Option<String>,
 
     #[command(flatten)]
@@ -303,6 +304,25 @@ pub(super) struct ActionsArgs {
 
     #[command(flatten)]
     pub(super) api: ApiArgs,
+}
+
+/// A tag; what it may consist of is the API's part.
+fn tag(text: &str) -> Result<String, &'static str> {
+    match text.trim().is_empty() {
+        true => Err("a tag has a name"),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The region of a create.
+fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
+    let slug = text.trim();
+    match slug.is_empty() || slug.contains(',') {
+        true => {
+            Err("an image is created in one region; `tidegate image transfer` copies it to others")
+        }
+        false => Ok(RegionSlug::from(slug)),
+    }
 }
 
 /// A time such as 500ms, 90s, 60m or 2h; seconds where there is no unit.

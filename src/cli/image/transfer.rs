@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::TransferArgs;
 use super::connect::Teller;
-use super::{Stop, connect, show, warn_region};
+use super::{Stop, connect, show, told, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::{ACCEPTED, REFUSED, Usage};
 use crate::digitalocean::{Client, ImageKey, RegionSlug, Transferred, transfer};
@@ -45,7 +45,15 @@ pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop>
         .collect();
     let document =
         json!({"schema": "tidegate.transfers/1", "image": args.image, "transfers": transfers});
-    show::write(args.api.format, &text, &document)?;
+    let done: Vec<String> = outcomes
+        .iter()
+        .map(|(region, outcome)| {
+            let action = outcome.action().map(|id| format!(" (action {id})")).unwrap_or_default();
+            format!("{} {}{action}", Hostile::from(region.as_str()), outcome.name())
+        })
+        .collect();
+    let done = format!("of image {}: {}", args.image, done.join(", "));
+    told(show::write(args.api.format, &text, &document), &done)?;
     let failed = outcomes.iter().any(|(_, outcome)| outcome.error().is_some());
     Ok(if failed { REFUSED } else { ACCEPTED })
 }
