@@ -153,8 +153,7 @@ fn creates_that_fail_have_valid_documents() {
         assert_eq!(document["error"]["kind"], kind);
         assert_eq!(document["report"]["verdict"], verdict, "{document}");
         assert!(document["mark"].is_null() && document["image"].is_null(), "{document}");
-        let report =
-            json!({"schema": "tidegate.report/1", "tidegate": "0", "images": [document["report"]]});
+        let report = json!({"schema": "tidegate.report/1", "tidegate": env!("CARGO_PKG_VERSION"), "images": [document["report"]]});
         assert_valid_by(&schema_of("report"), &report, path);
     }
 }

@@ -22,7 +22,8 @@ pub(super) enum ImageCommand {
     /// tag and a mark in its description, and adopted if it is found.
     ///
     /// Exit codes: 0 created (with --wait: available), 1 the check rejects it, 2 wrong usage, 3 the URL could
-    /// not be read, 4 DigitalOcean refused, failed or left the outcome unknown, 5 the import failed.
+    /// not be read, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not be
+    /// written, 5 the import failed.
     Create(CreateArgs),
     /// List images. Those whose import failed are in no list; `get` still finds them.
     List(ListArgs),
@@ -37,8 +38,8 @@ pub(super) enum ImageCommand {
     ///
     /// If the answer is lost, the image is looked at, and deleted again if it is still there.
     ///
-    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, 130 interrupted, or the
-    /// question was not answered with yes.
+    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not
+    /// be written, 130 interrupted, or the question was not answered with yes.
     Delete(DeleteArgs),
     /// Make a snapshot of an image, such as a backup.
     Convert(ConvertArgs),
@@ -161,7 +162,7 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
     pub(super) settle: Duration,
 
-    /// If it is not found, post again. There may be two images then.
+    /// If it is not found, say so and post again. There may be two images then.
     #[arg(long)]
     pub(super) retry_create: bool,
 
@@ -260,7 +261,7 @@ pub(super) struct ConvertArgs {
     #[arg(value_name = "ID")]
     pub(super) image: u64,
 
-    /// Wait until it is done.
+    /// Wait until it is done; the time counts from the call that begins it.
     #[arg(long)]
     pub(super) wait: bool,
 
@@ -281,7 +282,7 @@ pub(super) struct TransferArgs {
     #[arg(long, value_name = "SLUG,…", value_delimiter = ',', required = true)]
     pub(super) region: Vec<String>,
 
-    /// Wait until it is everywhere.
+    /// Wait until it is everywhere; the time counts from the first call.
     #[arg(long)]
     pub(super) wait: bool,
 
