@@ -60,7 +60,8 @@ pub fn line(report: &Report, style: Style) -> String {
 #[must_use]
 pub fn summary(reports: &[Report]) -> String {
     let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-    let mut out = format!("{} images: {} accepted", reports.len(), count(Verdict::Accept));
+    let noun = if reports.len() == 1 { "image" } else { "images" };
+    let mut out = format!("{} {noun}: {} accepted", reports.len(), count(Verdict::Accept));
     for (verdict, word) in [
         (Verdict::Warn, "accepted with warnings"),
         (Verdict::Reject, "rejected"),

@@ -1,0 +1,151 @@
+//! Annotations, taken from the log by the rules of GitHub's runner.
+
+use std::path::PathBuf;
+
+use crate::common::{Scratch, exit_code, tidegate};
+use crate::{document, images, python, testdata};
+
+/// A command in a log: its name, what it says of the file, and its message.
+#[derive(Debug, PartialEq)]
+struct Command {
+    name: String,
+    file: Option<String>,
+    message: String,
+}
+
+fn decoded(text: &str) -> String {
+    let text = text.replace("%0D", "\r").replace("%0A", "\n");
+    text.replace("%3A", ":").replace("%2C", ",").replace("%25", "%")
+}
+
+/// The commands of a log, as the runner finds them: `::name key=value,key=value::message` at the start
+/// of a line, blanks before it left out; `##[` anywhere in any other.
+fn commands(log: &str) -> Vec<Command> {
+    let mut found = Vec::new();
+    for line in log.split(['\n', '\r']) {
+        let Some(rest) = line.trim_start().strip_prefix("::") else {
+            assert!(!line.contains("##["), "a command of the older kind: {line}");
+            continue;
+        };
+        let (head, message) = rest.split_once("::").unwrap();
+        let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
+        let file = properties.split(',').find_map(|p| p.strip_prefix("file=")).map(decoded);
+        found.push(Command { name: name.to_owned(), file, message: decoded(message) });
+    }
+    found
+}
+
+#[test]
+fn an_annotation_for_each_finding_and_no_other() {
+    let scratch = Scratch::new();
+    for images in [images(&scratch), testdata()] {
+        let reports = crate::common::reports(&images).1;
+        let mut expected = Vec::new();
+        for report in &reports {
+            expected.extend(report["error"].is_object().then_some("error"));
+            expected.extend(report["findings"].as_array().unwrap().iter().map(|finding| {
+                match finding["severity"].as_str().unwrap() {
+                    "reject" => "error",
+                    "warn" => "warning",
+                    _ => "notice",
+                }
+            }));
+        }
+        let log = document("github", &[], &images);
+        let found = commands(&log);
+        let names: Vec<&str> = found.iter().map(|command| command.name.as_str()).collect();
+        assert_eq!(names, expected, "{log}");
+        assert!(!log.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{log}");
+        for command in &found {
+            let file = command.file.as_ref();
+            assert!(file.is_none_or(|file| images.contains(&PathBuf::from(file))), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn files_below_the_working_directory_are_named_as_the_repository_has_them() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("images")).unwrap();
+    let path = scratch.write("images/a,b:c%41.raw", &[0; 4096]);
+    let root = scratch.path("").canonicalize().unwrap();
+    for argument in [path.canonicalize().unwrap(), "./images/a,b:c%41.raw".into()] {
+        let output = tidegate()
+            .args(["check", "--quiet", "--format", "github"])
+            .arg(argument)
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        assert_eq!(exit_code(&output), 1);
+        let found = commands(std::str::from_utf8(&output.stdout).unwrap());
+        assert_eq!(found[0].file.as_deref(), Some("images/a,b:c%41.raw"));
+    }
+}
+
+#[test]
+fn the_summary_is_appended_where_the_job_wants_it() {
+    let scratch = Scratch::new();
+    let images = images(&scratch);
+    let summary = scratch.write("summary.md", b"before\n");
+    let run = |summary: &PathBuf| {
+        tidegate()
+            .args(["check", "--quiet", "--format", "github"])
+            .args(&images)
+            .env("GITHUB_STEP_SUMMARY", summary)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(exit_code(&run(&summary)), 3);
+    let text = std::fs::read_to_string(&summary).unwrap();
+    assert!(text.starts_with("before\n### tidegate\n"), "{text}");
+    let rows = text.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(rows, images.len() + 2, "{text}");
+    for line in text.lines() {
+        assert!(!line.contains('<') && !line.contains('`'), "{line}");
+        assert!(!line.starts_with("| ") || line.matches('|').count() == 7, "{line}");
+    }
+    // Where it cannot be written, the verdict is the same.
+    let output = run(&scratch.path("no/such"));
+    assert_eq!(exit_code(&output), 3);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("GITHUB_STEP_SUMMARY"), "{output:?}");
+}
+
+/// A real parser of Markdown finds what was meant: one table, and no tag, link or image of others.
+#[test]
+fn the_summary_is_what_a_parser_of_markdown_makes_of_it() {
+    const READ: &str = "
+import json, sys
+try:
+    import markdown_it
+except ImportError:
+    json.dump(None, sys.stdout)
+    sys.exit()
+md = markdown_it.MarkdownIt('commonmark', {'html': True}).enable('table')
+kinds = set()
+def walk(tokens):
+    for token in tokens:
+        kinds.add(token.type)
+        walk(token.children or [])
+walk(md.parse(sys.stdin.read()))
+json.dump(sorted(kinds), sys.stdout)
+";
+    let scratch = Scratch::new();
+    let summary = scratch.path("summary.md");
+    tidegate()
+        .args(["check", "--quiet", "--format", "github"])
+        .args(images(&scratch))
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .output()
+        .unwrap();
+    let Some(kinds) = python(READ, &std::fs::read_to_string(summary).unwrap()) else { return };
+    let Some(kinds) = kinds.as_array() else {
+        eprintln!("SKIPPED: markdown-it-py is missing");
+        return;
+    };
+    assert!(kinds.contains(&"table_open".into()), "{kinds:?}");
+    for other in
+        ["html_block", "html_inline", "link_open", "image", "code_inline", "fence", "em_open"]
+    {
+        assert!(!kinds.contains(&other.into()), "{other}: {kinds:?}");
+    }
+}
