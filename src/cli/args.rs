@@ -206,6 +206,8 @@ pub(super) enum ReportFormat {
     Sarif,
     /// Annotations of GitHub Actions; the summary of the job goes to GITHUB_STEP_SUMMARY.
     Github,
+    /// One page that needs nothing else; local images that are not compressed are looked at again for it.
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -50,7 +50,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         }
         ReportFormat::Text => {}
         format => {
-            let document = document::of(&reports, format, args.strict)?;
+            let document = document::of(&reports, format, args.strict, &options)?;
             output::write(&mut target, &document)?;
         }
     }

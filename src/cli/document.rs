@@ -7,11 +7,16 @@ use std::path::PathBuf;
 use super::args::ReportFormat;
 use super::{Usage, output};
 use crate::bytes::Hostile;
-use crate::inspect::Report;
-use crate::render::{github, json, junit, sarif, text};
+use crate::inspect::{Options, Report, look};
+use crate::render::{github, html, json, junit, sarif, text};
 
 /// The document of all images.
-pub(super) fn of(reports: &[Report], format: ReportFormat, strict: bool) -> Result<String, Usage> {
+pub(super) fn of(
+    reports: &[Report],
+    format: ReportFormat,
+    strict: bool,
+    options: &Options,
+) -> Result<String, Usage> {
     // Without one, paths stay as they were given.
     let root = std::env::current_dir().unwrap_or_default();
     let unmade = |e: serde_json::Error| Usage(format!("cannot write the report: {e}"));
@@ -23,6 +28,10 @@ pub(super) fn of(reports: &[Report], format: ReportFormat, strict: bool) -> Resu
         ReportFormat::Github => {
             summarise(reports);
             github::render(reports, &root)
+        }
+        ReportFormat::Html => {
+            let looks: Vec<_> = reports.iter().map(|report| look(report, options)).collect();
+            html::render(reports, &looks)
         }
     })
 }

@@ -5,6 +5,7 @@ pub mod compare;
 mod examined;
 pub mod explain;
 pub mod github;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod map;

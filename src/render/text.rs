@@ -150,7 +150,7 @@ fn bar(size: u64, limit: u64) -> String {
     format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
-fn partitions(table: &PartitionTable) -> String {
+pub(super) fn partitions(table: &PartitionTable) -> String {
     let count = table.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     match table.scheme {
@@ -205,7 +205,7 @@ fn unmade(report: &Report, style: Style, out: &mut String) {
 }
 
 /// The text with a capital first letter.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Annotations, taken from the log by the rules of GitHub's runner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::{Scratch, exit_code, tidegate};
 use crate::{document, images, python, testdata};
@@ -57,8 +57,9 @@ fn an_annotation_for_each_finding_and_no_other() {
         assert_eq!(names, expected, "{log}");
         assert!(!log.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{log}");
         for command in &found {
-            let file = command.file.as_ref();
-            assert!(file.is_none_or(|file| images.contains(&PathBuf::from(file))), "{command:?}");
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let file = command.file.as_ref().map(|file| root.join(file));
+            assert!(file.is_none_or(|file| images.contains(&file)), "{command:?}");
         }
     }
 }

@@ -9,7 +9,14 @@ use crate::{document, images, testdata};
 
 fn schema() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports/sarif-schema-2.1.0.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    let mut schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    // As published, the pattern of a language has a bracket too many, which validators refuse; no log of
+    // ours names a language.
+    for of in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][of]["properties"]["language"];
+        assert!(language.as_object_mut().unwrap().remove("pattern").is_some());
+    }
+    schema
 }
 
 fn valid(text: &str) -> Value {
