@@ -115,8 +115,11 @@ fn digests(report: &Report, out: &mut String) {
 }
 
 fn partitions(table: &PartitionTable, size: Option<u64>, out: &mut String) {
-    let _ =
-        writeln!(out, "<h3>Partitions</h3>\n<p>{}.</p>", text::sentence(&text::partitions(table)));
+    let said = match text::partitions(table).split_once(", ") {
+        Some((scheme, count)) => format!("{}, {count}", scheme.to_uppercase()),
+        None => text::sentence(&text::partitions(table)),
+    };
+    let _ = writeln!(out, "<h3>Partitions</h3>\n<p>{said}.</p>");
     if table.scheme == Scheme::None || table.partitions.is_empty() {
         return;
     }

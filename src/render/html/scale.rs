@@ -51,22 +51,20 @@ pub(super) fn write(report: &Report, out: &mut String) {
     }
     out.push_str("</tbody>\n</table>\n");
     if largest > 0 && largest < limit / SMALL {
-        enlarged(&layers, largest, limit, out);
+        enlarged(&layers, largest, out);
     }
 }
 
 /// The layers against each other, where all of them are small.
-fn enlarged(layers: &[Layer], largest: u64, limit: u64, out: &mut String) {
-    let _ = writeln!(
-        out,
-        "<p>Against each other, drawn {} times as large.</p>\n<table class=\"layers\">\n<tbody>",
-        limit / largest
+fn enlarged(layers: &[Layer], largest: u64, out: &mut String) {
+    out.push_str(
+        "<p>Against each other, to the scale of the largest.</p>\n<table class=\"layers\">\n<tbody>\n",
     );
     for layer in layers {
         if let Some(size) = layer.size {
             let _ = writeln!(
                 out,
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bar\">{}</td></tr>",
+                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bar\">{}</td><td></td></tr>",
                 layer.name,
                 human_size(size),
                 bar(layer, size, largest, None)
