@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod github;
+mod html;
 mod junit;
 mod sarif;
 

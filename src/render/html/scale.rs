@@ -50,12 +50,13 @@ pub(super) fn write(report: &Report, out: &mut String) {
         );
     }
     out.push_str("</tbody>\n</table>\n");
-    if largest > 0 && largest < limit / SMALL {
+    let differ = layers.iter().filter_map(|layer| layer.size).any(|size| size != largest);
+    if differ && largest < limit / SMALL {
         enlarged(&layers, largest, out);
     }
 }
 
-/// The layers against each other, where all of them are small.
+/// The layers against each other, where all of them are small and one is smaller.
 fn enlarged(layers: &[Layer], largest: u64, out: &mut String) {
     out.push_str(
         "<p>Against each other, to the scale of the largest.</p>\n<table class=\"layers\">\n<tbody>\n",
