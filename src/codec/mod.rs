@@ -83,6 +83,7 @@ pub(crate) mod testing {
     use super::*;
 
     /// What a program makes of `input` on its standard input; `None` if the program is not there.
+    #[allow(clippy::print_stdout)] // nobody should miss that a test was left out
     pub(crate) fn oracle(program: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         let child = Command::new(program)
             .args(arguments)

@@ -194,33 +194,33 @@ impl Xz {
         let over = block.packed.is_some_and(|most| packed > most)
             || block.size.is_some_and(|most| size > most);
         let begin = block.begin;
-        match result {
-            Err(_) => Err(Damage {
-                code: Code::XzDamaged,
-                // The decoder looks ahead, so only this does not depend on how the file is cut.
-                offset: begin,
-                said: format!("The LZMA2 data that begins at byte {begin} is damaged."),
-            }),
-            Ok(_) if over => Err(Damage {
-                code: Code::XzDamaged,
-                offset: begin,
-                said: "An xz block is longer than its header says.".into(),
-            }),
-            Ok(result) if result.status == Status::StreamEnd => {
-                if block.packed.is_some_and(|want| packed != want)
-                    || block.size.is_some_and(|want| size != want)
-                {
-                    return Err(self.damaged("An xz block is shorter than its header says."));
-                }
-                let state = std::mem::replace(&mut self.state, State::BlockStart);
-                if let State::Data(block) = state {
-                    let padding = (4 - packed % 4) as usize % 4;
-                    self.state = State::BlockEnd { block, padding };
-                }
-                Ok(true)
+        let ended = match result {
+            Ok(result) if !over => result.status == Status::StreamEnd,
+            // The decoder looks ahead, and which of both is noticed first depends on how the file is cut.
+            _ => {
+                return Err(Damage {
+                    code: Code::XzDamaged,
+                    offset: begin,
+                    said: format!(
+                        "The LZMA2 data that begins at byte {begin} is damaged or longer than its header says."
+                    ),
+                });
             }
-            Ok(_) => Ok((taken, made) != (0, 0)),
+        };
+        if !ended {
+            return Ok((taken, made) != (0, 0));
         }
+        if block.packed.is_some_and(|want| packed != want)
+            || block.size.is_some_and(|want| size != want)
+        {
+            return Err(self.damaged("An xz block is shorter than its header says."));
+        }
+        let state = std::mem::replace(&mut self.state, State::BlockStart);
+        if let State::Data(block) = state {
+            let padding = (4 - packed % 4) as usize % 4;
+            self.state = State::BlockEnd { block, padding };
+        }
+        Ok(true)
     }
 
     fn block_end(&mut self, padding: usize) -> Result<(), Damage> {

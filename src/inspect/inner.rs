@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 
 use super::report::Report;
 use super::unwrap::{Unwrapping, Wrapped, Wrapping, unwrapped};
-use super::{Event, Listener, Options, Tap, open, pipeline};
+use super::{Digested, Event, Expected, Listener, Options, Tap, open, pipeline};
+use crate::bytes::hex;
+use crate::facts::{Anomaly, Code, Layer};
 use crate::source::{self, Source};
 
 #[cfg(feature = "net")]
@@ -108,14 +110,38 @@ pub fn inspect_unwrapped(
     }
     let aftermath = unwrapping.aftermath();
     listener.event(Event::Started { source: &report.source, size: None });
+    // What somebody says of the file, they say of the outer one.
+    let (of_file, of_image) =
+        options.expected.iter().cloned().partition(|expected| {
+            expected.of == Digested::File && !unwrapping.wrappings().is_empty()
+        });
+    let of_file: Vec<Expected> = of_file;
+    let options = &Options { expected: of_image, ..options.clone() };
     let outcome = pipeline::run_stream(unwrapping, options, listener, tap, &mut report);
     listener.event(Event::Finished);
     match outcome {
         Ok(mut anomalies) => {
             anomalies.extend(aftermath.fault());
+            anomalies.extend(aftermath.wrapped().and_then(|file| other_digest(&of_file, file)));
             // The inner file has no name of its own that anybody else would see.
             report.judged(anomalies, OsStr::new("-"), options)
         }
         Err(error) => report.failed(&error),
     }
+}
+
+/// Holds the digest of the outer file against those that were expected.
+fn other_digest(expected: &[Expected], file: Wrapped) -> Option<Anomaly> {
+    let wanted = expected.iter().find(|expected| expected.sha256 != file.sha256)?;
+    Some(Anomaly {
+        code: Code::DigestMismatch,
+        layer: Layer::File,
+        offset: None,
+        said: format!(
+            "The SHA-256 of the file is {}; {} says {}.",
+            hex(&file.sha256),
+            wanted.origin,
+            hex(&wanted.sha256)
+        ),
+    })
 }

@@ -19,6 +19,9 @@ pub enum Payload<'a> {
     Unsigned,
 }
 
+/// What stands for the digest of a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
 /// Signs requests.
 #[derive(Clone)]
 pub struct Signer {
@@ -60,7 +63,7 @@ impl Signer {
     ) -> Result<(), String> {
         let payload = match payload {
             Payload::Signed(body) => hex(&Sha256::digest(body)),
-            Payload::Unsigned => "UNSIGNED-PAYLOAD".into(),
+            Payload::Unsigned => UNSIGNED.into(),
         };
         let time = stamp(now);
         let mut add = |name: &'static str, value: &str, secret: bool| {
@@ -81,6 +84,35 @@ impl Signer {
         Ok(())
     }
 
+    /// The URL that fetches what is at an address, for whoever has it, for so many seconds (AWS, "Using
+    /// Query Parameters"). It is a secret for that time. The address has to be encoded by [`encode`], without
+    /// a query.
+    ///
+    /// # Errors
+    /// If the address cannot take a query.
+    pub fn presign(
+        &self,
+        address: &Address,
+        now: SystemTime,
+        seconds: u32,
+    ) -> Result<String, String> {
+        let time = stamp(now);
+        let credential = encode(&format!("{}/{}", self.access, self.scope(&time)), false);
+        let mut query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}&X-Amz-Date={time}&X-Amz-Expires={seconds}"
+        );
+        if let Some(session) = &self.session {
+            query += &format!("&X-Amz-Security-Token={}", encode(session.reveal(), false));
+        }
+        query += "&X-Amz-SignedHeaders=host";
+        let mut url = address.url().clone();
+        url.set_query(Some(&query));
+        let unsigned = Address::parse(url.as_str())?;
+        let host = vec![("host", host(&unsigned))];
+        let signature = self.signature(&Method::GET, &unsigned, UNSIGNED, &time, &host);
+        Ok(format!("{url}&X-Amz-Signature={signature}"))
+    }
+
     /// The value of `Authorization`.
     fn authorization(
         &self,
@@ -90,19 +122,37 @@ impl Signer {
         time: &str,
         headers: &Headers,
     ) -> Result<String, String> {
-        let url = address.url();
-        let host = match url.port() {
-            Some(port) => format!("{}:{port}", address.host()),
-            None => address.host().to_owned(),
-        };
-        let mut named = vec![("host", host)];
+        let mut named = vec![("host", host(address))];
         for (name, value) in headers {
             let value = value.to_str().map_err(|_| format!("the header {name} is not text"))?;
             let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
             named.push((name.as_str(), value));
         }
         named.sort();
-        let signed = named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+        let signature = self.signature(method, address, payload, time, &named);
+        let (signed, scope) = (signed(&named), self.scope(time));
+        Ok(format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
+            self.access
+        ))
+    }
+
+    /// Where and when a signature holds.
+    fn scope(&self, time: &str) -> String {
+        let day = time.split('T').next().unwrap_or_default();
+        format!("{day}/{}/{}/aws4_request", self.region, self.service)
+    }
+
+    /// The signature. `named` are the headers that it holds for, sorted.
+    fn signature(
+        &self,
+        method: &Method,
+        address: &Address,
+        payload: &str,
+        time: &str,
+        named: &[(&str, String)],
+    ) -> String {
+        let url = address.url();
         let listed: String =
             named.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let mut query: Vec<(&str, &str)> = url
@@ -116,22 +166,32 @@ impl Signer {
         let query: Vec<String> =
             query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let query = query.join("&");
+        let signed = signed(named);
         let canonical = format!("{method}\n{}\n{query}\n{listed}\n{signed}\n{payload}", url.path());
 
         let day = time.split('T').next().unwrap_or_default();
-        let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
+        let scope = self.scope(time);
         let digest = hex(&Sha256::digest(canonical));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
         let mut key = keyed(format!("AWS4{}", self.secret.reveal()).as_bytes(), day);
         for part in [&self.region, self.service, "aws4_request"] {
             key = keyed(&key, part);
         }
-        let signature = hex(&keyed(&key, &text));
-        Ok(format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}",
-            self.access
-        ))
+        hex(&keyed(&key, &text))
     }
+}
+
+/// The host as a request names it.
+fn host(address: &Address) -> String {
+    match address.url().port() {
+        Some(port) => format!("{}:{port}", address.host()),
+        None => address.host().to_owned(),
+    }
+}
+
+/// The names of headers, as a signature lists them.
+fn signed(named: &[(&str, String)]) -> String {
+    named.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";")
 }
 
 /// Percent-encodes all but the unreserved characters, as signatures want it; `/` stays if it parts a path.
@@ -300,5 +360,16 @@ mod tests {
         let shown = format!("{headers:?} {signer:?}");
         assert!(!shown.contains("sess10n") && !shown.contains("bPxRfiCY"), "{shown}");
         assert_eq!(headers[0].1, "UNSIGNED-PAYLOAD");
+    }
+
+    #[test]
+    fn a_url_is_signed_as_documented() {
+        // AWS, "Authenticating Requests: Using Query Parameters", its example.
+        let address = Address::parse("https://examplebucket.s3.amazonaws.com/test.txt").unwrap();
+        // 2013-05-24T00:00:00Z
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_369_353_600);
+        let url = documented().presign(&address, now, 86_400).unwrap();
+        let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        assert!(url.ends_with(&format!("&X-Amz-Signature={signature}")), "{url}");
     }
 }

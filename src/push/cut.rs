@@ -8,20 +8,38 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use super::parts::Cutter;
+use super::repack::{Packed, pack};
 use crate::bytes::Segment;
 use crate::inspect::{Options, Recognised, Tapped, recognise};
 
 /// Bytes that a file is recognised by.
 const HEAD: usize = 64 << 10;
 
-pub(super) use crate::inspect::Recognised as Head;
-
 /// A file that is being cut.
 pub(super) struct Cutting {
     /// What its first bytes say. Nothing comes if it cannot be read.
     pub(super) head: oneshot::Receiver<Recognised>,
-    /// Bytes that were cut, if nobody ended it before.
-    pub(super) size: oneshot::Receiver<Option<u64>>,
+    /// What was cut, if nobody ended it before.
+    pub(super) done: oneshot::Receiver<Option<Cut>>,
+}
+
+/// A file that was cut to its end.
+pub(super) struct Cut {
+    /// Bytes that came out of the tap.
+    pub(super) taken: u64,
+    /// Bytes of all parts.
+    pub(super) sent: u64,
+    /// What was packed on the way.
+    pub(super) packed: Option<Packed>,
+}
+
+/// How to go on after the first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Go {
+    /// With the bytes as they are.
+    Plain,
+    /// With the bytes packed as gzip.
+    Packed,
 }
 
 /// Bytes of a file, where they are known before it is read.
@@ -30,18 +48,21 @@ pub(super) fn size(source: &OsStr) -> Option<u64> {
     (meta.is_file() && meta.len() > 0).then_some(meta.len())
 }
 
-/// Cuts what comes, once it is told to go on after the first bytes.
-pub(super) fn start(tapped: Tapped, cutter: Cutter, options: Options, go: Receiver<()>) -> Cutting {
+/// Cuts what comes, once it is told how to go on after the first bytes.
+pub(super) fn start(tapped: Tapped, cutter: Cutter, options: Options, go: Receiver<Go>) -> Cutting {
     let (say_head, head) = oneshot::channel();
-    let (say_size, size) = oneshot::channel();
+    let (say_done, done) = oneshot::channel();
     std::thread::spawn(move || {
         let (first, whole) = beginning(&tapped);
+        // Whoever does not want the answer does not want the rest either.
         let _ = say_head.send(recognise(&bytes(&first), whole, &options));
-        // Whoever does not want the rest drops the other end.
-        let cut = go.recv().ok().and_then(|()| cut(first, &tapped, cutter));
-        let _ = say_size.send(cut);
+        let cut = go.recv().ok().and_then(|go| match go {
+            Go::Plain => plain(first, &tapped, cutter),
+            Go::Packed => packed(first, &tapped, cutter),
+        });
+        let _ = say_done.send(cut);
     });
-    Cutting { head, size }
+    Cutting { head, done }
 }
 
 /// The first segments, and whether there are no others.
@@ -62,18 +83,31 @@ fn bytes(segments: &[Segment]) -> Vec<u8> {
         let room = HEAD - bytes.len();
         match segment {
             Segment::Data(chunk) => bytes.extend_from_slice(&chunk[..room.min(chunk.len())]),
-            Segment::Zeros(len) => bytes.resize(bytes.len() + room.min(*len as usize), 0),
+            Segment::Zeros(len) => bytes.resize(bytes.len() + (*len).min(room as u64) as usize, 0),
         }
     }
     bytes
 }
 
-fn cut(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<u64> {
-    for segment in first.into_iter().chain(&tapped.segments) {
-        let refused = tapped.is_refused();
-        if refused || cutter.segment(&segment) == ControlFlow::Break(()) {
+/// All segments, until the file is refused or ends.
+fn segments(first: Vec<Segment>, tapped: &Tapped) -> impl Iterator<Item = Segment> {
+    first.into_iter().chain(&tapped.segments).take_while(|_| !tapped.is_refused())
+}
+
+fn plain(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<Cut> {
+    let mut taken = 0;
+    for segment in segments(first, tapped) {
+        taken += segment.len();
+        if cutter.segment(&segment) == ControlFlow::Break(()) {
             return None;
         }
     }
-    cutter.end()
+    let sent = cutter.end().filter(|_| !tapped.is_refused())?;
+    Some(Cut { taken, sent, packed: None })
+}
+
+fn packed(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<Cut> {
+    let (taken, packed) = pack(segments(first, tapped), &mut |bytes| cutter.bytes(bytes))?;
+    let sent = cutter.end().filter(|_| !tapped.is_refused())?;
+    Some(Cut { taken, sent, packed: Some(packed) })
 }

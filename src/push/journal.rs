@@ -83,7 +83,11 @@ impl Journal {
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
         let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
-        journal.append(&Line { at, entry: Entry::Began(began) })?;
+        if let Err(error) = journal.append(&Line { at, entry: Entry::Began(began) }) {
+            // It tells of nothing, and a sweep takes it for nothing too.
+            let _ = std::fs::remove_file(&journal.path);
+            return Err(error);
+        }
         // The name of the file has to last as well.
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&folder, e))?;
         Ok(journal)

@@ -4,17 +4,24 @@
 //! The room knows the steps, their order and what undoes each one; the journal that tells of them; and the
 //! sweep that ends what a killed run began. It knows no formats, and prints nothing.
 
+mod again;
+mod check;
 mod clean;
+mod create;
 mod cut;
 mod entry;
 mod event;
 mod journal;
+mod mint;
 mod object;
 mod order;
 mod parts;
 mod probe;
+mod pushed;
+mod repack;
 mod run;
 mod spread;
+mod stage;
 mod state;
 mod stop;
 mod sweep;
@@ -23,11 +30,12 @@ mod world;
 
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
-pub use order::{NewImage, Order, Route, stem};
-pub use run::{Pushed, RegionOutcome, Staged, push};
+pub use order::{NewImage, Order, Repack, Route, stem};
+pub use pushed::{Pushed, RegionOutcome, Source, Staged};
+pub use run::push;
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
-pub use world::{Cancel, Canceller, World};
+pub use world::{Cancel, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.
 pub const PREFIX: &str = "tidegate/";

@@ -53,7 +53,21 @@ pub enum Route {
         part_size: Option<u64>,
         /// Whether the object stays, private, after an import that succeeds.
         keep_object: bool,
+        /// Whether the file may be packed otherwise on the way.
+        repack: Repack,
     },
+}
+
+/// Whether a file may be packed otherwise on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repack {
+    /// What DigitalOcean would refuse, or take much longer with: it is taken out of what it is packed in, and
+    /// raw images are packed as gzip.
+    Auto,
+    /// Never: it goes as it is.
+    Never,
+    /// Everything that is not packed is packed as gzip, containers too.
+    Always,
 }
 
 /// The image to be.

@@ -1,84 +1,19 @@
 //! A push from its beginning to its end.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Serialize;
-use tokio::sync::oneshot;
-
-use super::PREFIX;
 use super::clean::clean;
-use super::cut::{self, Head};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
-use super::object;
-use super::order::{KEPT, Order, Route, staged_name};
-use super::parts::Cutter;
-use super::probe::probe;
+use super::order::{Order, Route};
+use super::pushed::Pushed;
 use super::state::{Image as ImageState, Object};
 use super::stop::Stop;
-use super::upload::{Broken, Sending};
 use super::world::{Cancel, World};
-use crate::digitalocean::wait::{self, WaitError};
-use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
-use crate::inspect::{Identity, Report, Tap, Verdict, identity, inspect_tapped};
-use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
-
-/// What an object is uploaded as; the importer looks at its bytes.
-const CONTENT_TYPE: &str = "application/octet-stream";
-
-/// What became of a push.
-#[derive(Debug)]
-pub struct Pushed {
-    /// What marks its image, if there is a journal.
-    pub push: Option<PushId>,
-    /// The check, if it came to that.
-    pub report: Option<Report>,
-    /// The object, if one was staged.
-    pub staged: Option<Staged>,
-    /// The image as it was seen last, if one was made.
-    pub image: Option<Image>,
-    /// The other regions that it was to go to.
-    pub regions: Vec<RegionOutcome>,
-    /// How long each step took.
-    pub took: Vec<(Step, Duration)>,
-    /// Why it ended before its end.
-    pub stop: Option<Stop>,
-    /// What could not be cleaned up; a sweep will.
-    pub left: Vec<String>,
-}
-
-/// The object that was staged.
-#[derive(Clone, Debug, Serialize)]
-pub struct Staged {
-    /// Its key.
-    pub key: String,
-    /// Where it was public for the time of the import.
-    pub url: String,
-    /// Its bytes.
-    pub size: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    /// Parts that it was sent in.
-    pub parts: usize,
-    /// Whether it is still there, private.
-    pub kept: bool,
-}
-
-/// What became of a region.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegionOutcome {
-    /// Which.
-    pub region: String,
-    /// `present`, `completed` or `failed`.
-    pub outcome: &'static str,
-    /// Why it failed.
-    pub error: Option<String>,
-}
+use crate::digitalocean::PushId;
+use crate::digitalocean::wait::WaitError;
 
 /// Pushes an image, and removes what is not to stay, whatever happens.
 pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
@@ -94,8 +29,10 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
     let mut pushed = Pushed {
         push: None,
         report: None,
+        source: None,
         staged: None,
         image: None,
+        available: false,
         regions: Vec::new(),
         took: Vec::new(),
         stop: None,
@@ -106,7 +43,8 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         Err(error) => return Pushed { stop: Some(error.into()), ..pushed },
     };
     pushed.push = Some(journal.push().clone());
-    let mut run = Run { order, world, cancel, journal, pushed, since: Instant::now() };
+    let mut run =
+        Run { order, world: world.clone(), cancel, journal, pushed, since: Instant::now() };
     let stop = run.attempt().await.err();
     run.conclude(stop).await
 }
@@ -120,7 +58,9 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         let same = state.began.source == order.shown
             && state.began.place == place(order, world)
             && state.began.api == world.api_place
-            && state.image == ImageState::None;
+            && state.image == ImageState::None
+            // What comes from a pipe comes once.
+            && order.source != "-";
         if same && matches!(state.object, Object::Open { .. }) {
             journal.write(Entry::Resumed)?;
             return Ok(Some(*journal));
@@ -132,11 +72,17 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
 
 /// Where the object is to be, if there is to be one.
 fn place(order: &Order, world: &World) -> Option<Place> {
-    let bucket = world.bucket.as_ref().filter(|_| matches!(order.route, Route::Staged { .. }))?;
-    let endpoint = bucket.endpoint();
+    if !matches!(order.route, Route::Staged { .. }) {
+        return None;
+    }
+    let (endpoint, bucket) = match (&world.bucket, &world.mint) {
+        (Some(bucket), _) => (bucket.endpoint(), bucket.name()),
+        (None, Some(mint)) => (&mint.endpoint, &mint.bucket),
+        (None, None) => return None,
+    };
     Some(Place {
         endpoint: endpoint.address().to_string(),
-        bucket: bucket.name().as_str().to_owned(),
+        bucket: bucket.as_str().to_owned(),
         region: endpoint.region().as_str().to_owned(),
     })
 }
@@ -157,9 +103,10 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
 
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
-    pub(super) world: &'a World,
+    /// With a bucket, once there is a key to it.
+    pub(super) world: World,
     pub(super) cancel: &'a Cancel,
-    journal: Journal,
+    pub(super) journal: Journal,
     pub(super) pushed: Pushed,
     /// When the current step began.
     since: Instant,
@@ -217,8 +164,9 @@ impl Run<'_> {
         if waits {
             self.pushed.left.push("the import goes on; the object is needed until its end".into());
         } else {
-            self.pushed.left = clean(&mut self.journal, self.world, &self.order.patience).await;
+            self.pushed.left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         }
+        self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {
             staged.kept = self.journal.state().object.key().is_some();
         }
@@ -230,351 +178,16 @@ impl Run<'_> {
         Pushed { stop, ..self.pushed }
     }
 
-    /// Checks the image where it is.
-    async fn check(&mut self) -> Result<(), Stop> {
-        self.begin(Step::Check, &self.order.shown.clone());
-        let report = self.cancel.unless(self.inspect(None)).await?;
-        self.judge(report.map_err(|_| Stop::Unread)?)?;
-        self.done(Step::Check, "accepted");
-        Ok(())
-    }
-
-    /// A check on a thread of its own: a pipe may block for as long as it likes.
-    fn inspect(&self, tap: Option<Tap>) -> oneshot::Receiver<Report> {
-        let (report, checked) = oneshot::channel();
-        let (source, options) = (self.order.source.clone(), self.order.check.clone());
-        let watch = Arc::clone(&self.world.watch);
-        std::thread::spawn(move || {
-            // Nobody may want to know any more.
-            let _ = report.send(inspect_tapped(&source, &options, &*watch, tap.as_ref()));
-        });
-        checked
-    }
-
-    /// Goes on only with what was accepted, every byte of it.
-    fn judge(&mut self, report: Report) -> Result<(), Stop> {
-        let (verdict, complete) = (report.verdict, report.complete);
-        self.pushed.report = Some(report);
-        match verdict {
-            Verdict::Accept if complete => Ok(()),
-            Verdict::Warn if complete && !self.order.strict => Ok(()),
-            Verdict::Warn if complete => Err(Stop::Rejected),
-            Verdict::Reject => Err(Stop::Rejected),
-            _ => Err(Stop::Unread),
-        }
-    }
-
-    /// Checks the image and uploads it in the same pass; where everybody finds it then.
-    async fn stage(&mut self) -> Result<String, Stop> {
-        let Route::Staged { stem, at_once, part_size: wanted, .. } = &self.order.route else {
-            return Err(Stop::Order("there is nothing to stage".into()));
-        };
-        let bucket = self.world.bucket.clone();
-        let bucket = bucket.ok_or_else(|| Stop::Order("there is no bucket to stage in".into()))?;
-        self.probe(&bucket).await?;
-
-        self.begin(Step::Check, &self.order.shown.clone());
-        let size = cut::size(&self.order.source);
-        let begun = match &self.journal.state().object {
-            Object::Open { part_size, .. } => Some(*part_size),
-            _ => *wanted,
-        };
-        let part_size = begun.unwrap_or_else(|| part_size(size));
-        let (tap, tapped) = Tap::new();
-        // A part never has more than 5 GB.
-        let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
-        let checked = self.inspect(Some(tap));
-        let (go, told) = mpsc::channel();
-        let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
-
-        let head = self.cancel.unless(cutting.head).await?;
-        let upload = match head {
-            Ok(Head { compression, disk_format, refused: false }) => {
-                let name = staged_name(stem, disk_format, compression);
-                Some(self.open_upload(&bucket, &name, part_size).await?)
-            }
-            // The report says why.
-            Ok(_) | Err(_) => None,
-        };
-        let Some((upload, there)) = upload else {
-            drop(go);
-            let report = self.cancel.unless(checked).await?.map_err(|_| Stop::Unread)?;
-            self.judge(report)?;
-            // Only what is refused comes here; and nothing was sent.
-            return Err(Stop::Unread);
-        };
-        let _ = go.send(());
-        let sending = Sending {
-            world: self.world,
-            bucket: &bucket,
-            upload: &upload,
-            at_once: *at_once,
-            total: size,
-            there,
-        };
-        let work = async {
-            let parts = sending.run(cuts, home).await?;
-            Ok((parts, cutting.size.await.ok().flatten(), checked.await))
-        };
-        let (parts, size, report) = match self.cancel.unless(work).await? {
-            Ok(done) => done,
-            Err(Broken::Bucket(error)) => return Err(Stop::Spaces { step: Step::Check, error }),
-            Err(Broken::TooMany) => {
-                return Err(Stop::Order(format!(
-                    "the file has more than {} parts of {part_size} bytes; --part-size takes larger ones",
-                    spaces::limits::MOST_PARTS
-                )));
-            }
-        };
-        self.judge(report.map_err(|_| Stop::Unread)?)?;
-        let report = self.pushed.report.as_ref();
-        let sha256 = report.and_then(|report| report.digests.sha256.clone());
-        let file_size = report.and_then(|report| report.file_size);
-        let (Some(size), Some(sha256)) = (size, sha256) else { return Err(Stop::Unread) };
-        let sent: u64 = parts.iter().map(|part| part.size).sum();
-        if file_size != Some(size) || sent != size {
-            return Err(Stop::Bucket {
-                step: Step::Check,
-                why: format!("{sent} bytes were sent, and {file_size:?} were checked"),
-            });
-        }
-        self.done(Step::Check, &format!("accepted, {sent} bytes in {} parts", parts.len()));
-        self.complete(&bucket, &upload, &parts, size, &sha256).await?;
-        self.publish(&bucket, &upload.key, size).await
-    }
-
-    async fn probe(&mut self, bucket: &Bucket) -> Result<(), Stop> {
-        let key = self.key("probe")?;
-        self.begin(Step::Probe, bucket.name().as_str());
-        self.intend(Intent::Probe { key: key.as_str().to_owned() })?;
-        self.cancel.unless(probe(bucket, &key)).await??;
-        self.conclude_step(Outcome::Probe)?;
-        self.done(Step::Probe, "the bucket takes objects and lets everybody read them");
-        Ok(())
-    }
-
-    /// The key of an object of this push.
-    fn key(&self, name: &str) -> Result<Key, Stop> {
-        let push = self.journal.push().as_str();
-        let folder = match self.journal.state().began.keep_object {
-            true => KEPT,
-            false => "/",
-        };
-        Key::parse(&format!("{PREFIX}{push}{folder}{name}")).map_err(Stop::Order)
-    }
-
-    /// The upload, and the parts that have arrived before, if it is that of an earlier run.
-    async fn open_upload(
-        &mut self,
-        bucket: &Bucket,
-        name: &str,
-        part_size: u64,
-    ) -> Result<(Upload, BTreeMap<PartNumber, Part>), Stop> {
-        let key = self.key(name)?;
-        if let Object::Open { key: known, id, .. } = self.journal.state().object.clone() {
-            let upload =
-                Key::parse(&known).and_then(|key| Ok(Upload { key, id: UploadId::parse(&id)? }));
-            let upload = upload.map_err(Stop::Order)?;
-            match self.cancel.unless(bucket.parts(&upload)).await? {
-                Ok(parts) if upload.key == key => {
-                    self.world.note(&format!("{} parts have arrived before", parts.len()));
-                    return Ok((
-                        upload,
-                        parts.into_iter().map(|part| (part.number, part)).collect(),
-                    ));
-                }
-                // It is gone, or was of something else.
-                Ok(_) => self.abort(bucket, &upload).await?,
-                Err(error) if error.kind == spaces::Kind::NoSuchUpload => {}
-                Err(error) => return Err(Stop::Spaces { step: Step::Check, error }),
-            }
-        }
-        self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
-        let upload = self.cancel.unless(bucket.create_upload(&key, CONTENT_TYPE)).await?;
-        let upload = upload.map_err(Stop::spaces(Step::Check))?;
-        self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
-        Ok((upload, BTreeMap::new()))
-    }
-
-    async fn abort(&self, bucket: &Bucket, upload: &Upload) -> Result<(), Stop> {
-        self.cancel.unless(bucket.abort(upload)).await?.map_err(Stop::spaces(Step::Check))
-    }
-
-    /// The commit point: from here on there is an object.
-    async fn complete(
-        &mut self,
-        bucket: &Bucket,
-        upload: &Upload,
-        parts: &[Part],
-        size: u64,
-        sha256: &str,
-    ) -> Result<(), Stop> {
-        self.begin(Step::Complete, upload.key.as_str());
-        self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
-        let completed = self.cancel.unless(bucket.complete(upload, parts)).await?;
-        match completed {
-            Ok(_) => {}
-            // It may have been done all the same.
-            Err(error) if error.is_ambiguous() => {
-                let head = self.cancel.unless(bucket.head(&upload.key)).await?;
-                if !matches!(head, Ok(Some(head)) if head.size == size) {
-                    return Err(Stop::Spaces { step: Step::Complete, error });
-                }
-            }
-            Err(error) => return Err(Stop::Spaces { step: Step::Complete, error }),
-        }
-        self.conclude_step(Outcome::Complete)?;
-        let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
-        self.pushed.staged = Some(Staged {
-            key: upload.key.as_str().to_owned(),
-            url: url.clone(),
-            size,
-            sha256: sha256.to_owned(),
-            parts: parts.len(),
-            kept: false,
-        });
-        self.done(Step::Complete, "the object is stored, private");
-        Ok(())
-    }
-
-    async fn publish(&mut self, bucket: &Bucket, key: &Key, size: u64) -> Result<String, Stop> {
-        let url = bucket.url(key).map_err(Stop::Order)?.to_string();
-        self.begin(Step::Publish, &url);
-        self.intend(Intent::Publish)?;
-        let published = self.cancel.unless(bucket.set_acl(key, Acl::PublicRead)).await?;
-        published.map_err(Stop::spaces(Step::Publish))?;
-        self.cancel.unless(object::is_public(bucket, key, size, Step::Publish)).await??;
-        self.conclude_step(Outcome::Publish)?;
-        self.done(Step::Publish, "everybody can read it, as the importer will");
-        Ok(url)
-    }
-
-    /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
-    async fn create(&mut self, url: String) -> Result<(), Stop> {
-        let new = &self.order.image;
-        let request = ImageNewCustom {
-            name: new.name.clone(),
-            url,
-            region: new.region.clone(),
-            distribution: new.distribution.clone(),
-            description: new.description.clone(),
-            tags: new.tags.clone(),
-        };
-        let push = self.journal.push().clone();
-        let request = push.mark(&request, self.order.tag);
-        // Nothing is created for somebody who does not want it any more.
-        self.cancel.unless(std::future::ready(())).await?;
-        self.begin(Step::Create, &format!("marked {}", push.tag()));
-        self.intend(Intent::Create)?;
-        let images = self.world.api.images();
-        let image = match images.create(&request).await {
-            Ok(image) => image,
-            Err(error) if error.is_ambiguous() => self.settle(&push, error).await?,
-            Err(error) => return Err(self.refused(error)?),
-        };
-        self.conclude_step(Outcome::Create { image: image.id })?;
-        self.done(Step::Create, &format!("image {}", image.id));
-        self.pushed.image = Some(image);
-        Ok(())
-    }
-
-    /// A create that was refused. One that made an image all the same leaves it to be deleted.
-    fn refused(&mut self, error: Error) -> Result<Stop, Stop> {
-        match &error.kind {
-            Kind::Invalid { stray: Some(stray) } => {
-                self.conclude_step(Outcome::Create { image: stray.id })?;
-            }
-            _ => self.conclude_step(Outcome::NotCreated)?,
-        }
-        Ok(Stop::Api { step: Step::Create, error })
-    }
-
-    async fn settle(&mut self, push: &PushId, because: Error) -> Result<Image, Stop> {
-        let asked = Instant::now();
-        let (settle, patience) = (self.order.settle, self.order.patience);
-        let images = self.world.api.images();
-        let found =
-            self.cancel.unless(images.find(push, settle, &patience, Some(&because))).await?;
-        match found.ok().and_then(|mut found| (!found.is_empty()).then(|| found.remove(0))) {
-            Some(image) => {
-                self.world.note(&format!("image {} was made, and is adopted", image.id));
-                Ok(image)
-            }
-            None => Err(Stop::Unknown { because: Box::new(because), looked: asked.elapsed() }),
-        }
-    }
-
-    /// Waits until DigitalOcean has imported the image.
-    async fn import(&mut self) -> Result<(), Stop> {
-        let Some(id) = self.pushed.image.as_ref().map(|image| image.id) else { return Ok(()) };
-        self.begin(Step::Import, &format!("image {id}"));
-        let (api, push, patience) = (&self.world.api, self.journal.push(), self.order.patience);
-        let mut seen = None;
-        let waiting = wait::image(api, id, Some(push), patience, &mut seen);
-        let waited = self.cancel.unless(waiting).await;
-        self.pushed.image = seen.or(self.pushed.image.take());
-        let waited = waited?;
-        let (image, available) = match waited {
-            Ok(image) => (image, true),
-            Err(WaitError::Failed(image)) => (*image, false),
-            Err(error) => return Err(Stop::Wait(Box::new(error))),
-        };
-        self.conclude_step(Outcome::Import { image: image.id, available })?;
-        self.pushed.image = Some(image.clone());
-        if !available {
-            return Err(Stop::Failed { image: Box::new(image) });
-        }
-        self.done(Step::Import, &format!("image {} is available", image.id));
-        Ok(())
-    }
-
-    /// Makes sure that the URL still leads to what was checked: nobody else may have put an image there.
-    async fn still_the_same(&mut self, step: Step) -> Result<(), Stop> {
-        let checked = self.pushed.report.as_ref().and_then(|report| report.identity.clone());
-        let Some(checked) = checked else { return Err(Stop::Unread) };
-        let (say, said) = oneshot::channel();
-        let (source, options) = (self.order.source.clone(), self.order.check.clone());
-        let watch = Arc::clone(&self.world.watch);
-        std::thread::spawn(move || {
-            let _ = say.send(identity(&source, &options, &*watch));
-        });
-        let now = self.cancel.unless(said).await?;
-        let why = match now {
-            Ok(Ok(now)) => difference(&checked, &now),
-            Ok(Err(error)) => Some(format!("it cannot be looked at again: {error}")),
-            Err(_) => Some("it could not be looked at again".to_owned()),
-        };
-        let Some(why) = why else { return Ok(()) };
-        if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {
-            // What was imported is not what was checked: it goes like one that failed.
-            self.conclude_step(Outcome::Import { image, available: false })?;
-        }
-        Err(Stop::Changed { step, why })
-    }
-
     /// Removes the object; what cannot be removed now is tried again at the end.
     async fn remove(&mut self) {
         if !matches!(self.order.route, Route::Staged { .. }) {
             return;
         }
         self.begin(Step::Remove, "the object");
-        let left = clean(&mut self.journal, self.world, &self.order.patience).await;
+        let left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         match left.is_empty() {
             true => self.done(Step::Remove, "nothing is left of it"),
             false => left.iter().for_each(|left| self.world.note(left)),
         }
     }
-}
-
-/// What tells two looks at a URL apart.
-fn difference(checked: &Identity, now: &Identity) -> Option<String> {
-    let pairs = [
-        ("length", checked.length.map(|n| n.to_string()), now.length.map(|n| n.to_string())),
-        ("ETag", checked.etag.clone(), now.etag.clone()),
-        ("Last-Modified", checked.last_modified.clone(), now.last_modified.clone()),
-    ];
-    pairs.into_iter().find(|(_, before, after)| before != after).map(|(what, before, after)| {
-        let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        format!("its {what} was {} when it was checked, and is {} now", shown(before), shown(after))
-    })
 }

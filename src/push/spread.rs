@@ -3,7 +3,8 @@
 
 use super::entry::{Intent, Outcome};
 use super::event::Step;
-use super::run::{RegionOutcome, Run};
+use super::pushed::RegionOutcome;
+use super::run::Run;
 use super::stop::Stop;
 use crate::digitalocean::{Image, transfer, wait};
 

@@ -43,6 +43,9 @@ pub enum Stop {
         /// What is wrong.
         why: String,
     },
+    /// What was sent is not what was checked, so it does not become an object.
+    #[error("check: {0}")]
+    Staged(String),
     /// DigitalOcean refused or failed.
     #[error("{}: {error}", step.as_str())]
     Api {
@@ -106,6 +109,7 @@ impl Stop {
             Stop::Journal(_) => "journal",
             Stop::Order(_) => "order",
             Stop::Spaces { .. } | Stop::Bucket { .. } => "spaces",
+            Stop::Staged(_) => "staged",
             Stop::Api { .. } => "api",
             Stop::Unknown { .. } => "unknown-outcome",
             Stop::Failed { .. } => "import-failed",

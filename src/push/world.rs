@@ -3,8 +3,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::event::{Event, Listener};
-use crate::spaces::Bucket;
-use crate::{digitalocean, inspect};
+use crate::digitalocean;
+use crate::inspect;
+use crate::spaces::{Bucket, BucketName, Endpoint, Keys};
 
 /// What a push works with.
 #[derive(Clone)]
@@ -13,12 +14,25 @@ pub struct World {
     pub api: digitalocean::Client,
     /// Where it is, without secrets.
     pub api_place: String,
-    /// Where images are staged, if there is such a place.
+    /// Where images are staged, if there is such a place and a key to it.
     pub bucket: Option<Bucket>,
+    /// How a key to it is made, if one is to be made for the time of the push.
+    pub mint: Option<Mint>,
     /// Is told of events.
     pub listener: Listener,
     /// Is told how far the check is.
     pub watch: Arc<dyn inspect::Listener + Send + Sync>,
+}
+
+/// A bucket to which a key is yet to be made.
+#[derive(Clone)]
+pub struct Mint {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Its name.
+    pub bucket: BucketName,
+    /// Opens it with a key.
+    pub open: Arc<dyn Fn(Keys) -> Result<Bucket, String> + Send + Sync>,
 }
 
 impl World {

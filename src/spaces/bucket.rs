@@ -204,6 +204,14 @@ impl Bucket {
         self.0.endpoint.place(&self.0.bucket, Some(key), "")
     }
 
+    /// The URL by which anybody who has it fetches an object for so many seconds; a secret for that time.
+    ///
+    /// # Errors
+    /// If the key makes no URL below the bucket.
+    pub fn presigned(&self, key: &Key, seconds: u32) -> Result<String, String> {
+        self.0.signer.presign(&self.url(key)?, SystemTime::now(), seconds)
+    }
+
     /// Waits for a future, on a thread that is not one of the client's own.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.net.wait(future)
@@ -331,9 +339,10 @@ impl Bucket {
             let value = HeaderValue::from_str(&md5.base64()).map_err(|e| e.to_string())?;
             headers.push((HeaderName::from_static("content-md5"), value));
         }
-        let payload = match address.is_https() && !ask.body.is_empty() {
-            true => Payload::Unsigned,
-            false => Payload::Signed(&ask.body),
+        // TLS keeps the body, or nobody is on the way: it goes to this machine.
+        let payload = match ask.body.is_empty() {
+            true => Payload::Signed(&[]),
+            false => Payload::Unsigned,
         };
         inner.signer.sign(&ask.method, address, payload, SystemTime::now(), &mut headers)?;
         let idle = inner.net.options().idle_timeout;

@@ -2,14 +2,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 
 /// `tidegate push`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushArgs {
-    /// Image file or URL; `-` is standard input.
+    /// Image file or URL; `-` is standard input, and s3://BUCKET/KEY an object that the key of the bucket opens.
     #[arg(value_name = "IMAGE")]
     pub(super) image: OsString,
 
@@ -130,8 +130,20 @@ pub(super) struct CheckArgs {
     pub(super) header: Vec<String>,
 }
 
+/// Whether a file may be packed otherwise on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Repack {
+    /// Take it out of xz, Zstandard, tar or a second packing, and pack raw images as gzip.
+    #[default]
+    Auto,
+    /// It goes as it is, or not at all.
+    Never,
+    /// Pack everything as gzip that is not packed, containers too.
+    Always,
+}
+
 /// How the image is staged.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Staging")]
 pub(super) struct StageArgs {
     /// The bucket; otherwise SPACES_BUCKET.
@@ -145,6 +157,10 @@ pub(super) struct StageArgs {
     /// Another server that speaks S3; otherwise SPACES_ENDPOINT_URL.
     #[arg(long, value_name = "URL")]
     pub(super) spaces_endpoint: Option<String>,
+
+    /// Whether the file may be packed otherwise on the way.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) repack: Repack,
 
     /// Stage a URL too, instead of handing it over.
     #[arg(long)]

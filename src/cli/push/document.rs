@@ -8,8 +8,10 @@ use super::args::PushArgs;
 use crate::bytes::{Hostile, human_size};
 use crate::cli::image::show;
 use crate::cli::{Usage, output};
+use crate::inspect::Report;
 use crate::push::{Order, Pushed, Route, Stop, World};
 use crate::render::{Style, text};
+use crate::rules::Severity;
 
 /// What would be done.
 pub(super) fn plan(order: &Order, world: &World) -> String {
@@ -17,9 +19,17 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
     let mut step = |name: &str, what: String| {
         let _ = writeln!(out, "  {name:<9} {what}");
     };
-    match (&order.route, &world.bucket) {
-        (Route::Staged { at_once, part_size, keep_object, .. }, Some(bucket)) => {
-            let place = format!("{} at {}", bucket.name(), bucket.endpoint().address());
+    let place = match (&world.bucket, &world.mint) {
+        (Some(bucket), _) => Some((bucket.name(), bucket.endpoint())),
+        (None, Some(mint)) => Some((&mint.bucket, &mint.endpoint)),
+        (None, None) => None,
+    };
+    match (&order.route, place) {
+        (Route::Staged { at_once, part_size, keep_object, .. }, Some((bucket, endpoint))) => {
+            let place = format!("{bucket} at {}", endpoint.address());
+            if world.mint.is_some() {
+                step("key", "a key with full access to all buckets, deleted at the end".into());
+            }
             step("probe", format!("an object of one byte in {place}: put, public, seen, deleted"));
             let parts = part_size.map_or("8 MiB or more".to_owned(), human_size);
             step(
@@ -87,9 +97,20 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         output::log(text::render(report, Style::default()).trim_end());
     }
     output::complain(&stop.to_string());
+    let is_of_url = |report: &Report| {
+        report.findings.iter().any(|found| {
+            found.severity == Severity::Reject && found.code.as_str().starts_with("url-")
+        })
+    };
+    if matches!(stop, Stop::Rejected) && pushed.report.as_ref().is_some_and(is_of_url) {
+        output::complain("--stage brings it to DigitalOcean through the bucket instead");
+    }
     let cleaned = pushed.left.is_empty();
     match (stop, &pushed.image) {
         (Stop::Spread(_), _) => {}
+        (_, Some(image)) if pushed.available => {
+            output::complain(&format!("image {} is available, and stays", image.id));
+        }
         (Stop::Unknown { .. }, _) => output::complain(&format!(
             "an image may still appear: look with `tidegate image list --tag {}` before you push again",
             pushed.push.as_ref().map(|push| push.tag()).unwrap_or_default()
@@ -130,8 +151,10 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         "done": pushed.stop.is_none(),
         "error": error,
         "report": pushed.report.as_ref().map(show::value).transpose()?,
+        "source": pushed.source.as_ref().map(show::value).transpose()?,
         "staged": pushed.staged.as_ref().map(show::value).transpose()?,
         "image": pushed.image.as_ref().map(show::value).transpose()?,
+        "available": pushed.available,
         "regions": show::value(&pushed.regions)?,
         "left": pushed.left,
         "timings": took,

@@ -19,8 +19,8 @@ use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE,
 use crate::push::{Canceller, Pushed, Stop, push};
 
 pub(super) fn run(args: &PushArgs) -> Result<u8, Usage> {
-    let order = order::order(args)?;
     let view = View::new(args.api.quiet);
+    let order = order::order(args, &view)?;
     let (world, _rehearsal) = world::world(args, &order, &view)?;
     if args.dry_run {
         output::write(&mut None, &document::plan(&order, &world))?;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &PushArgs) -> Result<u8, Usage> {
     watch(canceller, &view);
     let pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     view.close();
-    let written = pushed.image.as_ref().filter(|_| pushed.stop.is_none());
+    let written = pushed.image.as_ref().filter(|_| pushed.available);
     let written = match (&args.output_image_id, written) {
         (Some(path), Some(image)) => std::fs::write(path, format!("{}\n", image.id)).map_err(|e| {
             Usage(format!("cannot write {}: {e}", crate::source::shown(path.as_os_str())))
@@ -93,6 +93,7 @@ fn code(pushed: &Pushed) -> u8 {
             Stop::Failed { .. } | Stop::Changed { .. } => IMPORT_FAILED,
             Stop::Spaces { .. }
             | Stop::Bucket { .. }
+            | Stop::Staged(_)
             | Stop::Api { .. }
             | Stop::Unknown { .. }
             | Stop::Wait(_)

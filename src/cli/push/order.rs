@@ -2,25 +2,41 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::args::PushArgs;
+use super::args::{self, PushArgs, StageArgs};
+use super::view::View;
+use super::world;
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
-use crate::push::{NewImage, Order, Route, stem};
+use crate::push::{Event, NewImage, Order, Repack, Route, stem};
 use crate::rules::{Policy, Severity};
 use crate::source::{self, is_url, shown};
+use crate::spaces::Key;
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 
 /// Where a rehearsal has its image.
 const REHEARSED_REGION: &str = "nyc3";
 
-pub(super) fn order(args: &PushArgs) -> Result<Order, Usage> {
-    let url = is_url(&args.image);
-    let staged = !url || args.stage.stage || is_rehearsal(args);
+pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
+    let object = object(args, view)?;
+    let why = why_staged(args)?;
+    if let Some(why) = &why {
+        view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
+    }
+    let staged = object.is_some()
+        || !is_url(&args.image)
+        || args.stage.stage
+        || is_rehearsal(args)
+        || why.is_some();
+    let source = match &object {
+        Some(object) => object.url.clone().into(),
+        None => args.image.clone(),
+    };
     let name = name(args)?;
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = RegionSlug::from(region);
@@ -38,14 +54,19 @@ pub(super) fn order(args: &PushArgs) -> Result<Order, Usage> {
             at_once: usize::from(args.stage.uploads),
             part_size: args.stage.part_size.as_deref().map(part_size).transpose()?,
             keep_object: args.stage.keep_object,
+            repack: match args.stage.repack {
+                args::Repack::Auto => Repack::Auto,
+                args::Repack::Never => Repack::Never,
+                args::Repack::Always => Repack::Always,
+            },
         },
         false => Route::Url(args.image.to_string_lossy().into_owned()),
     };
     Ok(Order {
-        source: args.image.clone(),
+        check: check(args, &source, object.is_some_and(|object| object.plain), !staged)?,
+        source,
         shown: described(&args.image),
         resume: args.resume,
-        check: check(args, !staged)?,
         strict: args.check.strict,
         route,
         image: NewImage {
@@ -74,7 +95,12 @@ pub(super) fn is_rehearsal(args: &PushArgs) -> bool {
 }
 
 /// How the image is checked. What is staged need not be fit for the importer where it is now.
-fn check(args: &PushArgs, handed_over: bool) -> Result<inspect::Options, Usage> {
+fn check(
+    args: &PushArgs,
+    source: &OsStr,
+    plain: bool,
+    handed_over: bool,
+) -> Result<inspect::Options, Usage> {
     let check = &args.check;
     let mut policy = Policy::default();
     for (codes, severity) in [
@@ -94,7 +120,7 @@ fn check(args: &PushArgs, handed_over: bool) -> Result<inspect::Options, Usage> 
             vec![Expected { of: Digested::File, sha256, origin: "--sha256".into() }]
         }
     };
-    let insecure_http = check.insecure_http || check.no_url_rules;
+    let insecure_http = plain || check.insecure_http || check.no_url_rules;
     let net = NetArgs {
         header: check.header.clone(),
         cacert: args.api.cacert.clone(),
@@ -110,9 +136,59 @@ fn check(args: &PushArgs, handed_over: bool) -> Result<inspect::Options, Usage> 
         policy,
         limit: size(&check.max_size)?,
         url_rules: handed_over && !check.no_url_rules,
-        client: net::client(&net, insecure_http, [args.image.as_os_str()], None)?,
+        client: net::client(&net, insecure_http, [source], None)?,
         ..inspect::Options::default()
     })
+}
+
+/// An object that is fetched with the key of the bucket.
+struct Object {
+    /// Where it is for whoever has this URL, which is a secret.
+    url: String,
+    /// Whether that is plain http on this machine.
+    plain: bool,
+}
+
+/// For how long an object can be fetched, in seconds: as long as S3 has it, a week.
+const FETCHED: u32 = 7 * 24 * 3600;
+
+/// The object that `s3://bucket/key` means: it is where the bucket is, and the key of the bucket opens it.
+fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
+    let Some(rest) = args.image.to_str().and_then(|image| image.strip_prefix(S3)) else {
+        return Ok(None);
+    };
+    if args.stage.mint_key {
+        return Err(Usage("--mint-key makes no key to fetch s3:// with; give one".into()));
+    }
+    let (bucket, key) = rest
+        .split_once('/')
+        .ok_or_else(|| Usage("an object is named as s3://BUCKET/KEY".into()))?;
+    let stage = StageArgs { bucket: Some(bucket.to_owned()), ..args.stage.clone() };
+    let bucket = world::bucket(&stage, &args.api, args.region.as_deref(), view)?;
+    let key = Key::parse(key).map_err(Usage)?;
+    let url = bucket.presigned(&key, FETCHED).map_err(Usage)?;
+    Ok(Some(Object { url, plain: bucket.endpoint().address().is_loopback() }))
+}
+
+/// What objects begin with that are fetched with the key of the bucket.
+const S3: &str = "s3://";
+
+/// Why DigitalOcean's importer cannot be given this URL, as far as the URL itself tells.
+fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
+    if !is_url(&args.image) || args.check.no_url_rules {
+        return Ok(None);
+    }
+    let address = source::address(&args.image).map_err(Usage)?;
+    let why = if !args.check.header.is_empty() {
+        "the importer sends no headers"
+    } else if address.has_query() || address.has_credentials() {
+        "the importer takes no URL with a query or a password"
+    } else if !address.is_https() {
+        "the importer is given no plain http"
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(why.to_owned()))
 }
 
 /// The image's name.
@@ -127,6 +203,9 @@ fn name(args: &PushArgs) -> Result<String, Usage> {
 
 /// The name of the file, without its folders.
 fn file_name(image: &OsStr) -> Option<String> {
+    if let Some(object) = image.to_str().and_then(|image| image.strip_prefix(S3)) {
+        return Path::new(object).file_name()?.to_str().map(str::to_owned);
+    }
     match is_url(image) {
         true => source::address(image).ok()?.file_name().map(str::to_owned),
         false if image == "-" => None,

@@ -12,9 +12,9 @@ use crate::cli::image::connect::{self, Teller};
 use crate::cli::{Usage, output};
 use crate::digitalocean;
 use crate::net;
-use crate::push::{Order, Route, World};
+use crate::push::{Mint, Order, Route, World};
 use crate::spaces::credentials::{self, Places};
-use crate::spaces::{Bucket, Event, Listener, Options};
+use crate::spaces::{Bucket, BucketName, Endpoint, Event, Keys, Options};
 
 /// What has to live as long as a rehearsal.
 pub(super) struct Rehearsal {
@@ -41,14 +41,15 @@ pub(super) fn world(
     }
     let teller = Teller::new(args.api.quiet);
     let (api, api_place) = connect::client_at(&args.api, &teller)?;
-    let bucket = match order.route {
-        Route::Url(_) => None,
-        Route::Staged { .. } => {
-            let region = Some(order.image.region.as_str());
-            Some(bucket(&args.stage, &args.api, region, view)?)
+    let mut world = assemble(api, api_place, None, view);
+    if let Route::Staged { .. } = order.route {
+        let region = Some(order.image.region.as_str());
+        match args.stage.mint_key {
+            true => world.mint = Some(mint(&args.stage, &args.api, region, view)?),
+            false => world.bucket = Some(bucket(&args.stage, &args.api, region, view)?),
         }
-    };
-    Ok((assemble(api, api_place, bucket, view), None))
+    }
+    Ok((world, None))
 }
 
 pub(super) fn assemble(
@@ -62,6 +63,7 @@ pub(super) fn assemble(
         api,
         api_place,
         bucket,
+        mint: None,
         listener: Arc::new(move |event| told.event(event)),
         watch: Arc::<View>::clone(view),
     }
@@ -74,32 +76,64 @@ pub(super) fn bucket(
     region: Option<&str>,
     view: &Arc<View>,
 ) -> Result<Bucket, Usage> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let places = places(stage, region);
+    let found = credentials::find(&places, variable).map_err(Usage)?;
+    let open = opener(found.endpoint, found.bucket, stage, api, view)?;
+    open(found.keys).map_err(Usage)
+}
+
+/// The same for a bucket to which a key is yet to be made.
+pub(super) fn mint(
+    stage: &StageArgs,
+    api: &ApiArgs,
+    region: Option<&str>,
+    view: &Arc<View>,
+) -> Result<Mint, Usage> {
+    let places = places(stage, region);
+    let endpoint = credentials::endpoint(&places, variable).map_err(Usage)?;
+    let bucket = credentials::bucket(&places, variable).map_err(Usage)?;
+    let open = opener(endpoint.clone(), bucket.clone(), stage, api, view)?;
+    Ok(Mint { endpoint, bucket, open: Arc::new(open) })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+fn places(stage: &StageArgs, region: Option<&str>) -> Places {
     let nowhere = stage.spaces_endpoint.is_none()
         && variable("SPACES_ENDPOINT_URL").is_none()
         && variable("SPACES_REGION").is_none();
-    let places = Places {
+    let region = region.filter(|_| nowhere).map(str::to_owned);
+    Places {
         endpoint: stage.spaces_endpoint.clone(),
-        region: stage
-            .spaces_region
-            .clone()
-            .or_else(|| region.filter(|_| nowhere).map(str::to_owned)),
+        region: stage.spaces_region.clone().or(region),
         bucket: stage.bucket.clone(),
         keys: None,
-    };
-    let found = credentials::find(&places, variable).map_err(Usage)?;
-    let told = Arc::clone(view);
-    let listener: Listener = Arc::new(move |event: &Event<'_>| told.retry(event));
+    }
+}
+
+/// Opens a bucket with a key.
+fn opener(
+    endpoint: Endpoint,
+    bucket: BucketName,
+    stage: &StageArgs,
+    api: &ApiArgs,
+    view: &Arc<View>,
+) -> Result<impl Fn(Keys) -> Result<Bucket, String> + Send + Sync + 'static, Usage> {
     let pace = stage.max_rate.as_deref().map(rate).transpose()?;
-    Bucket::new(Options {
-        endpoint: found.endpoint,
-        bucket: found.bucket,
-        keys: found.keys,
-        net: net_options(api),
-        pace,
-        listener: Some(listener),
+    let (net, view) = (net_options(api), Arc::clone(view));
+    Ok(move |keys| {
+        let told = Arc::clone(&view);
+        Bucket::new(Options {
+            endpoint: endpoint.clone(),
+            bucket: bucket.clone(),
+            keys,
+            net: net.clone(),
+            pace: pace.clone(),
+            listener: Some(Arc::new(move |event: &Event<'_>| told.retry(event))),
+        })
     })
-    .map_err(Usage)
 }
 
 fn rate(text: &str) -> Result<net::Pace, Usage> {
@@ -123,7 +157,7 @@ fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usa
     use crate::digitalocean::{Client, Token};
     use crate::net::Address;
     use crate::simulator::{Shape, Simulator};
-    use crate::spaces::{BucketName, Endpoint, Keys, Region, Style};
+    use crate::spaces::{Region, Style};
 
     let simulator = Simulator::start(crate::simulator::Options {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -148,16 +182,10 @@ fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usa
     let spaces = simulator.spaces();
     let address = Address::parse(spaces.endpoint_url).map_err(Usage)?;
     let region = Region::parse(spaces.region).map_err(Usage)?;
-    let told = Arc::clone(view);
-    let bucket = Bucket::new(Options {
-        endpoint: Endpoint::other(address, region, Style::Path).map_err(Usage)?,
-        bucket: BucketName::parse(spaces.bucket).map_err(Usage)?,
-        keys: Keys::new(spaces.access_key_id, spaces.secret_access_key).map_err(Usage)?,
-        net: net_options(&args.api),
-        pace: args.stage.max_rate.as_deref().map(rate).transpose()?,
-        listener: Some(Arc::new(move |event: &Event<'_>| told.retry(event))),
-    })
-    .map_err(Usage)?;
+    let endpoint = Endpoint::other(address, region, Style::Path).map_err(Usage)?;
+    let name = BucketName::parse(spaces.bucket).map_err(Usage)?;
+    let keys = Keys::new(spaces.access_key_id, spaces.secret_access_key).map_err(Usage)?;
+    let bucket = opener(endpoint, name, &args.stage, &args.api, view)?(keys).map_err(Usage)?;
     let folder = tempfile::tempdir()
         .map_err(|e| Usage(format!("there is no place for the journal: {e}")))?;
     let world = assemble(api, simulator.url().to_owned(), Some(bucket), view);

@@ -3,8 +3,10 @@
 //! the compiler that everything else is built with.
 
 mod edits;
+mod wrappings;
 
 pub use edits::encode;
+pub use wrappings::{tar, unwrap, xz, zstd};
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -48,9 +50,13 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 9] = [
+pub const ALL: [Body; 13] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
+    ("xz", xz),
+    ("zstd", zstd),
+    ("tar", tar),
+    ("unwrap", unwrap),
     ("sniff_and_detect", sniff_and_detect),
     ("qcow2", qcow2),
     ("vhdx", vhdx),

@@ -223,14 +223,16 @@ impl Contents {
     }
 
     /// The bucket is no more, and what was in it neither.
-    pub(super) fn vanish(&mut self) {
+    pub(super) fn vanish(&mut self) -> Result<(), Problem> {
         self.vanished = true;
         let objects = std::mem::take(&mut self.objects);
         let uploads = std::mem::take(&mut self.uploads);
+        self.saved()?;
         let files = objects.into_values().map(|object| object.file);
         for id in files.chain(uploads.into_values().map(|upload| upload.file)) {
             self.remove_file(&id);
         }
+        Ok(())
     }
 
     /// All of it, for tests.

@@ -297,3 +297,66 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
         what,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderMap;
+
+    fn plan(text: &str) -> BucketPlan {
+        let mut plan = BucketPlan::default();
+        plan.add(toml::from_str(text).unwrap()).unwrap();
+        plan
+    }
+
+    fn call(query: &str) -> Call {
+        Call::new("PUT", ("/b/k", query), HeaderMap::new()).unwrap()
+    }
+
+    #[test]
+    fn every_kind_is_known_by_the_name_that_the_log_shows() {
+        for name in [
+            "slow-down",
+            "403",
+            "500",
+            "502",
+            "503",
+            "504",
+            "cut-before",
+            "cut-after",
+            "corrupt-part",
+            "lying-etag",
+            "complete-fails",
+            "acl-refused",
+            "bucket-vanishes",
+            "slow",
+        ] {
+            let rate = if name == "slow" { "\nrate = 1" } else { "" };
+            assert_eq!(plan(&format!("kind = {name:?}{rate}")).faults[0].kind.name(), name);
+        }
+    }
+
+    #[test]
+    fn the_nth_requests_of_an_operation_are_met() {
+        let text = "kind = \"500\"\noperation = \"upload-part\"\npart = 2\nnth = 2\ntimes = 2";
+        let mut plan = plan(text);
+        let mut met = |query, operation| !plan.meet(operation, &call(query), true).names.is_empty();
+        assert!(!met("", Operation::PutObject));
+        assert!(!met("partNumber=1", Operation::UploadPart));
+        let second: Vec<bool> =
+            (0..4).map(|_| met("partNumber=2", Operation::UploadPart)).collect();
+        assert_eq!(second, [false, true, true, false]);
+    }
+
+    #[test]
+    fn the_first_that_takes_the_answer_away_decides_and_the_others_count() {
+        let mut plan = plan("kind = \"cut-after\"");
+        for text in ["kind = \"500\"", "kind = \"slow\"\nrate = 7"] {
+            plan.add(toml::from_str(text).unwrap()).unwrap();
+        }
+        let met = plan.meet(Operation::PutObject, &call(""), true);
+        assert_eq!(met.names, ["cut-after", "500", "slow"]);
+        assert_eq!((met.instead, met.rate), (Some(Trouble::Cut { effect: true }), Some(7)));
+        assert_eq!(plan.meet(Operation::PutObject, &call(""), true), Met::default());
+    }
+}

@@ -87,8 +87,10 @@ async fn answer(
         Ok(understood) => understood,
         Err(problem) => return Ok(Err(problem)),
     };
-    if met.vanishes {
-        shared.bucket.contents().vanish();
+    if met.vanishes
+        && let Err(problem) = shared.bucket.contents().vanish()
+    {
+        return Ok(Err(problem));
     }
     if let Some(rate) = met.rate {
         inflow.slow(rate);

@@ -180,6 +180,14 @@ fn the_bucket_may_vanish() {
     assert_eq!((&state["objects"], &state["uploads"]), (&json!([]), &json!([])));
     let missing = plan("kind = \"bucket-vanishes\"");
     assert_eq!(S3::of(&missing).ask("HEAD", "").send().status, 404);
+    // It does not come back.
+    let text = "[[bucket]]\nkind = \"bucket-vanishes\"\nnth = 2";
+    let rig = Rig::with_plan(text, &["--state", "state"]);
+    S3::of(&rig).put("a", b"body", "private");
+    assert_eq!(S3::of(&rig).get("a").status, 404);
+    let (_, scratch) = rig.stop("TERM");
+    let rig = Rig::start(scratch, &["--state", "state"]);
+    assert_eq!(S3::of(&rig).get("a").error(), (404, "NoSuchBucket"));
 }
 
 #[test]

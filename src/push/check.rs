@@ -1,0 +1,123 @@
+//! The check within a push, and what may go on after it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::entry::Outcome;
+use super::event::Step;
+use super::order::Repack;
+use super::pushed::Source;
+use super::run::Run;
+use super::stop::Stop;
+use crate::bytes::hex;
+use crate::inspect::{
+    Identity, Inside, Report, Tap, Verdict, Wrapped, identity, inspect_inside, inspect_tapped,
+};
+
+/// A check that is under way.
+pub(super) struct Checking {
+    pub(super) inside: oneshot::Receiver<Inside>,
+    pub(super) report: oneshot::Receiver<(Report, Option<Wrapped>)>,
+}
+
+impl Run<'_> {
+    /// Checks the image where it is.
+    pub(super) async fn check(&mut self) -> Result<(), Stop> {
+        self.begin(Step::Check, &self.order.shown.clone());
+        let checking = self.inspect(None, Repack::Never);
+        let checked = self.cancel.unless(checking.report).await?;
+        self.judge(checked.map_err(|_| Stop::Unread)?, Vec::new())?;
+        self.done(Step::Check, "accepted");
+        Ok(())
+    }
+
+    /// A check on a thread of its own: a pipe may block for as long as it likes.
+    pub(super) fn inspect(&self, tap: Option<Tap>, repack: Repack) -> Checking {
+        let (say_inside, inside) = oneshot::channel();
+        let (say_report, report) = oneshot::channel();
+        let (source, options) = (self.order.source.clone(), self.order.check.clone());
+        let watch = Arc::clone(&self.world.watch);
+        std::thread::spawn(move || {
+            let tap = tap.as_ref();
+            // Nobody may want to know any more.
+            let tell = move |found| drop(say_inside.send(found));
+            let checked = match repack {
+                Repack::Never => {
+                    tell(Inside { wrappings: Vec::new(), raw: false });
+                    (inspect_tapped(&source, &options, &*watch, tap), None)
+                }
+                Repack::Auto | Repack::Always => {
+                    inspect_inside(&source, &options, &*watch, tap, tell)
+                }
+            };
+            let _ = say_report.send(checked);
+        });
+        Checking { inside, report }
+    }
+
+    /// Goes on only with what was accepted, every byte of it.
+    pub(super) fn judge(
+        &mut self,
+        (report, wrapped): (Report, Option<Wrapped>),
+        wrappings: Vec<String>,
+    ) -> Result<(), Stop> {
+        let whole = wrappings.is_empty() || wrapped.is_some();
+        let (verdict, complete) = (report.verdict, report.complete && whole);
+        self.pushed.source = Some(Source {
+            name: self.order.shown.clone(),
+            size: wrapped.map_or(report.file_size, |file| Some(file.size)),
+            sha256: match wrapped {
+                Some(file) => Some(hex(&file.sha256)),
+                None if wrappings.is_empty() => report.digests.sha256.clone(),
+                None => None,
+            },
+            wrappings,
+        });
+        self.pushed.report = Some(report);
+        match verdict {
+            Verdict::Accept if complete => Ok(()),
+            Verdict::Warn if complete && !self.order.strict => Ok(()),
+            Verdict::Warn if complete => Err(Stop::Rejected),
+            Verdict::Reject => Err(Stop::Rejected),
+            _ => Err(Stop::Unread),
+        }
+    }
+
+    /// Makes sure that the URL still leads to what was checked: nobody else may have put an image there.
+    pub(super) async fn still_the_same(&mut self, step: Step) -> Result<(), Stop> {
+        let checked = self.pushed.report.as_ref().and_then(|report| report.identity.clone());
+        let Some(checked) = checked else { return Err(Stop::Unread) };
+        let (say, said) = oneshot::channel();
+        let (source, options) = (self.order.source.clone(), self.order.check.clone());
+        let watch = Arc::clone(&self.world.watch);
+        std::thread::spawn(move || {
+            let _ = say.send(identity(&source, &options, &*watch));
+        });
+        let now = self.cancel.unless(said).await?;
+        let why = match now {
+            Ok(Ok(now)) => difference(&checked, &now),
+            Ok(Err(error)) => Some(format!("it cannot be looked at again: {error}")),
+            Err(_) => Some("it could not be looked at again".to_owned()),
+        };
+        let Some(why) = why else { return Ok(()) };
+        if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {
+            // What was imported is not what was checked: it goes like one that failed.
+            self.conclude_step(Outcome::Import { image, available: false })?;
+        }
+        Err(Stop::Changed { step, why })
+    }
+}
+
+/// What tells two looks at a URL apart.
+fn difference(checked: &Identity, now: &Identity) -> Option<String> {
+    let pairs = [
+        ("length", checked.length.map(|n| n.to_string()), now.length.map(|n| n.to_string())),
+        ("ETag", checked.etag.clone(), now.etag.clone()),
+        ("Last-Modified", checked.last_modified.clone(), now.last_modified.clone()),
+    ];
+    pairs.into_iter().find(|(_, before, after)| before != after).map(|(what, before, after)| {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+        format!("its {what} was {} when it was checked, and is {} now", shown(before), shown(after))
+    })
+}

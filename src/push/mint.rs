@@ -1,0 +1,55 @@
+//! A key to the bucket that lives as long as the push.
+
+use std::time::Duration;
+
+use super::entry::{Intent, Outcome};
+use super::event::Step;
+use super::run::Run;
+use super::stop::Stop;
+use crate::spaces::{Bucket, Error, Keys, Kind};
+
+/// What the names of such keys begin with.
+pub(super) const NAMES: &str = "tidegate-";
+
+/// A key that was just made need not be known everywhere: it is tried so often, with such pauses.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Run<'_> {
+    /// The bucket, with a key that is made for it if that is wanted.
+    pub(super) async fn bucket(&mut self) -> Result<Bucket, Stop> {
+        let Some(mint) = self.world.mint.clone() else {
+            let bucket = self.world.bucket.clone();
+            return bucket.ok_or_else(|| Stop::Order("there is no bucket to stage in".into()));
+        };
+        let name = format!("{NAMES}{}", self.journal.push().as_str());
+        self.begin(Step::Key, &name);
+        self.world.note(&format!(
+            "the key {name} is made for this push; until its end it has full access to all buckets"
+        ));
+        self.intend(Intent::MintKey { name: name.clone() })?;
+        let made = self.cancel.unless(self.world.api.keys().create(&name)).await?;
+        let made = made.map_err(|error| Stop::Api { step: Step::Key, error })?;
+        self.conclude_step(Outcome::MintKey { access: made.access.clone() })?;
+        let keys = Keys::new(&made.access, made.secret.reveal()).map_err(Stop::Order)?;
+        let bucket = (mint.open)(keys).map_err(Stop::Order)?;
+        self.world.bucket = Some(bucket.clone());
+        let known = self.cancel.unless(is_known(&bucket)).await?;
+        known.map_err(Stop::spaces(Step::Key))?;
+        self.done(Step::Key, &name);
+        Ok(bucket)
+    }
+}
+
+/// Waits until the server knows the key.
+async fn is_known(bucket: &Bucket) -> Result<(), Error> {
+    let mut tries = 1;
+    loop {
+        match bucket.head_bucket().await {
+            Err(Error { kind: Kind::UnknownKey | Kind::BadSignature, .. }) if tries < TRIES => {}
+            result => return result,
+        }
+        tokio::time::sleep(PAUSE).await;
+        tries += 1;
+    }
+}

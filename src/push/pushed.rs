@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::event::Step;
+use super::stop::Stop;
+use crate::digitalocean::{Image, PushId};
+use crate::inspect::Report;
+
+/// What became of a push.
+#[derive(Debug)]
+pub struct Pushed {
+    /// What marks its image, if there is a journal.
+    pub push: Option<PushId>,
+    /// The check, if it came to that.
+    pub report: Option<Report>,
+    /// What was pushed, if it was read.
+    pub source: Option<Source>,
+    /// The object, if one was staged.
+    pub staged: Option<Staged>,
+    /// The image as it was seen last, if one was made.
+    pub image: Option<Image>,
+    /// Whether it is there and can be used: a push that stops after the import leaves it.
+    pub available: bool,
+    /// The other regions that it was to go to.
+    pub regions: Vec<RegionOutcome>,
+    /// How long each step took.
+    pub took: Vec<(Step, Duration)>,
+    /// Why it ended before its end.
+    pub stop: Option<Stop>,
+    /// What could not be cleaned up; a sweep will.
+    pub left: Vec<String>,
+}
+
+/// The file that was pushed, as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// Its path or URL, or `-`.
+    pub name: String,
+    /// Its bytes, if it was read to its end.
+    pub size: Option<u64>,
+    /// SHA-256 of its bytes, if it was read to its end.
+    pub sha256: Option<String>,
+    /// What was taken off, the outermost first: the report is that of the file inside.
+    pub wrappings: Vec<String>,
+}
+
+/// The object that was staged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Staged {
+    /// Its key.
+    pub key: String,
+    /// Where it was public for the time of the import.
+    pub url: String,
+    /// Its bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Parts that it was sent in.
+    pub parts: usize,
+    /// Whether it is still there, private.
+    pub kept: bool,
+}
+
+/// What became of a region.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionOutcome {
+    /// Which.
+    pub region: String,
+    /// `present`, `completed` or `failed`.
+    pub outcome: &'static str,
+    /// Why it failed.
+    pub error: Option<String>,
+}

@@ -1,0 +1,242 @@
+//! A file on its way to an object that everybody can read: checked and uploaded in the same pass.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
+use super::cut::{self, Cut, Go};
+use super::entry::{Intent, Outcome};
+use super::event::Step;
+use super::object;
+use super::order::{KEPT, Repack, Route, staged_name};
+use super::parts::Cutter;
+use super::probe::probe;
+use super::pushed::Staged;
+use super::run::Run;
+use super::state::Object;
+use super::stop::Stop;
+use super::upload::{Broken, Sending};
+use super::{PREFIX, again};
+use crate::facts::Compression;
+use crate::inspect::{Inside, Recognised, Tap};
+use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
+
+/// What an object is uploaded as; the importer looks at its bytes.
+const CONTENT_TYPE: &str = "application/octet-stream";
+
+impl Run<'_> {
+    /// Checks the image and uploads it in the same pass; where everybody finds it then.
+    pub(super) async fn stage(&mut self) -> Result<String, Stop> {
+        let Route::Staged { stem, at_once, part_size: wanted, repack, .. } = &self.order.route
+        else {
+            return Err(Stop::Order("there is nothing to stage".into()));
+        };
+        let bucket = self.bucket().await?;
+        self.probe(&bucket).await?;
+
+        self.begin(Step::Check, &self.order.shown.clone());
+        let size = cut::size(&self.order.source);
+        let begun = match &self.journal.state().object {
+            Object::Open { part_size, .. } => Some(*part_size),
+            _ => *wanted,
+        };
+        let part_size = begun.unwrap_or_else(|| part_size(size));
+        let (tap, tapped) = Tap::new();
+        // A part never has more than 5 GB.
+        let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
+        let checking = self.inspect(Some(tap), *repack);
+        let (go, told) = mpsc::channel();
+        let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
+
+        let inside = self.cancel.unless(checking.inside).await?;
+        let wrappings = self.tell_wrappings(inside.as_ref().ok());
+        let head = self.cancel.unless(cutting.head).await?;
+        let (head, how) = match (inside, head) {
+            (Ok(inside), Ok(head)) if !head.refused => (head, how(*repack, &inside, &head)),
+            // The report says why; nothing was sent.
+            _ => {
+                drop(go);
+                let checked = self.cancel.unless(checking.report).await?;
+                self.judge(checked.map_err(|_| Stop::Unread)?, wrappings)?;
+                return Err(Stop::Unread);
+            }
+        };
+        let compression = match how {
+            Go::Packed => Compression::Gzip,
+            Go::Plain => head.compression,
+        };
+        let name = staged_name(stem, head.disk_format, compression);
+        let (upload, there) = self.open_upload(&bucket, &name, part_size).await?;
+        if how == Go::Packed {
+            self.world.note("the image is packed as gzip on the way");
+        }
+        // If nobody listens, the reason comes with the report.
+        let _ = go.send(how);
+        let as_it_is = how == Go::Plain && wrappings.is_empty();
+        let sending = Sending {
+            world: &self.world,
+            bucket: &bucket,
+            upload: &upload,
+            at_once: *at_once,
+            total: size.filter(|_| as_it_is),
+            there,
+        };
+        let work = async {
+            let parts = sending.run(cuts, home).await?;
+            Ok((parts, cutting.done.await.ok().flatten(), checking.report.await))
+        };
+        let (parts, cut, checked) = match self.cancel.unless(work).await? {
+            Ok(done) => done,
+            Err(Broken::Bucket(error)) => return Err(Stop::Spaces { step: Step::Check, error }),
+            Err(Broken::TooMany) => {
+                return Err(Stop::Order(format!(
+                    "the file has more than {} parts of {part_size} bytes; --part-size takes larger ones",
+                    spaces::limits::MOST_PARTS
+                )));
+            }
+        };
+        self.judge(checked.map_err(|_| Stop::Unread)?, wrappings)?;
+        let sent: u64 = parts.iter().map(|part| part.size).sum();
+        let sha256 = self.same(cut, sent)?;
+        self.done(Step::Check, &format!("accepted, {sent} bytes in {} parts", parts.len()));
+        self.complete(&bucket, &upload, &parts, sent, &sha256).await?;
+        self.publish(&bucket, &upload.key, sent).await
+    }
+
+    /// Says what is taken off.
+    fn tell_wrappings(&self, inside: Option<&Inside>) -> Vec<String> {
+        let wrappings = inside.map(|inside| inside.wrappings.as_slice()).unwrap_or_default();
+        let wrappings: Vec<String> = wrappings.iter().map(ToString::to_string).collect();
+        if !wrappings.is_empty() {
+            self.world.note(&format!("taken out of {}", wrappings.join(", then ")));
+        }
+        wrappings
+    }
+
+    /// Makes sure that what was sent is what was checked; the SHA-256 of the object.
+    fn same(&self, cut: Option<Cut>, sent: u64) -> Result<String, Stop> {
+        let report = self.pushed.report.as_ref();
+        let checked =
+            report.and_then(|report| Some((report.file_size?, report.digests.sha256.clone()?)));
+        let (Some(cut), Some((size, sha256))) = (cut, checked) else { return Err(Stop::Unread) };
+        if cut.taken != size || cut.sent != sent {
+            return Err(Stop::Staged(format!(
+                "{size} bytes were checked, {} were taken, and {sent} of {} were sent",
+                cut.taken, cut.sent
+            )));
+        }
+        match cut.packed {
+            None => Ok(sha256),
+            Some(packed) if packed.inner_sha256 == sha256 => Ok(packed.sha256),
+            Some(packed) => Err(Stop::Staged(format!(
+                "the file that was checked has the SHA-256 {sha256}, and what was packed unpacks to {}",
+                packed.inner_sha256
+            ))),
+        }
+    }
+
+    async fn probe(&mut self, bucket: &Bucket) -> Result<(), Stop> {
+        let key = self.key("probe")?;
+        self.begin(Step::Probe, bucket.name().as_str());
+        self.intend(Intent::Probe { key: key.as_str().to_owned() })?;
+        self.cancel.unless(probe(bucket, &key)).await??;
+        self.conclude_step(Outcome::Probe)?;
+        self.done(Step::Probe, "the bucket takes objects and lets everybody read them");
+        Ok(())
+    }
+
+    /// The key of an object of this push.
+    fn key(&self, name: &str) -> Result<Key, Stop> {
+        let push = self.journal.push().as_str();
+        let folder = match self.journal.state().began.keep_object {
+            true => KEPT,
+            false => "/",
+        };
+        Key::parse(&format!("{PREFIX}{push}{folder}{name}")).map_err(Stop::Order)
+    }
+
+    /// The upload, and the parts that have arrived before, if it is that of an earlier run.
+    async fn open_upload(
+        &mut self,
+        bucket: &Bucket,
+        name: &str,
+        part_size: u64,
+    ) -> Result<(Upload, BTreeMap<PartNumber, Part>), Stop> {
+        let key = self.key(name)?;
+        if let Object::Open { key: known, id, .. } = self.journal.state().object.clone() {
+            let upload =
+                Key::parse(&known).and_then(|key| Ok(Upload { key, id: UploadId::parse(&id)? }));
+            let upload = upload.map_err(Stop::Order)?;
+            match self.cancel.unless(bucket.parts(&upload)).await? {
+                Ok(parts) if upload.key == key => {
+                    self.world.note(&format!("{} parts have arrived before", parts.len()));
+                    return Ok((
+                        upload,
+                        parts.into_iter().map(|part| (part.number, part)).collect(),
+                    ));
+                }
+                // It is gone, or was of something else.
+                Ok(_) => self.abort(bucket, &upload).await?,
+                Err(error) if error.kind == spaces::Kind::NoSuchUpload => {}
+                Err(error) => return Err(Stop::Spaces { step: Step::Check, error }),
+            }
+        }
+        self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
+        let upload = self.cancel.unless(again::create_upload(bucket, &key, CONTENT_TYPE)).await?;
+        let upload = upload.map_err(Stop::spaces(Step::Check))?;
+        self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
+        Ok((upload, BTreeMap::new()))
+    }
+
+    async fn abort(&self, bucket: &Bucket, upload: &Upload) -> Result<(), Stop> {
+        self.cancel.unless(bucket.abort(upload)).await?.map_err(Stop::spaces(Step::Check))
+    }
+
+    /// The commit point: from here on there is an object.
+    async fn complete(
+        &mut self,
+        bucket: &Bucket,
+        upload: &Upload,
+        parts: &[Part],
+        size: u64,
+        sha256: &str,
+    ) -> Result<(), Stop> {
+        self.begin(Step::Complete, upload.key.as_str());
+        self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
+        let completed = self.cancel.unless(again::complete(bucket, upload, parts, size)).await?;
+        completed.map_err(Stop::spaces(Step::Complete))?;
+        self.conclude_step(Outcome::Complete)?;
+        let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
+        self.pushed.staged = Some(Staged {
+            key: upload.key.as_str().to_owned(),
+            url: url.clone(),
+            size,
+            sha256: sha256.to_owned(),
+            parts: parts.len(),
+            kept: false,
+        });
+        self.done(Step::Complete, "the object is stored, private");
+        Ok(())
+    }
+
+    async fn publish(&mut self, bucket: &Bucket, key: &Key, size: u64) -> Result<String, Stop> {
+        let url = bucket.url(key).map_err(Stop::Order)?.to_string();
+        self.begin(Step::Publish, &url);
+        self.intend(Intent::Publish)?;
+        let published = self.cancel.unless(bucket.set_acl(key, Acl::PublicRead)).await?;
+        published.map_err(Stop::spaces(Step::Publish))?;
+        self.cancel.unless(object::is_public(bucket, key, size, Step::Publish)).await??;
+        self.conclude_step(Outcome::Publish)?;
+        self.done(Step::Publish, "everybody can read it, as the importer will");
+        Ok(url)
+    }
+}
+
+/// How the file goes on.
+fn how(repack: Repack, inside: &Inside, head: &Recognised) -> Go {
+    let packs = match repack {
+        Repack::Never => false,
+        Repack::Auto => inside.raw,
+        Repack::Always => head.compression == Compression::None,
+    };
+    if packs { Go::Packed } else { Go::Plain }
+}

@@ -1,0 +1,158 @@
+//! What Ctrl-C does, once and twice, and what a sweep does beside a push that lives.
+
+use serde_json::json;
+
+use crate::common::*;
+use crate::crash::{Sweep, swept};
+use crate::disks::*;
+use crate::rig::*;
+
+/// Ends without having been waited for.
+fn interrupted(rig: &Rig, mut push: Running, name: &str) -> std::process::Output {
+    signal(push.child(), name);
+    let output = push.output();
+    assert_eq!(exit_code(&output), 130, "{output:?}");
+    assert_eq!(stdout(&output), "", "{output:?}");
+    assert!(rig.journals().is_empty(), "{output:?}");
+    output
+}
+
+#[test]
+fn an_upload_that_is_interrupted_is_aborted() {
+    for name in ["INT", "TERM"] {
+        let rig = Rig::with_plan(PACED);
+        rig.scratch.write("disk.raw.gz", big());
+        let push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
+        wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+        let output = interrupted(&rig, push, name);
+        rig.quiet();
+        rig.assert_clean(0..=0, name);
+        let said = stderr(&output);
+        for text in
+            ["interrupted during check; cleaning up", "ending the upload", "nothing is left"]
+        {
+            assert!(said.contains(text), "{text}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_pipe_that_is_silent_can_be_interrupted() {
+    let rig = Rig::new();
+    let mut push = rig.push(&["-", "--name", "x"]);
+    let mut push = Running::start(push.stdin(std::process::Stdio::piped()));
+    let stdin = push.child().stdin.take();
+    wait_until("it is probed", || rig.asked("delete-object").len() == 1);
+    interrupted(&rig, push, "INT");
+    drop(stdin);
+    rig.assert_clean(0..=0, "a silent pipe");
+}
+
+#[test]
+fn an_import_that_is_interrupted_leaves_no_image() {
+    let rig = Rig::with_plan("[[fault]]\nkind = \"import-hangs\"");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let push = Running::start(&mut rig.push(&["disk.raw.gz"]));
+    wait_until("it is looked at", || {
+        let is = |line: &serde_json::Value| {
+            line["method"] == "GET" && line["path"].as_str().unwrap().starts_with("/v2/images/2")
+        };
+        rig.log().iter().any(is)
+    });
+    let output = interrupted(&rig, push, "INT");
+    rig.assert_clean(0..=0, "an import");
+    let said = stderr(&output);
+    for text in ["during import; cleaning up", "deleting image", "deleting the object"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_transfer_that_is_interrupted_leaves_the_image() {
+    let rig = Rig::with_plan("[[fault]]\nkind = \"action-hangs\"");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let push = Running::start(&mut rig.push(&["disk.raw.gz", "--transfer", "fra1"]));
+    wait_until("it is on its way", || {
+        rig.log().iter().any(|line| {
+            line["method"] == "POST" && line["path"].as_str().unwrap().ends_with("/actions")
+        })
+    });
+    let output = interrupted(&rig, push, "INT");
+    rig.assert_clean(1..=1, "a transfer");
+    let id = rig.images()[0]["id"].to_string();
+    let said = stderr(&output);
+    let stays = format!("image {id} is available, and stays");
+    assert!(said.contains("during transfer") && said.contains(&stays), "{said}");
+    // It is not said of an image that stays that it is gone.
+    assert!(!said.contains("removed") && !said.contains("nothing was created"), "{said}");
+}
+
+#[test]
+fn the_second_interrupt_ends_at_once_and_a_sweep_does_the_rest() {
+    // Cleaning up takes some time.
+    let plan = format!(
+        "{PACED}[[bucket]]\nkind = \"503\"\noperation = \"abort-multipart-upload\"\ntimes = 3\n"
+    );
+    let rig = Rig::with_plan(&plan);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    signal(push.child(), "INT");
+    wait_until("it cleans up", || !rig.asked("abort-multipart-upload").is_empty());
+    signal(push.child(), "INT");
+    let output = push.output();
+    assert_eq!((exit_code(&output), stdout(&output)), (130, ""), "{output:?}");
+    assert!(stderr(&output).contains("`tidegate sweep`"), "{output:?}");
+    assert_eq!(rig.state()["uploads"].as_array().unwrap().len(), 1);
+    assert_eq!(rig.journals().len(), 1);
+    swept(&rig, Sweep::Journal, "ended at once");
+    rig.assert_clean(0..=0, "ended at once");
+}
+
+#[test]
+fn a_sweep_leaves_a_push_alone_that_lives() {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    let (code, document) = rig.sweep(&[]);
+    let found = &document["pushes"][0];
+    assert_eq!((code, &found["state"], &found["steps"]), (0, &json!("alive"), &json!([])));
+    // Nor does one without journals, as it is not old.
+    assert_eq!(rig.sweep(&["--remote"]).1["pushes"], json!([]));
+    let output = push.output();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    rig.assert_clean(1..=1, "beside a sweep");
+}
+
+#[test]
+fn a_sweep_that_is_not_told_to_does_nothing() {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let requests = rig.log().len();
+    // Nobody can be asked.
+    assert_eq!(exit_code(&rig.tidegate("sweep").output().unwrap()), 2);
+    let planned = rig.tidegate("sweep").args(["--dry-run", "--format", "json"]).output().unwrap();
+    assert_eq!(exit_code(&planned), 0, "{planned:?}");
+    let document = crate::documents::parsed("sweep", &planned);
+    let found = &document["pushes"][0];
+    assert_eq!((&document["dry_run"], &found["state"]), (&json!(true), &json!("planned")));
+    assert!(found["steps"][0].as_str().unwrap().starts_with("abort the upload"), "{found}");
+    assert!(found["source"].as_str().unwrap().ends_with("/disk.raw.gz"), "{found}");
+    assert_eq!((rig.log().len(), rig.journals().len()), (requests, 1));
+    // Nor does one that knows another simulator than the push did.
+    let other = Rig::new();
+    let mut command = rig.tidegate("sweep");
+    command.arg("--yes").env("DIGITALOCEAN_API_URL", other.value("DIGITALOCEAN_API_URL"));
+    let output = command.output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stdout(&output).contains(rig.value("DIGITALOCEAN_API_URL")), "{output:?}");
+    assert!(other.log().is_empty() && rig.journals().len() == 1);
+    swept(&rig, Sweep::Journal, "told to");
+    rig.assert_clean(0..=0, "told to");
+}

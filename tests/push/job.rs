@@ -1,0 +1,217 @@
+//! The main job, as its users see it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::common::*;
+use crate::disks::*;
+use crate::rig::*;
+
+#[test]
+fn a_file_becomes_an_image_and_nothing_else_is_left() {
+    for (name, bytes, ending) in [
+        ("my disk.raw.gz", gzip(&disk()), "/my-disk.img.gz"),
+        ("disk.qcow2", std::fs::read(root().join("testdata/gpt.qcow2")).unwrap(), "/disk.qcow2"),
+    ] {
+        let rig = Rig::new();
+        rig.scratch.write(name, &bytes);
+        let more = [
+            "--distribution",
+            "Debian",
+            "--description",
+            "of a test",
+            "--tag",
+            "one,two",
+            "--output-image-id",
+            "id",
+        ];
+        let document = rig.document(0, &[&[name][..], &more].concat());
+        rig.assert_clean(1..=1, name);
+        let image = rig.images().remove(0);
+        let id = image["id"].as_u64().unwrap();
+        assert_eq!(std::fs::read_to_string(rig.scratch.path("id")).unwrap(), format!("{id}\n"));
+        assert_eq!(document["image"]["id"], id);
+        assert_eq!((&image["name"], &image["distribution"]), (&json!(name), &json!("Debian")));
+        assert!(image["description"].as_str().unwrap().starts_with("of a test"), "{image}");
+        let mark = document["mark"].as_str().unwrap();
+        let tags = image["tags"].as_array().unwrap();
+        assert!(["one", "two", mark].iter().all(|tag| tags.contains(&json!(tag))), "{image}");
+        assert_eq!((&document["done"], &document["left"]), (&json!(true), &json!([])));
+        let staged = &document["staged"];
+        let key = staged["key"].as_str().unwrap();
+        assert!(key.starts_with("tidegate/") && key.ends_with(ending), "{key}");
+        assert_eq!(staged["sha256"], sha256(&bytes));
+        assert_eq!((&staged["size"], &staged["kept"]), (&json!(bytes.len()), &json!(false)));
+        assert_eq!(image["url"], staged["url"]);
+        assert_eq!(document["report"]["digests"]["sha256"], sha256(&bytes));
+        for step in ["probe", "check", "complete", "publish", "create", "import", "remove"] {
+            assert!(document["timings"][format!("{step}_ms")].is_u64(), "{step}: {document}");
+        }
+        assert!(rig.journals().is_empty());
+        // It was public from before the create until after the import, and not longer.
+        let log = rig.log();
+        let at = |is: &dyn Fn(&Value) -> bool| log.iter().position(is).unwrap();
+        let path = format!("/simulated/{key}");
+        let of = |operation: &'static str| {
+            let path = path.clone();
+            move |line: &Value| line["operation"] == operation && line["path"] == path
+        };
+        let last = |is: &dyn Fn(&Value) -> bool| log.iter().rposition(is).unwrap();
+        let create = at(&|line| line["method"] == "POST" && line["path"] == "/v2/images");
+        assert!(at(&of("complete-multipart-upload")) < at(&of("put-object-acl")));
+        assert!(at(&of("put-object-acl")) < create && at(&of("head-object")) < create);
+        assert!(last(&of("get-object")) < last(&of("put-object-acl")));
+        assert!(last(&of("put-object-acl")) < at(&of("delete-object")));
+    }
+}
+
+#[test]
+fn a_pipe_is_pushed_too() {
+    let rig = Rig::new();
+    let mut command = rig.push(&["-", "--name", "piped", "--format", "json"]);
+    let output = fed(command.args(PARTS), big());
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    let document = crate::documents::parsed("push", &output);
+    assert_eq!(document["staged"]["sha256"], sha256(big()));
+    assert_eq!(document["staged"]["parts"], parts(big()));
+    assert_eq!(rig.images()[0]["name"], "piped");
+    rig.assert_clean(1..=1, "a pipe");
+    // It has no name of its own.
+    let output = fed(&mut rig.push(&["-"]), &gzip(&disk()));
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("--name"), "{output:?}");
+}
+
+#[test]
+fn results_are_on_standard_output_and_the_rest_is_not() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.pushed(&["disk.raw.gz"]);
+    let id = rig.images()[0]["id"].clone();
+    assert_eq!(stdout(&output), format!("image {id} \"disk.raw.gz\" is available in nyc3\n"));
+    let said = stderr(&output);
+    for step in ["probe: ", "check: ", "complete: ", "publish: ", "create: ", "import: "] {
+        assert!(said.lines().any(|line| line.starts_with(step)), "{step}: {said}");
+    }
+    let quiet = rig.pushed(&["disk.raw.gz", "--quiet"]);
+    assert_eq!((exit_code(&quiet), stderr(&quiet)), (0, ""));
+}
+
+#[test]
+fn exit_codes_tell_what_it_was() {
+    let pushed = |plan: &str, bytes: &[u8], arguments: &[&str]| {
+        let rig = Rig::with_plan(plan);
+        rig.scratch.write("disk", bytes);
+        let output = rig.pushed(&[&["disk"], arguments].concat());
+        rig.assert_clean(0..=1, &format!("{plan} {arguments:?}: {output:?}"));
+        exit_code(&output)
+    };
+    let good = gzip(&disk());
+    assert_eq!(pushed("", &good, &[]), 0);
+    assert_eq!(pushed("", &backed(), &[]), 1);
+    let warned = std::fs::read(root().join("testdata/gpt-dirty.qcow2")).unwrap();
+    assert_eq!(pushed("", &warned, &[]), 0);
+    assert_eq!(pushed("", &warned, &["--strict"]), 1);
+    assert_eq!(pushed("", &good, &["--sha256", &"0".repeat(64)]), 1);
+    assert_eq!(pushed("", &good, &["--sha256", "x"]), 2);
+    assert_eq!(pushed("", &good, &["--part-size", "1MiB"]), 2);
+    assert_eq!(pushed("[[fault]]\nkind = \"401\"\nmethod = \"POST\"", &good, &[]), 4);
+    assert_eq!(pushed("[[bucket]]\nkind = \"acl-refused\"\nforever = true", &good, &[]), 4);
+    assert_eq!(pushed("[[fault]]\nkind = \"import-fails\"", &good, &[]), 5);
+
+    let rig = Rig::new();
+    assert_eq!(exit_code(&rig.pushed(&["missing"])), 3);
+    let mut elsewhere = rig.push(&["missing", "--bucket", "another"]);
+    let output = elsewhere.output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    // Without credentials nothing is begun.
+    rig.scratch.write("disk", &good);
+    for name in ["DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"] {
+        let output = rig.push(&["disk"]).env_remove(name).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{name}: {output:?}");
+    }
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_plan_touches_nothing() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.pushed(&["disk.raw.gz", "--dry-run", "--transfer", "fra1", "--convert"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let plan = stdout(&output);
+    for step in ["probe", "check", "complete", "publish", "create", "import", "transfer", "convert"]
+    {
+        assert!(plan.lines().any(|line| line.trim_start().starts_with(step)), "{step}: {plan}");
+    }
+    assert!(plan.contains("fra1") && plan.contains("simulated"), "{plan}");
+    assert!(rig.log().is_empty(), "{:?}", rig.log());
+    let mut there: Vec<PathBuf> = std::fs::read_dir(rig.scratch.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["disk.raw.gz", "env", "log", "plan.toml"].map(PathBuf::from));
+}
+
+#[test]
+fn a_kept_object_is_private() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(0, &["disk.raw.gz", "--keep-object"]);
+    assert_eq!(document["staged"]["kept"], true);
+    let state = rig.state();
+    let key = &document["staged"]["key"];
+    let size = &document["staged"]["size"];
+    assert_eq!(state["objects"], json!([{"key": key, "acl": "private", "size": size}]));
+    assert!(rig.journals().is_empty());
+    // Nor does a sweep without journals take it.
+    assert_eq!(rig.sweep(&["--remote", "--older-than", "1ms"]).1["pushes"], json!([]));
+    assert_eq!(rig.state()["objects"], state["objects"]);
+
+    // That of an import that fails is of no use.
+    let rig = Rig::with_plan("[[fault]]\nkind = \"import-fails\"");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    assert_eq!(rig.document(5, &["disk.raw.gz", "--keep-object"])["staged"]["kept"], false);
+    rig.assert_clean(0..=0, "a failed import");
+}
+
+#[test]
+fn one_region_that_fails_stops_no_other() {
+    let plan = "[[fault]]\nkind = \"action-errors\"\nnth = 1";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let transfer = ["--transfer", "fra1,ams3,nyc3,fra1"];
+    let document =
+        rig.document(4, &[&["disk.raw.gz", "--output-image-id", "id"], &transfer[..]].concat());
+    assert_eq!(document["available"], true);
+    // Whoever asked for it can go on with it.
+    assert!(rig.scratch.path("id").exists());
+    let mut outcomes: Vec<&str> = Vec::new();
+    for region in document["regions"].as_array().unwrap() {
+        outcomes.push(region["outcome"].as_str().unwrap());
+    }
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["completed", "failed"]);
+    assert_eq!((&document["error"]["kind"], &document["done"]), (&json!("spread"), &json!(false)));
+    rig.assert_clean(1..=1, plan);
+    assert_eq!(rig.images()[0]["regions"].as_array().unwrap().len(), 2);
+    assert!(rig.journals().is_empty());
+
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(0, &[&["disk.raw.gz", "--convert"], &transfer[..]].concat());
+    assert_eq!(document["regions"].as_array().unwrap().len(), 2);
+    assert_eq!(rig.images()[0]["regions"].as_array().unwrap().len(), 3);
+    assert!(document["timings"]["convert_ms"].is_u64(), "{document}");
+    rig.assert_clean(1..=1, "all regions");
+}
+
+#[test]
+fn the_number_of_an_image_is_written_only_if_there_is_one() {
+    let rig = Rig::with_plan("[[fault]]\nkind = \"import-fails\"");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    rig.document(5, &["disk.raw.gz", "--output-image-id", "id"]);
+    assert!(!rig.scratch.path("id").exists());
+}

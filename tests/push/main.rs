@@ -1,0 +1,27 @@
+//! `tidegate push` and `tidegate sweep` through the real program, against `tidegate simulate` in a process of
+//! its own: what they do, and what is left when they fail, are interrupted, or are killed.
+//!
+//! `TIDEGATE_PUSH_FULL=1` kills far more often; `TIDEGATE_PUSH_SEED` repeats the random kills of a run that
+//! printed its seed.
+
+#![cfg(feature = "simulator")]
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+#[path = "../common/mod.rs"]
+mod common;
+mod crash;
+mod disks;
+mod documents;
+mod faults;
+mod gate;
+mod interrupts;
+mod job;
+mod once;
+mod random;
+mod rehearsal;
+mod resume;
+mod rig;
+mod secrets;
+#[path = "../common/server.rs"]
+mod server;
+mod url;

@@ -1,0 +1,105 @@
+//! A rehearsal is all of it, and leaves this machine alone.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::common::*;
+use crate::rig::*;
+
+/// What nobody's output may have.
+const SECRETS: [&str; 2] =
+    ["dop_v1_00112233445566778899aabbccddeeff", "c2VjcmV0LW9mLWEtcmVhbC1rZXk"];
+
+/// What somebody has in their environment who pushes for real: all of it leads to this address.
+fn environment(address: &str) -> Vec<(String, String)> {
+    let url = format!("http://{address}");
+    let mut all = vec![
+        ("DIGITALOCEAN_TOKEN", SECRETS[0]),
+        ("DIGITALOCEAN_ACCESS_TOKEN", SECRETS[0]),
+        ("SPACES_ACCESS_KEY_ID", "DO00ABCDEFGHIJKLMNOP"),
+        ("SPACES_SECRET_ACCESS_KEY", SECRETS[1]),
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", SECRETS[1]),
+        ("SPACES_BUCKET", "real-bucket"),
+        ("SPACES_REGION", "fra1"),
+    ];
+    let places = [
+        "DIGITALOCEAN_API_URL",
+        "SPACES_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ];
+    all.extend(places.map(|name| (name, url.as_str())));
+    all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn whatever_is_configured_is_not_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let scratch = Scratch::new();
+    scratch.write("disk.raw.gz", &gzip(&disk()));
+    // Nor what a configuration of doctl says.
+    std::fs::create_dir_all(scratch.path(".config/doctl")).unwrap();
+    let doctl = format!("access-token: {}\n", SECRETS[0]);
+    scratch.write(".config/doctl/config.yaml", doctl.as_bytes());
+    let mut command = bare(&scratch);
+    command.args(["push", "--rehearse", "disk.raw.gz", "--interval", "100ms", "-v"]);
+    command.args(["--format", "json", "--transfer", "fra1", "--output-image-id", "id"]);
+    command.envs(environment(&listener.local_addr().unwrap().to_string()));
+    let output = command.output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    let document = crate::documents::parsed("push", &output);
+    assert_eq!(document["report"]["verdict"], "accept");
+    assert_eq!(document["regions"][0]["outcome"], "completed");
+    assert!(scratch.path("id").exists());
+    let kind = listener.accept().expect_err("nobody connects").kind();
+    assert_eq!(kind, ErrorKind::WouldBlock);
+    for secret in SECRETS {
+        assert!(!stderr(&output).contains(secret) && !stdout(&output).contains(secret));
+    }
+    assert!(!scratch.path(".local").exists(), "a rehearsal has its own journal");
+}
+
+#[test]
+fn without_a_network_it_is_the_same() {
+    let within = ["-rn", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""];
+    let permitted = Command::new("unshare")
+        .args(within)
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !permitted {
+        eprintln!("SKIPPED: a network of one's own is not permitted here, or ip is not there");
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.write("disk.raw.gz", &gzip(&disk()));
+    let push = bare(&scratch);
+    let mut command = Command::new("unshare");
+    command.args(within).arg(push.get_program());
+    command.args(["push", "--rehearse", "disk.raw.gz", "--interval", "100ms"]);
+    // There is no such address in there.
+    command.current_dir(scratch.path("")).env("HOME", scratch.path(""));
+    command.envs(environment("192.0.2.1:8080"));
+    let output = command.output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("is available in nyc3"), "{output:?}");
+}
+
+#[test]
+fn what_is_refused_is_refused_in_a_rehearsal() {
+    let scratch = Scratch::new();
+    scratch.write("disk.qcow2", &crate::disks::backed());
+    let mut command = bare(&scratch);
+    let output = command.args(["push", "--rehearse", "disk.qcow2"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (1, ""), "{output:?}");
+    assert!(stderr(&output).contains("qcow2-backing-file"), "{output:?}");
+}

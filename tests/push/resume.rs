@@ -1,0 +1,178 @@
+//! Going on with an upload that was killed.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::common::*;
+use crate::disks::*;
+use crate::rig::*;
+
+const FEW: [&str; 3] = ["disk.raw.gz", "--uploads", "1"];
+
+/// The parts that have arrived, by the log from some line on.
+fn arrived(rig: &Rig, from: usize) -> BTreeSet<u32> {
+    let is = |line: &Value| line["operation"] == "upload-part" && line["status"] == 200;
+    let number = |line: &Value| {
+        let query = line["query"].as_str().unwrap();
+        let pairs = query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
+        pairs.unwrap().parse().unwrap()
+    };
+    rig.log()[from..].iter().filter(|line| is(line)).map(number).collect()
+}
+
+/// A push that is killed when two parts have arrived; what has, and the lines of the log.
+fn killed() -> (Rig, BTreeSet<u32>, usize) {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&FEW).args(PARTS));
+    wait_until("two parts have arrived", || arrived(&rig, 0).len() >= 2);
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let (there, lines) = (arrived(&rig, 0), rig.log().len());
+    assert!(there.len() < parts(big()), "it was too fast");
+    (rig, there, lines)
+}
+
+fn resume(rig: &Rig) -> Value {
+    rig.document(0, &[&FEW[..], &["--resume"], &PARTS].concat())
+}
+
+fn all() -> BTreeSet<u32> {
+    (1..=parts(big()) as u32).collect()
+}
+
+#[test]
+fn only_what_is_missing_is_sent() {
+    let (rig, there, lines) = killed();
+    let first = rig.journals()[0].file_stem().unwrap().to_str().unwrap().to_owned();
+    let document = resume(&rig);
+    assert_eq!(document["push"], first);
+    assert_eq!(arrived(&rig, lines), &all() - &there);
+    assert_eq!(document["staged"]["sha256"], sha256(big()));
+    assert_eq!(document["staged"]["parts"], parts(big()));
+    rig.assert_clean(1..=1, "resumed");
+    assert!(rig.journals().is_empty());
+    assert_eq!(rig.asked("create-multipart-upload").len(), 1);
+}
+
+#[test]
+fn a_part_size_that_is_not_said_again_is_that_of_the_upload() {
+    let (rig, there, lines) = killed();
+    let document = rig.document(0, &["disk.raw.gz", "--resume"]);
+    assert_eq!(arrived(&rig, lines), &all() - &there);
+    assert_eq!(document["staged"]["parts"], parts(big()));
+    rig.assert_clean(1..=1, "resumed");
+}
+
+#[test]
+fn what_changed_is_sent_anew() {
+    let (rig, there, lines) = killed();
+    let mut other = big_disk(22 * MIB);
+    other[2 * MIB] ^= 1;
+    let other = gzip(&other);
+    assert_eq!(other.len(), big().len());
+    rig.scratch.write("disk.raw.gz", &other);
+    let document = resume(&rig);
+    let mut sent = &all() - &there;
+    sent.insert(1);
+    assert_eq!(arrived(&rig, lines), sent);
+    assert_eq!(document["staged"]["sha256"], sha256(&other));
+    rig.assert_clean(1..=1, "changed");
+}
+
+#[test]
+fn another_kind_of_file_begins_anew() {
+    let (rig, _, lines) = killed();
+    let qcow2 = std::fs::read(root().join("testdata/gpt.qcow2")).unwrap();
+    rig.scratch.write("disk.raw.gz", &qcow2);
+    let document = resume(&rig);
+    assert_eq!(document["staged"]["sha256"], sha256(&qcow2));
+    assert!(document["staged"]["key"].as_str().unwrap().ends_with(".qcow2"), "{document}");
+    assert_eq!(arrived(&rig, lines).len(), 1);
+    rig.assert_clean(1..=1, "another kind");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_shorter_file_is_itself() {
+    let (rig, ..) = killed();
+    let small = gzip(&disk());
+    rig.scratch.write("disk.raw.gz", &small);
+    assert_eq!(resume(&rig)["staged"]["sha256"], sha256(&small));
+    rig.assert_clean(1..=1, "a shorter file");
+}
+
+#[test]
+fn what_is_refused_now_is_not_completed() {
+    let (rig, ..) = killed();
+    rig.scratch.write("disk.raw.gz", cut());
+    rig.document(1, &[&FEW[..], &["--resume"], &PARTS].concat());
+    assert!(rig.asked("complete-multipart-upload").is_empty());
+    rig.assert_clean(0..=0, "refused");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_resumed_push_that_is_killed_can_be_resumed_or_swept() {
+    let (rig, there, lines) = killed();
+    let mut push = Running::start(rig.push(&[&FEW[..], &["--resume"]].concat()).args(PARTS));
+    wait_until("a third part has arrived", || !arrived(&rig, lines).is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let second = arrived(&rig, lines);
+    let lines = rig.log().len();
+    assert_eq!(resume(&rig)["staged"]["sha256"], sha256(big()));
+    assert_eq!(arrived(&rig, lines), &(&all() - &there) - &second);
+    rig.assert_clean(1..=1, "resumed twice");
+
+    let (rig, ..) = killed();
+    crate::crash::swept(&rig, crate::crash::Sweep::Journal, "killed");
+    rig.assert_clean(0..=0, "killed");
+    // What was swept is not gone on with.
+    assert_eq!(resume(&rig)["staged"]["sha256"], sha256(big()));
+    assert_eq!(rig.asked("create-multipart-upload").len(), 2);
+    rig.assert_clean(1..=1, "swept");
+}
+
+#[test]
+fn an_upload_that_is_gone_is_begun_anew() {
+    let (rig, ..) = killed();
+    let away = rig.scratch.path("away");
+    std::fs::rename(rig.scratch.path("state"), &away).unwrap();
+    assert_eq!(rig.sweep(&["--remote", "--older-than", "1ms"]).0, 0);
+    std::fs::rename(&away, rig.scratch.path("state")).unwrap();
+    let lines = rig.log().len();
+    assert_eq!(resume(&rig)["staged"]["sha256"], sha256(big()));
+    assert_eq!(arrived(&rig, lines), all());
+    rig.assert_clean(1..=1, "gone");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn without_anything_to_go_on_with_it_begins_anew() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", big());
+    let output = rig.pushed(&["disk.raw.gz", "--resume"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(stderr(&output).contains("begins anew"), "{output:?}");
+    rig.assert_clean(1..=1, "nothing to go on with");
+    // Nor is a pipe what it was.
+    let output = fed(&mut rig.push(&["-", "--name", "x", "--resume"]), big());
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+}
+
+#[test]
+fn one_that_lives_is_not_gone_on_with() {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let push = Running::start(rig.push(&FEW).args(PARTS));
+    wait_until("a part has arrived", || !arrived(&rig, 0).is_empty());
+    let second = resume(&rig);
+    assert_eq!(exit_code(&push.output()), 0);
+    assert_eq!((rig.images().len(), rig.creates()), (2, 2));
+    assert_eq!(second["staged"]["sha256"], sha256(big()));
+    assert_eq!(rig.asked("create-multipart-upload").len(), 2);
+}
