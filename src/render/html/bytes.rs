@@ -11,7 +11,7 @@ const LINE: usize = 16;
 pub(super) fn write(excerpt: &Excerpt, offset: u64, layer: Layer, out: &mut String) {
     let _ = write!(
         out,
-        "<pre class=\"hex\" role=\"region\" tabindex=\"0\" aria-label=\"Bytes of the {} around {offset}\">",
+        "<pre class=\"hex\" role=\"group\" tabindex=\"0\" aria-label=\"Bytes of the {} around {offset}\">",
         layer.as_str()
     );
     let marked = offset.checked_sub(excerpt.start).map(|at| at as usize);

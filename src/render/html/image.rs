@@ -127,7 +127,7 @@ fn partitions(table: &PartitionTable, size: Option<u64>, out: &mut String) {
         scale::strip(&table.partitions, size, out);
     }
     out.push_str(
-        "<div class=\"wide\" role=\"region\" aria-label=\"Partition table\" tabindex=\"0\">\n<table>\n<thead><tr>\
+        "<div class=\"wide\" role=\"group\" aria-label=\"Partition table\" tabindex=\"0\">\n<table>\n<thead><tr>\
          <th scope=\"col\">No.</th><th scope=\"col\">Name</th><th scope=\"col\">Start</th>\
          <th scope=\"col\">Size</th><th scope=\"col\">Type</th></tr></thead>\n<tbody>\n",
     );
