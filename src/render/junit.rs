@@ -24,11 +24,10 @@ impl Counts {
         self.skipped += other.skipped;
     }
 
+    /// Those of the document: that of a suite has `skipped` too.
     fn attributes(self) -> String {
-        let Counts { tests, failures, errors, skipped } = self;
-        format!(
-            "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\""
-        )
+        let Counts { tests, failures, errors, .. } = self;
+        format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"")
     }
 }
 
@@ -69,8 +68,11 @@ fn suite(report: &Report, strict: bool) -> (Counts, String) {
         }
     }
     let name = escape(&report.source);
-    let suite =
-        format!("  <testsuite name=\"{name}\" {}>\n{body}  </testsuite>\n", counts.attributes());
+    let suite = format!(
+        "  <testsuite name=\"{name}\" {} skipped=\"{}\">\n{body}  </testsuite>\n",
+        counts.attributes(),
+        counts.skipped
+    );
     (counts, suite)
 }
 

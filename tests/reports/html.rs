@@ -43,10 +43,52 @@ json.dump({"decl": page.decl, "elements": page.elements, "wrong": page.wrong + p
 "#;
 
 const ELEMENTS: [&str; 46] = [
-    "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "h4", "p", "nav", "div",
-    "table", "thead", "tbody", "tr", "th", "td", "a", "bdi", "span", "code", "strong", "main", "section",
-    "article", "pre", "mark", "ul", "li", "dl", "dt", "dd", "figure", "figcaption", "footer", "svg",
-    "path", "rect", "defs", "pattern", "br", "em", "small",
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "p",
+    "nav",
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "a",
+    "bdi",
+    "span",
+    "code",
+    "strong",
+    "main",
+    "section",
+    "article",
+    "pre",
+    "mark",
+    "ul",
+    "li",
+    "dl",
+    "dt",
+    "dd",
+    "figure",
+    "figcaption",
+    "footer",
+    "svg",
+    "path",
+    "rect",
+    "defs",
+    "pattern",
+    "br",
+    "em",
+    "small",
 ];
 
 /// Reads a page and holds it against what every page has to be.
@@ -81,7 +123,9 @@ fn read(page: &str) -> Option<Value> {
             assert!(named || attributes.contains_key("aria-hidden"), "{element}");
         }
     }
-    for (tag, count) in [("h1", 1), ("main", 1), ("header", 1), ("footer", 1), ("style", 1), ("body", 1)] {
+    for (tag, count) in
+        [("h1", 1), ("main", 1), ("header", 1), ("footer", 1), ("style", 1), ("body", 1)]
+    {
         let there = elements.iter().filter(|element| element[0] == tag).count();
         assert_eq!(there, count, "{tag}");
     }
@@ -97,7 +141,9 @@ fn nothing_hostile_is_part_of_the_page() {
     let scratch = Scratch::new();
     let images = images(&scratch);
     let page = document("html", &["--keep-going"], &images);
-    assert!(!page.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}' || c == '\u{fffe}'));
+    assert!(
+        !page.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}' || c == '\u{fffe}')
+    );
     let Some(found) = read(&page) else { return };
     let text = found["text"].as_str().unwrap();
     // It is there all the same, as text.

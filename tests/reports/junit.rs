@@ -11,7 +11,7 @@ import json, sys
 import xml.etree.ElementTree as tree
 root = tree.fromstring(sys.stdin.buffer.read())
 def counts(element):
-    return {key: int(element.get(key)) for key in ("tests", "failures", "errors", "skipped")}
+    return {key: int(value) for key, value in element.items() if key != "name"}
 suites = []
 for suite in root:
     assert suite.tag == "testsuite", suite.tag
@@ -39,7 +39,8 @@ fn read(document: &str) -> Option<Value> {
             assert_eq!(suite[count], there, "{suite}");
             sum += there;
         }
-        assert_eq!(found[count], sum);
+        // The root has no count of what was skipped: Jenkins's schema does not know one there.
+        assert_eq!(found[count], if tag == "skipped" { Value::Null } else { sum.into() });
     }
     Some(found)
 }

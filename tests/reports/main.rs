@@ -2,6 +2,7 @@
 //! rules by which GitHub's runner takes commands from a log, a parser of HTML.
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+#![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 
 #[path = "../common/mod.rs"]
 mod common;
