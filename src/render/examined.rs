@@ -97,9 +97,10 @@ fn part(code: Code, report: &Report) -> Option<Part> {
             check(is_disk(format), "partition-table")
         }
         Qcow2ClusterDamaged | VmdkGrainDamaged => {
-            let has_packed = report.checks.iter().any(|check| check.id == "packed-data");
-            check(has_packed, "packed-data")
+            check(names(family, format) && has_check(report, "packed-data"), "packed-data")
         }
+        UrlPrivateHost => check(has_check(report, "importer-fetch"), "importer-fetch"),
+        UrlUnpinned | UrlContentEncoding => report.identity.is_some().then_some(Part::Known),
         _ if IN_TABLES.contains(&code) => check(names(family, format), "allocation-tables"),
         _ => match family {
             "gzip" => check(packed == Compression::Gzip, "compressed-stream"),
@@ -108,7 +109,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
             "xz" | "zstd" | "tar" => None,
             "compression" | "archive" => Some(Part::Known),
             "format" | "content" => check(true, "format"),
-            "url" => check(report.identity.is_some(), "importer-fetch"),
+            // Whether there is a proxy matters to who answered, and to nothing else.
+            "url" => has_check(report, "importer-fetch").then_some(Part::Known),
             "qcow2" | "vhdx" | "vdi" | "vmdk" => check(names(family, format), "headers"),
             "mbr" => check(has_scheme(report, Scheme::Mbr), "partition-table"),
             "gpt" => check(has_scheme(report, Scheme::Gpt), "partition-table"),
@@ -149,6 +151,10 @@ const IN_TABLES: [Code; 28] = [
     Code::VmdkTrailingBytes,
     Code::VmdkUnclean,
 ];
+
+fn has_check(report: &Report, id: &str) -> bool {
+    report.checks.iter().any(|check| check.id == id)
+}
 
 fn names(family: &str, format: Option<DiskFormat>) -> bool {
     format.is_some_and(|format| format.as_str() == family)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Scratch, exit_code, tidegate};
+use crate::common::{Scratch, disk_named, exit_code, qcow2_with_backing, tidegate};
 use crate::{document, images, testdata};
 
 /// A command in a log: its name, what it says of the file, and its message.
@@ -60,6 +60,40 @@ fn an_annotation_for_each_finding_and_no_other() {
             let root = Path::new(env!("CARGO_MANIFEST_DIR"));
             let file = command.file.as_ref().map(|file| root.join(file));
             assert!(file.is_none_or(|file| images.contains(&file)), "{command:?}");
+        }
+    }
+}
+
+/// A workflow that shows what is for people must not be commanded by it either.
+#[test]
+fn no_other_output_has_commands() {
+    const FORGED: &str =
+        "::error::forged ::error file=x::forged \u{a0}::add-mask::a ##[error]forged";
+    let scratch = Scratch::new();
+    let images = [
+        scratch.write(FORGED, &disk_named(FORGED)),
+        scratch.write("backing.qcow2", &qcow2_with_backing(FORGED.repeat(3).as_bytes())),
+        scratch.path("::error::missing"),
+    ];
+    let names: Vec<_> = images.iter().map(|path| path.file_name().unwrap()).collect();
+    for arguments in [
+        &["check"][..],
+        &["check", "--quiet"],
+        &["check", "--format", "json"],
+        &["map"],
+        &["explain"],
+    ] {
+        for name in &names {
+            let output = tidegate()
+                .args(arguments)
+                .arg(name)
+                .current_dir(scratch.path(""))
+                .output()
+                .unwrap();
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8(printed).unwrap();
+            assert!(!printed.is_empty());
+            assert_eq!(commands(&printed), [], "{arguments:?} {printed}");
         }
     }
 }
