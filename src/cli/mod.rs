@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod checksums;
 mod compare;
+mod document;
 mod explain;
 #[cfg(feature = "net")]
 mod image;

@@ -1,4 +1,5 @@
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
@@ -57,6 +58,12 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// The path as given, not escaped; `None` for a URL and for standard input. Never to be shown.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
+    /// Whose digests were held against those that were expected.
+    #[serde(skip)]
+    pub compared: Vec<Layer>,
     /// Whether the examination ended before its end, which a finding has to explain.
     #[serde(skip)]
     pub(super) stopped: bool,
@@ -74,6 +81,19 @@ pub enum Verdict {
     Reject,
     /// It could not be read: there is no verdict.
     Error,
+}
+
+impl Verdict {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Warn => "warn",
+            Verdict::Reject => "reject",
+            Verdict::Error => "error",
+        }
+    }
 }
 
 /// How much is read.
@@ -243,6 +263,8 @@ impl Report {
             partition_table: None,
             checks: Vec::new(),
             findings: Vec::new(),
+            path: (argument != "-" && !source::is_url(argument)).then(|| argument.into()),
+            compared: Vec::new(),
             stopped: false,
         }
     }
@@ -322,6 +344,7 @@ impl Report {
                 state = Some(State::Skipped);
                 continue;
             };
+            self.compared.push(layer);
             let wanted = hex(&expected.sha256);
             if *made != wanted {
                 anomalies.push(Anomaly {
