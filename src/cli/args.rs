@@ -68,73 +68,182 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
+    /// Say whether a receipt of a check counts, and whether an image has the bytes that it is about.
+    ///
+    /// The receipt has to be sealed with the key in TIDEGATE_RECEIPT_KEY.
+    ///
+    /// Exit codes: 0 it counts, and the image was accepted, 1 the image was rejected or has other bytes, 2 the
+    /// receipt does not count, 3 the image could not be read.
+    VerifyReceipt(VerifyReceiptArgs),
+    /// Write a tidegate.toml, with comments, for the images of a repository.
+    ///
+    /// Exit codes: 0 written, 2 there is one already, or it cannot be written.
+    Init,
+    /// Show what counts for each image of tidegate.toml, and where it comes from.
+    ///
+    /// Exit codes: 0 shown, 2 the file is wrong.
+    Config(ConfigArgs),
+    /// Say whether token, network, clock, proxy and bucket are right.
+    ///
+    /// Nothing is changed anywhere, unless --probe is given. No secret is shown.
+    ///
+    /// Exit codes: 0 nothing is wrong, 2 wrong usage, 4 something is wrong.
+    #[cfg(feature = "net")]
+    Doctor(DoctorArgs),
+    /// Write completions for a shell to standard output.
+    ///
+    /// Exit codes: 0 written, 2 there is no such shell.
+    Completions(CompletionsArgs),
+    /// Write manual pages: one to standard output, or all of them to a folder.
+    ///
+    /// Exit codes: 0 written, 2 there is no such command, or it cannot be written.
+    Man(ManArgs),
+}
+
+#[cfg(feature = "net")]
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Put an object of one byte into the bucket, make it public, look at it and delete it.
+    #[arg(long)]
+    pub(super) probe: bool,
+
+    /// The bucket; otherwise SPACES_BUCKET.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bucket: Option<String>,
+
+    /// The region of Spaces that it is in; otherwise SPACES_REGION.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) spaces_region: Option<String>,
+
+    #[command(flatten)]
+    pub(super) api: super::image::args::ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The command whose page is written; otherwise that of tidegate.
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+
+    /// Write the pages of all commands to this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// One image only, by its name.
+    #[arg(value_name = "NAME")]
+    pub(super) image: Option<String>,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyReceiptArgs {
+    /// The receipt.
+    #[arg(value_name = "RECEIPT")]
+    pub(super) receipt: PathBuf,
+
+    /// An image file or URL that has to have the bytes that were checked; it is read to its end.
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: Option<OsString>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Image files or URLs; `-` is standard input.
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Image files or URLs; `-` is standard input. Names of images of tidegate.toml; all of them if none is given.
+    #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
-    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
+    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"], help_heading = "What is read")]
     pub(super) quick: bool,
 
     /// Also digest the decompressed image, or the disk (may be both).
     ///
     /// For the digest of the disk, a compressed or piped container is spooled.
-    #[arg(long, value_name = "LAYER", value_delimiter = ',')]
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', help_heading = "What is read")]
     pub(super) digest: Vec<Layer>,
 
     /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
     /// that structures that lie behind what was read can be looked at.
-    #[arg(long, conflicts_with = "quick")]
+    #[arg(long, conflicts_with = "quick", help_heading = "What is read")]
     pub(super) spool: bool,
 
     /// The SHA-256 that the file has to have (one image only).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help_heading = "What is expected")]
     pub(super) sha256: Option<String>,
 
     /// A SHA256SUMS file or URL (GNU or BSD style) that has to list each image, or its decompressed
     /// name.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What is expected")]
     pub(super) checksums: Option<OsString>,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
+    /// Size that image and disk have to stay under, such as 20GiB [default: 100GB].
+    #[arg(long, value_name = "SIZE", help_heading = "What is expected")]
+    pub(super) max_size: Option<String>,
 
     /// Treat a finding as a reject (may be repeated).
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) reject: Vec<String>,
 
     /// Treat a finding as a warning.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) warn: Vec<String>,
 
     /// Treat a finding as a note.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) allow: Vec<String>,
 
     /// Exit with 1 on warnings too.
-    #[arg(long)]
+    #[arg(long, help_heading = "What findings weigh")]
     pub(super) strict: bool,
 
     /// Decompress to the end although the image is refused already, for all findings.
-    #[arg(long)]
+    #[arg(long, help_heading = "What is read")]
     pub(super) keep_going: bool,
 
     /// How to report.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
     pub(super) format: ReportFormat,
 
     /// Write the report to a file instead of standard output.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) output: Option<PathBuf>,
 
     /// No progress, and one line for each image.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Report")]
     pub(super) quiet: bool,
+
+    /// Leave a receipt of the check in this file (one image only). If a valid one is there, sealed with
+    /// TIDEGATE_RECEIPT_KEY, an unchanged image is not read again.
+    #[arg(long, value_name = "FILE", help_heading = "Receipts")]
+    pub(super) receipt: Option<PathBuf>,
+
+    /// Keep receipts in the user's cache, and do not read an image again that has not changed since.
+    #[arg(long, help_heading = "Receipts")]
+    pub(super) cache: bool,
+
+    /// Read the image, whatever receipts say.
+    #[arg(long, help_heading = "Receipts", overrides_with = "cache")]
+    pub(super) no_cache: bool,
 
     /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
     #[arg(long, help_heading = "URLs")]

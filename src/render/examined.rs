@@ -16,7 +16,7 @@ pub(super) enum Outcome<'r> {
     /// It was held.
     Held,
     /// That is not known, for this reason.
-    Unknown(&'static str),
+    Unknown(&'r str),
 }
 
 /// A rule that concerns the image.
@@ -43,14 +43,14 @@ pub(super) fn cases(report: &Report) -> Vec<Case<'_>> {
         .collect()
 }
 
-fn outcome(part: Part, report: &Report) -> Outcome<'static> {
+fn outcome(part: Part, report: &Report) -> Outcome<'_> {
     let id = match part {
         Part::Known => return Outcome::Held,
         Part::Check(id) => id,
     };
     match report.checks.iter().find(|check| check.id == id) {
         Some(check) if check.state == State::Done => Outcome::Held,
-        Some(check) => Outcome::Unknown(check.why),
+        Some(check) => Outcome::Unknown(&check.why),
         None => Outcome::Unknown("the check ended before it came to this"),
     }
 }

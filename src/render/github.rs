@@ -140,7 +140,7 @@ fn details(report: &Report, out: &mut String) {
         );
     }
     for check in unmade {
-        let _ = writeln!(out, "- not checked in full: {} ({})", check.id, markdown(check.why));
+        let _ = writeln!(out, "- not checked in full: {} ({})", check.id, markdown(&check.why));
     }
 }
 

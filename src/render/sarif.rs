@@ -275,7 +275,7 @@ fn notifications(report: &Report, at: &ArtifactLocation) -> Vec<Notification> {
         report.error.iter().map(|error| notification("error", error.kind, error.message.clone()));
     let unmade = report.checks.iter().filter(|check| check.state != State::Done).map(|check| {
         let how = if check.state == State::Partial { "in part" } else { "not" };
-        notification("note", check.id, format!("{} was made {how}: {}.", check.id, check.why))
+        notification("note", &check.id, format!("{} was made {how}: {}.", check.id, check.why))
     });
     error.chain(unmade).collect()
 }

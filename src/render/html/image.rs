@@ -190,7 +190,7 @@ fn checks(report: &Report, out: &mut String) {
             let state = if check.state == State::Partial { "in part" } else { "not" };
             let name = text::sentence(&check.id.replace('-', " "));
             let _ =
-                writeln!(out, "<li><strong>{name}</strong> ({state}): {}</li>", escape(check.why));
+                writeln!(out, "<li><strong>{name}</strong> ({state}): {}</li>", escape(&check.why));
         }
         out.push_str("</ul>\n");
     }
