@@ -222,7 +222,7 @@ pub(super) struct CheckArgs {
 
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
-    pub(super) format: Format,
+    pub(super) format: ReportFormat,
 
     /// Write the report to a file instead of standard output.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -301,6 +301,22 @@ pub(super) enum Format {
     Text,
     /// One document.
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// For people.
+    Text,
+    /// One document, `tidegate.report/1`.
+    Json,
+    /// JUnit XML: a suite for each image, a case for each rule.
+    Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of GitHub Actions; the summary of the job goes to GITHUB_STEP_SUMMARY.
+    Github,
+    /// One page that needs nothing else; local images that are not compressed are looked at again for it.
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -3,14 +3,14 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::args::{CheckArgs, Format, Layer, NetArgs};
+use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::project::{self, Subject};
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, receipts, signals};
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, output, receipts, signals};
 use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict};
-use crate::render::{self, json, text};
+use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
@@ -47,20 +47,19 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
         let report = receipts.check(image, options, file, &*progress, &output::complain);
-        if args.format == Format::Text {
+        if args.format == ReportFormat::Text {
             let first = reports.is_empty();
             output::write(&mut target, &text_of(&report, args, style, first))?;
         }
         reports.push(report);
     }
     match args.format {
-        Format::Text if reports.len() > 1 && !args.quiet => {
+        ReportFormat::Text if reports.len() > 1 && !args.quiet => {
             output::write(&mut target, &format!("\n{}", text::summary(&reports)))?;
         }
-        Format::Text => {}
-        Format::Json => {
-            let document = json::render(&reports)
-                .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
+        ReportFormat::Text => {}
+        format => {
+            let document = document::of(&reports, format, args.strict, &options)?;
             output::write(&mut target, &document)?;
         }
     }

@@ -7,6 +7,7 @@ mod compare;
 mod config;
 #[cfg(feature = "net")]
 mod doctor;
+mod document;
 mod explain;
 #[cfg(feature = "net")]
 mod image;

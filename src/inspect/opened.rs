@@ -109,13 +109,21 @@ impl Opened {
         }
     }
 
+    /// Makes sure that the file did not change meanwhile.
+    ///
+    /// # Errors
+    /// If it did.
+    pub fn unchanged(&self) -> Result<(), Error> {
+        self.file.verify_unchanged().map_err(|e| Error::from(&e))
+    }
+
     /// Makes sure that the file did not change meanwhile, and that all that was wanted of it could be
     /// read.
     ///
     /// # Errors
     /// Why not.
     pub fn close(self) -> Result<(), Error> {
-        self.file.verify_unchanged().map_err(|e| Error::from(&e))?;
+        self.unchanged()?;
         if refused(&self.notebook) {
             return Err(explained(Halt::Stopped, self.notebook));
         }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -61,6 +62,12 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// The path as given, not escaped; `None` for a URL and for standard input. Never to be shown.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
+    /// Whose digests were held against those that were expected.
+    #[serde(skip)]
+    pub compared: Vec<Layer>,
     /// What identifies the file that was opened, unless it came through a pipe or the network.
     #[serde(skip)]
     pub opened: Option<source::FileIdentity>,
@@ -81,6 +88,19 @@ pub enum Verdict {
     Reject,
     /// It could not be read: there is no verdict.
     Error,
+}
+
+impl Verdict {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Warn => "warn",
+            Verdict::Reject => "reject",
+            Verdict::Error => "error",
+        }
+    }
 }
 
 /// What a receipt had to do with a report.
@@ -276,6 +296,8 @@ impl Report {
             receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
+            path: (argument != "-" && !source::is_url(argument)).then(|| argument.into()),
+            compared: Vec::new(),
             opened: None,
             stopped: false,
         }
@@ -356,6 +378,7 @@ impl Report {
                 state = Some(State::Skipped);
                 continue;
             };
+            self.compared.push(layer);
             let wanted = hex(&expected.sha256);
             if *made != wanted {
                 anomalies.push(Anomaly {
