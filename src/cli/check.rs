@@ -42,6 +42,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut target = args.output.as_deref().map(|path| open_output(path, &images)).transpose()?;
 
+    let strict: Vec<bool> =
+        subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
@@ -59,13 +61,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         }
         ReportFormat::Text => {}
         format => {
-            let document = document::of(&reports, format, args.strict, &options)?;
+            let document = document::of(&reports, format, &strict, &each)?;
             output::write(&mut target, &document)?;
         }
     }
-    let strict = |subject: &Subject| args.strict || subject.is_strict();
-    let codes = reports.iter().zip(&subjects);
-    Ok(codes.map(|(report, one)| exit_code(report, strict(one))).max().unwrap_or(ACCEPTED))
+    let codes = reports.iter().zip(&strict);
+    Ok(codes.map(|(report, strict)| exit_code(report, *strict)).max().unwrap_or(ACCEPTED))
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.

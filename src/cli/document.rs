@@ -10,12 +10,12 @@ use crate::bytes::Hostile;
 use crate::inspect::{Options, Report, look};
 use crate::render::{github, html, json, junit, sarif, text};
 
-/// The document of all images.
+/// The document of all images, of which each has its own options and may be strict.
 pub(super) fn of(
     reports: &[Report],
     format: ReportFormat,
-    strict: bool,
-    options: &Options,
+    strict: &[bool],
+    options: &[Options],
 ) -> Result<String, Usage> {
     // Without one, paths stay as they were given.
     let root = std::env::current_dir().unwrap_or_default();
@@ -30,7 +30,11 @@ pub(super) fn of(
             github::render(reports, &root)
         }
         ReportFormat::Html => {
-            let looks: Vec<_> = reports.iter().map(|report| look(report, options)).collect();
+            let looks: Vec<_> = reports
+                .iter()
+                .zip(options)
+                .map(|(report, options)| look(report, options))
+                .collect();
             html::render(reports, &looks)
         }
     })

@@ -41,6 +41,7 @@ pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use crate::facts::Layer;
 #[cfg(feature = "net")]
 use crate::net::Header;
 use crate::rules::{Policy, SIZE_LIMIT};
@@ -114,6 +115,17 @@ pub enum Digested {
     File,
     /// The decompressed image.
     Image,
+}
+
+impl Digested {
+    /// The layer that it is over.
+    #[must_use]
+    pub fn layer(self) -> Layer {
+        match self {
+            Digested::File => Layer::File,
+            Digested::Image => Layer::Image,
+        }
+    }
 }
 
 /// What happens while an image is checked.

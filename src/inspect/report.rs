@@ -296,7 +296,7 @@ impl Report {
             receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
-            path: (argument != "-" && !source::is_url(argument)).then(|| argument.into()),
+            path: path_of(argument),
             compared: Vec::new(),
             opened: None,
             stopped: false,
@@ -339,12 +339,7 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: match self.compression {
-                    Some(packed) if anomaly.layer != Layer::File => {
-                        decompressed(row(anomaly.code).remedy, &shown, packed)
-                    }
-                    _ => remedy(row(anomaly.code).remedy, &shown),
-                },
+                remedy: remedy_of(anomaly.code, anomaly.layer, self.compression, &shown),
                 repairable: row(anomaly.code).repairable,
             })
             .collect();
@@ -359,6 +354,17 @@ impl Report {
             self.verdict = Verdict::Error;
             let message = "the image was not read to its end, and nothing says why".to_owned();
             self.error = Some(Error { kind: "incomplete", message });
+        }
+        self
+    }
+
+    /// The same report, told of the same file under an argument of another run.
+    #[must_use]
+    pub fn told_of(mut self, argument: &OsStr) -> Self {
+        self.source = source::shown(argument).to_string();
+        self.path = path_of(argument);
+        for finding in &mut self.findings {
+            finding.remedy = remedy_of(finding.code, finding.layer, self.compression, &self.source);
         }
         self
     }
@@ -399,6 +405,19 @@ impl Report {
                 if state == State::Done { "" } else { "the bytes were not read to their end" };
             self.check("expected-digest", state, why);
         }
+    }
+}
+
+/// The path that an argument is, if it is one.
+fn path_of(argument: &OsStr) -> Option<PathBuf> {
+    (argument != "-" && !source::is_url(argument)).then(|| argument.into())
+}
+
+/// What to do about a finding in a file of this name.
+fn remedy_of(code: Code, layer: Layer, compression: Option<Compression>, shown: &str) -> String {
+    match compression {
+        Some(packed) if layer != Layer::File => decompressed(row(code).remedy, shown, packed),
+        _ => remedy(row(code).remedy, shown),
     }
 }
 

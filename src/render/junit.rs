@@ -31,13 +31,14 @@ impl Counts {
     }
 }
 
-/// One document for all images. A reject fails its case, and under `strict` a warning does too; of a
+/// One document for all images. A reject fails its case, and a warning does too where `strict` says so of the image; of a
 /// case that did not fail, `system-out` has what was found.
 #[must_use]
-pub fn render(images: &[Report], strict: bool) -> String {
+pub fn render(images: &[Report], strict: &[bool]) -> String {
     let mut all = Counts::default();
     let mut suites = String::new();
-    for report in images {
+    for (index, report) in images.iter().enumerate() {
+        let strict = strict.get(index).copied().unwrap_or(false);
         let (counts, written) = suite(report, strict);
         all.add(counts);
         suites.push_str(&written);

@@ -117,6 +117,19 @@ fn a_rejected_image_stays_rejected() {
     let (first, second) = (&document(&first)["images"][0], &document(&second)["images"][0]);
     assert_eq!((state(first), state(second)), ("kept", "unchanged"));
     assert_eq!(first["findings"], second["findings"]);
+    // Told of another way to the same file, the remedy is too.
+    let mut command = at(data(""));
+    command.env("XDG_CACHE_HOME", scratch.path(".cache"));
+    let (third, _) =
+        run(command.args(["check", "--cache", "--format", "json", "truncated.raw.gz"]));
+    assert_eq!((state(&third), &third["source"]), ("unchanged", &json!("truncated.raw.gz")));
+    let remedy = third["findings"][0]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("gzip -t truncated.raw.gz"), "{remedy}");
+    let junit = at(scratch.path(""))
+        .args(["check", "--cache", "--format", "junit", bad.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(stdout(&junit).contains("failures=\"1\""), "{junit:?}");
 }
 
 #[test]

@@ -242,14 +242,14 @@ impl Receipt {
 
     /// The report on the same bytes, for an argument of another run.
     fn report_for(self, argument: &OsStr, options: &Options) -> Report {
-        let mut report = self.report;
-        report.source = crate::source::shown(argument).to_string();
+        let mut report = self.report.told_of(argument);
         report.bytes_read = 0;
         report.requests = None;
         report.spooled_bytes = 0;
         report.receipt =
             Some(inspect::Receipt::Unchanged { checked_at: self.checked_at, rules: self.rules });
         if !options.expected.is_empty() {
+            report.compared = options.expected.iter().map(|expected| expected.of.layer()).collect();
             let done = Check { id: EXPECTED.into(), state: State::Done, why: "".into() };
             report.checks.push(done);
         }
