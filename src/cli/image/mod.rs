@@ -257,12 +257,11 @@ fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let patience = args.wait.then(|| args.patience.patience());
     let starter = patience.map_or_else(|| client.clone(), |patience| patience.bound(&client));
     let started = client.wait(starter.images().actions(args.image).convert());
-    let mut action = started.map_err(|error| {
+    let mut action = started.inspect_err(|error| {
         teller.close();
         if error.is_ambiguous() {
             output::complain(&unknown_start(args.image));
         }
-        error
     })?;
     if let Some(patience) = patience {
         let waiting = wait::action(&client, args.image, action, None, patience.since(began));
