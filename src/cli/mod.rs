@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "net")]
-        args::Command::Push(args) => push::run(&args),
+        args::Command::Push(args) => push::run(*args),
         #[cfg(feature = "net")]
         args::Command::Sweep(args) => push::sweep::run(&args),
         #[cfg(feature = "net")]

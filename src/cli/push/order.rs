@@ -15,7 +15,7 @@ use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
 use crate::push::{Event, NewImage, Order, Repack, Route, stem};
-use crate::rules::{Policy, Severity};
+use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
@@ -138,7 +138,7 @@ fn check(
         spool: check.spool,
         expected,
         policy,
-        limit: size(&check.max_size)?,
+        limit: check.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         url_rules: handed_over && !check.no_url_rules,
         client: net::client(&net, insecure_http, [source], None)?,
         ..inspect::Options::default()
