@@ -97,7 +97,7 @@ pub fn inspect_inside(
 /// Checks the file inside a file, as it is unwrapped. The report is that of the inner file, named after
 /// both; what is wrong with a wrapping is a finding in it. `outer` is the argument that was opened.
 ///
-/// What the outer file was is said by the [`Aftermath`] that was taken before.
+/// What the outer file was is said by the [`Aftermath`](super::Aftermath) that was taken before.
 pub fn inspect_unwrapped(
     outer: &OsStr,
     unwrapping: Unwrapping<'_>,

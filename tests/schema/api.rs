@@ -102,9 +102,11 @@ fn documents_of_the_images_api_are_valid() {
     assert!(!takes("create", &created, |d| d["mark"] = json!("tidegate-")));
 }
 
+type Answer = fn() -> Reply;
+
 #[test]
 fn creates_that_fail_have_valid_documents() {
-    let answers: [(&str, fn() -> Reply); 4] = [
+    let answers: [(&str, Answer); 4] = [
         ("api", || {
             let path = root().join("testdata/api/two-documents.txt");
             Reply::status(400, std::fs::read(path).unwrap())
