@@ -1,6 +1,8 @@
 //! What is done with an image that is available: copies in other regions, and its conversion. What fails here
 //! leaves the image where it is.
 
+use std::time::Instant;
+
 use super::entry::{Intent, Outcome};
 use super::event::Step;
 use super::pushed::RegionOutcome;
@@ -69,10 +71,12 @@ impl Run<'_> {
         self.begin(Step::Convert, &format!("image {}", image.id));
         self.intend(Intent::Convert)?;
         let api = &self.world.api;
+        let (patience, began) = (self.order.patience, Instant::now());
         let work = async {
-            let action = api.images().actions(image.id).convert().await;
+            let action = patience.bound(api).images().actions(image.id).convert().await;
             let action = action.map_err(|error| error.to_string())?;
-            let waited = wait::action(api, image.id, action, None, self.order.patience).await;
+            let left = patience.since(began);
+            let waited = wait::action(api, image.id, action, None, left).await;
             waited.map_err(|error| error.to_string())
         };
         let converted = self.cancel.unless(work).await?;

@@ -308,7 +308,7 @@ pub(super) struct ActionsArgs {
 }
 
 /// A tag; what it may consist of is the API's part.
-fn tag(text: &str) -> Result<String, &'static str> {
+pub(in crate::cli) fn tag(text: &str) -> Result<String, &'static str> {
     match text.trim().is_empty() {
         true => Err("a tag has a name"),
         false => Ok(text.to_owned()),
@@ -316,7 +316,7 @@ fn tag(text: &str) -> Result<String, &'static str> {
 }
 
 /// The region of a create.
-fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
+pub(in crate::cli) fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
     let slug = text.trim();
     match slug.is_empty() || slug.contains(',') {
         true => {

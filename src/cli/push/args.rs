@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
+use crate::cli::image::args::{ApiArgs, PatienceArgs, tag, time};
 
 /// `tidegate push`.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(in crate::cli) struct PushArgs {
     pub(super) description: Option<String>,
 
     /// Tags; they need the scope tag:create.
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
     pub(super) tag: Vec<String>,
 
     /// Mark the image in its description only, for tokens without the scope tag:create.

@@ -43,9 +43,14 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         }),
         _ => Ok(()),
     };
-    document::write(args, &pushed)?;
-    written?;
-    Ok(code(&pushed))
+    let code = code(&pushed);
+    let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
+    // Whoever reads 2 as "nothing was done" must not do it again.
+    output::complain(&why);
+    if let Some(image) = pushed.image.as_ref().filter(|_| pushed.available) {
+        output::complain(&format!("image {} is available all the same", image.id));
+    }
+    Ok(if code == ACCEPTED { REFUSED } else { code })
 }
 
 /// Where journals are.

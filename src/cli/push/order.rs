@@ -10,6 +10,7 @@ use super::world;
 use crate::bytes::Hostile;
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
+use crate::cli::image::args::one_region;
 use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
@@ -43,7 +44,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     };
     let name = name(args)?;
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
-    let region = RegionSlug::from(region);
+    let region = one_region(region).map_err(|why| Usage(format!("--region: {why}")))?;
     let distribution = args.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     let mut transfer: Vec<RegionSlug> = Vec::new();
