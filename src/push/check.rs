@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::entry::Outcome;
 use super::event::Step;
-use super::order::Repack;
+use super::order::{Repack, Route};
 use super::pushed::Source;
 use super::run::Run;
 use super::stop::Stop;
@@ -59,9 +59,13 @@ impl Run<'_> {
     /// Goes on only with what was accepted, every byte of it.
     pub(super) fn judge(
         &mut self,
-        (report, wrapped): (Report, Option<Wrapped>),
+        (mut report, wrapped): (Report, Option<Wrapped>),
         wrappings: Vec<String>,
     ) -> Result<(), Stop> {
+        if !matches!(self.order.route, Route::Staged { repack: Repack::Never, .. }) {
+            // What can be mended by repacking was mended, or it would not be found.
+            report.findings.iter_mut().for_each(|finding| finding.repairable = false);
+        }
         let whole = wrappings.is_empty() || wrapped.is_some();
         let (verdict, complete) = (report.verdict, report.complete && whole);
         self.pushed.source = Some(Source {

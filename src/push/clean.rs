@@ -107,14 +107,15 @@ impl Cleaning<'_> {
         let state = self.journal.state();
         let since = Duration::from_secs(now().saturating_sub(asked));
         let settle = Duration::from_secs(state.began.settle);
-        let most = match state.abandoned {
-            true => settle.min(ABANDONED_LOOK),
-            false => settle,
-        };
+        let abandoned = state.abandoned;
+        // Of a push that was given up an image would be in the way: it is looked for twice as long, though not
+        // by one run.
+        let long = if abandoned { settle * 2 } else { settle };
+        let most = long.saturating_sub(since);
+        let most = if abandoned { most.min(ABANDONED_LOOK) } else { most };
         let push = self.journal.push().clone();
         self.world.undo("looking for an image that may have been made");
         let images = self.world.api.images();
-        let most = most.saturating_sub(since);
         let found = images.find(&push, most, self.patience, None).await;
         let found = found.map_err(|error| {
             format!("nobody knows whether an image was made, and it cannot be looked for: {error}")
@@ -124,7 +125,7 @@ impl Cleaning<'_> {
                 self.record(Entry::Outcome(Outcome::Create { image: image.id }));
                 Ok(())
             }
-            None if since < settle && self.journal.state().abandoned => Err(format!(
+            None if abandoned && since + most < long => Err(format!(
                 "an image marked {} may still appear; it was not found so far",
                 push.tag()
             )),
@@ -183,7 +184,9 @@ impl Cleaning<'_> {
         let object = self.journal.state().object.clone();
         let Some(key) = object.key().map(str::to_owned) else { return };
         let Some(bucket) = self.world.bucket.clone() else {
-            self.left.push(format!("the object {key} is left: no credentials for its bucket"));
+            self.left.push(format!(
+                "the object {key} is left: no credentials for its bucket; give a key, or --mint-key"
+            ));
             return;
         };
         if let Err(error) = remove(self, &bucket, &object, &key, fate).await {
@@ -195,7 +198,9 @@ impl Cleaning<'_> {
     async fn probe(&mut self) {
         let Some(key) = self.journal.state().probe.clone() else { return };
         let Some(bucket) = self.world.bucket.clone() else {
-            self.left.push(format!("the object {key} is left: no credentials for its bucket"));
+            self.left.push(format!(
+                "the object {key} is left: no credentials for its bucket; give a key, or --mint-key"
+            ));
             return;
         };
         let Ok(key) = Key::parse(&key) else { return };

@@ -4,6 +4,8 @@ use std::time::Duration;
 /// The steps of a push, as its users see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Whether the API takes the token.
+    Account,
     /// A temporary key for the bucket is made.
     Key,
     /// Whether the bucket takes objects, and lets everybody read them.
@@ -31,6 +33,7 @@ impl Step {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Step::Account => "account",
             Step::Key => "key",
             Step::Probe => "probe",
             Step::Check => "check",

@@ -36,7 +36,7 @@ pub use probe::try_bucket;
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};
 pub use run::push;
 pub use stop::Stop;
-pub use sweep::{Connect, Started, Swept, SweptState, sweep, sweep_remote};
+pub use sweep::{Connect, Started, Swept, SweptState, alive, sweep, sweep_remote};
 pub use world::{Cancel, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.

@@ -7,7 +7,7 @@ use super::event::Step;
 use super::object;
 use super::stop::Stop;
 use crate::digitalocean::PushId;
-use crate::spaces::{Acl, Bucket, Key};
+use crate::spaces::{Acl, Bucket, Error, Key};
 
 /// The same for a bucket that nobody pushes to yet, under a key of its own.
 ///
@@ -19,9 +19,19 @@ pub async fn try_bucket(bucket: &Bucket) -> Result<(), Stop> {
 }
 
 /// Puts an object of one byte, lets everybody read it, looks at it as the importer will, and deletes it.
-pub(super) async fn probe(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
+async fn probe(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
+    put(bucket, key).await.map_err(Stop::spaces(Step::Probe))?;
+    look(bucket, key).await
+}
+
+/// Puts the object.
+pub(super) async fn put(bucket: &Bucket, key: &Key) -> Result<(), Error> {
+    bucket.put(key, Bytes::from_static(b"?"), Acl::Private).await.map(|_| ())
+}
+
+/// Looks at it as the importer will, and deletes it.
+pub(super) async fn look(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
     let failed = || Stop::spaces(Step::Probe);
-    bucket.put(key, Bytes::from_static(b"?"), Acl::Private).await.map_err(failed())?;
     let seen = async {
         bucket.set_acl(key, Acl::PublicRead).await.map_err(failed())?;
         object::is_public(bucket, key, 1, Step::Probe).await

@@ -12,8 +12,9 @@ use super::pushed::Pushed;
 use super::state::{Image as ImageState, Object};
 use super::stop::Stop;
 use super::world::{Cancel, World};
-use crate::digitalocean::PushId;
+use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
+use crate::digitalocean::{Kind, PushId, nearest};
 
 /// Pushes an image, and removes what is not to stay, whatever happens.
 pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
@@ -23,7 +24,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
     };
     let journal = journal.and_then(|journal| match journal {
         Some(journal) => Ok(journal),
-        None => begin(order, world, folder),
+        None => Ok(begin(order, world, folder)?),
     });
 
     let mut pushed = Pushed {
@@ -40,7 +41,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
     };
     let journal = match journal {
         Ok(journal) => journal,
-        Err(error) => return Pushed { stop: Some(error.into()), ..pushed },
+        Err(stop) => return Pushed { stop: Some(stop), ..pushed },
     };
     pushed.push = Some(journal.push().clone());
     let mut run =
@@ -50,7 +51,10 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
 }
 
 /// The push of the same file that was killed before its upload was complete, if there is one.
-fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, JournalError> {
+///
+/// # Errors
+/// If one went further: it has to be brought to its end first, or there could be two images.
+fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, Stop> {
     for path in Journal::all(folder)? {
         // What is wrong with the journals of others is a sweep's business.
         let Ok(Some(Found::Left(mut journal))) = Journal::open(&path) else { continue };
@@ -58,10 +62,19 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         let same = state.began.source == order.shown
             && state.began.place == place(order, world)
             && state.began.api == world.api_place
-            && state.image == ImageState::None
             // What comes from a pipe comes once.
             && order.source != "-";
-        if same && matches!(state.object, Object::Open { .. }) {
+        if !same {
+            continue;
+        }
+        let further = matches!(state.object, Object::Completing { .. } | Object::Stored { .. });
+        if further || state.image != ImageState::None {
+            return Err(Stop::Order(format!(
+                "an earlier push of this file got further than its upload ({}): `tidegate sweep` brings it to its end",
+                state.began.push
+            )));
+        }
+        if matches!(state.object, Object::Open { .. }) {
             journal.write(Entry::Resumed)?;
             return Ok(Some(*journal));
         }
@@ -133,6 +146,7 @@ impl Run<'_> {
     }
 
     async fn attempt(&mut self) -> Result<(), Stop> {
+        self.account().await?;
         let url = match &self.order.route {
             Route::Url(url) => {
                 self.check().await?;
@@ -148,6 +162,27 @@ impl Run<'_> {
         }
         self.remove().await;
         self.spread().await
+    }
+
+    /// Makes sure that the API takes the token, and that it knows the regions, before anything is sent.
+    async fn account(&mut self) -> Result<(), Stop> {
+        let known = match self.cancel.unless(self.world.api.regions().once()).await? {
+            Ok(known) => known,
+            Err(error) if matches!(error.kind, Kind::Unauthorized) => {
+                return Err(Stop::Api { step: Step::Account, error });
+            }
+            // A token for images need not have the scope regions:read; and what fails now may work later.
+            Err(_) => return Ok(()),
+        };
+        let known: Vec<&str> = known.iter().map(|region| region.slug.as_str()).collect();
+        let wanted = [&self.order.image.region].into_iter().chain(&self.order.transfer);
+        for region in wanted.map(|region| region.as_str()).filter(|slug| !known.contains(slug)) {
+            let meant = nearest(region, known.iter().copied());
+            let hint = meant.map(|name| format!("; did you mean {}?", Hostile::from(name)));
+            let region = Hostile::from(region);
+            self.world.note(&format!("there is no region {region}{}", hint.unwrap_or_default()));
+        }
+        Ok(())
     }
 
     /// Whatever happened, nothing is left but what is to stay.

@@ -9,7 +9,7 @@ use super::event::Step;
 use super::object;
 use super::order::{KEPT, Repack, Route, staged_name};
 use super::parts::Cutter;
-use super::probe::probe;
+use super::probe;
 use super::pushed::Staged;
 use super::run::Run;
 use super::state::Object;
@@ -138,7 +138,17 @@ impl Run<'_> {
         let key = self.key("probe")?;
         self.begin(Step::Probe, bucket.name().as_str());
         self.intend(Intent::Probe { key: key.as_str().to_owned() })?;
-        self.cancel.unless(probe(bucket, &key)).await??;
+        match self.cancel.unless(probe::put(bucket, &key)).await? {
+            Ok(()) => {}
+            Err(error) => {
+                if !error.is_ambiguous() {
+                    // It was refused, so there is nothing to be deleted.
+                    self.conclude_step(Outcome::Probe)?;
+                }
+                return Err(Stop::Spaces { step: Step::Probe, error });
+            }
+        }
+        self.cancel.unless(probe::look(bucket, &key)).await??;
         self.conclude_step(Outcome::Probe)?;
         self.done(Step::Probe, "the bucket takes objects and lets everybody read them");
         Ok(())

@@ -175,7 +175,22 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
     steps.iter().map(|step| Hostile::message(step).to_string()).collect()
 }
 
-/// Ends all pushes of which there is something in a bucket that is older than this, without any journal.
+/// The pushes that live on this machine.
+///
+/// # Errors
+/// If the journals cannot be listed.
+pub fn alive(folder: &Path) -> Result<Vec<PushId>, JournalError> {
+    let mut alive = Vec::new();
+    for path in Journal::all(folder)? {
+        let push = path.file_stem().and_then(|name| PushId::parse(name.to_str()?));
+        if let (Some(push), Ok(Some(Found::Locked))) = (push, Journal::open(&path)) {
+            alive.push(push);
+        }
+    }
+    Ok(alive)
+}
+
+/// Ends all pushes of which there is something in a bucket that is older than this, without any journal. Those that are `alive` are left alone.
 ///
 /// # Errors
 /// If the bucket cannot be listed.
@@ -183,6 +198,7 @@ pub async fn sweep_remote(
     world: &World,
     bucket: &Bucket,
     older_than: Duration,
+    alive: &[PushId],
     patience: &Patience,
     dry: bool,
 ) -> Result<Vec<Swept>, Error> {
@@ -193,14 +209,16 @@ pub async fn sweep_remote(
     };
     let mut all: Vec<Swept> = Vec::new();
     for open in bucket.uploads(PREFIX).await?.iter().filter(|open| old(open.initiated)) {
-        let Some(push) = push_of(open.upload.key.as_str()) else { continue };
+        let push = push_of(open.upload.key.as_str());
+        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
         let step = format!("abort the upload of {}", open.upload.key);
         let done = if dry { Ok(()) } else { bucket.abort(&open.upload).await };
         let left = done.err().map(|error| error.to_string());
         all.push(remote(&push, dry, vec![step], left));
     }
     for object in bucket.objects(PREFIX).await?.iter().filter(|object| old(object.modified)) {
-        let Some(push) = push_of(object.key.as_str()) else { continue };
+        let push = push_of(object.key.as_str());
+        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
         let mut sweeping = Sweeping { world, bucket, patience, dry, steps: Vec::new() };
         let left = sweeping.object(&push, &object.key).await.err();
         // An object that is kept needs nothing.
@@ -208,12 +226,17 @@ pub async fn sweep_remote(
             all.push(remote(&push, dry, sweeping.steps, left));
         }
     }
-    all.extend(keys(world, dry, old).await);
+    all.extend(keys(world, alive, dry, old).await);
     Ok(all)
 }
 
 /// Deletes keys that pushes made for themselves.
-async fn keys(world: &World, dry: bool, old: impl Fn(Option<SystemTime>) -> bool) -> Vec<Swept> {
+async fn keys(
+    world: &World,
+    alive: &[PushId],
+    dry: bool,
+    old: impl Fn(Option<SystemTime>) -> bool,
+) -> Vec<Swept> {
     let listed = match world.api.keys().list().await {
         Ok(listed) => listed,
         Err(error) => {
@@ -226,7 +249,8 @@ async fn keys(world: &World, dry: bool, old: impl Fn(Option<SystemTime>) -> bool
     for key in listed {
         let made = key.created_at.as_deref().and_then(net::time);
         let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
-        let Some(push) = push.filter(|_| old(made)) else { continue };
+        let swept = |push: &PushId| old(made) && !alive.contains(push);
+        let Some(push) = push.filter(swept) else { continue };
         let step = format!("delete the temporary key {}", key.name);
         let done = if dry { Ok(()) } else { world.api.keys().delete(&key.access).await };
         all.push(remote(&push, dry, vec![step], done.err().map(|error| error.to_string())));

@@ -25,7 +25,7 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
         (None, None) => None,
     };
     match (&order.route, place) {
-        (Route::Staged { at_once, part_size, keep_object, .. }, Some((bucket, endpoint))) => {
+        (Route::Staged { at_once, part_size, .. }, Some((bucket, endpoint))) => {
             let place = format!("{bucket} at {}", endpoint.address());
             if world.mint.is_some() {
                 step("key", "a key with full access to all buckets, deleted at the end".into());
@@ -47,8 +47,6 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
                     crate::push::PREFIX
                 ),
             );
-            let fate = if *keep_object { "private" } else { "private, then deleted" };
-            step("remove", format!("the object becomes {fate} when the import has ended"));
         }
         _ => {
             step("check", "read once, where it is".into());
@@ -67,6 +65,10 @@ pub(super) fn plan(order: &Order, world: &World) -> String {
         "import",
         format!("waited for, {} min at most", order.patience.most.as_secs().div_ceil(60)),
     );
+    if let Route::Staged { keep_object, .. } = order.route {
+        let fate = if keep_object { "private" } else { "private, then deleted" };
+        step("remove", format!("the object becomes {fate} when the import has ended"));
+    }
     if !order.transfer.is_empty() {
         let regions: Vec<String> =
             order.transfer.iter().map(|slug| Hostile::from(slug.as_str()).to_string()).collect();
@@ -87,7 +89,17 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         output::complain(&format!("left behind: {left}"));
     }
     if !pushed.left.is_empty() {
-        output::complain("`tidegate sweep` cleans up");
+        let state = args.state.as_ref().map_or(String::new(), |folder| {
+            format!(" --state {}", crate::source::shown(folder.as_os_str()))
+        });
+        output::complain(&format!("`tidegate sweep{state}` cleans up"));
+    }
+    if !args.api.quiet && !matches!(pushed.stop, Some(Stop::Rejected)) {
+        let found = pushed.report.iter().flat_map(|report| &report.findings);
+        for finding in found.filter(|finding| finding.severity == Severity::Warn) {
+            let code = finding.code.as_str();
+            output::complain(&format!("warning: {} (tidegate explain {code})", finding.message));
+        }
     }
     show::write(args.api.format, &lines(pushed), &document(pushed)?)
 }
@@ -119,7 +131,10 @@ fn explain(pushed: &Pushed, stop: &Stop) {
             output::complain(&format!("image {} may still become available", image.id));
         }
         (_, None) if cleaned => output::complain("nothing was created, and nothing is left behind"),
-        (_, Some(_)) if cleaned => output::complain("the image and its object are removed"),
+        (_, Some(_)) if cleaned && pushed.staged.is_some() => {
+            output::complain("the image and its object are removed");
+        }
+        (_, Some(_)) if cleaned => output::complain("the image is deleted"),
         _ => {}
     }
 }

@@ -8,10 +8,13 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
@@ -32,15 +35,15 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         Some(rehearsal) => rehearsal.folder().to_owned(),
         None => state_folder(args.state.clone())?,
     };
+    let mut id_file = args.output_image_id.as_deref().map(id_file).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view);
     let pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     view.close();
-    let written = pushed.image.as_ref().filter(|_| pushed.available);
-    let written = match (&args.output_image_id, written) {
-        (Some(path), Some(image)) => std::fs::write(path, format!("{}\n", image.id)).map_err(|e| {
-            Usage(format!("cannot write {}: {e}", crate::source::shown(path.as_os_str())))
-        }),
+    let available = pushed.image.as_ref().filter(|_| pushed.available);
+    let written = match (&mut id_file, available) {
+        (Some(file), Some(image)) => writeln!(file, "{}", image.id)
+            .map_err(|e| Usage(format!("cannot write the image's number: {e}"))),
         _ => Ok(()),
     };
     let code = code(&pushed);
@@ -51,6 +54,12 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// The file for the image's number, before anything is done. What an earlier run wrote is gone.
+fn id_file(path: &Path) -> Result<File, Usage> {
+    let shown = crate::source::shown(path.as_os_str());
+    File::create(path).map_err(|e| Usage(format!("cannot write {shown}: {e}")))
 }
 
 /// Where journals are.
@@ -64,9 +73,12 @@ pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     })
 }
 
+/// Signals that come within this time are one.
+const ONE_WISH: Duration = Duration::from_millis(500);
+
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
         // Without handlers the signals end the program, and a sweep cleans up.
         return;
     };
@@ -79,7 +91,9 @@ fn watch(canceller: Canceller, view: &Arc<View>) {
         let step = view.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
         output::complain(&format!("interrupted{step}; cleaning up (once more ends it at once)"));
         canceller.cancel();
-        if signals.next().is_some() {
+        // Some senders signal a program and its group, which is one wish and not two.
+        let first = Instant::now();
+        if signals.any(|_| first.elapsed() > ONE_WISH) {
             view.close();
             output::complain("ended before it was cleaned up; `tidegate sweep` does the rest");
             #[expect(clippy::exit, reason = "the user does not want to wait for anything")]

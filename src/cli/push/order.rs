@@ -99,6 +99,9 @@ pub(super) fn is_rehearsal(args: &PushArgs) -> bool {
     }
 }
 
+/// The finding that an object behind a URL cannot be told from another one.
+const UNPINNED: &str = "url-unpinned";
+
 /// How the image is checked. What is staged need not be fit for the importer where it is now.
 fn check(
     args: &PushArgs,
@@ -108,6 +111,10 @@ fn check(
 ) -> Result<inspect::Options, Usage> {
     let check = &args.check;
     let mut policy = Policy::default();
+    if handed_over {
+        // Nobody could tell whether the importer gets what was checked.
+        policy.set(UNPINNED, Severity::Reject).map_err(|e| Usage(e.to_string()))?;
+    }
     for (codes, severity) in [
         (&check.allow, Severity::Note),
         (&check.warn, Severity::Warn),
@@ -230,7 +237,8 @@ fn described(image: &OsStr) -> String {
 }
 
 fn part_size(text: &str) -> Result<u64, Usage> {
-    let bytes = size(text)?;
+    let bytes = size(text)
+        .map_err(|_| Usage(format!("--part-size: {} is no size", Hostile::from(text))))?;
     match (SMALLEST_PART..=LARGEST_PART).contains(&bytes) {
         true => Ok(bytes),
         false => Err(Usage(format!(

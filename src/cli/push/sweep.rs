@@ -17,7 +17,7 @@ use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output};
 use crate::digitalocean::{Error, Kind};
-use crate::push::{Started, Swept, SweptState, World, mint, sweep, sweep_remote};
+use crate::push::{Started, Swept, SweptState, World, alive, mint, sweep, sweep_remote};
 use crate::spaces::Keys;
 
 /// `tidegate sweep`.
@@ -153,7 +153,10 @@ fn swept(
         let (api, place) = connect::client_at(&args.api, view.teller())?;
         let bucket = world::bucket(&stage, &args.api, None, keys.cloned(), view)?;
         let world = world::assemble(api, place, Some(bucket.clone()), view);
-        let work = sweep_remote(&world, &bucket, args.older_than, &patience, dry);
+        // Without a place for journals there are none of runs that live.
+        let alive = state_folder(args.state.clone()).ok().map(|folder| alive(&folder));
+        let alive = alive.transpose().map_err(|e| Usage(e.to_string()))?.unwrap_or_default();
+        let work = sweep_remote(&world, &bucket, args.older_than, &alive, &patience, dry);
         let swept = bucket.wait(work);
         return swept.map_err(|error| {
             output::complain(&error.to_string());

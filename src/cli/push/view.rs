@@ -34,14 +34,25 @@ struct State {
     /// Whether bytes are uploaded: then they are what is told of, not those that are checked.
     uploads: bool,
     size: Option<u64>,
+    /// Bytes that were read, and of those that are packed on the way, bytes that have arrived.
+    read: u64,
+    arrived: Option<u64>,
     closed: bool,
 }
 
 impl View {
     pub(super) fn new(quiet: bool) -> Arc<Self> {
         let told = Instant::now();
-        let state =
-            State { bar: None, step: None, told, uploads: false, size: None, closed: false };
+        let state = State {
+            bar: None,
+            step: None,
+            told,
+            uploads: false,
+            size: None,
+            read: 0,
+            arrived: None,
+            closed: false,
+        };
         Arc::new(View { quiet, teller: Teller::new(quiet), state: Mutex::new(state) })
     }
 
@@ -116,8 +127,16 @@ impl View {
             Event::Uploaded { bytes, total } => {
                 // Of what is packed on the way nobody knows how much it will be: then what is read tells more.
                 state.uploads = total.is_some() || state.size.is_none();
-                if !self.quiet && state.uploads {
-                    state.bytes("uploaded", *bytes, *total);
+                if self.quiet {
+                    return;
+                }
+                match state.uploads {
+                    true => state.bytes("uploaded", *bytes, *total),
+                    false => {
+                        state.arrived = Some(*bytes);
+                        let (read, size) = (state.read, state.size);
+                        state.bytes("read", read, size);
+                    }
                 }
             }
             Event::Undo(what) => {
@@ -145,6 +164,7 @@ impl inspect::Listener for View {
             inspect::Event::Started { size, .. } => state.size = size,
             inspect::Event::Progress { bytes } if !state.uploads => {
                 let size = state.size;
+                state.read = bytes;
                 state.bytes("read", bytes, size);
             }
             inspect::Event::Retry { source, attempt, wait, said } => {
@@ -195,8 +215,12 @@ impl State {
             let share = 100.0 * bytes as f64 / total.max(1) as f64;
             format!(" of {} ({share:.0} %)", human_size(total))
         });
-        let pace = pace(bytes, total, since.elapsed());
-        let line = format!("{}: {} {did}{share}, {pace}", step.as_str(), human_size(bytes));
+        let mut line = format!("{}: {} {did}{share}", step.as_str(), human_size(bytes));
+        // What is read may wait for what is sent; then its pace says nothing.
+        match self.arrived {
+            Some(arrived) => line += &format!(", {} uploaded, packed", human_size(arrived)),
+            None => line += &format!(", {}", pace(bytes, total, since.elapsed())),
+        }
         match on_terminal {
             true => self.status(&line),
             false => self.line(&line),

@@ -137,7 +137,13 @@ fn opener(
 }
 
 fn rate(text: &str) -> Result<net::Pace, Usage> {
-    Ok(net::Pace::new(crate::cli::check::size(text)?))
+    let shown = crate::bytes::Hostile::from(text);
+    match crate::cli::check::size(text) {
+        Ok(rate) if rate > 0 => Ok(net::Pace::new(rate)),
+        _ => Err(Usage(format!(
+            "--max-rate: {shown} is no rate; it is bytes a second, such as 10MB"
+        ))),
+    }
 }
 
 fn net_options(api: &ApiArgs) -> net::Options {

@@ -173,7 +173,7 @@ fn unwrap<'a>(
         let mut peeked = Peeked::new(inner);
         let head = peeked.peek(HEAD)?;
         let head = if sniff(head) == Packing::Bzip2 { peeked.peek(BZIP2_HEAD)? } else { head };
-        match Take::of(head).filter(|_| wrappings.len() < MOST) {
+        match Take::of(head).filter(|take| wrappings.len() < MOST && may_follow(*take, wrappings)) {
             Some(next) => take = next,
             None => {
                 let raw = is_raw(head);
@@ -284,6 +284,15 @@ impl Read for Unwrapping<'_> {
 
     fn is_whole(&self) -> bool {
         self.whole
+    }
+}
+
+/// Whether this may be taken off after those: one packing around an archive, and one around what is in it.
+fn may_follow(take: Take, wrappings: &[Wrapping]) -> bool {
+    let archive = |wrapping: &Wrapping| matches!(wrapping, Wrapping::Tar { .. });
+    match take {
+        Take::Tar => !wrappings.iter().any(archive),
+        _ => wrappings.last().is_none_or(archive),
     }
 }
 
