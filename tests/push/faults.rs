@@ -86,7 +86,7 @@ fn assert_ends(case: &Case) {
     let document = crate::documents::parsed("push", &output);
     if document["left"] != serde_json::json!([]) {
         assert_ne!(case.code, 0, "{what}");
-        assert!(stderr(&output).contains("`tidegate sweep`"), "{what}");
+        assert!(stderr(&output).contains("`tidegate sweep"), "{what}");
         swept(&rig, Sweep::Journal, &what);
     }
     assert!(rig.journals().is_empty(), "{what}");

@@ -91,18 +91,20 @@ fn a_transfer_that_is_interrupted_leaves_the_image() {
 fn the_second_interrupt_ends_at_once_and_a_sweep_does_the_rest() {
     // Cleaning up takes some time.
     let plan = format!(
-        "{PACED}[[bucket]]\nkind = \"503\"\noperation = \"abort-multipart-upload\"\ntimes = 3\n"
+        "{PACED}[[bucket]]\nkind = \"503\"\noperation = \"abort-multipart-upload\"\ntimes = 5\n"
     );
     let rig = Rig::with_plan(&plan);
     rig.scratch.write("disk.raw.gz", big());
     let mut push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
     wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
     signal(push.child(), "INT");
-    wait_until("it cleans up", || !rig.asked("abort-multipart-upload").is_empty());
+    // What comes at once with the first one is no second wish: `timeout` signals a group and its leader.
+    signal(push.child(), "INT");
+    wait_until("it cleans up", || rig.asked("abort-multipart-upload").len() > 1);
     signal(push.child(), "INT");
     let output = push.output();
     assert_eq!((exit_code(&output), stdout(&output)), (130, ""), "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep`"), "{output:?}");
+    assert!(stderr(&output).contains("`tidegate sweep"), "{output:?}");
     assert_eq!(rig.state()["uploads"].as_array().unwrap().len(), 1);
     assert_eq!(rig.journals().len(), 1);
     swept(&rig, Sweep::Journal, "ended at once");

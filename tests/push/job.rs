@@ -212,6 +212,61 @@ fn one_region_that_fails_stops_no_other() {
 fn the_number_of_an_image_is_written_only_if_there_is_one() {
     let rig = Rig::with_plan("[[fault]]\nkind = \"import-fails\"");
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    // That of an earlier run is no number of this one.
+    rig.scratch.write("id", b"1\n");
     rig.document(5, &["disk.raw.gz", "--output-image-id", "id"]);
     assert!(!rig.scratch.path("id").exists());
+    // A file that cannot be written is known before anything is sent.
+    let asked = rig.log().len();
+    let output = rig.pushed(&["disk.raw.gz", "--output-image-id", "no/such/folder"]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert_eq!(rig.log().len(), asked);
+    // One that is full is known after it, and says which image it is.
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.pushed(&["disk.raw.gz", "--output-image-id", "/dev/full"]);
+    let id = rig.images()[0]["id"].to_string();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stderr(&output).contains(&format!("image {id} is available")), "{output:?}");
+}
+
+#[test]
+fn a_token_that_is_not_taken_is_known_before_anything_is_sent() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.push(&["disk.raw.gz"]).env("DIGITALOCEAN_TOKEN", "wrong-token").output();
+    let output = output.unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stderr(&output).contains("account: "), "{output:?}");
+    assert_eq!(rig.asked("put-object").len(), 0);
+    rig.assert_clean(0..=0, "a wrong token");
+    // So is a region that is mistyped, which DigitalOcean decides about.
+    let output = rig.push(&["disk.raw.gz", "--transfer", "ncy3"]).output().unwrap();
+    assert!(stderr(&output).contains("did you mean nyc3?"), "{output:?}");
+}
+
+#[test]
+fn what_was_certainly_not_put_is_not_left() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    for (name, value) in
+        [("SPACES_ENDPOINT_URL", nobody.as_str()), ("SPACES_SECRET_ACCESS_KEY", "wrong")]
+    {
+        let mut push = rig.push(&["disk.raw.gz", "--retries", "0"]);
+        let output = push.env(name, value).output().unwrap();
+        assert_eq!(exit_code(&output), 4, "{output:?}");
+        assert!(!stderr(&output).contains("left behind:"), "{output:?}");
+        assert!(rig.journals().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn warnings_are_told_also_of_what_is_accepted() {
+    let rig = Rig::new();
+    let dirty = root().join("testdata/gpt-dirty.qcow2");
+    let output = rig.pushed(&[dirty.to_str().unwrap()]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(stderr(&output).contains("warning: ") && stderr(&output).contains("qcow2-dirty"));
 }

@@ -97,3 +97,15 @@ fn a_key_whose_journal_is_lost_is_swept_by_its_name() {
     assert_eq!(rig.keys().len(), 0);
     rig.assert_clean(0..=0, "by name");
 }
+
+#[test]
+fn a_run_that_lives_is_left_alone_also_by_what_is_in_the_bucket() {
+    let rig = Rig::with(PACED, &[]);
+    rig.scratch.write("disk.raw.gz", big());
+    let push = Running::start(rig.push(&["disk.raw.gz"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    let (code, document) = rig.sweep(&["--remote", "--older-than", "1ms"]);
+    assert_eq!((code, &document["pushes"]), (0, &serde_json::json!([])), "{document}");
+    let output = push.output();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+}

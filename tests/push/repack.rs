@@ -119,6 +119,16 @@ fn what_is_refused_as_it_is_is_taken_out() {
 }
 
 #[test]
+fn one_packing_more_is_taken_off_and_no_other() {
+    let rig = Rig::new();
+    rig.scratch.write("thrice.gz", &gzip(&gzip(&gzip(&disk()))));
+    let document = rig.document(1, &["thrice.gz"]);
+    // It is not recommended what was just tried.
+    assert!(codes(&document["report"]).contains(&"compression-nested"), "{document}");
+    assert!(document["report"]["findings"][0].get("repairable").is_none(), "{document}");
+}
+
+#[test]
 fn what_is_wrong_around_an_image_refuses_it() {
     let disk = disk();
     let Some(xz) = through("xz", &["-c"], &disk) else { return };

@@ -176,3 +176,21 @@ fn one_that_lives_is_not_gone_on_with() {
     assert_eq!(second["staged"]["sha256"], sha256(big()));
     assert_eq!(rig.asked("create-multipart-upload").len(), 2);
 }
+
+#[test]
+fn what_got_further_than_its_upload_is_swept_first() {
+    let rig = Rig::with("[[fault]]\nkind = \"import-hangs\"", &["--pace", "0.03"]);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
+    wait_until("it is created", || rig.creates() == 1);
+    wait_until("it is looked at", || {
+        rig.log().iter().any(|line| line["path"].as_str().unwrap().starts_with("/v2/images/"))
+    });
+    push.child().kill().unwrap();
+    push.output();
+    let output = rig.pushed(&["disk.raw.gz", "--resume"]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("`tidegate sweep`"), "{output:?}");
+    // There is one image, not two.
+    assert_eq!((rig.creates(), rig.journals().len()), (1, 1));
+}

@@ -63,3 +63,20 @@ fn a_url_that_is_refused_is_not_created() {
     rig.document(1, &[&server.url("disk.raw.gz"), "--no-url-rules"]);
     assert_eq!(rig.creates(), 0);
 }
+
+#[test]
+fn what_nobody_could_tell_from_another_object_is_not_handed_over() {
+    let server = Server::new(|request: &Request| -> Reply {
+        Object { etag: None, ..Object::new(gzip(&disk())) }.answer(request)
+    });
+    let rig = Rig::new();
+    let url = server.url("disk.raw.gz");
+    let output = rig.pushed(&[&url, "--no-url-rules"]);
+    assert_eq!(exit_code(&output), 1, "{output:?}");
+    assert!(stderr(&output).contains("url-unpinned") && stderr(&output).contains("--stage"));
+    assert_eq!(rig.creates(), 0);
+    // What is staged is what was checked, whatever the server does later.
+    let output = rig.pushed(&[&url, "--no-url-rules", "--stage"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    rig.assert_clean(1..=1, "staged");
+}

@@ -46,6 +46,12 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
             .map_err(|e| Usage(format!("cannot write the image's number: {e}"))),
         _ => Ok(()),
     };
+    if available.is_none()
+        && let Some(path) = args.output_image_id.as_deref().filter(|path| path.is_file())
+    {
+        // It is there only with a number in it.
+        let _ = std::fs::remove_file(path);
+    }
     let code = code(&pushed);
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
@@ -74,7 +80,7 @@ pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
 }
 
 /// Signals that come within this time are one.
-const ONE_WISH: Duration = Duration::from_millis(500);
+const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>) {
