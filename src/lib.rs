@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the lowest to the highest; imports go down only:
 //! [`bytes`], [`facts`], `net`, `digitalocean`, `spaces`, [`source`], [`codec`], [`formats`], [`guest`],
-//! [`rules`], [`inspect`], `simulator`, `push`, [`render`], [`cli`].
+//! [`rules`], [`inspect`], `simulator`, `push`, [`project`], [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
@@ -17,6 +17,7 @@ pub mod guest;
 pub mod inspect;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod project;
 #[cfg(feature = "net")]
 pub mod push;
 pub mod render;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "bytes",
     "facts",
     "net",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 15] = [
     "inspect",
     "simulator",
     "push",
+    "project",
     "render",
     "cli",
 ];

@@ -6,10 +6,12 @@
 mod hostile;
 mod pool;
 mod size;
+mod time;
 
 pub use hostile::Hostile;
 pub use pool::{Chunk, Pool};
-pub use size::{guid, hex, human_size};
+pub use size::{guid, hex, human_size, read_size, unhex};
+pub use time::rfc3339;
 
 use std::sync::Arc;
 

@@ -68,12 +68,108 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
+    /// Say whether a receipt of a check counts, and whether an image has the bytes that it is about.
+    ///
+    /// The receipt has to be sealed with the key in TIDEGATE_RECEIPT_KEY.
+    ///
+    /// Exit codes: 0 it counts, and the image was accepted, 1 the image was rejected or has other bytes, 2 the
+    /// receipt does not count, 3 the image could not be read.
+    VerifyReceipt(VerifyReceiptArgs),
+    /// Write a tidegate.toml, with comments, for the images of a repository.
+    ///
+    /// Exit codes: 0 written, 2 there is one already, or it cannot be written.
+    Init,
+    /// Show what counts for each image of tidegate.toml, and where it comes from.
+    ///
+    /// Exit codes: 0 shown, 2 the file is wrong.
+    Config(ConfigArgs),
+    /// Say whether token, network, clock, proxy and bucket are right.
+    ///
+    /// Nothing is changed anywhere, unless --probe is given. No secret is shown.
+    ///
+    /// Exit codes: 0 nothing is wrong, 2 wrong usage, 4 something is wrong.
+    #[cfg(feature = "net")]
+    Doctor(DoctorArgs),
+    /// Write completions for a shell to standard output.
+    ///
+    /// Exit codes: 0 written, 2 there is no such shell.
+    Completions(CompletionsArgs),
+    /// Write manual pages: one to standard output, or all of them to a folder.
+    ///
+    /// Exit codes: 0 written, 2 there is no such command, or it cannot be written.
+    Man(ManArgs),
+}
+
+#[cfg(feature = "net")]
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Put an object of one byte into the bucket, make it public, look at it and delete it.
+    #[arg(long)]
+    pub(super) probe: bool,
+
+    /// The bucket; otherwise SPACES_BUCKET.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bucket: Option<String>,
+
+    /// The region of Spaces that it is in; otherwise SPACES_REGION.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) spaces_region: Option<String>,
+
+    #[command(flatten)]
+    pub(super) api: super::image::args::ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The command whose page is written; otherwise that of tidegate.
+    #[arg(value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+
+    /// Write the pages of all commands to this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// One image only, by its name.
+    #[arg(value_name = "NAME")]
+    pub(super) image: Option<String>,
+
+    /// How to show it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyReceiptArgs {
+    /// The receipt.
+    #[arg(value_name = "RECEIPT")]
+    pub(super) receipt: PathBuf,
+
+    /// An image file or URL that has to have the bytes that were checked; it is read to its end.
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: Option<OsString>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: Format,
+
+    #[command(flatten)]
+    pub(super) net: NetArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Image files or URLs; `-` is standard input.
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Image files or URLs; `-` is standard input. Names of images of tidegate.toml; all of them if none is given.
+    #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
@@ -100,9 +196,9 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) checksums: Option<OsString>,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
+    /// Size that image and disk have to stay under, such as 20GiB [default: 100GB].
+    #[arg(long, value_name = "SIZE")]
+    pub(super) max_size: Option<String>,
 
     /// Treat a finding as a reject (may be repeated).
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
@@ -135,6 +231,19 @@ pub(super) struct CheckArgs {
     /// No progress, and one line for each image.
     #[arg(short, long)]
     pub(super) quiet: bool,
+
+    /// Leave a receipt of the check in this file (one image only). If a valid one is there, sealed with
+    /// TIDEGATE_RECEIPT_KEY, an unchanged image is not read again.
+    #[arg(long, value_name = "FILE", help_heading = "Receipts")]
+    pub(super) receipt: Option<PathBuf>,
+
+    /// Keep receipts in the user's cache, and do not read an image again that has not changed since.
+    #[arg(long, help_heading = "Receipts")]
+    pub(super) cache: bool,
+
+    /// Read the image, whatever receipts say.
+    #[arg(long, help_heading = "Receipts", overrides_with = "cache")]
+    pub(super) no_cache: bool,
 
     /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
     #[arg(long, help_heading = "URLs")]

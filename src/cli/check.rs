@@ -6,14 +6,17 @@ use std::path::Path;
 use super::args::{CheckArgs, Format, Layer, NetArgs};
 use super::checksums::Checksums;
 use super::progress::Progress;
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, signals};
-use crate::bytes::Hostile;
-use crate::inspect::{Digested, Expected, Options, Report, Verdict, inspect};
+use super::project::{self, Subject};
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, receipts, signals};
+use crate::bytes::{Hostile, read_size};
+use crate::inspect::{Digested, Expected, Options, Report, Verdict};
 use crate::render::{self, json, text};
-use crate::rules::{Policy, Severity};
+use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
-    let options = options(args)?;
+    let subjects = project::subjects(&args.images)?;
+    let images: Vec<OsString> = subjects.iter().map(|subject| subject.argument.clone()).collect();
+    let options = options(args, &images)?;
     let progress = Progress::new(args.quiet);
     signals::watch(&progress);
     let fetch = |argument: &OsStr, largest| fetch(&options, argument, largest);
@@ -22,22 +25,28 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .as_deref()
         .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
         .transpose()?;
-    let expected = args
-        .images
+    let each = subjects
         .iter()
-        .map(|image| expected(image, args, checksums.as_ref()))
+        .map(|subject| for_one(&options, subject, args, checksums.as_ref()))
         .collect::<Result<Vec<_>, _>>()?;
-    if args.images.iter().filter(|image| *image == "-").count() > 1 {
+    if images.iter().filter(|image| *image == "-").count() > 1 {
         return Err(Usage("standard input can be checked only once".into()));
     }
-    let mut target =
-        args.output.as_deref().map(|path| open_output(path, &args.images)).transpose()?;
+    if args.receipt.is_some() && subjects.len() > 1 {
+        return Err(Usage("--receipt is for one image; use --cache for several".into()));
+    }
+    let receipts = receipts::receipts(args)?;
+    let files = subjects
+        .iter()
+        .map(|subject| receipts::file(args, subject))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut target = args.output.as_deref().map(|path| open_output(path, &images)).transpose()?;
 
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
-    for (image, expected) in args.images.iter().zip(expected) {
-        let options = Options { expected, ..options.clone() };
-        let report = inspect(image, &options, &*progress);
+    for ((image, options), file) in images.iter().zip(&each).zip(&files) {
+        let file = file.as_deref();
+        let report = receipts.check(image, options, file, &*progress, &output::complain);
         if args.format == Format::Text {
             let first = reports.is_empty();
             output::write(&mut target, &text_of(&report, args, style, first))?;
@@ -55,7 +64,32 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
             output::write(&mut target, &document)?;
         }
     }
-    Ok(reports.iter().map(|report| exit_code(report, args.strict)).max().unwrap_or(ACCEPTED))
+    let strict = |subject: &Subject| args.strict || subject.is_strict();
+    let codes = reports.iter().zip(&subjects);
+    Ok(codes.map(|(report, one)| exit_code(report, strict(one))).max().unwrap_or(ACCEPTED))
+}
+
+/// How one image is checked: what the project says of it, unless the arguments say otherwise.
+fn for_one(
+    options: &Options,
+    subject: &Subject,
+    args: &CheckArgs,
+    checksums: Option<&Checksums>,
+) -> Result<Options, Usage> {
+    let mut options = options.clone();
+    let mut expected = expected(&subject.argument, args, checksums)?;
+    if let Some(image) = &subject.image {
+        options.policy = subject.policy(&options.policy)?;
+        if args.max_size.is_none() {
+            options.limit = image.max_size.as_ref().map_or(options.limit, |size| size.value);
+        }
+        if let Some(sha256) = image.sha256.as_ref().filter(|_| args.sha256.is_none() && !args.quick)
+        {
+            let origin = "tidegate.toml".into();
+            expected.push(Expected { of: Digested::File, sha256: sha256.value, origin });
+        }
+    }
+    Ok(Options { expected, ..options })
 }
 
 fn text_of(report: &Report, args: &CheckArgs, style: render::Style, first: bool) -> String {
@@ -75,7 +109,7 @@ pub(super) fn exit_code(report: &Report, strict: bool) -> u8 {
     }
 }
 
-fn options(args: &CheckArgs) -> Result<Options, Usage> {
+fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
     let mut policy = Policy::default();
     for (codes, severity) in [
         (&args.allow, Severity::Note),
@@ -94,12 +128,12 @@ fn options(args: &CheckArgs) -> Result<Options, Usage> {
         spool: args.spool,
         expected: Vec::new(),
         policy,
-        limit: size(&args.max_size)?,
+        limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         url_rules: !args.no_url_rules,
         client: super::net::client(
             &args.net,
             args.net.insecure_http || args.no_url_rules,
-            args.images.iter().map(OsString::as_os_str),
+            images.iter().map(OsString::as_os_str),
             args.checksums.as_deref(),
         )?,
     })
@@ -135,7 +169,7 @@ fn expected(
 ) -> Result<Vec<Expected>, Usage> {
     let mut expected = Vec::new();
     if let Some(hex) = &args.sha256 {
-        if args.images.len() > 1 {
+        if args.images.len() != 1 {
             return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
         }
         let sha256 = super::checksums::sha256(hex)
@@ -150,25 +184,7 @@ fn expected(
 
 /// Bytes from `100GB`, `20GiB` or a plain number.
 pub(super) fn size(text: &str) -> Result<u64, Usage> {
-    const UNITS: [(&str, u64); 9] = [
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("tib", 1 << 40),
-        ("kb", 1000),
-        ("mb", 1_000_000),
-        ("gb", 1_000_000_000),
-        ("tb", 1_000_000_000_000),
-        ("b", 1),
-    ];
-    let lower = text.trim().to_ascii_lowercase();
-    let (digits, unit) = UNITS
-        .iter()
-        .find_map(|(name, unit)| Some((lower.strip_suffix(name)?.trim_end(), *unit)))
-        .unwrap_or((&lower, 1));
-    let count =
-        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
-    count.and_then(|count| count.checked_mul(unit)).filter(|&size| size > 0).ok_or_else(|| {
+    read_size(text).ok_or_else(|| {
         Usage(format!(
             "--max-size takes a size such as 100GB, 20GiB or 5000000000, not \"{}\"",
             Hostile::from(text)
@@ -190,20 +206,4 @@ fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
         }
     }
     File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        assert_eq!(size("100GB").unwrap(), 100_000_000_000);
-        assert_eq!(size("20 GiB").unwrap(), 20 << 30);
-        assert_eq!(size("5000000000").unwrap(), 5_000_000_000);
-        assert_eq!(size("7b").unwrap(), 7);
-        for bad in ["", "GB", "-1", "1.5GB", "0", "99999999999TB", "+5"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::Usage;
 use crate::bytes::Hostile;
+pub(super) use crate::bytes::unhex as sha256;
 use crate::inspect::{Digested, Expected, unpacked};
 use crate::source;
 
@@ -90,18 +91,6 @@ impl Checksums {
         }
         Ok(first)
     }
-}
-
-/// A digest from 64 hexadecimal digits.
-pub(super) fn sha256(hex: &str) -> Option<[u8; 32]> {
-    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().as_chunks::<2>().0) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// A line that lists a SHA-256, as file name without directories and digest. All other lines

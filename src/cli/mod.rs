@@ -4,6 +4,9 @@ mod args;
 mod check;
 mod checksums;
 mod compare;
+mod config;
+#[cfg(feature = "net")]
+mod doctor;
 mod explain;
 #[cfg(feature = "net")]
 mod image;
@@ -12,16 +15,20 @@ mod map;
 mod net;
 mod output;
 mod progress;
+mod project;
 #[cfg(feature = "net")]
 mod push;
+mod receipts;
+mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod teach;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::source;
 
@@ -72,6 +79,13 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "simulator")]
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
+        args::Command::VerifyReceipt(args) => receipts::verify(&args),
+        args::Command::Init => config::init(),
+        args::Command::Config(args) => config::config(&args),
+        #[cfg(feature = "net")]
+        args::Command::Doctor(args) => doctor::run(&args),
+        args::Command::Completions(args) => shell::completions(&args),
+        args::Command::Man(args) => shell::man(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::complain(&error.0);
@@ -81,9 +95,13 @@ pub fn main() -> ExitCode {
 
 /// Reads the arguments. An error quotes them, so it is made from their escaped form.
 fn parse() -> Result<args::Cli, clap::Error> {
-    args::Cli::try_parse().map_err(|error| {
-        let escaped = std::env::args_os().map(|argument| shown(&argument));
-        match args::Cli::try_parse_from(escaped) {
+    let read = |arguments: Vec<OsString>| {
+        let matches = teach::command().try_get_matches_from(arguments)?;
+        args::Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut teach::command()))
+    };
+    read(std::env::args_os().collect()).map_err(|error| {
+        let escaped = std::env::args_os().map(|argument| shown(&argument).into());
+        match read(escaped.collect()) {
             Err(error) => error,
             Ok(_) => clap::Error::new(error.kind()),
         }

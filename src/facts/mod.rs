@@ -12,10 +12,10 @@ pub use code::Code;
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The three nested things that a check is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     /// The bytes as stored or served, perhaps compressed.

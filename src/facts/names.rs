@@ -18,6 +18,15 @@ macro_rules! named {
                 serializer.serialize_str(self.as_str())
             }
         }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                match <String as serde::Deserialize>::deserialize(from)?.as_str() {
+                    $($name => Ok($type::$variant),)*
+                    _ => Err(serde::de::Error::custom("there is no such name")),
+                }
+            }
+        }
     };
 }
 

@@ -9,7 +9,7 @@ mod mbr;
 
 pub use mbr::is_bootable as has_valid_mbr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Disk, Got, Halt, Missing, Wanted};
@@ -21,7 +21,7 @@ const SECTOR: u64 = 512;
 const FIRST_SECTORS: usize = 34 * SECTOR as usize;
 
 /// How the disk is partitioned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Not at all.
@@ -45,7 +45,7 @@ impl Scheme {
 }
 
 /// A partition, in bytes of the disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     /// Number in its table, from 1; logical partitions of an MBR count from 5.
     pub number: u32,
@@ -57,12 +57,12 @@ pub struct Partition {
     #[serde(rename = "type")]
     pub kind: String,
     /// GPT name, escaped.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
 /// The partition table of a disk, as far as it could be read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PartitionTable {
     /// How the disk is partitioned.
     pub scheme: Scheme,

@@ -31,8 +31,8 @@ pub use name::unpacked;
 pub use opened::Opened;
 pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
-pub use remote::identity;
-pub use report::{Check, Digests, Error, Finding, Identity, Mode, Report, State, Verdict};
+pub use remote::{glance, identity};
+pub use report::{Check, Digests, Error, Finding, Identity, Mode, Receipt, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 
@@ -211,6 +211,9 @@ fn inspect_source(
 ) -> Report {
     let mut report = Report::new(argument, options);
     report.file_size = source.size();
+    if let Source::File(file) = source {
+        report.opened = Some(file.identity().clone());
+    }
     listener.event(Event::Started { source: &report.source, size: source.size() });
     let outcome = pipeline::run(source, options, listener, tap, &mut report);
     listener.event(Event::Finished);

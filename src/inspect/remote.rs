@@ -54,6 +54,30 @@ pub fn identity(
     }
 }
 
+/// What identifies the object that a URL leads to now, and what the importer would stumble over on the way to it, as
+/// a check of it would say. The bytes are not read.
+///
+/// # Errors
+/// If it cannot be had.
+pub fn glance(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Result<(Identity, Vec<(Code, String)>), source::Error> {
+    let looking = Options { quick: true, ..options.clone() };
+    let Source::Remote(remote) = open(argument, &looking, listener)? else {
+        return Err(source::Error::of(source::Kind::Url, &source::shown(argument)));
+    };
+    let served = remote.served();
+    let notebook = Notebook::new(&|_| false, options.limit);
+    importer::judge_object(served, &notebook);
+    if options.url_rules {
+        importer::judge_fetch(served, &options.headers(), &notebook);
+    }
+    let said = notebook.close().into_iter().map(|anomaly| (anomaly.code, anomaly.said));
+    Ok((Identity::of(served), said.collect()))
+}
+
 /// Tells a listener what is tried again.
 pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) + Sync {
     move |Retry { attempt, wait, said }| {

@@ -1,6 +1,7 @@
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Options, name};
 use crate::bytes::hex;
@@ -10,7 +11,7 @@ use crate::rules::{Row, Severity, row};
 use crate::source;
 
 /// What became of one image. This is the model that every output is made from.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The path as given, escaped, or `-`.
     pub source: String,
@@ -21,7 +22,7 @@ pub struct Report {
     /// Whether every byte of the file was read.
     pub complete: bool,
     /// Why there is no verdict.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub error: Option<Error>,
     /// How the file is packed; `None` if it was not read.
     pub compression: Option<Compression>,
@@ -53,17 +54,23 @@ pub struct Report {
     pub traits: Vec<String>,
     /// The disk's partition table; `None` if it was not reached.
     pub partition_table: Option<PartitionTable>,
+    /// What a receipt had to do with it, if receipts were asked for.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    pub receipt: Option<Receipt>,
     /// What was checked, and what was not.
     pub checks: Vec<Check>,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// What identifies the file that was opened, unless it came through a pipe or the network.
+    #[serde(skip)]
+    pub opened: Option<source::FileIdentity>,
     /// Whether the examination ended before its end, which a finding has to explain.
     #[serde(skip)]
     pub(super) stopped: bool,
 }
 
 /// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// DigitalOcean would take it, as far as anyone can tell.
@@ -76,8 +83,28 @@ pub enum Verdict {
     Error,
 }
 
+/// What a receipt had to do with a report.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Receipt {
+    /// The file is what it was when the receipt was made; it was not read again.
+    Unchanged {
+        /// When it was checked, as RFC 3339 has it.
+        checked_at: String,
+        /// What judged it.
+        rules: String,
+    },
+    /// It was checked, and a receipt was made.
+    Kept,
+    /// It was checked, and no receipt was made.
+    None {
+        /// Why not.
+        why: String,
+    },
+}
+
 /// How much is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// All of the file.
@@ -109,7 +136,7 @@ impl From<&source::Error> for Error {
 
 /// What identifies an object behind a URL, so that it can be told from another one later. Without user
 /// name, password and query.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The address of the answer, after all redirects.
     pub url: String,
@@ -144,7 +171,7 @@ impl Identity {
 }
 
 /// SHA-256 digests in lower-case hexadecimal. What was not asked for or not read in full is absent.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Digests {
     /// Of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,19 +185,19 @@ pub struct Digests {
 }
 
 /// One of the things that a check is made of.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Check {
     /// A stable name.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// How far it got.
     pub state: State,
     /// Why it did not get to its end.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub why: &'static str,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub why: Cow<'static, str>,
 }
 
 /// How far a part of a check got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// To its end.
@@ -182,10 +209,10 @@ pub enum State {
 }
 
 /// An anomaly, judged.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// What it is.
-    #[serde(serialize_with = "name_of")]
+    #[serde(serialize_with = "name_of", deserialize_with = "of_name")]
     pub code: Code,
     /// How much it weighs in this run.
     pub severity: Severity,
@@ -198,7 +225,7 @@ pub struct Finding {
     /// What to do about it.
     pub remedy: String,
     /// Whether repacking the file mends it, which a push does on the way.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub repairable: bool,
 }
 
@@ -217,6 +244,11 @@ impl Finding {
 
 fn name_of<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(code.as_str())
+}
+
+fn of_name<'de, D: Deserializer<'de>>(from: D) -> Result<Code, D::Error> {
+    let name = String::deserialize(from)?;
+    Code::from_name(&name).ok_or_else(|| serde::de::Error::custom("there is no such finding"))
 }
 
 impl Report {
@@ -241,15 +273,17 @@ impl Report {
             spooled_bytes: 0,
             traits: Vec::new(),
             partition_table: None,
+            receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
+            opened: None,
             stopped: false,
         }
     }
 
     /// Says that a part of the check got this far.
     pub(super) fn check(&mut self, id: &'static str, state: State, why: &'static str) {
-        self.checks.push(Check { id, state, why });
+        self.checks.push(Check { id: id.into(), state, why: why.into() });
     }
 
     /// Without a verdict: what was measured before the failure is not reported.

@@ -267,7 +267,8 @@ impl Client {
     }
 
     /// Whether a proxy stands between, so that nobody here sees who answers.
-    fn is_proxied(&self, address: &Address) -> bool {
+    #[must_use]
+    pub fn is_proxied(&self, address: &Address) -> bool {
         let uri = address.url().as_str().parse();
         !self.options.is_local() && uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
     }

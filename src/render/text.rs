@@ -9,7 +9,7 @@ use super::wrap::wrap;
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
-use crate::inspect::{Finding, Mode, Report, State, Verdict};
+use crate::inspect::{Finding, Mode, Receipt, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// Columns before the text of a finding.
@@ -28,6 +28,7 @@ pub fn render(report: &Report, style: Style) -> String {
     }
     out.push('\n');
     layers(report, &mut out);
+    receipt(report, style, &mut out);
     for finding in &report.findings {
         out.push('\n');
         write_finding(finding, style, &mut out);
@@ -124,6 +125,18 @@ fn layers(report: &Report, out: &mut String) {
             let _ = writeln!(out, "  {name}\n         {digest}");
         }
     }
+}
+
+/// What a receipt had to do with it.
+fn receipt(report: &Report, style: Style, out: &mut String) {
+    let text = match &report.receipt {
+        Some(Receipt::Unchanged { checked_at, .. }) => {
+            format!("unchanged since {checked_at}: its receipt counts, and it was not read again")
+        }
+        Some(Receipt::None { why }) => format!("no receipt was made: {why}"),
+        Some(Receipt::Kept) | None => return,
+    };
+    let _ = writeln!(out, "  {}", wrap(&text, style.width, 2));
 }
 
 fn size_line(layer: &str, what: &str, size: Option<u64>, limit: u64, out: &mut String) {

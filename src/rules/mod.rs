@@ -9,7 +9,7 @@ mod identity;
 pub mod importer;
 mod policy;
 
-pub use catalogue::{Row, Severity, row};
+pub use catalogue::{Row, Severity, row, version};
 pub use identity::{Identity, identify};
 pub use policy::{Policy, PolicyError};
 

@@ -36,6 +36,21 @@ impl Policy {
         Ok(())
     }
 
+    /// What was set, in the order in which it was.
+    #[must_use]
+    pub fn said(&self) -> &[(Code, Severity)] {
+        &self.changed
+    }
+
+    /// What weighs otherwise than the catalogue says, in the order of the codes.
+    #[must_use]
+    pub fn changed(&self) -> Vec<(Code, Severity)> {
+        let mut changed = self.changed.clone();
+        changed.retain(|(code, severity)| row(*code).severity != *severity);
+        changed.sort_unstable();
+        changed
+    }
+
     /// How severe a finding is.
     #[must_use]
     pub fn severity(&self, code: Code) -> Severity {

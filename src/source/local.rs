@@ -4,6 +4,8 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Kind, Read};
 use crate::bytes::{Hostile, Pool, Segment};
 
@@ -19,24 +21,31 @@ pub struct LocalFile {
     path: Option<PathBuf>,
     subject: Hostile,
     size: u64,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 /// What tells that a file is still the one that was opened.
-#[derive(PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Set by the kernel at every write and not by `touch`, so a restored mtime does not hide one.
-    changed: (i64, i64),
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileIdentity {
+    /// The device that it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// Bytes; of a block device 0.
+    pub size: u64,
+    /// When its bytes were written last, in seconds and nanoseconds; of a block device 0.
+    pub modified: (i64, i64),
+    /// The same, set by the kernel at every write and not by `touch`, so a restored mtime does not hide one.
+    pub changed: (i64, i64),
 }
 
-impl Identity {
-    fn of(meta: &Metadata) -> Self {
+impl FileIdentity {
+    /// Of an open file, or of what is at a path.
+    #[must_use]
+    pub fn of(meta: &Metadata) -> Self {
         let device = meta.file_type().is_block_device();
-        Identity {
+        FileIdentity {
             device: meta.dev(),
             inode: meta.ino(),
             size: meta.size(),
@@ -60,7 +69,7 @@ impl LocalFile {
         } else {
             meta.size()
         };
-        let identity = Identity::of(&meta);
+        let identity = FileIdentity::of(&meta);
         Ok(LocalFile { file, path: path.map(Path::to_owned), size, identity, subject })
     }
 
@@ -79,6 +88,12 @@ impl LocalFile {
             (start, _) if start > at => (start - at, true),
             (_, end) => (end.max(at + 1) - at, false),
         }
+    }
+
+    /// What identified it when it was opened.
+    #[must_use]
+    pub fn identity(&self) -> &FileIdentity {
+        &self.identity
     }
 
     /// Size in bytes when it was opened.
@@ -124,7 +139,7 @@ impl LocalFile {
             }),
             None => true,
         };
-        if same_path && Identity::of(&now) == self.identity {
+        if same_path && FileIdentity::of(&now) == self.identity {
             Ok(())
         } else {
             Err(Error::of(Kind::Changed, &self.subject))

@@ -12,7 +12,7 @@ pub mod remote;
 mod stream;
 
 pub use error::{Error, Kind};
-pub use local::{LocalFile, LocalReader};
+pub use local::{FileIdentity, LocalFile, LocalReader};
 #[cfg(feature = "net")]
 pub use name::address;
 pub use name::{file_name, is_url, shown};

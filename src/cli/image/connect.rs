@@ -15,7 +15,7 @@ use crate::digitalocean::{Client, Event, Listener, Options, PUBLISHED};
 use crate::net::{self, Address};
 
 /// Another place of the API, as doctl and Terraform's provider name it.
-const PLACE: &str = "DIGITALOCEAN_API_URL";
+pub(in crate::cli) const PLACE: &str = "DIGITALOCEAN_API_URL";
 
 /// How often a line is written where there is no terminal, if nothing changes.
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -41,7 +41,8 @@ pub(in crate::cli) fn client_at(
     let place = place.as_deref().unwrap_or(PUBLISHED).trim();
     let base = Address::parse(place).map_err(|why| Usage(format!("{PLACE}: {why}")))?;
     let places = Places { file: args.token_file.clone(), context: args.context.clone() };
-    let token = credentials::find(&places, variable).map_err(Usage)?;
+    let token = credentials::find(&places, variable)
+        .map_err(|why| Usage(format!("{why}; `tidegate doctor` says what is found")))?;
     let shown = base.to_string();
     let options = Options {
         base,

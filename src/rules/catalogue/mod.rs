@@ -10,12 +10,17 @@ mod vdi;
 mod vhdx;
 mod vmdk;
 
-use serde::Serialize;
+use std::sync::OnceLock;
 
+use serde::{Deserialize, Serialize};
+
+use sha2::{Digest, Sha256};
+
+use crate::bytes::hex;
 use crate::facts::Code;
 
 /// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing, no more.
@@ -109,6 +114,21 @@ const SHELVES: [&[Row]; 9] = [
     disk::ROWS,
 ];
 
+/// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
+/// changes in it makes another one.
+#[must_use]
+pub fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let mut digest = Sha256::new();
+        for row in SHELVES.iter().flat_map(|rows| rows.iter()) {
+            // All of the row, so that no field can be forgotten.
+            digest.update(format!("{row:?}\n"));
+        }
+        format!("{}+{}", env!("CARGO_PKG_VERSION"), &hex(&digest.finalize())[..16])
+    })
+}
+
 /// The row of a code.
 #[must_use]
 pub fn row(code: Code) -> &'static Row {
@@ -123,6 +143,17 @@ pub fn row(code: Code) -> &'static Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_of_program_and_catalogue() {
+        let (program, catalogue) = version().split_once('+').unwrap();
+        assert_eq!(program, env!("CARGO_PKG_VERSION"));
+        assert_eq!(catalogue.len(), 16);
+        let shown = format!("{:?}", row(Code::GzipTruncated));
+        for part in ["GzipTruncated", "Reject", "fixed: true", "RFC 1952"] {
+            assert!(shown.contains(part), "{shown}");
+        }
+    }
 
     #[test]
     fn every_code_has_one_row_with_all_its_texts() {

@@ -1,0 +1,247 @@
+//! `tidegate init` and `tidegate config`.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{ConfigArgs, Format};
+use super::{ACCEPTED, Usage, output, project};
+use crate::bytes::{Hostile, hex, human_size};
+use crate::project::{self as projects, Image, NAME, Place, Set};
+use crate::rules::SIZE_LIMIT;
+
+/// Writes a new file, and never over one.
+pub(super) fn init() -> Result<u8, Usage> {
+    let names = std::fs::read_dir(".")
+        .map_err(|e| Usage(format!("cannot read this folder: {e}")))?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            entry.file_type().ok()?.is_file().then(|| entry.file_name().into_string().ok())?
+        })
+        .collect::<Vec<_>>();
+    let text = projects::starter(&names);
+    let made = std::fs::File::create_new(NAME).and_then(|mut file| file.write_all(text.as_bytes()));
+    made.map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => {
+            Usage(format!("there is a {NAME} here already; `tidegate config` shows what it says"))
+        }
+        _ => Usage(format!("cannot write {NAME}: {e}")),
+    })?;
+    output::write(
+        &mut None,
+        &format!("wrote {NAME}; look through it, then run `tidegate check`\n"),
+    )?;
+    Ok(ACCEPTED)
+}
+
+/// Something that counts, and where it comes from.
+struct Setting {
+    key: &'static str,
+    value: Value,
+    shown: String,
+    from: From,
+}
+
+/// Where a value comes from.
+enum From {
+    Environment(&'static str),
+    /// A line of the file.
+    File(usize),
+    Default,
+}
+
+/// Shows what counts.
+pub(super) fn config(args: &ConfigArgs) -> Result<u8, Usage> {
+    let project = project::project()?;
+    let file = project.as_ref().map(|project| project.file.as_path());
+    let images = project.as_ref().map(|project| project.images.as_slice()).unwrap_or_default();
+    if let Some(name) = args.image.as_deref()
+        && !images.iter().any(|image| image.name.value == name)
+    {
+        let known: Vec<String> = images
+            .iter()
+            .map(|image| Hostile::from(image.name.value.as_str()).to_string())
+            .collect();
+        let name = Hostile::from(name);
+        return Err(Usage(match known.is_empty() {
+            true => {
+                format!("there is no image \"{name}\"; write a tidegate.toml with `tidegate init`")
+            }
+            false => format!(
+                "there is no image \"{name}\" in tidegate.toml; there are {}",
+                known.join(", ")
+            ),
+        }));
+    }
+    let wanted = images
+        .iter()
+        .filter(|image| args.image.as_ref().is_none_or(|name| *name == image.name.value));
+    let images: Vec<(&Image, Vec<Setting>)> =
+        wanted.map(|image| (image, of_image(image))).collect();
+    let text = match args.format {
+        Format::Json => document(file, &images),
+        _ => text(file, &images),
+    };
+    output::write(&mut None, &text)?;
+    Ok(ACCEPTED)
+}
+
+fn text(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
+    let mut out = match file {
+        Some(file) => format!("file  {}\n", Hostile::from_os(file.as_os_str())),
+        None => "file  none; `tidegate init` writes one\n".to_owned(),
+    };
+    let mut section = |title: &str, settings: &[Setting]| {
+        let _ = writeln!(out, "\n{title}");
+        for setting in settings {
+            let from = match &setting.from {
+                From::Environment(name) => format!("environment, {name}"),
+                From::File(line) => format!("file, line {line}"),
+                From::Default => "default".to_owned(),
+            };
+            let _ = writeln!(out, "  {:<16} {:<40} {from}", setting.key, setting.shown);
+        }
+    };
+    section("all commands", &surroundings());
+    for (image, settings) in images {
+        section(&format!("image {}", Hostile::from(image.name.value.as_str())), settings);
+    }
+    out.push_str("\nOptions on the command line beat all of it.\n");
+    out
+}
+
+fn document(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
+    let settings = |settings: &[Setting]| {
+        let entries = settings.iter().map(|setting| {
+            let from = match &setting.from {
+                From::Environment(name) => json!({"from": "environment", "variable": name}),
+                From::File(line) => json!({"from": "file", "line": line}),
+                From::Default => json!({"from": "default"}),
+            };
+            let mut entry = from;
+            entry["key"] = json!(setting.key);
+            entry["value"] = setting.value.clone();
+            entry
+        });
+        Value::Array(entries.collect())
+    };
+    let images: Vec<Value> = images
+        .iter()
+        .map(|(image, all)| json!({"name": image.name.value, "settings": settings(all)}))
+        .collect();
+    let document = json!({
+        "schema": "tidegate.config/1",
+        "file": file.map(|file| Hostile::from_os(file.as_os_str()).to_string()),
+        "settings": settings(&surroundings()),
+        "images": images,
+    });
+    format!("{document:#}\n")
+}
+
+/// What comes from the environment alone. Secrets are not shown, and neither is a part of them.
+fn surroundings() -> Vec<Setting> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let variable = |key, name: &'static str, default: Value| {
+        let value = set(name).map(|value| without_secrets(&value));
+        let from = if value.is_some() { From::Environment(name) } else { From::Default };
+        setting(key, value.map_or(default, Value::from), from)
+    };
+    let secret = |key, names: &[&'static str]| match names
+        .iter()
+        .copied()
+        .find(|name| set(name).is_some())
+    {
+        Some(name) => Setting {
+            shown: "set, not shown".into(),
+            ..setting(key, json!(true), From::Environment(name))
+        },
+        None => Setting { shown: "not set".into(), ..setting(key, json!(false), From::Default) },
+    };
+    vec![
+        variable("api_url", "DIGITALOCEAN_API_URL", json!("https://api.digitalocean.com")),
+        secret("token", &["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"]),
+        variable("spaces_endpoint", "SPACES_ENDPOINT_URL", Value::Null),
+        variable("spaces_region", "SPACES_REGION", Value::Null),
+        secret(
+            "spaces_key",
+            &["SPACES_ACCESS_KEY_ID", "DIGITALOCEAN_SPACES_ACCESS_KEY", "AWS_ACCESS_KEY_ID"],
+        ),
+        secret("receipt_key", &[super::receipts::KEY]),
+        match super::receipts::by_environment() {
+            Ok(Some(on)) => setting("cache", json!(on), From::Environment(super::receipts::CACHE)),
+            Ok(None) => setting("cache", json!(false), From::Default),
+            Err(_) => setting(
+                "cache",
+                json!("neither on nor off"),
+                From::Environment(super::receipts::CACHE),
+            ),
+        },
+    ]
+}
+
+/// An address as it may be shown.
+fn without_secrets(value: &str) -> String {
+    crate::source::shown(value.trim().as_ref()).to_string()
+}
+
+fn of_image(image: &Image) -> Vec<Setting> {
+    let mut all = Vec::new();
+    all.push(match &image.place.value {
+        Place::Path(path) => {
+            let path = Hostile::from_os(path.path().as_os_str()).to_string();
+            setting("path", json!(path), From::File(image.place.line))
+        }
+        Place::Url(url) => {
+            setting("url", json!(without_secrets(url)), From::File(image.place.line))
+        }
+    });
+    let sha256 = image.sha256.as_ref().map(|set| Set { value: hex(&set.value), line: set.line });
+    all.push(said("sha256", &sha256, Value::Null));
+    all.push(said("regions", &image.regions, json!([])));
+    all.push(said("distribution", &image.distribution, Value::Null));
+    all.push(said("description", &image.description, Value::Null));
+    all.push(said("tags", &image.tags, json!([])));
+    let max_size = said("max_size", &image.max_size, json!(SIZE_LIMIT));
+    let bytes = image.max_size.as_ref().map_or(SIZE_LIMIT, |size| size.value);
+    all.push(Setting { shown: human_size(bytes), ..max_size });
+    for set in &image.policy {
+        let (code, severity) = set.value;
+        let value = json!({"code": code.as_str(), "severity": severity});
+        let shown = format!("{} {}", severity.as_str(), code.as_str());
+        all.push(Setting { key: "policy", value, shown, from: From::File(set.line) });
+    }
+    all.push(said("strict", &image.strict, json!(false)));
+    all.push(match std::env::var("SPACES_BUCKET").ok().filter(|name| !name.trim().is_empty()) {
+        Some(name) => setting("bucket", json!(name.trim()), From::Environment("SPACES_BUCKET")),
+        None => said("bucket", &image.bucket, Value::Null),
+    });
+    let receipt = image.receipt.as_ref().map(|set| Set {
+        value: Hostile::from_os(set.value.path().as_os_str()).to_string(),
+        line: set.line,
+    });
+    all.push(said("receipt", &receipt, Value::Null));
+    all
+}
+
+fn said<T: serde::Serialize>(key: &'static str, set: &Option<Set<T>>, default: Value) -> Setting {
+    match set {
+        Some(set) => setting(key, json!(set.value), From::File(set.line)),
+        None => setting(key, default, From::Default),
+    }
+}
+
+fn setting(key: &'static str, value: Value, from: From) -> Setting {
+    let one = |value: &Value| match value {
+        Value::String(text) => Hostile::message(text).to_string(),
+        other => other.to_string(),
+    };
+    let shown = match &value {
+        Value::Null => "-".to_owned(),
+        Value::Array(all) if all.is_empty() => "-".to_owned(),
+        Value::Array(all) => all.iter().map(one).collect::<Vec<_>>().join(", "),
+        value => one(value),
+    };
+    Setting { key, value, shown, from }
+}

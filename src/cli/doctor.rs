@@ -1,0 +1,344 @@
+//! `tidegate doctor`: whether token, network, clock and bucket are right, before an image waits for them.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{DoctorArgs, Format};
+use super::image::connect::{self, Teller};
+use super::{ACCEPTED, REFUSED, Usage, output};
+use crate::bytes::Hostile;
+use crate::digitalocean::credentials::{self, Places, VARIABLES};
+use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
+use crate::net::{self, Address, Called, Method};
+use crate::spaces;
+
+/// Clocks that are further apart are worth a word…
+const SKEWED: Duration = Duration::from_secs(60);
+/// …and S3 refuses signatures of clocks that are further apart than this (Amazon S3, `RequestTimeTooSkewed`).
+const REFUSED_SKEW: Duration = Duration::from_secs(15 * 60);
+/// More than this of an answer is not read.
+const LARGEST: usize = 1 << 20;
+/// Scopes that only a call which changes something can show.
+const UNSEEN: &str = "image:create, image:update, image:delete, tag:create";
+
+/// How a part of the way is.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+    Unknown,
+}
+
+/// What was looked at, how it is, and what to do.
+#[derive(Serialize)]
+struct Check {
+    id: &'static str,
+    state: State,
+    said: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    fix: String,
+}
+
+/// All that was looked at.
+#[derive(Default)]
+struct Chart(Vec<Check>);
+
+impl Chart {
+    fn add(&mut self, id: &'static str, state: State, said: impl AsRef<str>, fix: &str) {
+        let said = Hostile::message(said.as_ref()).to_string();
+        self.0.push(Check { id, state, said, fix: fix.to_owned() });
+    }
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
+    let mut chart = Chart::default();
+    let variable = |name: &str| std::env::var(name).ok();
+    let place = variable(connect::PLACE).filter(|place| !place.trim().is_empty());
+    let base = Address::parse(place.as_deref().unwrap_or(PUBLISHED).trim());
+    match &base {
+        Ok(base) => network(args, base, &mut chart),
+        Err(why) => {
+            chart.add(
+                "network",
+                State::Fail,
+                format!("{}: {why}", connect::PLACE),
+                "Set it to an https URL, or unset it.",
+            );
+        }
+    }
+    let has_token = token(args, &mut chart);
+    if has_token && base.is_ok() {
+        match connect::client_at(&args.api, &Teller::new(true)) {
+            Ok((client, _)) => account(&client, &mut chart),
+            Err(Usage(why)) => {
+                chart.add("token-accepted", State::Fail, why, "Use https, or a loopback address.")
+            }
+        }
+    } else {
+        chart.add("token-accepted", State::Unknown, "it was not tried", "");
+    }
+    bucket(args, &mut chart);
+    let failed = chart.0.iter().any(|check| check.state == State::Fail);
+    let text = match args.api.format {
+        Format::Json => {
+            let document =
+                json!({"schema": "tidegate.doctor/1", "healthy": !failed, "checks": chart.0});
+            format!("{document:#}\n")
+        }
+        _ => text(&chart, failed),
+    };
+    output::write(&mut None, &text)?;
+    Ok(if failed { REFUSED } else { ACCEPTED })
+}
+
+fn text(chart: &Chart, failed: bool) -> String {
+    let mut out = String::new();
+    for check in &chart.0 {
+        let state = match check.state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "FAIL",
+            State::Unknown => "unknown",
+        };
+        out += &format!("{state:<8} {:<15} {}\n", check.id, check.said);
+        if !check.fix.is_empty() {
+            out += &format!("{:24} Fix: {}\n", "", check.fix);
+        }
+    }
+    let next = match failed {
+        true => "\nsomething is wrong; mend it and run `tidegate doctor` again\n",
+        false => {
+            "\nnothing is wrong, as far as it can be seen; next: `tidegate push IMAGE --dry-run`\n"
+        }
+    };
+    out + next
+}
+
+/// Whether the API can be reached, through what, and what its clock says. No token goes along.
+fn network(args: &DoctorArgs, base: &Address, chart: &mut Chart) {
+    let options = net::Options {
+        cacert: args.api.cacert.clone(),
+        insecure_http: base.is_loopback(),
+        // As the client of the API has it: nothing of this machine goes through a proxy.
+        only: base.is_loopback().then(Vec::new),
+        idle_timeout: Duration::from_secs(u64::from(args.api.timeout)),
+        connect_timeout: Duration::from_secs(u64::from(args.api.timeout.min(15))),
+        log: args.api.verbose.then_some(output::log as fn(&str)),
+        ..net::Options::default()
+    };
+    let client = match net::Client::new(options) {
+        Ok(client) => client,
+        Err(why) => return chart.add("network", State::Fail, why, "Look at --cacert."),
+    };
+    let proxied = client.is_proxied(base);
+    match proxied {
+        true => chart.add(
+            "proxy",
+            State::Ok,
+            format!("a proxy of the environment stands before {base}"),
+            "",
+        ),
+        false => chart.add("proxy", State::Ok, format!("none stands before {base}"), ""),
+    }
+    let asked = Instant::now();
+    let answer = base.below("v2/regions").map_err(|why| (why, None)).and_then(|address| {
+        let call = client.call(Method::GET, &address, None, LARGEST);
+        client.wait(call).map_err(|failure| (failure.to_string(), Some(failure.kind)))
+    });
+    match answer {
+        Ok(called) => {
+            let millis = asked.elapsed().as_millis();
+            let said = format!("{base} answered {} in {millis} ms", called.status);
+            match called.status {
+                500.. => chart.add(
+                    "network",
+                    State::Warn,
+                    said,
+                    "Wait: the API has troubles of its own.",
+                ),
+                _ => chart.add("network", State::Ok, said, ""),
+            }
+            clock(&called, chart);
+        }
+        Err((why, kind)) => {
+            let fix = match (kind, proxied) {
+                (Some(net::Kind::Tls), _) => {
+                    "Trust the authority by --cacert FILE, or look who answers there."
+                }
+                (_, true) => {
+                    "Look at https_proxy and no_proxy, and whether the proxy lets the host through."
+                }
+                (_, false) => {
+                    "Look at the network, the name server, and whether https_proxy has to be set."
+                }
+            };
+            chart.add("network", State::Fail, why, fix);
+            chart.add("clock", State::Unknown, "nobody said what time it is", "");
+        }
+    }
+}
+
+/// How far the clock of this machine is from that of the API.
+fn clock(called: &Called, chart: &mut Chart) {
+    let date = called.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let Some(date) = date else {
+        return chart.add("clock", State::Unknown, "the API does not say what time it is", "");
+    };
+    let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let skew = since(SystemTime::now()).abs_diff(since(date));
+    // Dates have whole seconds.
+    let said = format!("{} s from that of the API", skew.as_secs());
+    const FIX: &str =
+        "Set the clock, or have it set by NTP: signatures and certificates depend on it.";
+    match skew {
+        skew if skew >= REFUSED_SKEW => chart.add("clock", State::Fail, said, FIX),
+        skew if skew >= SKEWED => chart.add("clock", State::Warn, said, FIX),
+        _ => chart.add("clock", State::Ok, said, ""),
+    }
+}
+
+/// Whether there is a token, and where.
+fn token(args: &DoctorArgs, chart: &mut Chart) -> bool {
+    let variable = |name: &str| std::env::var(name).ok();
+    let set = |name: &&&str| variable(name).is_some_and(|value| !value.trim().is_empty());
+    let places = Places { file: args.api.token_file.clone(), context: args.api.context.clone() };
+    match credentials::find(&places, variable) {
+        Ok(_) => {
+            let from = match (&places.file, VARIABLES.iter().find(set)) {
+                (Some(file), _) => format!("in {}", Hostile::from_os(file.as_os_str())),
+                (None, Some(name)) if places.context.is_none() => format!("in {name}"),
+                _ => "in doctl's configuration".to_owned(),
+            };
+            chart.add("token", State::Ok, format!("found {from}"), "");
+            true
+        }
+        Err(why) => {
+            chart.add("token", State::Fail, why, "Make one at cloud.digitalocean.com/account/api/tokens, and set DIGITALOCEAN_TOKEN.");
+            false
+        }
+    }
+}
+
+/// Whether the token is accepted, and which scopes it shows.
+fn account(client: &Client, chart: &mut Chart) {
+    let images = client.wait(client.images().list(&Filter::default()).page()).map(|_| ());
+    let regions = client.wait(client.regions().once()).map(|_| ());
+    let keys = client.wait(client.keys().named("tidegate doctor")).map(|_| ());
+    let seen = [("image:read", &images), ("regions:read", &regions), ("spaces_key:read", &keys)];
+    let works = |result: &Result<(), Error>| result.is_ok();
+    let refused = seen.iter().find_map(|(_, result)| match result {
+        Err(error) if matches!(error.kind, Kind::Unauthorized) => Some(error.to_string()),
+        _ => None,
+    });
+    if let Some(why) = refused {
+        chart.add(
+            "token-accepted",
+            State::Fail,
+            why,
+            "Make a new token: this one is wrong, expired or revoked.",
+        );
+        return chart.add("scopes", State::Unknown, "the token is not accepted", "");
+    }
+    let forbidden = |result: &Result<(), Error>| matches!(result, Err(error) if matches!(error.kind, Kind::Forbidden { .. }));
+    match seen.iter().find(|(_, result)| works(result) || forbidden(result)) {
+        Some(_) => chart.add("token-accepted", State::Ok, "the API takes it", ""),
+        None => {
+            let why = images.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            chart.add("token-accepted", State::Unknown, why, "");
+        }
+    }
+    let names = |wanted: &dyn Fn(&Result<(), Error>) -> bool| {
+        let names: Vec<&str> =
+            seen.iter().filter(|(_, result)| wanted(result)).map(|(name, _)| *name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let said = format!(
+        "has {}; lacks {}; {UNSEEN}: unknown, only a change would tell",
+        names(&works),
+        names(&forbidden)
+    );
+    match &images {
+        Err(_) if forbidden(&images) => {
+            chart.add(
+                "scopes",
+                State::Fail,
+                said,
+                "Give the token the scopes image:create and image:read.",
+            );
+        }
+        Err(_) => chart.add("scopes", State::Unknown, said, ""),
+        Ok(()) => chart.add("scopes", State::Ok, said, ""),
+    }
+}
+
+/// Whether there is a bucket, and what may be done in it.
+fn bucket(args: &DoctorArgs, chart: &mut Chart) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    if args.bucket.is_none() && variable("SPACES_BUCKET").is_none() {
+        return chart.add(
+            "bucket",
+            State::Unknown,
+            "none was named: a push of a file needs one",
+            "Set SPACES_BUCKET, SPACES_REGION, SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY.",
+        );
+    }
+    let places = spaces::credentials::Places {
+        bucket: args.bucket.clone(),
+        region: args.spaces_region.clone(),
+        ..Default::default()
+    };
+    let made = spaces::credentials::find(&places, variable).and_then(|found| {
+        let net = net::Options {
+            cacert: args.api.cacert.clone(),
+            idle_timeout: Duration::from_secs(u64::from(args.api.timeout)),
+            connect_timeout: Duration::from_secs(u64::from(args.api.timeout.min(15))),
+            log: args.api.verbose.then_some(output::log as fn(&str)),
+            ..net::Options::default()
+        };
+        let (endpoint, bucket, keys) = (found.endpoint, found.bucket, found.keys);
+        spaces::Bucket::new(spaces::Options {
+            endpoint,
+            bucket,
+            keys,
+            net,
+            pace: None,
+            listener: None,
+        })
+    });
+    let bucket = match made {
+        Ok(bucket) => bucket,
+        Err(why) => return chart.add("bucket", State::Fail, why, "Set what is missing."),
+    };
+    let place = format!("{} at {}", bucket.name(), bucket.endpoint().address());
+    match bucket.wait(bucket.head_bucket()) {
+        Ok(()) => {
+            chart.add("bucket", State::Ok, format!("{place} is there, and the key may see it"), "")
+        }
+        // A key may have the right to write and none to look.
+        Err(error) => {
+            let fix = "Look at the bucket's name, its region and the key's grants.";
+            chart.add("bucket", State::Warn, format!("{place}: {error}"), fix);
+        }
+    }
+    if !args.probe {
+        let said = "unknown: nothing was written; --probe puts an object of one byte, makes it public, looks at it and deletes it";
+        return chart.add("bucket-rights", State::Unknown, said, "");
+    }
+    match bucket.wait(crate::push::try_bucket(&bucket)) {
+        Ok(()) => chart.add(
+            "bucket-rights",
+            State::Ok,
+            "an object was put, made public, seen and deleted",
+            "",
+        ),
+        Err(stop) => {
+            let fix =
+                "Give the key the right to read, write and delete in this bucket, and to set ACLs.";
+            chart.add("bucket-rights", State::Fail, stop.to_string(), fix);
+        }
+    }
+}

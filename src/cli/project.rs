@@ -1,0 +1,122 @@
+//! The images that a command is about: those on the command line, or those of `tidegate.toml`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::Usage;
+use crate::bytes::Hostile;
+use crate::project::{Image, Place, Project};
+use crate::rules::Policy;
+use crate::source::{is_url, shown};
+
+/// An image that a command is about.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// Its path or URL.
+    pub(super) argument: OsString,
+    /// What the project says of it.
+    pub(super) image: Option<Image>,
+}
+
+impl Subject {
+    /// Whether the project refuses it with warnings too.
+    pub(super) fn is_strict(&self) -> bool {
+        let image = self.image.as_ref();
+        image.and_then(|image| image.strict.as_ref()).is_some_and(|strict| strict.value)
+    }
+
+    /// What the project says of findings, and the arguments over it.
+    pub(super) fn policy(&self, arguments: &Policy) -> Result<Policy, Usage> {
+        let mut policy = Policy::default();
+        let said = self.image.iter().flat_map(|image| image.policy.iter().map(|set| set.value));
+        for (code, severity) in said.chain(arguments.said().iter().copied()) {
+            policy.set(code.as_str(), severity).map_err(|e| Usage(e.to_string()))?;
+        }
+        Ok(policy)
+    }
+}
+
+/// The images that were named; those of the project if none was.
+pub(super) fn subjects(named: &[OsString]) -> Result<Vec<Subject>, Usage> {
+    if named.is_empty() {
+        return all();
+    }
+    named.iter().map(|argument| subject(argument)).collect()
+}
+
+/// An argument: a path, a URL, `-`, or the name of an image of the project.
+pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
+    let plain = || Subject { argument: argument.to_owned(), image: None };
+    let there = Path::new(argument).symlink_metadata().is_ok();
+    let name =
+        argument.to_str().filter(|name| *name != "-" && !name.contains('/') && !is_url(argument));
+    let Some(name) = name else { return Ok(plain()) };
+    let found = project()
+        // A file is what it is, whatever is wrong with a file that was not asked for.
+        .or_else(|error| if there { Ok(None) } else { Err(error) })?
+        .and_then(|project| project.image(name).cloned());
+    match found {
+        Some(_) if there => Err(Usage(format!(
+            "{} is a file here and an image of tidegate.toml; write ./{} for the file, or rename one of them",
+            shown(argument),
+            shown(argument)
+        ))),
+        Some(image) => of_project(image),
+        None => Ok(plain()),
+    }
+}
+
+/// All images of the project, of which there has to be one.
+fn all() -> Result<Vec<Subject>, Usage> {
+    let Some(project) = project()? else {
+        return Err(Usage(
+            "no image was named, and there is no tidegate.toml here or above: name one \
+             (`tidegate check disk.qcow2`), or write a tidegate.toml with `tidegate init`"
+                .into(),
+        ));
+    };
+    if project.images.is_empty() {
+        return Err(Usage(format!(
+            "{} has no [[image]]; add one with name and path, or name an image on the command line",
+            Hostile::from_os(project.file.as_os_str())
+        )));
+    }
+    project.images.into_iter().map(of_project).collect()
+}
+
+/// The project that the working directory is part of.
+pub(super) fn project() -> Result<Option<Project>, Usage> {
+    let here = std::env::current_dir()
+        .map_err(|e| Usage(format!("there is no working directory: {e}")))?;
+    Project::find(&here).map_err(|e| Usage(e.to_string()))
+}
+
+fn of_project(image: Image) -> Result<Subject, Usage> {
+    let argument = match &image.place.value {
+        Place::Url(url) => url.into(),
+        Place::Path(path) => {
+            let found = path.to_read().map_err(|e| {
+                let place = Hostile::from_os(path.path().as_os_str()).to_string();
+                Usage(format!("{place}, in line {} of tidegate.toml: {e}", image.place.line))
+            })?;
+            relative(found).into_os_string()
+        }
+    };
+    Ok(Subject { argument, image: Some(image) })
+}
+
+/// The path as seen from here, if it leads down.
+fn relative(path: PathBuf) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    match path.strip_prefix(&here) {
+        // One that looks like an option or a URL is told from them.
+        Ok(inner)
+            if inner.as_os_str().as_encoded_bytes().starts_with(b"-")
+                || is_url(inner.as_os_str()) =>
+        {
+            Path::new(".").join(inner)
+        }
+        Ok(inner) => inner.to_owned(),
+        Err(_) => path,
+    }
+}

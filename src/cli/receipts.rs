@@ -1,0 +1,142 @@
+//! Receipts as the arguments and the environment want them, and `tidegate verify-receipt`.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::args::{CheckArgs, Format, VerifyReceiptArgs};
+use super::project::Subject;
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output};
+use crate::bytes::Hostile;
+use crate::inspect::{Deaf, Options, Verdict, inspect};
+use crate::project::{Cache, Key, Receipt, Receipts};
+use crate::render::Style;
+use crate::source::shown;
+
+/// The variable that has the key which seals receipts.
+pub(super) const KEY: &str = "TIDEGATE_RECEIPT_KEY";
+/// The variable that turns the cache on or off.
+pub(super) const CACHE: &str = "TIDEGATE_CACHE";
+
+/// Whether the environment turns the cache on or off.
+pub(super) fn by_environment() -> Result<Option<bool>, Usage> {
+    match std::env::var_os(CACHE).unwrap_or_default().to_str().map(str::trim) {
+        Some("") => Ok(None),
+        Some("on" | "1" | "true") => Ok(Some(true)),
+        Some("off" | "0" | "false") => Ok(Some(false)),
+        _ => Err(Usage(format!("{CACHE} is on or off"))),
+    }
+}
+
+/// The key, if there is one.
+fn key() -> Result<Option<Key>, Usage> {
+    let Some(text) = std::env::var_os(KEY).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let text = text.to_str().ok_or("it is no text");
+    text.and_then(Key::new).map(Some).map_err(|why| Usage(format!("{KEY}: {why}")))
+}
+
+/// Where receipts are looked for and kept. A cache that cannot be used is no reason to check nothing.
+pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
+    let wanted = args.cache || by_environment()?.unwrap_or(false);
+    let cache = match wanted && !args.no_cache {
+        true => Cache::open(|name| std::env::var_os(name))
+            .inspect_err(|why| output::complain(&format!("the cache is not used: {why}")))
+            .ok(),
+        false => None,
+    };
+    Ok(Receipts { cache, key: key()?, write_only: args.no_cache })
+}
+
+/// Where the receipt of an image goes, if anywhere: nothing but a receipt is replaced.
+pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
+    let said = subject.image.as_ref().and_then(|image| image.receipt.as_ref());
+    let path = match (&args.receipt, said) {
+        (Some(path), _) => path.clone(),
+        (None, Some(below)) => below.value.to_write().map_err(|e| {
+            let path = Hostile::from_os(below.value.path().as_os_str()).to_string();
+            Usage(format!(
+                "cannot write the receipt {path}, as line {} of tidegate.toml says: {e}",
+                below.line
+            ))
+        })?,
+        (None, None) => return Ok(None),
+    };
+    Receipt::may_be_written(&path).map_err(|refusal| {
+        let shown = Hostile::from_os(path.as_os_str());
+        Usage(format!("the receipt would replace {shown}, but {refusal}; name another file"))
+    })?;
+    Ok(Some(path))
+}
+
+/// `tidegate verify-receipt`.
+pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
+    let place = shown(args.receipt.as_os_str());
+    let receipt = Receipt::read(&args.receipt, key()?.as_ref())
+        .map_err(|refusal| Usage(format!("the receipt {place} does not count: {refusal}")))?;
+    let held = args.image.as_deref().map(|image| hold(&receipt, image, args)).transpose()?;
+    let report = &receipt.report;
+    let (same, read) = match &held {
+        Some(Ok(same)) => (*same, true),
+        Some(Err(_)) => (false, false),
+        None => (true, true),
+    };
+    let text = match args.format {
+        Format::Json => {
+            let document = serde_json::json!({
+                "schema": "tidegate.verified-receipt/1",
+                "valid": true,
+                "same": held.as_ref().map(|held| held.as_ref().ok()),
+                "receipt": receipt,
+            });
+            format!("{document:#}\n")
+        }
+        _ => {
+            let mut text = format!("valid  {place}\n");
+            text += &format!(
+                "  checked  {}, rules {}\n",
+                Hostile::from(receipt.checked_at.as_str()),
+                receipt.rules
+            );
+            text += &format!("  {}", crate::render::text::line(report, Style::default()));
+            if let (Some(image), Some(Ok(same))) = (&args.image, &held) {
+                let what = if *same {
+                    "has the bytes that were checked"
+                } else {
+                    "has other bytes than those that were checked"
+                };
+                text += &format!("  {} {what}\n", shown(image));
+            }
+            text
+        }
+    };
+    output::write(&mut None, &text)?;
+    if let Some(Err(why)) = &held {
+        output::complain(why);
+    }
+    Ok(match report.verdict {
+        _ if !read => UNREADABLE,
+        Verdict::Accept | Verdict::Warn if same => ACCEPTED,
+        _ => REJECTED,
+    })
+}
+
+/// Whether an image has the bytes that were checked: it is read to its end. The inner error says why it cannot be.
+fn hold(
+    receipt: &Receipt,
+    image: &OsStr,
+    args: &VerifyReceiptArgs,
+) -> Result<Result<bool, String>, Usage> {
+    let options = Options {
+        keep_going: true,
+        limit: receipt.report.limit,
+        url_rules: false,
+        client: super::net::client(&args.net, args.net.insecure_http, [image], None)?,
+        ..Options::default()
+    };
+    let report = inspect(image, &options, &Deaf);
+    Ok(match (report.error, report.digests.sha256) {
+        (Some(error), _) => Err(error.message),
+        (None, made) => Ok(made.is_some() && made == receipt.report.digests.sha256),
+    })
+}

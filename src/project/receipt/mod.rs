@@ -1,0 +1,431 @@
+//! Receipts: what a check came to, and of which bytes, so that an unchanged file need not be read again.
+//!
+//! A receipt is believed for two reasons only: it lies in the user's own cache, where nobody else can write, or it
+//! has the seal of a key that the user gave. And it counts only for a file that is still the one that was checked,
+//! under the same rules, with the same questions asked.
+
+mod cache;
+mod key;
+mod subject;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use self::cache::Cache;
+pub use self::key::Key;
+pub use self::subject::Subject;
+use crate::bytes::{Hostile, hex, rfc3339};
+use crate::facts::Code;
+use crate::inspect::{
+    self, Check, Digested, Expected, Listener, Mode, Options, Report, State, Verdict, inspect,
+};
+use crate::rules::{self, Severity};
+use crate::source::is_url;
+
+/// Name and version of the format.
+const SCHEMA: &str = "tidegate.receipt/1";
+
+/// A larger file is no receipt.
+const LARGEST: u64 = 16 << 20;
+
+/// What is said of what was expected; it is of one run, and in no receipt.
+const EXPECTED: &str = "expected-digest";
+
+/// What a check came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    schema: String,
+    /// What judged it: program and catalogue.
+    pub rules: String,
+    /// When the check began, as RFC 3339 has it.
+    pub checked_at: String,
+    /// What was checked.
+    pub subject: Subject,
+    /// How it was checked.
+    options: Asked,
+    /// What came of it.
+    pub report: Report,
+}
+
+/// What was asked of a check, as far as its report depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    limit: u64,
+    policy: BTreeMap<String, Severity>,
+    keep_going: bool,
+    image_digest: bool,
+    disk_digest: bool,
+    spool: bool,
+    url_rules: bool,
+}
+
+impl Asked {
+    fn of(options: &Options) -> Asked {
+        let policy = options.policy.changed().into_iter();
+        Asked {
+            limit: options.limit,
+            policy: policy.map(|(code, severity)| (code.as_str().to_owned(), severity)).collect(),
+            keep_going: options.keep_going,
+            image_digest: options.image_digest
+                || options.expected.iter().any(|expected| expected.of == Digested::Image),
+            disk_digest: options.disk_digest,
+            spool: options.spool,
+            url_rules: options.url_rules,
+        }
+    }
+}
+
+/// Why a receipt does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is none.
+    #[error("there is no receipt")]
+    None,
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// It is something else.
+    #[error("it is no receipt of tidegate ({0})")]
+    Malformed(String),
+    /// It was made under other rules.
+    #[error("it was made under other rules ({0}; these are {rules}), so check the image again", rules = rules::version())]
+    OtherRules(Hostile),
+    /// Its content is not what was written.
+    #[error("it was changed after it was written, so check the image again")]
+    Edited,
+    /// Nobody vouches for it.
+    #[error("it is not sealed with a key; set TIDEGATE_RECEIPT_KEY where it is made")]
+    Unsealed,
+    /// There is nothing to hold its seal against.
+    #[error("nobody here can tell who made it; set TIDEGATE_RECEIPT_KEY to the key that sealed it")]
+    NoKey,
+    /// It has the seal of another key.
+    #[error("its seal is not of this TIDEGATE_RECEIPT_KEY")]
+    OtherKey,
+}
+
+/// Why a receipt is believed.
+#[derive(Clone, Copy, Debug)]
+enum Trust<'a> {
+    /// It lies where only the user can write.
+    Own,
+    /// It has the seal of this key.
+    Sealed(Option<&'a Key>),
+}
+
+/// A receipt with what vouches for it, as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    schema: String,
+    rules: String,
+    receipt: serde_json::Value,
+    /// SHA-256 of the receipt: tells that somebody edited it, not who.
+    digest: String,
+    /// HMAC-SHA256 of the receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hmac: Option<String>,
+}
+
+impl Receipt {
+    /// Reads a receipt that has to have the seal of a key.
+    ///
+    /// # Errors
+    /// If it does not count.
+    pub fn read(path: &Path, key: Option<&Key>) -> Result<Receipt, Refusal> {
+        match content(path) {
+            Ok(bytes) if bytes.is_empty() => Err(Refusal::None),
+            Ok(bytes) => Receipt::parse(&bytes, Trust::Sealed(key)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Refusal::None),
+            Err(error) => Err(Refusal::Unreadable(error.to_string())),
+        }
+    }
+
+    /// Whether a receipt may be written to this path: nothing but receipts is replaced.
+    ///
+    /// # Errors
+    /// Says what is there.
+    pub fn may_be_written(path: &Path) -> Result<(), Refusal> {
+        match Receipt::read(path, None) {
+            Err(refusal @ (Refusal::Unreadable(_) | Refusal::Malformed(_))) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of a check that was made, and read every byte.
+    fn of(
+        report: &Report,
+        subject: Subject,
+        options: Asked,
+        began: SystemTime,
+    ) -> Result<Receipt, String> {
+        let whole = report.mode == Mode::Full && report.complete && report.digests.sha256.is_some();
+        if !whole {
+            return Err("not every byte was read".into());
+        }
+        let of_expectation = [Code::DigestMismatch, Code::ImageDigestMismatch];
+        if report.findings.iter().any(|finding| of_expectation.contains(&finding.code)) {
+            return Err("the digest is not the expected one".into());
+        }
+        let mut report = report.clone();
+        report.checks.retain(|check| check.id != EXPECTED);
+        let began = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (schema, rules) = (SCHEMA.into(), rules::version().into());
+        Ok(Receipt { schema, rules, checked_at: rfc3339(began), subject, options, report })
+    }
+
+    fn parse(bytes: &[u8], trust: Trust<'_>) -> Result<Receipt, Refusal> {
+        let malformed = |e: String| Refusal::Malformed(Hostile::from(e.as_str()).to_string());
+        if bytes.len() as u64 > LARGEST {
+            return Err(malformed(format!("it is larger than {} MiB", LARGEST >> 20)));
+        }
+        let value: serde_json::Value =
+            serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+        match value["schema"].as_str() {
+            Some(SCHEMA) => {}
+            Some(other) => return Err(malformed(format!("its schema is {other}"))),
+            None => return Err(malformed("it has no schema".into())),
+        }
+        match value["rules"].as_str() {
+            Some(rules) if rules == rules::version() => {}
+            Some(other) => return Err(Refusal::OtherRules(other.into())),
+            None => return Err(malformed("it names no rules".into())),
+        }
+        let stored: Stored = serde_json::from_value(value).map_err(|e| malformed(e.to_string()))?;
+        let receipt: Receipt =
+            serde_json::from_value(stored.receipt).map_err(|_| Refusal::Edited)?;
+        // What is sealed is what was understood: nothing else of the text can have a meaning.
+        let sealed = receipt.bytes().map_err(malformed)?;
+        if hex(&Sha256::digest(&sealed)) != stored.digest || receipt.rules != stored.rules {
+            return Err(Refusal::Edited);
+        }
+        match (trust, stored.hmac) {
+            (Trust::Own, _) => {}
+            (Trust::Sealed(_), None) => return Err(Refusal::Unsealed),
+            (Trust::Sealed(None), Some(_)) => return Err(Refusal::NoKey),
+            (Trust::Sealed(Some(key)), Some(seal)) if key.verifies(&sealed, &seal) => {}
+            (Trust::Sealed(Some(_)), Some(_)) => return Err(Refusal::OtherKey),
+        }
+        match receipt.report.verdict {
+            Verdict::Error => Err(malformed("it has no verdict".into())),
+            _ => Ok(receipt),
+        }
+    }
+
+    /// What is sealed.
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        serde_json::to_vec(self).map_err(|e| e.to_string())
+    }
+
+    /// The text of a file.
+    fn written(&self, key: Option<&Key>) -> Result<String, String> {
+        let sealed = self.bytes()?;
+        let stored = Stored {
+            schema: SCHEMA.into(),
+            rules: self.rules.clone(),
+            receipt: serde_json::to_value(self).map_err(|e| e.to_string())?,
+            digest: hex(&Sha256::digest(&sealed)),
+            hmac: key.map(|key| key.seal(&sealed)),
+        };
+        let mut text = serde_json::to_string_pretty(&stored).map_err(|e| e.to_string())?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// The report on the same bytes, for an argument of another run.
+    fn report_for(self, argument: &OsStr, options: &Options) -> Report {
+        let mut report = self.report;
+        report.source = crate::source::shown(argument).to_string();
+        report.bytes_read = 0;
+        report.requests = None;
+        report.spooled_bytes = 0;
+        report.receipt =
+            Some(inspect::Receipt::Unchanged { checked_at: self.checked_at, rules: self.rules });
+        if !options.expected.is_empty() {
+            let done = Check { id: EXPECTED.into(), state: State::Done, why: "".into() };
+            report.checks.push(done);
+        }
+        report
+    }
+
+    /// Whether the digests are those that are expected.
+    fn agrees(&self, expected: &[Expected]) -> bool {
+        let digests = &self.report.digests;
+        expected.iter().all(|expected| {
+            let made = match expected.of {
+                Digested::File => &digests.sha256,
+                Digested::Image => &digests.image_sha256,
+            };
+            made.as_deref() == Some(hex(&expected.sha256).as_str())
+        })
+    }
+}
+
+/// What is in a file that is small enough for a receipt. A pipe would never end.
+fn content(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Where receipts are looked for and kept.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    /// The user's own cache.
+    pub cache: Option<Cache>,
+    /// What seals receipts that lie elsewhere.
+    pub key: Option<Key>,
+    /// Whether receipts are only made and none is believed.
+    pub write_only: bool,
+}
+
+impl Receipts {
+    /// Checks an image, or finds that it was checked and has not changed. A receipt goes into the cache, and into
+    /// `file` if there is one. `complain` is told why a receipt is not believed, or cannot be written.
+    pub fn check(
+        &self,
+        argument: &OsStr,
+        options: &Options,
+        file: Option<&Path>,
+        listener: &dyn Listener,
+        complain: &dyn Fn(&str),
+    ) -> Report {
+        if self.cache.is_none() && file.is_none() {
+            return inspect(argument, options, listener);
+        }
+        let work =
+            Work { receipts: self, argument, options, asked: Asked::of(options), file, complain };
+        let before = match options.quick {
+            true => Err("a quick check does not read all of the file".to_owned()),
+            false => Subject::look(argument, options, listener),
+        };
+        if let Some(receipt) = before.as_ref().ok().and_then(|now| work.found(now)) {
+            return receipt.report_for(argument, options);
+        }
+        let before = before.and_then(|before| before.settled(argument));
+        let began = SystemTime::now();
+        let mut report = inspect(argument, options, listener);
+        if report.verdict == Verdict::Error {
+            return report;
+        }
+        let receipt = before
+            .and_then(|before| before.confirmed(&report, began).map(|()| before))
+            .and_then(|subject| Receipt::of(&report, subject, work.asked.clone(), began));
+        report.receipt = Some(match receipt {
+            Ok(receipt) => {
+                work.keep(&receipt, true, true);
+                inspect::Receipt::Kept
+            }
+            Err(why) => inspect::Receipt::None { why },
+        });
+        report
+    }
+}
+
+/// The check of one image, as far as it is about receipts.
+struct Work<'a> {
+    receipts: &'a Receipts,
+    argument: &'a OsStr,
+    options: &'a Options,
+    asked: Asked,
+    file: Option<&'a Path>,
+    complain: &'a dyn Fn(&str),
+}
+
+impl Work<'_> {
+    /// A receipt that counts for what is there now. Afterwards both places have it.
+    fn found(&self, now: &Subject) -> Option<Receipt> {
+        if self.receipts.write_only {
+            return None;
+        }
+        let own = self.receipts.cache.as_ref().map(|cache| {
+            let bytes = cache.read(&self.cache_name()).ok_or(Refusal::None)?;
+            Receipt::parse(&bytes, Trust::Own)
+        });
+        if let Some(receipt) = own.and_then(|own| self.counting(own, "in the cache", now)) {
+            self.keep(&receipt, false, true);
+            return Some(receipt);
+        }
+        let file = self.file?;
+        let place = Hostile::from_os(file.as_os_str()).to_string();
+        let given = Receipt::read(file, self.receipts.key.as_ref());
+        let receipt = self.counting(given, &place, now)?;
+        self.keep(&receipt, true, false);
+        Some(receipt)
+    }
+
+    fn counting(
+        &self,
+        receipt: Result<Receipt, Refusal>,
+        place: &str,
+        now: &Subject,
+    ) -> Option<Receipt> {
+        let refused = |refusal: &Refusal| {
+            if *refusal != Refusal::None {
+                (self.complain)(&format!("the receipt {place} does not count: {refusal}"));
+            }
+        };
+        receipt.inspect_err(refused).ok().filter(|receipt| {
+            receipt.subject == *now
+                && receipt.options == self.asked
+                && receipt.agrees(&self.options.expected)
+        })
+    }
+
+    fn keep(&self, receipt: &Receipt, in_cache: bool, in_file: bool) {
+        let text = match receipt.written(self.receipts.key.as_ref()) {
+            Ok(text) => text,
+            Err(why) => return (self.complain)(&format!("there is no receipt: {why}")),
+        };
+        if let Some(cache) = self.receipts.cache.as_ref().filter(|_| in_cache)
+            && let Err(why) = cache.write(&self.cache_name(), &text)
+        {
+            (self.complain)(&format!("no receipt was put into the cache: {why}"));
+        }
+        if let Some(file) = self.file.filter(|_| in_file)
+            && let Err(why) = replace(file, &text)
+        {
+            let shown = Hostile::from_os(file.as_os_str());
+            (self.complain)(&format!("cannot write the receipt {shown}: {why}"));
+        }
+    }
+
+    /// The name in the cache: one for each image and what is asked of it, so that a new receipt takes the place of
+    /// the old one.
+    fn cache_name(&self) -> String {
+        let whole = match is_url(self.argument) {
+            true => self.argument.to_owned(),
+            false => std::path::absolute(self.argument)
+                .map_or_else(|_| self.argument.to_owned(), Into::into),
+        };
+        let mut digest = Sha256::new();
+        digest.update(whole.as_encoded_bytes());
+        digest.update([0]);
+        digest.update(format!("{:?}", self.asked));
+        hex(&digest.finalize())
+    }
+}
+
+/// Writes a file in one step; what was there is replaced, and a link is not followed.
+fn replace(path: &Path, text: &str) -> Result<(), String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|e| e.to_string())
+}

@@ -1,0 +1,219 @@
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Hostile;
+use crate::facts::Code;
+use crate::inspect::{Listener, Options, Report};
+use crate::source::{FileIdentity, file_name, is_url};
+
+/// A file that changed so shortly before its check may change again without another time stamp: kernels count in
+/// steps of some milliseconds, and some file systems in seconds.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What was checked: what tells that it has not changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Subject {
+    /// A file.
+    File {
+        /// Its name, escaped; a finding may be about it.
+        name: String,
+        /// What the file system says of it.
+        identity: FileIdentity,
+    },
+    /// An object behind a URL.
+    Url {
+        /// The address that was asked for, and those on the way to the answer.
+        way: Vec<String>,
+        /// Bytes.
+        length: u64,
+        /// The strong entity tag, with its quotes.
+        etag: String,
+        /// What the importer would stumble over on the way.
+        stumbles: Vec<(String, String)>,
+    },
+}
+
+impl Subject {
+    /// What is there now.
+    ///
+    /// # Errors
+    /// Says why nothing would tell that it changed.
+    pub(super) fn look(
+        argument: &OsStr,
+        options: &Options,
+        listener: &dyn Listener,
+    ) -> Result<Subject, String> {
+        if argument == "-" {
+            return Err("nothing identifies standard input".into());
+        }
+        match is_url(argument) {
+            true => Subject::url(argument, options, listener),
+            false => Subject::file(argument, false),
+        }
+    }
+
+    /// The same after all that was written to it has reached the file system, so that no page in memory can change
+    /// any more without a new time stamp.
+    pub(super) fn settled(self, argument: &OsStr) -> Result<Subject, String> {
+        match self {
+            Subject::File { .. } => Subject::file(argument, true),
+            url @ Subject::Url { .. } => Ok(url),
+        }
+    }
+
+    fn file(argument: &OsStr, sync: bool) -> Result<Subject, String> {
+        let fail = |e: std::io::Error| e.to_string();
+        let path = Path::new(argument);
+        let name = file_name(argument).unwrap_or_default();
+        // Opening a pipe must not wait for its writer.
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = File::options().read(true).custom_flags(nonblocking).open(path).map_err(fail)?;
+        let meta = file.metadata().map_err(fail)?;
+        if !meta.is_file() {
+            return Err("nothing identifies what is in a device or a pipe".into());
+        }
+        if !is_local(&file) {
+            return Err("the file system is not one of those that tell every change".into());
+        }
+        if sync {
+            file.sync_data().map_err(fail)?;
+        }
+        let meta = file.metadata().map_err(fail)?;
+        let name = Hostile::from_os(&name).to_string();
+        Ok(Subject::File { name, identity: FileIdentity::of(&meta) })
+    }
+
+    #[cfg(feature = "net")]
+    fn url(
+        argument: &OsStr,
+        options: &Options,
+        listener: &dyn Listener,
+    ) -> Result<Subject, String> {
+        let address = crate::source::address(argument)?;
+        if address.has_credentials() || address.has_query() {
+            return Err(
+                "a URL with a query or a password may lead to something else each time".into()
+            );
+        }
+        let (identity, stumbles) =
+            crate::inspect::glance(argument, options, listener).map_err(|e| e.to_string())?;
+        Subject::of_url(&identity, stumbles)
+    }
+
+    #[cfg(not(feature = "net"))]
+    fn url(_: &OsStr, _: &Options, _: &dyn Listener) -> Result<Subject, String> {
+        Err("this tidegate was built without URLs".into())
+    }
+
+    #[cfg(feature = "net")]
+    fn of_url(
+        identity: &crate::inspect::Identity,
+        stumbles: Vec<(Code, String)>,
+    ) -> Result<Subject, String> {
+        // One that was cut to be shown is not known in full.
+        let strong = |etag: &&String| etag.starts_with('"') && !etag.contains('…');
+        let etag = identity.etag.as_ref().filter(strong);
+        let (Some(etag), Some(length)) = (etag, identity.length) else {
+            return Err("the server sends no strong ETag or no length".into());
+        };
+        let way = identity.redirects.iter().chain([&identity.url]).cloned().collect();
+        let mut stumbles: Vec<(String, String)> =
+            stumbles.into_iter().map(|(code, said)| (code.as_str().to_owned(), said)).collect();
+        stumbles.sort_unstable();
+        Ok(Subject::Url { way, length, etag: etag.clone(), stumbles })
+    }
+
+    /// Makes sure that a check read this very thing, and that it had not just been changed.
+    pub(super) fn confirmed(&self, report: &Report, began: SystemTime) -> Result<(), String> {
+        match self {
+            Subject::File { identity, .. } => {
+                if report.opened.as_ref() != Some(identity) {
+                    return Err("another file was read".into());
+                }
+                let limit = began.checked_sub(SETTLED).unwrap_or(UNIX_EPOCH);
+                match [identity.modified, identity.changed].into_iter().all(|at| before(at, limit))
+                {
+                    true => Ok(()),
+                    false => Err("it changed less than 2 s before the check".into()),
+                }
+            }
+            #[cfg(feature = "net")]
+            Subject::Url { .. } => {
+                let identity = report.identity.as_ref().ok_or("nothing identifies it")?;
+                match Subject::of_url(identity, stumbles(report))? == *self {
+                    true => Ok(()),
+                    false => Err("the server answered otherwise when it was read".into()),
+                }
+            }
+            #[cfg(not(feature = "net"))]
+            Subject::Url { .. } => Err("this tidegate was built without URLs".into()),
+        }
+    }
+}
+
+/// What a report says of the way to a URL.
+#[cfg(feature = "net")]
+fn stumbles(report: &Report) -> Vec<(Code, String)> {
+    let about = report.findings.iter().filter(|finding| finding.code.as_str().starts_with("url-"));
+    about.map(|finding| (finding.code, finding.message.clone())).collect()
+}
+
+/// Whether a time stamp is older.
+fn before((seconds, nanos): (i64, i64), limit: SystemTime) -> bool {
+    let limit = limit.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (seconds, nanos) < (limit.as_secs() as i64, i64::from(limit.subsec_nanos()))
+}
+
+/// Whether the file is on a file system of this machine that notes every change with nanoseconds. Network file
+/// systems keep old attributes for a while, and those in user space say what they like (magic numbers: statfs(2)).
+#[cfg(target_os = "linux")]
+fn is_local(file: &File) -> bool {
+    const EXT: i64 = 0xef53;
+    const XFS: i64 = 0x5846_5342;
+    const BTRFS: i64 = 0x9123_683e;
+    const F2FS: i64 = 0xf2f5_2010;
+    const BCACHEFS: i64 = 0xca45_1a4e;
+    const ZFS: i64 = 0x2fc1_2fc1;
+    const TMPFS: i64 = 0x0102_1994;
+    const OVERLAYFS: i64 = 0x794c_7630;
+    let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS, OVERLAYFS];
+    // The kernel's field is narrower on some machines, and then signed.
+    rustix::fs::fstatfs(file).is_ok_and(|stat| known.contains(&(stat.f_type as i64 & 0xffff_ffff)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_local(_: &File) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_held_to_the_nanosecond() {
+        let limit = UNIX_EPOCH + Duration::new(10, 500);
+        assert!(before((10, 499), limit));
+        assert!(!before((10, 500), limit));
+        assert!(!before((11, 0), limit));
+        assert!(before((-1, 0), limit));
+    }
+
+    #[test]
+    fn what_has_no_identity_has_no_receipt() {
+        let look = |argument: &str| Subject::file(argument.as_ref(), true);
+        for argument in ["/dev/null", "/proc/version", "/", "/nonexistent"] {
+            assert!(look(argument).is_err(), "{argument}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, "x").unwrap();
+        assert!(look(path.to_str().unwrap()).is_ok());
+    }
+}
