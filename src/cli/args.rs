@@ -173,63 +173,63 @@ pub(super) struct CheckArgs {
     pub(super) images: Vec<OsString>,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
-    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"])]
+    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"], help_heading = "What is read")]
     pub(super) quick: bool,
 
     /// Also digest the decompressed image, or the disk (may be both).
     ///
     /// For the digest of the disk, a compressed or piped container is spooled.
-    #[arg(long, value_name = "LAYER", value_delimiter = ',')]
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', help_heading = "What is read")]
     pub(super) digest: Vec<Layer>,
 
     /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
     /// that structures that lie behind what was read can be looked at.
-    #[arg(long, conflicts_with = "quick")]
+    #[arg(long, conflicts_with = "quick", help_heading = "What is read")]
     pub(super) spool: bool,
 
     /// The SHA-256 that the file has to have (one image only).
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help_heading = "What is expected")]
     pub(super) sha256: Option<String>,
 
     /// A SHA256SUMS file or URL (GNU or BSD style) that has to list each image, or its decompressed
     /// name.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What is expected")]
     pub(super) checksums: Option<OsString>,
 
     /// Size that image and disk have to stay under, such as 20GiB [default: 100GB].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "What is expected")]
     pub(super) max_size: Option<String>,
 
     /// Treat a finding as a reject (may be repeated).
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) reject: Vec<String>,
 
     /// Treat a finding as a warning.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) warn: Vec<String>,
 
     /// Treat a finding as a note.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
     pub(super) allow: Vec<String>,
 
     /// Exit with 1 on warnings too.
-    #[arg(long)]
+    #[arg(long, help_heading = "What findings weigh")]
     pub(super) strict: bool,
 
     /// Decompress to the end although the image is refused already, for all findings.
-    #[arg(long)]
+    #[arg(long, help_heading = "What is read")]
     pub(super) keep_going: bool,
 
     /// How to report.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
     pub(super) format: Format,
 
     /// Write the report to a file instead of standard output.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) output: Option<PathBuf>,
 
     /// No progress, and one line for each image.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Report")]
     pub(super) quiet: bool,
 
     /// Leave a receipt of the check in this file (one image only). If a valid one is there, sealed with

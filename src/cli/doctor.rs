@@ -227,7 +227,7 @@ fn token(args: &DoctorArgs, chart: &mut Chart) -> bool {
 fn account(client: &Client, chart: &mut Chart) {
     let images = client.wait(client.images().list(&Filter::default()).page()).map(|_| ());
     let regions = client.wait(client.regions().once()).map(|_| ());
-    let keys = client.wait(client.keys().named("tidegate doctor")).map(|_| ());
+    let keys = client.wait(client.keys().list()).map(|_| ());
     let seen = [("image:read", &images), ("regions:read", &regions), ("spaces_key:read", &keys)];
     let works = |result: &Result<(), Error>| result.is_ok();
     let refused = seen.iter().find_map(|(_, result)| match result {

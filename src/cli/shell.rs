@@ -76,7 +76,16 @@ fn page(command: &Command, path: &[&str]) -> std::io::Result<Vec<u8>> {
         }
         writeln!(page, ".fi")?;
     }
-    Ok(page)
+    Ok(ascii(&String::from_utf8_lossy(&page)).into_bytes())
+}
+
+/// The page without characters that roff takes only if it is told their encoding.
+fn ascii(page: &str) -> String {
+    let escape = |c: char| match c.is_ascii() {
+        true => c.to_string(),
+        false => format!("\\[u{:04X}]", u32::from(c)),
+    };
+    page.chars().map(escape).collect()
 }
 
 /// Text of this program as roff takes it: hyphens that can be copied.

@@ -47,14 +47,6 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Options of `check` by what they are for.
-const CHECK_HEADINGS: &[(&str, &[&str])] = &[
-    ("What is read", &["quick", "spool", "digest", "keep_going"]),
-    ("What is expected", &["sha256", "checksums", "max_size"]),
-    ("What findings weigh", &["reject", "warn", "allow", "strict"]),
-    ("Report", &["format", "output", "quiet"]),
-];
-
 /// A command with examples; exit codes where its description has none.
 struct Lesson {
     path: &'static [&'static str],
@@ -168,14 +160,7 @@ const LESSONS: &[Lesson] = &[
 
 /// The arguments, with all that the help says beyond them.
 pub(super) fn command() -> Command {
-    let mut command = Cli::command().help_template(template());
-    for (heading, names) in CHECK_HEADINGS {
-        command = command.mut_subcommand("check", |check| {
-            names.iter().fold(check, |check, name| {
-                check.mut_arg(name, |argument| argument.help_heading(*heading))
-            })
-        });
-    }
+    let command = Cli::command().help_template(template());
     LESSONS.iter().fold(command, |command, lesson| taught(command, lesson.path, lesson))
 }
 

@@ -10,13 +10,18 @@ use crate::net::{Method, Secret};
 /// The most keys that are read of an account: it may have 200 (DigitalOcean, "Spaces Limits").
 const PAGE: usize = 200;
 
-/// `key`: a key for Spaces.
+/// `key`: a key for Spaces, without its secret.
 #[derive(Clone, Debug, Deserialize)]
-struct Listed {
+pub struct ListedKey {
+    /// Its name; hostile text.
     #[serde(default, deserialize_with = "nullable::empty")]
-    name: String,
-    #[serde(default, deserialize_with = "nullable::empty")]
-    access_key: String,
+    pub name: String,
+    /// What identifies it.
+    #[serde(rename = "access_key", default, deserialize_with = "nullable::empty")]
+    pub access: String,
+    /// When it was made, in ISO 8601.
+    #[serde(default)]
+    pub created_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -71,14 +76,13 @@ impl Keys {
         Ok(SpacesKey { access: made.access_key, secret })
     }
 
-    /// What identifies the key of a name, if there is one.
+    /// All keys of the account.
     ///
     /// # Errors
     /// If the API refuses or fails.
-    pub async fn named(&self, name: &str) -> Result<Option<String>, Error> {
+    pub async fn list(&self) -> Result<Vec<ListedKey>, Error> {
         let path = format!("v2/spaces/keys?per_page={PAGE}");
-        let keys: Vec<Listed> = self.0.ask(&Call::get(path, "spaces_key:read"), "keys").await?;
-        Ok(keys.into_iter().find(|key| key.name == name).map(|key| key.access_key))
+        self.0.ask(&Call::get(path, "spaces_key:read"), "keys").await
     }
 
     /// Deletes a key.

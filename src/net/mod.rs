@@ -7,6 +7,7 @@
 mod address;
 mod call;
 mod client;
+mod date;
 mod failure;
 mod header;
 mod pace;
@@ -18,6 +19,7 @@ mod trust;
 pub use address::Address;
 pub use call::{Called, Request};
 pub use client::{Answer, Client, Hop, Options};
+pub use date::time;
 pub use failure::{Failure, Kind};
 pub use header::Header;
 pub use pace::Pace;

@@ -211,11 +211,14 @@ impl Cleaning<'_> {
 
     /// Deletes the temporary key.
     async fn key(&mut self) {
-        let access = match self.journal.state().key.clone() {
-            Minted::None => return,
-            Minted::Made { access, .. } => Ok(Some(access)),
-            Minted::Asked(name) => self.world.api.keys().named(&name).await,
-        };
+        let access =
+            match self.journal.state().key.clone() {
+                Minted::None => return,
+                Minted::Made { access, .. } => Ok(Some(access)),
+                Minted::Asked(name) => self.world.api.keys().list().await.map(|keys| {
+                    keys.into_iter().find(|key| key.name == name).map(|key| key.access)
+                }),
+            };
         self.record(Entry::Intent(Intent::RevokeKey));
         let revoked = match access {
             Ok(None) => Ok(()),

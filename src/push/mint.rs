@@ -6,6 +6,7 @@ use super::entry::{Intent, Outcome};
 use super::event::Step;
 use super::run::Run;
 use super::stop::Stop;
+use crate::digitalocean::{self, PushId};
 use crate::spaces::{Bucket, Error, Keys, Kind};
 
 /// What the names of such keys begin with.
@@ -39,6 +40,17 @@ impl Run<'_> {
         self.done(Step::Key, &name);
         Ok(bucket)
     }
+}
+
+/// Makes a key with which a bucket is swept. Its name is that of a push that never was, so that a later sweep
+/// deletes it if this one is killed.
+///
+/// # Errors
+/// If the API refuses or fails.
+pub async fn mint(api: &digitalocean::Client) -> Result<Keys, String> {
+    let name = format!("{NAMES}{}", PushId::random().as_str());
+    let made = api.keys().create(&name).await.map_err(|error| error.to_string())?;
+    Keys::new(&made.access, made.secret.reveal())
 }
 
 /// Waits until the server knows the key.

@@ -30,6 +30,7 @@ mod world;
 
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
+pub use mint::mint;
 pub use order::{NewImage, Order, Repack, Route, stem};
 pub use probe::try_bucket;
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};

@@ -9,12 +9,14 @@ use super::PREFIX;
 use super::clean::{clean, give_up_key};
 use super::entry::{Began, Place};
 use super::journal::{Found, Journal, JournalError};
+use super::mint;
 use super::order::KEPT;
 use super::state::{Image, Key as Minted, Object, State};
 use super::world::World;
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{self, ImageKey, Kind, PushId};
+use crate::net;
 use crate::spaces::{Acl, Bucket, Error};
 
 /// What became of what a run left.
@@ -206,7 +208,30 @@ pub async fn sweep_remote(
             all.push(remote(&push, dry, sweeping.steps, left));
         }
     }
+    all.extend(keys(world, dry, old).await);
     Ok(all)
+}
+
+/// Deletes keys that pushes made for themselves.
+async fn keys(world: &World, dry: bool, old: impl Fn(Option<SystemTime>) -> bool) -> Vec<Swept> {
+    let listed = match world.api.keys().list().await {
+        Ok(listed) => listed,
+        Err(error) => {
+            // A token that makes no keys need not have the scope to see them.
+            world.note(&format!("temporary keys are not looked for: {error}"));
+            return Vec::new();
+        }
+    };
+    let mut all = Vec::new();
+    for key in listed {
+        let made = key.created_at.as_deref().and_then(net::time);
+        let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
+        let Some(push) = push.filter(|_| old(made)) else { continue };
+        let step = format!("delete the temporary key {}", key.name);
+        let done = if dry { Ok(()) } else { world.api.keys().delete(&key.access).await };
+        all.push(remote(&push, dry, vec![step], done.err().map(|error| error.to_string())));
+    }
+    all
 }
 
 fn remote(push: &PushId, dry: bool, steps: Vec<String>, left: Option<String>) -> Swept {

@@ -196,7 +196,7 @@ impl Bucket {
                 objects.push(Object {
                     key,
                     size,
-                    modified: entry.text("LastModified").and_then(xml::time),
+                    modified: entry.text("LastModified").and_then(crate::net::time),
                     etag: ETag::new(entry.text("ETag").unwrap_or_default()),
                 });
             }

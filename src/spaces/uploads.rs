@@ -227,7 +227,7 @@ impl Bucket {
                 let Some(id) = id else {
                     return Err(self.incomplete(operation, None, &called, "UploadId"));
                 };
-                let initiated = entry.text("Initiated").and_then(xml::time);
+                let initiated = entry.text("Initiated").and_then(crate::net::time);
                 uploads.push(OpenUpload { upload: Upload { key, id }, initiated });
             }
             if document.text("IsTruncated") != Some("true") {

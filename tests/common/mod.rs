@@ -19,7 +19,14 @@ pub(crate) const DISK: u64 = 4 << 20;
 /// The program, with nothing of the terminal and environment of whoever runs the tests.
 pub(crate) fn tidegate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    for name in [
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "TIDEGATE_CACHE",
+        "TIDEGATE_RECEIPT_KEY",
+    ] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -164,7 +164,7 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
         .split_once('/')
         .ok_or_else(|| Usage("an object is named as s3://BUCKET/KEY".into()))?;
     let stage = StageArgs { bucket: Some(bucket.to_owned()), ..args.stage.clone() };
-    let bucket = world::bucket(&stage, &args.api, args.region.as_deref(), view)?;
+    let bucket = world::bucket(&stage, &args.api, args.region.as_deref(), None, view)?;
     let key = Key::parse(key).map_err(Usage)?;
     let url = bucket.presigned(&key, FETCHED).map_err(Usage)?;
     Ok(Some(Object { url, plain: bucket.endpoint().address().is_loopback() }))

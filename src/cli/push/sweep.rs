@@ -15,8 +15,10 @@ use super::world;
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
-use crate::cli::{ACCEPTED, REFUSED, Usage, output};
-use crate::push::{Started, Swept, SweptState, World, sweep, sweep_remote};
+use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output};
+use crate::digitalocean::{Error, Kind};
+use crate::push::{Started, Swept, SweptState, World, mint, sweep, sweep_remote};
+use crate::spaces::Keys;
 
 /// `tidegate sweep`.
 #[derive(Debug, Args)]
@@ -40,6 +42,11 @@ pub(in crate::cli) struct SweepArgs {
     /// Where the journals are; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+
+    /// Make a key for the bucket by DigitalOcean's API, and delete it at the end. It has full access to
+    /// all buckets for that time.
+    #[arg(long)]
+    mint_key: bool,
 
     #[command(flatten)]
     place: PlaceArgs,
@@ -85,9 +92,28 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
         .into());
     }
     let view = View::new(args.api.quiet);
+    if !args.mint_key || args.dry_run && !args.remote {
+        return sweep_with(args, &view, None);
+    }
+    let (api, _) = connect::client_at(&args.api, view.teller())?;
+    let keys = api.wait(mint(&api)).map_err(|why| Usage(format!("--mint-key: {why}")))?;
+    let access = keys.access.clone();
+    output::complain("a key with full access to all buckets is made, and deleted at the end");
+    let swept = sweep_with(args, &view, Some(keys));
+    match api.wait(api.keys().delete(&access)) {
+        Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => swept,
+        Err(error) => {
+            output::complain(&format!("the temporary key {access} is left: {error}"));
+            swept.map(|code| code.max(REFUSED))
+        }
+    }
+}
+
+/// Sweeps, with a key that was made for it.
+fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<u8, Option<Usage>> {
     let asks = !args.yes && !args.dry_run;
     if asks {
-        let planned = swept(args, &view, true)?;
+        let planned = swept(args, view, keys.as_ref(), true)?;
         output::log(lines(&planned).trim_end());
         let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
         if !planned.iter().any(is_planned) {
@@ -99,10 +125,10 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
         let _ = stdin().read_line(&mut answer);
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
             output::complain("nothing was done");
-            return Ok(super::super::USAGE);
+            return Ok(INTERRUPTED);
         }
     }
-    let swept = swept(args, &view, args.dry_run)?;
+    let swept = swept(args, view, keys.as_ref(), args.dry_run)?;
     view.close();
     let document = json!({"schema": "tidegate.sweep/1", "dry_run": args.dry_run, "pushes": show::value(&swept)?});
     show::write(args.api.format, &lines(&swept), &document)?;
@@ -110,7 +136,12 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
 }
 
 /// What became of all of it; `Err(None)` if the bucket could not be listed, which is said then.
-fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Option<Usage>> {
+fn swept(
+    args: &SweepArgs,
+    view: &Arc<View>,
+    keys: Option<&Keys>,
+    dry: bool,
+) -> Result<Vec<Swept>, Option<Usage>> {
     let patience = args.patience.patience();
     if args.remote {
         let stage = StageArgs {
@@ -120,7 +151,7 @@ fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Op
             ..StageArgs::default()
         };
         let (api, place) = connect::client_at(&args.api, view.teller())?;
-        let bucket = world::bucket(&stage, &args.api, None, view)?;
+        let bucket = world::bucket(&stage, &args.api, None, keys.cloned(), view)?;
         let world = world::assemble(api, place, Some(bucket.clone()), view);
         let work = sweep_remote(&world, &bucket, args.older_than, &patience, dry);
         let swept = bucket.wait(work);
@@ -130,13 +161,18 @@ fn swept(args: &SweepArgs, view: &Arc<View>, dry: bool) -> Result<Vec<Swept>, Op
         });
     }
     let folder = state_folder(args.state.clone())?;
-    let connect = |started: &Started| connected(args, started, view);
+    let connect = |started: &Started| connected(args, started, keys, view);
     let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
     runtime.wait(sweep(&folder, &connect, &patience, dry)).map_err(|e| Some(Usage(e.to_string())))
 }
 
 /// The world of a push, which has to be the one that the environment opens.
-fn connected(args: &SweepArgs, started: &Started, view: &Arc<View>) -> Result<World, String> {
+fn connected(
+    args: &SweepArgs,
+    started: &Started,
+    keys: Option<&Keys>,
+    view: &Arc<View>,
+) -> Result<World, String> {
     let (api, place) = connect::client_at(&args.api, view.teller()).map_err(|usage| usage.0)?;
     if place != started.api {
         return Err(format!(
@@ -154,7 +190,7 @@ fn connected(args: &SweepArgs, started: &Started, view: &Arc<View>) -> Result<Wo
                 ..StageArgs::default()
             };
             // Without it, all is done that needs none.
-            let bucket = world::bucket(&stage, &args.api, None, view);
+            let bucket = world::bucket(&stage, &args.api, None, keys.cloned(), view);
             bucket.map_err(|usage| output::complain(&usage.0)).ok()
         }
     };

@@ -45,7 +45,7 @@ pub(super) fn world(
         let region = Some(order.image.region.as_str());
         match args.stage.mint_key {
             true => world.mint = Some(mint(&args.stage, &args.api, region, view)?),
-            false => world.bucket = Some(bucket(&args.stage, &args.api, region, view)?),
+            false => world.bucket = Some(bucket(&args.stage, &args.api, region, None, view)?),
         }
     }
     Ok((world, None))
@@ -73,9 +73,10 @@ pub(super) fn bucket(
     stage: &StageArgs,
     api: &ApiArgs,
     region: Option<&str>,
+    keys: Option<Keys>,
     view: &Arc<View>,
 ) -> Result<Bucket, Usage> {
-    let places = places(stage, region);
+    let places = Places { keys, ..places(stage, region) };
     let found = credentials::find(&places, variable).map_err(Usage)?;
     let open = opener(found.endpoint, found.bucket, stage, api, view)?;
     open(found.keys).map_err(Usage)

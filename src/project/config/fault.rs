@@ -22,6 +22,7 @@ pub struct Fault {
 impl std::error::Error for Fault {}
 
 /// What is wrong at a place of the text.
+#[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) at: Range<usize>,
     pub(super) said: String,

@@ -184,7 +184,9 @@ fn is_local(file: &File) -> bool {
     const OVERLAYFS: i64 = 0x794c_7630;
     let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS, OVERLAYFS];
     // The kernel's field is narrower on some machines, and then signed.
-    rustix::fs::fstatfs(file).is_ok_and(|stat| known.contains(&(stat.f_type as i64 & 0xffff_ffff)))
+    #[allow(clippy::unnecessary_cast)]
+    let magic = |stat: rustix::fs::StatFs| stat.f_type as i64 & 0xffff_ffff;
+    rustix::fs::fstatfs(file).is_ok_and(|stat| known.contains(&magic(stat)))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,284 @@
+//! `tidegate.toml`, `tidegate init`, `tidegate config`, and a check without arguments.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{at, data, document, invalid};
+use crate::common::*;
+
+/// A project with a good image and a bad one.
+fn project(toml: &str) -> Scratch {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("out")).unwrap();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("out/good.qcow2.gz")).unwrap();
+    fs::copy(data("truncated.raw.gz"), scratch.path("bad.raw.gz")).unwrap();
+    scratch.write("tidegate.toml", toml.as_bytes());
+    scratch
+}
+
+const TWO: &str = "[[image]]\nname = \"good\"\npath = \"out/good.qcow2.gz\"\n\n[[image]]\nname = \"bad\"\npath = \"bad.raw.gz\"\n";
+
+#[test]
+fn a_check_without_arguments_takes_the_images_of_the_project() {
+    let scratch = project(TWO);
+    let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(exit_code(&output), 1);
+    assert_eq!(stdout(&output), "ACCEPT  out/good.qcow2.gz\nREJECT  bad.raw.gz: gzip-truncated\n");
+    // From below, and by name.
+    let output =
+        at(scratch.path("out")).args(["check", "--format", "json", "bad"]).output().unwrap();
+    assert_eq!(exit_code(&output), 1);
+    let source = document(&output)["images"][0]["source"].as_str().unwrap().to_owned();
+    assert!(source.ends_with("/bad.raw.gz"), "{source}");
+    let output = at(scratch.path("")).args(["check", "-q", "good"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  out/good.qcow2.gz\n");
+}
+
+#[test]
+fn options_of_the_file_count_and_those_of_the_command_line_beat_them() {
+    let sum = sha256(&fs::read(data("gpt.qcow2.gz")).unwrap());
+    let toml = |more: &str| {
+        format!(
+            "[defaults]\nmax_size = \"100 kB\"\n[[image]]\nname = \"a\"\npath = \"out/good.qcow2.gz\"\n{more}\n"
+        )
+    };
+    let scratch = project(&toml(""));
+    let run = |arguments: &[&str]| {
+        let output = at(scratch.path(""))
+            .args(["check", "--format", "json"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let report = document(&output)["images"][0].clone();
+        (exit_code(&output), report)
+    };
+    let (code, report) = run(&[]);
+    assert_eq!((code, &report["limit"]), (1, &json!(100_000)), "{report}");
+    let (code, report) = run(&["--max-size", "1GB"]);
+    assert_eq!((code, &report["limit"]), (0, &json!(1_000_000_000)));
+    let set = |more: &str| scratch.write("tidegate.toml", toml(more).as_bytes());
+    set("max_size = \"1GiB\"");
+    assert_eq!(run(&[]).1["limit"], 1 << 30);
+    set(&format!("max_size = \"1GB\"\nsha256 = \"{sum}\""));
+    assert_eq!(run(&[]).0, 0);
+    set(&format!("max_size = \"1GB\"\nsha256 = \"{}\"", "0".repeat(64)));
+    assert_eq!(codes(&run(&[]).1), ["digest-mismatch"]);
+    // A name that says another format is a warning.
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("odd.vmdk.gz")).unwrap();
+    let odd = |more: &str| {
+        scratch.write(
+            "tidegate.toml",
+            format!("[[image]]\nname = \"a\"\npath = \"odd.vmdk.gz\"\n{more}\n").as_bytes(),
+        )
+    };
+    odd("");
+    assert_eq!((run(&[]).0, run(&[]).1["verdict"].clone()), (0, json!("warn")));
+    odd("strict = true");
+    assert_eq!(run(&[]).0, 1);
+    odd("reject = [\"name-mismatch\"]");
+    assert_eq!(run(&[]).1["verdict"], "reject");
+    assert_eq!(run(&["--allow", "name-mismatch"]).1["verdict"], "accept");
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_said_with_line_and_fix() {
+    let outside = Scratch::new();
+    let secret = outside.write("secret", b"x");
+    for (toml, said) in [
+        (
+            format!("{TWO}\n[[image]]\nname = \"good\"\npath = \"x\"\n"),
+            "two images have the name \"good\"; the first one stands in line 2. Give one",
+        ),
+        (format!("{TWO}colour = 1\n"), "unknown key `colour`"),
+        (
+            format!("{TWO}cacert = \"ca.pem\"\n"),
+            "`cacert` cannot be set here: a file that is found in a folder is not trusted",
+        ),
+        (
+            "[defaults]\nhttps_proxy = \"http://evil\"\n".into(),
+            "set https_proxy in the environment",
+        ),
+        ("endpoint = \"https://evil\"\n".into(), "SPACES_ENDPOINT_URL"),
+        ("state = \"/tmp\"\n".into(), "--state"),
+        ("no_url_rules = true\n".into(), "--no-url-rules"),
+        ("token_file = \"x\"\n".into(), "DIGITALOCEAN_TOKEN"),
+        (
+            format!("[[image]]\nname = \"a\"\npath = \"{}\"\n", secret.display()),
+            "the path is absolute",
+        ),
+        ("[[image]]\nname = \"a\"\npath = \"../x\"\n".into(), "the path goes up"),
+        ("[[image]]\nname = \"a\"\npath = \"x\"\nreceipt = \"../r\"\n".into(), "the path goes up"),
+        ("[[image]]\nname = ".into(), "tidegate.toml:2:"),
+        ("\u{feff}\u{202e}\n".into(), "tidegate.toml:1:"),
+        (String::new(), "has no [[image]]"),
+    ] {
+        let scratch = project(&toml);
+        let output = at(scratch.path("")).arg("check").output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(exit_code(&output), 2, "{toml}: {told}");
+        assert!(told.contains(said), "{toml}: {told}");
+        assert!(!told.contains('\u{202e}') && stdout(&output).is_empty(), "{told}");
+        // A file that was named is checked whatever is wrong with a project that was not.
+        let output = at(scratch.path("")).args(["check", "-q", "bad.raw.gz"]).output().unwrap();
+        assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+    }
+    let scratch = project(&format!("{TWO}nonsense = 1\n"));
+    let output = at(scratch.path("")).arg("check").output().unwrap();
+    assert!(
+        stderr(&output).contains("tidegate.toml:8:1:\n  |\n8 | nonsense = 1\n  | ^^^^^^^^\n"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn links_do_not_lead_out_and_pipes_do_not_hang() {
+    let scratch = project("[[image]]\nname = \"a\"\npath = \"link\"\n");
+    let outside = Scratch::new();
+    std::os::unix::fs::symlink(outside.write("disk", &disk()), scratch.path("link")).unwrap();
+    let output = at(scratch.path("")).arg("check").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(
+        stderr(&output).contains("line 3") && stderr(&output).contains("a link leads out"),
+        "{}",
+        stderr(&output)
+    );
+
+    fs::remove_file(scratch.path("tidegate.toml")).unwrap();
+    let made =
+        std::process::Command::new("mkfifo").arg(scratch.path("tidegate.toml")).status().unwrap();
+    assert!(made.success());
+    let output = at(scratch.path("")).arg("check").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("no regular file"));
+}
+
+#[test]
+fn the_search_ends_at_the_root_of_the_repository() {
+    let scratch = project(TWO);
+    fs::create_dir_all(scratch.path("inner/.git")).unwrap();
+    let output = at(scratch.path("inner")).arg("check").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("`tidegate init`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_name_that_is_a_file_too_is_no_guess() {
+    let scratch = project(TWO);
+    scratch.write("good", &disk());
+    let output = at(scratch.path("")).args(["check", "good"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("write ./good"), "{}", stderr(&output));
+    let output = at(scratch.path("")).args(["check", "-q", "./good"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  ./good\n");
+}
+
+#[test]
+fn init_writes_a_file_that_works_and_never_over_one() {
+    let scratch = Scratch::new();
+    let output = at(scratch.path("")).arg("init").output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    let text = fs::read_to_string(scratch.path("tidegate.toml")).unwrap();
+    assert!(text.contains("# [[image]]") && text.contains("# regions ="));
+    // Without the marks of comments it is an example that the schema takes.
+    let example: String = text
+        .lines()
+        .filter_map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") || rest.starts_with('[') => Some(rest),
+            Some(_) => None,
+            None => Some(line),
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let example = example.replace('…', &"0".repeat(64));
+    let document: Value = toml_to_json(&example);
+    assert_eq!(document["image"].as_array().unwrap().len(), 2);
+    assert_eq!(invalid("tidegate-toml", &document), Vec::<String>::new());
+
+    scratch.write("tidegate.toml", b"# mine\n");
+    let output = at(scratch.path("")).arg("init").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("already"));
+    assert_eq!(fs::read_to_string(scratch.path("tidegate.toml")).unwrap(), "# mine\n");
+
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("web.qcow2.gz")).unwrap();
+    assert_eq!(exit_code(&at(scratch.path("")).arg("init").output().unwrap()), 0);
+    let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  web.qcow2.gz\n");
+}
+
+fn toml_to_json(text: &str) -> Value {
+    serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
+}
+
+#[test]
+fn schema_and_program_agree() {
+    for (toml, good) in [
+        (TWO.to_owned(), true),
+        (String::new(), true),
+        ("[[image]]\nname = \"a\"\nurl = \"https://h/x\"\nmax_size = \"20 GiB\"\nreject = [\"iso-hybrid\"]\n".into(), true),
+        ("[[image]]\nname = \"a\"\n".into(), false),
+        ("[[image]]\npath = \"a\"\n".into(), false),
+        ("[[image]]\nname = \"\"\npath = \"a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"b/../a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"https://h/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nurl = \"https://h/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nsha256 = \"00\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nmax_size = \"0\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nmax_size = \"1.5GB\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nregions = []\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\ntags = [\" \"]\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nstrict = \"yes\"\n".into(), false),
+        ("[defaults]\npath = \"a\"\n".into(), false),
+        ("[defaults]\ntoken = \"a\"\n".into(), false),
+    ] {
+        let scratch = project(&toml);
+        let output = at(scratch.path("")).arg("config").output().unwrap();
+        assert_eq!(exit_code(&output) == 0, good, "{toml}: {}", stderr(&output));
+        let errors = invalid("tidegate-toml", &toml_to_json(&toml));
+        assert_eq!(errors.is_empty(), good, "{toml}: {errors:?}");
+    }
+}
+
+#[test]
+fn config_says_what_counts_and_where_it_comes_from() {
+    let scratch =
+        project(&format!("[defaults]\nbucket = \"mine\"\nallow = [\"iso-hybrid\"]\n{TWO}"));
+    let run = |env: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = at(scratch.path(""));
+        command.arg("config").args(arguments).envs(env.iter().copied());
+        command.output().unwrap()
+    };
+    let output = run(&[("DIGITALOCEAN_TOKEN", "s3cret-token")], &["good", "--format", "json"]);
+    let told = document(&output);
+    assert_eq!(invalid("config", &told), Vec::<String>::new());
+    assert!(!stdout(&output).contains("s3cret"));
+    assert_eq!(told["images"].as_array().unwrap().len(), 1);
+    let of = |all: &Value, key: &str| {
+        all.as_array().unwrap().iter().find(|one| one["key"] == key).cloned().unwrap()
+    };
+    let image = &told["images"][0]["settings"];
+    assert_eq!(
+        of(image, "bucket"),
+        json!({"key": "bucket", "value": "mine", "from": "file", "line": 2})
+    );
+    assert_eq!(of(image, "max_size")["from"], "default");
+    assert_eq!(of(image, "policy")["value"], json!({"code": "iso-hybrid", "severity": "note"}));
+    assert_eq!(
+        of(&told["settings"], "token"),
+        json!({"key": "token", "value": true, "from": "environment", "variable": "DIGITALOCEAN_TOKEN"})
+    );
+    let output = run(&[("SPACES_BUCKET", "other")], &[]);
+    assert!(stdout(&output).contains("environment, SPACES_BUCKET"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("file, line 3"), "{}", stdout(&output));
+    let output = run(&[], &["none"]);
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("there are good, bad"), "{}", stderr(&output));
+    // Without a file there are defaults.
+    let empty = Scratch::new();
+    let output = at(empty.path("")).args(["config", "--format", "json"]).output().unwrap();
+    assert_eq!(document(&output)["file"], Value::Null);
+}

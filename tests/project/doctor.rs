@@ -1,0 +1,147 @@
+//! `tidegate doctor` against the simulator, and against servers that are not what they should be.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::{at, document, invalid};
+use crate::common::*;
+use crate::rig::Rig;
+use crate::server::{Reply, Server};
+
+fn doctor(scratch: &Scratch, env: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command: Command = at(scratch.path(""));
+    command.args(["doctor", "--format", "json"]).args(arguments).envs(env.iter().copied());
+    command.output().unwrap()
+}
+
+fn state(document: &Value, id: &str) -> String {
+    let checks = document["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["id"] == id);
+    check.map_or("absent", |check| check["state"].as_str().unwrap()).to_owned()
+}
+
+/// The states of these checks.
+fn states(document: &Value, ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| state(document, id)).collect()
+}
+
+#[test]
+fn a_healthy_place_is_healthy() {
+    let rig = Rig::new(&[]);
+    let scratch = Scratch::new();
+    let url = rig.url("");
+    let mut env =
+        vec![("DIGITALOCEAN_API_URL", url.as_str()), ("DIGITALOCEAN_TOKEN", rig.token.as_str())];
+    let output = doctor(&scratch, &env, &[]);
+    let told = document(&output);
+    assert_eq!(exit_code(&output), 0, "{told:#}");
+    assert_eq!(invalid("doctor", &told), Vec::<String>::new());
+    let ids = [
+        "proxy",
+        "network",
+        "clock",
+        "token",
+        "token-accepted",
+        "scopes",
+        "bucket",
+        "bucket-rights",
+    ];
+    assert_eq!(states(&told, &ids), ["ok", "ok", "ok", "ok", "ok", "ok", "unknown", "absent"]);
+
+    env.extend(rig.spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let told = document(&doctor(&scratch, &env, &[]));
+    assert_eq!(states(&told, &ids[6..]), ["ok", "unknown"], "{told:#}");
+    assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 0);
+    let output = doctor(&scratch, &env, &["--probe"]);
+    let told = document(&output);
+    assert_eq!(
+        (exit_code(&output), states(&told, &ids[6..])),
+        (0, vec!["ok".into(), "ok".into()]),
+        "{told:#}"
+    );
+    assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 0, "nothing is left");
+    for secret in [rig.token.as_str(), rig.spaces["SPACES_SECRET_ACCESS_KEY"].as_str()] {
+        assert!(!stdout(&output).contains(secret) && !stderr(&output).contains(secret));
+    }
+    let text = at(scratch.path("")).arg("doctor").envs(env).output().unwrap();
+    assert!(
+        stdout(&text).contains("nothing is wrong") && stdout(&text).contains("--probe"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_fix() {
+    let rig = Rig::new(&[]);
+    let scratch = Scratch::new();
+    let url = rig.url("");
+    let here = ("DIGITALOCEAN_API_URL", url.as_str());
+    let wrong = "dop_v1_0123456789abcdef";
+    for (env, failing) in [
+        (vec![here], "token"),
+        (vec![here, ("DIGITALOCEAN_TOKEN", wrong)], "token-accepted"),
+        (
+            vec![("DIGITALOCEAN_API_URL", "http://127.0.0.1:1"), ("DIGITALOCEAN_TOKEN", wrong)],
+            "network",
+        ),
+        (vec![("DIGITALOCEAN_API_URL", "nonsense"), ("DIGITALOCEAN_TOKEN", wrong)], "network"),
+        (vec![here, ("DIGITALOCEAN_TOKEN", &rig.token), ("SPACES_BUCKET", "b")], "bucket"),
+    ] {
+        let output = doctor(&scratch, &env, &["--retries", "0"]);
+        let told = document(&output);
+        assert_eq!(
+            (exit_code(&output), state(&told, failing).as_str()),
+            (4, "fail"),
+            "{failing}: {told:#}"
+        );
+        let checks = told["checks"].as_array().unwrap();
+        let failed = checks.iter().filter(|check| check["state"] == "fail");
+        assert!(
+            failed.clone().count() > 0 && failed.clone().all(|check| check["fix"].is_string()),
+            "{told:#}"
+        );
+        assert!(!stdout(&output).contains(wrong) && !stderr(&output).contains(wrong));
+    }
+}
+
+#[test]
+fn clocks_and_scopes_are_looked_at() {
+    let answer = |date: &str, status: u16| {
+        let date = date.to_owned();
+        Server::new(move |request| {
+            let known = request.headers.contains_key("authorization");
+            let body = match request.path.split('?').next() {
+                Some("/v2/images") if status == 200 => {
+                    br#"{"images": [], "links": {}, "meta": {"total": 0}}"#.to_vec()
+                }
+                _ => {
+                    br#"{"id": "forbidden", "message": "You are missing the required permission"}"#
+                        .to_vec()
+                }
+            };
+            let status = match known {
+                true if request.path.starts_with("/v2/images") => status,
+                true => 403,
+                false => 401,
+            };
+            Reply::status(status, body).with("date", &date)
+        })
+    };
+    let scratch = Scratch::new();
+    let told = |server: &Server| {
+        let env = [("DIGITALOCEAN_API_URL", server.url("")), ("DIGITALOCEAN_TOKEN", "tok".into())];
+        let env: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        document(&doctor(&scratch, &env, &["--retries", "0"]))
+    };
+    let skewed = told(&answer("Thu, 01 Jan 2015 00:00:00 GMT", 200));
+    let ids = ["clock", "token-accepted", "scopes"];
+    assert_eq!(states(&skewed, &ids), ["fail", "ok", "ok"], "{skewed:#}");
+    assert!(
+        skewed.to_string().contains("has image:read; lacks regions:read, spaces_key:read"),
+        "{skewed:#}"
+    );
+    let forbidden = told(&answer("nonsense", 403));
+    assert_eq!(states(&forbidden, &ids), ["unknown", "ok", "fail"], "{forbidden:#}");
+}

@@ -1,0 +1,340 @@
+//! Receipts: what spares a check, and what does not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{at, data, document, invalid};
+use crate::common::*;
+
+const KEY: (&str, &str) = ("TIDEGATE_RECEIPT_KEY", "0123456789abcdef-for-tests");
+
+/// A file that changes so shortly before its check has no receipt.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2100));
+}
+
+fn check(scratch: &Scratch, arguments: &[&str]) -> Command {
+    let mut command = at(scratch.path(""));
+    command.args(["check", "--format", "json"]).args(arguments);
+    command
+}
+
+/// The report on one image, and what was said on standard error.
+fn run(command: &mut Command) -> (Value, String) {
+    let output = command.output().unwrap();
+    (document(&output)["images"][0].clone(), stderr(&output).to_owned())
+}
+
+fn state(report: &Value) -> &str {
+    report["receipt"]["state"].as_str().unwrap_or("absent")
+}
+
+#[test]
+fn an_unchanged_file_is_not_read_again() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("disk.qcow2.gz")).unwrap();
+    let cached = |more: &[&str]| {
+        run(&mut check(&scratch, &[&["--cache", "disk.qcow2.gz"], more].concat())).0
+    };
+    let first = cached(&[]);
+    assert_eq!(state(&first), "none", "{first}");
+    assert!(first["receipt"]["why"].as_str().unwrap().contains("less than 2 s"));
+    settle();
+    let made = cached(&[]);
+    assert_eq!((state(&made), made["bytes_read"].as_u64().unwrap() > 0), ("kept", true));
+    let again = cached(&[]);
+    assert_eq!((state(&again), &again["bytes_read"]), ("unchanged", &json!(0)));
+    // All but what the receipt had to do with it is the same.
+    let without = |report: &Value| {
+        let mut report = report.clone();
+        for key in ["receipt", "bytes_read"] {
+            report.as_object_mut().unwrap().remove(key);
+        }
+        report
+    };
+    assert_eq!(without(&again), without(&made));
+    let output = check(&scratch, &["--cache", "disk.qcow2.gz"]).output().unwrap();
+    assert_eq!(invalid("report", &document(&output)), Vec::<String>::new());
+
+    // Off by default, and by option; on by the environment.
+    assert_eq!(state(&run(&mut check(&scratch, &["disk.qcow2.gz"])).0), "absent");
+    assert_eq!(state(&cached(&["--no-cache"])), "absent");
+    let on = |value: &str| run(check(&scratch, &["disk.qcow2.gz"]).env("TIDEGATE_CACHE", value)).0;
+    assert_eq!(state(&on("on")), "unchanged");
+    assert_eq!(state(&on("off")), "absent");
+    let output =
+        check(&scratch, &["disk.qcow2.gz"]).env("TIDEGATE_CACHE", "maybe").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+
+    // Other questions are asked of the image itself.
+    assert_eq!(state(&cached(&["--max-size", "1GB"])), "kept");
+    assert_eq!(state(&cached(&["--warn", "qcow2-backing-file"])), "kept");
+    assert_eq!(state(&cached(&["--digest", "disk"])), "kept");
+    assert_eq!(state(&cached(&["--digest", "disk"])), "unchanged");
+    assert_eq!(state(&cached(&["--quick"])), "none");
+    // What is expected is held against what was made.
+    let sum = made["digests"]["sha256"].as_str().unwrap();
+    let right = cached(&["--sha256", sum]);
+    assert_eq!(state(&right), "unchanged");
+    assert!(
+        right["checks"]
+            .as_array()
+            .unwrap()
+            .contains(&json!({"id": "expected-digest", "state": "done"}))
+    );
+    let wrong = cached(&["--sha256", &"0".repeat(64)]);
+    assert_eq!((codes(&wrong), state(&wrong)), (vec!["digest-mismatch"], "none"));
+    assert_eq!(state(&cached(&[])), "unchanged");
+
+    // Another name is another finding, and one byte is another file, whatever touch says of it.
+    fs::hard_link(scratch.path("disk.qcow2.gz"), scratch.path("disk.vmdk.gz")).unwrap();
+    settle();
+    let (odd, _) = run(&mut check(&scratch, &["--cache", "disk.vmdk.gz"]));
+    assert_eq!((codes(&odd), state(&odd)), (vec!["name-mismatch"], "kept"));
+    assert_eq!(state(&cached(&[])), "kept");
+    let path = scratch.path("disk.qcow2.gz");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let changed = cached(&[]);
+    assert_eq!((&changed["verdict"], state(&changed)), (&json!("reject"), "none"));
+}
+
+#[test]
+fn a_rejected_image_stays_rejected() {
+    let scratch = Scratch::new();
+    let bad = data("truncated.raw.gz");
+    let cached = || check(&scratch, &["--cache", bad.to_str().unwrap()]).output().unwrap();
+    let (first, second) = (cached(), cached());
+    assert_eq!((exit_code(&first), exit_code(&second)), (1, 1));
+    let (first, second) = (&document(&first)["images"][0], &document(&second)["images"][0]);
+    assert_eq!((state(first), state(second)), ("kept", "unchanged"));
+    assert_eq!(first["findings"], second["findings"]);
+}
+
+#[test]
+fn an_unchanged_file_passes_in_milliseconds() {
+    let scratch = Scratch::new();
+    scratch.sparse("disk.raw", 2 << 30);
+    settle();
+    let cached = || {
+        let began = Instant::now();
+        let (report, _) = run(&mut check(&scratch, &["--cache", "disk.raw"]));
+        (state(&report).to_owned(), began.elapsed())
+    };
+    assert_eq!(cached().0, "kept");
+    // The best of several runs: others use this machine too.
+    let best = (0..20).map(|_| cached()).min_by_key(|(_, took)| *took).unwrap();
+    assert_eq!(best.0, "unchanged");
+    assert!(best.1 < Duration::from_millis(20), "{:?}", best.1);
+}
+
+#[test]
+fn only_the_users_own_cache_is_believed() {
+    let scratch = Scratch::new();
+    let image = data("gpt.qcow2.gz");
+    let cached = || run(&mut check(&scratch, &["--cache", image.to_str().unwrap()]));
+    assert_eq!(state(&cached().0), "kept");
+    let folder = scratch.path(".cache/tidegate");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    let receipt = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&receipt).unwrap();
+    for (edit, said) in [
+        (text.replace("\"accept\"", "\"warn\""), "changed after it was written"),
+        (
+            text.replace(&rules(&text), "0.0.1+0123456789abcdef"),
+            "made under other rules (0.0.1+0123456789abcdef; these are",
+        ),
+        ("{".to_owned(), "no receipt of tidegate"),
+        (
+            text.replace("tidegate.receipt/1", "tidegate.receipt/2"),
+            "its schema is tidegate.receipt/2",
+        ),
+        (text.replacen("\"rules\"", "\"more\": 1, \"rules\"", 1), "no receipt of tidegate"),
+    ] {
+        fs::write(&receipt, edit).unwrap();
+        let (report, told) = cached();
+        assert_eq!((&report["verdict"], state(&report)), (&json!("accept"), "kept"), "{said}");
+        assert!(told.contains(said), "{said}: {told}");
+        assert_eq!(state(&cached().0), "unchanged");
+    }
+    // A folder that others can look into is none; the image is checked all the same.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let (report, told) = cached();
+    assert_eq!((&report["verdict"], state(&report)), (&json!("accept"), "absent"));
+    assert!(told.contains("the cache is not used") && told.contains("chmod 700"), "{told}");
+}
+
+fn rules(text: &str) -> String {
+    let value: Value = serde_json::from_str(text).unwrap();
+    value["rules"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn receipts_elsewhere_need_a_seal() {
+    let scratch = Scratch::new();
+    let image = data("gpt.qcow2.gz");
+    let image = image.to_str().unwrap();
+    let receipt = scratch.path("r.json");
+    let plain = || run(&mut check(&scratch, &["--receipt", "r.json", image]));
+    let keyed =
+        |value: &str| run(check(&scratch, &["--receipt", "r.json", image]).env(KEY.0, value));
+    assert_eq!(state(&plain().0), "kept");
+    let (report, told) = plain();
+    assert_eq!(state(&report), "kept");
+    assert!(told.contains("not sealed with a key; set TIDEGATE_RECEIPT_KEY"), "{told}");
+    let (report, told) = keyed(KEY.1);
+    assert!(state(&report) == "kept" && told.contains("not sealed"), "{told}");
+    assert_eq!(state(&keyed(KEY.1).0), "unchanged");
+    let (report, told) = keyed("another key of 16 or more");
+    assert!(state(&report) == "kept" && told.contains("seal is not of this"), "{told}");
+    assert_eq!(state(&keyed(KEY.1).0), "kept");
+    let text = fs::read_to_string(&receipt).unwrap();
+    assert!(!text.contains(KEY.1));
+    assert_eq!(invalid("receipt", &serde_json::from_str(&text).unwrap()), Vec::<String>::new());
+    // An edit that mends the digest still lacks the seal.
+    let mut forged: Value = serde_json::from_str(&text).unwrap();
+    forged["receipt"]["report"]["verdict"] = json!("warn");
+    fs::write(&receipt, forged.to_string()).unwrap();
+    let (report, told) = keyed(KEY.1);
+    assert!(state(&report) == "kept" && told.contains("changed after"), "{told}");
+    // What is no receipt is not replaced, least of all an image.
+    let precious = scratch.write("precious.img", &disk());
+    let output = check(&scratch, &["--receipt", "precious.img", image]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("would replace precious.img"), "{}", stderr(&output));
+    assert!(fs::read(precious).unwrap() == disk());
+    let output = check(&scratch, &["--receipt", "r.json", image, image]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    let output =
+        check(&scratch, &["--receipt", "r.json", image]).env(KEY.0, "short").output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("openssl rand") && !stderr(&output).contains("short\n"));
+}
+
+#[test]
+fn a_project_says_where_its_receipts_go() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("a.qcow2.gz")).unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    scratch.write(
+        "tidegate.toml",
+        b"[[image]]\nname = \"a\"\npath = \"a.qcow2.gz\"\nreceipt = \"out/a.json\"\n",
+    );
+    settle();
+    assert_eq!(state(&run(&mut check(&scratch, &[])).0), "kept");
+    assert!(scratch.path("out/a.json").exists());
+    // A link would write elsewhere.
+    fs::remove_dir_all(scratch.path("out")).unwrap();
+    let outside = Scratch::new();
+    std::os::unix::fs::symlink(outside.path(""), scratch.path("out")).unwrap();
+    let output = check(&scratch, &[]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("a link leads out"), "{}", stderr(&output));
+    assert!(fs::read_dir(outside.path("")).unwrap().next().is_none());
+}
+
+fn verify(scratch: &Scratch, key: Option<&str>, arguments: &[&Path]) -> (i32, String, String) {
+    let mut command = at(scratch.path(""));
+    command.arg("verify-receipt").args(arguments);
+    if let Some(key) = key {
+        command.env(KEY.0, key);
+    }
+    let output = command.output().unwrap();
+    (exit_code(&output), stdout(&output).to_owned(), stderr(&output).to_owned())
+}
+
+#[test]
+fn receipts_are_verified() {
+    let scratch = Scratch::new();
+    let (good, bad) = (data("gpt.qcow2.gz"), data("truncated.raw.gz"));
+    for (image, name) in [(&good, "good.json"), (&bad, "bad.json")] {
+        check(&scratch, &["--receipt", name, image.to_str().unwrap()])
+            .env(KEY.0, KEY.1)
+            .output()
+            .unwrap();
+    }
+    let (receipt, rejected) = (scratch.path("good.json"), scratch.path("bad.json"));
+    let key = Some(KEY.1);
+    let (code, out, _) = verify(&scratch, key, &[&receipt]);
+    assert!(code == 0 && out.contains("valid") && out.contains("ACCEPT"), "{out}");
+    assert_eq!(verify(&scratch, key, &[&receipt, &good]).0, 0);
+    assert_eq!(verify(&scratch, key, &[&receipt, &bad]).0, 1);
+    assert_eq!(verify(&scratch, key, &[&rejected, &bad]).0, 1);
+    assert_eq!(verify(&scratch, key, &[&receipt, &scratch.path("none")]).0, 3);
+    let text = fs::read_to_string(&receipt).unwrap();
+    for (key, edit, said) in [
+        (None, text.clone(), "nobody here can tell who made it"),
+        (Some("another key of 16 or more"), text.clone(), "seal is not of this"),
+        (key, text.replace("\"accept\"", "\"warn\""), "changed after it was written"),
+        (
+            key,
+            text.replace("\"complete\": true", "\"complete\": true, \"x\": 1")
+                .replace("gpt.qcow2.gz", "x"),
+            "changed after",
+        ),
+        (
+            key,
+            text.replace(&rules(&text), "9.9.9+0123456789abcdef"),
+            "other rules (9.9.9+0123456789abcdef",
+        ),
+        (key, "[]".into(), "it has no schema"),
+        (key, String::new(), "there is no receipt"),
+    ] {
+        let edited = scratch.write("edited.json", edit.as_bytes());
+        let (code, out, told) = verify(&scratch, key, &[&edited]);
+        assert!(code == 2 && out.is_empty() && told.contains(said), "{said}: {code} {out} {told}");
+    }
+    let output = at(scratch.path(""))
+        .args(["verify-receipt", "--format", "json", "good.json"])
+        .env(KEY.0, KEY.1)
+        .output()
+        .unwrap();
+    assert_eq!(document(&output)["valid"], true);
+}
+
+#[cfg(feature = "net")]
+#[test]
+fn an_unchanged_url_is_not_read_again() {
+    use crate::server::{Object, Reply, Server};
+    use std::sync::{Arc, Mutex};
+    let etag = Arc::new(Mutex::new("\"one\"".to_owned()));
+    let now = Arc::clone(&etag);
+    let server = Server::new(move |request| {
+        if request.path != "/disk.img" {
+            return Reply::status(404, Vec::new());
+        }
+        let etag = now.lock().unwrap().clone();
+        Object { etag: Some(etag), ..Object::new(disk()) }.answer(request)
+    });
+    let scratch = Scratch::new();
+    let url = server.url("disk.img");
+    let sent = || server.requests().len();
+    let cached = |url: &str, more: &[&str]| {
+        let arguments = [&["--cache", "--insecure-http", url], more].concat();
+        run(&mut check(&scratch, &arguments)).0
+    };
+    let rules = ["--no-url-rules"];
+    let made = cached(&url, &rules);
+    assert_eq!(state(&made), "kept", "{made}");
+    let before = sent();
+    let again = cached(&url, &rules);
+    assert_eq!((state(&again), &again["bytes_read"]), ("unchanged", &json!(0)));
+    assert_eq!(again["digests"], made["digests"]);
+    assert_eq!(sent() - before, 1, "one question tells that nothing changed");
+    // Another tag is another object, a weak one tells nothing.
+    *etag.lock().unwrap() = "\"two\"".into();
+    assert_eq!(state(&cached(&url, &rules)), "kept");
+    assert_eq!(state(&cached(&url, &rules)), "unchanged");
+    *etag.lock().unwrap() = "W/\"two\"".into();
+    assert_eq!(state(&cached(&url, &rules)), "none");
+    let with_query = cached(&format!("{url}?version=1"), &rules);
+    assert!(state(&with_query) == "none" || with_query["verdict"] == "error", "{with_query}");
+}

@@ -1,0 +1,110 @@
+//! Completions, manual pages and help.
+
+use std::process::{Command, Stdio};
+
+use super::at;
+use crate::common::*;
+
+fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+    let found = found.status.success();
+    if !found {
+        eprintln!("SKIPPED: there is no {program}");
+    }
+    found
+}
+
+#[test]
+fn shells_take_their_completions() {
+    let scratch = Scratch::new();
+    for (shell, proof) in [
+        ("bash", "_tidegate()"),
+        ("zsh", "#compdef tidegate"),
+        ("fish", "complete -c tidegate"),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion"),
+    ] {
+        let output = at(scratch.path("")).args(["completions", shell]).output().unwrap();
+        assert_eq!(exit_code(&output), 0);
+        let script = stdout(&output);
+        assert!(script.contains(proof) && script.contains("verify-receipt"), "{shell}");
+        if ["bash", "zsh", "fish"].contains(&shell) && has(shell) {
+            let path = scratch.write(shell, script.as_bytes());
+            let parsed = Command::new(shell).arg("-n").arg(path).output().unwrap();
+            assert!(parsed.status.success(), "{parsed:?}");
+        }
+    }
+    let output = at(scratch.path("")).args(["completions", "tcsh"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("possible values"), "{}", stderr(&output));
+}
+
+#[test]
+fn bash_completes_commands() {
+    if !has("bash") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let output = at(scratch.path("")).args(["completions", "bash"]).output().unwrap();
+    scratch.write("c", &output.stdout);
+    let script = "source ./c; COMP_WORDS=(tidegate verify); COMP_CWORD=1; _tidegate tidegate verify tidegate; echo \"${COMPREPLY[@]}\"";
+    let output =
+        Command::new("bash").args(["-c", script]).current_dir(scratch.path("")).output().unwrap();
+    assert_eq!(stdout(&output).trim(), "verify-receipt", "{output:?}");
+}
+
+#[test]
+fn every_command_has_a_page() {
+    let scratch = Scratch::new();
+    let output = at(scratch.path("")).args(["man", "--dir", "man1"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    let mut pages = 0;
+    for entry in std::fs::read_dir(scratch.path("man1")).unwrap() {
+        let path = entry.unwrap().path();
+        let page = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(page.contains(".SH EXAMPLES\n.nf\ntidegate "), "{name}");
+        // The commands of `image` have theirs.
+        assert!(name == "tidegate-image" || page.contains("Exit code"), "{name}");
+        if has("groff") {
+            let shown =
+                Command::new("groff").args(["-man", "-Tascii", "-ww"]).arg(&path).output().unwrap();
+            assert!(shown.status.success() && shown.stderr.is_empty(), "{name}: {shown:?}");
+        }
+        pages += 1;
+    }
+    assert!(pages >= 9, "only {pages} pages");
+    let output = at(scratch.path("")).args(["man", "check"]).output().unwrap();
+    assert!(stdout(&output).contains("tidegate\\-check") && stdout(&output).contains("checksums"));
+    let output = at(scratch.path("")).args(["man", "nothing"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    scratch.write("file", b"");
+    let output = at(scratch.path("")).args(["man", "--dir", "file"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+}
+
+#[test]
+fn help_teaches_and_errors_say_what_is_next() {
+    let scratch = Scratch::new();
+    let output = at(scratch.path("")).arg("--help").output().unwrap();
+    let help = stdout(&output);
+    for part in ["The gate:", "Projects:", "Exit codes: 0 ", "Examples:\n  tidegate check"] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+    let output = at(scratch.path("")).args(["check", "--help"]).output().unwrap();
+    let help = stdout(&output);
+    let place = |part: &str| help.find(part).unwrap_or_else(|| panic!("{part}: {help}"));
+    assert!(help.starts_with("Check images"));
+    assert!(place("What is read:") < place("URLs:") && place("URLs:") < place("Examples:"));
+    assert!(help.trim_end().ends_with("tidegate check"));
+    let output = at(scratch.path("")).arg("chekc").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("'check'"), "{}", stderr(&output));
+    let output = at(scratch.path("")).arg("check").output().unwrap();
+    assert!(stderr(&output).contains("tidegate init"), "{}", stderr(&output));
+    #[cfg(feature = "net")]
+    {
+        let output = at(scratch.path("")).args(["image", "list"]).output().unwrap();
+        assert!(stderr(&output).contains("`tidegate doctor`"), "{}", stderr(&output));
+    }
+}
