@@ -172,6 +172,27 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
+    /// Check the images that a file lists: a path or a URL on each line; `-` reads the list from standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "images", help_heading = "Which images")]
+    pub(super) images_from: Option<OsString>,
+
+    /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
+    #[arg(long, value_name = "K/N", help_heading = "Which images")]
+    pub(super) shard: Option<crate::project::Shard>,
+
+    /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
+    pub(super) packer_manifest: Option<PathBuf>,
+
+    /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.
+    #[arg(long, help_heading = "Which images")]
+    pub(super) offline: bool,
+
+    /// Undo --offline, for hooks that have it.
+    #[arg(long, overrides_with = "offline", help_heading = "Which images")]
+    pub(super) online: bool,
+
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"], help_heading = "What is read")]
     pub(super) quick: bool,

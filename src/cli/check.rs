@@ -6,15 +6,15 @@ use std::path::Path;
 use super::args::{CheckArgs, Format, Layer, NetArgs};
 use super::checksums::Checksums;
 use super::progress::Progress;
-use super::project::{self, Subject};
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output, receipts, signals};
+use super::project::Subject;
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict};
 use crate::render::{self, json, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
-    let subjects = project::subjects(&args.images)?;
+    let subjects = images::subjects(args)?;
     let images: Vec<OsString> = subjects.iter().map(|subject| subject.argument.clone()).collect();
     let options = options(args, &images)?;
     let progress = Progress::new(args.quiet);
@@ -25,6 +25,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .as_deref()
         .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
         .transpose()?;
+    if args.sha256.is_some() && subjects.len() != 1 {
+        return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
+    }
     let each = subjects
         .iter()
         .map(|subject| for_one(&options, subject, args, checksums.as_ref()))
@@ -46,7 +49,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let mut reports = Vec::new();
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
-        let report = receipts.check(image, options, file, &*progress, &output::complain);
+        let report = receipts.check(image, options, file, &*progress, &output::warn);
         if args.format == Format::Text {
             let first = reports.is_empty();
             output::write(&mut target, &text_of(&report, args, style, first))?;
@@ -59,7 +62,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         }
         Format::Text => {}
         Format::Json => {
-            let document = json::render(&reports)
+            let document = json::render(&reports, args.shard)
                 .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
             output::write(&mut target, &document)?;
         }
@@ -169,9 +172,6 @@ fn expected(
 ) -> Result<Vec<Expected>, Usage> {
     let mut expected = Vec::new();
     if let Some(hex) = &args.sha256 {
-        if args.images.len() != 1 {
-            return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
-        }
         let sha256 = super::checksums::sha256(hex)
             .ok_or_else(|| Usage("--sha256 takes 64 hexadecimal digits".into()))?;
         expected.push(Expected { of: Digested::File, sha256, origin: "--sha256".into() });

@@ -10,10 +10,12 @@ mod doctor;
 mod explain;
 #[cfg(feature = "net")]
 mod image;
+mod images;
 mod map;
 #[cfg_attr(not(feature = "net"), path = "no_net.rs")]
 mod net;
 mod output;
+mod packer;
 mod progress;
 mod project;
 #[cfg(feature = "net")]

@@ -1,6 +1,5 @@
 //! The client of the API, as the arguments and the environment want it, and what it says while it waits.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -177,7 +176,7 @@ impl Teller {
 
     fn say(self: &Arc<Self>, told: Told) {
         let mut state = self.state();
-        if stderr().is_terminal() {
+        if output::is_drawn() {
             if state.bar.is_none() {
                 let bar = ProgressBar::new_spinner();
                 let style = ProgressStyle::with_template("{spinner} {wide_msg}");
@@ -202,7 +201,7 @@ impl Teller {
             state.said.remove(at);
         }
         // Nothing can be done if nobody reads it.
-        let _ = writeln!(stderr(), "{}", told.line());
+        output::log(&told.line().to_string());
         state.said.push((told.what, told.key, Instant::now()));
     }
 
