@@ -10,7 +10,8 @@ const MESSAGE: usize = 2000;
 ///
 /// Control characters (C0, C1, DEL), line and paragraph separators, bidirectional, zero-width and
 /// other format characters and invalid UTF-8 are written as escapes, a backslash is doubled, and the
-/// text is cut at 200 characters.
+/// text is cut at 200 characters. So are `::` where a line could begin (at the start and after a blank)
+/// and `##[`, which CI systems take for commands wherever it is printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hostile(String);
 
@@ -59,15 +60,9 @@ impl Hostile {
     /// A sentence for people, such as a server's reason: cut at 2000 characters instead.
     #[must_use]
     pub fn message(text: &str) -> Self {
-        let chars: Vec<char> = text.chars().take(MESSAGE + 1).collect();
-        let mut shown = String::new();
-        for piece in chars[..chars.len().min(MESSAGE)].chunks(SHOWN) {
-            shown.push_str(&Hostile::from(String::from_iter(piece).as_str()).0);
-        }
-        if chars.len() > MESSAGE {
-            shown.push('…');
-        }
-        Hostile(shown)
+        let mut shown = Shown { most: MESSAGE, ..Shown::default() };
+        text.chars().take(MESSAGE + 1).for_each(|c| shown.char(c));
+        Hostile(shown.text)
     }
 
     /// Whether nothing is left to show.
@@ -89,21 +84,31 @@ impl fmt::Display for Hostile {
     }
 }
 
-#[derive(Default)]
 struct Shown {
     text: String,
     count: usize,
+    most: usize,
+    /// The last two characters, the last one first; before the first one there is a blank.
+    before: [char; 2],
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Shown { text: String::new(), count: 0, most: SHOWN, before: [' '; 2] }
+    }
 }
 
 impl Shown {
     fn full(&self) -> bool {
-        self.count >= SHOWN
+        self.count >= self.most
     }
 
     fn char(&mut self, c: char) {
+        let commands = commands(c, self.before);
+        self.before = [c, self.before[0]];
         if c == '\\' {
             self.escape("\\\\");
-        } else if is_unsafe(c) {
+        } else if commands || is_unsafe(c) {
             self.escape(&c.escape_unicode().to_string());
         } else {
             self.escape(c.encode_utf8(&mut [0; 4]));
@@ -112,13 +117,33 @@ impl Shown {
 
     /// Adds one source character in its shown form.
     fn escape(&mut self, form: &str) {
-        if self.count < SHOWN {
+        if self.count < self.most {
             self.text.push_str(form);
-        } else if self.count == SHOWN {
+        } else if self.count == self.most {
             self.text.push('…');
         }
         self.count += 1;
     }
+}
+
+/// Whether a character begins a command of a CI system after the two before it, the last one first.
+fn commands(c: char, before: [char; 2]) -> bool {
+    match (c, before) {
+        (':', [':', blank]) => blank.is_whitespace(),
+        ('[', ['#', '#']) => true,
+        _ => false,
+    }
+}
+
+/// Whether a text, of any length, has nothing that is shown as an escape: what was escaped once stays as it is.
+#[must_use]
+pub fn is_harmless(text: &str) -> bool {
+    let mut before = [' '; 2];
+    text.chars().all(|c| {
+        let harmless = !commands(c, before) && !is_unsafe(c);
+        before = [c, before[0]];
+        harmless
+    })
 }
 
 /// Characters that act on a terminal or hide: category Cc and Cf of Unicode 16, Zl and Zp.
@@ -141,6 +166,22 @@ mod tests {
         let shown = Hostile::new(b"a\x1b[31m\r\n\x7f\xc2\x9b\xffz\\").to_string();
         assert_eq!(shown, "a\\u{1b}[31m\\u{d}\\u{a}\\u{7f}\\u{9b}\\xffz\\\\");
         assert_eq!(Hostile::from("x\u{202e}y\u{200b}").to_string(), "x\\u{202e}y\\u{200b}");
+    }
+
+    #[test]
+    fn begins_no_command_of_a_ci_system() {
+        for (text, shown) in [
+            ("::error::x", ":\\u{3a}error::x"),
+            ("a ::error::x", "a :\\u{3a}error::x"),
+            ("\u{a0}::x", "\u{a0}:\\u{3a}x"),
+            ("a##[error]", "a##\\u{5b}error]"),
+            ("http://[::1]/a::b", "http://[::1]/a::b"),
+        ] {
+            assert_eq!(Hostile::from(text).to_string(), shown);
+            assert_eq!(Hostile::message(text).to_string(), shown);
+            assert_eq!(is_harmless(text), text == shown, "{text}");
+            assert!(is_harmless(shown));
+        }
     }
 
     #[test]

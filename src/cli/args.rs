@@ -68,6 +68,10 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
+    /// Work with reports that checks have made.
+    ///
+    /// Exit codes: those of the command.
+    Report(ReportArgs),
     /// Say whether a receipt of a check counts, and whether an image has the bytes that it is about.
     ///
     /// The receipt has to be sealed with the key in TIDEGATE_RECEIPT_KEY.
@@ -243,7 +247,7 @@ pub(super) struct CheckArgs {
 
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
-    pub(super) format: Format,
+    pub(super) format: ReportFormat,
 
     /// Write the report to a file instead of standard output.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -322,6 +326,65 @@ pub(super) enum Format {
     Text,
     /// One document.
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// For people.
+    Text,
+    /// One document, `tidegate.report/1`.
+    Json,
+    /// JUnit XML: a suite for each image, a case for each rule.
+    Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of GitHub Actions; the summary of the job goes to GITHUB_STEP_SUMMARY.
+    Github,
+    /// One page that needs nothing else; local images that are not compressed are looked at again for it.
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(subcommand)]
+    pub(super) command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Make one report of those of several checks, such as of the shards of a fleet.
+    ///
+    /// The images stand in the order of their names. All shards have to be there, and no image twice.
+    ///
+    /// Exit codes: those of a check of all these images, or 2 if the reports are no whole.
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// Reports in JSON, of the same version of tidegate.
+    #[arg(value_name = "REPORT", required = true)]
+    pub(super) reports: Vec<PathBuf>,
+
+    /// Make sure that every image of this list has a report; `-` reads the list from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) images_from: Option<OsString>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(super) format: ReportFormat,
+
+    /// Write the report to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Exit with 1 on warnings too.
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// One line for each image, in a report as text.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,14 +3,14 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::args::{CheckArgs, Format, Layer, NetArgs};
+use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::project::Subject;
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, images, output, receipts, signals};
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, images, output, receipts, signals};
 use crate::bytes::{Hostile, read_size};
-use crate::inspect::{Digested, Expected, Options, Report, Verdict};
-use crate::render::{self, json, text};
+use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
+use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
@@ -43,27 +43,28 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .iter()
         .map(|subject| receipts::file(args, subject))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut target = args.output.as_deref().map(|path| open_output(path, &images)).transpose()?;
+    let mut target =
+        args.output.as_deref().map(|path| open_output(path, &images, "images")).transpose()?;
 
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
         let report = receipts.check(image, options, file, &*progress, &output::warn);
-        if args.format == Format::Text {
+        if args.format == ReportFormat::Text {
             let first = reports.is_empty();
-            output::write(&mut target, &text_of(&report, args, style, first))?;
+            output::write(&mut target, &text_of(&report, args.quiet, style, first))?;
         }
         reports.push(report);
     }
     match args.format {
-        Format::Text if reports.len() > 1 && !args.quiet => {
+        ReportFormat::Text if reports.len() > 1 && !args.quiet => {
             output::write(&mut target, &format!("\n{}", text::summary(&reports)))?;
         }
-        Format::Text => {}
-        Format::Json => {
-            let document = json::render(&reports, args.shard)
-                .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
+        ReportFormat::Text => {}
+        format => {
+            let look = |report: &Report| look(report, &options);
+            let document = document::of(&reports, format, args.strict, args.shard, &look)?;
             output::write(&mut target, &document)?;
         }
     }
@@ -95,8 +96,20 @@ fn for_one(
     Ok(Options { expected, ..options })
 }
 
-fn text_of(report: &Report, args: &CheckArgs, style: render::Style, first: bool) -> String {
-    if args.quiet {
+/// What is said of all of them at once.
+pub(super) fn text_of_all(reports: &[Report], quiet: bool, style: render::Style) -> String {
+    let mut text = String::new();
+    for report in reports {
+        text += &text_of(report, quiet, style, text.is_empty());
+    }
+    if reports.len() != 1 && !quiet {
+        text += &format!("\n{}", text::summary(reports));
+    }
+    text
+}
+
+fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> String {
+    if quiet {
         return text::line(report, style);
     }
     let gap = if first { "" } else { "\n" };
@@ -193,8 +206,8 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
 }
 
 /// Opens the file for the report before any work, so that a bad path is known at once. It must not be
-/// one of the images.
-fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
+/// one of the images, or of what else is read.
+pub(super) fn open_output(path: &Path, images: &[OsString], what: &str) -> Result<File, Usage> {
     let shown = Hostile::from_os(path.as_os_str());
     if let Ok(there) = fs::metadata(path) {
         let same = |image: &OsString| {
@@ -202,7 +215,7 @@ fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
             fs::metadata(image).is_ok_and(|m| (m.dev(), m.ino()) == (there.dev(), there.ino()))
         };
         if images.iter().any(same) {
-            return Err(Usage(format!("--output {shown} is one of the images")));
+            return Err(Usage(format!("--output {shown} is one of the {what}")));
         }
     }
     File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))

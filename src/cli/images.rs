@@ -32,7 +32,7 @@ pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     Ok(subjects)
 }
 
-fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
+pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
     let fail =
         |why: String| Usage(format!("cannot use the list of images in {}: {why}", shown(from)));
     let text = match from == "-" {

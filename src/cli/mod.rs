@@ -7,6 +7,7 @@ mod compare;
 mod config;
 #[cfg(feature = "net")]
 mod doctor;
+mod document;
 mod explain;
 #[cfg(feature = "net")]
 mod image;
@@ -21,6 +22,7 @@ mod project;
 #[cfg(feature = "net")]
 mod push;
 mod receipts;
+mod report;
 mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -73,7 +75,7 @@ pub fn main() -> ExitCode {
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "net")]
-        args::Command::Push(args) => push::run(&args),
+        args::Command::Push(args) => push::run(*args),
         #[cfg(feature = "net")]
         args::Command::Sweep(args) => push::sweep::run(&args),
         #[cfg(feature = "net")]
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
         args::Command::VerifyReceipt(args) => receipts::verify(&args),
+        args::Command::Report(args) => report::run(&args),
         args::Command::Init => config::init(),
         args::Command::Config(args) => config::config(&args),
         #[cfg(feature = "net")]

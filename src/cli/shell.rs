@@ -85,7 +85,7 @@ fn ascii(page: &str) -> String {
         true => c.to_string(),
         false => format!("\\[u{:04X}]", u32::from(c)),
     };
-    page.chars().map(escape).collect()
+    page.replace('…', "...").chars().map(escape).collect()
 }
 
 /// Text of this program as roff takes it: hyphens that can be copied.

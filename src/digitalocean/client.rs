@@ -31,6 +31,8 @@ pub enum Event<'a> {
         what: &'a str,
         /// How far it is; hostile text.
         status: &'a str,
+        /// What DigitalOcean says beside it; hostile text.
+        remark: Option<&'a str>,
         /// Why the last look showed nothing, if it failed.
         trouble: Option<&'a Error>,
         /// For how long.
@@ -46,6 +48,11 @@ pub enum Event<'a> {
         elapsed: Duration,
         /// For how long at most.
         most: Duration,
+    },
+    /// It was not found, and is posted once more, as was asked for. There may be two images then.
+    PostingAgain {
+        /// For how long it was looked for.
+        looked: Duration,
     },
 }
 

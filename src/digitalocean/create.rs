@@ -107,8 +107,10 @@ pub struct Created {
     pub image: Image,
     /// Why it had to be looked for; `None` if the create was answered.
     pub adopted: Option<Error>,
-    /// Further images with the same marks: only after it was posted again.
+    /// Further images with the same marks, as far as they are seen: only after it was posted again.
     pub others: Vec<u64>,
+    /// How often it was posted. After two posts there may be an image that no list shows yet.
+    pub posts: u32,
 }
 
 /// Why no image is known.
@@ -118,8 +120,8 @@ pub enum CreateError {
     #[error("{0}")]
     Refused(Error),
     /// One may have been made, and was not found. Lists lag and leave failed images out, so this proves
-    /// nothing.
-    #[error("the outcome is unknown: {because}; an image marked {} {}", push.tag(), looked_for(unseen))]
+    /// nothing. So it is too after a second post that was refused: nobody knows of the first.
+    #[error("the outcome is unknown: {because}; an image marked {} {}{}", push.tag(), looked_for(unseen), posted(*posts))]
     Unknown {
         /// What was answered.
         because: Box<Error>,
@@ -129,7 +131,13 @@ pub enum CreateError {
         looked: Duration,
         /// Why the last look showed nothing, if it failed.
         unseen: Option<Box<Error>>,
+        /// How often it was posted.
+        posts: u32,
     },
+}
+
+fn posted(posts: u32) -> &'static str {
+    if posts > 1 { "; it was posted twice, so there may be two" } else { "" }
 }
 
 fn looked_for(unseen: &Option<Box<Error>>) -> String {
@@ -150,34 +158,49 @@ impl Images {
         how: &Settling,
     ) -> Result<Created, CreateError> {
         let marked = how.push.mark(image, how.tag);
-        let mut posts = if how.post_again { 2 } else { 1 };
+        let most = if how.post_again { 2 } else { 1 };
+        let (mut posts, mut looked) = (0, Duration::ZERO);
         loop {
-            posts -= 1;
+            posts += 1;
             let because = match self.create(&marked).await {
                 Ok(image) => {
-                    let others = match how.post_again && posts == 0 {
-                        true => self.others(&how.push, image.id).await,
-                        false => Vec::new(),
+                    let others = match posts {
+                        1 => Vec::new(),
+                        _ => self.others(&how.push, image.id).await,
                     };
-                    return Ok(Created { image, adopted: None, others });
+                    return Ok(Created { image, adopted: None, others, posts });
                 }
                 Err(error) if error.is_ambiguous() => error,
-                Err(error) => return Err(CreateError::Refused(error)),
+                Err(error) if posts == 1 => return Err(CreateError::Refused(error)),
+                Err(error) => {
+                    let (because, push) = (Box::new(error), how.push.clone());
+                    return Err(CreateError::Unknown {
+                        because,
+                        push,
+                        looked,
+                        unseen: None,
+                        posts,
+                    });
+                }
             };
             let asked = Instant::now();
-            let unseen = match self.find(&how.push, how.settle, &how.patience, Some(&because)).await
-            {
+            let found = self.find(&how.push, how.settle, &how.patience, Some(&because)).await;
+            looked = asked.elapsed();
+            let unseen = match found {
                 Ok(mut found) if !found.is_empty() => {
                     let image = found.remove(0);
                     let others = found.into_iter().map(|image| image.id).collect();
-                    return Ok(Created { image, adopted: Some(because), others });
+                    return Ok(Created { image, adopted: Some(because), others, posts });
                 }
-                Ok(_) if posts > 0 => continue,
+                Ok(_) if posts < most => {
+                    self.0.tell(&Event::PostingAgain { looked });
+                    continue;
+                }
                 // Who could not look does not know that there is none: nothing is posted again.
                 looked => looked.err().map(Box::new),
             };
-            let (push, looked) = (how.push.clone(), asked.elapsed());
-            return Err(CreateError::Unknown { because: Box::new(because), push, looked, unseen });
+            let (because, push) = (Box::new(because), how.push.clone());
+            return Err(CreateError::Unknown { because, push, looked, unseen, posts });
         }
     }
 

@@ -31,8 +31,9 @@ pub enum Kind {
     Forbidden {
         /// The scope that is missing, where the API says it.
         missing: Option<String>,
-        /// The scope that this call needs, by the API's documentation.
-        needed: &'static str,
+        /// The scope that this call needs, by the API's documentation; `None` if the answer is not the API's: then
+        /// the token may be good.
+        needed: Option<&'static str>,
     },
     /// 404.
     NotFound,
@@ -117,6 +118,7 @@ impl Error {
                 stray = image_of(document).map(Box::new);
             }
         }
+        let is_api = body.is_some();
         let (id, message, request_id) = match body {
             Some(body) => (Some(body.id), body.message, body.request_id),
             None if (300..400).contains(&called.status) => (None, redirect(called), None),
@@ -124,7 +126,10 @@ impl Error {
         };
         let kind = match called.status {
             401 => Kind::Unauthorized,
-            403 => Kind::Forbidden { missing: scope_in(&message), needed: scope },
+            403 => Kind::Forbidden {
+                missing: Some(&message).filter(|_| is_api).and_then(|said| scope_in(said)),
+                needed: is_api.then_some(scope),
+            },
             404 => Kind::NotFound,
             409 => Kind::Conflict,
             429 => Kind::RateLimited { until: until(called) },
@@ -154,15 +159,21 @@ fn image_of(mut document: Value) -> Option<Image> {
 
 /// Where an answer leads to that is not followed.
 fn redirect(called: &Called) -> String {
-    let place = called.header("location").map(|place| called.address.join(place));
-    let place = match place {
-        Some(Ok(place)) => format!("to {place}"),
-        Some(Err(_)) | None => "elsewhere".into(),
-    };
-    format!(
-        "it redirects {place}, which is not followed: the token goes to {} only",
-        called.address.host()
-    )
+    let asked = &called.address;
+    match called.header("location").map(|place| asked.join(place)) {
+        Some(Ok(place)) if place.same_origin(asked) => format!(
+            "it redirects to {place} of the same server, which is not followed: the API does not redirect, so its \
+             address may be wrong"
+        ),
+        Some(Ok(place)) => {
+            let origin =
+                asked.join("/").map_or_else(|_| asked.to_string(), |root| root.to_string());
+            format!(
+                "it redirects to {place}, which is not followed: the token goes to {origin} only"
+            )
+        }
+        Some(Err(_)) | None => "it redirects elsewhere, which is not followed".into(),
+    }
 }
 
 /// The beginning of a body that is not JSON, for people.
@@ -259,7 +270,12 @@ impl fmt::Display for Error {
                 Some(scope) => {
                     write!(f, "the token lacks the scope {}", Hostile::from(scope.as_str()))?;
                 }
-                None => write!(f, "the token may not do this; it needs the scope {needed}")?,
+                None => match needed {
+                    Some(scope) => {
+                        write!(f, "the token may not do this; it needs the scope {scope}")?;
+                    }
+                    None => f.write_str("it is refused, but not in the words of the API")?,
+                },
             },
             Kind::NotFound => f.write_str("there is none")?,
             Kind::Conflict => f.write_str("it conflicts with something else")?,

@@ -34,7 +34,7 @@ pub use names::{
 pub use page::{MOST_PAGES, Pages};
 pub use regions::Regions;
 pub use token::Token;
-pub use transfer::{Transferred, transfer};
+pub use transfer::{Transferred, transfer, unknown_start};
 pub use types::{
     Action, ErrorBody, Image, ImageNewCustom, ImageUpdate, MetaProperties, NewAction, PageLinks,
     Pagination, Region,

@@ -214,20 +214,27 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// How many characters have to be put in, left out or changed (Levenshtein). Long text is cut: no name is.
+/// How many characters have to be put in, left out, changed, or swapped with the next one (optimal string
+/// alignment). Long text is cut: no name is.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+    // Of the beginnings of this length of `a`, each to those of `b`.
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let above = &rows[i - 1];
+            let changed = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(row[j - 1] + 1).min(above[j] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -260,6 +267,8 @@ mod tests {
         let region = |given| nearest(given, RegionSlug::KNOWN.iter().copied());
         assert_eq!(region("nyc"), Some("nyc1"));
         assert_eq!(region("FRA1"), Some("fra1"));
+        assert_eq!(region("asm3"), Some("ams3"));
+        assert_eq!((distance("", "ab"), distance("ab", ""), distance("ca", "abc")), (2, 2, 3));
         assert_eq!(region(""), None);
     }
 }

@@ -15,7 +15,10 @@ impl Token {
     /// # Errors
     /// Says what is wrong with it, without repeating it.
     pub fn new(text: &str) -> Result<Token, &'static str> {
-        Secret::new(text).map(Token)
+        match is_assignment(text) {
+            true => Err("a line NAME=VALUE is no token; give what stands behind the ="),
+            false => Secret::new(text).map(Token),
+        }
     }
 
     /// The secret itself, for the header of a request.
@@ -52,6 +55,19 @@ impl Token {
         }
         clean
     }
+}
+
+/// Whether this is a line of an env file or of a shell.
+fn is_assignment(text: &str) -> bool {
+    let text = text.trim();
+    let Some((name, value)) = text.strip_prefix("export ").unwrap_or(text).split_once('=') else {
+        return false;
+    };
+    let name = name.trim();
+    let named = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    // Text in Base64 ends so.
+    let padded = value.bytes().all(|b| b == b'=');
+    named && !padded && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 /// What comes after the secret that a text begins with.
@@ -91,6 +107,16 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(…)");
         for bad in ["", " \n", "dop_v1_a b", "a\nb", "a\u{7}", "ä", &"x".repeat(5000)] {
             assert!(Token::new(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_line_that_sets_it_is_none() {
+        for line in ["DIGITALOCEAN_TOKEN=dop_v1_0a", " export T='x'\n", "A = b", "A=1\nB=2"] {
+            assert!(Token::new(line).unwrap_err().contains("NAME=VALUE"), "{line}");
+        }
+        for token in ["dop_v1_0a", "c2VjcmV0==", "c2VjcmV0cw="] {
+            assert!(Token::new(token).is_ok(), "{token}");
         }
     }
 

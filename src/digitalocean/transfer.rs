@@ -1,5 +1,7 @@
 //! Copies of an image in several regions at once; one that fails does not stop the others.
 
+use std::time::Instant;
+
 use tokio::task::JoinSet;
 
 use super::client::Client;
@@ -53,7 +55,7 @@ impl Transferred {
 }
 
 /// Copies an image to regions where it is not yet: what became of each one, in their order. `regions` are those of
-/// the API, where it could be asked. With `patience`, each copy is waited for.
+/// the API, where it could be asked. With `patience`, each copy is waited for, from the call that begins it on.
 pub async fn transfer(
     client: &Client,
     image: &Image,
@@ -92,22 +94,29 @@ fn unfit(region: &RegionSlug, regions: &[Region]) -> Option<String> {
     (!known.takes_transfers()).then(|| "the region does not offer image_transfer".to_owned())
 }
 
+/// What is to be said where nobody knows whether an action of an image began.
+#[must_use]
+pub fn unknown_start(image: u64) -> String {
+    format!("nobody knows whether it began: `tidegate image actions {image}` may tell")
+}
+
 async fn one(
     client: &Client,
     image: u64,
     region: RegionSlug,
     patience: Option<Patience>,
 ) -> Transferred {
-    let action = match client.images().actions(image).transfer(region.clone()).await {
+    let began = Instant::now();
+    let starter = patience.map_or_else(|| client.clone(), |patience| patience.bound(client));
+    let action = match starter.images().actions(image).transfer(region.clone()).await {
         Ok(action) => action,
         Err(error) if error.is_ambiguous() => {
-            return Transferred::Failed(format!(
-                "nobody knows whether it began: {error}; `tidegate image actions {image}` may tell"
-            ));
+            return Transferred::Failed(format!("{error}; {}", unknown_start(image)));
         }
         Err(error) => return Transferred::Failed(error.to_string()),
     };
     let Some(patience) = patience else { return Transferred::Started(action) };
+    let patience = patience.since(began);
     match wait::action(client, image, action, Some(&region), patience).await {
         Ok(action) => Transferred::Completed(action),
         Err(error) => Transferred::Failed(error.to_string()),

@@ -47,13 +47,14 @@ pub struct Image {
     /// How far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ImageStatus>,
-    /// Why the import failed, as it came. [`Image::failure`] reads it.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    /// Why the import failed, as it came, but empty if it was blank, as in the API's own example.
+    /// [`Image::failure`] reads it.
+    #[serde(default, deserialize_with = "nullable::blank")]
     pub error_message: String,
 }
 
 impl Image {
-    /// DigitalOcean's reason why the import failed. One blank, as the API's own example has it, is none.
+    /// DigitalOcean's reason why the import failed, if it did; before its end, what it says on the way.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         Some(self.error_message.trim()).filter(|message| !message.is_empty())
@@ -281,6 +282,7 @@ mod tests {
         }))
         .unwrap();
         assert!(image.failure().is_none() && image.tags.is_empty());
+        assert_eq!(serde_json::to_value(&image).unwrap()["error_message"], "");
         assert_eq!(image.size_gigabytes, Some(2.34));
         assert!(serde_json::from_value::<Image>(json!({"name": "x"})).is_err());
     }

@@ -8,6 +8,7 @@ use super::error::{Error, Kind};
 use super::images::{Filter, ImageKey};
 use super::names::{ActionStatus, RegionSlug};
 use super::types::{Action, Image};
+use crate::bytes::Hostile;
 
 /// How often and how long is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,18 @@ impl Patience {
     pub fn after(&self, pause: Duration) -> Duration {
         (pause + pause / 2).min(self.longest)
     }
+
+    /// What is left of it for something that began then.
+    #[must_use]
+    pub fn since(self, began: Instant) -> Patience {
+        Patience { most: self.most.saturating_sub(began.elapsed()), ..self }
+    }
+
+    /// The same client, whose calls end with this patience. They have a second at least.
+    #[must_use]
+    pub fn bound(&self, client: &Client) -> Client {
+        client.until(Instant::now() + self.most.max(LEAST_LOOK))
+    }
 }
 
 /// Why waiting brought nothing.
@@ -64,7 +77,7 @@ pub enum WaitError {
         error: Box<Error>,
     },
     /// It was not done in time.
-    #[error("it was not done after {} s; {}", after.as_secs(), last_look(status, trouble))]
+    #[error("it was not done after {} s; {}", after.as_secs_f64().round(), last_look(status, trouble))]
     TimedOut {
         /// For how long it was waited for.
         after: Duration,
@@ -100,6 +113,8 @@ struct Watch<'a> {
     pause: Duration,
     /// The last status that was seen; hostile text.
     status: Option<String>,
+    /// What DigitalOcean says beside it; hostile text.
+    remark: Option<String>,
     /// Since when there was no answer, and why.
     trouble: Option<(Instant, Error)>,
 }
@@ -107,17 +122,17 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn new(client: &'a Client, patience: Patience) -> Self {
         let (began, pause) = (Instant::now(), patience.first);
-        Watch { client, patience, began, pause, status: None, trouble: None }
+        Watch { client, patience, began, pause, status: None, remark: None, trouble: None }
     }
 
     /// A client whose calls end with the wait.
     fn client(&self) -> Client {
-        let left = self.patience.most.saturating_sub(self.began.elapsed());
-        self.client.until(Instant::now() + left.max(LEAST_LOOK))
+        self.patience.since(self.began).bound(self.client)
     }
 
-    fn saw(&mut self, status: &str) {
+    fn saw(&mut self, status: &str, remark: Option<&str>) {
         self.status = Some(status.to_owned());
+        self.remark = remark.map(str::to_owned);
         self.trouble = None;
     }
 
@@ -139,7 +154,10 @@ impl<'a> Watch<'a> {
         let left = self.patience.most.saturating_sub(elapsed);
         let trouble = self.trouble.as_ref().map(|(_, error)| error);
         if left.is_zero() {
-            let shown = |status: &str| crate::bytes::Hostile::from(status).to_string();
+            let shown = |status: &str| match &self.remark {
+                None => Hostile::from(status).to_string(),
+                Some(said) => format!("{} ({})", Hostile::from(status), Hostile::message(said)),
+            };
             return Err(WaitError::TimedOut {
                 after: elapsed,
                 status: self.status.as_deref().map(shown),
@@ -148,7 +166,8 @@ impl<'a> Watch<'a> {
         }
         let next = self.pause.min(left);
         let status = self.status.as_deref().unwrap_or("not seen yet");
-        self.client.tell(&Event::Waiting { what, status, trouble, elapsed, next });
+        let remark = self.remark.as_deref();
+        self.client.tell(&Event::Waiting { what, status, remark, trouble, elapsed, next });
         tokio::time::sleep(next).await;
         self.pause = self.patience.after(self.pause);
         Ok(())
@@ -159,7 +178,8 @@ impl<'a> Watch<'a> {
 /// last seen, whatever comes out.
 ///
 /// It may be missing in between, and come back under another number (coreos/fedora-coreos-tracker#1586): then
-/// it is known by its marks, or else by name, tags and the time that it was made.
+/// it is known by its marks, or else by name, tags and the time that it was made. A message beside a status that
+/// is no end is shown, and ends nothing.
 ///
 /// # Errors
 /// [`WaitError::Failed`] if it ended as deleted or retired.
@@ -180,9 +200,10 @@ pub async fn image(
             Ok(image) => {
                 id = image.id;
                 known = true;
-                watch.saw(image.status.as_ref().map_or("(none)", |status| status.as_str()));
+                let status = image.status.as_ref().map_or("(none)", |status| status.as_str());
+                watch.saw(status, image.failure());
                 *seen = Some(image.clone());
-                if image.is_gone() || (image.failure().is_some() && !image.is_available()) {
+                if image.is_gone() {
                     return Err(WaitError::Failed(Box::new(image)));
                 }
                 if image.is_available() {
@@ -255,7 +276,7 @@ pub async fn action(
     let mut action = action;
     let what = match region {
         Some(region) => {
-            format!("image {image} to {}", crate::bytes::Hostile::from(region.as_str()))
+            format!("image {image} to {}", Hostile::from(region.as_str()))
         }
         None => format!("image {image}"),
     };
@@ -266,7 +287,7 @@ pub async fn action(
             _ => {}
         }
         if watch.trouble.is_none() {
-            watch.saw(action.status.as_str());
+            watch.saw(action.status.as_str(), None);
         }
         watch.pause(&what).await?;
         let images = watch.client().images();

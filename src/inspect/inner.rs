@@ -46,22 +46,27 @@ pub fn inspect_inside(
     };
     #[cfg(feature = "net")]
     let shown = source::shown(argument).to_string();
+    // Nothing is to be taken off, nor is anything wrong with what would be.
+    let as_it_is = |unwrapping: &Unwrapping<'_>| {
+        let plain = unwrapping.wrappings().is_empty() && unwrapping.aftermath().fault().is_none();
+        plain.then(|| inside(unwrapping))
+    };
     let limit = options.limit;
     #[cfg(feature = "net")]
     let notify = super::remote::notify(listener, &shown);
     // What can be had again is looked at first; if there is nothing to take off, it is checked as it is.
     let looked = match &source {
         Source::Stream(_) => None,
-        Source::File(file) => Some(unwrapped(file.reader(), limit).map(|it| inside(&it))),
+        Source::File(file) => Some(unwrapped(file.reader(), limit).map(|it| as_it_is(&it))),
         #[cfg(feature = "net")]
         Source::Remote(remote) => {
             let first = remote.peek(FIRST);
-            Some(unwrapped(Beginning::of(&first), limit).map(|it| inside(&it)))
+            Some(unwrapped(Beginning::of(&first), limit).map(|it| as_it_is(&it)))
         }
     };
     match looked {
         Some(Err(error)) => return failed(&error),
-        Some(Ok(found)) if found.wrappings.is_empty() => {
+        Some(Ok(Some(found))) => {
             tell(found);
             return (super::inspect_source(&source, argument, options, listener, tap), None);
         }

@@ -109,13 +109,21 @@ impl Opened {
         }
     }
 
+    /// Makes sure that the file did not change meanwhile.
+    ///
+    /// # Errors
+    /// If it did.
+    pub fn unchanged(&self) -> Result<(), Error> {
+        self.file.verify_unchanged().map_err(|e| Error::from(&e))
+    }
+
     /// Makes sure that the file did not change meanwhile, and that all that was wanted of it could be
     /// read.
     ///
     /// # Errors
     /// Why not.
     pub fn close(self) -> Result<(), Error> {
-        self.file.verify_unchanged().map_err(|e| Error::from(&e))?;
+        self.unchanged()?;
         if refused(&self.notebook) {
             return Err(explained(Halt::Stopped, self.notebook));
         }
@@ -252,8 +260,10 @@ fn explained(halt: Halt, notebook: Notebook<'_>) -> Error {
     let anomalies = notebook.close();
     let first = anomalies.iter().find(|a| policy.refuses(a.code)).or(anomalies.first());
     match first {
-        Some(Anomaly { code, said, .. }) => Error { kind: code.as_str(), message: said.clone() },
-        None => Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() },
+        Some(Anomaly { code, said, .. }) => {
+            Error { kind: code.as_str().into(), message: said.clone() }
+        }
+        None => Error { kind: "unreadable".into(), message: "The disk cannot be read.".to_owned() },
     }
 }
 
@@ -263,7 +273,7 @@ impl From<Halt> for Error {
         match halt {
             Halt::Source(error) => Error::from(&error),
             Halt::Stopped => {
-                Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() }
+                Error { kind: "unreadable".into(), message: "The disk cannot be read.".to_owned() }
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,7 +23,7 @@ pub struct Report {
     /// Whether every byte of the file was read.
     pub complete: bool,
     /// Why there is no verdict.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     /// How the file is packed; `None` if it was not read.
     pub compression: Option<Compression>,
@@ -55,12 +56,18 @@ pub struct Report {
     /// The disk's partition table; `None` if it was not reached.
     pub partition_table: Option<PartitionTable>,
     /// What a receipt had to do with it, if receipts were asked for.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
     /// What was checked, and what was not.
     pub checks: Vec<Check>,
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
+    /// The path as given, not escaped; `None` for a URL and for standard input. Never to be shown.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
+    /// Whose digests were held against those that were expected.
+    #[serde(skip)]
+    pub compared: Vec<Layer>,
     /// What identifies the file that was opened, unless it came through a pipe or the network.
     #[serde(skip)]
     pub opened: Option<source::FileIdentity>,
@@ -83,8 +90,21 @@ pub enum Verdict {
     Error,
 }
 
+impl Verdict {
+    /// Its name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Warn => "warn",
+            Verdict::Reject => "reject",
+            Verdict::Error => "error",
+        }
+    }
+}
+
 /// What a receipt had to do with a report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Receipt {
     /// The file is what it was when the receipt was made; it was not read again.
@@ -114,10 +134,10 @@ pub enum Mode {
 }
 
 /// Why a source could not be read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Error {
     /// A stable kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// A sentence for people.
     pub message: String,
 }
@@ -130,7 +150,7 @@ impl From<&source::Error> for Error {
             message.push_str(&format!(" ({inner})"));
             cause = inner.source();
         }
-        Error { kind: error.kind.as_str(), message }
+        Error { kind: error.kind.as_str().into(), message }
     }
 }
 
@@ -276,6 +296,8 @@ impl Report {
             receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
+            path: (argument != "-" && !source::is_url(argument)).then(|| argument.into()),
+            compared: Vec::new(),
             opened: None,
             stopped: false,
         }
@@ -336,7 +358,7 @@ impl Report {
             // Nothing known leads here; and what was not read to its end is never accepted.
             self.verdict = Verdict::Error;
             let message = "the image was not read to its end, and nothing says why".to_owned();
-            self.error = Some(Error { kind: "incomplete", message });
+            self.error = Some(Error { kind: "incomplete".into(), message });
         }
         self
     }
@@ -356,6 +378,7 @@ impl Report {
                 state = Some(State::Skipped);
                 continue;
             };
+            self.compared.push(layer);
             let wanted = hex(&expected.sha256);
             if *made != wanted {
                 anomalies.push(Anomaly {

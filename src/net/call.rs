@@ -8,6 +8,10 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderNam
 use super::pace::{Pieces, Progress};
 use super::{Address, Client, Failure, Header, Kind, Pace};
 
+/// An answer has to be whole after so many times the time that nothing may come: it is short, and a server that
+/// sends a byte now and then is never silent.
+const WHOLE_AFTER: u32 = 2;
+
 /// An answer that was read to its end.
 pub struct Called {
     /// What was asked.
@@ -71,7 +75,7 @@ pub struct Request {
 impl Client {
     /// One request of a program's interface, with a JSON body if there is one, and its answer, of at most
     /// `largest` bytes. The user's headers go along; nothing is asked twice and no redirect is followed, so
-    /// they go nowhere else.
+    /// they go nowhere else. It takes twice the time at most that nothing may come.
     ///
     /// # Errors
     /// If there is no whole answer. [`Failure::unsent`] tells whether the server can know of the request.
@@ -91,7 +95,14 @@ impl Client {
         }
         let (address, body) = (address.clone(), body.unwrap_or_default().into());
         let idle = self.options().idle_timeout;
-        self.exchange(Request { method, address, headers, body, pace: None, idle, largest }).await
+        let most = idle.saturating_mul(WHOLE_AFTER);
+        let late = Failure::new(
+            Kind::TimedOut,
+            &address,
+            format!("the answer was not whole after {} s", most.as_secs_f64().round()),
+        );
+        let request = Request { method, address, headers, body, pace: None, idle, largest };
+        tokio::time::timeout(most, self.exchange(request)).await.unwrap_or(Err(late))
     }
 
     /// One request and its answer. The user's headers do not go along; nothing is asked twice and no

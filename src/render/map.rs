@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::markup::escape;
 use crate::bytes::human_size;
 use crate::facts::DiskFormat;
 use crate::inspect::{Extent, Map, Totals, What};
@@ -190,6 +191,46 @@ pub fn svg(source: &str, format: DiskFormat, size: u64, map: &Map) -> String {
     out
 }
 
+/// The cells alone, for a page whose style says how the classes look: `u` unallocated, `z` zero, `d1` to
+/// `d4` data, from a little to all, `x` unreadable.
+#[must_use]
+pub(super) fn cells(map: &Map) -> String {
+    const CLASSES: [&str; 7] = ["u", "z", "d1", "d2", "d3", "d4", "x"];
+    let side = CELL - 2;
+    let mut paths = CLASSES.map(|_| String::new());
+    for (index, cell) in map.cells.iter().enumerate() {
+        let (used, all) = share(cell);
+        let class = match used.saturating_mul(3) {
+            _ if cell.unreadable > 0 => 6,
+            0 if is_zero(cell) => 1,
+            0 => 0,
+            _ if used == all => 5,
+            thrice if thrice < all => 2,
+            thrice if thrice < 2 * all => 3,
+            _ => 4,
+        };
+        let (x, y) = (1 + index % COLUMNS * CELL, 1 + index / COLUMNS * CELL);
+        let _ = write!(paths[class], "M{x} {y}h{side}v{side}h-{side}z");
+    }
+    let (width, height) = (COLUMNS * CELL, map.cells.len().div_ceil(COLUMNS) * CELL);
+    let mut out = format!(
+        "<svg class=\"map\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Allocation of the disk: {}\">",
+        totals(map)
+    );
+    for (class, path) in CLASSES.iter().zip(paths).filter(|(_, path)| !path.is_empty()) {
+        let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");
+    }
+    out.push_str("</svg>");
+    out
+}
+
+/// Bytes by kind, those that there are.
+pub(super) fn totals(map: &Map) -> String {
+    let there = kinds(&map.totals).into_iter().filter(|(_, bytes)| *bytes > 0);
+    let said: Vec<_> = there.map(|(name, bytes)| format!("{name} {}", human_size(bytes))).collect();
+    if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
+}
+
 /// Light blue for little data, dark blue for a full cell.
 fn shade(share: f64) -> String {
     let tone = |from: f64, to: f64| (from + (to - from) * share) as u8;
@@ -202,21 +243,6 @@ fn square(out: &mut String, x: usize, y: usize, fill: &str) {
         out,
         "<rect x=\"{x}.5\" y=\"{y}.5\" width=\"{side}\" height=\"{side}\" fill=\"{fill}\" stroke=\"#cfd8dc\"/>"
     );
-}
-
-/// Text for XML. What comes here has no control characters.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -235,10 +261,5 @@ mod tests {
             ['.', '0', '.', '0']
         );
         assert_eq!(cell(&Totals { unreadable: 1, data: 9, ..Totals::default() }), '!');
-    }
-
-    #[test]
-    fn names_cannot_leave_their_place_in_xml() {
-        assert_eq!(escape("a<b>&\"c"), "a&lt;b&gt;&amp;&quot;c");
     }
 }

@@ -61,7 +61,8 @@ pub fn line(report: &Report, style: Style) -> String {
 #[must_use]
 pub fn summary(reports: &[Report]) -> String {
     let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-    let mut out = format!("{} images: {} accepted", reports.len(), count(Verdict::Accept));
+    let noun = if reports.len() == 1 { "image" } else { "images" };
+    let mut out = format!("{} {noun}: {} accepted", reports.len(), count(Verdict::Accept));
     for (verdict, word) in [
         (Verdict::Warn, "accepted with warnings"),
         (Verdict::Reject, "rejected"),
@@ -162,7 +163,7 @@ fn bar(size: u64, limit: u64) -> String {
     format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
-fn partitions(table: &PartitionTable) -> String {
+pub(super) fn partitions(table: &PartitionTable) -> String {
     let count = table.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     match table.scheme {
@@ -217,7 +218,7 @@ fn unmade(report: &Report, style: Style, out: &mut String) {
 }
 
 /// The text with a capital first letter.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -173,8 +173,108 @@ fn an_unknown_outcome_is_said_and_posted_once() {
         "{said}"
     );
     assert_eq!(posts(&server).len(), 1);
-    run(&server, &[&common[..], &["--retry-create"]].concat());
+    assert!(!said.contains("posting again") && !said.contains("twice"), "{said}");
+    let output = run(&server, &[&common[..], &["--retry-create"]].concat());
     assert_eq!(posts(&server).len(), 3);
+    let said = stderr(&output);
+    assert!(said.contains("the new image: not found after"), "{said}");
+    assert!(said.contains("; posting again\n") && said.contains("there may be two\n"), "{said}");
+}
+
+#[test]
+fn a_second_post_is_told_with_what_it_made() {
+    for lists in [true, false] {
+        let kept = std::sync::Mutex::new(Vec::new());
+        let server = account(move |request| {
+            let mut kept = kept.lock().unwrap();
+            if request.method == "GET" {
+                return list(if lists && kept.len() == 2 { &kept } else { &[] });
+            }
+            let id = 100 + kept.len() as u64;
+            kept.push(made(id, &request.body));
+            match kept.len() {
+                1 => Reply::status(504, Vec::new()),
+                _ => reply(202, &json!({"image": kept[1]})),
+            }
+        });
+        let url = server.url("disk.img");
+        let common = ["create", &url, "--region", "nyc3", "--unchecked", "--settle", "50ms"];
+        let output = run(&server, &[&common[..], &["--retry-create"]].concat());
+        assert_eq!((exit_code(&output), posts(&server).len()), (0, 2), "{output:?}");
+        let said = stderr(&output);
+        let told = match lists {
+            true => "there are two images with the same mark: 101 and 100",
+            false => "it was posted twice, so there may be another image with the same mark",
+        };
+        assert!(said.contains("; posting again\n") && said.contains(told), "{said}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_done_is_told_where_the_result_cannot_be_written() {
+    let server = account(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/v2/images") => reply(202, &json!({"image": made(5, &request.body)})),
+        ("POST", _) => Reply::status(201, fixture("action.json")),
+        ("DELETE", _) => Reply::status(204, Vec::new()),
+        (_, path) if path.starts_with("/v2/regions") => regions(),
+        _ => reply(200, &json!({"image": image(7, "available")})),
+    });
+    let url = server.url("disk.img");
+    let create = ["create", &url, "--region", "nyc3", "--unchecked"];
+    for (command, done) in [
+        (&create[..], "image 5 was created"),
+        (&["transfer", "7", "--region", "fra1"], "of image 7: fra1 started (action 36805527)"),
+        (&["convert", "7"], "the conversion of image 7 was begun as action 36805527"),
+        (&["delete", "7", "--yes"], "image 7 was deleted"),
+        (&["update", "7", "--name", "x"], "image 7 was changed"),
+    ] {
+        for format in ["text", "json"] {
+            let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+            let mut program = image_command(&server);
+            let output =
+                program.args(command).args(["--format", format]).stdout(full).output().unwrap();
+            assert_eq!(exit_code(&output), 4, "{command:?}: {output:?}");
+            let said = stderr(&output);
+            assert!(said.contains("cannot write the report") && said.contains(done), "{said}");
+        }
+    }
+}
+
+#[test]
+fn an_import_that_failed_before_the_answer_is_exit_5() {
+    let server = account(|request| match request.method.as_str() {
+        "POST" => {
+            let mut image = made(5, &request.body);
+            (image["status"], image["error_message"]) = ("deleted".into(), "no image there".into());
+            reply(202, &json!({"image": image}))
+        }
+        _ => regions(),
+    });
+    let url = server.url("disk.img");
+    let output = run(&server, &["create", &url, "--region", "nyc3", "--unchecked"]);
+    assert_eq!(exit_code(&output), 5, "{output:?}");
+    assert!(stdout(&output).starts_with("5  disk.img\n"), "{output:?}");
+    assert!(stderr(&output).contains("image 5 failed (deleted): no image there"), "{output:?}");
+}
+
+#[test]
+fn a_create_takes_one_region_and_tags_with_names() {
+    let server = account(|_| regions());
+    let url = server.url("disk.img");
+    for (more, said) in [
+        (&["--region", "nyc3,ams3"][..], "`tidegate image transfer` copies it"),
+        (&["--region", ""], "--region"),
+        (&["--region", " "], "in one region"),
+        (&["--region", "nyc3", "--tag", ""], "--tag"),
+        (&["--region", "nyc3", "--tag", "a,,b"], "a tag has a name"),
+    ] {
+        let output = run(&server, &[&["create", &url, "--unchecked"], more].concat());
+        assert_eq!(exit_code(&output), 2, "{more:?}: {output:?}");
+        assert!(stderr(&output).contains(said), "{more:?}: {output:?}");
+    }
+    assert_eq!(exit_code(&run(&server, &["list", "--tag", " "])), 2);
+    assert!(server.requests().is_empty());
 }
 
 #[test]
@@ -272,6 +372,7 @@ fn images_are_listed_shown_changed_and_deleted() {
     assert_eq!(document(&output)["images"][1]["id"], 22);
     let output = run(&server, &["get", "22", "--format", "json"]);
     assert_eq!(document(&output)["image"]["distribution"], "Unknown OS");
+    assert_eq!(document(&output)["image"]["error_message"], "");
     let output = run(&server, &["update", "22", "--name", "n", "--distribution", "debian"]);
     assert_eq!(exit_code(&output), 0);
     assert!(stderr(&output).contains("did you mean \"Debian\"?"), "{output:?}");
@@ -425,7 +526,12 @@ fn what_stands_before_the_api_is_told_in_words() {
         (
             Reply::status(302, Vec::new())
                 .with("location", "https://me:pw@login.example/in?sig=pw"),
-            "the API is not there: it redirects to https://login.example/in?…, which is not followed",
+            "the API is not there: it redirects to https://login.example/in?…, which is not followed: the token \
+             goes to http://127.0.0.1",
+        ),
+        (
+            Reply::status(302, Vec::new()).with("location", "/v3/images"),
+            "/v3/images of the same server, which is not followed: the API does not redirect",
         ),
         (Reply::status(301, Vec::new()), "it redirects elsewhere, which is not followed"),
         (
@@ -456,6 +562,15 @@ fn a_token_without_the_scope_for_tags_is_helped() {
     assert!(said.contains("--no-mark-tag") && said.contains("image:create"), "{said}");
     let output = run(&server, &[&common[..], &["--no-mark-tag"]].concat());
     assert!(!stderr(&output).contains("--no-mark-tag"), "{output:?}");
+    // What is not the API's knows nothing of scopes, whatever it has of their names.
+    let page = b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>tag:create".to_vec();
+    let server = account(move |_| Reply::status(403, page.clone()));
+    let url = server.url("disk.img");
+    let output = run(&server, &["create", &url, "--region", "nyc3", "--unchecked"]);
+    assert_eq!(exit_code(&output), 4);
+    let said = stderr(&output);
+    assert!(!said.contains("scope") && !said.contains("--no-mark-tag"), "{said}");
+    assert!(said.contains("not in the words of the API") && said.contains("Cloudflare"), "{said}");
 }
 
 #[test]

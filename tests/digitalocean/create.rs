@@ -123,8 +123,23 @@ fn only_who_asks_for_it_posts_again() {
     assert!(matches!(account.create(&how).unwrap_err(), CreateError::Unknown { .. }));
     assert_eq!(account.posts(), 2);
     let account = Account::new(true, 0, AMBIGUOUS[0].1);
-    assert_eq!(account.create(&how).unwrap().image.id, 100);
-    assert_eq!(account.posts(), 1);
+    let created = account.create(&how).unwrap();
+    assert_eq!((created.image.id, created.posts, account.posts()), (100, 1, 1));
+}
+
+#[test]
+fn a_second_post_that_is_refused_tells_nothing_of_the_first() {
+    let server = Server::new(|request: &Request| match (request.method.as_str(), request.before) {
+        ("POST", 0) => Reply::status(504, Vec::new()),
+        ("POST", _) => Reply::status(422, fixture("error-422.json")),
+        _ => list(&[]),
+    });
+    let client = client(&server);
+    let how = Settling { post_again: true, ..settling() };
+    let error = client.wait(client.images().create_settled(&request(), &how)).unwrap_err();
+    let CreateError::Unknown { because, posts: 2, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(because.status, Some(422));
+    assert!(error.to_string().ends_with("so there may be two"), "{error}");
 }
 
 #[test]

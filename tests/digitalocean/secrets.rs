@@ -207,11 +207,15 @@ fn the_token_comes_from_where_it_is() {
     none.arg("list");
     let mut broken = bare(&server);
     broken.args(["list", "--token-file"]).arg(&bad);
+    let line = scratch.write("line", format!("DIGITALOCEAN_TOKEN={TOKEN}\n").as_bytes());
+    let mut assigned = bare(&server);
+    assigned.args(["list", "--token-file"]).arg(&line);
     let mut context = bare(&server);
     context.args(["list", "--context", "home"]).env("XDG_CONFIG_HOME", scratch.path(""));
     for (mut command, said) in [
         (none, "set DIGITALOCEAN_TOKEN"),
         (broken, "it is no token"),
+        (assigned, "a line NAME=VALUE is no token"),
         (context, "contexts are default, work"),
     ] {
         let output = command.output().unwrap();

@@ -40,7 +40,7 @@ fn an_import_is_followed_to_its_end() {
 
 #[test]
 fn a_failed_import_has_its_reason() {
-    for status in ["deleted", "retired", "Deleted", "pending"] {
+    for status in ["deleted", "retired", "Deleted"] {
         let reason = "We had a problem decompressing your file.";
         let (result, _) = wait(None, move |request| {
             let mut image = image(1, if request.before == 0 { "pending" } else { status });
@@ -56,6 +56,29 @@ fn a_failed_import_has_its_reason() {
     let (result, _) = wait(None, |_| answer(image(1, "deleted")));
     let Err(WaitError::Failed(image)) = result else { panic!("{result:?}") };
     assert_eq!(image.failure(), None);
+}
+
+#[test]
+fn a_message_before_the_end_is_shown_and_ends_nothing() {
+    for status in ["pending", "NEW", "somewhat"] {
+        let (result, said) = wait(None, move |request| {
+            let mut image = image(1, if request.before < 2 { status } else { "available" });
+            if request.before == 1 {
+                image["error_message"] = "The importer is busy.".into();
+            }
+            answer(image)
+        });
+        assert!(result.unwrap().is_available(), "{status}");
+        assert!(said[0].contains("remark: None"), "{said:?}");
+        assert!(said[1].contains("remark: Some(\"The importer is busy.\")"), "{said:?}");
+    }
+    let (result, _) = wait(None, |_| {
+        let mut image = image(1, "pending");
+        image["error_message"] = "\u{1b}busy".into();
+        answer(image)
+    });
+    let said = result.unwrap_err().to_string();
+    assert!(said.ends_with("its last status was pending (\\u{1b}busy)"), "{said}");
 }
 
 #[test]

@@ -102,3 +102,53 @@ fn a_wait_that_fails_shows_the_last_state() {
     assert_eq!(document(&output)["image"]["status"], "pending");
     assert!(stderr(&output).contains("its last status was pending"), "{output:?}");
 }
+
+/// Headers at once, and then one blank after the other: never silent, never whole.
+fn dripping(status: u16) -> Reply {
+    let drip = Some((1, Duration::from_millis(100)));
+    Reply { drip, ..Reply::status(status, vec![b' '; 100]) }
+}
+
+#[test]
+fn an_answer_that_drips_has_its_time() {
+    let server = account(|request| match request.path.as_str() {
+        path if path.starts_with("/v2/regions") => Reply::status(403, Vec::new()),
+        path if path.contains('?') => list(&[]),
+        "/v2/images/7" => reply(200, &json!({"image": image(7, "available")})),
+        _ => dripping(200),
+    });
+    let url = server.url("disk.img");
+    let create = ["create", &url, "--region", "nyc3", "--unchecked", "--settle", "10ms"];
+    for (command, said) in [
+        (&["get", "8"][..], "the answer was not whole after 2 s"),
+        (&["convert", "7"], "nobody knows whether it began"),
+        (&["transfer", "7", "--region", "fra1"], ""),
+        // A create that is cut is looked for.
+        (&create, "an image marked tidegate-"),
+    ] {
+        let began = Instant::now();
+        let limited = [command, &["--timeout", "1", "--retries", "0"]].concat();
+        let output = run(&server, &limited);
+        assert!(began.elapsed() < Duration::from_secs(8), "{command:?}: {:?}", began.elapsed());
+        assert_eq!(exit_code(&output), 4, "{command:?}: {output:?}");
+        assert!(stderr(&output).contains(said), "{command:?}: {output:?}");
+    }
+}
+
+#[test]
+fn the_first_call_of_a_wait_has_its_time_too() {
+    let server = account(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/v2/images/7") => reply(200, &json!({"image": image(7, "available")})),
+        ("GET", _) => Reply::status(403, Vec::new()),
+        _ => dripping(201),
+    });
+    for command in [&["convert", "7"][..], &["transfer", "7", "--region", "fra1"]] {
+        let began = Instant::now();
+        let output = run(&server, &[command, &["--wait", "--wait-timeout", "1s"]].concat());
+        assert!(began.elapsed() < Duration::from_secs(6), "{command:?}: {:?}", began.elapsed());
+        assert_eq!(exit_code(&output), 4, "{command:?}: {output:?}");
+        let shown = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(shown.contains("nobody knows whether it began"), "{shown}");
+        assert!(shown.contains("the API did not answer in time"), "{shown}");
+    }
+}

@@ -282,3 +282,53 @@ fn config_says_what_counts_and_where_it_comes_from() {
     let output = at(empty.path("")).args(["config", "--format", "json"]).output().unwrap();
     assert_eq!(document(&output)["file"], Value::Null);
 }
+
+#[cfg(feature = "simulator")]
+#[test]
+fn a_push_takes_what_the_project_says() {
+    let one = "[defaults]\nregions = [\"fra1\", \"ams3\"]\n[[image]]\nname = \"good\"\npath = \"out/good.qcow2.gz\"\nbucket = \"mine\"\ntags = [\"t\"]\n";
+    let scratch = project(one);
+    let run = |env: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = at(scratch.path(""));
+        command.arg("push").args(arguments).envs(env.iter().copied());
+        command.output().unwrap()
+    };
+    let here = [
+        ("DIGITALOCEAN_TOKEN", "tok"),
+        ("DIGITALOCEAN_API_URL", "http://127.0.0.1:1"),
+        ("SPACES_ACCESS_KEY_ID", "id"),
+        ("SPACES_SECRET_ACCESS_KEY", "key"),
+    ];
+    for named in [&["--dry-run"][..], &["good", "--dry-run"]] {
+        let output = run(&here, named);
+        let plan = stdout(&output);
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        assert!(
+            plan.contains("\"good\" in fra1")
+                && plan.contains("ams3")
+                && plan.contains("in mine at"),
+            "{plan}"
+        );
+    }
+    let flags = ["--dry-run", "--region", "nyc3", "--bucket", "other", "--name", "new"];
+    let plan = stdout(&run(&here, &flags)).to_owned();
+    assert!(
+        plan.contains("\"new\" in nyc3") && plan.contains("in other at") && !plan.contains("ams3"),
+        "{plan}"
+    );
+    let by_environment = [&here[..], &[("SPACES_BUCKET", "third")]].concat();
+    assert!(stdout(&run(&by_environment, &["--dry-run"])).contains("in third at"));
+    let output = run(&[], &["good", "--rehearse", "--interval", "20ms", "-q"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(stdout(&output).contains("\"good\" is available in ams3, fra1"), "{output:?}");
+
+    scratch.write("tidegate.toml", TWO.as_bytes());
+    let output = run(&here, &["--dry-run"]);
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("name one of good, bad"), "{}", stderr(&output));
+    let output = run(&here, &["good", "--dry-run"]);
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("there is no region"), "{}", stderr(&output));
+    let output = run(&[], &["bad", "--rehearse", "-q"]);
+    assert_eq!(exit_code(&output), 1, "{output:?}");
+}

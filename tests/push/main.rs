@@ -18,9 +18,13 @@ mod gate;
 mod interrupts;
 mod job;
 mod mint;
+mod moto;
+#[path = "../common/moto.rs"]
+mod moto_server;
 mod once;
 mod random;
 mod rehearsal;
+mod repack;
 mod resume;
 mod rig;
 mod secrets;

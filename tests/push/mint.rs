@@ -73,3 +73,27 @@ fn killed_at_each_line_its_key_is_swept_too() {
         assert_eq!(rig.keys().len(), 0, "{what}");
     });
 }
+
+#[test]
+fn a_key_whose_journal_is_lost_is_swept_by_its_name() {
+    let rig = Rig::with(PACED, &[]);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(minted(&rig, &["disk.raw.gz"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    push.child().kill().unwrap();
+    push.output();
+    assert_eq!(rig.keys().len(), 1);
+    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    // Nothing that is young is touched.
+    let (code, _) = rig.sweep(&["--remote"]);
+    assert_eq!((code, rig.keys().len()), (0, 1));
+    // A sweep may have a key of its own, too.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env_remove("SPACES_ACCESS_KEY_ID").env_remove("SPACES_SECRET_ACCESS_KEY");
+    sweep.args(["--yes", "--remote", "--older-than", "1s", "--mint-key"]);
+    let output = sweep.output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(rig.keys().len(), 0);
+    rig.assert_clean(0..=0, "by name");
+}

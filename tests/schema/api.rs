@@ -102,6 +102,64 @@ fn documents_of_the_images_api_are_valid() {
     assert!(!takes("create", &created, |d| d["mark"] = json!("tidegate-")));
 }
 
+type Answer = fn() -> Reply;
+
+#[test]
+fn creates_that_fail_have_valid_documents() {
+    let answers: [(&str, Answer); 4] = [
+        ("api", || {
+            let path = root().join("testdata/api/two-documents.txt");
+            Reply::status(400, std::fs::read(path).unwrap())
+        }),
+        ("unknown-outcome", || Reply::status(504, b"<html>".to_vec())),
+        ("import-failed", || {
+            let image = json!({"id": 7, "status": "deleted", "error_message": "no"});
+            Reply::status(202, json!({"image": image}).to_string().into_bytes())
+        }),
+        ("import-wait", || {
+            let image = json!({"id": 7, "status": "NEW"});
+            Reply::status(202, json!({"image": image}).to_string().into_bytes())
+        }),
+    ];
+    for (kind, posted) in answers {
+        let server = Server::new(move |request: &Request| match request.method.as_str() {
+            "POST" => posted(),
+            _ => Reply::status(403, Vec::new()),
+        });
+        let create = ["create", "https://h.example/x.img", "--region", "nyc3", "--unchecked"];
+        let more: &[&str] = match kind {
+            "import-wait" => &["--wait", "--wait-timeout", "100ms"],
+            _ => &["--settle", "10ms"],
+        };
+        let code = if kind == "import-failed" { 5 } else { 4 };
+        let document = written(&server, "create", code, &[&create[..], more].concat());
+        assert_eq!(document["error"]["kind"], kind);
+        assert!(document["mark"].is_string() && document["report"].is_null(), "{document}");
+        assert_eq!(document["image"].is_object(), kind.starts_with("import"), "{document}");
+        assert_eq!(document["stray"]["id"].as_u64(), (kind == "api").then_some(95_739_054));
+        let unfit = !document["image"].is_object();
+        assert_eq!(!takes("create", &document, |d| d["error"] = Value::Null), unfit, "{kind}");
+        assert!(!takes("create", &document, |d| d["error"]["message"] = Value::Null), "{kind}");
+    }
+    // What nothing was posted for.
+    let server = Server::new(|request: &Request| match request.path.as_str() {
+        "/page.img" => Reply::status(200, b"<!DOCTYPE html><html>Sign in".to_vec()),
+        _ => Reply::status(404, Vec::new()),
+    });
+    for (path, kind, verdict, code) in
+        [("page.img", "rejected", "reject", 1), ("none.img", "unread", "error", 3)]
+    {
+        let url = server.url(path);
+        let create = ["create", &url, "--region", "nyc3", "--no-url-rules", "--retries", "0"];
+        let document = written(&server, "create", code, &create);
+        assert_eq!(document["error"]["kind"], kind);
+        assert_eq!(document["report"]["verdict"], verdict, "{document}");
+        assert!(document["mark"].is_null() && document["image"].is_null(), "{document}");
+        let report = json!({"schema": "tidegate.report/1", "tidegate": env!("CARGO_PKG_VERSION"), "images": [document["report"]]});
+        assert_valid_by(&schema_of("report"), &report, path);
+    }
+}
+
 #[test]
 fn an_image_is_the_same_in_all_documents() {
     let image = |of: &str| schema_of(of)["$defs"]["image"].clone();

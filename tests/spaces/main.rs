@@ -10,6 +10,8 @@ mod complete;
 mod faults;
 mod hostile;
 mod moto;
+#[path = "../common/moto.rs"]
+mod moto_server;
 #[path = "../common/server.rs"]
 mod server;
 mod support;

@@ -1,8 +1,5 @@
 //! moto, an S3 that nobody here wrote. It checks signatures and what a key may do.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -10,23 +7,10 @@ use tidegate::net::encode;
 use tidegate::spaces::limits::SMALLEST_PART;
 use tidegate::spaces::{Acl, Bucket, BucketName, ETag, Key, Keys, Kind, Part, PartNumber};
 
-use crate::common::wait_until;
+use crate::moto_server::Moto;
 use crate::support::{self, key, keys, options};
 
-/// A running server, ended with its value.
-struct Moto {
-    child: Child,
-    port: u16,
-}
-
 impl Moto {
-    /// Starts one with the bucket `images`; from then on it looks at nobody's keys. `None` if there is none.
-    fn open() -> Option<Moto> {
-        let moto = Moto::start(None)?;
-        moto.unsigned("PUT", "/images", "s3", "");
-        Some(moto)
-    }
-
     /// Starts one with the bucket `images` that checks every signature and right, and makes two users for
     /// it: one may do everything, the other everything but set ACLs.
     fn checking() -> Option<(Moto, Keys, Keys)> {
@@ -38,31 +22,6 @@ impl Moto {
         let limited = moto.user("limited", &format!("{all},{but}"));
         moto.unsigned("PUT", "/images", "s3", "");
         Some((moto, full, limited))
-    }
-
-    /// Starts one that believes everything for so many requests.
-    fn start(believing: Option<u32>) -> Option<Moto> {
-        let there = Command::new("moto_server").arg("--help").stdout(Stdio::null()).status();
-        if there.is_err() {
-            assert!(std::env::var_os("CI").is_none(), "moto_server is missing");
-            eprintln!("SKIPPED: moto_server is missing: CONTRIBUTING.md says how to get it");
-            return None;
-        }
-        // Nobody else has a port that was just given out.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("moto_server");
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        if let Some(requests) = believing {
-            command.env("INITIAL_NO_AUTH_ACTION_COUNT", requests.to_string());
-        }
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let moto = Moto { child, port };
-        wait_until("moto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(moto)
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
     }
 
     fn bucket(&self, keys: Keys) -> Bucket {
@@ -86,29 +45,6 @@ impl Moto {
             made.split_once(&format!("<{name}>")).unwrap().1.split('<').next().unwrap().to_owned()
         };
         Keys::new(&text("AccessKeyId"), &text("SecretAccessKey")).unwrap()
-    }
-
-    /// A request whose signature nobody looks at yet; it only says for which service it is.
-    fn unsigned(&self, method: &str, path: &str, service: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=x\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        answer
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

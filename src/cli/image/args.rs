@@ -4,6 +4,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::Format;
+use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
 
 /// `tidegate image`.
@@ -21,7 +22,8 @@ pub(super) enum ImageCommand {
     /// tag and a mark in its description, and adopted if it is found.
     ///
     /// Exit codes: 0 created (with --wait: available), 1 the check rejects it, 2 wrong usage, 3 the URL could
-    /// not be read, 4 DigitalOcean refused, failed or left the outcome unknown, 5 the import failed.
+    /// not be read, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not be
+    /// written, 5 the import failed.
     Create(CreateArgs),
     /// List images. Those whose import failed are in no list; `get` still finds them.
     List(ListArgs),
@@ -36,8 +38,8 @@ pub(super) enum ImageCommand {
     ///
     /// If the answer is lost, the image is looked at, and deleted again if it is still there.
     ///
-    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, 130 interrupted, or the
-    /// question was not answered with yes.
+    /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not
+    /// be written, 130 interrupted, or the question was not answered with yes.
     Delete(DeleteArgs),
     /// Make a snapshot of an image, such as a backup.
     Convert(ConvertArgs),
@@ -64,7 +66,7 @@ pub(in crate::cli) struct ApiArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) cacert: Option<PathBuf>,
 
-    /// Seconds that a server may be silent.
+    /// Seconds that a server may be silent. An answer of the API has to be whole after twice as many.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(in crate::cli) timeout: u32,
 
@@ -116,8 +118,8 @@ pub(super) struct CreateArgs {
     pub(super) url: String,
 
     /// The region that it is imported to, such as fra1; `transfer` copies it to others.
-    #[arg(long, value_name = "SLUG")]
-    pub(super) region: String,
+    #[arg(long, value_name = "SLUG", value_parser = one_region)]
+    pub(super) region: RegionSlug,
 
     /// Its name; otherwise that of the file.
     #[arg(long, value_name = "TEXT")]
@@ -132,7 +134,7 @@ pub(super) struct CreateArgs {
     pub(super) description: Option<String>,
 
     /// Tags; they need the scope tag:create.
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
     pub(super) tag: Vec<String>,
 
     /// Do not check the image first.
@@ -160,7 +162,7 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
     pub(super) settle: Duration,
 
-    /// If it is not found, post again. There may be two images then.
+    /// If it is not found, say so and post again. There may be two images then.
     #[arg(long)]
     pub(super) retry_create: bool,
 
@@ -186,7 +188,7 @@ pub(super) struct ListArgs {
     pub(super) kind: Option<String>,
 
     /// Only those with this tag.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = tag)]
     pub(super) tag: Option<String>,
 
     #[command(flatten)]
@@ -259,7 +261,7 @@ pub(super) struct ConvertArgs {
     #[arg(value_name = "ID")]
     pub(super) image: u64,
 
-    /// Wait until it is done.
+    /// Wait until it is done; the time counts from the call that begins it.
     #[arg(long)]
     pub(super) wait: bool,
 
@@ -280,7 +282,7 @@ pub(super) struct TransferArgs {
     #[arg(long, value_name = "SLUG,…", value_delimiter = ',', required = true)]
     pub(super) region: Vec<String>,
 
-    /// Wait until it is everywhere.
+    /// Wait until it is everywhere; the time counts from the first call.
     #[arg(long)]
     pub(super) wait: bool,
 
@@ -303,6 +305,25 @@ pub(super) struct ActionsArgs {
 
     #[command(flatten)]
     pub(super) api: ApiArgs,
+}
+
+/// A tag; what it may consist of is the API's part.
+fn tag(text: &str) -> Result<String, &'static str> {
+    match text.trim().is_empty() {
+        true => Err("a tag has a name"),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The region of a create.
+fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
+    let slug = text.trim();
+    match slug.is_empty() || slug.contains(',') {
+        true => {
+            Err("an image is created in one region; `tidegate image transfer` copies it to others")
+        }
+        false => Ok(RegionSlug::from(slug)),
+    }
 }
 
 /// A time such as 500ms, 90s, 60m or 2h; seconds where there is no unit.

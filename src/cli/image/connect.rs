@@ -145,8 +145,11 @@ impl Teller {
                 let due = Some(("going on", now + *wait));
                 Told { what: api(), key: text.clone(), text, since: None, due }
             }
-            Event::Waiting { what, status, trouble, elapsed, next } => {
-                let status = Hostile::from(*status).to_string();
+            Event::Waiting { what, status, remark, trouble, elapsed, next } => {
+                let mut status = Hostile::from(*status).to_string();
+                if let Some(remark) = remark {
+                    status += &format!(" ({})", Hostile::message(remark));
+                }
                 let (text, key) = match trouble {
                     None => (status.clone(), status),
                     // Times in it change, which is nothing new.
@@ -171,7 +174,21 @@ impl Teller {
                     due: None,
                 }
             }
+            Event::PostingAgain { looked } => {
+                let looked = span(*looked);
+                self.line(&format!("the new image: not found after {looked}; posting again"));
+                return;
+            }
         });
+    }
+
+    /// Says something that stays, above the line that moves.
+    fn line(&self, text: &str) {
+        let write = || output::log(text);
+        match &self.state().bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     fn say(self: &Arc<Self>, told: Told) {
@@ -218,9 +235,11 @@ impl Teller {
 
 /// A time for people.
 pub(in crate::cli) fn span(time: Duration) -> String {
-    match time.as_secs() {
-        0 => format!("{} ms", time.as_millis()),
-        seconds @ 1..120 => format!("{seconds} s"),
+    // Rounded: 4.999 s are 5 s.
+    let millis = time.as_micros().saturating_add(500) / 1000;
+    match millis.saturating_add(500) / 1000 {
+        _ if millis < 950 => format!("{millis} ms"),
+        seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
 }
@@ -233,6 +252,11 @@ mod tests {
     fn times_are_for_people() {
         assert_eq!(span(Duration::from_millis(20)), "20 ms");
         assert_eq!(span(Duration::from_secs(119)), "119 s");
+        // What is left of a pause a moment after it began.
+        assert_eq!(span(Duration::from_micros(4_999_600)), "5 s");
+        assert_eq!(span(Duration::from_micros(999_600)), "1 s");
+        assert_eq!(span(Duration::from_micros(99_900)), "100 ms");
+        assert_eq!(span(Duration::from_millis(119_600)), "2 min 0 s");
         assert_eq!(span(Duration::from_secs(200)), "3 min 20 s");
     }
 }

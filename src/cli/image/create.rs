@@ -1,24 +1,60 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::CreateArgs;
 use super::connect::Teller;
-use super::{Stop, connect, show, warn_distribution, warn_region};
+use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
 use crate::bytes::Hostile;
-use crate::cli::args::NetArgs;
+use crate::cli::args::{Format, NetArgs};
 use crate::cli::progress::Progress;
-use crate::cli::{REFUSED, Usage, check, net, output};
-use crate::digitalocean::wait;
+use crate::cli::{ACCEPTED, IMPORT_FAILED, REFUSED, Usage, check, net, output};
+use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
-    Client, CreateError, Created, Distribution, Error, ImageNewCustom, Kind, PushId, RegionSlug,
+    Client, CreateError, Created, Distribution, Error, Image, ImageNewCustom, Kind, PushId,
     Settling,
 };
-use crate::inspect::{self, inspect};
+use crate::inspect::{self, Report, inspect};
 use crate::net::Address;
 use crate::render::text;
 use crate::source::is_url;
+
+/// What came of a create, for its document.
+#[derive(Default)]
+struct Outcome {
+    /// The mark, once something was posted.
+    mark: Option<String>,
+    /// The check, if it was made.
+    report: Option<Report>,
+    adopted: bool,
+    others: Vec<u64>,
+    image: Option<Image>,
+    /// An image that was made by a refused create.
+    stray: Option<Image>,
+    /// A stable name of what went wrong, and the same for people.
+    error: Option<(&'static str, String)>,
+}
+
+impl Outcome {
+    /// Writes the image as text, or the document.
+    fn write(&self, format: Format) -> Result<(), Usage> {
+        let image = |image: &Option<Image>| image.as_ref().map(show::value).transpose();
+        let error = self.error.as_ref();
+        let document = json!({
+            "schema": "tidegate.create/1",
+            "mark": self.mark,
+            "adopted": self.adopted,
+            "others": self.others,
+            "image": image(&self.image)?,
+            "error": error.map_or(Value::Null, |(kind, said)| json!({"kind": kind, "message": said})),
+            "stray": image(&self.stray)?,
+            "report": self.report.as_ref().map(show::value).transpose()?,
+        });
+        let text = self.image.as_ref().map(show::image).unwrap_or_default();
+        show::write(format, &text, &document)
+    }
+}
 
 pub(super) fn run(
     args: &CreateArgs,
@@ -29,13 +65,23 @@ pub(super) fn run(
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
     warn_region(&image.region, client.wait(client.regions().once()).ok().as_deref());
+    let mut outcome = Outcome::default();
     if !args.unchecked {
-        let code = checked(args, progress)?;
+        let report = checked(args, progress)?;
+        let code = check::exit_code(&report, args.strict);
         if code != 0 {
+            outcome.error = Some(match &report.error {
+                Some(error) => ("unread", error.message.clone()),
+                None => ("rejected", "the check does not accept the image".into()),
+            });
+            outcome.report = Some(report);
+            outcome.write(args.api.format)?;
             return Ok(code);
         }
+        outcome.report = Some(report);
     }
     let push = PushId::random();
+    outcome.mark = Some(push.tag());
     if !args.api.quiet {
         // A run that is interrupted leaves its user with what the image can be found by.
         let mark = if args.no_mark_tag { push.note() } else { push.tag() };
@@ -63,11 +109,15 @@ pub(super) fn run(
         // What is known is said below.
         Err(_) => teller.words.clear(),
     }
-    let created = created.map_err(|error| refused(args, error))?;
-    for id in &created.others {
-        output::complain(&format!("there is another image with the same mark: {id}"));
+    match created {
+        Ok(created) => finish(args, &client, &push, created, outcome, teller),
+        Err(error) => {
+            refused(args, error, &mut outcome);
+            // What is known was said; a document that cannot be written is one more thing to say.
+            told(outcome.write(args.api.format), "nothing more is known")?;
+            Ok(REFUSED)
+        }
     }
-    finish(args, &client, &push, created, teller)
 }
 
 /// Waits if that is wanted, and shows the image.
@@ -76,8 +126,22 @@ fn finish(
     client: &Client,
     push: &PushId,
     created: Created,
+    outcome: Outcome,
     teller: &Arc<Teller>,
 ) -> Result<u8, Stop> {
+    for other in &created.others {
+        output::complain(&format!(
+            "there are two images with the same mark: {} and {other}",
+            created.image.id
+        ));
+    }
+    if created.posts > 1 && created.others.is_empty() {
+        output::complain(&format!(
+            "it was posted twice, so there may be another image with the same mark, which no list shows yet: look \
+             with {}",
+            look(args, push)
+        ));
+    }
     if let Some(because) = &created.adopted {
         output::complain(&format!(
             "the create was not answered ({because}), but image {} was made and is adopted",
@@ -85,7 +149,12 @@ fn finish(
         ));
     }
     let (id, mut seen) = (created.image.id, None);
-    let (image, stop) = match args.wait {
+    let (image, error) = match args.wait {
+        // An import may have failed before the create was answered.
+        false if created.image.is_gone() => {
+            let failed = WaitError::Failed(Box::new(created.image.clone()));
+            (created.image, Some(failed))
+        }
         false => (created.image, None),
         true => {
             let patience = args.patience.patience();
@@ -94,21 +163,33 @@ fn finish(
             teller.words.clear();
             match waited {
                 Ok(image) => (image, None),
-                Err(error) => {
-                    (seen.unwrap_or(created.image), Some(Stop::Wait(id, Box::new(error))))
-                }
+                Err(error) => (seen.unwrap_or(created.image), Some(error)),
             }
         }
     };
-    let document = json!({
-        "schema": "tidegate.create/1",
-        "mark": push.tag(),
-        "adopted": created.adopted.is_some(),
-        "others": created.others,
-        "image": show::value(&image)?,
-    });
-    show::write(args.api.format, &show::image(&image), &document)?;
-    stop.map_or(Ok(0), Err)
+    let (said, code) = match &error {
+        None => (None, ACCEPTED),
+        Some(error) => {
+            let (said, code) = unfulfilled(id, error);
+            (Some(said), code)
+        }
+    };
+    let kind = if code == IMPORT_FAILED { "import-failed" } else { "import-wait" };
+    let outcome = Outcome {
+        adopted: created.adopted.is_some(),
+        others: created.others,
+        image: Some(image),
+        error: said.clone().map(|said| (kind, said)),
+        ..outcome
+    };
+    let written = told(outcome.write(args.api.format), &format!("image {id} was created"));
+    match said {
+        Some(said) => {
+            output::complain(&said);
+            Ok(code)
+        }
+        None => written.map(|()| code),
+    }
 }
 
 fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
@@ -124,21 +205,20 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
             .map(str::to_owned)
             .ok_or_else(|| Usage("the URL ends in no file name; give --name".into()))?,
     };
-    let region = RegionSlug::from(args.region.as_str());
     let distribution = args.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     Ok(ImageNewCustom {
         name,
         url: args.url.clone(),
-        region,
+        region: args.region.clone(),
         distribution,
         description: args.description.clone(),
         tags: args.tag.clone(),
     })
 }
 
-/// The check of the URL; its exit code.
-fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<u8, Usage> {
+/// The check of the URL.
+fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage> {
     let insecure_http = args.insecure_http || args.no_url_rules;
     let net = NetArgs {
         header: Vec::new(),
@@ -167,7 +247,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<u8, Usage> {
         }
         output::complain("nothing was created");
     }
-    Ok(code)
+    Ok(report)
 }
 
 /// How its user looks for an image with these marks.
@@ -178,23 +258,17 @@ fn look(args: &CreateArgs, push: &PushId) -> String {
     }
 }
 
-/// What a user has to know of a create that failed.
-fn refused(args: &CreateArgs, error: CreateError) -> Stop {
-    let error = match error {
-        CreateError::Refused(error) => error,
-        unknown @ CreateError::Unknown { .. } => {
-            output::complain(&unknown.to_string());
-            let CreateError::Unknown { push, .. } = unknown else { return Stop::Code(REFUSED) };
-            let how = look(args, &push);
-            output::complain(&format!(
-                "it may still appear: look with {how} before you create it again"
-            ));
-            return Stop::Code(REFUSED);
-        }
+/// Says what a user has to know of a create that failed.
+fn refused(args: &CreateArgs, error: CreateError, outcome: &mut Outcome) {
+    let said = error.to_string();
+    let (error, unknown) = match error {
+        CreateError::Refused(error) => (error, None),
+        CreateError::Unknown { because, push, .. } => (*because, Some(push)),
     };
     let forbidden = match &error.kind {
         // Where the API names the scope, it is this one; otherwise it may be.
-        Kind::Forbidden { missing, .. } => missing.as_deref().unwrap_or("tag:create"),
+        Kind::Forbidden { missing: Some(scope), .. } => scope,
+        Kind::Forbidden { needed: Some(_), .. } => "tag:create",
         _ => "",
     };
     if forbidden == "tag:create" && !args.no_mark_tag {
@@ -209,6 +283,20 @@ fn refused(args: &CreateArgs, error: CreateError) -> Stop {
             Hostile::from(stray.name.as_str()),
             stray.id
         ));
+        outcome.stray = Some((**stray).clone());
     }
-    Stop::Api(error)
+    match unknown {
+        None => {
+            output::complain(&format!("DigitalOcean: {said}"));
+            outcome.error = Some(("api", said));
+        }
+        Some(push) => {
+            output::complain(&said);
+            let how = look(args, &push);
+            output::complain(&format!(
+                "it may still appear: look with {how} before you create it again"
+            ));
+            outcome.error = Some(("unknown-outcome", said));
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod transfer;
 
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -22,7 +23,7 @@ use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
     Deleted, Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, Region,
-    RegionSlug, nearest,
+    RegionSlug, nearest, unknown_start,
 };
 
 /// Why a command ends before its result.
@@ -87,12 +88,24 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
             output::complain(&format!("DigitalOcean: {error}"));
             Ok(REFUSED)
         }
-        Err(Stop::Wait(id, error)) => Ok(unfulfilled(id, &error)),
+        Err(Stop::Wait(id, error)) => {
+            let (said, code) = unfulfilled(id, &error);
+            output::complain(&said);
+            Ok(code)
+        }
     }
 }
 
-/// Says why waiting brought nothing; the exit code.
-fn unfulfilled(id: u64, error: &WaitError) -> u8 {
+/// A result that cannot be written is no wrong usage where something was done: it is said on standard error.
+fn told(written: Result<(), Usage>, done: &str) -> Result<(), Stop> {
+    written.map_err(|Usage(why)| {
+        output::complain(&format!("{why}; {done}"));
+        Stop::Code(REFUSED)
+    })
+}
+
+/// Why waiting brought nothing, and the exit code.
+fn unfulfilled(id: u64, error: &WaitError) -> (String, u8) {
     if let WaitError::Failed(image) = error {
         let why = match image.failure() {
             Some(why) => Hostile::message(why).to_string(),
@@ -100,15 +113,13 @@ fn unfulfilled(id: u64, error: &WaitError) -> u8 {
         };
         let status = image.status.as_ref().map_or("(none)", |status| status.as_str());
         let status = Hostile::from(status);
-        output::complain(&format!("the import of image {id} failed ({status}): {why}"));
-        return IMPORT_FAILED;
+        return (format!("the import of image {id} failed ({status}): {why}"), IMPORT_FAILED);
     }
     match error {
         // It names the image itself.
-        WaitError::NoSuch { .. } => output::complain(&error.to_string()),
-        _ => output::complain(&format!("image {id}: {error}")),
+        WaitError::NoSuch { .. } => (error.to_string(), REFUSED),
+        _ => (format!("image {id}: {error}"), REFUSED),
     }
-    REFUSED
 }
 
 /// Says that a region is not known: to the API, or where it cannot be asked, to its description. The API decides.
@@ -138,7 +149,7 @@ fn warn_name(what: &str, given: &str, known: bool, names: &[&str]) {
 }
 
 /// Shows one image.
-fn shown(image: &Image, format: super::args::Format) -> Result<u8, Stop> {
+fn shown(image: &Image, format: super::args::Format) -> Result<u8, Usage> {
     let document = json!({"schema": "tidegate.image/1", "image": show::value(image)?});
     show::write(format, &show::image(image), &document)?;
     Ok(ACCEPTED)
@@ -161,7 +172,7 @@ fn get(args: &GetArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let key = ImageKey::parse(&args.image).map_err(|why| Usage(why.into()))?;
     let client = connect::client(&args.api, teller)?;
     let image = client.wait(client.images().get(&key))?;
-    shown(&image, args.api.format)
+    Ok(shown(&image, args.api.format)?)
 }
 
 fn wait(args: &WaitCommand, teller: &Arc<Teller>) -> Result<u8, Stop> {
@@ -170,7 +181,7 @@ fn wait(args: &WaitCommand, teller: &Arc<Teller>) -> Result<u8, Stop> {
         client.wait(wait::image(&client, args.image, None, args.patience.patience(), &mut None));
     teller.close();
     match waited {
-        Ok(image) => shown(&image, args.api.format),
+        Ok(image) => Ok(shown(&image, args.api.format)?),
         Err(error) => Err(Stop::Wait(args.image, Box::new(error))),
     }
 }
@@ -185,7 +196,9 @@ fn update(args: &UpdateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     };
     let client = connect::client(&args.api, teller)?;
     let image = client.wait(client.images().update(args.image, &update))?;
-    shown(&image, args.api.format)
+    let written = shown(&image, args.api.format).map(drop);
+    told(written, &format!("image {} was changed", args.image))?;
+    Ok(ACCEPTED)
 }
 
 fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
@@ -226,7 +239,9 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
         }
     }
     let document = json!({"schema": "tidegate.deleted/1", "image": args.image});
-    show::write(args.api.format, &format!("deleted image {}\n", args.image), &document)?;
+    let written =
+        show::write(args.api.format, &format!("deleted image {}\n", args.image), &document);
+    told(written, &format!("image {} was deleted", args.image))?;
     Ok(ACCEPTED)
 }
 
@@ -238,16 +253,27 @@ fn actions_tell(image: u64) -> String {
 fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let client = connect::client(&args.api, teller)?;
     teller.words.put(actions_tell(args.image));
-    let mut action = client.wait(client.images().actions(args.image).convert())?;
-    if args.wait {
-        let patience = args.patience.patience();
-        action = client
-            .wait(wait::action(&client, args.image, action, None, patience))
-            .map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
+    let began = Instant::now();
+    let patience = args.wait.then(|| args.patience.patience());
+    let starter = patience.map_or_else(|| client.clone(), |patience| patience.bound(&client));
+    let started = client.wait(starter.images().actions(args.image).convert());
+    let mut action = started.inspect_err(|error| {
+        teller.close();
+        if error.is_ambiguous() {
+            output::complain(&unknown_start(args.image));
+        }
+    })?;
+    if let Some(patience) = patience {
+        let waiting = wait::action(&client, args.image, action, None, patience.since(began));
+        action = client.wait(waiting).map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
     }
     teller.close();
     let document = json!({"schema": "tidegate.actions/1", "actions": [show::value(&action)?]});
-    show::write(args.api.format, &show::actions(&[action]), &document)?;
+    let mut done = format!("the conversion of image {} was begun", args.image);
+    if let Some(id) = action.id {
+        done += &format!(" as action {id}");
+    }
+    told(show::write(args.api.format, &show::actions(&[action]), &document), &done)?;
     Ok(ACCEPTED)
 }
 

@@ -1,12 +1,13 @@
 //! Several regions at once; one that fails does not stop the others.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::args::TransferArgs;
 use super::connect::Teller;
-use super::{Stop, connect, show, warn_region};
+use super::{Stop, connect, show, told, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::{ACCEPTED, REFUSED, Usage};
 use crate::digitalocean::{Client, ImageKey, RegionSlug, Transferred, transfer};
@@ -44,7 +45,15 @@ pub(super) fn run(args: &TransferArgs, teller: &Arc<Teller>) -> Result<u8, Stop>
         .collect();
     let document =
         json!({"schema": "tidegate.transfers/1", "image": args.image, "transfers": transfers});
-    show::write(args.api.format, &text, &document)?;
+    let done: Vec<String> = outcomes
+        .iter()
+        .map(|(region, outcome)| {
+            let action = outcome.action().map(|id| format!(" (action {id})")).unwrap_or_default();
+            format!("{} {}{action}", Hostile::from(region.as_str()), outcome.name())
+        })
+        .collect();
+    let done = format!("of image {}: {}", args.image, done.join(", "));
+    told(show::write(args.api.format, &text, &document), &done)?;
     let failed = outcomes.iter().any(|(_, outcome)| outcome.error().is_some());
     Ok(if failed { REFUSED } else { ACCEPTED })
 }
@@ -55,12 +64,15 @@ async fn spread(
     client: &Client,
     wanted: &[RegionSlug],
 ) -> Result<Vec<(RegionSlug, Transferred)>, Stop> {
-    let image = client.images().get(&ImageKey::Id(args.image)).await?;
+    let began = Instant::now();
+    let patience = args.wait.then(|| args.patience.patience());
+    let asker = patience.map_or_else(|| client.clone(), |patience| patience.bound(client));
+    let image = asker.images().get(&ImageKey::Id(args.image)).await?;
     // A token for images need not have the scope regions:read.
-    let regions = client.regions().once().await.ok();
+    let regions = asker.regions().once().await.ok();
     if regions.is_none() {
         wanted.iter().for_each(|region| warn_region(region, None));
     }
-    let patience = args.wait.then(|| args.patience.patience());
+    let patience = patience.map(|patience| patience.since(began));
     Ok(transfer(client, &image, wanted, regions.as_deref(), patience).await)
 }

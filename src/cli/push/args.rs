@@ -9,12 +9,18 @@ use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 /// `tidegate push`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushArgs {
-    /// Image file or URL; `-` is standard input, and s3://BUCKET/KEY an object that the key of the bucket opens.
-    #[arg(value_name = "IMAGE")]
+    /// Image file or URL; `-` is standard input, and s3://BUCKET/KEY an object that the key of the bucket opens. The
+    /// name of an image of tidegate.toml; may be left out if there is only one.
+    #[arg(value_name = "IMAGE", default_value = "", hide_default_value = true)]
     pub(super) image: OsString,
 
+    /// Push what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    pub(super) packer_manifest: Option<PathBuf>,
+
     /// The region that it is imported to, such as fra1. A rehearsal does without.
-    #[arg(long, value_name = "SLUG", required_unless_present = "rehearse")]
+    #[arg(long, value_name = "SLUG")]
     pub(super) region: Option<String>,
 
     /// Other regions that it is copied to when it is available.
@@ -96,9 +102,9 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "HEX")]
     pub(super) sha256: Option<String>,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
+    /// Size that image and disk have to stay under, such as 20GiB [default: 100GB].
+    #[arg(long, value_name = "SIZE")]
+    pub(super) max_size: Option<String>,
 
     /// Treat a finding as a reject (may be repeated).
     #[arg(long, value_name = "CODE", value_delimiter = ',')]

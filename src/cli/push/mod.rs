@@ -3,6 +3,7 @@
 pub(super) mod args;
 mod document;
 mod order;
+mod project;
 pub(super) mod sweep;
 mod view;
 mod world;
@@ -18,7 +19,8 @@ use self::view::View;
 use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
 use crate::push::{Canceller, Pushed, Stop, push};
 
-pub(super) fn run(args: &PushArgs) -> Result<u8, Usage> {
+pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
+    let args = &project::completed(args)?;
     let view = View::new(args.api.quiet);
     let order = order::order(args, &view)?;
     let (world, _rehearsal) = world::world(args, &order, &view)?;

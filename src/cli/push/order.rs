@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::args::{self, PushArgs, StageArgs};
 use super::view::View;
 use super::world;
+use crate::bytes::Hostile;
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::warn_distribution;
@@ -14,7 +15,7 @@ use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
 use crate::push::{Event, NewImage, Order, Repack, Route, stem};
-use crate::rules::{Policy, Severity};
+use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
@@ -24,7 +25,10 @@ const REHEARSED_REGION: &str = "nyc3";
 
 pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     let object = object(args, view)?;
-    let why = why_staged(args)?;
+    let why = match object {
+        Some(_) => None,
+        None => why_staged(args)?,
+    };
     if let Some(why) = &why {
         view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
     }
@@ -134,7 +138,7 @@ fn check(
         spool: check.spool,
         expected,
         policy,
-        limit: size(&check.max_size)?,
+        limit: check.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         url_rules: handed_over && !check.no_url_rules,
         client: net::client(&net, insecure_http, [source], None)?,
         ..inspect::Options::default()
@@ -215,6 +219,9 @@ fn file_name(image: &OsStr) -> Option<String> {
 
 /// What is pushed, for people and for the journal.
 fn described(image: &OsStr) -> String {
+    if image.to_str().is_some_and(|image| image.starts_with(S3)) {
+        return Hostile::from_os(image).to_string();
+    }
     match Path::new(image).canonicalize() {
         Ok(path) if !is_url(image) && image != "-" => shown(path.as_os_str()).to_string(),
         _ => shown(image).to_string(),

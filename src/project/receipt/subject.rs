@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Hostile;
+#[cfg(feature = "net")]
 use crate::facts::Code;
 use crate::inspect::{Listener, Options, Report};
 use crate::source::{FileIdentity, file_name, is_url};

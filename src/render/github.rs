@@ -1,0 +1,186 @@
+//! Annotations of GitHub Actions (workflow commands), and the summary of a job in Markdown.
+//!
+//! The runner takes commands from whatever is printed: `::` at the beginning of a line, and `##[`
+//! anywhere in one. Nothing from outside may make either.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::{place, text};
+use crate::bytes::human_size;
+use crate::inspect::{Finding, Report, State, Verdict};
+use crate::rules::Severity;
+
+/// A line for the log with each image's verdict, and an annotation for each finding and each image that
+/// could not be read. Files below `root` are named relative to it.
+#[must_use]
+pub fn render(images: &[Report], root: &Path) -> String {
+    let mut out = String::new();
+    for report in images {
+        let _ = writeln!(out, "{}: {}", report.verdict.as_str(), log(&report.source));
+        let file = place::path(report, root);
+        if let Some(error) = &report.error {
+            let title = format!("tidegate: {}", error.kind);
+            let message = format!("{}: {}", report.source, error.message);
+            command("error", file.as_deref(), &title, &message, &mut out);
+        }
+        for finding in &report.findings {
+            let name = match finding.severity {
+                Severity::Reject => "error",
+                Severity::Warn => "warning",
+                Severity::Note => "notice",
+            };
+            let title = format!("tidegate: {}", finding.code.as_str());
+            let message = format!("{}: {}", report.source, told(finding));
+            command(name, file.as_deref(), &title, &message, &mut out);
+        }
+    }
+    out
+}
+
+fn told(finding: &Finding) -> String {
+    let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
+    format!(
+        "{} ({}{place})\n{}\nFix: {}",
+        finding.row().title,
+        finding.layer.as_str(),
+        finding.message,
+        finding.remedy
+    )
+}
+
+fn command(name: &str, file: Option<&str>, title: &str, message: &str, out: &mut String) {
+    let file = file.map_or(String::new(), |file| format!("file={},", property(file)));
+    let _ = writeln!(out, "::{name} {file}title={}::{}", property(title), data(message));
+}
+
+/// What follows a command, as the runner takes it apart.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// Text in a line that is no command, after words of our own.
+fn log(text: &str) -> String {
+    text.replace(['\r', '\n'], " ").replace("##[", "#\\u{23}[")
+}
+
+/// Bytes after which a summary has no more details: GitHub takes 1 MiB of a step, and one image needs
+/// far less than the rest.
+const LONGEST: usize = 512 << 10;
+
+/// The summary of a job: a table of the images, then what was found in each.
+#[must_use]
+pub fn summary(images: &[Report]) -> String {
+    let mut out = format!("### tidegate\n\n{}\n", markdown(text::summary(images).trim_end()));
+    out.push_str("| verdict | image | format | file | disk | findings |\n");
+    out.push_str("| --- | --- | --- | ---: | ---: | --- |\n");
+    let size = |size: Option<u64>| size.map_or("?".to_owned(), human_size);
+    for report in images {
+        let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
+        codes.dedup();
+        let format = match (report.disk_format, report.compression) {
+            (Some(format), Some(packed)) if packed.as_str() != "none" => {
+                format!("{}, {}", format.as_str(), packed.as_str())
+            }
+            (Some(format), _) => format.as_str().to_owned(),
+            (None, _) => "?".to_owned(),
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} |",
+            mark(report.verdict),
+            markdown(&report.source),
+            markdown(&format),
+            markdown(&size(report.file_size)),
+            markdown(&size(report.virtual_size)),
+            markdown(&codes.join(", "))
+        );
+    }
+    for report in images {
+        if out.len() > LONGEST {
+            out.push_str("\nWhat else was found is in the annotations.\n");
+            break;
+        }
+        details(report, &mut out);
+    }
+    out.push('\n');
+    out
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept => "✅ accept",
+        Verdict::Warn => "⚠️ warn",
+        Verdict::Reject => "❌ reject",
+        Verdict::Error => "❌ error",
+    }
+}
+
+fn details(report: &Report, out: &mut String) {
+    let unmade: Vec<_> = report.checks.iter().filter(|check| check.state != State::Done).collect();
+    if report.error.is_none() && report.findings.is_empty() && unmade.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n#### {}\n", markdown(&report.source));
+    if let Some(error) = &report.error {
+        let _ = writeln!(out, "- **error** {}", markdown(&error.message));
+    }
+    for finding in &report.findings {
+        let _ = writeln!(
+            out,
+            "- **{}** {}: {} Fix: {}",
+            finding.severity.as_str(),
+            markdown(finding.row().title),
+            markdown(&finding.message),
+            markdown(&finding.remedy)
+        );
+    }
+    for check in unmade {
+        let _ = writeln!(out, "- not checked in full: {} ({})", check.id, markdown(&check.why));
+    }
+}
+
+/// Text in a paragraph, a list or a cell of Markdown. As a character reference, punctuation is itself
+/// and nothing else, in Markdown and in HTML.
+fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => out.push(' '),
+            c if c.is_ascii_punctuation() => {
+                let _ = write!(out, "&#{};", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_stays_on_its_line_and_in_its_fields() {
+        let mut out = String::new();
+        command("error", Some("a,b:c%\n::error::x"), "t::u", "m\r\n::set-output::y", &mut out);
+        assert_eq!(
+            out,
+            "::error file=a%2Cb%3Ac%25%0A%3A%3Aerror%3A%3Ax,title=t%3A%3Au::m%0D%0A::set-output::y\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_the_log_has_no_command_of_the_older_kind() {
+        assert_eq!(log("a##[error]b\n##[x]"), "a#\\u{23}[error]b #\\u{23}[x]");
+    }
+
+    #[test]
+    fn markdown_is_text() {
+        assert_eq!(markdown("a|b*\n<i"), "a&#124;b&#42; &#60;i");
+    }
+}

@@ -1,0 +1,157 @@
+//! JUnit XML, as CI systems read it: a suite for each image, a case for each rule that concerns it.
+
+use std::fmt::Write;
+
+use super::examined::{Case, Outcome, cases};
+use super::markup::escape;
+use crate::inspect::{Finding, Report, Verdict};
+use crate::rules::Severity;
+
+/// How a suite and the whole document are counted.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.tests += other.tests;
+        self.failures += other.failures;
+        self.errors += other.errors;
+        self.skipped += other.skipped;
+    }
+
+    /// Those of the document: that of a suite has `skipped` too.
+    fn attributes(self) -> String {
+        let Counts { tests, failures, errors, .. } = self;
+        format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"")
+    }
+}
+
+/// One document for all images. A reject fails its case, and under `strict` a warning does too; of a
+/// case that did not fail, `system-out` has what was found.
+#[must_use]
+pub fn render(images: &[Report], strict: bool) -> String {
+    let mut all = Counts::default();
+    let mut suites = String::new();
+    for report in images {
+        let (counts, written) = suite(report, strict);
+        all.add(counts);
+        suites.push_str(&written);
+    }
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tidegate\" {}>\n{suites}</testsuites>\n",
+        all.attributes()
+    )
+}
+
+fn suite(report: &Report, strict: bool) -> (Counts, String) {
+    let mut counts = Counts::default();
+    let mut body = properties(report);
+    if let Some(error) = &report.error {
+        counts.add(Counts { tests: 1, errors: 1, ..Counts::default() });
+        let _ = writeln!(
+            body,
+            "    <testcase name=\"readable\" classname=\"tidegate.file\">\n      \
+             <error type=\"{}\" message=\"{}\"/>\n    </testcase>",
+            escape(&error.kind),
+            escape(&error.message)
+        );
+    }
+    // Without a verdict there is nothing to say of any rule.
+    if report.verdict != Verdict::Error {
+        for case in cases(report) {
+            counts.add(write_case(&case, strict, &mut body));
+        }
+    }
+    let name = escape(&report.source);
+    let suite = format!(
+        "  <testsuite name=\"{name}\" {} skipped=\"{}\">\n{body}  </testsuite>\n",
+        counts.attributes(),
+        counts.skipped
+    );
+    (counts, suite)
+}
+
+fn properties(report: &Report) -> String {
+    let size = |size: Option<u64>| size.map(|size| size.to_string());
+    let mut out = "    <properties>\n".to_owned();
+    for (name, value) in [
+        ("verdict", Some(report.verdict.as_str().to_owned())),
+        ("compression", report.compression.map(|c| c.as_str().to_owned())),
+        ("disk_format", report.disk_format.map(|f| f.as_str().to_owned())),
+        ("file_size", size(report.file_size)),
+        ("image_size", size(report.image_size)),
+        ("virtual_size", size(report.virtual_size)),
+        ("sha256", report.digests.sha256.clone()),
+        ("image_sha256", report.digests.image_sha256.clone()),
+        ("disk_sha256", report.digests.disk_sha256.clone()),
+    ] {
+        if let Some(value) = value {
+            let value = escape(&value);
+            let _ = writeln!(out, "      <property name=\"{name}\" value=\"{value}\"/>");
+        }
+    }
+    out.push_str("    </properties>\n");
+    out
+}
+
+fn write_case(case: &Case<'_>, strict: bool, out: &mut String) -> Counts {
+    let mut counts = Counts { tests: 1, ..Counts::default() };
+    let code = case.row.code.as_str();
+    let class = code.split('-').next().unwrap_or(code);
+    let _ = write!(out, "    <testcase name=\"{code}\" classname=\"tidegate.{class}\"");
+    match &case.outcome {
+        Outcome::Held => out.push_str("/>\n"),
+        Outcome::Unknown(why) => {
+            counts.skipped = 1;
+            let _ = writeln!(
+                out,
+                ">\n      <skipped message=\"not checked: {}\"/>\n    </testcase>",
+                escape(why)
+            );
+        }
+        Outcome::Broken(findings) => {
+            let fails = |finding: &&&Finding| match finding.severity {
+                Severity::Reject => true,
+                Severity::Warn => strict,
+                Severity::Note => false,
+            };
+            let text: Vec<String> = findings.iter().map(|finding| told(finding)).collect();
+            let text = escape(&text.join("\n\n"));
+            match findings.iter().find(fails) {
+                Some(first) => {
+                    counts.failures = 1;
+                    let _ = writeln!(
+                        out,
+                        ">\n      <failure type=\"{}\" message=\"{}\">{text}</failure>\n    </testcase>",
+                        first.severity.as_str(),
+                        escape(&first.message)
+                    );
+                }
+                None => {
+                    let _ =
+                        writeln!(out, ">\n      <system-out>{text}</system-out>\n    </testcase>");
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// A finding in full.
+fn told(finding: &Finding) -> String {
+    let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
+    format!(
+        "{}: {} ({}{place})\n{}\nFix: {}\nMore: tidegate explain {}",
+        finding.severity.as_str(),
+        finding.row().title,
+        finding.layer.as_str(),
+        finding.message,
+        finding.remedy,
+        finding.code.as_str()
+    )
+}

@@ -1,0 +1,92 @@
+//! A bucket that nobody here wrote.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::common::*;
+use crate::disks::*;
+use crate::moto_server::Moto;
+use crate::rig::*;
+
+/// An anonymous request; the first line of the answer.
+fn asked(moto: &Moto, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", moto.port)).unwrap();
+    let request = format!("{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A push whose bucket is moto, and whose API is the simulator.
+fn at(moto: &Moto, mut push: std::process::Command) -> std::process::Command {
+    push.env("SPACES_ENDPOINT_URL", moto.url()).env("SPACES_REGION", "us-east-1");
+    push.env("SPACES_BUCKET", "images").env("SPACES_ACCESS_KEY_ID", "someone");
+    push.env("SPACES_SECRET_ACCESS_KEY", "something");
+    push
+}
+
+#[test]
+fn it_becomes_an_image_by_way_of_moto() {
+    let Some(moto) = Moto::open() else { return };
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", big());
+    let output = at(&moto, rig.push(&["disk.raw.gz", "--part-size", "5MiB"])).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    assert_eq!(rig.images().len(), 1);
+    assert!(!asked(&moto, "GET /images?list-type=2").contains("<Contents>"));
+    assert!(!asked(&moto, "GET /images?uploads").contains("<Upload>"));
+}
+
+#[test]
+fn what_is_refused_or_killed_leaves_nothing_with_moto() {
+    let Some(moto) = Moto::open() else { return };
+    let rig = Rig::new();
+    rig.scratch.write("cut.raw.gz", cut());
+    rig.scratch.write("disk.raw.gz", big());
+    let output = at(&moto, rig.push(&["cut.raw.gz", "--part-size", "5MiB"])).output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+    // As slow as it takes to be killed while parts are under way.
+    let mut slow = at(&moto, rig.push(&["disk.raw.gz", "--part-size", "5MiB"]));
+    let mut push = Running::start(slow.args(["--max-rate", "4MB"]));
+    wait_until("an upload is open", || asked(&moto, "GET /images?uploads").contains("<Upload>"));
+    push.child().kill().unwrap();
+    push.output();
+    let mut sweep = at(&moto, rig.tidegate("sweep"));
+    let output = sweep.args(["--yes", "--remote", "--older-than", "1ms"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(!asked(&moto, "GET /images?list-type=2").contains("<Contents>"));
+    assert!(!asked(&moto, "GET /images?uploads").contains("<Upload>"));
+    assert_eq!((rig.creates(), rig.images().len()), (0, 0));
+}
+
+#[test]
+fn an_object_of_the_bucket_is_fetched_with_its_key() {
+    let Some(moto) = Moto::open() else { return };
+    let rig = Rig::new();
+    let disk = gzip(&disk());
+    let mut stream = TcpStream::connect(("127.0.0.1", moto.port)).unwrap();
+    let head = format!(
+        "PUT /images/mine/disk.raw.gz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        disk.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&disk).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let push =
+        &mut at(&moto, rig.push(&["s3://images/mine/disk.raw.gz", "--format", "json", "-v"]));
+    let output = push.output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    let document = crate::documents::parsed("push", &output);
+    assert_eq!(document["source"]["name"], "s3://images/mine/disk.raw.gz");
+    assert_eq!(document["staged"]["sha256"], sha256(&disk));
+    // The URL opens the object for whoever has it.
+    for text in [stdout(&output), stderr(&output)] {
+        assert!(!text.contains("X-Amz-Signature"), "{text}");
+    }
+    // Only what was there before is there.
+    let objects = asked(&moto, "GET /images?list-type=2");
+    assert_eq!(objects.matches("<Contents>").count(), 1, "{objects}");
+}

@@ -1,0 +1,144 @@
+//! What DigitalOcean refuses as it is, and what is packed on the way.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::common::*;
+use crate::rig::*;
+
+/// What a program makes of bytes.
+fn through(program: &str, arguments: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
+    let scratch = Scratch::new();
+    let path = scratch.write("in", bytes);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(std::fs::File::open(path).unwrap());
+    match command.output() {
+        Ok(output) => Some(output.stdout),
+        Err(_) => {
+            missing(&format!("{program} is missing"));
+            None
+        }
+    }
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Option<Vec<u8>> {
+    let scratch = Scratch::new();
+    for (name, bytes) in members {
+        scratch.write(name, bytes);
+    }
+    let mut command = Command::new("tar");
+    command.current_dir(scratch.path(".")).args(["-cf", "-"]);
+    match command.args(members.iter().map(|(name, _)| name)).output() {
+        Ok(output) => Some(output.stdout),
+        Err(_) => {
+            missing("tar is missing");
+            None
+        }
+    }
+}
+
+/// Pushes a file; the document, and the bytes that the importer has fetched, by their digest.
+fn pushed(rig: &Rig, name: &str, bytes: &[u8], arguments: &[&str]) -> Value {
+    rig.scratch.write(name, bytes);
+    let document = rig.document(0, &[&[name][..], arguments].concat());
+    assert_eq!(document["source"]["sha256"], sha256(bytes), "{name}");
+    assert_eq!(document["source"]["size"], bytes.len(), "{name}");
+    rig.assert_clean(1..=1, name);
+    document
+}
+
+#[test]
+fn raw_images_are_packed_on_the_way() {
+    let disk = disk();
+    for (arguments, packed) in [(&[][..], true), (&["--repack", "never"], false)] {
+        let rig = Rig::new();
+        let document = pushed(&rig, "disk.img", &disk, arguments);
+        let staged = &document["staged"];
+        let key = staged["key"].as_str().unwrap();
+        assert_eq!(key.ends_with("/disk.img.gz"), packed, "{key}");
+        assert_eq!(staged["sha256"] == json!(sha256(&disk)), !packed);
+        assert_eq!(staged["size"].as_u64().unwrap() < disk.len() as u64, packed);
+        // The report is that of the image; the importer has found the same disk.
+        assert_eq!(document["report"]["digests"]["sha256"], sha256(&disk));
+        assert_eq!(document["source"]["wrappings"], json!([]));
+    }
+}
+
+#[test]
+fn containers_go_as_they_are_unless_everything_is_packed() {
+    let qcow2 = std::fs::read(root().join("testdata/gpt.qcow2")).unwrap();
+    for (arguments, ending) in
+        [(&[][..], "/disk.qcow2"), (&["--repack", "always"], "/disk.qcow2.gz")]
+    {
+        let rig = Rig::new();
+        let document = pushed(&rig, "disk.qcow2", &qcow2, arguments);
+        assert!(document["staged"]["key"].as_str().unwrap().ends_with(ending));
+    }
+}
+
+#[test]
+fn what_is_refused_as_it_is_is_taken_out() {
+    let disk = disk();
+    let (Some(xz), Some(zstd)) = (through("xz", &["-c"], &disk), through("zstd", &["-qc"], &disk))
+    else {
+        return;
+    };
+    let Some(archive) = tar(&[("disk.img", &disk), ("notes.txt", b"of no use\n")]) else { return };
+    let files = [
+        ("disk.img.xz", xz, json!(["xz"])),
+        ("disk.img.zst", zstd, json!(["zstd"])),
+        ("disk.img.gz.gz", gzip(&gzip(&disk)), json!(["gzip"])),
+        ("box.tar.gz", gzip(&archive), json!(["gzip", "tar (disk.img)"])),
+        ("box.ova", archive, json!(["tar (disk.img)"])),
+    ];
+    for (name, bytes, wrappings) in files {
+        let rig = Rig::new();
+        let document = pushed(&rig, name, &bytes, &[]);
+        assert_eq!(document["source"]["wrappings"], wrappings, "{name}");
+        let staged = document["staged"]["key"].as_str().unwrap();
+        assert!(staged.ends_with(".img.gz"), "{name}: {staged}");
+        // A digest that somebody says the file has is that of the file as it is.
+        let rig = Rig::new();
+        pushed(&rig, name, &bytes, &["--sha256", &sha256(&bytes)]);
+        let rig = Rig::new();
+        rig.scratch.write(name, &bytes);
+        rig.document(1, &[name, "--sha256", &sha256(&disk)]);
+        assert_eq!(rig.creates(), 0, "{name}");
+        // From a pipe too.
+        let rig = Rig::new();
+        let output = fed(&mut rig.push(&["-", "--name", "piped"]), &bytes);
+        assert_eq!(exit_code(&output), 0, "{name}: {}", stderr(&output));
+        rig.assert_clean(1..=1, name);
+        // And not if it is not to be.
+        let rig = Rig::new();
+        rig.scratch.write(name, &bytes);
+        rig.document(1, &[name, "--repack", "never"]);
+        rig.assert_clean(0..=0, name);
+    }
+}
+
+#[test]
+fn what_is_wrong_around_an_image_refuses_it() {
+    let disk = disk();
+    let Some(xz) = through("xz", &["-c"], &disk) else { return };
+    let Some(two) = tar(&[("a.img", &disk), ("b.img", &disk)]) else { return };
+    let Some(none) = tar(&[("a.txt", b"text\n")]) else { return };
+    let mut damaged = xz.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    for (name, bytes, code) in [
+        ("cut.img.xz", xz[..xz.len() - 9].to_vec(), "xz-truncated"),
+        ("damaged.img.xz", damaged, "xz-damaged"),
+        ("two.tar", two, "tar-several-images"),
+        ("none.tar", none, "tar-no-image"),
+        ("cut.img.gz.gz", gzip(&gzip(&disk)[..2000]), "gzip-truncated"),
+    ] {
+        let rig = Rig::new();
+        rig.scratch.write(name, &bytes);
+        let document = rig.document(1, &[name]);
+        assert!(codes(&document["report"]).contains(&code), "{name}: {document}");
+        assert_eq!(rig.asked("complete-multipart-upload").len() + rig.creates(), 0, "{name}");
+        rig.assert_clean(0..=0, name);
+    }
+}
