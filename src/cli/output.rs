@@ -73,6 +73,12 @@ pub(super) fn log(line: &str) {
     };
 }
 
+/// Why something failed, in full: for Packer too on standard error, with the complaint that it belongs to.
+#[cfg(feature = "net")]
+pub(super) fn fail(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// What the user should know, though nothing has failed.
 pub(super) fn warn(message: &str) {
     log(&format!("tidegate: {message}"));
