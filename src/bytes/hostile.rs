@@ -104,11 +104,7 @@ impl Shown {
     }
 
     fn char(&mut self, c: char) {
-        let commands = match (c, self.before) {
-            (':', [':', blank]) => blank.is_whitespace(),
-            ('[', ['#', '#']) => true,
-            _ => false,
-        };
+        let commands = commands(c, self.before);
         self.before = [c, self.before[0]];
         if c == '\\' {
             self.escape("\\\\");
@@ -128,6 +124,26 @@ impl Shown {
         }
         self.count += 1;
     }
+}
+
+/// Whether a character begins a command of a CI system after the two before it, the last one first.
+fn commands(c: char, before: [char; 2]) -> bool {
+    match (c, before) {
+        (':', [':', blank]) => blank.is_whitespace(),
+        ('[', ['#', '#']) => true,
+        _ => false,
+    }
+}
+
+/// Whether a text, of any length, has nothing that is shown as an escape: what was escaped once stays as it is.
+#[must_use]
+pub fn is_harmless(text: &str) -> bool {
+    let mut before = [' '; 2];
+    text.chars().all(|c| {
+        let harmless = !commands(c, before) && !is_unsafe(c);
+        before = [c, before[0]];
+        harmless
+    })
 }
 
 /// Characters that act on a terminal or hide: category Cc and Cf of Unicode 16, Zl and Zp.
@@ -163,6 +179,8 @@ mod tests {
         ] {
             assert_eq!(Hostile::from(text).to_string(), shown);
             assert_eq!(Hostile::message(text).to_string(), shown);
+            assert_eq!(is_harmless(text), text == shown, "{text}");
+            assert!(is_harmless(shown));
         }
     }
 

@@ -8,7 +8,7 @@ mod pool;
 mod size;
 mod time;
 
-pub use hostile::Hostile;
+pub use hostile::{Hostile, is_harmless};
 pub use pool::{Chunk, Pool};
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use time::rfc3339;

@@ -68,6 +68,10 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Explain a finding, or list all of them.
     Explain(ExplainArgs),
+    /// Work with reports that checks have made.
+    ///
+    /// Exit codes: those of the command.
+    Report(ReportArgs),
     /// Say whether a receipt of a check counts, and whether an image has the bytes that it is about.
     ///
     /// The receipt has to be sealed with the key in TIDEGATE_RECEIPT_KEY.
@@ -171,6 +175,27 @@ pub(super) struct CheckArgs {
     /// Image files or URLs; `-` is standard input. Names of images of tidegate.toml; all of them if none is given.
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
+
+    /// Check the images that a file lists: a path or a URL on each line; `-` reads the list from standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "images", help_heading = "Which images")]
+    pub(super) images_from: Option<OsString>,
+
+    /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
+    #[arg(long, value_name = "K/N", help_heading = "Which images")]
+    pub(super) shard: Option<crate::project::Shard>,
+
+    /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
+    pub(super) packer_manifest: Option<PathBuf>,
+
+    /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.
+    #[arg(long, help_heading = "Which images")]
+    pub(super) offline: bool,
+
+    /// Undo --offline, for hooks that have it.
+    #[arg(long, overrides_with = "offline", help_heading = "Which images")]
+    pub(super) online: bool,
 
     /// Read only headers and tables; no digest, and compressed files are not verified to their end.
     #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"], help_heading = "What is read")]
@@ -317,6 +342,49 @@ pub(super) enum ReportFormat {
     Github,
     /// One page that needs nothing else; local images that are not compressed are looked at again for it.
     Html,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    #[command(subcommand)]
+    pub(super) command: ReportCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReportCommand {
+    /// Make one report of those of several checks, such as of the shards of a fleet.
+    ///
+    /// The images stand in the order of their names. All shards have to be there, and no image twice.
+    ///
+    /// Exit codes: those of a check of all these images, or 2 if the reports are no whole.
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// Reports in JSON, of the same version of tidegate.
+    #[arg(value_name = "REPORT", required = true)]
+    pub(super) reports: Vec<PathBuf>,
+
+    /// Make sure that every image of this list has a report; `-` reads the list from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) images_from: Option<OsString>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(super) format: ReportFormat,
+
+    /// Write the report to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Exit with 1 on warnings too.
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// One line for each image, in a report as text.
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]

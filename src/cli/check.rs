@@ -6,15 +6,15 @@ use std::path::Path;
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::progress::Progress;
-use super::project::{self, Subject};
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, output, receipts, signals};
+use super::project::Subject;
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, images, output, receipts, signals};
 use crate::bytes::{Hostile, read_size};
-use crate::inspect::{Digested, Expected, Options, Report, Verdict};
+use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
 use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
-    let subjects = project::subjects(&args.images)?;
+    let subjects = images::subjects(args)?;
     let images: Vec<OsString> = subjects.iter().map(|subject| subject.argument.clone()).collect();
     let options = options(args, &images)?;
     let progress = Progress::new(args.quiet);
@@ -25,6 +25,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .as_deref()
         .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
         .transpose()?;
+    if args.sha256.is_some() && subjects.len() != 1 {
+        return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
+    }
     let each = subjects
         .iter()
         .map(|subject| for_one(&options, subject, args, checksums.as_ref()))
@@ -40,7 +43,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         .iter()
         .map(|subject| receipts::file(args, subject))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut target = args.output.as_deref().map(|path| open_output(path, &images)).transpose()?;
+    let mut target =
+        args.output.as_deref().map(|path| open_output(path, &images, "images")).transpose()?;
 
     let strict: Vec<bool> =
         subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
@@ -48,10 +52,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let mut reports = Vec::new();
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
-        let report = receipts.check(image, options, file, &*progress, &output::complain);
+        let report = receipts.check(image, options, file, &*progress, &output::warn);
         if args.format == ReportFormat::Text {
             let first = reports.is_empty();
-            output::write(&mut target, &text_of(&report, args, style, first))?;
+            output::write(&mut target, &text_of(&report, args.quiet, style, first))?;
         }
         reports.push(report);
     }
@@ -61,7 +65,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         }
         ReportFormat::Text => {}
         format => {
-            let document = document::of(&reports, format, &strict, &each)?;
+            let look = |at: usize, report: &Report| look(report, &each[at]);
+            let document = document::of(&reports, format, &strict, args.shard, &look)?;
             output::write(&mut target, &document)?;
         }
     }
@@ -92,8 +97,20 @@ fn for_one(
     Ok(Options { expected, ..options })
 }
 
-fn text_of(report: &Report, args: &CheckArgs, style: render::Style, first: bool) -> String {
-    if args.quiet {
+/// What is said of all of them at once.
+pub(super) fn text_of_all(reports: &[Report], quiet: bool, style: render::Style) -> String {
+    let mut text = String::new();
+    for report in reports {
+        text += &text_of(report, quiet, style, text.is_empty());
+    }
+    if reports.len() != 1 && !quiet {
+        text += &format!("\n{}", text::summary(reports));
+    }
+    text
+}
+
+fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> String {
+    if quiet {
         return text::line(report, style);
     }
     let gap = if first { "" } else { "\n" };
@@ -169,9 +186,6 @@ fn expected(
 ) -> Result<Vec<Expected>, Usage> {
     let mut expected = Vec::new();
     if let Some(hex) = &args.sha256 {
-        if args.images.len() != 1 {
-            return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
-        }
         let sha256 = super::checksums::sha256(hex)
             .ok_or_else(|| Usage("--sha256 takes 64 hexadecimal digits".into()))?;
         expected.push(Expected { of: Digested::File, sha256, origin: "--sha256".into() });
@@ -193,8 +207,8 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
 }
 
 /// Opens the file for the report before any work, so that a bad path is known at once. It must not be
-/// one of the images.
-fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
+/// one of the images, or of what else is read.
+pub(super) fn open_output(path: &Path, images: &[OsString], what: &str) -> Result<File, Usage> {
     let shown = Hostile::from_os(path.as_os_str());
     if let Ok(there) = fs::metadata(path) {
         let same = |image: &OsString| {
@@ -202,7 +216,7 @@ fn open_output(path: &Path, images: &[OsString]) -> Result<File, Usage> {
             fs::metadata(image).is_ok_and(|m| (m.dev(), m.ino()) == (there.dev(), there.ino()))
         };
         if images.iter().any(same) {
-            return Err(Usage(format!("--output {shown} is one of the images")));
+            return Err(Usage(format!("--output {shown} is one of the {what}")));
         }
     }
     File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))

@@ -7,22 +7,25 @@ use std::path::PathBuf;
 use super::args::ReportFormat;
 use super::{Usage, output};
 use crate::bytes::Hostile;
-use crate::inspect::{Options, Report, look};
+use crate::inspect::{Look, Report};
+use crate::project::Shard;
 use crate::render::{github, html, json, junit, sarif, text};
 
-/// The document of all images, of which each has its own options and may be strict.
+/// The document of all images, or of those of a shard, of which each may be strict. For a page, each is looked at
+/// again: `look` is told which it is.
 pub(super) fn of(
     reports: &[Report],
     format: ReportFormat,
     strict: &[bool],
-    options: &[Options],
+    shard: Option<Shard>,
+    look: &dyn Fn(usize, &Report) -> Look,
 ) -> Result<String, Usage> {
     // Without one, paths stay as they were given.
     let root = std::env::current_dir().unwrap_or_default();
     let unmade = |e: serde_json::Error| Usage(format!("cannot write the report: {e}"));
     Ok(match format {
         ReportFormat::Text => text::summary(reports),
-        ReportFormat::Json => json::render(reports).map_err(unmade)?,
+        ReportFormat::Json => json::render(reports, shard).map_err(unmade)?,
         ReportFormat::Junit => junit::render(reports, strict),
         ReportFormat::Sarif => sarif::render(reports, &root).map_err(unmade)?,
         ReportFormat::Github => {
@@ -30,11 +33,8 @@ pub(super) fn of(
             github::render(reports, &root)
         }
         ReportFormat::Html => {
-            let looks: Vec<_> = reports
-                .iter()
-                .zip(options)
-                .map(|(report, options)| look(report, options))
-                .collect();
+            let looks: Vec<_> =
+                reports.iter().enumerate().map(|(at, report)| look(at, report)).collect();
             html::render(reports, &looks)
         }
     })
@@ -52,7 +52,7 @@ fn summarise(reports: &[Report]) {
         .open(&path)
         .and_then(|mut file| file.write_all(github::summary(reports).as_bytes()));
     if let Err(error) = written {
-        output::complain(&format!(
+        output::warn(&format!(
             "cannot write the summary to {} (GITHUB_STEP_SUMMARY): {error}",
             Hostile::from_os(path.as_os_str())
         ));

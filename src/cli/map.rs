@@ -93,7 +93,7 @@ fn put(document: &mut impl Write, text: &str) -> Result<(), Error> {
 fn spooling(error: &std::io::Error) -> Error {
     let directory = Hostile::from_os(std::env::temp_dir().as_os_str());
     Error {
-        kind: crate::source::Kind::Spool.as_str(),
+        kind: crate::source::Kind::Spool.as_str().into(),
         message: format!("cannot write a temporary file in {directory}: {error}"),
     }
 }

@@ -11,15 +11,18 @@ mod document;
 mod explain;
 #[cfg(feature = "net")]
 mod image;
+mod images;
 mod map;
 #[cfg_attr(not(feature = "net"), path = "no_net.rs")]
 mod net;
 mod output;
+mod packer;
 mod progress;
 mod project;
 #[cfg(feature = "net")]
 mod push;
 mod receipts;
+mod report;
 mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         args::Command::Simulate(args) => simulate::run(&args),
         args::Command::Explain(args) => explain::run(&args),
         args::Command::VerifyReceipt(args) => receipts::verify(&args),
+        args::Command::Report(args) => report::run(&args),
         args::Command::Init => config::init(),
         args::Command::Config(args) => config::config(&args),
         #[cfg(feature = "net")]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
 use crate::render::Style;
@@ -55,8 +56,35 @@ pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "tidegate: {message}");
 }
 
-/// A line of the log, on standard error.
-#[cfg(feature = "net")]
+/// Where Packer runs the program: it shows standard error in red, so only failures belong there.
+static UNDER_PACKER: AtomicBool = AtomicBool::new(false);
+
+/// From now on what is under way is told on standard output, in plain lines.
+pub(super) fn tell_packer() {
+    UNDER_PACKER.store(true, Ordering::Relaxed);
+}
+
+/// A line on what is under way: on standard error, or for Packer on standard output.
 pub(super) fn log(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    // Nothing can be done if nobody reads it.
+    let _ = match UNDER_PACKER.load(Ordering::Relaxed) {
+        true => writeln!(io::stdout(), "{line}"),
+        false => writeln!(io::stderr(), "{line}"),
+    };
+}
+
+/// Why something failed, in full: for Packer too on standard error, with the complaint that it belongs to.
+#[cfg(feature = "net")]
+pub(super) fn fail(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What the user should know, though nothing has failed.
+pub(super) fn warn(message: &str) {
+    log(&format!("tidegate: {message}"));
+}
+
+/// Whether what is under way can be drawn, in lines that change.
+pub(super) fn is_drawn() -> bool {
+    io::stderr().is_terminal() && !UNDER_PACKER.load(Ordering::Relaxed)
 }

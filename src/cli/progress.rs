@@ -1,11 +1,11 @@
 //! A bar on a terminal, plain lines elsewhere, nothing when quiet.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
 use crate::bytes::{Hostile, human_size};
 use crate::inspect::{Event, Listener};
 
@@ -41,7 +41,7 @@ struct State {
 
 impl Progress {
     pub(super) fn new(quiet: bool) -> Arc<Self> {
-        let mode = match (quiet, stderr().is_terminal()) {
+        let mode = match (quiet, output::is_drawn()) {
             (true, _) => Mode::Quiet,
             (false, true) => Mode::Bar,
             (false, false) => Mode::Lines,
@@ -90,7 +90,7 @@ impl Listener for Progress {
                 match self.mode {
                     Mode::Bar => state.say(source, &said),
                     _ => {
-                        let _ = writeln!(stderr(), "{source}: {}", Hostile::from(said.as_str()));
+                        output::log(&format!("{source}: {}", Hostile::from(said.as_str())));
                     }
                 }
             }
@@ -142,7 +142,7 @@ impl State {
             ),
             None => String::new(),
         };
-        let _ = writeln!(stderr(), "{}: {}{share}, {pace}", self.source, human_size(bytes));
+        output::log(&format!("{}: {}{share}, {pace}", self.source, human_size(bytes)));
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
     let wanted = args.cache || by_environment()?.unwrap_or(false);
     let cache = match wanted && !args.no_cache {
         true => Cache::open(|name| std::env::var_os(name))
-            .inspect_err(|why| output::complain(&format!("the cache is not used: {why}")))
+            .inspect_err(|why| output::warn(&format!("the cache is not used: {why}")))
             .ok(),
         false => None,
     };

@@ -14,6 +14,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("push", "check an image, and bring it to DigitalOcean"),
             #[cfg(feature = "net")]
             ("sweep", "finish or undo what killed pushes left"),
+            ("report", "one report of those of several checks"),
             ("explain", "what a finding means, and what to do about it"),
         ],
     ),
@@ -85,11 +86,26 @@ const LESSONS: &[Lesson] = &[
             "tidegate check https://example.com/disk.img.bz2 --quick",
             "tidegate check disk.vmdk --strict --format json --output report.json",
             "tidegate check disk.raw --checksums SHA256SUMS --cache",
+            "tidegate check --images-from images.txt --shard 0/8 --format json --output shard-0.json",
+            "tidegate check --packer-manifest packer-manifest.json",
             "tidegate check",
         ],
     ),
     lesson(&["map"], "", &["tidegate map disk.qcow2", "tidegate map disk.vhdx --format svg"]),
     lesson(&["compare"], "", &["tidegate compare disk.qcow2 disk.raw.gz"]),
+    lesson(
+        &["report"],
+        "",
+        &["tidegate report merge shard-0.json shard-1.json --output report.json"],
+    ),
+    lesson(
+        &["report", "merge"],
+        "",
+        &[
+            "tidegate report merge shard-0.json shard-1.json --output report.json",
+            "tidegate report merge a.json b.json --images-from images.txt --format html --output report.html",
+        ],
+    ),
     lesson(
         &["explain"],
         "Exit codes: 0 explained, 2 there is no such finding.",

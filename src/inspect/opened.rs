@@ -260,8 +260,10 @@ fn explained(halt: Halt, notebook: Notebook<'_>) -> Error {
     let anomalies = notebook.close();
     let first = anomalies.iter().find(|a| policy.refuses(a.code)).or(anomalies.first());
     match first {
-        Some(Anomaly { code, said, .. }) => Error { kind: code.as_str(), message: said.clone() },
-        None => Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() },
+        Some(Anomaly { code, said, .. }) => {
+            Error { kind: code.as_str().into(), message: said.clone() }
+        }
+        None => Error { kind: "unreadable".into(), message: "The disk cannot be read.".to_owned() },
     }
 }
 
@@ -271,7 +273,7 @@ impl From<Halt> for Error {
         match halt {
             Halt::Source(error) => Error::from(&error),
             Halt::Stopped => {
-                Error { kind: "unreadable", message: "The disk cannot be read.".to_owned() }
+                Error { kind: "unreadable".into(), message: "The disk cannot be read.".to_owned() }
             }
         }
     }

@@ -23,7 +23,7 @@ pub struct Report {
     /// Whether every byte of the file was read.
     pub complete: bool,
     /// Why there is no verdict.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
     /// How the file is packed; `None` if it was not read.
     pub compression: Option<Compression>,
@@ -56,7 +56,7 @@ pub struct Report {
     /// The disk's partition table; `None` if it was not reached.
     pub partition_table: Option<PartitionTable>,
     /// What a receipt had to do with it, if receipts were asked for.
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
     /// What was checked, and what was not.
     pub checks: Vec<Check>,
@@ -104,7 +104,7 @@ impl Verdict {
 }
 
 /// What a receipt had to do with a report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Receipt {
     /// The file is what it was when the receipt was made; it was not read again.
@@ -134,10 +134,10 @@ pub enum Mode {
 }
 
 /// Why a source could not be read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Error {
     /// A stable kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// A sentence for people.
     pub message: String,
 }
@@ -150,7 +150,7 @@ impl From<&source::Error> for Error {
             message.push_str(&format!(" ({inner})"));
             cause = inner.source();
         }
-        Error { kind: error.kind.as_str(), message }
+        Error { kind: error.kind.as_str().into(), message }
     }
 }
 
@@ -353,7 +353,7 @@ impl Report {
             // Nothing known leads here; and what was not read to its end is never accepted.
             self.verdict = Verdict::Error;
             let message = "the image was not read to its end, and nothing says why".to_owned();
-            self.error = Some(Error { kind: "incomplete", message });
+            self.error = Some(Error { kind: "incomplete".into(), message });
         }
         self
     }

@@ -1,14 +1,21 @@
-//! What a repository says about its images (`tidegate.toml`), and receipts of checks that were made.
+//! What a repository or a fleet says about its images: `tidegate.toml`, lists and shards of them, manifests of Packer,
+//! and receipts of checks that were made.
 //!
 //! The room knows files of its own and what of them may be trusted. It knows no bytes of an image, and prints
 //! nothing.
 
 mod below;
 mod config;
+mod list;
+mod packer;
 mod receipt;
+mod shard;
 mod starter;
 
 pub use below::Below;
 pub use config::{ConfigError, Fault, Image, NAME, Place, Project, Set};
+pub use list::{ListError, list};
+pub use packer::{Artifact, ManifestError, Run, artifact};
 pub use receipt::{Cache, Key, Receipt, Receipts, Refusal, Subject};
+pub use shard::{Shard, ShardError};
 pub use starter::starter;

@@ -1,27 +1,143 @@
-//! JSON, `tidegate.report/1`. Its schema is published as `docs/report.schema.json`; keys may be added,
-//! never renamed.
+//! JSON, `tidegate.report/1`: written, and read back to be merged. Its schema is published as
+//! `docs/report.schema.json`; keys may be added, never renamed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::bytes::{Hostile, is_harmless};
 use crate::inspect::Report;
+use crate::project::Shard;
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "tidegate.report/1";
+
+/// Version of the program that writes it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
     tidegate: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
     images: &'a [Report],
 }
 
-/// One document for all images, ending in a newline.
+/// One document for all images, or for those of a shard, ending in a newline.
 ///
 /// # Errors
 /// None that the model can cause; the writer is a string.
-pub fn render(images: &[Report]) -> Result<String, serde_json::Error> {
-    let document = Document { schema: SCHEMA, tidegate: env!("CARGO_PKG_VERSION"), images };
+pub fn render(images: &[Report], shard: Option<Shard>) -> Result<String, serde_json::Error> {
+    let document = Document { schema: SCHEMA, tidegate: VERSION, shard, images };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+/// A document that was read.
+#[derive(Debug, Deserialize)]
+pub struct Written {
+    /// The shard that it is about; `None` if it is about all images.
+    #[serde(default)]
+    pub shard: Option<Shard>,
+    /// The images.
+    pub images: Vec<Report>,
+}
+
+/// Why a text is no report that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The run that opened the file was ended before it wrote the report.
+    #[error("it is empty: the check that was to write it has not come to its end; run it again")]
+    Empty,
+    /// It is something else.
+    #[error("it is no report of tidegate ({0}); make one with `tidegate check --format json`")]
+    Malformed(Hostile),
+    /// It is another document.
+    #[error("its schema is {0}, and this takes {SCHEMA}")]
+    OtherSchema(Hostile),
+    /// Its findings may mean something else.
+    #[error(
+        "it was written by tidegate {0}, and this is {VERSION}, whose rules may be others; use one version for all"
+    )]
+    OtherVersion(Hostile),
+    /// Nothing that tidegate writes has such text.
+    #[error(
+        "it has text that acts on a terminal or a CI system, so it is not as tidegate wrote it"
+    )]
+    Harmful,
+}
+
+/// Reads a document of the same version.
+///
+/// # Errors
+/// If it is none.
+pub fn read(text: &[u8]) -> Result<Written, ReadError> {
+    if text.trim_ascii().is_empty() {
+        return Err(ReadError::Empty);
+    }
+    let malformed = |e: serde_json::Error| ReadError::Malformed(e.to_string().as_str().into());
+    let value: Value = serde_json::from_slice(text).map_err(malformed)?;
+    match value["schema"].as_str() {
+        Some(SCHEMA) => {}
+        Some(other) => return Err(ReadError::OtherSchema(other.into())),
+        None => return Err(ReadError::Malformed("it names no schema".into())),
+    }
+    match value["tidegate"].as_str() {
+        Some(VERSION) => {}
+        other => return Err(ReadError::OtherVersion(other.unwrap_or("nobody").into())),
+    }
+    if !harmless(&value) {
+        return Err(ReadError::Harmful);
+    }
+    serde_json::from_value(value).map_err(malformed)
+}
+
+/// Whether all text is such as reports have. serde_json bounds the depth.
+fn harmless(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_harmless(text),
+        Value::Array(values) => values.iter().all(harmless),
+        Value::Object(values) => {
+            values.iter().all(|(key, value)| is_harmless(key) && harmless(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{Deaf, Options, inspect};
+
+    #[test]
+    fn what_was_written_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a\u{1b}[1m ::error::.img");
+        std::fs::write(&path, b"no image").unwrap();
+        let reports = [
+            inspect(path.as_os_str(), &Options::default(), &Deaf),
+            inspect("/no such file".as_ref(), &Options::default(), &Deaf),
+        ];
+        for shard in [None, Some("3/8".parse().unwrap())] {
+            let text = render(&reports, shard).unwrap();
+            let again = read(text.as_bytes()).unwrap();
+            assert_eq!(again.shard, shard);
+            assert_eq!(render(&again.images, shard).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_report() {
+        let text = render(&[], None).unwrap();
+        let told = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
+        assert!(told("\n").starts_with("it is empty"));
+        for bad in ["{", "[]", "7", "{}", &text.replace("[]", "7"), &text.replace("[]", "[{}]")] {
+            assert!(told(bad).starts_with("it is no report"), "{bad}");
+        }
+        assert!(told(&text.replace("report/1", "report/2")).contains("tidegate.report/2"));
+        assert!(told(&text.replace(VERSION, "77.0.0")).contains("written by tidegate 77.0.0"));
+        let harmful = text.replace("[]", "[{\"source\": \"\\u001b[31m\"}]");
+        assert!(told(&harmful).contains("acts on a terminal"));
+    }
 }

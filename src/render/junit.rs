@@ -58,7 +58,7 @@ fn suite(report: &Report, strict: bool) -> (Counts, String) {
             body,
             "    <testcase name=\"readable\" classname=\"tidegate.file\">\n      \
              <error type=\"{}\" message=\"{}\"/>\n    </testcase>",
-            escape(error.kind),
+            escape(&error.kind),
             escape(&error.message)
         );
     }

@@ -272,7 +272,7 @@ fn notifications(report: &Report, at: &ArtifactLocation) -> Vec<Notification> {
         }],
     };
     let error =
-        report.error.iter().map(|error| notification("error", error.kind, error.message.clone()));
+        report.error.iter().map(|error| notification("error", &error.kind, error.message.clone()));
     let unmade = report.checks.iter().filter(|check| check.state != State::Done).map(|check| {
         let how = if check.state == State::Partial { "in part" } else { "not" };
         notification("note", &check.id, format!("{} was made {how}: {}.", check.id, check.why))

@@ -1,6 +1,5 @@
 //! The client of the API, as the arguments and the environment want it, and what it says while it waits.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -185,8 +184,7 @@ impl Teller {
 
     /// Says something that stays, above the line that moves.
     fn line(&self, text: &str) {
-        // Nothing can be done if nobody reads it.
-        let write = || drop(writeln!(stderr(), "{text}"));
+        let write = || output::log(text);
         match &self.state().bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -195,7 +193,7 @@ impl Teller {
 
     fn say(self: &Arc<Self>, told: Told) {
         let mut state = self.state();
-        if stderr().is_terminal() {
+        if output::is_drawn() {
             if state.bar.is_none() {
                 let bar = ProgressBar::new_spinner();
                 let style = ProgressStyle::with_template("{spinner} {wide_msg}");
@@ -220,7 +218,7 @@ impl Teller {
             state.said.remove(at);
         }
         // Nothing can be done if nobody reads it.
-        let _ = writeln!(stderr(), "{}", told.line());
+        output::log(&told.line().to_string());
         state.said.push((told.what, told.key, Instant::now()));
     }
 

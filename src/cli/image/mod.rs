@@ -145,7 +145,7 @@ fn warn_name(what: &str, given: &str, known: bool, names: &[&str]) {
         None => format!("; known are {}", Hostile::message(&names.join(", "))),
     };
     let given = Hostile::from(given);
-    output::complain(&format!("warning: \"{given}\" is no known {what}{hint}"));
+    output::warn(&format!("warning: \"{given}\" is no known {what}{hint}"));
 }
 
 /// Shows one image.

@@ -14,6 +14,11 @@ pub(in crate::cli) struct PushArgs {
     #[arg(value_name = "IMAGE", default_value = "", hide_default_value = true)]
     pub(super) image: OsString,
 
+    /// Push what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    pub(super) packer_manifest: Option<PathBuf>,
+
     /// The region that it is imported to, such as fra1. A rehearsal does without.
     #[arg(long, value_name = "SLUG")]
     pub(super) region: Option<String>,

@@ -106,7 +106,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
 
 fn explain(pushed: &Pushed, stop: &Stop) {
     if let (Stop::Rejected | Stop::Unread, Some(report)) = (stop, &pushed.report) {
-        output::log(text::render(report, Style::default()).trim_end());
+        output::fail(text::render(report, Style::default()).trim_end());
     }
     output::complain(&stop.to_string());
     let is_of_url = |report: &Report| {

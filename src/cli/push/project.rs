@@ -3,16 +3,17 @@
 use super::args::PushArgs;
 use super::order::is_rehearsal;
 use crate::bytes::{Hostile, hex};
-use crate::cli::Usage;
 use crate::cli::project::{self, Subject};
+use crate::cli::{Usage, packer};
 use crate::project::Image;
 use crate::rules::Severity;
 
 /// The arguments, with all that the project says of the image.
 pub(super) fn completed(mut args: PushArgs) -> Result<PushArgs, Usage> {
-    let subject = match args.image.is_empty() {
-        true => only()?,
-        false => project::subject(&args.image)?,
+    let subject = match &args.packer_manifest {
+        Some(manifest) => Subject { argument: packer::image(manifest)?, image: None },
+        None if args.image.is_empty() => only()?,
+        None => project::subject(&args.image)?,
     };
     args.image = subject.argument;
     if let Some(image) = &subject.image {

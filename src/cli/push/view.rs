@@ -1,7 +1,6 @@
 //! What a push says while it is under way: a line for each step that is done, and on a terminal one that
 //! changes.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::bytes::{Hostile, human_size};
 use crate::cli::image::connect::{Teller, span};
+use crate::cli::output;
 use crate::cli::progress::pace;
 use crate::inspect;
 use crate::push::{Event, Step};
@@ -105,7 +105,7 @@ impl View {
                 }
                 let waits =
                     matches!(step, Step::Create | Step::Import | Step::Transfer | Step::Convert);
-                match stderr().is_terminal() {
+                match output::is_drawn() {
                     // The teller has the line then.
                     true if waits => state.clear(),
                     true => state.status(&format!("{}: {what}", step.as_str())),
@@ -187,8 +187,8 @@ impl State {
     /// A line that stays.
     fn line(&mut self, line: &str) {
         match self.bar.as_ref().filter(|_| !self.closed) {
-            Some(bar) => bar.suspend(|| write_line(line)),
-            None => write_line(line),
+            Some(bar) => bar.suspend(|| output::log(line)),
+            None => output::log(line),
         }
     }
 
@@ -206,7 +206,7 @@ impl State {
 
     fn bytes(&mut self, did: &str, bytes: u64, total: Option<u64>) {
         let Some((step, since)) = self.step.filter(|_| !self.closed) else { return };
-        let on_terminal = stderr().is_terminal();
+        let on_terminal = output::is_drawn();
         if !on_terminal && self.told.elapsed() < LINE_EVERY {
             return;
         }
@@ -226,9 +226,4 @@ impl State {
             false => self.line(&line),
         }
     }
-}
-
-fn write_line(line: &str) {
-    // Nothing can be done if nobody reads it.
-    let _ = writeln!(stderr(), "{line}");
 }

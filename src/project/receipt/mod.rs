@@ -1,7 +1,7 @@
 //! Receipts: what a check came to, and of which bytes, so that an unchanged file need not be read again.
 //!
 //! A receipt is believed for two reasons only: it lies in the user's own cache, where nobody else can write, or it
-//! has the seal of a key that the user gave. And it counts only for a file that is still the one that was checked,
+//! has the seal of a key that the user gave; with a key, those in the cache need its seal too. And it counts only for a file that is still the one that was checked,
 //! under the same rules, with the same questions asked.
 
 mod cache;
@@ -351,7 +351,10 @@ impl Work<'_> {
         }
         let own = self.receipts.cache.as_ref().map(|cache| {
             let bytes = cache.read(&self.cache_name()).ok_or(Refusal::None)?;
-            Receipt::parse(&bytes, Trust::Own)
+            // Who gives a key may have brought the cache from elsewhere.
+            let trust =
+                self.receipts.key.as_ref().map_or(Trust::Own, |key| Trust::Sealed(Some(key)));
+            Receipt::parse(&bytes, trust)
         });
         if let Some(receipt) = own.and_then(|own| self.counting(own, "in the cache", now)) {
             self.keep(&receipt, false, true);

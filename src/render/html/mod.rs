@@ -64,7 +64,7 @@ fn overview(images: &[Report], out: &mut String) {
         let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
         codes.dedup();
         if let Some(error) = &report.error {
-            codes.push(error.kind);
+            codes.push(&error.kind);
         }
         let _ = writeln!(
             out,

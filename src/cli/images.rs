@@ -1,0 +1,70 @@
+//! Which images a check is about: those that were named or listed, what Packer built, or those of the project; and
+//! which of them fall to this shard.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+
+use super::args::CheckArgs;
+use super::project::{self, Subject};
+use super::{Usage, checksums, output, packer};
+use crate::project::list;
+use crate::source::{is_url, shown};
+
+/// A larger list is none: it would name a million images.
+const LARGEST: usize = 64 << 20;
+
+pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
+    let plain = |argument| Subject { argument, image: None };
+    let mut subjects = match (&args.packer_manifest, &args.images_from) {
+        (Some(manifest), _) => vec![plain(packer::image(manifest)?)],
+        (None, Some(from)) => listed(from)?.into_iter().map(plain).collect(),
+        (None, None) => project::subjects(&args.images)?,
+    };
+    if args.offline {
+        subjects = offline(subjects)?;
+    }
+    if let Some(shard) = args.shard {
+        subjects.retain(|subject| shard.takes(&subject.argument));
+        if subjects.is_empty() {
+            output::warn(&format!("none of the images falls to shard {shard}"));
+        }
+    }
+    Ok(subjects)
+}
+
+pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
+    let fail =
+        |why: String| Usage(format!("cannot use the list of images in {}: {why}", shown(from)));
+    let text = match from == "-" {
+        true => {
+            let mut text = Vec::new();
+            let read = std::io::stdin().take(LARGEST as u64 + 1).read_to_end(&mut text);
+            read.map_err(|e| fail(e.to_string()))?;
+            if text.len() > LARGEST {
+                return Err(fail(format!("it is larger than {} MiB", LARGEST >> 20)));
+            }
+            text
+        }
+        false => checksums::read_file(from.as_ref(), LARGEST).map_err(fail)?,
+    };
+    list(&text).map_err(|e| fail(e.to_string()))
+}
+
+/// Those that are on this machine. What was asked for by its URL cannot be left out in silence.
+fn offline(subjects: Vec<Subject>) -> Result<Vec<Subject>, Usage> {
+    let (urls, files): (Vec<_>, Vec<_>) =
+        subjects.into_iter().partition(|subject| is_url(&subject.argument));
+    for url in urls {
+        let address = shown(&url.argument);
+        match &url.image {
+            Some(image) => output::warn(&format!(
+                "{} is not checked: {address} is a URL, which takes --online",
+                crate::bytes::Hostile::from(image.name.value.as_str())
+            )),
+            None => {
+                return Err(Usage(format!("{address} is a URL, and this check is --offline")));
+            }
+        }
+    }
+    Ok(files)
+}
