@@ -49,3 +49,9 @@ for hook in hooks:
     program, command, *options = hook["entry"].split()
     assert program == "tidegate", hook
     known([command], options)
+
+# The migration table: what it names are options of a push.
+table = (root / "docs/packer.md").read_text().split("## From `digitalocean-import`")[1]
+rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("| `")]
+assert len(rows) > 10, rows
+known(["push"], rows)
