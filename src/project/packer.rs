@@ -97,8 +97,11 @@ struct File {
 /// # Errors
 /// If it does not say which.
 pub fn artifact(manifest: &[u8], run: &Run) -> Result<Artifact, ManifestError> {
-    let manifest: Manifest = serde_json::from_slice(manifest)
-        .map_err(|e| ManifestError::Malformed(e.to_string().as_str().into()))?;
+    let malformed = |e: serde_json::Error| ManifestError::Malformed(e.to_string().as_str().into());
+    // By way of an object: an array would do for a struct, too.
+    let manifest: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(manifest).map_err(malformed)?;
+    let manifest: Manifest = serde_json::from_value(manifest.into()).map_err(malformed)?;
     let builds = manifest.builds.unwrap_or_default();
     if builds.is_empty() {
         return Err(ManifestError::NoBuilds);
@@ -172,7 +175,14 @@ mod tests {
         let run = Run::default();
         assert_eq!(artifact(b"{\"builds\": []}", &run), Err(ManifestError::NoBuilds));
         assert_eq!(artifact(b"{}", &run), Err(ManifestError::NoBuilds));
-        for bad in ["", "[]", "7", "{\"builds\": [{}]}", "{\"builds\": [{\"name\": 7}]}"] {
+        for bad in [
+            "",
+            "[]",
+            "7",
+            "{\"builds\": [{}]}",
+            "{\"builds\": [{\"name\": 7}]}",
+            "{\"builds\": 7}",
+        ] {
             let told = told(artifact(bad.as_bytes(), &run));
             assert!(told.starts_with("it is no manifest"), "{told}");
         }

@@ -351,3 +351,24 @@ fn an_unchanged_url_is_not_read_again() {
     let with_query = cached(&format!("{url}?version=1"), &rules);
     assert!(state(&with_query) == "none" || with_query["verdict"] == "error", "{with_query}");
 }
+
+#[test]
+fn with_a_key_receipts_in_the_cache_need_its_seal() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("disk.qcow2.gz")).unwrap();
+    settle();
+    let cached = |key: Option<(&str, &str)>| {
+        run(check(&scratch, &["--cache", "disk.qcow2.gz"]).env_remove(KEY.0).envs(key))
+    };
+    assert_eq!(state(&cached(None).0), "kept");
+    // Somebody may have brought the cache here; it is read, and sealed now.
+    let (report, said) = cached(Some(KEY));
+    assert_eq!(state(&report), "kept");
+    assert!(said.contains("the receipt in the cache does not count: it is not sealed"), "{said}");
+    assert_eq!(state(&cached(Some(KEY)).0), "unchanged");
+    let (report, said) = cached(Some((KEY.0, "another key of 16 and more")));
+    assert_eq!(state(&report), "kept");
+    assert!(said.contains("its seal is not of this TIDEGATE_RECEIPT_KEY"), "{said}");
+    // Without one, the user's own cache is the user's own.
+    assert_eq!(state(&cached(None).0), "unchanged");
+}
