@@ -39,8 +39,10 @@ pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
+use std::io;
 use std::time::Duration;
 
+use crate::bytes::Hostile;
 use crate::facts::Layer;
 #[cfg(feature = "net")]
 use crate::net::Header;
@@ -201,6 +203,25 @@ fn open(
 /// Checks one image: a path, a URL, or `-` for standard input. Whatever happens, there is a report.
 pub fn inspect(argument: &OsStr, options: &Options, listener: &dyn Listener) -> Report {
     inspect_tapped(argument, options, listener, None)
+}
+
+/// Checks what a reader has, as if it came from a pipe: forward only, once. `name` is what the report calls it.
+pub fn inspect_reader(
+    name: &str,
+    reader: impl io::Read + Send,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Report {
+    let mut report = Report::new(OsStr::new("-"), options);
+    report.source = Hostile::from(name).to_string();
+    listener.event(Event::Started { source: &report.source, size: None });
+    let reading = source::Reading::new(name, reader);
+    let outcome = pipeline::run_stream(reading, options, listener, None, &mut report);
+    listener.event(Event::Finished);
+    match outcome {
+        Ok(anomalies) => report.judged(anomalies, OsStr::new("-"), options),
+        Err(error) => report.failed(&error),
+    }
 }
 
 /// Checks one image, and gives the bytes of its file to somebody else in the same pass.

@@ -56,6 +56,24 @@ pub struct Options {
     pub complain: fn(&str),
 }
 
+impl Default for Options {
+    /// On any free port of this machine, with nothing kept and nothing wrong; steps take no time.
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            state: None,
+            faults: Plan::default(),
+            log: None,
+            allow_fetch: Vec::new(),
+            pace: Duration::ZERO,
+            rates: Rates::default(),
+            shape: Shape::default(),
+            public_images: false,
+            complain: |_| {},
+        }
+    }
+}
+
 /// The form of an answer that is one action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {

@@ -16,7 +16,7 @@ pub use local::{FileIdentity, LocalFile, LocalReader};
 #[cfg(feature = "net")]
 pub use name::address;
 pub use name::{file_name, is_url, shown};
-pub use stream::{Stream, StreamReader};
+pub use stream::{Reading, Stream};
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Arc;
 
 use super::{Error, Read};
@@ -18,18 +18,26 @@ impl Stream {
 
     /// A reader of what has not been read yet.
     #[must_use]
-    pub fn reader(&self) -> StreamReader<'_> {
-        StreamReader { stream: self, at: 0 }
+    pub fn reader(&self) -> Reading<&File> {
+        Reading { reader: &self.file, subject: self.subject.clone(), at: 0 }
     }
 }
 
-/// Reads a [`Stream`] to its end.
-pub struct StreamReader<'s> {
-    stream: &'s Stream,
+/// Reads anything that has bytes to its end.
+pub struct Reading<R> {
+    reader: R,
+    subject: Hostile,
     at: u64,
 }
 
-impl Read for StreamReader<'_> {
+impl<R: io::Read + Send> Reading<R> {
+    /// A reader of what `reader` has; `name` is what errors call it.
+    pub fn new(name: &str, reader: R) -> Self {
+        Reading { reader, subject: Hostile::from(name), at: 0 }
+    }
+}
+
+impl<R: io::Read + Send> Read for Reading<R> {
     fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
         let mut chunk = pool.take();
         loop {
@@ -37,14 +45,14 @@ impl Read for StreamReader<'_> {
             if space.is_empty() {
                 break;
             }
-            match (&self.stream.file).read(space) {
+            match self.reader.read(space) {
                 Ok(0) => break,
                 Ok(count) => {
                     chunk.grow(count);
                     self.at += count as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io(&self.stream.subject, Some(self.at), e)),
+                Err(e) => return Err(Error::io(&self.subject, Some(self.at), e)),
             }
         }
         Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))

@@ -162,20 +162,13 @@ fn net_options(api: &ApiArgs) -> net::Options {
 fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usage> {
     use crate::digitalocean::{Client, Token};
     use crate::net::Address;
-    use crate::simulator::{Shape, Simulator};
+    use crate::simulator::Simulator;
     use crate::spaces::{Region, Style};
 
     let simulator = Simulator::start(crate::simulator::Options {
-        listen: ([127, 0, 0, 1], 0).into(),
-        state: None,
-        faults: Default::default(),
-        log: None,
-        allow_fetch: Vec::new(),
         pace: Duration::from_millis(500),
-        rates: Default::default(),
-        shape: Shape::default(),
-        public_images: false,
         complain: output::complain,
+        ..crate::simulator::Options::default()
     })
     .map_err(Usage)?;
     let base = Address::parse(simulator.url()).map_err(Usage)?;
