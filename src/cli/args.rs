@@ -20,7 +20,7 @@ pub(super) enum Command {
     ///
     /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted. With several images 3 beats 1 beats 0.
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Show where the disk's bytes are in an image.
     ///
     /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.
