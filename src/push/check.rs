@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::entry::Outcome;
+use super::entry::{Entry, Outcome};
 use super::event::Step;
 use super::order::{Repack, Route};
 use super::pushed::Source;
@@ -62,7 +62,7 @@ impl Run<'_> {
         (mut report, wrapped): (Report, Option<Wrapped>),
         wrappings: Vec<String>,
     ) -> Result<(), Stop> {
-        if !matches!(self.order.route, Route::Staged { repack: Repack::Never, .. }) {
+        if matches!(self.order.route, Route::Staged { repack: Repack::Auto | Repack::Always, .. }) {
             // What can be mended by repacking was mended, or it would not be found.
             report.findings.iter_mut().for_each(|finding| finding.repairable = false);
         }
@@ -107,7 +107,10 @@ impl Run<'_> {
         let Some(why) = why else { return Ok(()) };
         if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {
             // What was imported is not what was checked: it goes like one that failed.
-            self.conclude_step(Outcome::Import { image, available: false })?;
+            let outcome = Outcome::Import { image, available: false };
+            if let Some(error) = self.journal.note(Entry::Outcome(outcome)) {
+                self.world.note(&error.to_string());
+            }
         }
         Err(Stop::Changed { step, why })
     }

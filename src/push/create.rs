@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::entry::{Intent, Outcome};
 use super::event::Step;
+use super::order::Route;
 use super::run::Run;
 use super::stop::Stop;
 use crate::digitalocean::wait::{self, WaitError};
@@ -80,6 +81,11 @@ impl Run<'_> {
             Err(WaitError::Failed(image)) => (*image, false),
             Err(error) => return Err(Stop::Wait(Box::new(error))),
         };
+        self.pushed.image = Some(image.clone());
+        if available && matches!(self.order.route, Route::Url(_)) {
+            // Until it is known what was imported, the image is not one to keep.
+            self.still_the_same(Step::Import).await?;
+        }
         self.conclude_step(Outcome::Import { image: image.id, available })?;
         self.pushed.image = Some(image.clone());
         if !available {

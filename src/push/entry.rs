@@ -88,7 +88,7 @@ pub(super) enum Intent {
     Complete {
         /// Bytes of the object.
         size: u64,
-        /// SHA-256 of the file that was checked, in hexadecimal.
+        /// SHA-256 of the object, in hexadecimal.
         sha256: String,
     },
     /// Everybody may read the object.

@@ -30,7 +30,16 @@ impl Run<'_> {
         ));
         self.intend(Intent::MintKey { name: name.clone() })?;
         let made = self.cancel.unless(self.world.api.keys().create(&name)).await?;
-        let made = made.map_err(|error| Stop::Api { step: Step::Key, error })?;
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                if !error.is_ambiguous() {
+                    // It was refused, so there is none.
+                    self.conclude_step(Outcome::RevokeKey)?;
+                }
+                return Err(Stop::Api { step: Step::Key, error });
+            }
+        };
         self.conclude_step(Outcome::MintKey { access: made.access.clone() })?;
         let keys = Keys::new(&made.access, made.secret.reveal()).map_err(Stop::Order)?;
         let bucket = (mint.open)(keys).map_err(Stop::Order)?;

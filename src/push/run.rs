@@ -9,7 +9,7 @@ use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
 use super::order::{Order, Route};
 use super::pushed::Pushed;
-use super::state::{Image as ImageState, Object};
+use super::state::{Image as ImageState, Key as KeyState, Object};
 use super::stop::Stop;
 use super::world::{Cancel, World};
 use crate::bytes::Hostile;
@@ -55,9 +55,10 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
 /// # Errors
 /// If one went further: it has to be brought to its end first, or there could be two images.
 fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, Stop> {
+    let mut open = None;
     for path in Journal::all(folder)? {
         // What is wrong with the journals of others is a sweep's business.
-        let Ok(Some(Found::Left(mut journal))) = Journal::open(&path) else { continue };
+        let Ok(Some(Found::Left(journal))) = Journal::open(&path) else { continue };
         let state = journal.state();
         let same = state.began.source == order.shown
             && state.began.place == place(order, world)
@@ -74,13 +75,22 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
                 state.began.push
             )));
         }
-        if matches!(state.object, Object::Open { .. }) {
-            journal.write(Entry::Resumed)?;
-            return Ok(Some(*journal));
+        // A key that died with its run is ended by a sweep; another one cannot take its place in the journal.
+        if matches!(state.object, Object::Open { .. }) && state.key == KeyState::None {
+            open = Some(journal);
         }
     }
-    world.note("there is no upload of this file to go on with; it begins anew");
-    Ok(None)
+    let Some(mut journal) = open else {
+        world.note("there is no upload of this file to go on with; it begins anew");
+        return Ok(None);
+    };
+    journal.write(Entry::Resumed)?;
+    Ok(Some(*journal))
+}
+
+/// Whether an import may go on although it could not be asked about.
+fn is_open(error: &WaitError) -> bool {
+    matches!(error, WaitError::Api(error) if !matches!(error.kind, Kind::NotFound))
 }
 
 /// Where the object is to be, if there is to be one.
@@ -157,9 +167,6 @@ impl Run<'_> {
         };
         self.create(url).await?;
         self.import().await?;
-        if matches!(self.order.route, Route::Url(_)) {
-            self.still_the_same(Step::Import).await?;
-        }
         self.remove().await;
         self.spread().await
     }
@@ -188,8 +195,7 @@ impl Run<'_> {
     /// Whatever happened, nothing is left but what is to stay.
     async fn conclude(mut self, stop: Option<Stop>) -> Pushed {
         // What DigitalOcean is still at, and could not be asked about, may well end well.
-        let waits =
-            matches!(&stop, Some(Stop::Wait(error)) if matches!(**error, WaitError::Api(_)));
+        let waits = matches!(&stop, Some(Stop::Wait(error)) if is_open(error));
         let begun = stop.is_some() && !waits;
         if begun
             && !matches!(stop, Some(Stop::Spread(_)))
@@ -226,6 +232,9 @@ impl Run<'_> {
         self.begin(Step::Remove, "the object");
         let left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         match left.is_empty() {
+            true if self.journal.state().object.key().is_some() => {
+                self.done(Step::Remove, "it stays, private");
+            }
             true => self.done(Step::Remove, "nothing is left of it"),
             false => left.iter().for_each(|left| self.world.note(left)),
         }

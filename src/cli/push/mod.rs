@@ -116,7 +116,9 @@ fn code(pushed: &Pushed) -> u8 {
             Stop::Rejected => REJECTED,
             Stop::Unread => UNREADABLE,
             Stop::Interrupted => INTERRUPTED,
-            Stop::Journal(_) | Stop::Order(_) => super::USAGE,
+            // Whoever reads 2 as "nothing was done" must not do it again.
+            Stop::Journal(_) | Stop::Order(_) if pushed.push.is_none() => super::USAGE,
+            Stop::Journal(_) | Stop::Order(_) => REFUSED,
             Stop::Failed { .. } | Stop::Changed { .. } => IMPORT_FAILED,
             Stop::Spaces { .. }
             | Stop::Bucket { .. }

@@ -287,12 +287,16 @@ impl Read for Unwrapping<'_> {
     }
 }
 
-/// Whether this may be taken off after those: one packing around an archive, and one around what is in it.
+/// Whether this may be taken off after those: of what is packed around an archive, and of what is packed in
+/// it, two layers and no more. gzip and bzip2 are taken off only if something packed is in them, which is the
+/// second layer then.
 fn may_follow(take: Take, wrappings: &[Wrapping]) -> bool {
     let archive = |wrapping: &Wrapping| matches!(wrapping, Wrapping::Tar { .. });
+    let packings = wrappings.iter().rev().take_while(|wrapping| !archive(wrapping)).count();
     match take {
         Take::Tar => !wrappings.iter().any(archive),
-        _ => wrappings.last().is_none_or(archive),
+        Take::Gzip | Take::Bzip2 => packings == 0,
+        Take::Xz | Take::Zstd => packings <= 1,
     }
 }
 
