@@ -87,7 +87,6 @@ impl Run<'_> {
             self.still_the_same(Step::Import).await?;
         }
         self.conclude_step(Outcome::Import { image: image.id, available })?;
-        self.pushed.image = Some(image.clone());
         if !available {
             return Err(Stop::Failed { image: Box::new(image) });
         }
