@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,6 +80,10 @@ impl Journal {
             .open(&path)
             .map_err(|e| failed(&path, e))?;
         file.lock().map_err(|e| failed(&path, e))?;
+        // A sweep that came between took it for one that was killed before it did anything, and removed it.
+        if file.metadata().map_err(|e| failed(&path, e))?.nlink() == 0 {
+            return Err(JournalError::new(&path, "a sweep has just removed it; try again"));
+        }
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
         let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
@@ -113,12 +117,10 @@ impl Journal {
         let (lines, whole) = lines(path, &file)?;
         if lines.is_empty() {
             // It was killed before it did anything.
-            std::fs::remove_file(path).map_err(failed)?;
-            return Ok(None);
+            return remove(path).map(|()| None);
         }
         if matches!(lines.last(), Some(Line { entry: Entry::Ended, .. })) {
-            std::fs::remove_file(path).map_err(failed)?;
-            return Ok(None);
+            return remove(path).map(|()| None);
         }
         let Some(state) = State::of(lines) else {
             return Err(JournalError::new(path, "its first line does not begin a push"));
@@ -137,7 +139,7 @@ impl Journal {
         }))))
     }
 
-    /// The paths of all journals, the oldest name first.
+    /// The paths of all journals, by name.
     ///
     /// # Errors
     /// If the folder cannot be read; one that is not there has none.
@@ -215,6 +217,14 @@ impl Journal {
         // A disk that is full takes no line, and gives the file up all the same.
         let _ = self.note(Entry::Ended);
         std::fs::remove_file(&self.path).map_err(|e| JournalError::new(&self.path, e))
+    }
+}
+
+/// Removes a journal that tells of nothing; another process may have been quicker.
+fn remove(path: &Path) -> Result<(), JournalError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(JournalError::new(path, e)),
+        _ => Ok(()),
     }
 }
 

@@ -35,20 +35,23 @@ impl Run<'_> {
 
         self.begin(Step::Check, &self.order.shown.clone());
         let size = cut::size(&self.order.source);
+        let (tap, tapped) = Tap::new();
+        let checking = self.inspect(Some(tap), *repack);
+        // It is told before the first byte comes.
+        let inside = self.cancel.unless(checking.inside).await?;
+        let wrappings = self.tell_wrappings(inside.as_ref().ok());
         let begun = match &self.journal.state().object {
             Object::Open { part_size, .. } => Some(*part_size),
             _ => *wanted,
         };
-        let part_size = begun.unwrap_or_else(|| part_size(size));
-        let (tap, tapped) = Tap::new();
+        // What is inside of something may be of any size.
+        let inner_size = size.filter(|_| wrappings.is_empty());
+        let part_size = begun.unwrap_or_else(|| part_size(inner_size));
         // A part never has more than 5 GB.
         let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
-        let checking = self.inspect(Some(tap), *repack);
         let (go, told) = mpsc::channel();
         let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
 
-        let inside = self.cancel.unless(checking.inside).await?;
-        let wrappings = self.tell_wrappings(inside.as_ref().ok());
         let head = self.cancel.unless(cutting.head).await?;
         let (head, how) = match (inside, head) {
             (Ok(inside), Ok(head)) if !head.refused => (head, how(*repack, &inside, &head)),
@@ -191,7 +194,8 @@ impl Run<'_> {
             }
         }
         self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
-        let upload = self.cancel.unless(again::create_upload(bucket, &key, CONTENT_TYPE)).await?;
+        // What is under way on the server is not left to itself: clean-up could come before its effect.
+        let upload = again::create_upload(bucket, &key, CONTENT_TYPE).await;
         let upload = upload.map_err(Stop::spaces(Step::Check))?;
         self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
         Ok((upload, BTreeMap::new()))
@@ -212,7 +216,8 @@ impl Run<'_> {
     ) -> Result<(), Stop> {
         self.begin(Step::Complete, upload.key.as_str());
         self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
-        let completed = self.cancel.unless(again::complete(bucket, upload, parts, size)).await?;
+        // Likewise.
+        let completed = again::complete(bucket, upload, parts, size).await;
         completed.map_err(Stop::spaces(Step::Complete))?;
         self.conclude_step(Outcome::Complete)?;
         let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();

@@ -169,6 +169,9 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
     let Some(rest) = args.image.to_str().and_then(|image| image.strip_prefix(S3)) else {
         return Ok(None);
     };
+    if is_rehearsal(args) {
+        return Err(Usage("a rehearsal knows no bucket but its own; give a file or a URL".into()));
+    }
     if args.stage.mint_key {
         return Err(Usage("--mint-key makes no key to fetch s3:// with; give one".into()));
     }
