@@ -109,16 +109,17 @@ fn a_disk_that_fills_keeps_nothing_behind() {
         let output = command.output().unwrap();
         let what = format!("{size} bytes: {output:?}");
         let code = exit_code(&output);
-        assert!(matches!(code, 0 | 2), "{what}");
-        assert_eq!(code == 2, stderr(&output).contains("the journal"), "{what}");
+        // Nothing was done, or something was.
+        assert!(matches!(code, 0 | 2 | 4), "{what}");
+        assert_eq!(code != 0, stderr(&output).contains("the journal"), "{what}");
         rig.assert_clean(0..=1, &what);
-        assert!(code == 2 || rig.images().len() == 1, "{what}");
+        assert!(code != 0 || rig.images().len() == 1, "{what}");
         assert!(rig.journals().is_empty(), "{what}");
         ends.lock().unwrap().push((*size, code));
     });
     let ends = ends.into_inner().unwrap();
     let of = |wanted| ends.iter().filter(|(_, code)| *code == wanted).count();
-    assert!(of(0) > 0 && of(2) > 10, "{ends:?}");
+    assert!(of(0) > 0 && of(2) > 0 && of(4) > 8, "{ends:?}");
 }
 
 #[test]

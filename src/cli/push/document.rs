@@ -123,7 +123,7 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         (_, Some(image)) if pushed.available => {
             output::complain(&format!("image {} is available, and stays", image.id));
         }
-        (Stop::Unknown { .. }, _) if !cleaned => output::complain(&format!(
+        (Stop::Unknown { .. }, _) => output::complain(&format!(
             "an image may still appear: look with `tidegate image list --tag {}` before you push again",
             pushed.push.as_ref().map(|push| push.tag()).unwrap_or_default()
         )),
