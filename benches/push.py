@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A push against the longer of its check alone and its upload alone.
 
-    benches/push.py [FILE...] [--runs N] [--moto]
+    benches/push.py [FILE...] [--runs N] [--moto] [--rate MB]
 
 Each run makes the three things one after another, and the ratio is taken within the run. The upload alone is boto3's
 (parts of 8 MiB, 4 at once), to the same server: the bucket of `tidegate simulate`, or moto_server with --moto. Of the
@@ -45,10 +45,13 @@ def wait_for(ready, child):
     sys.exit("a server does not listen")
 
 
-def simulator(scratch):
-    env = scratch / "env"
+def simulator(scratch, rate):
+    env, plan = scratch / "env", scratch / "plan.toml"
+    slow = f'[[bucket]]\nkind = "slow"\nrate = {rate * 1_000_000}\nforever = true\n'
+    plan.write_text(slow if rate else "")
     child = subprocess.Popen(
-        [TIDEGATE, "simulate", "--env-file", env, "--pace", "0"], stderr=subprocess.DEVNULL
+        [TIDEGATE, "simulate", "--env-file", env, "--pace", "0", "--faults", plan],
+        stderr=subprocess.DEVNULL,
     )
     wait_for(env.exists, child)
     return child, dict(line.split("=", 1) for line in env.read_text().split())
@@ -129,6 +132,7 @@ def main():
     arguments.add_argument("files", nargs="*", type=pathlib.Path)
     arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--moto", action="store_true")
+    arguments.add_argument("--rate", type=int, default=0, help="MB a second that the simulator takes of a part")
     given = arguments.parse_args()
     files = given.files
     if not files:
@@ -138,7 +142,7 @@ def main():
     children = []
     scratch = pathlib.Path(tempfile.mkdtemp())
     try:
-        child, places = simulator(scratch)
+        child, places = simulator(scratch, given.rate)
         children.append(child)
         if given.moto:
             child, bucket = moto(scratch)
