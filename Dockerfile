@@ -17,5 +17,5 @@ COPY --from=build --chown=65532:65532 /out/home /home/tidegate
 COPY --from=build /out/tmp /tmp
 ENV HOME=/home/tidegate
 USER 65532:65532
-WORKDIR /work
+WORKDIR /images
 ENTRYPOINT ["/usr/local/bin/tidegate"]
