@@ -1,18 +1,70 @@
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{ActionShape, SimulateArgs};
 use super::{ACCEPTED, Usage, output};
 use crate::simulator::{Options, Plan, Shape, Simulator};
 use crate::source::shown;
 
 /// The longest step, in seconds.
 const SLOWEST: f64 = 86_400.0;
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// Address and port to listen on; this machine's own only. Port 0 is any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(super) listen: std::net::SocketAddr,
+
+    /// Keep images, actions and the bucket in this directory, and go on with what is there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
+    /// A plan of faults, in TOML; see docs/simulator.md.
+    #[arg(long, value_name = "PLAN")]
+    pub(super) faults: Option<PathBuf>,
+
+    /// Append a JSON line for each request to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
+
+    /// Once it listens, write DIGITALOCEAN_API_URL, DIGITALOCEAN_TOKEN and SPACES_… to this file, as a
+    /// shell reads them, instead of standard output. The file goes away at the end.
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Option<PathBuf>,
+
+    /// Fetch images from this host too, not only from this machine (may be repeated).
+    #[arg(long, value_name = "HOST")]
+    pub(super) allow_fetch: Vec<String>,
+
+    /// Seconds that each step of an import or an action takes at least.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(super) pace: f64,
+
+    /// Requests in an hour and in a minute, as HOURLY/BURST.
+    #[arg(long, value_name = "RATES", default_value = "5000/250")]
+    pub(super) rate_limit: crate::simulator::Rates,
+
+    /// How an action is answered: in `{"action": …}`, or bare.
+    #[arg(long, value_name = "SHAPE", default_value = "wrapped")]
+    pub(super) action_shape: ActionShape,
+
+    /// Have some public images too, as every account of DigitalOcean has.
+    #[arg(long)]
+    pub(super) public_images: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ActionShape {
+    /// As published.
+    Wrapped,
+    /// As the types of DigitalOcean's SDK for Gradient have it.
+    Bare,
+}
 
 pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
     let options = Options {

@@ -64,6 +64,17 @@ pub struct Summary {
     pub trailing_zeros: u64,
 }
 
+/// Collects a structure of `size` bytes, which the caller bounds; true when it is there. `at` goes along.
+fn collect(have: &mut Vec<u8>, at: &mut u64, size: usize, input: &[u8], step: &mut Step) -> bool {
+    let want = size.saturating_sub(have.len());
+    let rest = &input[step.taken..];
+    let piece = &rest[..want.min(rest.len())];
+    have.extend_from_slice(piece);
+    step.taken += piece.len();
+    *at += piece.len() as u64;
+    have.len() == size
+}
+
 /// Why a packed file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {

@@ -99,13 +99,7 @@ impl Xz {
 
     /// Collects a structure of `size` bytes; true when it is there. `size` is 1028 at most.
     fn collect(&mut self, size: usize, input: &[u8], step: &mut Step) -> bool {
-        let want = size.saturating_sub(self.have.len());
-        let rest = &input[step.taken..];
-        let piece = &rest[..want.min(rest.len())];
-        self.have.extend_from_slice(piece);
-        step.taken += piece.len();
-        self.at += piece.len() as u64;
-        self.have.len() == size
+        super::collect(&mut self.have, &mut self.at, size, input, step)
     }
 
     fn stream_header(&mut self) -> Result<(), Damage> {

@@ -11,6 +11,7 @@ mod disk_digest;
 mod examine;
 mod extents;
 mod feed;
+mod identity;
 mod inner;
 mod look;
 mod name;
@@ -27,6 +28,7 @@ mod unwrap;
 
 pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
+pub use identity::Identity;
 pub use inner::{Inside, inspect_inside, inspect_unwrapped};
 pub use look::{Excerpt, Look, look};
 pub use name::unpacked;
@@ -34,7 +36,7 @@ pub use opened::Opened;
 pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
 pub use remote::{glance, identity};
-pub use report::{Check, Digests, Error, Finding, Identity, Mode, Receipt, Report, State, Verdict};
+pub use report::{Check, Digests, Error, Finding, Mode, Receipt, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
 

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::examine;
+use super::identity::Identity;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
 use super::recognise::Beginning;
-use super::report::{Identity, Report, State};
+use super::report::{Report, State};
 use super::{Event, Listener, Options};
 use crate::bytes::Segment;
 use crate::codec::{Packing, sniff};

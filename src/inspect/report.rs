@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::identity::Identity;
 use super::{Options, name};
 use crate::bytes::hex;
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
@@ -151,42 +152,6 @@ impl From<&source::Error> for Error {
             cause = inner.source();
         }
         Error { kind: error.kind.as_str().into(), message }
-    }
-}
-
-/// What identifies an object behind a URL, so that it can be told from another one later. Without user
-/// name, password and query.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Identity {
-    /// The address of the answer, after all redirects.
-    pub url: String,
-    /// The addresses on the way there, the one that was given first.
-    pub redirects: Vec<String>,
-    /// Bytes of the object, where the server says.
-    pub length: Option<u64>,
-    /// The entity tag, with its quotes.
-    pub etag: Option<String>,
-    /// When it was changed last, as the server says.
-    pub last_modified: Option<String>,
-    /// SHA-256 of the object, if every byte of it was read.
-    pub sha256: Option<String>,
-}
-
-#[cfg(feature = "net")]
-impl Identity {
-    pub(super) fn of(served: &source::remote::Served) -> Self {
-        let escaped = |text: &Option<String>| {
-            text.as_deref().map(|text| crate::bytes::Hostile::from(text).to_string())
-        };
-        let before = served.hops.split_last().map(|(_, before)| before).unwrap_or_default();
-        Identity {
-            url: served.address.to_string(),
-            redirects: before.iter().map(|hop| hop.address.to_string()).collect(),
-            length: served.size,
-            etag: escaped(&served.pin.etag),
-            last_modified: escaped(&served.pin.last_modified),
-            sha256: None,
-        }
     }
 }
 

@@ -27,4 +27,4 @@ pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
 pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};
 pub use secret::Secret;
-pub use sign::{Headers, Payload, Signer, encode, hex};
+pub use sign::{Headers, Payload, Signer, encode};

@@ -9,6 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::{Address, Secret};
+use crate::bytes::hex;
 
 /// What a signature says of the body.
 #[derive(Clone, Copy, Debug)]
@@ -208,12 +209,6 @@ pub fn encode(text: &str, path: bool) -> String {
         }
     }
     encoded
-}
-
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn keyed(key: &[u8], text: &str) -> Vec<u8> {

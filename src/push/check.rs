@@ -12,7 +12,7 @@ use super::run::Run;
 use super::stop::Stop;
 use crate::bytes::hex;
 use crate::inspect::{
-    Identity, Inside, Report, Tap, Verdict, Wrapped, identity, inspect_inside, inspect_tapped,
+    Inside, Report, Tap, Verdict, Wrapped, identity, inspect_inside, inspect_tapped,
 };
 
 /// A check that is under way.
@@ -100,7 +100,7 @@ impl Run<'_> {
         });
         let now = self.cancel.unless(said).await?;
         let why = match now {
-            Ok(Ok(now)) => difference(&checked, &now),
+            Ok(Ok(now)) => checked.difference(&now),
             Ok(Err(error)) => Some(format!("it cannot be looked at again: {error}")),
             Err(_) => Some("it could not be looked at again".to_owned()),
         };
@@ -114,17 +114,4 @@ impl Run<'_> {
         }
         Err(Stop::Changed { step, why })
     }
-}
-
-/// What tells two looks at a URL apart.
-fn difference(checked: &Identity, now: &Identity) -> Option<String> {
-    let pairs = [
-        ("length", checked.length.map(|n| n.to_string()), now.length.map(|n| n.to_string())),
-        ("ETag", checked.etag.clone(), now.etag.clone()),
-        ("Last-Modified", checked.last_modified.clone(), now.last_modified.clone()),
-    ];
-    pairs.into_iter().find(|(_, before, after)| before != after).map(|(what, before, after)| {
-        let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        format!("its {what} was {} when it was checked, and is {} now", shown(before), shown(after))
-    })
 }

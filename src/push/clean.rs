@@ -25,27 +25,32 @@ enum Fate {
     Needed,
 }
 
-/// Ends the push of a journal. What is left, and why: nothing, if all went well.
+/// Brings what a push has made so far to its end; its key stays while something is left that needs it. What is
+/// left, and why: nothing, if all went well.
 pub(super) async fn clean(
     journal: &mut Journal,
     world: &World,
     patience: &Patience,
 ) -> Vec<String> {
     let mut cleaning = Cleaning { journal, world, patience, left: Vec::new() };
-    let fate = cleaning.image().await;
-    if fate != Fate::Needed {
-        cleaning.object(fate).await;
-    }
-    cleaning.probe().await;
+    cleaning.all().await;
     if cleaning.left.is_empty() {
         cleaning.key().await;
     }
     cleaning.left
 }
 
-/// Deletes the temporary key although something is left that it could have removed: its secret ends with the
-/// process, and it opens all buckets. What is left of it, and why.
-pub(super) async fn give_up_key(
+/// The same at the end of a process: the key ends whatever is left, as its secret ends with the process, and it
+/// opens all buckets.
+pub(super) async fn end(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+    let mut cleaning = Cleaning { journal, world, patience, left: Vec::new() };
+    cleaning.all().await;
+    cleaning.key().await;
+    cleaning.left
+}
+
+/// Only the key ends: the rest is still needed.
+pub(super) async fn end_key(
     journal: &mut Journal,
     world: &World,
     patience: &Patience,
@@ -77,6 +82,15 @@ impl Cleaning<'_> {
             true => Fate::Remove,
             false => Fate::Needed,
         }
+    }
+
+    /// Brings everything but the key to its end.
+    async fn all(&mut self) {
+        let fate = self.image().await;
+        if fate != Fate::Needed {
+            self.object(fate).await;
+        }
+        self.probe().await;
     }
 
     /// Brings the image to its end; what becomes of the object then.

@@ -44,8 +44,6 @@ pub(super) struct Began {
     pub(super) api: String,
     /// Where the object is to be, if there is to be one.
     pub(super) place: Option<Place>,
-    /// Whether the image is marked with a tag too.
-    pub(super) tag: bool,
     /// Whether the object stays, private, after an import that succeeds.
     pub(super) keep_object: bool,
     /// For how long an image is looked for that may have been made, in seconds.

@@ -53,7 +53,7 @@ impl Run<'_> {
 }
 
 /// Makes a key with which a bucket is swept. Its name is that of a push that never was, so that a later sweep
-/// deletes it if this one is killed.
+/// without journals deletes it if this one is killed.
 ///
 /// # Errors
 /// If the API refuses or fails.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::clean::{clean, give_up_key};
+use super::clean::{clean, end, end_key};
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
@@ -117,7 +117,6 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
         source: order.shown.clone(),
         api: world.api_place.clone(),
         place: place(order, world),
-        tag: order.tag,
         keep_object: matches!(order.route, Route::Staged { keep_object: true, .. }),
         settle: order.settle.as_secs(),
     };
@@ -205,12 +204,10 @@ impl Run<'_> {
         }
         if waits {
             self.pushed.left.push("the import goes on; the object is needed until its end".into());
-        } else {
-            self.pushed.left = clean(&mut self.journal, &self.world, &self.order.patience).await;
-        }
-        if !self.pushed.left.is_empty() {
             let (world, patience) = (&self.world, &self.order.patience);
-            self.pushed.left.extend(give_up_key(&mut self.journal, world, patience).await);
+            self.pushed.left.extend(end_key(&mut self.journal, world, patience).await);
+        } else {
+            self.pushed.left = end(&mut self.journal, &self.world, &self.order.patience).await;
         }
         self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {

@@ -8,6 +8,7 @@ use super::event::Step;
 use super::pushed::RegionOutcome;
 use super::run::Run;
 use super::stop::Stop;
+use crate::bytes::Hostile;
 use crate::digitalocean::{Image, transfer, wait};
 
 impl Run<'_> {
@@ -28,7 +29,7 @@ impl Run<'_> {
             return Ok(());
         }
         let names: Vec<&str> = wanted.iter().map(|region| region.as_str()).collect();
-        let shown = crate::bytes::Hostile::from(names.join(", ").as_str()).to_string();
+        let shown = Hostile::from(names.join(", ").as_str()).to_string();
         self.begin(Step::Transfer, &shown);
         for region in &names {
             self.intend(Intent::Transfer { region: (*region).to_owned() })?;
@@ -49,7 +50,7 @@ impl Run<'_> {
                 completed: error.is_none(),
             })?;
             if let Some(error) = &error {
-                let region = crate::bytes::Hostile::from(region.as_str());
+                let region = Hostile::from(region.as_str());
                 failed.push(format!("{region}: {error}"));
             }
             self.pushed.regions.push(RegionOutcome { region, outcome: outcome.name(), error });

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::PREFIX;
-use super::clean::{clean, give_up_key};
+use super::clean::end;
 use super::entry::{Began, Place};
 use super::journal::{Found, Journal, JournalError};
 use super::mint;
@@ -118,13 +118,7 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
         return swept;
     }
     swept.left = match connect(&Started::of(&state.began)) {
-        Ok(world) => {
-            let mut left = clean(&mut journal, &world, patience).await;
-            if !left.is_empty() {
-                left.extend(give_up_key(&mut journal, &world, patience).await);
-            }
-            left
-        }
+        Ok(world) => end(&mut journal, &world, patience).await,
         Err(why) => vec![why],
     };
     if swept.left.is_empty()

@@ -7,8 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
 use super::limits::MOST_PARTS;
-use crate::bytes::Hostile;
-use crate::net::hex;
+use crate::bytes::{Hostile, hex};
 
 /// The longest key, in bytes (S3, "Naming Amazon S3 objects").
 const LONGEST_KEY: usize = 1024;

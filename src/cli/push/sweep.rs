@@ -91,6 +91,10 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
         )
         .into());
     }
+    if args.mint_key && !args.yes && !args.dry_run {
+        let why = "a key is not made to wait for an answer: --mint-key goes with --yes";
+        return Err(Some(Usage(why.into())));
+    }
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
         return sweep_with(args, &view, None);
