@@ -22,5 +22,6 @@ mod server;
 mod support;
 mod terminal;
 mod tls;
+mod transfers;
 mod waiting;
 mod waits;
