@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::bytes::Segment;
+use crate::spaces::{Body, Filling};
 
 /// Zeros are written in such runs.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -15,7 +16,7 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 pub(super) struct Cut {
     /// From 1.
     pub(super) number: u32,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
 }
 
 /// Takes the buffers of parts back.
@@ -24,10 +25,9 @@ pub(super) struct Home(SyncSender<BytesMut>);
 
 impl Home {
     /// Takes back what a part was in.
-    pub(super) fn take(&self, body: Bytes) {
+    pub(super) fn take(&self, body: Body) {
         // Somebody may still hold it; then another buffer takes its place.
-        let mut buffer = body.try_into_mut().unwrap_or_default();
-        buffer.clear();
+        let buffer = body.into_bytes().try_into_mut().unwrap_or_default();
         // There is room for as many as there are.
         let _ = self.0.try_send(buffer);
     }
@@ -38,7 +38,7 @@ pub(super) struct Cutter {
     part_size: usize,
     free: Receiver<BytesMut>,
     to: mpsc::Sender<Cut>,
-    now: Option<BytesMut>,
+    now: Option<Filling>,
     number: u32,
     taken: u64,
 }
@@ -79,16 +79,15 @@ impl Cutter {
             let now = match &mut self.now {
                 Some(now) => now,
                 empty => {
-                    let Ok(mut buffer) = self.free.recv() else { return ControlFlow::Break(()) };
-                    buffer.reserve(self.part_size);
-                    empty.insert(buffer)
+                    let Ok(buffer) = self.free.recv() else { return ControlFlow::Break(()) };
+                    empty.insert(Filling::new(buffer, self.part_size))
                 }
             };
-            let (taken, rest) = bytes.split_at(bytes.len().min(self.part_size - now.len()));
-            now.extend_from_slice(taken);
+            let (taken, rest) = bytes.split_at(bytes.len().min(self.part_size - now.size()));
+            now.take(taken);
             self.taken += taken.len() as u64;
             bytes = rest;
-            if now.len() == self.part_size {
+            if now.size() == self.part_size {
                 self.send()?;
             }
         }
@@ -106,7 +105,7 @@ impl Cutter {
     fn send(&mut self) -> ControlFlow<()> {
         let Some(now) = self.now.take() else { return ControlFlow::Continue(()) };
         self.number += 1;
-        let cut = Cut { number: self.number, body: now.freeze() };
+        let cut = Cut { number: self.number, body: now.done() };
         match self.to.blocking_send(cut) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -127,7 +126,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 while let Some(cut) = cuts.blocking_recv() {
-                    done.send((cut.number, cut.body.to_vec())).unwrap();
+                    done.send((cut.number, cut.body.clone().into_bytes().to_vec())).unwrap();
                     home.take(cut.body);
                 }
             });

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::event::Event;
 use super::parts::{Cut, Home};
 use super::world::World;
-use crate::spaces::{Bucket, ETag, Error, Part, PartNumber, Upload};
+use crate::spaces::{Bucket, Error, Part, PartNumber, Upload};
 
 /// How parts are sent.
 pub(super) struct Sending<'a> {
@@ -76,16 +76,16 @@ impl Sending<'_> {
     ) -> Result<Option<Part>, Broken> {
         let number = u16::try_from(cut.number).ok().and_then(PartNumber::new);
         let number = number.ok_or(Broken::TooMany)?;
-        let size = cut.body.len() as u64;
+        let size = cut.body.size();
         if let Some(there) = self.there.get(&number).filter(|there| there.size == size)
-            && there.etag == ETag::of(&cut.body)
+            && there.etag == cut.body.etag()
         {
             home.take(cut.body);
             return Ok(Some(there.clone()));
         }
         let (bucket, upload, home) = (self.bucket.clone(), self.upload.clone(), home.clone());
         sending.spawn(async move {
-            let etag = bucket.put_part(&upload, number, cut.body.clone()).await?;
+            let etag = bucket.put_part(&upload, number, &cut.body).await?;
             home.take(cut.body);
             Ok(Part { number, size, etag })
         });

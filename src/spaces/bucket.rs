@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::body::{Body, Digest16};
 use super::endpoint::Endpoint;
 use super::error::{About, Error, Kind, Operation};
-use super::names::{BucketName, Digest16, ETag, Key, PartNumber};
+use super::names::{BucketName, ETag, Key, PartNumber};
 use crate::net::{
     self, Address, Backoff, Called, Failure, HeaderName, HeaderValue, Headers, Method, Pace,
     Payload, Request, Retry, Secret, Signer, encode,
@@ -146,6 +147,12 @@ impl<'a> Ask<'a> {
     pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
         self
+    }
+
+    /// Takes along what is not to be damaged on the way.
+    pub(super) fn digested(&mut self, body: &Body) {
+        self.body = body.bytes().clone();
+        self.md5 = Some(body.md5());
     }
 
     fn encoded_query(&self) -> String {

@@ -3,6 +3,7 @@
 //! The room knows requests, answers and how they go wrong: objects, multipart uploads, who may read, and
 //! the credentials. It knows neither DigitalOcean's API nor disk images.
 
+mod body;
 mod bucket;
 pub mod credentials;
 mod endpoint;
@@ -13,6 +14,7 @@ mod objects;
 mod uploads;
 mod xml;
 
+pub use body::{Body, Filling};
 pub use bucket::{Bucket, Event, Keys, Listener, Options};
 pub use endpoint::{Endpoint, REGIONS, Region, Style};
 pub use error::{Error, Kind, Operation};

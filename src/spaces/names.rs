@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
+use super::body::Digest16;
 use super::limits::MOST_PARTS;
 use crate::bytes::{Hostile, hex};
 
@@ -208,30 +207,6 @@ impl fmt::Display for ETag {
     }
 }
 
-/// The MD5 of what is sent: it finds what was damaged on the way, and keeps out nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digest16([u8; 16]);
-
-impl Digest16 {
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Digest16(Md5::digest(bytes).into())
-    }
-
-    pub(super) fn etag(self) -> ETag {
-        ETag(hex(&self.0))
-    }
-
-    /// For `Content-MD5`.
-    pub(super) fn base64(self) -> String {
-        STANDARD.encode(self.0)
-    }
-
-    /// Whether an ETag says something else.
-    pub(super) fn differs_from(self, etag: &ETag) -> bool {
-        etag.md5().is_some_and(|said| said != self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,11 +244,6 @@ mod tests {
     fn etags_of_md5s() {
         let hello = ETag::new("\"5D41402ABC4B2A76B9719D911017C592\"");
         assert_eq!(hello.md5(), ETag::of(b"hello").md5());
-        assert!(!Digest16::of(b"hello").differs_from(&hello));
-        assert!(Digest16::of(b"hullo").differs_from(&hello));
-        // One of another making proves nothing.
-        assert!(!Digest16::of(b"hello").differs_from(&ETag::new("\"abc-2\"")));
-        assert_eq!(Digest16::of(b"hello").base64(), "XUFAKrxLKna5cZ2REBfFkg==");
         assert_eq!(ETag::new(&"g".repeat(32)).md5(), None);
         // As md5sum has it of the two digests, one after the other.
         let both = ETag::of_parts([&ETag::of(b"hello"), &ETag::of(b"hello")]).unwrap();

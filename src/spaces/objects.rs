@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bucket::{Ask, Bucket};
 use super::error::{Error, Kind, Operation};
-use super::names::{Digest16, ETag, Key};
+use super::names::{ETag, Key};
 use super::xml::{self, Document};
 use crate::net::{Called, Method};
 
@@ -78,8 +78,7 @@ impl Bucket {
         if acl != Acl::Private {
             ask = ask.header("x-amz-acl", acl.name());
         }
-        ask.md5 = Some(Digest16::of(&body));
-        ask.body = body;
+        ask.digested(&body.into());
         let called = self.ask(&ask).await?;
         self.etag(Operation::Put, key, &called)
     }

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
+use super::body::Body;
 use super::bucket::{Again, Ask, Bucket};
 use super::error::{Error, Kind, Operation};
-use super::names::{Digest16, ETag, Key, PartNumber, UploadId};
+use super::names::{ETag, Key, PartNumber, UploadId};
 use super::objects::{Acl, MOST_PAGES};
 use super::xml::{self, Element};
 use crate::net::Method;
@@ -91,16 +90,13 @@ impl Bucket {
         &self,
         upload: &Upload,
         number: PartNumber,
-        body: Bytes,
+        body: &Body,
     ) -> Result<ETag, Error> {
         let mut ask = Ask::new(Operation::PutPart, Method::PUT, Some(&upload.key))
             .query("partNumber", number.to_string())
             .query("uploadId", upload.id.as_str());
-        // The threads of the network have better things to do than digests.
-        let same = body.clone();
-        ask.md5 = tokio::task::spawn_blocking(move || Digest16::of(&same)).await.ok();
         ask.part = Some(number);
-        ask.body = body;
+        ask.digested(body);
         let called = self.ask(&ask).await?;
         self.etag(Operation::PutPart, &upload.key, &called)
     }

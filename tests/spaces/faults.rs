@@ -27,7 +27,7 @@ fn a_part_is_sent_until_it_arrives() {
     let (bucket, told) = told(&server, 5);
     let body = Bytes::from(vec![7; 300_000]);
     let number = PartNumber::new(3).unwrap();
-    let etag = bucket.wait(bucket.put_part(&upload(), number, body.clone())).unwrap();
+    let etag = bucket.wait(bucket.put_part(&upload(), number, &body.clone().into())).unwrap();
     assert_eq!(etag, ETag::of(&body));
     let requests = server.requests();
     assert_eq!(requests.len(), 5);
@@ -54,7 +54,8 @@ fn a_part_that_is_never_what_was_sent_is_an_error() {
     let server = Server::new(|_| part(b"damaged"));
     let bucket = bucket(&server);
     let upload = upload();
-    let put = bucket.put_part(&upload, PartNumber::FIRST, Bytes::from_static(b"whole"));
+    let body = Bytes::from_static(b"whole").into();
+    let put = bucket.put_part(&upload, PartNumber::FIRST, &body);
     let error = bucket.wait(put).unwrap_err();
     assert_eq!((error.kind.clone(), error.operation), (Kind::Corrupted, Operation::PutPart));
     assert!(error.to_string().contains(ETag::of(b"damaged").as_str()), "{error}");
@@ -66,7 +67,8 @@ fn an_etag_that_is_no_md5_proves_nothing() {
     let server = Server::new(|_| Reply::status(200, Vec::new()).with("etag", "\"v-1\""));
     let bucket = bucket(&server);
     let upload = upload();
-    let put = bucket.put_part(&upload, PartNumber::FIRST, Bytes::from_static(b"whole"));
+    let body = Bytes::from_static(b"whole").into();
+    let put = bucket.put_part(&upload, PartNumber::FIRST, &body);
     assert_eq!(bucket.wait(put).unwrap().as_str(), "v-1");
 }
 
@@ -86,7 +88,8 @@ fn what_has_meaning_is_not_tried_again() {
         let server = Server::new(move |_| refusal(status, code));
         let bucket = bucket(&server);
         let upload = self::upload();
-        let put = bucket.put_part(&upload, PartNumber::FIRST, Bytes::from_static(b"x"));
+        let body = Bytes::from_static(b"x").into();
+        let put = bucket.put_part(&upload, PartNumber::FIRST, &body);
         let error = bucket.wait(put).unwrap_err();
         assert_eq!(error.kind, kind, "{error}");
         assert_eq!(error.code.as_deref(), Some(code));
@@ -160,7 +163,9 @@ fn a_rate_is_shared_and_is_no_silence() {
             std::thread::spawn(move || {
                 let number = PartNumber::new(number).unwrap();
                 let body = Bytes::from(vec![1; 100_000]);
-                bucket.wait(bucket.put_part(&upload(), number, body)).map(|_| begin.elapsed())
+                bucket
+                    .wait(bucket.put_part(&upload(), number, &body.into()))
+                    .map(|_| begin.elapsed())
             })
         })
         .collect();
@@ -233,7 +238,7 @@ fn over_tls_the_signature_leaves_bodies_out() {
     options.net.cacert = Some(ca);
     let bucket = Bucket::new(options).unwrap();
     let (upload, body) = (upload(), Bytes::from(vec![3; 3 << 20]));
-    bucket.wait(bucket.put_part(&upload, PartNumber::FIRST, body.clone())).unwrap();
+    bucket.wait(bucket.put_part(&upload, PartNumber::FIRST, &body.clone().into())).unwrap();
     bucket.wait(bucket.delete(&key())).unwrap();
     let requests = server.requests();
     assert_eq!(requests[0].body, body);

@@ -51,7 +51,7 @@ impl Moto {
 fn put(bucket: &Bucket, upload: &tidegate::spaces::Upload, number: u16, size: u64) -> Part {
     let number = PartNumber::new(number).unwrap();
     let body = Bytes::from(vec![number.get() as u8; size as usize]);
-    let etag = bucket.wait(bucket.put_part(upload, number, body.clone())).unwrap();
+    let etag = bucket.wait(bucket.put_part(upload, number, &body.clone().into())).unwrap();
     assert_eq!(etag, ETag::of(&body));
     Part { number, size, etag }
 }

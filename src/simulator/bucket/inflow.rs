@@ -10,9 +10,10 @@ use sha2::Sha256;
 use tokio::time::Instant;
 
 use super::problem::{ENTITY_TOO_LARGE, INCOMPLETE_BODY, INTERNAL_ERROR, Problem};
+use super::sign::Payload;
 
 /// So many bytes are collected before they are written.
-const BATCH: usize = 256 << 10;
+const BATCH: usize = 1 << 20;
 
 /// How long the rest of a refused body is awaited.
 const LONGEST_DRAIN: Duration = Duration::from_secs(30);
@@ -31,8 +32,8 @@ pub(super) struct Inflow {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored {
     pub(super) size: u64,
-    /// Of what came.
-    pub(super) sha256: [u8; 32],
+    /// Of what came, if it was asked for.
+    pub(super) sha256: Option<[u8; 32]>,
     /// Of what came.
     pub(super) md5: [u8; 16],
     /// Of what was written.
@@ -88,10 +89,11 @@ impl Inflow {
         &mut self,
         file: Arc<File>,
         offset: u64,
+        payload: Payload,
         corrupt: bool,
     ) -> Result<Stored, Problem> {
         let failed = |why: String| Problem::because(INTERNAL_ERROR, why);
-        let mut sink = Sink::new(file, offset, corrupt);
+        let mut sink = Sink::new(file, offset, payload, corrupt);
         let mut batch = Vec::new();
         loop {
             let data = self.next().await?;
@@ -116,21 +118,25 @@ struct Sink {
     file: Arc<File>,
     offset: u64,
     size: u64,
-    sha256: Sha256,
+    /// If the request says one.
+    sha256: Option<Sha256>,
     md5: Md5,
     /// If something else is written than what came.
     stored_md5: Option<Md5>,
 }
 
 impl Sink {
-    fn new(file: Arc<File>, offset: u64, corrupt: bool) -> Sink {
+    fn new(file: Arc<File>, offset: u64, payload: Payload, corrupt: bool) -> Sink {
+        let sha256 = matches!(payload, Payload::Sha256(_)).then(Sha256::new);
         let stored_md5 = corrupt.then(Md5::new);
-        Sink { file, offset, size: 0, sha256: Sha256::new(), md5: Md5::new(), stored_md5 }
+        Sink { file, offset, size: 0, sha256, md5: Md5::new(), stored_md5 }
     }
 
     /// Gives the buffer back, empty.
     fn take(mut self, mut bytes: Vec<u8>) -> std::io::Result<(Sink, Vec<u8>)> {
-        self.sha256.update(&bytes);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(&bytes);
+        }
         self.md5.update(&bytes);
         if let Some(stored) = &mut self.stored_md5 {
             if let Some(first) = bytes.first_mut().filter(|_| self.size == 0) {
@@ -148,7 +154,7 @@ impl Sink {
         let md5 = self.md5.finalize().into();
         Stored {
             size: self.size,
-            sha256: self.sha256.finalize().into(),
+            sha256: self.sha256.map(|sha256| sha256.finalize().into()),
             md5,
             stored_md5: self.stored_md5.map_or(md5, |stored| stored.finalize().into()),
         }

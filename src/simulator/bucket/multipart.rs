@@ -51,7 +51,7 @@ pub(super) async fn upload(
     }
     let (key, id) = (call.object()?, upload_id(call));
     let (file, offset) = bucket.there()?.place(key, id, length(call)?)?;
-    let stored = inflow.store(file, offset, met.corrupts.is_some()).await?;
+    let stored = inflow.store(file, offset, payload, met.corrupts.is_some()).await?;
     check(call, payload, &stored)?;
     let md5 = match met.corrupts {
         Some(Corruption::Told) => stored.stored_md5,

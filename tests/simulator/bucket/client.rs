@@ -34,7 +34,7 @@ fn push(bucket: &Bucket) -> Result<Key, tidegate::spaces::Error> {
         for (number, body) in (1..).zip(bodies) {
             let number = PartNumber::new(number).unwrap();
             let size = body.len() as u64;
-            let etag = bucket.put_part(&upload, number, body).await?;
+            let etag = bucket.put_part(&upload, number, &body.into()).await?;
             parts.push(Part { number, size, etag });
         }
         assert_eq!(bucket.parts(&upload).await?, parts);
