@@ -95,17 +95,20 @@ impl Inflow {
         let failed = |why: String| Problem::because(INTERNAL_ERROR, why);
         let mut sink = Sink::new(file, offset, payload, corrupt);
         let mut batch = Vec::new();
+        let mut collected = 0;
         loop {
             let data = self.next().await?;
             let last = data.is_none();
-            batch.extend_from_slice(&data.unwrap_or_default());
-            if !last && batch.len() < BATCH {
+            collected += data.as_ref().map_or(0, Bytes::len);
+            batch.extend(data);
+            if !last && collected < BATCH {
                 continue;
             }
             // Digests and the disk take longer than a thread of the network may be kept.
             let work = tokio::task::spawn_blocking(move || sink.take(batch));
             let written = work.await.map_err(|e| failed(e.to_string()))?;
-            (sink, batch) = written.map_err(|e| failed(e.to_string()))?;
+            sink = written.map_err(|e| failed(e.to_string()))?;
+            (batch, collected) = (Vec::new(), 0);
             if last {
                 return Ok(sink.finish());
             }
@@ -132,22 +135,28 @@ impl Sink {
         Sink { file, offset, size: 0, sha256, md5: Md5::new(), stored_md5 }
     }
 
-    /// Gives the buffer back, empty.
-    fn take(mut self, mut bytes: Vec<u8>) -> std::io::Result<(Sink, Vec<u8>)> {
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(&bytes);
-        }
-        self.md5.update(&bytes);
-        if let Some(stored) = &mut self.stored_md5 {
-            if let Some(first) = bytes.first_mut().filter(|_| self.size == 0) {
-                *first ^= 0xff;
+    fn take(mut self, batch: Vec<Bytes>) -> std::io::Result<Sink> {
+        for bytes in batch {
+            if let Some(sha256) = &mut self.sha256 {
+                sha256.update(&bytes);
             }
-            stored.update(&bytes);
+            self.md5.update(&bytes);
+            let stored = self.stored(bytes);
+            self.file.write_all_at(&stored, self.offset + self.size)?;
+            self.size += stored.len() as u64;
         }
-        self.file.write_all_at(&bytes, self.offset + self.size)?;
-        self.size += bytes.len() as u64;
-        bytes.clear();
-        Ok((self, bytes))
+        Ok(self)
+    }
+
+    /// What is written of what came.
+    fn stored(&mut self, bytes: Bytes) -> Bytes {
+        let Some(digest) = &mut self.stored_md5 else { return bytes };
+        let mut stored = bytes.to_vec();
+        if let Some(first) = stored.first_mut().filter(|_| self.size == 0) {
+            *first ^= 0xff;
+        }
+        digest.update(&stored);
+        stored.into()
     }
 
     fn finish(self) -> Stored {
