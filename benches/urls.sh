@@ -111,6 +111,37 @@ if type -P python3 >/dev/null; then
     compare "4 connections of 20 MB/s each" '1 connection of 20 MB/s' 0.2857 check check_one
 fi
 
+# spared WHAT ARGUMENTS…: milliseconds of a check that a receipt spares.
+spared() {
+    local what=$1 times='' run
+    shift
+    local check=("$tidegate" check -q --cache --no-url-rules "$@")
+    for ((run = 0; run < 2; run++)); do
+        XDG_CACHE_HOME=$scratch/cache timed "${check[@]}" --format json || return 0
+    done
+    if ! grep -q '"unchanged"' "$scratch/said"; then
+        echo "$what: no receipt counts, see $(grep -m 1 '"why"' "$scratch/said")"
+        return 0
+    fi
+    for ((run = 0; run < 20; run++)); do
+        XDG_CACHE_HOME=$scratch/cache timed "${check[@]}" || return 0
+        times+="$took"$'\n'
+    done
+    printf '%s' "$times" | sort -g | awk -v what="$what" '
+        { ms[NR] = $1 / 1000 }
+        END {
+            middle = ms[int((NR + 1) / 2)]
+            printf "%-30s %8.1f  (%.1f-%.1f)  %5s  %s\n", what, middle, ms[1], ms[NR], "< 20",
+                middle < 20 ? "ok" : "MISS"
+        }'
+}
+
+echo
+serve ''
+printf '%-30s %8s  %-21s  %5s\n' 'unchanged, by a receipt: ms' tidegate '(min-max)' target
+spared 'check --cache disk.raw' "$dir/disk.raw"
+spared 'check --cache URL/disk.raw' "$url/disk.raw"
+
 echo
 gnu_time=$(type -P time || true)
 if [[ -z $gnu_time ]]; then

@@ -137,6 +137,16 @@
 //! # }
 //! ```
 //!
+//! # What is kept
+//!
+//! The API is what the examples stand for: [`inspect`](mod@inspect) with what its report is made of ([`facts`], [`guest`],
+//! [`rules`]), [`render`], [`project`], `push`, `digitalocean`, `spaces`, `net` and `simulator`, and [`bytes::Hostile`].
+//! [`codec`], [`formats`], and the rest of [`source`] and [`bytes`] are the machinery below; they can be used, and may change
+//! in any release. [`cli`] is the program.
+//!
+//! What the library hands out may grow and is `#[non_exhaustive]`: a `match` needs an arm for what is new. What callers fill
+//! in is not; a literal that ends with `..Options::default()` outlives new fields.
+//!
 //! # Rooms
 //!
 //! From the lowest to the highest; imports go down only:

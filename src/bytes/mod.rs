@@ -3,6 +3,12 @@
 //! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]) and text that
 //! must not be trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
 
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "no part of the API that is kept"
+)]
+
 mod hostile;
 mod pool;
 mod size;

@@ -2,6 +2,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
@@ -52,7 +53,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let mut reports = Vec::new();
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
-        let report = receipts.check(image, options, file, &*progress, &output::warn);
+        let began = Instant::now();
+        let mut report = receipts.check(image, options, file, &*progress, &output::warn);
+        report.took = Some(began.elapsed());
         if args.format == ReportFormat::Text {
             let first = reports.is_empty();
             output::write(&mut target, &text_of(&report, args.quiet, style, first))?;

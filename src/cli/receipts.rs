@@ -8,7 +8,7 @@ use super::project::Subject;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Deaf, Options, Verdict, inspect};
-use crate::project::{Cache, Key, Receipt, Receipts};
+use crate::project::{Cache, Key, Receipt, Receipts, Refusal};
 use crate::render::Style;
 use crate::source::shown;
 
@@ -48,7 +48,7 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
     Ok(Receipts { cache, key: key()?, write_only: args.no_cache })
 }
 
-/// Where the receipt of an image goes, if anywhere: nothing but a receipt is replaced.
+/// Where the receipt of an image goes, if anywhere. That it cannot be written there is known before any work.
 pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
     let said = subject.image.as_ref().and_then(|image| image.receipt.as_ref());
     let path = match (&args.receipt, said) {
@@ -62,9 +62,9 @@ pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf
         })?,
         (None, None) => return Ok(None),
     };
-    Receipt::may_be_written(&path).map_err(|refusal| {
+    Receipt::may_be_written(&path).map_err(|why| {
         let shown = Hostile::from_os(path.as_os_str());
-        Usage(format!("the receipt would replace {shown}, but {refusal}; name another file"))
+        Usage(format!("cannot write the receipt {shown}: {why}"))
     })?;
     Ok(Some(path))
 }
@@ -72,8 +72,15 @@ pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf
 /// `tidegate verify-receipt`.
 pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
     let place = shown(args.receipt.as_os_str());
-    let receipt = Receipt::read(&args.receipt, key()?.as_ref())
-        .map_err(|refusal| Usage(format!("the receipt {place} does not count: {refusal}")))?;
+    let receipt = Receipt::read(&args.receipt, key()?.as_ref()).map_err(|refusal| {
+        let make = match refusal {
+            Refusal::None | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
+                "; make one with `tidegate check --receipt FILE IMAGE`"
+            }
+            _ => "",
+        };
+        Usage(format!("the receipt {place} does not count: {refusal}{make}"))
+    })?;
     let held = args.image.as_deref().map(|image| hold(&receipt, image, args)).transpose()?;
     let report = &receipt.report;
     let (same, read) = match &held {

@@ -3,18 +3,33 @@
 use std::io::Write;
 use std::path::Path;
 
-use clap::Command;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, Command};
 use clap_mangen::Man;
 
 use super::args::{CompletionsArgs, ManArgs};
 use super::{ACCEPTED, Usage, output, teach};
 use crate::bytes::Hostile;
+use crate::facts::Code;
+use crate::rules::row;
 
 pub(super) fn completions(args: &CompletionsArgs) -> Result<u8, Usage> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut teach::command(), "tidegate", &mut script);
+    let mut command = with_codes(teach::command());
+    clap_complete::generate(args.shell, &mut command, "tidegate", &mut script);
     output::write(&mut None, &String::from_utf8_lossy(&script))?;
     Ok(ACCEPTED)
+}
+
+/// The command, whose findings' codes a shell knows. To the program itself they are any text: it says what is wrong with one.
+fn with_codes(command: Command) -> Command {
+    let codes = || Code::ALL.iter().map(|&code| (code.as_str(), row(code).title));
+    let values = || codes().map(|(code, title)| PossibleValue::new(code).help(title));
+    let offer = |arg: Arg| match arg.get_value_names() {
+        Some([name]) if name == "CODE" => arg.value_parser(PossibleValuesParser::new(values())),
+        _ => arg,
+    };
+    command.mut_args(offer).mut_subcommands(with_codes)
 }
 
 pub(super) fn man(args: &ManArgs) -> Result<u8, Usage> {

@@ -7,6 +7,7 @@ use crate::net::Called;
 /// How many calls are left, as the last answer said: 5,000 an hour and 250 a minute for each token
 /// (DigitalOcean's API description, "Rate Limit").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Budget {
     /// Calls in an hour.
     pub limit: Option<u64>,

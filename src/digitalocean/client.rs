@@ -20,6 +20,7 @@ const LARGEST: usize = 4 << 20;
 
 /// What a client says while it waits.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A call failed and will be made again.
     Retry(&'a Retry),
@@ -60,6 +61,7 @@ pub enum Event<'a> {
 pub type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// How a client is made.
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Options {
     /// Where the API is.
     pub base: Address,

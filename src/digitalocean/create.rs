@@ -74,6 +74,7 @@ impl PushId {
 
 /// What to do when nobody knows whether an image was made.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Settling {
     /// What marks the image.
     pub push: PushId,
@@ -102,6 +103,7 @@ impl Default for Settling {
 
 /// An image that was made.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Created {
     /// The image.
     pub image: Image,
@@ -115,6 +117,7 @@ pub struct Created {
 
 /// Why no image is known.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CreateError {
     /// None was made, but for what [`Kind::Invalid`] may name.
     #[error("{0}")]

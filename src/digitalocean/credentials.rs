@@ -16,6 +16,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Places {
     /// A file with the token and nothing else.
     pub file: Option<PathBuf>,

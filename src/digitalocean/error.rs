@@ -9,6 +9,7 @@ use crate::net::{self, Called, Failure, retry_after};
 
 /// Why a call brought nothing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What went wrong, by meaning.
     pub kind: Kind,
@@ -24,6 +25,7 @@ pub struct Error {
 
 /// Kinds of [`Error`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Kind {
     /// 401: the token is not known, or no longer.
     Unauthorized,

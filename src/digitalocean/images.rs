@@ -15,6 +15,7 @@ pub struct Images(pub(super) Client);
 
 /// What identifies an image: private ones have a number only, public ones a name too.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImageKey {
     /// The number.
     Id(u64),
@@ -57,6 +58,7 @@ impl fmt::Display for ImageKey {
 
 /// What a list is narrowed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Filter {
     /// The account's own only.
     pub private: bool,
@@ -74,6 +76,7 @@ const BEFORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How it is known that an image is deleted.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Deleted {
     /// The API said so.
     Answered,

@@ -12,6 +12,7 @@ const PAGE: usize = 200;
 
 /// `key`: a key for Spaces, without its secret.
 #[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
 pub struct ListedKey {
     /// Its name; hostile text.
     #[serde(default, deserialize_with = "nullable::empty")]
@@ -45,6 +46,7 @@ struct Made {
 
 /// A key that was made. Its secret is told this once.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SpacesKey {
     /// What identifies it.
     pub access: String,

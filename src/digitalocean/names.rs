@@ -7,6 +7,7 @@ macro_rules! open {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum $type {
             $($(#[$doc])* $variant,)*
             /// Another one, as it came.

@@ -12,6 +12,7 @@ use crate::bytes::Hostile;
 
 /// What became of a transfer to one region.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Transferred {
     /// The image was there.
     Present,

@@ -8,6 +8,7 @@ use super::nullable;
 
 /// `image`: an image as the API describes it. A create is answered with a part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Image {
     /// What identifies it.
     pub id: u64,
@@ -75,6 +76,7 @@ impl Image {
 
 /// `image_new_custom`: what a create asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct ImageNewCustom {
     /// The name of the image.
     pub name: String,
@@ -95,6 +97,7 @@ pub struct ImageNewCustom {
 
 /// `image_update`: what is to change; the rest stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct ImageUpdate {
     /// Another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +112,7 @@ pub struct ImageUpdate {
 
 /// `image_action_base` and `image_action_transfer`: what an action asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct NewAction {
     /// What to do.
     #[serde(rename = "type")]
@@ -120,6 +124,7 @@ pub struct NewAction {
 
 /// `action`: something that is being done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Action {
     /// What identifies it. Old answers have none; then it cannot be followed.
     #[serde(default)]
@@ -159,6 +164,7 @@ impl Action {
 
 /// `region`: a region and what it offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Region {
     /// Its name for people.
     #[serde(default, deserialize_with = "nullable::empty")]
@@ -186,6 +192,7 @@ impl Region {
 
 /// `error`: why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ErrorBody {
     /// The kind of error, such as `not_found`.
     #[serde(default, deserialize_with = "nullable::empty")]
@@ -199,6 +206,7 @@ pub struct ErrorBody {
 
 /// `pagination`: where the other pages are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Pagination {
     /// The links; none if everything is on one page.
     #[serde(default, deserialize_with = "nullable::empty")]
@@ -207,6 +215,7 @@ pub struct Pagination {
 
 /// `page_links`: whole URLs, only those that apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PageLinks {
     /// The first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +233,7 @@ pub struct PageLinks {
 
 /// `meta_properties`: how many there are on all pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetaProperties {
     /// How many.
     #[serde(default)]

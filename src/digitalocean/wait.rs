@@ -12,6 +12,7 @@ use crate::bytes::Hostile;
 
 /// How often and how long is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Patience {
     /// The first pause.
     pub first: Duration,
@@ -61,6 +62,7 @@ impl Patience {
 
 /// Why waiting brought nothing.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WaitError {
     /// The import failed; the image says why, if DigitalOcean does.
     #[error("the import failed")]

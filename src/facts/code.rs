@@ -5,6 +5,7 @@ macro_rules! codes {
         /// catalogue of `rules`.
         #[allow(missing_docs)] // the catalogue says it, with remedy and source
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Code { $($variant,)* }
 
         impl Code {

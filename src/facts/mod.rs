@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// The three nested things that a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Layer {
     /// The bytes as stored or served, perhaps compressed.
     File,

@@ -3,6 +3,7 @@ macro_rules! named {
     ($(#[$meta:meta])* $type:ident { $($variant:ident $name:literal $doc:literal,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum $type { $(#[doc = $doc] $variant,)* }
 
         impl $type {

@@ -7,6 +7,7 @@ const KEPT_OF_ONE_KIND: usize = 8;
 
 /// Something that an examiner found and that a rule has an opinion on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Anomaly {
     /// What it is.
     pub code: Code,

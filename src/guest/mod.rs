@@ -23,6 +23,7 @@ const FIRST_SECTORS: usize = 34 * SECTOR as usize;
 /// How the disk is partitioned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Scheme {
     /// Not at all.
     None,
@@ -46,6 +47,7 @@ impl Scheme {
 
 /// A partition, in bytes of the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Partition {
     /// Number in its table, from 1; logical partitions of an MBR count from 5.
     pub number: u32,
@@ -63,6 +65,7 @@ pub struct Partition {
 
 /// The partition table of a disk, as far as it could be read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartitionTable {
     /// How the disk is partitioned.
     pub scheme: Scheme,
@@ -75,6 +78,7 @@ pub struct PartitionTable {
 
 /// A part of the partition table that could not be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unread {
     /// What it is.
     pub what: Part,
@@ -84,6 +88,7 @@ pub struct Unread {
 
 /// Parts of a partition table that are elsewhere on the disk than its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The first sectors.
     Table,

@@ -8,6 +8,7 @@ const SECTOR: u64 = 512;
 
 /// How two disks differ; not at all if neither says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Sizes of the disks in bytes.
     pub sizes: [u64; 2],

@@ -11,6 +11,7 @@ pub const CELLS: usize = 1024;
 /// What a part of the disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum What {
     /// Stored as it is.
     Data,
@@ -26,6 +27,7 @@ pub enum What {
 
 /// A part of the disk that is of one kind and in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Extent {
     /// Disk offset of its first byte.
     pub start: u64,
@@ -39,6 +41,7 @@ pub struct Extent {
 
 /// Bytes of the disk, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Totals {
     /// Stored as they are.
     pub data: u64,
@@ -67,6 +70,7 @@ impl Totals {
 
 /// The picture of a disk: equal parts of it, with what is in each.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Map {
     /// Bytes of the disk that a cell stands for; of the last one fewer.
     pub cell: u64,

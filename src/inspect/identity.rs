@@ -6,6 +6,7 @@ use crate::source;
 /// What identifies an object behind a URL, so that it can be told from another one later. Without user
 /// name, password and query.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Identity {
     /// The address of the answer, after all redirects.
     pub url: String,

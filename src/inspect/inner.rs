@@ -14,6 +14,7 @@ use super::recognise::Beginning;
 
 /// What is inside a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inside {
     /// What was taken off, the outermost first.
     pub wrappings: Vec<Wrapping>,

@@ -20,6 +20,7 @@ const LINE: u64 = 16;
 const RUNS: u32 = 4 << 20;
 
 /// What was seen of an image; where nothing was, there is the reason.
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Look {
     /// The picture of the disk.
     pub map: Result<Map, String>,
@@ -29,6 +30,7 @@ pub struct Look {
 
 /// Bytes around a finding.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Excerpt {
     /// Offset of the first byte, in the layer of the finding.
     pub start: u64,

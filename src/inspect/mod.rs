@@ -53,6 +53,7 @@ use crate::source::{self, Source};
 
 /// What to check and how.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Options {
     /// Read only what the examiner wants: headers and tables.
     pub quick: bool,
@@ -103,6 +104,7 @@ impl Default for Options {
 
 /// A digest that somebody says the bytes have.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Expected {
     /// Of the file as it is, or of the decompressed image.
     pub of: Digested,
@@ -114,6 +116,7 @@ pub struct Expected {
 
 /// What a digest is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Digested {
     /// The file as stored.
     File,
@@ -134,6 +137,7 @@ impl Digested {
 
 /// What happens while an image is checked.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// The source is open; its size in bytes is known unless it is a pipe.
     Started {
@@ -178,6 +182,7 @@ pub trait Listener: Sync {
 }
 
 /// Listens to nothing.
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to it")]
 pub struct Deaf;
 
 impl Listener for Deaf {

@@ -10,6 +10,7 @@ use crate::source::{self, Read};
 
 /// What the first bytes of a file say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recognised {
     /// How it is packed.
     pub compression: Compression,

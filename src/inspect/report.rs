@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -69,6 +70,9 @@ pub struct Report {
     /// Whose digests were held against those that were expected.
     #[serde(skip)]
     pub compared: Vec<Layer>,
+    /// How long the check took, if somebody measured it: the same image has the same report otherwise.
+    #[serde(skip)]
+    pub took: Option<Duration>,
     /// What identifies the file that was opened, unless it came through a pipe or the network.
     #[serde(skip)]
     pub opened: Option<source::FileIdentity>,
@@ -80,6 +84,7 @@ pub struct Report {
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Verdict {
     /// DigitalOcean would take it, as far as anyone can tell.
     Accept,
@@ -107,6 +112,7 @@ impl Verdict {
 /// What a receipt had to do with a report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Receipt {
     /// The file is what it was when the receipt was made; it was not read again.
     Unchanged {
@@ -127,6 +133,7 @@ pub enum Receipt {
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Mode {
     /// All of the file.
     Full,
@@ -136,6 +143,7 @@ pub enum Mode {
 
 /// Why a source could not be read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Error {
     /// A stable kind.
     pub kind: Cow<'static, str>,
@@ -157,6 +165,7 @@ impl From<&source::Error> for Error {
 
 /// SHA-256 digests in lower-case hexadecimal. What was not asked for or not read in full is absent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Digests {
     /// Of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +180,7 @@ pub struct Digests {
 
 /// One of the things that a check is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Check {
     /// A stable name.
     pub id: Cow<'static, str>,
@@ -184,6 +194,7 @@ pub struct Check {
 /// How far a part of a check got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum State {
     /// To its end.
     Done,
@@ -195,6 +206,7 @@ pub enum State {
 
 /// An anomaly, judged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// What it is.
     #[serde(serialize_with = "name_of", deserialize_with = "of_name")]
@@ -263,6 +275,7 @@ impl Report {
             findings: Vec::new(),
             path: path_of(argument),
             compared: Vec::new(),
+            took: None,
             opened: None,
             stopped: false,
         }

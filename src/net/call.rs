@@ -55,6 +55,7 @@ impl fmt::Debug for Called {
 }
 
 /// A request with all that it needs; what its headers say is a secret.
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Request {
     /// The method.
     pub method: Method,

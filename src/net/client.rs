@@ -23,6 +23,7 @@ const MOST_REDIRECTS: usize = 10;
 
 /// How requests are made.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Options {
     /// Go to the origin that the user named, and nowhere else.
     pub headers: Vec<Header>,
@@ -83,6 +84,7 @@ pub struct Client {
 
 /// One answer on the way to the last one.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Hop {
     /// What was asked.
     pub address: Address,

@@ -5,6 +5,7 @@ use super::Address;
 /// Why a request brought nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("{said}")]
+#[non_exhaustive]
 pub struct Failure {
     /// What went wrong, by meaning.
     pub kind: Kind,
@@ -20,6 +21,7 @@ pub struct Failure {
 
 /// Kinds of [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// No connection: no such host, nobody listens, no way there.
     Unreachable,

@@ -23,6 +23,7 @@ pub struct Backoff {
 
 /// Something that will be tried again, for people who wait.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Retry {
     /// How many failures there were in a row.
     pub attempt: u32,

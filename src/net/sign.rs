@@ -13,6 +13,7 @@ use crate::bytes::hex;
 
 /// What a signature says of the body.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Payload<'a> {
     /// Its SHA-256.
     Signed(&'a [u8]),
@@ -25,6 +26,7 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Signs requests.
 #[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Signer {
     /// The name of the key.
     pub access: String,

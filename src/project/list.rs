@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 
 /// Why a text is no list of images.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListError {
     /// There is nothing in it.
     #[error("it names no image; it takes a path or a URL on each line")]

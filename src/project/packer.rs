@@ -6,6 +6,7 @@ use crate::bytes::Hostile;
 
 /// What Packer says to its children of the run that they are part of.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Run {
     /// `PACKER_RUN_UUID`; without it the last run of the manifest counts.
     pub uuid: Option<String>,
@@ -15,6 +16,7 @@ pub struct Run {
 
 /// What a build left.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Artifact {
     /// The build's name.
     pub build: String,
@@ -24,6 +26,7 @@ pub struct Artifact {
 
 /// Why a manifest tells of no artifact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// It is something else.
     #[error("it is no manifest of Packer's post-processor manifest ({0})")]

@@ -17,6 +17,7 @@ pub struct Shard {
 
 /// Why a text is no shard.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShardError {
     /// It is something else.
     #[error("a shard is K/N, such as 0/8 for the first of eight")]

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 /// The steps of a push, as its users see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Whether the API takes the token.
     Account,
@@ -50,6 +51,7 @@ impl Step {
 
 /// What happens while a push is under way. Text is fit to be shown.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A step begins.
     Begun {

@@ -11,6 +11,7 @@ pub(super) const KEPT: &str = "/kept/";
 
 /// What is to be pushed, and how.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Order {
     /// A path, a URL, or `-` for standard input.
     pub source: OsString,
@@ -40,6 +41,7 @@ pub struct Order {
 
 /// How DigitalOcean gets the image.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Route {
     /// From the URL that was checked.
     Url(String),
@@ -60,6 +62,7 @@ pub enum Route {
 
 /// Whether a file may be packed otherwise on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Repack {
     /// What DigitalOcean would refuse, or take much longer with: it is taken out of what it is packed in, and
     /// raw images are packed as gzip.
@@ -72,6 +75,7 @@ pub enum Repack {
 
 /// The image to be.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct NewImage {
     /// Its name.
     pub name: String,

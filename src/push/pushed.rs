@@ -9,6 +9,7 @@ use crate::inspect::Report;
 
 /// What became of a push.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pushed {
     /// What marks its image, if there is a journal.
     pub push: Option<PushId>,
@@ -34,6 +35,7 @@ pub struct Pushed {
 
 /// The file that was pushed, as it is.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Source {
     /// Its path or URL, or `-`.
     pub name: String,
@@ -47,6 +49,7 @@ pub struct Source {
 
 /// The object that was staged.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Staged {
     /// Its key.
     pub key: String,
@@ -64,6 +67,7 @@ pub struct Staged {
 
 /// What became of a region.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct RegionOutcome {
     /// Which.
     pub region: String,

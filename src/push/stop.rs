@@ -10,6 +10,7 @@ use crate::spaces;
 
 /// Why a push ended before its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Stop {
     /// The check refuses the image. The report says why.
     #[error("the check refuses the image")]

@@ -21,6 +21,7 @@ use crate::spaces::{Acl, Bucket, Error};
 
 /// What became of what a run left.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Swept {
     /// The push, or the path of what should be its journal.
     pub push: String,
@@ -38,6 +39,7 @@ pub struct Swept {
 /// How it stands with what a run left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SweptState {
     /// Its run lives; it is left alone.
     Alive,
@@ -54,6 +56,7 @@ pub type Connect<'a> = &'a dyn Fn(&Started) -> Result<World, String>;
 
 /// Where a push worked.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Started {
     /// Where the API was.
     pub api: String,

@@ -9,6 +9,7 @@ use crate::spaces::{Bucket, BucketName, Endpoint, Keys};
 
 /// What a push works with.
 #[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct World {
     /// DigitalOcean's API.
     pub api: digitalocean::Client,
@@ -26,6 +27,7 @@ pub struct World {
 
 /// A bucket to which a key is yet to be made.
 #[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Mint {
     /// Where it is.
     pub endpoint: Endpoint,

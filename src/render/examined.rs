@@ -63,101 +63,170 @@ enum Part {
     Check(&'static str),
 }
 
-/// What decides about a rule; `None` if it has nothing to say about this image, or only speaks up.
+/// What decides about a rule; `None` if it has nothing to say about this image, or only speaks up. Every code is named, so
+/// that none can be added without a decision.
 fn part(code: Code, report: &Report) -> Option<Part> {
     use Code::*;
     let packed = report.compression?;
     let format = report.disk_format;
     let check = |applies: bool, id| applies.then_some(Part::Check(id));
-    let name = code.as_str();
-    let family = name.split('-').next().unwrap_or(name);
+    let is = |one: DiskFormat| format == Some(one);
+    let known = |applies: bool| applies.then_some(Part::Known);
     match code {
-        DigestMismatch => report.compared.contains(&Layer::File).then_some(Part::Known),
-        ImageDigestMismatch => report.compared.contains(&Layer::Image).then_some(Part::Known),
+        DigestMismatch => known(report.compared.contains(&Layer::File)),
+        ImageDigestMismatch => known(report.compared.contains(&Layer::Image)),
         NameMismatch => check(report.source != "-", "format"),
         FileTooLarge => {
             check(true, if report.file_size.is_some() { "format" } else { "image-end" })
         }
+        GzipHeaderInvalid | GzipTruncated | GzipDamaged | GzipCrcMismatch | GzipSizeMismatch
+        | GzipTrailingZeros | GzipTrailingGarbage | GzipMultipleMembers => {
+            check(packed == Compression::Gzip, "compressed-stream")
+        }
+        Bzip2Truncated | Bzip2Damaged | Bzip2TrailingZeros | Bzip2TrailingGarbage
+        | Bzip2MultipleStreams => check(packed == Compression::Bzip2, "compressed-stream"),
+        // Of what is refused as it is, only a repacking push looks inside.
+        XzTruncated | XzDamaged | XzWindowTooLarge | XzUnsupported | ZstdTruncated
+        | ZstdDamaged | ZstdWindowTooLarge | ZstdUnsupported | TarTruncated | TarDamaged
+        | TarUnsupported | TarNoImage | TarSeveralImages => None,
+        CompressionXz | CompressionZstd | CompressionLz4 | CompressionLzma
+        | CompressionCompress | ArchiveZip | Archive7z | ArchiveRar | ArchiveTar | ArchiveOva => {
+            Some(Part::Known)
+        }
         CompressionNested => check(packed != Compression::None, "format"),
+
+        // Whether there is a proxy matters to who answered, and to nothing else.
+        UrlNotHttps | UrlCredentials | UrlQuery | UrlNoFileName | UrlHeadRefused
+        | UrlHeadDiffers | UrlLoginPage | UrlNoLength | UrlRedirected => {
+            known(has_check(report, "importer-fetch"))
+        }
+        UrlPrivateHost => check(has_check(report, "importer-fetch"), "importer-fetch"),
+        UrlUnpinned | UrlContentEncoding => known(report.identity.is_some()),
+
         ImageTooLarge => check(true, "image-end"),
-        DiskTooLarge | DiskEmpty | DiskTiny => match format {
-            Some(DiskFormat::Raw) => check(true, "image-end"),
-            _ => check(is_container(format), "headers"),
-        },
+        DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
+        DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
         // It says itself what was not examined.
         StructureNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
-        IsoHybrid => check(true, "format"),
-        RawNoPartitionTable => check(format == Some(DiskFormat::Raw), "partition-table"),
-        RawSizeUnaligned => check(format == Some(DiskFormat::Raw), "image-end"),
+        IsoHybrid | FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660
+        | FormatCowd | FormatSesparse | FormatVmdkDescriptor | FormatVmdkSplit | FormatEwf
+        | FormatBochs | FormatCloop | ContentElf | ContentHtml | ContentXml | ContentJson
+        | ContentText | ContentGitLfsPointer | ContentEmpty | ContentUnknown => {
+            check(true, "format")
+        }
+
+        RawNoPartitionTable => check(is(DiskFormat::Raw), "partition-table"),
+        RawSizeUnaligned => check(is(DiskFormat::Raw), "image-end"),
+
+        Qcow2VersionUnsupported
+        | Qcow2HeaderInvalid
+        | Qcow2BackingFile
+        | Qcow2BackingNameWithoutOffset
+        | Qcow2ClusterSizeInvalid
+        | Qcow2SizeUnaligned
+        | Qcow2Encrypted
+        | Qcow2L1TableInvalid
+        | Qcow2Snapshots
+        | Qcow2Corrupt
+        | Qcow2DataFile
+        | Qcow2Zstd
+        | Qcow2ExtendedL2
+        | Qcow2FeatureUnknown
+        | Qcow2CompressionTypeInvalid
+        | Qcow2ExtensionInvalid => check(is(DiskFormat::Qcow2), "headers"),
+        Qcow2TableEntryInvalid
+        | Qcow2RefcountTableInvalid
+        | Qcow2RefcountTooLow
+        | Qcow2RefcountStale
+        | Qcow2ClustersLeaked
+        | Qcow2ClustersOverlap
+        | Qcow2CompressedTwice
+        | Qcow2CopiedFlagWrong
+        | Qcow2BitmapsInvalid
+        | Qcow2SnapshotTableInvalid
+        | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
+        Qcow2ClusterDamaged => {
+            check(is(DiskFormat::Qcow2) && has_check(report, "packed-data"), "packed-data")
+        }
+
+        VhdxHeaderDamaged
+        | VhdxNoValidHeader
+        | VhdxHeadersConflict
+        | VhdxVersionUnsupported
+        | VhdxLogDirty
+        | VhdxLogInvalid
+        | VhdxLogStale
+        | VhdxRegionTableDamaged
+        | VhdxNoRegionTable
+        | VhdxRegionInvalid
+        | VhdxRegionUnknown
+        | VhdxMetadataInvalid
+        | VhdxMetadataUnknown
+        | VhdxMetadataMissing
+        | VhdxBlockSizeInvalid
+        | VhdxSectorSize
+        | VhdxSizeInvalid
+        | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
+        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
+            check(is(DiskFormat::Vhdx), "allocation-tables")
+        }
+
+        VdiVersionUnsupported
+        | VdiHeaderInvalid
+        | VdiTypeUnsupported
+        | VdiParent
+        | VdiSectorSizeInvalid
+        | VdiBlockSize
+        | VdiBlockSizeInvalid
+        | VdiSizeUnaligned
+        | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
+        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
+            check(is(DiskFormat::Vdi), "allocation-tables")
+        }
+
+        VmdkVersionUnsupported
+        | VmdkNewlinesBroken
+        | VmdkCapacityZero
+        | VmdkHeaderInvalid
+        | VmdkDescriptorMisplaced
+        | VmdkDescriptorInvalid
+        | VmdkDescriptorMismatch
+        | VmdkCreateType
+        | VmdkExtentsInvalid
+        | VmdkParent
+        | VmdkGrainSizeInvalid
+        | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
+        VmdkTableEntryInvalid
+        | VmdkGrainTableInvalid
+        | VmdkGrainsOverlap
+        | VmdkTableCopiesDiffer
+        | VmdkMarkersMismatch
+        | VmdkFooterInvalid
+        | VmdkFooterMismatch
+        | VmdkTrailingBytes
+        | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
+        VmdkGrainDamaged => {
+            check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")
+        }
+
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
         PartitionTableEmpty | MbrInvalid | MbrHybrid | GptMissing | GptWithoutProtectiveMbr => {
             check(is_disk(format), "partition-table")
         }
-        Qcow2ClusterDamaged | VmdkGrainDamaged => {
-            check(names(family, format) && has_check(report, "packed-data"), "packed-data")
+        MbrPartitionPastEnd | MbrPartitionsOverlap | MbrExtendedInvalid => {
+            check(has_scheme(report, Scheme::Mbr), "partition-table")
         }
-        UrlPrivateHost => check(has_check(report, "importer-fetch"), "importer-fetch"),
-        UrlUnpinned | UrlContentEncoding => report.identity.is_some().then_some(Part::Known),
-        _ if IN_TABLES.contains(&code) => check(names(family, format), "allocation-tables"),
-        _ => match family {
-            "gzip" => check(packed == Compression::Gzip, "compressed-stream"),
-            "bzip2" => check(packed == Compression::Bzip2, "compressed-stream"),
-            // Of what is refused as it is, only a repacking push looks inside.
-            "xz" | "zstd" | "tar" => None,
-            "compression" | "archive" => Some(Part::Known),
-            "format" | "content" => check(true, "format"),
-            // Whether there is a proxy matters to who answered, and to nothing else.
-            "url" => has_check(report, "importer-fetch").then_some(Part::Known),
-            "qcow2" | "vhdx" | "vdi" | "vmdk" => check(names(family, format), "headers"),
-            "mbr" => check(has_scheme(report, Scheme::Mbr), "partition-table"),
-            "gpt" => check(has_scheme(report, Scheme::Gpt), "partition-table"),
-            _ => None,
-        },
+        GptPrimaryDamaged | GptBackupDamaged | GptBackupMisplaced | GptDamaged | GptSectorSize
+        | GptPastEnd | GptEntryInvalid | GptPartitionsOverlap | GptDuplicateGuid
+        | GptCopiesDiffer => check(has_scheme(report, Scheme::Gpt), "partition-table"),
     }
 }
 
-/// Rules of the containers that only the walk over the tables decides about; those of their headers
-/// are all others.
-const IN_TABLES: [Code; 28] = [
-    Code::Qcow2TableEntryInvalid,
-    Code::Qcow2RefcountTableInvalid,
-    Code::Qcow2RefcountTooLow,
-    Code::Qcow2RefcountStale,
-    Code::Qcow2ClustersLeaked,
-    Code::Qcow2ClustersOverlap,
-    Code::Qcow2CompressedTwice,
-    Code::Qcow2CopiedFlagWrong,
-    Code::Qcow2BitmapsInvalid,
-    Code::Qcow2SnapshotTableInvalid,
-    Code::Qcow2Dirty,
-    Code::VhdxParent,
-    Code::VhdxBatEntryInvalid,
-    Code::VhdxBlocksOverlap,
-    Code::VhdxFixedBlockMissing,
-    Code::VdiBlockCountMismatch,
-    Code::VdiBlockMapEntryInvalid,
-    Code::VdiBlocksOverlap,
-    Code::VdiBlocksUnused,
-    Code::VmdkTableEntryInvalid,
-    Code::VmdkGrainTableInvalid,
-    Code::VmdkGrainsOverlap,
-    Code::VmdkTableCopiesDiffer,
-    Code::VmdkMarkersMismatch,
-    Code::VmdkFooterInvalid,
-    Code::VmdkFooterMismatch,
-    Code::VmdkTrailingBytes,
-    Code::VmdkUnclean,
-];
-
 fn has_check(report: &Report, id: &str) -> bool {
     report.checks.iter().any(|check| check.id == id)
-}
-
-fn names(family: &str, format: Option<DiskFormat>) -> bool {
-    format.is_some_and(|format| format.as_str() == family)
 }
 
 fn is_container(format: Option<DiskFormat>) -> bool {

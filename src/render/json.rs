@@ -36,6 +36,7 @@ pub fn render(images: &[Report], shard: Option<Shard>) -> Result<String, serde_j
 
 /// A document that was read.
 #[derive(Debug, Deserialize)]
+#[non_exhaustive]
 pub struct Written {
     /// The shard that it is about; `None` if it is about all images.
     #[serde(default)]
@@ -46,6 +47,7 @@ pub struct Written {
 
 /// Why a text is no report that can be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The run that opened the file was ended before it wrote the report.
     #[error("it is empty: the check that was to write it has not come to its end; run it again")]
@@ -54,7 +56,9 @@ pub enum ReadError {
     #[error("it is no report of tidegate ({0}); make one with `tidegate check --format json`")]
     Malformed(Hostile),
     /// It is another document.
-    #[error("its schema is {0}, and this takes {SCHEMA}")]
+    #[error(
+        "its schema is {0}, and this takes {SCHEMA}; make one with `tidegate check --format json`"
+    )]
     OtherSchema(Hostile),
     /// Its findings may mean something else.
     #[error(
@@ -139,5 +143,66 @@ mod tests {
         assert!(told(&text.replace(VERSION, "77.0.0")).contains("written by tidegate 77.0.0"));
         let harmful = text.replace("[]", "[{\"source\": \"\\u001b[31m\"}]");
         assert!(told(&harmful).contains("acts on a terminal"));
+    }
+
+    /// The names that a closed list of a schema has, in the order of the alphabet.
+    fn list(schema: &str, pointer: &str) -> Vec<String> {
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let list = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is not there"));
+        sorted(serde_json::from_value(list.clone()).unwrap())
+    }
+
+    fn sorted(mut names: Vec<String>) -> Vec<String> {
+        names.sort();
+        names
+    }
+
+    /// The names of an enum's variants. The match makes a new variant an error of the compiler here.
+    macro_rules! names {
+        ($type:ident: $($variant:ident)*) => {{
+            let _complete = |value: $type| match value { $($type::$variant => {})* };
+            sorted(vec![$($type::$variant.as_str().to_owned()),*])
+        }};
+    }
+
+    #[test]
+    fn closed_lists_of_the_schemas_are_those_of_the_program() {
+        use crate::facts::{Compression, DiskFormat, Layer};
+        use crate::inspect::{Mode, State, Verdict, What};
+        use crate::rules::Severity;
+        use crate::source::Kind;
+        let report = |pointer| list(include_str!("../../docs/report.schema.json"), pointer);
+        assert_eq!(report("/$defs/verdict/enum"), names!(Verdict: Accept Warn Reject Error));
+        assert_eq!(report("/$defs/severity/enum"), names!(Severity: Note Warn Reject));
+        assert_eq!(report("/$defs/layer/enum"), names!(Layer: File Image Disk));
+        assert_eq!(
+            report("/$defs/compression/enum"),
+            names!(Compression: None Gzip Bzip2 Xz Zstd Lz4 Lzma Compress Zip SevenZip Rar Tar)
+        );
+        assert_eq!(
+            report("/$defs/disk_format/enum"),
+            names!(DiskFormat: Raw Qcow2 Vhdx Vdi Vmdk Vpc Qcow Qed Parallels Luks Dmg Iso9660
+                Cowd Sesparse Ewf Bochs Cloop Elf Html Xml Json Text GitLfsPointer Empty Unknown)
+        );
+        assert_eq!(
+            report("/$defs/error_kind/enum"),
+            names!(Kind: NotFound PermissionDenied Directory Unsupported Changed Spool Url
+                Unreachable Tls TimedOut Status Redirect Interrupted Protocol Io)
+        );
+        // These have no names but those of their serialisation.
+        macro_rules! serialised {
+            ($type:ident: $($variant:ident)*) => {{
+                let _complete = |value: $type| match value { $($type::$variant => {})* };
+                let names = [$(serde_json::to_value($type::$variant).unwrap()),*];
+                sorted(names.iter().map(|name| name.as_str().unwrap().to_owned()).collect())
+            }};
+        }
+        assert_eq!(report("/$defs/mode/enum"), serialised!(Mode: Full Quick));
+        assert_eq!(
+            report("/$defs/check/properties/state/enum"),
+            serialised!(State: Done Partial Skipped)
+        );
+        let map = list(include_str!("../../docs/map.schema.json"), "/$defs/what/enum");
+        assert_eq!(map, serialised!(What: Data Zero Unallocated Compressed Unreadable));
     }
 }

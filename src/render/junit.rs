@@ -1,6 +1,7 @@
 //! JUnit XML, as CI systems read it: a suite for each image, a case for each rule that concerns it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::examined::{Case, Outcome, cases};
 use super::markup::escape;
@@ -44,9 +45,15 @@ pub fn render(images: &[Report], strict: &[bool]) -> String {
         suites.push_str(&written);
     }
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tidegate\" {}>\n{suites}</testsuites>\n",
-        all.attributes()
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tidegate\" {}{}>\n{suites}</testsuites>\n",
+        all.attributes(),
+        time(images.iter().map(|report| report.took).sum())
     )
+}
+
+/// The attribute for a time that was measured: seconds. Cases have none, as one pass decides all rules.
+fn time(took: Option<Duration>) -> String {
+    took.map_or(String::new(), |took| format!(" time=\"{:.6}\"", took.as_secs_f64()))
 }
 
 fn suite(report: &Report, strict: bool) -> (Counts, String) {
@@ -70,9 +77,10 @@ fn suite(report: &Report, strict: bool) -> (Counts, String) {
     }
     let name = escape(&report.source);
     let suite = format!(
-        "  <testsuite name=\"{name}\" {} skipped=\"{}\">\n{body}  </testsuite>\n",
+        "  <testsuite name=\"{name}\" {} skipped=\"{}\"{}>\n{body}  </testsuite>\n",
         counts.attributes(),
-        counts.skipped
+        counts.skipped,
+        time(report.took)
     );
     (counts, suite)
 }

@@ -20,6 +20,7 @@ use crate::inspect::Report;
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Style {
     /// Columns to fill.
     pub width: usize,

@@ -6,6 +6,7 @@ use crate::formats::{Candidates, Match, Trailer};
 
 /// What an image is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Identity {
     /// One of the five formats that DigitalOcean takes: to be examined.
     Taken(DiskFormat),

@@ -9,6 +9,7 @@ pub struct Policy {
 
 /// Why a policy cannot be as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// There is no such code.
     #[error("there is no finding `{0}`; `tidegate explain` lists all of them")]

@@ -9,6 +9,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many requests a token may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Rates {
     /// In an hour.
     pub hourly: usize,

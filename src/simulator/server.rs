@@ -33,6 +33,7 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// How to simulate.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Options {
     /// Where to listen; the port 0 is any that is free.
     pub listen: SocketAddr,
@@ -76,6 +77,7 @@ impl Default for Options {
 
 /// The form of an answer that is one action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Shape {
     /// `{"action": {…}}`, as published.
     #[default]
@@ -184,6 +186,7 @@ impl Simulator {
 
 /// What a client of the bucket has to know.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Spaces<'a> {
     /// The address, without a path; the bucket is the first part of the path behind it.
     pub endpoint_url: &'a str,

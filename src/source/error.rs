@@ -5,6 +5,7 @@ use crate::bytes::Hostile;
 /// Why a source could not be read. It says nothing about the image: there is no verdict.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}: {subject}{}", self.place())]
+#[non_exhaustive]
 pub struct Error {
     /// What went wrong, by meaning.
     pub kind: Kind,
@@ -19,6 +20,7 @@ pub struct Error {
 
 /// Stable kinds of [`Error`]; their names appear in the JSON report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Kind {
     /// No such file.
     #[error("there is no such file")]

@@ -27,6 +27,7 @@ pub struct LocalFile {
 /// What tells that a file is still the one that was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FileIdentity {
     /// The device that it is on.
     pub device: u64,

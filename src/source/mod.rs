@@ -33,6 +33,7 @@ pub type Client = std::sync::Arc<crate::net::Client>;
 pub type Client = std::convert::Infallible;
 
 /// An opened source.
+#[non_exhaustive]
 pub enum Source {
     /// A file or block device that can be read at any offset, again and again.
     File(LocalFile),

@@ -19,6 +19,7 @@ const LARGEST: usize = 4 << 20;
 
 /// A key of Spaces, or of another server. It shows itself nowhere.
 #[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Keys {
     /// Its id.
     pub access: String,
@@ -69,6 +70,7 @@ pub enum Event<'a> {
 pub type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// How a client is made.
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Options {
     /// Where the bucket is.
     pub endpoint: Endpoint,

@@ -18,6 +18,7 @@ const SESSION: &str = "AWS_SESSION_TOKEN";
 
 /// What the user said; the environment says the rest.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Places {
     /// The server's URL.
     pub endpoint: Option<String>,
@@ -31,6 +32,7 @@ pub struct Places {
 
 /// What was found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// The server.
     pub endpoint: Endpoint,

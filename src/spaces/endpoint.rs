@@ -34,6 +34,7 @@ impl Region {
 
 /// How a request names its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Style {
     /// `https://HOST/BUCKET/KEY`.
     Path,

@@ -8,6 +8,7 @@ use crate::net::{self, Called, Failure, retry_after};
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is named as the method that asks for it
+#[non_exhaustive]
 pub enum Operation {
     HeadBucket,
     Put,
@@ -49,6 +50,7 @@ impl fmt::Display for Operation {
 /// Why a request brought nothing. What a server said of it is hostile text, which `Display` shows escaped;
 /// the keys and the signature are taken out of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What went wrong, by meaning.
     pub kind: Kind,
@@ -68,6 +70,7 @@ pub struct Error {
 
 /// Kinds of [`Error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// The bucket does not exist.
     NoSuchBucket,

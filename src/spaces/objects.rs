@@ -15,6 +15,7 @@ pub(super) const MOST_PAGES: usize = 200;
 
 /// Who may read an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Acl {
     /// Its owner.
     Private,
@@ -33,6 +34,7 @@ impl Acl {
 
 /// An object in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Object {
     /// Its name.
     pub key: Key,
@@ -46,6 +48,7 @@ pub struct Object {
 
 /// What there is of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Head {
     /// Its length in bytes.
     pub size: u64,
@@ -55,6 +58,7 @@ pub struct Head {
 
 /// What anybody sees of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seen {
     /// The status, whatever it is; redirects are not followed.
     pub status: u16,

@@ -20,6 +20,7 @@ const MOST_ABORTS: u32 = 8;
 
 /// An upload that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Upload {
     /// The object that it will be.
     pub key: Key,
@@ -29,6 +30,7 @@ pub struct Upload {
 
 /// A part that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Part {
     /// Its number.
     pub number: PartNumber,
@@ -40,6 +42,7 @@ pub struct Part {
 
 /// An upload that was neither completed nor aborted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenUpload {
     /// The upload.
     pub upload: Upload,
@@ -49,6 +52,7 @@ pub struct OpenUpload {
 
 /// An upload that has become an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Completed {
     /// What tells its content from others. Mostly that of [`ETag::of_parts`].
     pub etag: ETag,

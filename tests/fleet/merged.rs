@@ -49,7 +49,7 @@ fn only_reports_of_this_version_are_merged() {
         (
             "schema",
             json!("tidegate.report/2"),
-            "its schema is tidegate.report/2, and this takes tidegate.report/1",
+            "its schema is tidegate.report/2, and this takes tidegate.report/1; make one with",
         ),
         ("schema", json!("tidegate.map/1"), "its schema is tidegate.map/1"),
         ("schema", Value::Null, "it is no report of tidegate"),

@@ -222,7 +222,11 @@ fn receipts_elsewhere_need_a_seal() {
     let precious = scratch.write("precious.img", &disk());
     let output = check(&scratch, &["--receipt", "precious.img", image]).output().unwrap();
     assert_eq!(exit_code(&output), 2);
-    assert!(stderr(&output).contains("would replace precious.img"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("cannot write the receipt precious.img: it would be replaced"),
+        "{}",
+        stderr(&output)
+    );
     assert!(fs::read(precious).unwrap() == disk());
     let output = check(&scratch, &["--receipt", "r.json", image, image]).output().unwrap();
     assert_eq!(exit_code(&output), 2);
@@ -230,6 +234,24 @@ fn receipts_elsewhere_need_a_seal() {
         check(&scratch, &["--receipt", "r.json", image]).env(KEY.0, "short").output().unwrap();
     assert_eq!(exit_code(&output), 2);
     assert!(stderr(&output).contains("openssl rand") && !stderr(&output).contains("short\n"));
+}
+
+#[test]
+fn a_receipt_that_cannot_be_written_is_known_before_the_image_is_read() {
+    let scratch = Scratch::new();
+    scratch.write("file", b"text");
+    // What cannot be read has its own exit code, and would be told first.
+    for receipt in ["none/r.json", "file/r.json", "/proc/r.json"] {
+        let output = check(&scratch, &["--receipt", receipt, "missing.raw"]).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{told}");
+        assert!(told.contains(&format!("cannot write the receipt {receipt}: ")), "{told}");
+        assert!(told.contains("name a file in a folder") && !told.contains(".tmp"), "{told}");
+    }
+    // The trial leaves nothing.
+    let output = check(&scratch, &["--receipt", "r.json", "missing.raw"]).output().unwrap();
+    assert_eq!(exit_code(&output), 3);
+    assert_eq!(fs::read_dir(scratch.path("")).unwrap().count(), 1);
 }
 
 #[test]
@@ -298,8 +320,9 @@ fn receipts_are_verified() {
             text.replace(&rules(&text), "9.9.9+0123456789abcdef"),
             "other rules (9.9.9+0123456789abcdef",
         ),
-        (key, "[]".into(), "it has no schema"),
-        (key, String::new(), "there is no receipt"),
+        (key, "[]".into(), "it has no schema); make one with `tidegate check --receipt"),
+        (key, "no JSON".into(), "make one with `tidegate check --receipt"),
+        (key, String::new(), "there is no receipt; make one with"),
     ] {
         let edited = scratch.write("edited.json", edit.as_bytes());
         let (code, out, told) = verify(&scratch, key, &[&edited]);

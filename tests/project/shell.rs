@@ -40,18 +40,47 @@ fn shells_take_their_completions() {
     assert!(stderr(&output).contains("possible values"), "{}", stderr(&output));
 }
 
-#[test]
-fn bash_completes_commands() {
-    if !has("bash") {
-        return;
+/// What a shell offers after `tidegate` and these words, of which the last one is to be completed; `None` if it is missing.
+fn offered(shell: &str, words: &[&str]) -> Option<Vec<String>> {
+    if !has(shell) {
+        return None;
     }
     let scratch = Scratch::new();
-    let output = at(scratch.path("")).args(["completions", "bash"]).output().unwrap();
+    let output = at(scratch.path("")).args(["completions", shell]).output().unwrap();
     scratch.write("c", &output.stdout);
-    let script = "source ./c; COMP_WORDS=(tidegate verify); COMP_CWORD=1; _tidegate tidegate verify tidegate; echo \"${COMPREPLY[@]}\"";
+    let (line, count) = (words.join(" "), words.len());
+    let last = words.last().unwrap();
+    let script = match shell {
+        "bash" => format!(
+            "source ./c; COMP_WORDS=(tidegate {line}); COMP_CWORD={count}; \
+             _tidegate tidegate '{last}' \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        ),
+        _ => format!("source ./c; complete -C 'tidegate {line}'"),
+    };
     let output =
-        Command::new("bash").args(["-c", script]).current_dir(scratch.path("")).output().unwrap();
-    assert_eq!(stdout(&output).trim(), "verify-receipt", "{output:?}");
+        Command::new(shell).args(["-c", &script]).current_dir(scratch.path("")).output().unwrap();
+    // fish says after a tabulator what it is.
+    let names = stdout(&output).lines().map(|line| line.split('\t').next().unwrap_or_default());
+    Some(names.map(str::to_owned).collect())
+}
+
+#[test]
+fn shells_complete_commands_options_and_values() {
+    for shell in ["bash", "fish"] {
+        for (words, expected) in [
+            (&["verify"][..], &["verify-receipt"][..]),
+            (&["check", "--checks"], &["--checksums"]),
+            (&["report", "merge", "--format", "ju"], &["junit"]),
+            (
+                &["check", "--allow", "qcow2-ba"],
+                &["qcow2-backing-file", "qcow2-backing-name-without-offset"],
+            ),
+        ] {
+            let Some(mut offered) = offered(shell, words) else { continue };
+            offered.sort();
+            assert_eq!(offered, expected, "{shell}: {words:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Scratch, disk};
+use crate::common::{Scratch, disk, stdout, tidegate};
 use crate::{document, images, python, testdata};
 
 /// The document as JSON: what is counted, and each case with what became of it.
@@ -11,7 +11,8 @@ import json, sys
 import xml.etree.ElementTree as tree
 root = tree.fromstring(sys.stdin.buffer.read())
 def counts(element):
-    return {key: int(value) for key, value in element.items() if key != "name"}
+    read = {"name": str, "time": float}
+    return {key: read.get(key, int)(value) for key, value in element.items()}
 suites = []
 for suite in root:
     assert suite.tag == "testsuite", suite.tag
@@ -22,7 +23,7 @@ for suite in root:
         text = "".join((child.get("message") or "") + (child.text or "") for child in case)
         cases.append([case.get("name"), case.get("classname"), (became or ["passed"])[0], text])
     properties = {p.get("name"): p.get("value") for p in suite.iter("property")}
-    suites.append({"name": suite.get("name"), "cases": cases, "properties": properties, **counts(suite)})
+    suites.append({"cases": cases, "properties": properties, **counts(suite)})
 json.dump({"tag": root.tag, "suites": suites, **counts(root)}, sys.stdout)
 "#;
 
@@ -86,6 +87,25 @@ fn a_case_for_each_rule_that_concerns_the_image() {
     let missing = suites.last().unwrap();
     assert_eq!(missing["cases"].as_array().unwrap().len(), 1);
     assert_eq!((&missing["cases"][0][2], &missing["errors"]), (&"error".into(), &1.into()));
+}
+
+#[test]
+fn a_suite_has_the_time_of_its_check() {
+    let scratch = Scratch::new();
+    let images = [scratch.write("a.raw", &disk()), scratch.path("missing.raw")];
+    let Some(found) = read(&document("junit", &[], &images)) else { return };
+    let time = |element: &Value| element["time"].as_f64().unwrap();
+    let each = found["suites"].as_array().unwrap().iter().map(time);
+    // Each is rounded to microseconds.
+    assert!((each.sum::<f64>() - time(&found)).abs() < 0.00001, "{found}");
+    assert!(time(&found["suites"][0]) > 0.0, "a check cannot take no time: {found}");
+
+    // What was not measured is not made up.
+    let report = scratch.write("report.json", document("json", &[], &images).as_bytes());
+    let merged =
+        tidegate().args(["report", "merge", "--format", "junit"]).arg(report).output().unwrap();
+    let merged = read(stdout(&merged)).unwrap();
+    assert_eq!((&merged["time"], &merged["suites"][0]["time"]), (&Value::Null, &Value::Null));
 }
 
 #[test]

@@ -33,6 +33,7 @@ const BZIP2_HEAD: usize = 1 << 20;
 
 /// Something that was taken off a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wrapping {
     /// gzip, with something packed inside.
     Gzip,
@@ -63,6 +64,7 @@ impl fmt::Display for Wrapping {
 
 /// A file that was read to its end while it was unwrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Wrapped {
     /// Its bytes.
     pub size: u64,

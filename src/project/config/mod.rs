@@ -25,6 +25,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// What a project says.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Project {
     /// Where its file is.
     pub file: PathBuf,
@@ -34,6 +35,7 @@ pub struct Project {
 
 /// An image of a project.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Image {
     /// What it is called, here and at DigitalOcean.
     pub name: Set<String>,
@@ -63,6 +65,7 @@ pub struct Image {
 
 /// Something that the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Set<T> {
     /// What.
     pub value: T,
@@ -72,6 +75,7 @@ pub struct Set<T> {
 
 /// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// A file below the folder of the project.
     Path(Below),
@@ -81,6 +85,7 @@ pub enum Place {
 
 /// Why there is no project.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {file}: {why}")]

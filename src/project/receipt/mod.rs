@@ -85,6 +85,7 @@ impl Asked {
 
 /// Why a receipt does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// There is none.
     #[error("there is no receipt")]
@@ -110,6 +111,18 @@ pub enum Refusal {
     /// It has the seal of another key.
     #[error("its seal is not of this TIDEGATE_RECEIPT_KEY")]
     OtherKey,
+}
+
+/// Why no receipt can be written to a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unwritable {
+    /// What is there is no receipt, and is not replaced.
+    #[error("it would be replaced, but {0}; name another file")]
+    Other(Refusal),
+    /// Nothing can be written in its folder.
+    #[error("{0}; name a file in a folder that is there and may be written to")]
+    Folder(String),
 }
 
 /// Why a receipt is believed.
@@ -149,13 +162,20 @@ impl Receipt {
         }
     }
 
-    /// Whether a receipt may be written to this path: nothing but receipts is replaced.
+    /// Whether a receipt can be written to this path: nothing but receipts is replaced. It is tried with a file that is
+    /// gone again, so that a check need not be made to find it out.
     ///
     /// # Errors
-    /// Says what is there.
-    pub fn may_be_written(path: &Path) -> Result<(), Refusal> {
+    /// Says what is in the way.
+    pub fn may_be_written(path: &Path) -> Result<(), Unwritable> {
+        if let Err(error) = tempfile::NamedTempFile::new_in(folder(path)) {
+            // The error itself names the file that was tried.
+            return Err(Unwritable::Folder(error.kind().to_string()));
+        }
         match Receipt::read(path, None) {
-            Err(refusal @ (Refusal::Unreadable(_) | Refusal::Malformed(_))) => Err(refusal),
+            Err(refusal @ (Refusal::Unreadable(_) | Refusal::Malformed(_))) => {
+                Err(Unwritable::Other(refusal))
+            }
             _ => Ok(()),
         }
     }
@@ -281,6 +301,7 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Where receipts are looked for and kept.
 #[derive(Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
 pub struct Receipts {
     /// The user's own cache.
     pub cache: Option<Cache>,
@@ -420,12 +441,16 @@ impl Work<'_> {
     }
 }
 
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// Writes a file in one step; what was there is replaced, and a link is not followed.
 fn replace(path: &Path, text: &str) -> Result<(), String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder(path))?;
         file.write_all(text.as_bytes())?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())

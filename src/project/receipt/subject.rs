@@ -19,6 +19,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// What was checked: what tells that it has not changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Subject {
     /// A file.
     File {

@@ -22,6 +22,7 @@ use crate::facts::Code;
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing, no more.
     Note,
@@ -45,6 +46,7 @@ impl Severity {
 
 /// What is known of one kind of finding.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Row {
     /// The anomaly it is about.
     pub code: Code,

@@ -55,6 +55,7 @@ struct First {
 
 /// What is wanted of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Want {
     /// All of it, from its beginning.
     All,
@@ -181,6 +182,7 @@ impl Remote {
 }
 
 /// Reads a [`Remote`] from its beginning to its end.
+#[non_exhaustive]
 pub enum RemoteReader<'r> {
     /// By one connection.
     One(Box<Single<'r>>),

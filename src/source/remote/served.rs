@@ -9,6 +9,7 @@ use crate::net::{Address, Answer, Failure, Hop, Kind};
 
 /// What a server says of an object, before its bytes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Served {
     /// The address as the user gave it.
     pub asked: Address,
@@ -32,6 +33,7 @@ pub struct Served {
 
 /// The answer to a HEAD request.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Head {
     /// The status, or what went wrong.
     pub status: Result<u16, String>,
