@@ -64,7 +64,7 @@
 //! # fn example() -> Result<(), String> {
 //! use std::sync::Arc;
 //! use tidegate::net::Address;
-//! use tidegate::push::{Canceller, NewImage, Order, Repack, Route, World, push};
+//! use tidegate::push::{Canceller, NewImage, Order, Repack, Route, World, fingerprint, push};
 //! use tidegate::spaces::{BucketName, Endpoint, Keys, Region, Style};
 //! use tidegate::{digitalocean, inspect, net, simulator, spaces};
 //!
@@ -94,7 +94,9 @@
 //!     api: api.clone(),
 //!     api_place: simulator.url().to_owned(),
 //!     bucket: Some(bucket),
+//!     fresh_key: false,
 //!     mint: None,
+//!     look: inspect::Options::default(),
 //!     listener: Arc::new(|_| {}),
 //!     watch: Arc::new(inspect::Deaf),
 //! };
@@ -102,6 +104,7 @@
 //! let order = Order {
 //!     source: path.into(),
 //!     shown: path.to_owned(),
+//!     fingerprint: fingerprint(path.as_bytes()),
 //!     resume: false,
 //!     check: inspect::Options::default(),
 //!     strict: true,

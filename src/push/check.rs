@@ -6,14 +6,13 @@ use tokio::sync::oneshot;
 
 use super::entry::{Entry, Outcome};
 use super::event::Step;
+use super::handed;
 use super::order::{Repack, Route};
 use super::pushed::Source;
 use super::run::Run;
 use super::stop::Stop;
 use crate::bytes::hex;
-use crate::inspect::{
-    Inside, Report, Tap, Verdict, Wrapped, identity, inspect_inside, inspect_tapped,
-};
+use crate::inspect::{Inside, Report, Tap, Verdict, Wrapped, inspect_inside, inspect_tapped};
 
 /// A check that is under way.
 pub(super) struct Checking {
@@ -92,17 +91,10 @@ impl Run<'_> {
     pub(super) async fn still_the_same(&mut self, step: Step) -> Result<(), Stop> {
         let checked = self.pushed.report.as_ref().and_then(|report| report.identity.clone());
         let Some(checked) = checked else { return Err(Stop::Unread) };
-        let (say, said) = oneshot::channel();
-        let (source, options) = (self.order.source.clone(), self.order.check.clone());
-        let watch = Arc::clone(&self.world.watch);
-        std::thread::spawn(move || {
-            let _ = say.send(identity(&source, &options, &*watch));
-        });
-        let now = self.cancel.unless(said).await?;
-        let why = match now {
-            Ok(Ok(now)) => checked.difference(&now),
-            Ok(Err(error)) => Some(format!("it cannot be looked at again: {error}")),
-            Err(_) => Some("it could not be looked at again".to_owned()),
+        let looking = handed::look(&self.order.source, &self.order.check, &self.world.watch);
+        let why = match self.cancel.unless(looking).await? {
+            Ok(now) => checked.difference(&now),
+            Err(why) => Some(format!("it cannot be looked at again: {why}")),
         };
         let Some(why) = why else { return Ok(()) };
         if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {

@@ -1,12 +1,16 @@
 //! Ending what a push began: the same for one that fails, one that is interrupted, and one that was killed
 //! and is swept later.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::entry::{Entry, Intent, Outcome};
+use super::handed;
 use super::journal::{Journal, now};
+use super::mint;
 use super::state::{Image, Key as Minted, Object, Public};
 use super::world::World;
+use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{Error, Kind};
 use crate::spaces::{self, Acl, Bucket, Key, Upload, UploadId};
@@ -157,8 +161,15 @@ impl Cleaning<'_> {
         let api = &self.world.api;
         match wait::image(api, id, Some(&push), *self.patience, &mut None).await {
             Ok(image) => {
-                let outcome = Outcome::Import { image: image.id, available: true };
+                let available = match self.is_checked(image.id).await {
+                    Ok(available) => available,
+                    Err(why) => return self.leave(why),
+                };
+                let outcome = Outcome::Import { image: image.id, available };
                 self.record(Entry::Outcome(outcome));
+                if !available {
+                    return self.delete_image(image.id).await;
+                }
                 self.world.undo(&format!("image {} is available and stays", image.id));
                 match self.journal.state().began.keep_object {
                     true => Fate::Keep,
@@ -176,6 +187,31 @@ impl Cleaning<'_> {
             }
             Err(error) => self.leave(format!("image {id} is still being imported: {error}")),
         }
+    }
+
+    /// Whether an image is made of what was checked. What was staged is; behind a URL of others there may be
+    /// something else by now.
+    ///
+    /// # Errors
+    /// Says why nobody knows, and what to do.
+    async fn is_checked(&mut self, id: u64) -> Result<bool, String> {
+        let Some(checked) = &self.journal.state().checked else { return Ok(true) };
+        let unknown = |why: String| {
+            format!(
+                "image {id} is available, but nobody knows whether it is made of what was checked: {why}; \
+                 `tidegate image delete {id}` removes it"
+            )
+        };
+        let Some(url) = &checked.url else {
+            return Err(unknown("its URL is not in the journal, as it has a query".into()));
+        };
+        self.world.undo(&format!("comparing what {} leads to", Hostile::from(url.as_str())));
+        let World { look, watch, .. } = self.world;
+        let now = handed::look(OsStr::new(url), look, watch).await;
+        let now = now.map_err(|why| unknown(format!("its URL cannot be looked at: {why}")))?;
+        let Some(why) = checked.difference(&now) else { return Ok(true) };
+        self.world.note(&format!("image {id} is not made of what was checked: {why}"));
+        Ok(false)
     }
 
     async fn delete_image(&mut self, id: u64) -> Fate {
@@ -203,8 +239,9 @@ impl Cleaning<'_> {
             ));
             return;
         };
-        if let Err(error) = remove(self, &bucket, &object, &key, fate).await {
-            self.left.push(format!("the object {key} could not be removed: {error}"));
+        if let Err(why) = remove(self, &bucket, &object, &key, fate).await {
+            let key = Hostile::from(key.as_str());
+            self.left.push(format!("the object {key} could not be removed: {why}"));
         }
     }
 
@@ -217,7 +254,10 @@ impl Cleaning<'_> {
             ));
             return;
         };
-        let Ok(key) = Key::parse(&key) else { return };
+        let key = match Key::parse(&key) {
+            Ok(key) => key,
+            Err(why) => return self.left.push(unreadable(&why)),
+        };
         match bucket.delete(&key).await {
             Ok(()) => self.record(Entry::Outcome(Outcome::Probe)),
             // Nothing can have been put into it.
@@ -230,28 +270,41 @@ impl Cleaning<'_> {
 
     /// Deletes the temporary key.
     async fn key(&mut self) {
-        let access =
-            match self.journal.state().key.clone() {
-                Minted::None => return,
-                Minted::Made { access, .. } => Ok(Some(access)),
-                Minted::Asked(name) => self.world.api.keys().list().await.map(|keys| {
-                    keys.into_iter().find(|key| key.name == name).map(|key| key.access)
-                }),
-            };
+        let keys = self.world.api.keys();
+        let access = match self.journal.state().key.clone() {
+            Minted::None => return,
+            Minted::Made { access, .. } => Ok(Some(access)),
+            Minted::Asked(name) => match keys.list().await {
+                Ok(keys) => Ok(keys.into_iter().find(|key| key.name == name).map(|key| key.access)),
+                Err(error) => Err(error.to_string()),
+            },
+        };
         self.record(Entry::Intent(Intent::RevokeKey));
         let revoked = match access {
             Ok(None) => Ok(()),
-            Ok(Some(access)) => match self.world.api.keys().delete(&access).await {
-                Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
-                other => other,
+            Ok(Some(access)) if !mint::is_access(&access) => {
+                let access = Hostile::from(access.as_str());
+                Err(unreadable(&format!("\"{access}\" identifies no key")))
+            }
+            Ok(Some(access)) => match keys.delete(&access).await {
+                Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
+                Err(error) => Err(error.to_string()),
             },
-            Err(error) => Err(error),
+            Err(why) => Err(why),
         };
         match revoked {
             Ok(()) => self.record(Entry::Outcome(Outcome::RevokeKey)),
-            Err(error) => self.left.push(format!("the temporary key is left: {error}")),
+            Err(why) => self.left.push(format!("the temporary key is left: {why}")),
         }
     }
+}
+
+/// What to do about something in a journal that identifies nothing.
+fn unreadable(why: &str) -> String {
+    format!(
+        "its journal is damaged: {why}; `tidegate sweep --remote` goes by what is there instead, \
+         and the journal can be deleted then"
+    )
 }
 
 /// Makes an object private, and removes it and what is left of its upload.
@@ -261,8 +314,15 @@ async fn remove(
     object: &Object,
     key: &str,
     fate: Fate,
-) -> Result<(), spaces::Error> {
-    let Ok(parsed) = Key::parse(key) else { return Ok(()) };
+) -> Result<(), String> {
+    let parsed = Key::parse(key).map_err(|why| unreadable(&why))?;
+    let upload = match object {
+        Object::Open { id, .. } | Object::Completing { id, .. } => {
+            let id = UploadId::parse(id).map_err(|why| unreadable(&why))?;
+            Some(Upload { key: parsed.clone(), id })
+        }
+        Object::None | Object::Asked { .. } | Object::Stored { .. } => None,
+    };
     let world = cleaning.world;
     if let Object::Stored { public, .. } = object {
         if *public == Public::Yes {
@@ -275,7 +335,7 @@ async fn remove(
                         spaces::Kind::NoSuchKey | spaces::Kind::NoSuchBucket
                     ) => {}
                 // What cannot be hidden can perhaps be deleted, unless it is to stay.
-                Err(error) if fate == Fate::Keep => return Err(error),
+                Err(error) if fate == Fate::Keep => return Err(error.to_string()),
                 Err(error) => world.note(&format!("the object could not be made private: {error}")),
             }
         }
@@ -285,21 +345,16 @@ async fn remove(
     }
     cleaning.record(Entry::Intent(Intent::Delete));
     let gone = async {
-        match object {
-            Object::Open { id, .. } | Object::Completing { id, .. } => {
+        if let Some(upload) = &upload {
+            world.undo("ending the upload");
+            bucket.abort(upload).await?;
+        }
+        // The server may have opened one, or several, without our hearing of it.
+        if matches!(object, Object::Asked { .. }) {
+            for open in bucket.uploads(key).await? {
                 world.undo("ending the upload");
-                if let Ok(id) = UploadId::parse(id) {
-                    bucket.abort(&Upload { key: parsed.clone(), id }).await?;
-                }
+                bucket.abort(&open.upload).await?;
             }
-            // The server may have opened one, or several, without our hearing of it.
-            Object::Asked { .. } => {
-                for open in bucket.uploads(key).await? {
-                    world.undo("ending the upload");
-                    bucket.abort(&open.upload).await?;
-                }
-            }
-            Object::None | Object::Stored { .. } => {}
         }
         if matches!(object, Object::Completing { .. } | Object::Stored { .. }) {
             world.undo(&format!("deleting the object {key}"));
@@ -312,7 +367,7 @@ async fn remove(
         Ok(()) => {}
         // A bucket that is gone holds nothing.
         Err(error) if error.kind == spaces::Kind::NoSuchBucket => world.note("the bucket is gone"),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.to_string()),
     }
     cleaning.record(Entry::Outcome(Outcome::Delete));
     Ok(())

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::handed::Checked;
+
 /// A line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Line {
@@ -28,7 +30,10 @@ pub(super) enum Entry {
     /// The push is given up: what it made is to be removed, unless its image is complete.
     Abandoned,
     /// Another run goes on with it.
-    Resumed,
+    Resumed {
+        /// As in [`Began`], for this run.
+        settle: u64,
+    },
     /// Nothing is left to be done.
     Ended,
 }
@@ -38,8 +43,11 @@ pub(super) enum Entry {
 pub(super) struct Began {
     /// The push.
     pub(super) push: String,
-    /// The absolute path, the URL without its secrets, or `-`.
+    /// The absolute path, the URL without its secrets, or `-`; cut where it is long.
     pub(super) source: String,
+    /// What tells it from all others: SHA-256 of all of it, in hexadecimal.
+    #[serde(default)]
+    pub(super) fingerprint: String,
     /// Where the API is.
     pub(super) api: String,
     /// Where the object is to be, if there is to be one.
@@ -92,7 +100,11 @@ pub(super) enum Intent {
     /// Everybody may read the object.
     Publish,
     /// The image is created.
-    Create,
+    Create {
+        /// What was checked, if its own URL is handed over: there may be something else by now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checked: Option<Checked>,
+    },
     /// The image is copied to a region.
     Transfer {
         /// Which.

@@ -6,6 +6,7 @@ use super::entry::{Intent, Outcome};
 use super::event::Step;
 use super::run::Run;
 use super::stop::Stop;
+use super::world::World;
 use crate::digitalocean::{self, PushId};
 use crate::spaces::{Bucket, Error, Keys, Kind};
 
@@ -61,6 +62,25 @@ pub async fn mint(api: &digitalocean::Client) -> Result<Keys, String> {
     let name = format!("{NAMES}{}", PushId::random().as_str());
     let made = api.keys().create(&name).await.map_err(|error| error.to_string())?;
     Keys::new(&made.access, made.secret.reveal())
+}
+
+/// Whether a text can identify a key: it goes into the path of a call.
+pub(super) fn is_access(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Waits until the server knows the key to a bucket, if it was just made.
+///
+/// # Errors
+/// If it does not come to know it. Whatever else is wrong with the bucket shows when something is done with it.
+pub(super) async fn ready(world: &World, bucket: &Bucket) -> Result<(), Error> {
+    if !world.fresh_key {
+        return Ok(());
+    }
+    match is_known(bucket).await {
+        Err(error) if matches!(error.kind, Kind::UnknownKey | Kind::BadSignature) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until the server knows the key.

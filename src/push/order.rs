@@ -1,6 +1,9 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
+use crate::bytes::hex;
 use crate::digitalocean::wait::Patience;
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::facts::{Compression, DiskFormat};
@@ -17,6 +20,9 @@ pub struct Order {
     pub source: OsString,
     /// Its name for people and for the journal: an absolute path, or a URL without its secrets.
     pub shown: String,
+    /// What tells it from all others, as [`fingerprint`] makes it of the whole of this name: `shown` is cut
+    /// where it is long.
+    pub fingerprint: String,
     /// Whether to go on with the upload of an earlier run that was killed.
     pub resume: bool,
     /// How it is checked.
@@ -87,6 +93,12 @@ pub struct NewImage {
     pub description: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
+}
+
+/// What tells a path or a URL from all others: its SHA-256, in hexadecimal.
+#[must_use]
+pub fn fingerprint(name: &[u8]) -> String {
+    hex(&Sha256::digest(name))
 }
 
 /// Endings of file names that say what a file is.

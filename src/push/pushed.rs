@@ -61,8 +61,10 @@ pub struct Staged {
     pub sha256: String,
     /// Parts that it was sent in.
     pub parts: usize,
-    /// Whether it is still there, private.
+    /// Whether it is still there.
     pub kept: bool,
+    /// Whether everybody may still read it: the importer may need it, or it could not be made private.
+    pub public: bool,
 }
 
 /// What became of a region.

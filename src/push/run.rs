@@ -9,7 +9,7 @@ use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
 use super::order::{Order, Route};
 use super::pushed::Pushed;
-use super::state::{Image as ImageState, Key as KeyState, Object};
+use super::state::{Image as ImageState, Key as KeyState, Object, Public, State};
 use super::stop::Stop;
 use super::world::{Cancel, World};
 use crate::bytes::Hostile;
@@ -60,7 +60,7 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         // What is wrong with the journals of others is a sweep's business.
         let Ok(Some(Found::Left(journal))) = Journal::open(&path) else { continue };
         let state = journal.state();
-        let same = state.began.source == order.shown
+        let same = state.began.fingerprint == order.fingerprint
             && state.began.place == place(order, world)
             && state.began.api == world.api_place
             // What comes from a pipe comes once.
@@ -84,8 +84,40 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         world.note("there is no upload of this file to go on with; it begins anew");
         return Ok(None);
     };
-    journal.write(Entry::Resumed)?;
+    agree(order, world, journal.state())?;
+    journal.write(Entry::Resumed { settle: order.settle.as_secs() })?;
     Ok(Some(*journal))
+}
+
+/// Holds the arguments against the upload that is gone on with: what they do not say is as it was begun, and
+/// what they say otherwise cannot be.
+fn agree(order: &Order, world: &World, state: &State) -> Result<(), Stop> {
+    let (Route::Staged { part_size: wanted, keep_object, .. }, Object::Open { part_size, .. }) =
+        (&order.route, &state.object)
+    else {
+        return Ok(());
+    };
+    let other = |what: String| {
+        Err(Stop::Order(format!(
+            "{what}; resume it without the option, or let `tidegate sweep` end it and push anew"
+        )))
+    };
+    match wanted {
+        Some(wanted) if wanted != part_size => {
+            return other(format!(
+                "--part-size: the upload that was begun has parts of {part_size} bytes"
+            ));
+        }
+        _ => {}
+    }
+    match (keep_object, state.began.keep_object) {
+        (true, false) => other("--keep-object: the upload was begun without it".into()),
+        (false, true) => {
+            world.note("the object is kept, as the run that began the upload was told to");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether an import may go on although it could not be asked about.
@@ -115,6 +147,7 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
     let began = Began {
         push: push.as_str().to_owned(),
         source: order.shown.clone(),
+        fingerprint: order.fingerprint.clone(),
         api: world.api_place.clone(),
         place: place(order, world),
         keep_object: matches!(order.route, Route::Staged { keep_object: true, .. }),
@@ -203,7 +236,15 @@ impl Run<'_> {
             self.world.note(&error.to_string());
         }
         if waits {
-            self.pushed.left.push("the import goes on; the object is needed until its end".into());
+            let left = match self.order.route {
+                Route::Staged { .. } => {
+                    "the import goes on; its object is needed, and public, until its end"
+                }
+                Route::Url(_) => {
+                    "the import goes on; whether the URL still leads to what was checked is seen at its end"
+                }
+            };
+            self.pushed.left.push(left.into());
             let (world, patience) = (&self.world, &self.order.patience);
             self.pushed.left.extend(end_key(&mut self.journal, world, patience).await);
         } else {
@@ -211,7 +252,9 @@ impl Run<'_> {
         }
         self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {
-            staged.kept = self.journal.state().object.key().is_some();
+            let object = &self.journal.state().object;
+            staged.kept = object.key().is_some();
+            staged.public = matches!(object, Object::Stored { public: Public::Yes, .. });
         }
         if self.pushed.left.is_empty()
             && let Err(error) = self.journal.end()

@@ -228,6 +228,7 @@ impl Run<'_> {
             sha256: sha256.to_owned(),
             parts: parts.len(),
             kept: false,
+            public: false,
         });
         self.done(Step::Complete, "the object is stored, private");
         Ok(())

@@ -1,6 +1,7 @@
 //! How far a push got, as its journal tells.
 
 use super::entry::{Began, Entry, Intent, Line, Outcome};
+use super::handed::Checked;
 
 /// How far a push got.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub(super) struct State {
     pub(super) probe: Option<String>,
     pub(super) object: Object,
     pub(super) image: Image,
+    /// What the image has to be made of, if it is made of what a URL of others leads to.
+    pub(super) checked: Option<Checked>,
     pub(super) abandoned: bool,
 }
 
@@ -70,7 +73,7 @@ pub(super) enum Image {
     None,
     /// There may be one; it was asked for at this time, in seconds since 1970.
     Asked(u64),
-    /// There is one, which is being imported.
+    /// There is one, which is being imported, or has not been compared with what was checked.
     Importing(u64),
     /// It can be used.
     Available(u64),
@@ -88,6 +91,7 @@ impl State {
             probe: None,
             object: Object::None,
             image: Image::None,
+            checked: None,
             abandoned: false,
         }
     }
@@ -110,7 +114,10 @@ impl State {
             Entry::Intent(intent) => self.intend(at, intent),
             Entry::Outcome(outcome) => self.conclude(outcome),
             Entry::Abandoned => self.abandoned = true,
-            Entry::Resumed => self.abandoned = false,
+            Entry::Resumed { settle } => {
+                self.abandoned = false;
+                self.began.settle = *settle;
+            }
             Entry::Ended => {}
         }
     }
@@ -128,7 +135,10 @@ impl State {
                 }
             }
             Intent::Publish => self.publish(Public::Yes),
-            Intent::Create => self.image = Image::Asked(at),
+            Intent::Create { checked } => {
+                self.image = Image::Asked(at);
+                self.checked.clone_from(checked);
+            }
             Intent::Transfer { .. }
             | Intent::Convert
             | Intent::DeleteImage { .. }

@@ -57,12 +57,14 @@ pub enum Stop {
         error: digitalocean::Error,
     },
     /// Nobody knows whether an image was made.
-    #[error("create: the outcome is unknown: {because}; the image was looked for, for {} s", looked.as_secs())]
+    #[error("create: the outcome is unknown: {because}; the image was looked for, for {} s{}", looked.as_secs(), last_look(unseen))]
     Unknown {
         /// What was answered.
         because: Box<digitalocean::Error>,
         /// For how long it was looked for.
         looked: Duration,
+        /// Why the last look showed nothing, if it failed.
+        unseen: Option<Box<digitalocean::Error>>,
     },
     /// The import failed on DigitalOcean's side.
     #[error("import: {}", why(image))]
@@ -84,6 +86,10 @@ pub enum Stop {
     /// Some regions did not get the image, or it did not become a snapshot.
     #[error("{0}")]
     Spread(String),
+}
+
+fn last_look(unseen: &Option<Box<digitalocean::Error>>) -> String {
+    unseen.as_ref().map_or(String::new(), |error| format!(", and the last look failed: {error}"))
 }
 
 fn why(image: &Image) -> String {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::PREFIX;
 use super::clean::end;
-use super::entry::{Began, Place};
+use super::entry::Place;
 use super::journal::{Found, Journal, JournalError};
 use super::mint;
 use super::order::KEPT;
@@ -62,13 +62,17 @@ pub struct Started {
     pub api: String,
     /// The server of the bucket, the region that requests are signed for, and the bucket.
     pub bucket: Option<(String, String, String)>,
+    /// The URL that was handed over, if it may have to be looked at.
+    pub url: Option<String>,
 }
 
 impl Started {
-    fn of(began: &Began) -> Self {
+    fn of(state: &State) -> Self {
+        let began = &state.began;
         let place =
             |place: &Place| (place.endpoint.clone(), place.region.clone(), place.bucket.clone());
-        Started { api: began.api.clone(), bucket: began.place.as_ref().map(place) }
+        let url = state.checked.as_ref().and_then(|checked| checked.url.clone());
+        Started { api: began.api.clone(), bucket: began.place.as_ref().map(place), url }
     }
 }
 
@@ -120,7 +124,16 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
     if dry {
         return swept;
     }
-    swept.left = match connect(&Started::of(&state.began)) {
+    let needs_bucket = state.object.key().is_some() || state.probe.is_some();
+    let connected = match connect(&Started::of(state)) {
+        Ok(world) => match world.bucket.as_ref().filter(|_| needs_bucket) {
+            Some(bucket) => mint::ready(&world, bucket).await.map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+        .map(|()| world),
+        Err(why) => Err(why),
+    };
+    swept.left = match connected {
         Ok(world) => end(&mut journal, &world, patience).await,
         Err(why) => vec![why],
     };
@@ -150,6 +163,12 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
         Image::Importing(id) => steps.push(format!("wait for the import of image {id}")),
         Image::Available(id) => steps.push(format!("keep image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
+    }
+    if state.checked.is_some()
+        && matches!(state.image, Image::Asked(_) | Image::Importing(_))
+        && !gone
+    {
+        steps.push("delete it unless its URL still leads to what was checked".into());
     }
     let keep = state.began.keep_object && matches!(state.image, Image::Available(_));
     match &state.object {
@@ -199,6 +218,7 @@ pub async fn sweep_remote(
     patience: &Patience,
     dry: bool,
 ) -> Result<Vec<Swept>, Error> {
+    mint::ready(world, bucket).await?;
     let now = SystemTime::now();
     // A clock that is behind makes nothing old; what has no time is not known to be.
     let old = |time: Option<SystemTime>| {
@@ -249,8 +269,12 @@ async fn keys(
         let swept = |push: &PushId| old(made) && !alive.contains(push);
         let Some(push) = push.filter(swept) else { continue };
         let step = format!("delete the temporary key {}", key.name);
-        let done = if dry { Ok(()) } else { world.api.keys().delete(&key.access).await };
-        all.push(remote(&push, dry, vec![step], done.err().map(|error| error.to_string())));
+        let done = match mint::is_access(&key.access) {
+            _ if dry => Ok(()),
+            true => world.api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
+            false => Err("it has nothing that identifies it".to_owned()),
+        };
+        all.push(remote(&push, dry, vec![step], done.err()));
     }
     all
 }

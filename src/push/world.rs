@@ -17,8 +17,12 @@ pub struct World {
     pub api_place: String,
     /// Where images are staged, if there is such a place and a key to it.
     pub bucket: Option<Bucket>,
+    /// Whether that key was just made, so that it need not be known everywhere.
+    pub fresh_key: bool,
     /// How a key to it is made, if one is to be made for the time of the push.
     pub mint: Option<Mint>,
+    /// How a sweep looks at a URL that was handed over.
+    pub look: inspect::Options,
     /// Is told of events.
     pub listener: Listener,
     /// Is told how far the check is.

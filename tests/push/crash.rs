@@ -12,7 +12,7 @@ use crate::disks::*;
 use crate::rig::*;
 
 /// The library that kills, built once. `None` if there is no C compiler.
-fn killer() -> Option<&'static Path> {
+pub(crate) fn killer() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<(Scratch, PathBuf)>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let scratch = Scratch::new();

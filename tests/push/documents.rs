@@ -50,6 +50,7 @@ fn what_the_schemas_do_not_allow_is_refused() {
     assert!(!push(&|d| d["done"] = json!(false)), "what is not done has its reason");
     assert!(!push(&|d| d["error"] = json!({"kind": "x", "message": "y"})));
     assert!(!push(&|d| d["image"] = Value::Null), "what is done has its image");
+    assert!(!push(&|d| drop(d["staged"].as_object_mut().unwrap().remove("public"))));
     assert!(!push(&|d| d["staged"]["url"] = json!("https://host/key?secret")));
     assert!(
         !push(&|d| d["regions"] = json!([{"region": "x", "outcome": "failed", "error": null}]))

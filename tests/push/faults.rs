@@ -242,7 +242,10 @@ fn creates_that_say_yes_no_or_nothing() {
         .map(|kind| create(&format!("kind = \"{kind}\""), 4, 0))
         .into();
     cases.extend([
-        create("kind = \"429\"\nretry-after = 1", 4, 0),
+        // It had no effect, and the server says when to come back.
+        create("kind = \"429\"\nretry-after = 1", 0, 1),
+        create("kind = \"429\"\nretry-after = 1\nforever = true", 4, 0),
+        create("kind = \"429\"\nretry-after = 1000", 4, 0),
         create("kind = \"500\"\neffect = true", 0, 1),
         create("kind = \"502\"\neffect = true", 0, 1),
         create("kind = \"503\"\neffect = true", 0, 1),
@@ -335,4 +338,39 @@ fn an_image_that_nobody_finds_is_told_of() {
     let look = format!("tidegate image list --tag {mark}");
     assert!(stderr(&output).contains(&look), "{}", stderr(&output));
     rig.assert_clean(1..=1, &plan);
+
+    // Without a tag there is nothing to be found by one.
+    let rig = Rig::with_plan(&plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.pushed(&["disk.raw.gz", "--settle", "500ms", "--no-mark-tag"]);
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("`tidegate image list --private`"), "{said}");
+    assert!(said.contains("[tidegate push ") && !said.contains("--tag"), "{said}");
+}
+
+#[test]
+fn why_the_last_look_failed_is_told() {
+    let plan = "[[fault]]\nkind = \"cut-before\"\nmethod = \"POST\"\npath = \"/v2/images\"\n\
+                [[fault]]\nkind = \"403\"\nmethod = \"GET\"\npath = \"/v2/images\"\nforever = true\n";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(4, &["disk.raw.gz", "--settle", "500ms"]);
+    let error = &document["error"];
+    let said = error["message"].as_str().unwrap();
+    assert_eq!(error["kind"], "unknown-outcome");
+    assert!(said.contains("the last look failed") && said.contains("(403"), "{said}");
+}
+
+#[test]
+fn an_object_that_stays_public_is_reported_as_such() {
+    let plan =
+        "[[fault]]\nkind = \"401\"\nmethod = \"GET\"\npath = \"/v2/images/*\"\nforever = true\n";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(4, &["disk.raw.gz"]);
+    let staged = &document["staged"];
+    assert_eq!(rig.state()["objects"][0]["acl"], "public-read");
+    assert_eq!((&staged["kept"], &staged["public"]), (&true.into(), &true.into()), "{document}");
+    assert!(document["left"][0].as_str().unwrap().contains("public"), "{document}");
 }

@@ -68,6 +68,24 @@ fn an_import_that_is_interrupted_leaves_no_image() {
 }
 
 #[test]
+fn a_create_that_waits_for_calls_can_be_interrupted() {
+    let rig = Rig::with_plan(
+        "[[fault]]\nkind = \"429\"\nmethod = \"POST\"\npath = \"/v2/images\"\nretry-after = 60\n",
+    );
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let began = std::time::Instant::now();
+    let push = Running::start(&mut rig.push(&["disk.raw.gz"]));
+    wait_until("it is refused", || rig.log().iter().any(|line| line["status"] == 429));
+    rig.quiet();
+    let output = interrupted(&rig, push, "INT");
+    assert!(stderr(&output).contains("posted again in 60 s"), "{output:?}");
+    // Nothing was made, so nothing is looked for.
+    assert!(!stderr(&output).contains("may have been made"), "{output:?}");
+    assert!(began.elapsed().as_secs() < 30, "it waited");
+    rig.assert_clean(0..=0, "refused");
+}
+
+#[test]
 fn a_transfer_that_is_interrupted_leaves_the_image() {
     let rig = Rig::with_plan("[[fault]]\nkind = \"action-hangs\"");
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));

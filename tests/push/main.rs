@@ -17,11 +17,13 @@ mod faults;
 mod gate;
 mod interrupts;
 mod job;
+mod journals;
 mod mint;
 mod moto;
 #[path = "../common/moto.rs"]
 mod moto_server;
 mod once;
+mod plan;
 mod random;
 mod rehearsal;
 mod repack;

@@ -1,5 +1,8 @@
 //! A key that is made for one push ends with it, whatever happens to the push.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
 use crate::common::*;
 use crate::crash::{Sweep, kill_at_each_with, swept};
 use crate::disks::*;
@@ -96,6 +99,74 @@ fn a_key_whose_journal_is_lost_is_swept_by_its_name() {
     assert_eq!(exit_code(&output), 0, "{output:?}");
     assert_eq!(rig.keys().len(), 0);
     rig.assert_clean(0..=0, "by name");
+}
+
+/// A server before the bucket to which the key is unknown for so many requests.
+fn forgetful(bucket: &str, times: usize) -> String {
+    let bucket = bucket.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for (count, stream) in listener.incoming().flatten().enumerate() {
+            let bucket = bucket.clone();
+            std::thread::spawn(move || match count < times {
+                true => drop(refuse(stream)),
+                false => drop(pass(stream, &bucket)),
+            });
+        }
+    });
+    address
+}
+
+fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let body = match head.starts_with(b"HEAD") {
+        true => "",
+        false => "<Error><Code>InvalidAccessKeyId</Code></Error>",
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+fn pass(mut stream: TcpStream, bucket: &str) -> std::io::Result<()> {
+    let mut to = TcpStream::connect(bucket)?;
+    let (mut back, mut from) = (stream.try_clone()?, to.try_clone()?);
+    let answers = std::thread::spawn(move || {
+        let copied = std::io::copy(&mut from, &mut back);
+        back.shutdown(std::net::Shutdown::Both).and(copied)
+    });
+    let _ = std::io::copy(&mut stream, &mut to);
+    let _ = to.shutdown(std::net::Shutdown::Write);
+    let _ = answers.join();
+    Ok(())
+}
+
+#[test]
+fn a_sweep_waits_until_its_key_is_known() {
+    let rig = Rig::with(PACED, &[]);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&["disk.raw.gz"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env_remove("SPACES_ACCESS_KEY_ID").env_remove("SPACES_SECRET_ACCESS_KEY");
+    sweep.env("SPACES_ENDPOINT_URL", forgetful(rig.value("SPACES_ENDPOINT_URL"), 2));
+    sweep.args(["--yes", "--remote", "--older-than", "1ms", "--mint-key", "--interval", "20ms"]);
+    let output = sweep.output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(rig.keys().len(), 0);
+    rig.assert_clean(0..=0, "known at last");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::*;
 use crate::disks::*;
@@ -64,6 +64,66 @@ fn a_part_size_that_is_not_said_again_is_that_of_the_upload() {
     assert_eq!(arrived(&rig, lines), &all() - &there);
     assert_eq!(document["staged"]["parts"], parts(big()));
     rig.assert_clean(1..=1, "resumed");
+}
+
+#[test]
+fn what_an_upload_was_not_begun_with_is_refused() {
+    let (rig, there, lines) = killed();
+    for option in [&["--keep-object"][..], &["--part-size", "6MiB"]] {
+        let output = rig.pushed(&[&["disk.raw.gz", "--resume"], option].concat());
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        let said = stderr(&output);
+        assert!(said.contains(option[0]) && said.contains("`tidegate sweep`"), "{said}");
+        assert_eq!((arrived(&rig, lines).len(), rig.journals().len()), (0, 1), "{said}");
+    }
+    resume(&rig);
+    assert_eq!(arrived(&rig, lines), &all() - &there);
+    rig.assert_clean(1..=1, "without the options");
+}
+
+#[test]
+fn an_object_that_is_to_be_kept_is_kept_after_all() {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&FEW).args(PARTS).arg("--keep-object"));
+    wait_until("a part has arrived", || !arrived(&rig, 0).is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let output = rig.pushed(&["disk.raw.gz", "--resume", "--format", "json"]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(stderr(&output).contains("the object is kept"), "{output:?}");
+    let staged = crate::documents::parsed("push", &output)["staged"].clone();
+    assert_eq!((&staged["kept"], &staged["public"]), (&json!(true), &json!(false)));
+    let objects = rig.state()["objects"].clone();
+    assert_eq!(
+        (objects[0]["key"].clone(), &objects[0]["acl"]),
+        (staged["key"].clone(), &json!("private"))
+    );
+}
+
+#[test]
+fn files_are_told_apart_whose_long_paths_begin_the_same() {
+    let rig = Rig::with_plan(PACED);
+    let folder = format!("{}/{}", "a".repeat(150), "b".repeat(150));
+    let path = |name: &str| format!("{folder}/{name}/disk.raw.gz");
+    for name in ["one", "two"] {
+        std::fs::create_dir_all(rig.scratch.path(format!("{folder}/{name}"))).unwrap();
+        rig.scratch.write(path(name), big());
+    }
+    let mut push = Running::start(rig.push(&[&path("one"), "--uploads", "1"]).args(PARTS));
+    wait_until("a part has arrived", || !arrived(&rig, 0).is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let first = rig.journals()[0].file_stem().unwrap().to_str().unwrap().to_owned();
+    let resumed = |name: &str| {
+        let document = rig.document(0, &[&[path(name).as_str(), "--resume"], &PARTS[..]].concat());
+        document["push"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(resumed("two"), first);
+    assert_eq!(resumed("one"), first);
+    assert_eq!((rig.images().len(), rig.journals().len()), (2, 0));
 }
 
 #[test]

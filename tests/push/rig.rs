@@ -173,9 +173,12 @@ impl Rig {
         self.log().into_iter().filter(|line| line["operation"] == operation).collect()
     }
 
-    /// Calls that create an image.
+    /// Calls that create an image, but those that were refused because there were too many calls.
     pub(crate) fn creates(&self) -> usize {
-        let is = |line: &&Value| line["method"] == "POST" && line["path"] == "/v2/images";
+        let is = |line: &&Value| {
+            let refused = line["status"] == 429;
+            line["method"] == "POST" && line["path"] == "/v2/images" && !refused
+        };
         self.log().iter().filter(is).count()
     }
 

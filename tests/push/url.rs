@@ -1,11 +1,13 @@
 //! A URL that is handed over leads to what was checked, before the create and after the import.
 
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::common::*;
+use crate::crash::{Sweep, UNHURRIED, killer, swept};
 use crate::rig::*;
 use crate::server::{Object, Reply, Request, Server};
 
@@ -79,4 +81,132 @@ fn what_nobody_could_tell_from_another_object_is_not_handed_over() {
     let output = rig.pushed(&[&url, "--no-url-rules", "--stage"]);
     assert_eq!(exit_code(&output), 0, "{output:?}");
     rig.assert_clean(1..=1, "staged");
+}
+
+/// What the URL leads to: what was checked, something else, nothing.
+const SAME: u8 = 0;
+const OTHER: u8 = 1;
+const NOTHING: u8 = 2;
+
+/// A server of an object that can become another one.
+fn changeable() -> (Server, Arc<AtomicU8>) {
+    let leads_to = Arc::new(AtomicU8::new(SAME));
+    let there = Arc::clone(&leads_to);
+    let first = Object::new(gzip(&disk()));
+    let second = Object { etag: Some("\"v2\"".into()), ..first.clone() };
+    let server = Server::new(move |request: &Request| -> Reply {
+        match there.load(Ordering::SeqCst) {
+            SAME => first.answer(request),
+            OTHER => second.answer(request),
+            _ => Reply::status(404, Vec::new()),
+        }
+    });
+    (server, leads_to)
+}
+
+/// A push that is killed when its image is available, but not compared with what was checked.
+fn killed_before_it_is_compared() -> (Rig, Arc<AtomicU8>, Server) {
+    let (server, leads_to) = changeable();
+    let rig = Rig::with("", &UNHURRIED);
+    let mut push = rig.tidegate("push");
+    // It has looked once when the import begins, and does not look again.
+    push.args(["--region", "nyc3", "--interval", "10m", "--no-url-rules"]);
+    let mut push = Running::start(push.arg(server.url("disk.raw.gz")));
+    wait_until("the image is available", || {
+        rig.images().first().is_some_and(|image| image["status"] == "available")
+    });
+    push.child().kill().unwrap();
+    drop(push);
+    (rig, leads_to, server)
+}
+
+#[test]
+fn a_sweep_keeps_an_image_of_what_was_checked() {
+    let (rig, _, server) = killed_before_it_is_compared();
+    let asked = server.requests().len();
+    let planned = rig.tidegate("sweep").arg("--dry-run").output().unwrap();
+    assert!(stdout(&planned).contains("unless its URL still leads"), "{planned:?}");
+    assert_eq!(server.requests().len(), asked);
+    let (code, document) = rig.sweep(&[]);
+    assert_eq!(code, 0, "{document}");
+    assert!(server.requests().len() > asked, "nobody looked");
+    rig.assert_clean(1..=1, "the same");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_sweep_deletes_an_image_of_what_was_not_checked() {
+    let (rig, leads_to, _server) = killed_before_it_is_compared();
+    leads_to.store(OTHER, Ordering::SeqCst);
+    let (code, document) = rig.sweep(&[]);
+    assert_eq!(code, 0, "{document}");
+    rig.assert_clean(0..=0, "another one");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_sweep_that_cannot_look_leaves_it_to_the_next_one() {
+    let (rig, leads_to, _server) = killed_before_it_is_compared();
+    leads_to.store(NOTHING, Ordering::SeqCst);
+    let (code, document) = rig.sweep(&[]);
+    assert_eq!(code, 4, "{document}");
+    let left = document["pushes"][0]["left"][0].as_str().unwrap();
+    let id = rig.images()[0]["id"].to_string();
+    assert!(
+        left.contains("nobody knows") && left.contains(&format!("image delete {id}")),
+        "{left}"
+    );
+    assert_eq!((rig.images().len(), rig.journals().len()), (1, 1));
+    leads_to.store(SAME, Ordering::SeqCst);
+    assert_eq!(rig.sweep(&[]).0, 0);
+    rig.assert_clean(1..=1, "it is there again");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_create_that_is_posted_again_is_of_what_was_checked() {
+    let (server, leads_to) = changeable();
+    let refused =
+        "[[fault]]\nkind = \"429\"\nmethod = \"POST\"\npath = \"/v2/images\"\nretry-after = 2\n";
+    let rig = Rig::with_plan(refused);
+    let push = Running::start(&mut rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules"]));
+    wait_until("it is refused", || rig.log().iter().any(|line| line["status"] == 429));
+    leads_to.store(OTHER, Ordering::SeqCst);
+    let output = push.output();
+    assert_eq!(exit_code(&output), 5, "{output:?}");
+    assert_eq!(rig.creates(), 0);
+    rig.assert_clean(0..=0, "changed while it waited");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn killed_at_each_line_nothing_stays_that_was_not_checked() {
+    let Some(killer) = killer() else { return };
+    let start = |at: usize| {
+        let (server, leads_to) = changeable();
+        let rig = Rig::with("", &UNHURRIED);
+        let mut push = rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules"]);
+        push.env("LD_PRELOAD", killer).env("PUSH_KILL_COUNT", "count");
+        let output = push.env("PUSH_KILL_AT", at.to_string()).output().unwrap();
+        (rig, output, server, leads_to)
+    };
+    let (rig, output, ..) = start(0);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let count = std::fs::read_to_string(rig.scratch.path("count")).unwrap();
+    let all: Vec<usize> = (1..=count.trim().parse().unwrap()).collect();
+    assert!(all.len() >= 5, "{count}");
+    each(&all, |&at| {
+        let (rig, output, _server, leads_to) = start(at);
+        let what = format!("killed after {at} of {count}");
+        assert_eq!(output.status.signal(), Some(9), "{what}: {output:?}");
+        // The importer may read it only now.
+        leads_to.store(OTHER, Ordering::SeqCst);
+        // Without a journal it had come to its end.
+        let compared = rig.journals().first().is_none_or(|path| {
+            std::fs::read_to_string(path).unwrap().contains("\"available\":true")
+        });
+        let images = usize::from(compared);
+        swept(&rig, Sweep::Journal, &what);
+        rig.assert_clean(images..=images, &what);
+    });
 }

@@ -57,11 +57,12 @@ pub(in crate::cli) struct PushArgs {
     pub(super) rehearse: bool,
 
     /// Go on with the upload of the same file by an earlier run that was killed. The file is read and
-    /// checked again; parts that have arrived are not sent again.
+    /// checked again; parts that have arrived are not sent again. --part-size and --keep-object are those of
+    /// that run, and must not be said otherwise.
     #[arg(long)]
     pub(super) resume: bool,
 
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, and do nothing but open the file.
     #[arg(long)]
     pub(super) dry_run: bool,
 

@@ -1,89 +1,21 @@
 //! The result of a push: lines, or one document.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use super::args::PushArgs;
-use crate::bytes::{Hostile, human_size};
+use crate::bytes::Hostile;
 use crate::cli::image::show;
 use crate::cli::{Usage, output};
+use crate::digitalocean::PushId;
 use crate::inspect::Report;
-use crate::push::{Order, Pushed, Route, Stop, World};
+use crate::push::{Pushed, Stop};
 use crate::render::{Style, text};
 use crate::rules::Severity;
-
-/// What would be done.
-pub(super) fn plan(order: &Order, world: &World) -> String {
-    let mut out = format!("plan for {}\n", order.shown);
-    let mut step = |name: &str, what: String| {
-        let _ = writeln!(out, "  {name:<9} {what}");
-    };
-    let place = match (&world.bucket, &world.mint) {
-        (Some(bucket), _) => Some((bucket.name(), bucket.endpoint())),
-        (None, Some(mint)) => Some((&mint.bucket, &mint.endpoint)),
-        (None, None) => None,
-    };
-    match (&order.route, place) {
-        (Route::Staged { at_once, part_size, .. }, Some((bucket, endpoint))) => {
-            let place = format!("{bucket} at {}", endpoint.address());
-            if world.mint.is_some() {
-                step("key", "a key with full access to all buckets, deleted at the end".into());
-            }
-            step("probe", format!("an object of one byte in {place}: put, public, seen, deleted"));
-            let parts = part_size.map_or("8 MiB or more".to_owned(), human_size);
-            step(
-                "check",
-                format!("read once, and uploaded in parts of {parts}, {at_once} at once"),
-            );
-            step(
-                "complete",
-                "only if the check accepts it, every byte of it; otherwise abort".into(),
-            );
-            step(
-                "publish",
-                format!(
-                    "{}PUSH/… becomes public and is looked at as the importer will",
-                    crate::push::PREFIX
-                ),
-            );
-        }
-        _ => {
-            step("check", "read once, where it is".into());
-            step(
-                "compare",
-                "the URL has to lead to the same object before the create and after the import"
-                    .into(),
-            );
-        }
-    }
-    let image = &order.image;
-    let name = Hostile::from(image.name.as_str());
-    let region = Hostile::from(image.region.as_str());
-    step("create", format!("\"{name}\" in {region}, by {}", world.api_place));
-    step(
-        "import",
-        format!("waited for, {} min at most", order.patience.most.as_secs().div_ceil(60)),
-    );
-    if let Route::Staged { keep_object, .. } = order.route {
-        let fate = if keep_object { "private" } else { "private, then deleted" };
-        step("remove", format!("the object becomes {fate} when the import has ended"));
-    }
-    if !order.transfer.is_empty() {
-        let regions: Vec<String> =
-            order.transfer.iter().map(|slug| Hostile::from(slug.as_str()).to_string()).collect();
-        step("transfer", regions.join(", "));
-    }
-    if order.convert {
-        step("convert", "to a snapshot".into());
-    }
-    out
-}
 
 /// Writes what became of a push: the result to standard output, why it is none to standard error.
 pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
     if let Some(stop) = &pushed.stop {
-        explain(pushed, stop);
+        explain(args, pushed, stop);
     }
     for left in &pushed.left {
         output::complain(&format!("left behind: {left}"));
@@ -104,7 +36,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
     show::write(args.api.format, &lines(pushed), &document(pushed)?)
 }
 
-fn explain(pushed: &Pushed, stop: &Stop) {
+fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
     if let (Stop::Rejected | Stop::Unread, Some(report)) = (stop, &pushed.report) {
         output::fail(text::render(report, Style::default()).trim_end());
     }
@@ -123,10 +55,12 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         (_, Some(image)) if pushed.available => {
             output::complain(&format!("image {} is available, and stays", image.id));
         }
-        (Stop::Unknown { .. }, _) => output::complain(&format!(
-            "an image may still appear: look with `tidegate image list --tag {}` before you push again",
-            pushed.push.as_ref().map(|push| push.tag()).unwrap_or_default()
-        )),
+        (Stop::Unknown { .. }, _) => {
+            let how = pushed.push.as_ref().map(|push| look(args, push)).unwrap_or_default();
+            output::complain(&format!(
+                "an image may still appear: look with {how} before you push again"
+            ));
+        }
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
         }
@@ -136,6 +70,14 @@ fn explain(pushed: &Pushed, stop: &Stop) {
         }
         (_, Some(_)) if cleaned => output::complain("the image is deleted"),
         _ => {}
+    }
+}
+
+/// How its user looks for an image with these marks.
+fn look(args: &PushArgs, push: &PushId) -> String {
+    match args.no_mark_tag {
+        true => format!("`tidegate image list --private` for one described as {}", push.note()),
+        false => format!("`tidegate image list --tag {}`", push.tag()),
     }
 }
 

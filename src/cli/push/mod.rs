@@ -3,6 +3,7 @@
 pub(super) mod args;
 mod document;
 mod order;
+mod plan;
 mod project;
 pub(super) mod sweep;
 mod view;
@@ -28,8 +29,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let order = order::order(args, &view)?;
     let (world, _rehearsal) = world::world(args, &order, &view)?;
     if args.dry_run {
-        output::write(&mut None, &document::plan(&order, &world))?;
-        return Ok(ACCEPTED);
+        return plan::write(args.api.format, &order, &world);
     }
     let folder = match _rehearsal.as_ref() {
         Some(rehearsal) => rehearsal.folder().to_owned(),

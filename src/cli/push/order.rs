@@ -15,7 +15,7 @@ use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
-use crate::push::{Event, NewImage, Order, Repack, Route, stem};
+use crate::push::{Event, NewImage, Order, Repack, Route, fingerprint, stem};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
@@ -43,6 +43,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         None => args.image.clone(),
     };
     let name = name(args)?;
+    let (shown, whole) = described(&args.image);
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = one_region(region).map_err(|why| Usage(format!("--region: {why}")))?;
     let distribution = args.distribution.as_deref().map(Distribution::from);
@@ -70,7 +71,8 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     Ok(Order {
         check: check(args, &source, object.is_some_and(|object| object.plain), !staged)?,
         source,
-        shown: described(&args.image),
+        shown,
+        fingerprint: fingerprint(&whole),
         resume: args.resume,
         strict: args.check.strict,
         route,
@@ -228,14 +230,22 @@ fn file_name(image: &OsStr) -> Option<String> {
     }
 }
 
-/// What is pushed, for people and for the journal.
-fn described(image: &OsStr) -> String {
+/// What is pushed: for people, and as what tells it from everything else. URLs go without their secrets, which
+/// are others tomorrow for the same object.
+fn described(image: &OsStr) -> (String, Vec<u8>) {
+    let as_given = || image.as_encoded_bytes().to_vec();
     if image.to_str().is_some_and(|image| image.starts_with(S3)) {
-        return Hostile::from_os(image).to_string();
+        return (Hostile::from_os(image).to_string(), as_given());
+    }
+    if is_url(image) {
+        let whole = source::address(image).map(|address| address.to_string().into_bytes());
+        return (shown(image).to_string(), whole.unwrap_or_else(|_| as_given()));
     }
     match Path::new(image).canonicalize() {
-        Ok(path) if !is_url(image) && image != "-" => shown(path.as_os_str()).to_string(),
-        _ => shown(image).to_string(),
+        Ok(path) if image != "-" => {
+            (shown(path.as_os_str()).to_string(), path.into_os_string().into_encoded_bytes())
+        }
+        _ => (shown(image).to_string(), as_given()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `tidegate sweep`: ends what killed runs left.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use super::args::StageArgs;
 use super::state_folder;
 use super::view::View;
 use super::world;
+use crate::cli::args::NetArgs;
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
-use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output};
+use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
 use crate::digitalocean::{Error, Kind};
 use crate::push::{Started, Swept, SweptState, World, alive, mint, sweep, sweep_remote};
+use crate::source;
 use crate::spaces::Keys;
 
 /// `tidegate sweep`.
@@ -156,7 +159,8 @@ fn swept(
         };
         let (api, place) = connect::client_at(&args.api, view.teller())?;
         let bucket = world::bucket(&stage, &args.api, None, keys.cloned(), view)?;
-        let world = world::assemble(api, place, Some(bucket.clone()), view);
+        let mut world = world::assemble(api, place, Some(bucket.clone()), view);
+        world.fresh_key = keys.is_some();
         // Without a place for journals there are none of runs that live.
         let alive = state_folder(args.state.clone()).ok().map(|folder| alive(&folder));
         let alive = alive.transpose().map_err(|e| Usage(e.to_string()))?.unwrap_or_default();
@@ -201,7 +205,28 @@ fn connected(
             bucket.map_err(|usage| output::complain(&usage.0)).ok()
         }
     };
-    Ok(world::assemble(api, place, bucket, view))
+    let mut world = world::assemble(api, place, bucket, view);
+    world.fresh_key = keys.is_some();
+    if let Some(url) = &started.url {
+        world.look.client = client(args, url).map_err(|usage| usage.0)?;
+        // What the importer makes of the way there was judged before it was handed over.
+        world.look.url_rules = false;
+    }
+    Ok(world)
+}
+
+/// What looks at a URL that was handed over. If that is plain http, the push was told to fetch it.
+fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> {
+    let net = NetArgs {
+        header: Vec::new(),
+        cacert: args.api.cacert.clone(),
+        insecure_http: url.starts_with("http:"),
+        connections: 1,
+        timeout: args.api.timeout,
+        retries: args.api.retries,
+        verbose: args.api.verbose,
+    };
+    net::client(&net, net.insecure_http, [OsStr::new(url)], None)
 }
 
 fn lines(swept: &[Swept]) -> String {

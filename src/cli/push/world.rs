@@ -11,6 +11,7 @@ use crate::cli::image::args::ApiArgs;
 use crate::cli::image::connect;
 use crate::cli::{Usage, output};
 use crate::digitalocean;
+use crate::inspect;
 use crate::net;
 use crate::push::{Mint, Order, Route, World};
 use crate::spaces::credentials::{self, Places};
@@ -62,7 +63,9 @@ pub(super) fn assemble(
         api,
         api_place,
         bucket,
+        fresh_key: false,
         mint: None,
+        look: inspect::Options::default(),
         listener: Arc::new(move |event| told.event(event)),
         watch: Arc::<View>::clone(view),
     }

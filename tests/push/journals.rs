@@ -1,0 +1,64 @@
+//! A journal that names what cannot be: a sweep says so, and takes nothing for done.
+
+use serde_json::Value;
+
+use crate::common::*;
+use crate::disks::*;
+use crate::rig::*;
+
+/// A push that is killed during its upload, and whose journal says something else afterwards of a step.
+fn damaged(arguments: &[&str], step: &str, name: &str, value: &str) -> Rig {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = rig.push(&[&["disk.raw.gz"], arguments].concat());
+    let mut push = Running::start(push.args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let path = &rig.journals()[0];
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut changed = 0;
+    let lines: String = text
+        .lines()
+        .map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            let of = &mut line["of"];
+            if of["step"] == step && of.get(name).is_some() {
+                of[name] = value.into();
+                changed += 1;
+            }
+            format!("{line}\n")
+        })
+        .collect();
+    assert_eq!(changed, 1, "{text}");
+    std::fs::write(path, lines).unwrap();
+    rig
+}
+
+fn assert_told(rig: &Rig, what: &str) {
+    let (code, document) = rig.sweep(&[]);
+    assert_eq!(code, 4, "{document}");
+    let left = document["pushes"][0]["left"].to_string();
+    assert!(left.contains("its journal is damaged") && left.contains(what), "{left}");
+    assert_eq!(rig.journals().len(), 1, "{left}");
+}
+
+#[test]
+fn an_upload_that_is_none_is_not_taken_for_ended() {
+    let rig = damaged(&[], "upload", "id", "");
+    assert_told(&rig, "no name of an upload");
+    assert_eq!(rig.state()["uploads"].as_array().unwrap().len(), 1);
+    // As it says, it goes without the journal.
+    assert_eq!(rig.sweep(&["--remote", "--older-than", "1ms"]).0, 0);
+    rig.assert_clean(0..=0, "remote");
+}
+
+#[test]
+fn a_key_that_is_none_is_not_taken_for_deleted() {
+    let rig = damaged(&[], "upload", "key", "tidegate/../x");
+    assert_told(&rig, "leads elsewhere");
+    let rig = damaged(&["--mint-key"], "mint-key", "access", "../x");
+    assert_told(&rig, "identifies no key");
+    assert_eq!(rig.keys().len(), 1);
+}
