@@ -111,6 +111,34 @@ impl PatienceArgs {
     }
 }
 
+/// What an image is to be, and how it is found again.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NewArgs {
+    /// The image's name; otherwise that of the file.
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) name: Option<String>,
+
+    /// Its distribution, such as Debian.
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) distribution: Option<String>,
+
+    /// What is written about it.
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) description: Option<String>,
+
+    /// Tags; they need the scope tag:create.
+    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
+    pub(in crate::cli) tag: Vec<String>,
+
+    /// Mark the image in its description only, for tokens without the scope tag:create.
+    #[arg(long)]
+    pub(in crate::cli) no_mark_tag: bool,
+
+    /// For how long the image is looked for after an answer that says neither yes nor no.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Waiting")]
+    pub(in crate::cli) settle: Duration,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct CreateArgs {
     /// Where DigitalOcean fetches the image.
@@ -121,21 +149,8 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "SLUG", value_parser = one_region)]
     pub(super) region: RegionSlug,
 
-    /// Its name; otherwise that of the file.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) name: Option<String>,
-
-    /// Its distribution, such as Debian.
-    #[arg(long, value_name = "NAME")]
-    pub(super) distribution: Option<String>,
-
-    /// What is written about it.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: Option<String>,
-
-    /// Tags; they need the scope tag:create.
-    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
-    pub(super) tag: Vec<String>,
+    #[command(flatten)]
+    pub(super) new: NewArgs,
 
     /// Do not check the image first.
     #[arg(long)]
@@ -153,14 +168,6 @@ pub(super) struct CreateArgs {
     /// Fetch an http URL for the check, which anybody on the way can change.
     #[arg(long, conflicts_with = "unchecked")]
     pub(super) insecure_http: bool,
-
-    /// Mark the image in its description only, for tokens without the scope tag:create.
-    #[arg(long)]
-    pub(super) no_mark_tag: bool,
-
-    /// For how long the image is looked for after an answer that says neither yes nor no.
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time)]
-    pub(super) settle: Duration,
 
     /// If it is not found, say so and post again. There may be two images then.
     #[arg(long)]

@@ -84,13 +84,13 @@ pub(super) fn run(
     outcome.mark = Some(push.tag());
     if !args.api.quiet {
         // A run that is interrupted leaves its user with what the image can be found by.
-        let mark = if args.no_mark_tag { push.note() } else { push.tag() };
+        let mark = if args.new.no_mark_tag { push.note() } else { push.tag() };
         output::log(&format!("creating the image, marked {mark}"));
     }
     let how = Settling {
         push: push.clone(),
-        tag: !args.no_mark_tag,
-        settle: args.settle,
+        tag: !args.new.no_mark_tag,
+        settle: args.new.settle,
         post_again: args.retry_create,
         patience: args.patience.patience(),
     };
@@ -198,22 +198,22 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
         return Err(Usage("an image is imported from an http or https URL".into()));
     }
     let address = Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
-    let name = match &args.name {
+    let name = match &args.new.name {
         Some(name) => name.clone(),
         None => address
             .file_name()
             .map(str::to_owned)
             .ok_or_else(|| Usage("the URL ends in no file name; give --name".into()))?,
     };
-    let distribution = args.distribution.as_deref().map(Distribution::from);
+    let distribution = args.new.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     Ok(ImageNewCustom {
         name,
         url: args.url.clone(),
         region: args.region.clone(),
         distribution,
-        description: args.description.clone(),
-        tags: args.tag.clone(),
+        description: args.new.description.clone(),
+        tags: args.new.tag.clone(),
     })
 }
 
@@ -252,7 +252,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
 
 /// How its user looks for an image with these marks.
 fn look(args: &CreateArgs, push: &PushId) -> String {
-    match args.no_mark_tag {
+    match args.new.no_mark_tag {
         true => format!("`tidegate image list --private` for one described as {}", push.note()),
         false => format!("`tidegate image list --tag {}`", push.tag()),
     }
@@ -271,7 +271,7 @@ fn refused(args: &CreateArgs, error: CreateError, outcome: &mut Outcome) {
         Kind::Forbidden { needed: Some(_), .. } => "tag:create",
         _ => "",
     };
-    if forbidden == "tag:create" && !args.no_mark_tag {
+    if forbidden == "tag:create" && !args.new.no_mark_tag {
         output::complain(
             "the image is marked with a tag, which needs the scope tag:create; --no-mark-tag does without",
         );

@@ -1,10 +1,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::image::args::{ApiArgs, PatienceArgs, tag, time};
+use crate::cli::image::args::{ApiArgs, NewArgs, PatienceArgs};
 
 /// `tidegate push`.
 #[derive(Debug, Args)]
@@ -27,25 +26,8 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long, value_name = "SLUG,…", value_delimiter = ',')]
     pub(super) transfer: Vec<String>,
 
-    /// The image's name; otherwise that of the file.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) name: Option<String>,
-
-    /// Its distribution, such as Debian.
-    #[arg(long, value_name = "NAME")]
-    pub(super) distribution: Option<String>,
-
-    /// What is written about it.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: Option<String>,
-
-    /// Tags; they need the scope tag:create.
-    #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
-    pub(super) tag: Vec<String>,
-
-    /// Mark the image in its description only, for tokens without the scope tag:create.
-    #[arg(long)]
-    pub(super) no_mark_tag: bool,
+    #[command(flatten)]
+    pub(super) new: NewArgs,
 
     /// Make a snapshot of the image when it is available.
     #[arg(long)]
@@ -79,10 +61,6 @@ pub(in crate::cli) struct PushArgs {
     /// Keep the journal here; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
     #[arg(long, value_name = "DIR", help_heading = "Journal")]
     pub(super) state: Option<PathBuf>,
-
-    /// For how long the image is looked for after an answer that says neither yes nor no.
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Waiting")]
-    pub(super) settle: Duration,
 
     #[command(flatten)]
     pub(super) patience: PatienceArgs,

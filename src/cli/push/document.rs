@@ -75,7 +75,7 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
 
 /// How its user looks for an image with these marks.
 fn look(args: &PushArgs, push: &PushId) -> String {
-    match args.no_mark_tag {
+    match args.new.no_mark_tag {
         true => format!("`tidegate image list --private` for one described as {}", push.note()),
         false => format!("`tidegate image list --tag {}`", push.tag()),
     }

@@ -46,7 +46,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     let (shown, whole) = described(&args.image);
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = one_region(region).map_err(|why| Usage(format!("--region: {why}")))?;
-    let distribution = args.distribution.as_deref().map(Distribution::from);
+    let distribution = args.new.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     let mut transfer: Vec<RegionSlug> = Vec::new();
     for slug in args.transfer.iter().map(|slug| RegionSlug::from(slug.trim())) {
@@ -80,13 +80,13 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
             name,
             region,
             distribution,
-            description: args.description.clone(),
-            tags: args.tag.clone(),
+            description: args.new.description.clone(),
+            tags: args.new.tag.clone(),
         },
-        tag: !args.no_mark_tag,
+        tag: !args.new.no_mark_tag,
         transfer,
         convert: args.convert,
-        settle: args.settle,
+        settle: args.new.settle,
         patience: args.patience.patience(),
     })
 }
@@ -210,7 +210,7 @@ fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
 
 /// The image's name.
 fn name(args: &PushArgs) -> Result<String, Usage> {
-    if let Some(name) = &args.name {
+    if let Some(name) = &args.new.name {
         return Ok(name.clone());
     }
     file_name(&args.image).ok_or_else(|| {

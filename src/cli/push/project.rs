@@ -50,11 +50,11 @@ fn only() -> Result<Subject, Usage> {
 fn fill(args: &mut PushArgs, image: &Image) {
     let text =
         |set: &Option<crate::project::Set<String>>| set.as_ref().map(|set| set.value.clone());
-    args.name = args.name.take().or_else(|| Some(image.name.value.clone()));
-    args.distribution = args.distribution.take().or_else(|| text(&image.distribution));
-    args.description = args.description.take().or_else(|| text(&image.description));
-    if let (true, Some(tags)) = (args.tag.is_empty(), &image.tags) {
-        args.tag.clone_from(&tags.value);
+    args.new.name = args.new.name.take().or_else(|| Some(image.name.value.clone()));
+    args.new.distribution = args.new.distribution.take().or_else(|| text(&image.distribution));
+    args.new.description = args.new.description.take().or_else(|| text(&image.description));
+    if let (true, Some(tags)) = (args.new.tag.is_empty(), &image.tags) {
+        args.new.tag.clone_from(&tags.value);
     }
     // A region of the command line is all of the place: copies elsewhere are asked for there too.
     if let (None, Some(regions)) = (&args.region, &image.regions) {
