@@ -70,6 +70,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { ACCEPTED });
         }
     };
+    signals::bear_limits();
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),

@@ -2,11 +2,18 @@ use std::sync::Arc;
 #[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::progress::Progress;
 use super::{INTERRUPTED, output};
+
+/// A file that may not grow any more is a write that fails, and not the end of the program: there may be something
+/// to clean up.
+pub(super) fn bear_limits() {
+    // Without it the signal ends the program, as it does others.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
 
 /// Ends the program on SIGINT and SIGTERM, with the terminal left as it was.
 ///

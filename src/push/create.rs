@@ -1,6 +1,6 @@
 //! The image on DigitalOcean's side: created once, and waited for.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::entry::{Intent, Outcome};
 use super::event::Step;
@@ -10,17 +10,13 @@ use super::run::Run;
 use super::stop::Stop;
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
-use crate::net::LONGEST_ASKED;
 
-/// How often a create is posted at most that is refused because there were too many calls.
-const POSTS: u32 = 5;
-
-/// The first pause where the server does not say when to come back; each further one is twice as long.
-const PAUSE: Duration = Duration::from_secs(2);
+/// For how long an image is looked for after a refusal: there should be none, but a server has said no and
+/// made one all the same.
+const DOUBT: Duration = Duration::from_secs(2);
 
 impl Run<'_> {
-    /// Posts the create until it is answered by something else than a refusal because there were too many calls,
-    /// which had no effect. After an answer that says neither yes nor no, the image is looked for.
+    /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
     pub(super) async fn create(&mut self, url: String) -> Result<(), Stop> {
         let new = &self.order.image;
         let request = ImageNewCustom {
@@ -37,26 +33,11 @@ impl Run<'_> {
         self.cancel.unless(std::future::ready(())).await?;
         self.begin(Step::Create, &format!("marked {}", push.tag()));
         let checked = self.handed_over();
-        let mut posts = 1;
-        let image = loop {
-            self.intend(Intent::Create { checked: checked.clone() })?;
-            let error = match self.world.api.images().create(&request).await {
-                Ok(image) => break image,
-                Err(error) => error,
-            };
-            if error.is_ambiguous() {
-                break self.settle(&push, error).await?;
-            }
-            let Some(wait) = pause(&error, posts) else { return Err(self.refused(error)?) };
-            self.conclude_step(Outcome::NotCreated)?;
-            let seconds = wait.as_secs_f64().ceil();
-            self.world
-                .note(&format!("there were too many calls; it is posted again in {seconds} s"));
-            self.cancel.unless(tokio::time::sleep(wait)).await?;
-            if checked.is_some() {
-                self.still_the_same(Step::Create).await?;
-            }
-            posts += 1;
+        self.intend(Intent::Create { checked })?;
+        let image = match self.world.api.images().create(&request).await {
+            Ok(image) => image,
+            Err(error) if error.is_ambiguous() => self.settle(&push, error).await?,
+            Err(error) => return Err(self.refused(&push, error).await?),
         };
         self.conclude_step(Outcome::Create { image: image.id })?;
         self.done(Step::Create, &format!("image {}", image.id));
@@ -72,14 +53,30 @@ impl Run<'_> {
     }
 
     /// A create that was refused. One that made an image all the same leaves it to be deleted.
-    fn refused(&mut self, error: Error) -> Result<Stop, Stop> {
-        match &error.kind {
-            Kind::Invalid { stray: Some(stray) } => {
-                self.conclude_step(Outcome::Create { image: stray.id })?;
-            }
-            _ => self.conclude_step(Outcome::NotCreated)?,
-        }
+    async fn refused(&mut self, push: &PushId, error: Error) -> Result<Stop, Stop> {
+        let made = match &error.kind {
+            Kind::Invalid { stray: Some(stray) } => Some(stray.id),
+            _ => self.stray(push).await?,
+        };
+        self.conclude_step(match made {
+            Some(image) => Outcome::Create { image },
+            None => Outcome::NotCreated,
+        })?;
         Ok(Stop::Api { step: Step::Create, error })
+    }
+
+    /// The image of a create that was refused, if it can be seen.
+    async fn stray(&mut self, push: &PushId) -> Result<Option<u64>, Stop> {
+        let images = self.world.api.images();
+        let most = DOUBT.min(self.order.settle);
+        let looking = images.find(push, most, &self.order.patience, None);
+        // A token that may not look cannot have made one it knows nothing of.
+        let found = self.cancel.unless(looking).await?.unwrap_or_default();
+        let made = found.first().map(|image| image.id);
+        if let Some(id) = made {
+            self.world.note(&format!("image {id} was made all the same, and is deleted"));
+        }
+        Ok(made)
     }
 
     async fn settle(&mut self, push: &PushId, because: Error) -> Result<Image, Stop> {
@@ -127,41 +124,5 @@ impl Run<'_> {
         }
         self.done(Step::Import, &format!("image {} is available", image.id));
         Ok(())
-    }
-}
-
-/// How long to wait before a create is posted again. `None` if it was refused for another reason than too many
-/// calls, if there were enough posts, or if the server asks for too much.
-fn pause(error: &Error, posts: u32) -> Option<Duration> {
-    let Kind::RateLimited { until } = &error.kind else { return None };
-    let wait = match until {
-        Some(until) => until.duration_since(SystemTime::now()).unwrap_or_default(),
-        None => PAUSE * (1 << posts.saturating_sub(1).min(POSTS)),
-    };
-    (posts < POSTS && wait <= LONGEST_ASKED).then_some(wait)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(kind: Kind) -> Error {
-        Error { kind, status: None, id: None, message: String::new(), request_id: None }
-    }
-
-    #[test]
-    fn only_what_had_no_effect_is_posted_again_and_not_for_ever() {
-        let asked = |seconds| {
-            let until = SystemTime::now() + Duration::from_secs(seconds);
-            error(Kind::RateLimited { until: Some(until) })
-        };
-        assert!(pause(&asked(7), 1).is_some_and(|wait| wait.as_secs_f64().ceil() as u64 == 7));
-        assert_eq!(pause(&asked(LONGEST_ASKED.as_secs() + 5), 1), None);
-        assert_eq!(pause(&asked(7), POSTS), None);
-        let silent = error(Kind::RateLimited { until: None });
-        assert_eq!((pause(&silent, 1), pause(&silent, 2)), (Some(PAUSE), Some(PAUSE * 2)));
-        for kind in [Kind::Server, Kind::Conflict, Kind::Invalid { stray: None }] {
-            assert_eq!(pause(&error(kind), 1), None);
-        }
     }
 }

@@ -52,8 +52,8 @@ pub(super) struct Journal {
 
 /// What a journal may be found as.
 pub(super) enum Found {
-    /// Its push lives.
-    Locked,
+    /// Its push lives; what it has written so far, if that can be read.
+    Locked(Option<Box<State>>),
     /// Nobody works on it. Now this process does.
     Left(Box<Journal>),
 }
@@ -111,7 +111,10 @@ impl Journal {
         };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Some(Found::Locked)),
+            Err(TryLockError::WouldBlock) => {
+                let state = lines(path, &file).ok().and_then(|(lines, _)| State::of(lines));
+                return Ok(Some(Found::Locked(state.map(Box::new))));
+            }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         let (lines, whole) = lines(path, &file)?;

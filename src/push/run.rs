@@ -57,17 +57,25 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
 fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, Stop> {
     let mut open = None;
     for path in Journal::all(folder)? {
-        // What is wrong with the journals of others is a sweep's business.
-        let Ok(Some(Found::Left(journal))) = Journal::open(&path) else { continue };
+        let same = |state: &State| {
+            state.began.fingerprint == order.fingerprint
+                && state.began.place == place(order, world)
+                && state.began.api == world.api_place
+                // What comes from a pipe comes once.
+                && order.source != "-"
+        };
+        let journal = match Journal::open(&path) {
+            Ok(Some(Found::Left(journal))) if same(journal.state()) => journal,
+            Ok(Some(Found::Locked(Some(state)))) if same(&state) => {
+                return Err(Stop::Order(format!(
+                    "a push of this file is still running ({}): there is nothing to go on with before it ends",
+                    state.began.push
+                )));
+            }
+            // What is wrong with the journals of others is a sweep's business.
+            _ => continue,
+        };
         let state = journal.state();
-        let same = state.began.fingerprint == order.fingerprint
-            && state.began.place == place(order, world)
-            && state.began.api == world.api_place
-            // What comes from a pipe comes once.
-            && order.source != "-";
-        if !same {
-            continue;
-        }
         let further = matches!(state.object, Object::Completing { .. } | Object::Stored { .. });
         if further || state.image != ImageState::None {
             return Err(Stop::Order(format!(

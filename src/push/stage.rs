@@ -30,9 +30,7 @@ impl Run<'_> {
         else {
             return Err(Stop::Order("there is nothing to stage".into()));
         };
-        let bucket = self.bucket().await?;
-        self.probe(&bucket).await?;
-
+        // What cannot be read, or is refused by its first bytes, is no business of the bucket.
         self.begin(Step::Check, &self.order.shown.clone());
         let size = cut::size(&self.order.source);
         let (tap, tapped) = Tap::new();
@@ -68,6 +66,9 @@ impl Run<'_> {
             Go::Plain => head.compression,
         };
         let name = staged_name(stem, head.disk_format, compression);
+        let bucket = self.bucket().await?;
+        self.probe(&bucket).await?;
+        self.begin(Step::Check, "uploaded while it is checked");
         let (upload, there) = self.open_upload(&bucket, &name, part_size).await?;
         if how == Go::Packed {
             self.world.note("the image is packed as gzip on the way");

@@ -99,7 +99,7 @@ pub async fn sweep(
         };
         match Journal::open(&path) {
             Ok(None) => {}
-            Ok(Some(Found::Locked)) => all.push(swept(SweptState::Alive)),
+            Ok(Some(Found::Locked(_))) => all.push(swept(SweptState::Alive)),
             Ok(Some(Found::Left(journal))) => {
                 all.push(one(*journal, connect, patience, dry).await);
             }
@@ -199,7 +199,7 @@ pub fn alive(folder: &Path) -> Result<Vec<PushId>, JournalError> {
     let mut alive = Vec::new();
     for path in Journal::all(folder)? {
         let push = path.file_stem().and_then(|name| PushId::parse(name.to_str()?));
-        if let (Some(push), Ok(Some(Found::Locked))) = (push, Journal::open(&path)) {
+        if let (Some(push), Ok(Some(Found::Locked(_)))) = (push, Journal::open(&path)) {
             alive.push(push);
         }
     }

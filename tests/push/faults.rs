@@ -242,10 +242,12 @@ fn creates_that_say_yes_no_or_nothing() {
         .map(|kind| create(&format!("kind = \"{kind}\""), 4, 0))
         .into();
     cases.extend([
-        // It had no effect, and the server says when to come back.
-        create("kind = \"429\"\nretry-after = 1", 0, 1),
-        create("kind = \"429\"\nretry-after = 1\nforever = true", 4, 0),
-        create("kind = \"429\"\nretry-after = 1000", 4, 0),
+        create("kind = \"429\"\nretry-after = 1", 4, 0),
+        // Refused, and made all the same.
+        create("kind = \"429\"\nretry-after = 1\neffect = true", 4, 0),
+        create("kind = \"400\"\neffect = true", 4, 0),
+        create("kind = \"409\"\neffect = true", 4, 0),
+        create("kind = \"422\"\neffect = true", 4, 0).of(File::Big),
         create("kind = \"500\"\neffect = true", 0, 1),
         create("kind = \"502\"\neffect = true", 0, 1),
         create("kind = \"503\"\neffect = true", 0, 1),

@@ -122,11 +122,13 @@ fn exit_codes_tell_what_it_was() {
 
     let rig = Rig::new();
     assert_eq!(exit_code(&rig.pushed(&["missing"])), 3);
-    let mut elsewhere = rig.push(&["missing", "--bucket", "another"]);
+    // The bucket was not troubled with it.
+    assert!(rig.asked("put-object").is_empty());
+    rig.scratch.write("disk", &good);
+    let mut elsewhere = rig.push(&["disk", "--bucket", "another"]);
     let output = elsewhere.output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");
     // Without credentials nothing is begun.
-    rig.scratch.write("disk", &good);
     for name in ["DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"] {
         let output = rig.push(&["disk"]).env_remove(name).output().unwrap();
         assert_eq!(exit_code(&output), 2, "{name}: {output:?}");

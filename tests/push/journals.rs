@@ -62,3 +62,22 @@ fn a_key_that_is_none_is_not_taken_for_deleted() {
     assert_told(&rig, "identifies no key");
     assert_eq!(rig.keys().len(), 1);
 }
+
+#[test]
+fn a_limit_on_files_is_a_write_that_fails() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", big());
+    let push = rig.push(&[&["disk.raw.gz"][..], &PARTS].concat());
+    let mut limited = std::process::Command::new("sh");
+    // Blocks of 512 bytes: the journal gets longer.
+    limited.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(push.get_program());
+    limited.args(push.get_args()).current_dir(push.get_current_dir().unwrap()).env_clear();
+    for (name, value) in push.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(stderr(&output).contains("File too large"), "{output:?}");
+    rig.assert_clean(0..=0, "a limit on files");
+    assert_eq!(rig.creates(), 0);
+}

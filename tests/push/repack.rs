@@ -8,7 +8,7 @@ use crate::common::*;
 use crate::rig::*;
 
 /// What a program makes of bytes.
-fn through(program: &str, arguments: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn through(program: &str, arguments: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
     let scratch = Scratch::new();
     let path = scratch.write("in", bytes);
     let mut command = Command::new(program);

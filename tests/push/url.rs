@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::*;
 use crate::crash::{Sweep, UNHURRIED, killer, swept};
+use crate::repack::through;
 use crate::rig::*;
 use crate::server::{Object, Reply, Request, Server};
 
@@ -64,6 +65,45 @@ fn a_url_that_is_refused_is_not_created() {
     let rig = Rig::new();
     rig.document(1, &[&server.url("disk.raw.gz"), "--no-url-rules"]);
     assert_eq!(rig.creates(), 0);
+}
+
+#[test]
+fn what_is_fetched_by_headers_or_a_query_is_not_handed_over() {
+    let server = Server::new({
+        let object = Object::new(gzip(&disk()));
+        move |request: &Request| object.answer(request)
+    });
+    let url = server.url("disk.raw.gz");
+    let signed = format!("{url}?signature=secret");
+    for arguments in [&[&url[..], "--header", "authorization: Bearer x"][..], &[&signed]] {
+        let rig = Rig::new();
+        let document = rig.document(0, &[arguments, &["--no-url-rules"]].concat());
+        assert!(document["staged"].is_object(), "{arguments:?}");
+        assert!(rig.images()[0]["url"].as_str().unwrap().contains("/tidegate/"), "{arguments:?}");
+        rig.assert_clean(1..=1, "not handed over");
+    }
+}
+
+#[test]
+fn what_is_refused_for_its_packing_alone_goes_through_the_bucket() {
+    let Some(packed) = through("xz", &["-c"], &disk()) else { return };
+    let server = Server::new({
+        let object = Object::new(packed);
+        move |request: &Request| object.answer(request)
+    });
+    let url = server.url("disk.raw.xz");
+    let rig = Rig::new();
+    let document = rig.document(0, &[&url, "--no-url-rules"]);
+    assert_eq!(document["source"]["wrappings"], json!(["xz"]));
+    assert!(document["staged"]["key"].as_str().unwrap().ends_with(".gz"));
+    rig.assert_clean(1..=1, "repacked");
+    // Not where it is told not to, nor where there is no bucket: that is said.
+    rig.document(1, &[&url, "--no-url-rules", "--repack", "never"]);
+    let mut nowhere = rig.push(&[&url, "--no-url-rules"]);
+    let output = nowhere.env_remove("SPACES_BUCKET").output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{output:?}");
+    assert!(stderr(&output).contains("through a bucket: "), "{output:?}");
+    assert_eq!(rig.creates(), 1);
 }
 
 #[test]
@@ -160,22 +200,6 @@ fn a_sweep_that_cannot_look_leaves_it_to_the_next_one() {
     leads_to.store(SAME, Ordering::SeqCst);
     assert_eq!(rig.sweep(&[]).0, 0);
     rig.assert_clean(1..=1, "it is there again");
-    assert!(rig.journals().is_empty());
-}
-
-#[test]
-fn a_create_that_is_posted_again_is_of_what_was_checked() {
-    let (server, leads_to) = changeable();
-    let refused =
-        "[[fault]]\nkind = \"429\"\nmethod = \"POST\"\npath = \"/v2/images\"\nretry-after = 2\n";
-    let rig = Rig::with_plan(refused);
-    let push = Running::start(&mut rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules"]));
-    wait_until("it is refused", || rig.log().iter().any(|line| line["status"] == 429));
-    leads_to.store(OTHER, Ordering::SeqCst);
-    let output = push.output();
-    assert_eq!(exit_code(&output), 5, "{output:?}");
-    assert_eq!(rig.creates(), 0);
-    rig.assert_clean(0..=0, "changed while it waited");
     assert!(rig.journals().is_empty());
 }
 

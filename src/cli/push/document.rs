@@ -99,13 +99,18 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         .iter()
         .map(|(step, took)| (format!("{}_ms", step.as_str()), json!(took.as_millis() as u64)))
         .collect();
-    let error =
-        pushed.stop.as_ref().map(|stop| json!({"kind": stop.kind(), "message": stop.to_string()}));
+    let error = match &pushed.stop {
+        Some(stop) => Some(json!({"kind": stop.kind(), "message": stop.to_string()})),
+        None if pushed.left.is_empty() => None,
+        None => {
+            Some(json!({"kind": "left-behind", "message": "something could not be cleaned up"}))
+        }
+    };
     Ok(json!({
         "schema": "tidegate.push/1",
         "push": pushed.push.as_ref().map(|push| push.as_str()),
         "mark": pushed.push.as_ref().map(|push| push.tag()),
-        "done": pushed.stop.is_none(),
+        "done": error.is_none(),
         "error": error,
         "report": pushed.report.as_ref().map(show::value).transpose()?,
         "source": pushed.source.as_ref().map(show::value).transpose()?,

@@ -21,13 +21,14 @@ use signal_hook::iterator::Signals;
 use self::args::PushArgs;
 use self::view::View;
 use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
-use crate::push::{Canceller, Pushed, Stop, push};
+use crate::push::{Canceller, Event, Order, Pushed, Route, Stop, World, push};
+use crate::rules::Severity;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
-    let args = &project::completed(args)?;
+    let mut args = project::completed(args)?;
     let view = View::new(args.api.quiet);
-    let order = order::order(args, &view)?;
-    let (world, _rehearsal) = world::world(args, &order, &view)?;
+    let order = order::order(&args, &view)?;
+    let (world, _rehearsal) = world::world(&args, &order, &view)?;
     if args.dry_run {
         return plan::write(args.api.format, &order, &world);
     }
@@ -38,7 +39,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut id_file = args.output_image_id.as_deref().map(id_file).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view);
-    let pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    if let Some((order, world)) = repacking(&mut args, &order, &pushed, &view) {
+        pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    }
+    let args = &args;
     view.close();
     let available = pushed.image.as_ref().filter(|_| pushed.available);
     let written = match (&mut id_file, available) {
@@ -60,6 +65,40 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// The push of a URL through the bucket, if it was to be handed over and is refused for nothing but how it is
+/// packed. Little of it was read then: how a file is packed is seen at its first bytes.
+fn repacking(
+    args: &mut PushArgs,
+    order: &Order,
+    pushed: &Pushed,
+    view: &Arc<View>,
+) -> Option<(Order, World)> {
+    let report = pushed.report.as_ref().filter(|_| matches!(pushed.stop, Some(Stop::Rejected)))?;
+    let refuses = |severity| match order.strict {
+        true => severity != Severity::Note,
+        false => severity == Severity::Reject,
+    };
+    let mendable = report.findings.iter().filter(|f| refuses(f.severity)).all(|f| f.repairable);
+    let handed_over = matches!(order.route, Route::Url(_));
+    if !handed_over || !mendable || args.stage.repack == args::Repack::Never {
+        return None;
+    }
+    args.stage.stage = true;
+    let staged =
+        order::order(args, view).and_then(|order| Ok((world::world(args, &order, view)?.0, order)));
+    match staged {
+        Ok((world, order)) => {
+            let why = "the importer does not take it as it is packed";
+            view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
+            Some((order, world))
+        }
+        Err(Usage(why)) => {
+            output::complain(&format!("it could be repacked on its way through a bucket: {why}"));
+            None
+        }
+    }
 }
 
 /// The file for the image's number, before anything is done. What an earlier run wrote is gone.

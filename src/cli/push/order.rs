@@ -30,9 +30,6 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         Some(_) => None,
         None => why_staged(args)?,
     };
-    if let Some(why) = &why {
-        view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
-    }
     let staged = object.is_some()
         || !is_url(&args.image)
         || args.stage.stage
@@ -68,8 +65,12 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         },
         false => Route::Url(args.image.to_string_lossy().into_owned()),
     };
+    let check = check(args, &source, object.is_some_and(|object| object.plain), !staged)?;
+    if let Some(why) = &why {
+        view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
+    }
     Ok(Order {
-        check: check(args, &source, object.is_some_and(|object| object.plain), !staged)?,
+        check,
         source,
         shown,
         fingerprint: fingerprint(&whole),
@@ -192,7 +193,7 @@ const S3: &str = "s3://";
 
 /// Why DigitalOcean's importer cannot be given this URL, as far as the URL itself tells.
 fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
-    if !is_url(&args.image) || args.check.no_url_rules {
+    if !is_url(&args.image) {
         return Ok(None);
     }
     let address = source::address(&args.image).map_err(Usage)?;
@@ -200,7 +201,7 @@ fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
         "the importer sends no headers"
     } else if address.has_query() || address.has_credentials() {
         "the importer takes no URL with a query or a password"
-    } else if !address.is_https() {
+    } else if !address.is_https() && !args.check.no_url_rules {
         "the importer is given no plain http"
     } else {
         return Ok(None);

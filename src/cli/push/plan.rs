@@ -88,7 +88,10 @@ fn steps(order: &Order, world: &World) -> Vec<(&'static str, String)> {
             );
         }
         _ => {
-            step("check", "read once, where it is".into());
+            step(
+                "check",
+                "read once, where it is; if only its packing is refused, it goes through the bucket".into(),
+            );
             step(
                 "compare",
                 "the URL has to lead to the same object before the create and after the import"
