@@ -47,7 +47,10 @@ pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
         }
         false => checksums::read_file(from.as_ref(), LARGEST).map_err(fail)?,
     };
-    list(&text).map_err(|e| fail(e.to_string()))
+    let mut images = list(&text).map_err(|e| fail(e.to_string()))?;
+    // As `report merge` has them, which knows no more of a URL than what is shown of it.
+    images.sort_by_cached_key(|image| shown(image).to_string());
+    Ok(images)
 }
 
 /// Those that are on this machine. What was asked for by its URL cannot be left out in silence.

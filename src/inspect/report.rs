@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identity;
 use super::{Options, name};
-use crate::bytes::hex;
+use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
 use crate::guest::PartitionTable;
 use crate::rules::{Row, Severity, row};
@@ -65,11 +65,14 @@ pub struct Report {
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
     /// The path as given, not escaped; `None` for a URL and for standard input. Never to be shown.
-    #[serde(skip)]
+    #[serde(default, with = "percent_path", skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Whose digests were held against those that were expected.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compared: Vec<Layer>,
+    /// Whether warnings count as rejections, if whoever asked for the check says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict: bool,
     /// How long the check took, if somebody measured it: the same image has the same report otherwise.
     #[serde(skip)]
     pub took: Option<Duration>,
@@ -275,6 +278,7 @@ impl Report {
             findings: Vec::new(),
             path: path_of(argument),
             compared: Vec::new(),
+            strict: false,
             took: None,
             opened: None,
             stopped: false,

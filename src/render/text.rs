@@ -9,7 +9,7 @@ use super::wrap::wrap;
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
-use crate::inspect::{Finding, Mode, Receipt, Report, State, Verdict};
+use crate::inspect::{Check, Finding, Mode, Receipt, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// Columns before the text of a finding.
@@ -113,7 +113,8 @@ fn layers(report: &Report, out: &mut String) {
         size_line("image", &what, report.image_size, report.limit, out);
         let raw_unread = format == DiskFormat::Raw && report.virtual_size.is_none();
         if report.virtual_size.is_some() || raw_unread {
-            let what = report.partition_table.as_ref().map_or("not read".to_owned(), partitions);
+            let what = report.partition_table.as_ref();
+            let what = what.map_or("not read".to_owned(), |table| partitions(table, report));
             size_line("disk", &what, report.virtual_size, report.limit, out);
         }
     }
@@ -163,11 +164,12 @@ fn bar(size: u64, limit: u64) -> String {
     format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
-pub(super) fn partitions(table: &PartitionTable) -> String {
+pub(super) fn partitions(table: &PartitionTable, report: &Report) -> String {
+    let is_read = |check: &Check| check.id != "partition-table" || check.state == State::Done;
     let count = table.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     match table.scheme {
-        Scheme::None if table.unread.is_empty() => "no partition table".to_owned(),
+        Scheme::None if report.checks.iter().all(is_read) => "no partition table".to_owned(),
         Scheme::None => "partition table not read".to_owned(),
         scheme => format!("{}, {count} {noun}", scheme.as_str()),
     }

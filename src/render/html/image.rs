@@ -30,7 +30,7 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Strin
         scale::write(report, out);
         digests(report, out);
         if let Some(table) = &report.partition_table {
-            partitions(table, report.virtual_size, out);
+            partitions(table, report, out);
         }
         allocation(&look.map, out);
         checks(report, out);
@@ -114,10 +114,11 @@ fn digests(report: &Report, out: &mut String) {
     out.push_str("</dl>\n");
 }
 
-fn partitions(table: &PartitionTable, size: Option<u64>, out: &mut String) {
-    let said = match text::partitions(table).split_once(", ") {
+fn partitions(table: &PartitionTable, report: &Report, out: &mut String) {
+    let size = report.virtual_size;
+    let said = match text::partitions(table, report).split_once(", ") {
         Some((scheme, count)) => format!("{}, {count}", scheme.to_uppercase()),
-        None => text::sentence(&text::partitions(table)),
+        None => text::sentence(&text::partitions(table, report)),
     };
     let _ = writeln!(out, "<h3>Partitions</h3>\n<p>{said}.</p>");
     if table.scheme == Scheme::None || table.partitions.is_empty() {
