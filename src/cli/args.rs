@@ -185,7 +185,8 @@ pub(super) struct CheckArgs {
     pub(super) shard: Option<crate::project::Shard>,
 
     /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
-    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
+    /// does, and why an image is refused to standard error.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
     pub(super) packer_manifest: Option<PathBuf>,
 

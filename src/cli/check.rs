@@ -61,7 +61,15 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         report.strict = strict;
         if args.format == ReportFormat::Text {
             let first = reports.is_empty();
-            output::write(&mut target, &text_of(&report, args.quiet, style, first))?;
+            let text = text_of(&report, args.quiet, style, first);
+            output::verdict(&mut target, &text, exit_code(&report) != ACCEPTED)?;
+        }
+        if args.packer_manifest.is_some()
+            && exit_code(&report) != ACCEPTED
+            && (target.is_some() || args.format != ReportFormat::Text)
+        {
+            // Who reads the log of the build need not have the report.
+            output::fail(text::line(&report, render::Style::default()).trim_end());
         }
         reports.push(report);
     }
