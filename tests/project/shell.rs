@@ -121,7 +121,8 @@ fn every_command_has_a_page() {
     }
     // A page is found by the name that it has, too.
     let man = |words: &[&str]| at(scratch.path("")).arg("man").args(words).output().unwrap();
-    let page = stdout(&man(&["report", "merge"]));
+    let output = man(&["report", "merge"]);
+    let page = stdout(&output);
     assert!(page.contains("tidegate\\-report\\-merge"), "{page}");
     for words in [&["report-merge"][..], &["tidegate-report-merge"]] {
         assert_eq!(stdout(&man(words)), page);
