@@ -222,7 +222,7 @@ pub struct Finding {
     pub layer: Layer,
     /// Byte offset in that layer, where it has a place.
     pub offset: Option<u64>,
-    /// What to do about it.
+    /// What to do about it; commands are between backticks.
     pub remedy: String,
     /// Whether repacking the file mends it, which a push does on the way.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -421,12 +421,12 @@ fn decompressed(template: &str, file: &str, packed: Compression) -> String {
         return then;
     }
     let into = remedy("FILE", target);
-    format!("{} > {into}. {then}", remedy(&format!("Decompress it first: {tool} -dc FILE"), file))
+    format!("{} > {into}`. {then}", remedy(&format!("Decompress it first: `{tool} -dc FILE"), file))
 }
 
-/// Whether a command can be given this name. An escaped name is not the file's name.
+/// Whether a command can be given this name. An escaped name is not the file's name, and backticks enclose commands.
 fn has_name(file: &str) -> bool {
-    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains('…')
+    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains(['…', '`'])
 }
 
 /// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
@@ -461,7 +461,8 @@ mod tests {
             remedy(template, "a/disk.img"),
             "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
         );
-        assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
+        assert_eq!(remedy("x `y FILE`.", "my disk"), "x `y 'my disk'`.");
+        assert_eq!(remedy("x `y FILE`.", "a`b"), "x `y FILE`.");
         assert_eq!(remedy("x FILE.", "-"), "x FILE.");
         assert_eq!(remedy("x FILE.", "-rf"), "x ./-rf.");
         assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
@@ -472,11 +473,11 @@ mod tests {
         let told = |template, file| decompressed(template, file, Compression::Gzip);
         assert_eq!(
             told("Look: file -s FILE.", "a b.raw.gz"),
-            "Decompress it first: gzip -dc 'a b.raw.gz' > 'a b.raw'. Look: file -s 'a b.raw'."
+            "Decompress it first: `gzip -dc 'a b.raw.gz' > 'a b.raw'`. Look: file -s 'a b.raw'."
         );
         assert_eq!(
             told("x FILE.", "packed"),
-            "Decompress it first: gzip -dc packed > disk.img. x disk.img."
+            "Decompress it first: `gzip -dc packed > disk.img`. x disk.img."
         );
         assert_eq!(told("Build it again.", "disk.gz"), "Build it again.");
         assert_eq!(told("x FILE.", "-"), "Decompress it first. x FILE.");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style as Paint};
 
 use super::Style;
-use super::wrap::wrap;
+use super::wrap::{with_commands, wrap};
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
@@ -186,10 +186,11 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         Some(offset) => format!("{}, byte {offset}", finding.layer.as_str()),
         None => finding.layer.as_str().to_owned(),
     };
+    let wrapped = |line: &str| wrap(line, style.width, INDENT);
     let mut lines = vec![
-        sentence(&format!("{} ({place})", finding.row().title)),
-        finding.message.clone(),
-        format!("Fix: {}", finding.remedy),
+        wrapped(&sentence(&format!("{} ({place})", finding.row().title))),
+        wrapped(&finding.message),
+        with_commands(&format!("Fix: {}", finding.remedy), style.width, INDENT),
     ];
     if finding.repairable {
         lines.push("Or let tidegate push repack it on the way.".to_owned());
@@ -199,7 +200,7 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         if index > 0 {
             let _ = write!(out, "{:INDENT$}", "");
         }
-        let _ = writeln!(out, "{}", wrap(line, style.width, INDENT));
+        let _ = writeln!(out, "{line}");
     }
     let _ = writeln!(out, "{:INDENT$}More: tidegate explain {}", "", finding.code.as_str());
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::super::markup::escape;
+use super::super::wrap::{Part, parts};
 use super::super::{map, text};
 use super::{badge, bytes, scale};
 use crate::bytes::human_size;
@@ -61,6 +62,14 @@ fn findings(report: &Report, excerpts: &[Result<Excerpt, String>], out: &mut Str
     }
 }
 
+fn remedy(text: &str) -> String {
+    let marked = |part| match part {
+        Part::Words(words) => escape(words),
+        Part::Command(command) => format!("<code>{}</code>", escape(command)),
+    };
+    parts(text).map(marked).collect()
+}
+
 fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut String) {
     let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     let severity = finding.severity.as_str();
@@ -73,7 +82,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
         finding.layer.as_str(),
         finding.code.as_str(),
         escape(&finding.message),
-        escape(&finding.remedy),
+        remedy(&finding.remedy),
         if finding.repairable {
             " Or let <code>tidegate push</code> repack it on the way."
         } else {
