@@ -10,11 +10,13 @@
 )]
 
 mod hostile;
+mod percent;
 mod pool;
 mod size;
 mod time;
 
 pub use hostile::{Hostile, is_harmless};
+pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use time::rfc3339;

@@ -132,7 +132,7 @@ pub(super) struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
-    /// The command whose page is written; otherwise that of tidegate.
+    /// The command whose page is written, such as `report merge` or `report-merge`; otherwise that of tidegate.
     #[arg(value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 
@@ -181,11 +181,12 @@ pub(super) struct CheckArgs {
     pub(super) images_from: Option<OsString>,
 
     /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
-    #[arg(long, value_name = "K/N", help_heading = "Which images")]
+    #[arg(long, value_name = "K/N", allow_hyphen_values = true, help_heading = "Which images")]
     pub(super) shard: Option<crate::project::Shard>,
 
     /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
-    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
+    /// does, and why an image is refused to standard error.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
     pub(super) packer_manifest: Option<PathBuf>,
 

@@ -11,6 +11,8 @@ use super::project::Subject;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, images, output, receipts, signals};
 use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
+use crate::project::Terms;
+use crate::render::json::Scope;
 use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 
@@ -51,14 +53,23 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
-    for ((image, options), file) in images.iter().zip(&each).zip(&files) {
+    for (((image, options), file), strict) in images.iter().zip(&each).zip(&files).zip(strict) {
         let file = file.as_deref();
         let began = Instant::now();
         let mut report = receipts.check(image, options, file, &*progress, &output::warn);
         report.took = Some(began.elapsed());
+        report.strict = strict;
         if args.format == ReportFormat::Text {
             let first = reports.is_empty();
-            output::write(&mut target, &text_of(&report, args.quiet, style, first))?;
+            let text = text_of(&report, args.quiet, style, first);
+            output::verdict(&mut target, &text, exit_code(&report) != ACCEPTED)?;
+        }
+        if args.packer_manifest.is_some()
+            && exit_code(&report) != ACCEPTED
+            && (target.is_some() || args.format != ReportFormat::Text)
+        {
+            // Who reads the log of the build need not have the report.
+            output::fail(text::line(&report, render::Style::default()).trim_end());
         }
         reports.push(report);
     }
@@ -69,12 +80,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         ReportFormat::Text => {}
         format => {
             let look = |at: usize, report: &Report| look(report, &each[at]);
-            let document = document::of(&reports, format, &strict, args.shard, &look)?;
+            let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
+            let document = document::of(&reports, format, &scope, &look)?;
             output::write(&mut target, &document)?;
         }
     }
-    let codes = reports.iter().zip(&strict);
-    Ok(codes.map(|(report, strict)| exit_code(report, *strict)).max().unwrap_or(ACCEPTED))
+    Ok(reports.iter().map(exit_code).max().unwrap_or(ACCEPTED))
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.
@@ -120,10 +131,10 @@ fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> S
     format!("{gap}{}", text::render(report, style))
 }
 
-pub(super) fn exit_code(report: &Report, strict: bool) -> u8 {
+pub(super) fn exit_code(report: &Report) -> u8 {
     match report.verdict {
         Verdict::Accept => ACCEPTED,
-        Verdict::Warn if !strict => ACCEPTED,
+        Verdict::Warn if !report.strict => ACCEPTED,
         Verdict::Warn | Verdict::Reject => REJECTED,
         Verdict::Error => UNREADABLE,
     }

@@ -254,13 +254,19 @@ fn account(client: &Client, chart: &mut Chart) {
     let names = |wanted: &dyn Fn(&Result<(), Error>) -> bool| {
         let names: Vec<&str> =
             seen.iter().filter(|(_, result)| wanted(result)).map(|(name, _)| *name).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        (!names.is_empty()).then(|| names.join(", "))
     };
-    let said = format!(
-        "has {}; lacks {}; {UNSEEN}: unknown, only a change would tell",
-        names(&works),
-        names(&forbidden)
-    );
+    let open = |result: &Result<(), Error>| !works(result) && !forbidden(result);
+    let said: Vec<String> = [
+        names(&works).map(|names| format!("has {names}")),
+        names(&forbidden).map(|names| format!("lacks {names}")),
+        names(&open).map(|names| format!("{names}: unknown, the API did not say")),
+        Some(format!("{UNSEEN}: unknown, only a change would tell")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let said = said.join("; ");
     match &images {
         Err(_) if forbidden(&images) => {
             chart.add(
@@ -318,10 +324,22 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
         Ok(()) => {
             chart.add("bucket", State::Ok, format!("{place} is there, and the key may see it"), "")
         }
-        // A key may have the right to write and none to look.
         Err(error) => {
-            let fix = "Look at the bucket's name, its region and the key's grants.";
-            chart.add("bucket", State::Warn, format!("{place}: {error}"), fix);
+            let (state, fix) = match error.kind {
+                // A key may have the right to write and none to look.
+                spaces::Kind::Forbidden => (
+                    State::Warn,
+                    "A push may work all the same, which --probe tells; otherwise look at the key's grants.",
+                ),
+                spaces::Kind::Server | spaces::Kind::SlowDown => {
+                    (State::Warn, "Wait: Spaces has troubles of its own.")
+                }
+                _ => (
+                    State::Fail,
+                    "Look at the bucket's name, its region, and the key and its secret.",
+                ),
+            };
+            chart.add("bucket", state, format!("{place}: {error}"), fix);
         }
     }
     if !args.probe {

@@ -8,16 +8,13 @@ use super::args::ReportFormat;
 use super::{Usage, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
-use crate::project::Shard;
 use crate::render::{github, html, json, junit, sarif, text};
 
-/// The document of all images, or of those of a shard, of which each may be strict. For a page, each is looked at
-/// again: `look` is told which it is.
+/// The document of all images of a scope. For a page, each is looked at again: `look` is told which it is.
 pub(super) fn of(
     reports: &[Report],
     format: ReportFormat,
-    strict: &[bool],
-    shard: Option<Shard>,
+    scope: &json::Scope,
     look: &dyn Fn(usize, &Report) -> Look,
 ) -> Result<String, Usage> {
     // Without one, paths stay as they were given.
@@ -25,8 +22,8 @@ pub(super) fn of(
     let unmade = |e: serde_json::Error| Usage(format!("cannot write the report: {e}"));
     Ok(match format {
         ReportFormat::Text => text::summary(reports),
-        ReportFormat::Json => json::render(reports, shard).map_err(unmade)?,
-        ReportFormat::Junit => junit::render(reports, strict),
+        ReportFormat::Json => json::render(reports, scope).map_err(unmade)?,
+        ReportFormat::Junit => junit::render(reports),
         ReportFormat::Sarif => sarif::render(reports, &root).map_err(unmade)?,
         ReportFormat::Github => {
             summarise(reports);

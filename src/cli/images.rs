@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 
-use super::args::CheckArgs;
+use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, checksums, output, packer};
 use crate::project::list;
@@ -16,7 +16,7 @@ const LARGEST: usize = 64 << 20;
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
-        (Some(manifest), _) => vec![plain(packer::image(manifest)?)],
+        (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?)],
         (None, Some(from)) => listed(from)?.into_iter().map(plain).collect(),
         (None, None) => project::subjects(&args.images)?,
     };
@@ -30,6 +30,11 @@ pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
         }
     }
     Ok(subjects)
+}
+
+/// Whether standard output is for a document.
+fn is_document(args: &CheckArgs) -> bool {
+    args.format != ReportFormat::Text && args.output.is_none()
 }
 
 pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
@@ -47,7 +52,10 @@ pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
         }
         false => checksums::read_file(from.as_ref(), LARGEST).map_err(fail)?,
     };
-    list(&text).map_err(|e| fail(e.to_string()))
+    let mut images = list(&text).map_err(|e| fail(e.to_string()))?;
+    // As `report merge` has them, which knows no more of a URL than what is shown of it.
+    images.sort_by_cached_key(|image| shown(image).to_string());
+    Ok(images)
 }
 
 /// Those that are on this machine. What was asked for by its URL cannot be left out in silence.

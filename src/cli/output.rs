@@ -73,8 +73,16 @@ pub(super) fn log(line: &str) {
     };
 }
 
+/// Writes what is said of an image. For Packer, why it is `refused` belongs to standard error, which it shows in red.
+pub(super) fn verdict(target: &mut Option<File>, text: &str, refused: bool) -> Result<(), Usage> {
+    if refused && target.is_none() && UNDER_PACKER.load(Ordering::Relaxed) {
+        fail(text.trim_end());
+        return Ok(());
+    }
+    write(target, text)
+}
+
 /// Why something failed, in full: for Packer too on standard error, with the complaint that it belongs to.
-#[cfg(feature = "net")]
 pub(super) fn fail(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -22,17 +22,20 @@ const FIRST: u64 = 1 << 20;
 /// What a file of an artifact is to a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Not even a bad image: a list of digests, a log, firmware variables.
+    /// Not even a bad image: a list of digests, a log, a kernel.
     Other,
-    /// Something that was meant as an image, and will be refused.
-    Bad,
-    /// An image, as far as its first bytes tell.
+    /// Bytes that nothing tells from those of a disk: firmware variables, or a disk without a partition table.
+    Bare,
+    /// An image, good or bad.
     Image,
 }
 
-/// The image of the build that Packer runs this program for. Tells from here on what is under way as Packer shows it.
-pub(super) fn image(manifest: &Path) -> Result<OsString, Usage> {
-    output::tell_packer();
+/// The image of the build that Packer runs this program for. Tells from here on what is under way as Packer shows it, if
+/// standard output is not for a `document`.
+pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> {
+    if !document {
+        output::tell_packer();
+    }
     let place = shown(manifest.as_os_str());
     let bytes = checksums::read_file(manifest, LARGEST)
         .map_err(|why| Usage(format!("cannot read the manifest {place}: {why}")))?;
@@ -54,12 +57,12 @@ fn choose(artifact: &Artifact) -> Result<OsString, Usage> {
     let files: Vec<OsString> = artifact.files.iter().map(|file| as_file(file)).collect();
     let ranked =
         files.iter().map(|file| Ok((file, look(file)?))).collect::<Result<Vec<_>, Usage>>()?;
-    // A single file is the image, whatever is in it: the check says what is wrong.
     let best = ranked.iter().map(|(_, (rank, _))| *rank).max().unwrap_or(Rank::Other);
     let of_best: Vec<&OsString> =
         ranked.iter().filter(|(_, (rank, _))| *rank == best).map(|(file, _)| *file).collect();
     match (of_best.as_slice(), best) {
-        ([one], Rank::Image | Rank::Bad) => Ok((*one).clone()),
+        ([one], Rank::Image | Rank::Bare) => Ok((*one).clone()),
+        // A single file is the image, whatever is in it: the check says what is wrong.
         ([one], Rank::Other) if ranked.len() == 1 => Ok((*one).clone()),
         (_, best) => {
             let lines: String = ranked
@@ -107,35 +110,63 @@ fn look(file: &OsStr) -> Result<(Rank, String), Usage> {
             shown(file)
         ))
     })?;
-    Ok(rank(recognise(&bytes, whole, &Options::default())))
+    Ok(rank(file, &bytes, recognise(&bytes, whole, &Options::default())))
 }
 
-fn rank(found: Recognised) -> (Rank, String) {
+fn rank(file: &OsStr, first: &[u8], found: Recognised) -> (Rank, String) {
     let packed = match found.compression {
         Compression::None => String::new(),
         other => format!("{}, ", other.as_str()),
     };
-    let format = found.disk_format.map_or("not read", DiskFormat::as_str);
-    let disk = match found.disk_format {
+    let plain = found.compression == Compression::None;
+    let unread = match found.compression {
+        Compression::Gzip | Compression::Bzip2 => "damaged",
+        _ => "not looked into",
+    };
+    let format = found.disk_format.map_or(unread, DiskFormat::as_str);
+    let (rank, more) = match found.disk_format {
         Some(
             DiskFormat::Empty
-            | DiskFormat::Unknown
             | DiskFormat::Text
             | DiskFormat::Json
             | DiskFormat::Xml
             | DiskFormat::Html
             | DiskFormat::Elf,
-        ) => false,
-        // Raw is what nothing else is: without a partition table it may be anything.
-        Some(DiskFormat::Raw) => !found.refused,
-        Some(_) => true,
-        // xz, Zstandard and the like are not looked into.
-        None => found.compression != Compression::None,
+        ) => (Rank::Other, ""),
+        // What is packed twice is no image, but may have been meant as one.
+        Some(DiskFormat::Unknown) => (Rank::Bare, ""),
+        // Raw is what nothing else is: something in it or its name has to say that it is a disk.
+        Some(DiskFormat::Raw) if found.partitioned => (Rank::Image, " with a partition table"),
+        Some(DiskFormat::Raw) if plain && has_file_system(first) => {
+            (Rank::Image, " with a file system")
+        }
+        Some(DiskFormat::Raw) if is_named_raw(file) => (Rank::Image, " by its name"),
+        Some(DiskFormat::Raw) => (Rank::Bare, " or anything"),
+        // Those that DigitalOcean refuses are images too: the check says so.
+        Some(_) => (Rank::Image, ""),
+        // xz, Zstandard and the like are not looked into, and may hold an image.
+        None if plain => (Rank::Other, ""),
+        None => (Rank::Image, ""),
     };
-    let rank = match (disk, found.refused) {
-        (false, _) => Rank::Other,
-        (true, true) => Rank::Bad,
-        (true, false) => Rank::Image,
-    };
-    (rank, format!("{packed}{format}"))
+    (rank, format!("{packed}{format}{more}"))
+}
+
+/// Whether a disk begins with a file system, LVM or a boot sector, by their magic numbers: ext2 to ext4 (1024 + 56), XFS
+/// and LVM2 (in the first sectors), Btrfs (64 KiB + 64), FAT and NTFS (the signature of the boot sector).
+fn has_file_system(first: &[u8]) -> bool {
+    const MAGIC: [(usize, &[u8]); 5] = [
+        (510, b"\x55\xaa"),
+        (1080, b"\x53\xef"),
+        (0, b"XFSB"),
+        (512, b"LABELONE"),
+        (65600, b"_BHRfS_M"),
+    ];
+    MAGIC.iter().any(|&(at, magic)| first.get(at..at + magic.len()) == Some(magic))
+}
+
+/// Whether a name, without what it says of packing, ends as that of a raw disk.
+fn is_named_raw(file: &OsStr) -> bool {
+    let name = file.to_string_lossy().to_ascii_lowercase();
+    let stem = crate::inspect::unpacked(&name).map_or(name.as_str(), |(stem, _)| stem);
+    [".raw", ".img"].iter().any(|ending| stem.ends_with(ending))
 }

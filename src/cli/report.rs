@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::args::{MergeArgs, ReportArgs, ReportCommand, ReportFormat};
 use super::{ACCEPTED, Usage, check, checksums, document, images, output};
+use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
-use crate::project::Shard;
-use crate::render::json::{self, Written};
+use crate::project::{Shard, Terms};
+use crate::render::json::{self, Scope, Written};
 use crate::source::shown;
 
 /// A larger report is none: it would be about a million images.
@@ -29,9 +30,11 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         .map(|path| Ok((path, read(path)?)))
         .collect::<Result<Vec<(&PathBuf, Written)>, Usage>>()?;
     all_shards(&read)?;
+    let scope = Scope { shard: None, terms: common_terms(&read)? };
     let mut reports = disjoint(read)?;
     // Of one name there may be several, such as URLs without their queries: they keep their order.
-    reports.sort_by(|a, b| a.source.cmp(&b.source));
+    reports.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+    reports.iter_mut().for_each(|report| report.strict |= args.strict);
     if let Some(list) = &args.images_from {
         let there: BTreeSet<&str> = reports.iter().map(|report| report.source.as_str()).collect();
         let listed = images::listed(list)?;
@@ -56,14 +59,10 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         ReportFormat::Text => {
             check::text_of_all(&reports, args.quiet, output::style(target.is_none()))
         }
-        format => {
-            let strict = vec![args.strict; reports.len()];
-            document::of(&reports, format, &strict, None, &|_, report| unseen(report))?
-        }
+        format => document::of(&reports, format, &scope, &|_, report| unseen(report))?,
     };
     output::write(&mut target, &text)?;
-    let codes = reports.iter().map(|report| check::exit_code(report, args.strict));
-    Ok(codes.max().unwrap_or(ACCEPTED))
+    Ok(reports.iter().map(check::exit_code).max().unwrap_or(ACCEPTED))
 }
 
 fn read(path: &Path) -> Result<Written, Usage> {
@@ -77,7 +76,7 @@ fn all_shards(read: &[(&PathBuf, Written)]) -> Result<(), Usage> {
     let mut shards: BTreeMap<u32, Shard> = BTreeMap::new();
     let mut of = None;
     for (path, written) in read {
-        let Some(shard) = written.shard else { continue };
+        let Some(shard) = written.scope.shard else { continue };
         if *of.get_or_insert(shard.of()) != shard.of() {
             return Err(Usage(format!(
                 "the report {} is of shard {shard}, and others are of {} shards: these are reports of different runs",
@@ -106,23 +105,57 @@ fn all_shards(read: &[(&PathBuf, Written)]) -> Result<(), Usage> {
     }
 }
 
-/// All reports, of which no two files have the same image.
+/// How all of the images were checked, which has to be in one way: the whole is no report of a check otherwise.
+fn common_terms(read: &[(&PathBuf, Written)]) -> Result<Option<Terms>, Usage> {
+    let Some(((first, of_first), others)) = read.split_first() else { return Ok(None) };
+    for (path, written) in others {
+        let why = match (&of_first.scope.terms, &written.scope.terms) {
+            (Some(one), Some(other)) => one.difference(other).map(|(name, one, other)| {
+                let (name, one, other) =
+                    (Hostile::from(&*name), Hostile::from(&*one), Hostile::from(&*other));
+                format!("{name} is {one} in the first, and {other} in the second")
+            }),
+            (None, None) => None,
+            _ => Some("one of them does not say how (`terms`)".to_owned()),
+        };
+        if let Some(why) = why {
+            return Err(Usage(format!(
+                "the images of {} and of {} were not checked alike: {why}; check those of one of them again",
+                shown(first.as_os_str()),
+                shown(path.as_os_str())
+            )));
+        }
+    }
+    Ok(of_first.scope.terms.clone())
+}
+
+/// All reports, of which no two documents have the same image. Shards cannot, as each name falls to one of them; but
+/// what is shown of two names may be the same, as that of URLs without their queries is.
 fn disjoint(read: Vec<(&PathBuf, Written)>) -> Result<Vec<Report>, Usage> {
-    let mut seen: BTreeMap<String, &PathBuf> = BTreeMap::new();
+    struct Seen<'p> {
+        document: usize,
+        path: &'p PathBuf,
+        of_shard: bool,
+    }
+    let mut seen: BTreeMap<(String, Option<PathBuf>), Seen<'_>> = BTreeMap::new();
     let mut all = Vec::new();
-    for (path, written) in read {
+    for (document, (path, written)) in read.into_iter().enumerate() {
+        let of_shard = written.scope.shard.is_some();
         for report in written.images {
-            match seen.get(&report.source) {
-                Some(first) if *first != path => {
+            match seen.get(&(report.source.clone(), report.path.clone())) {
+                Some(first) if first.document != document && !(first.of_shard && of_shard) => {
                     return Err(Usage(format!(
                         "{} and {} both have {}: leave out one of the reports",
-                        shown(first.as_os_str()),
+                        shown(first.path.as_os_str()),
                         shown(path.as_os_str()),
                         report.source
                     )));
                 }
                 Some(_) => {}
-                None => drop(seen.insert(report.source.clone(), path)),
+                None => {
+                    let name = (report.source.clone(), report.path.clone());
+                    seen.insert(name, Seen { document, path, of_shard });
+                }
             }
             all.push(report);
         }

@@ -43,17 +43,30 @@ pub(super) fn man(args: &ManArgs) -> Result<u8, Usage> {
         output::complain(&format!("wrote {count} pages to {shown}"));
         return Ok(ACCEPTED);
     }
-    let mut command = &root;
-    for name in &args.command {
-        command = command.find_subcommand(name).ok_or_else(|| {
-            let name = Hostile::from(name.as_str());
+    // By its words, or as its page is called.
+    let name = args.command.join("-");
+    let name = name.strip_prefix("tidegate-").unwrap_or(&name);
+    let (command, path) = match name {
+        "" | "tidegate" => (&root, Vec::new()),
+        name => found(&root, name).ok_or_else(|| {
+            let name = Hostile::from(args.command.join(" ").as_str());
             Usage(format!("there is no command {name}; `tidegate --help` lists all of them"))
-        })?;
-    }
-    let path: Vec<&str> = args.command.iter().map(String::as_str).collect();
+        })?,
+    };
     let text = page(command, &path).map_err(|e| Usage(format!("there is no page: {e}")))?;
     output::write(&mut None, &String::from_utf8_lossy(&text))?;
     Ok(ACCEPTED)
+}
+
+/// The command of this name, whose words are joined by hyphens, and the way to it.
+fn found<'c>(command: &'c Command, name: &str) -> Option<(&'c Command, Vec<&'c str>)> {
+    command.get_subcommands().find_map(|inner| match name.strip_prefix(inner.get_name())? {
+        "" => Some((inner, vec![inner.get_name()])),
+        rest => {
+            let (command, below) = found(inner, rest.strip_prefix('-')?)?;
+            Some((command, [&[inner.get_name()], &below[..]].concat()))
+        }
+    })
 }
 
 /// Writes the page of a command and those of all below it; how many there are.
@@ -71,11 +84,12 @@ fn page(command: &Command, path: &[&str]) -> std::io::Result<Vec<u8>> {
     // Its text has sections of its own here.
     let command = command.clone().after_help(None).after_long_help(None);
     let has_commands = command.has_subcommands();
+    let synopsis = synopsis(&command);
     let man = Man::new(command).manual("tidegate").source(env!("CARGO_PKG_VERSION"));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    writeln!(page, ".SH SYNOPSIS\n{synopsis}")?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if has_commands {
@@ -92,6 +106,40 @@ fn page(command: &Command, path: &[&str]) -> std::io::Result<Vec<u8>> {
         writeln!(page, ".fi")?;
     }
     Ok(ascii(&String::from_utf8_lossy(&page)).into_bytes())
+}
+
+/// How a command is called, with the values that its options take.
+fn synopsis(command: &Command) -> String {
+    let named = |arg: &Arg| -> Vec<String> {
+        arg.get_value_names().unwrap_or_default().iter().map(|name| name.to_string()).collect()
+    };
+    let bracketed = |arg: &Arg, text: String| match arg.is_required_set() {
+        true => text,
+        false => format!("[{text}]"),
+    };
+    let mut line = format!("\\fB{}\\fR", escaped(command.get_bin_name().unwrap_or("tidegate")));
+    let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    for arg in shown().filter(|arg| !arg.is_positional()) {
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let bold = |name: String| format!("\\fB{}\\fR", escaped(&name));
+        let names: Vec<String> = short.into_iter().chain(long).map(bold).collect();
+        let mut text = names.join("|");
+        if arg.get_action().takes_values() {
+            text += &format!(" \\fI{}\\fR", escaped(&named(arg).join(" ")));
+        }
+        line += &format!(" {}", bracketed(arg, text));
+    }
+    for arg in shown().filter(|arg| arg.is_positional()) {
+        let many = matches!(arg.get_action(), clap::ArgAction::Append);
+        let more = if many { "..." } else { "" };
+        let text = format!("\\fI{}\\fR", escaped(&named(arg).join(" ")));
+        line += &format!(" {}{more}", bracketed(arg, text));
+    }
+    if command.has_subcommands() {
+        line += " \\fICOMMAND\\fR";
+    }
+    line
 }
 
 /// The page without characters that roff takes only if it is told their encoding.

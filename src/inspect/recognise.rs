@@ -16,6 +16,8 @@ pub struct Recognised {
     pub compression: Compression,
     /// What the image is; `None` if there are too few bytes to tell.
     pub disk_format: Option<DiskFormat>,
+    /// Whether the disk begins with a partition table.
+    pub partitioned: bool,
     /// Whether they are enough to refuse it.
     pub refused: bool,
 }
@@ -35,6 +37,9 @@ pub fn recognise(first: &[u8], whole: bool, options: &Options) -> Recognised {
     Recognised {
         compression: report.compression.unwrap_or(Compression::None),
         disk_format: report.disk_format,
+        partitioned: report
+            .partition_table
+            .is_some_and(|table| table.scheme != crate::guest::Scheme::None),
         refused: notebook.doomed(),
     }
 }
@@ -76,9 +81,9 @@ mod tests {
     fn the_first_bytes_tell() {
         let options = Options::default();
         let recognised = |first: &[u8], whole| {
-            let Recognised { compression, disk_format, refused } =
-                recognise(first, whole, &options);
-            (compression, disk_format, refused)
+            let found = recognise(first, whole, &options);
+            assert_eq!(found.partitioned, !found.refused);
+            (found.compression, found.disk_format, found.refused)
         };
         let mut raw = vec![0; 1 << 20];
         raw[510] = 0x55;

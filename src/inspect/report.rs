@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identity;
 use super::{Options, name};
-use crate::bytes::hex;
+use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
 use crate::guest::PartitionTable;
 use crate::rules::{Row, Severity, row};
@@ -65,11 +65,14 @@ pub struct Report {
     /// What was found, the gravest first.
     pub findings: Vec<Finding>,
     /// The path as given, not escaped; `None` for a URL and for standard input. Never to be shown.
-    #[serde(skip)]
+    #[serde(default, with = "percent_path", skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Whose digests were held against those that were expected.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compared: Vec<Layer>,
+    /// Whether warnings count as rejections, if whoever asked for the check says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict: bool,
     /// How long the check took, if somebody measured it: the same image has the same report otherwise.
     #[serde(skip)]
     pub took: Option<Duration>,
@@ -219,7 +222,7 @@ pub struct Finding {
     pub layer: Layer,
     /// Byte offset in that layer, where it has a place.
     pub offset: Option<u64>,
-    /// What to do about it.
+    /// What to do about it; commands are between backticks.
     pub remedy: String,
     /// Whether repacking the file mends it, which a push does on the way.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -275,6 +278,7 @@ impl Report {
             findings: Vec::new(),
             path: path_of(argument),
             compared: Vec::new(),
+            strict: false,
             took: None,
             opened: None,
             stopped: false,
@@ -417,12 +421,12 @@ fn decompressed(template: &str, file: &str, packed: Compression) -> String {
         return then;
     }
     let into = remedy("FILE", target);
-    format!("{} > {into}. {then}", remedy(&format!("Decompress it first: {tool} -dc FILE"), file))
+    format!("{} > {into}`. {then}", remedy(&format!("Decompress it first: `{tool} -dc FILE"), file))
 }
 
-/// Whether a command can be given this name. An escaped name is not the file's name.
+/// Whether a command can be given this name. An escaped name is not the file's name, and backticks enclose commands.
 fn has_name(file: &str) -> bool {
-    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains('…')
+    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains(['…', '`'])
 }
 
 /// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
@@ -457,7 +461,8 @@ mod tests {
             remedy(template, "a/disk.img"),
             "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
         );
-        assert_eq!(remedy("x FILE.", "my disk"), "x 'my disk'.");
+        assert_eq!(remedy("x `y FILE`.", "my disk"), "x `y 'my disk'`.");
+        assert_eq!(remedy("x `y FILE`.", "a`b"), "x `y FILE`.");
         assert_eq!(remedy("x FILE.", "-"), "x FILE.");
         assert_eq!(remedy("x FILE.", "-rf"), "x ./-rf.");
         assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
@@ -468,11 +473,11 @@ mod tests {
         let told = |template, file| decompressed(template, file, Compression::Gzip);
         assert_eq!(
             told("Look: file -s FILE.", "a b.raw.gz"),
-            "Decompress it first: gzip -dc 'a b.raw.gz' > 'a b.raw'. Look: file -s 'a b.raw'."
+            "Decompress it first: `gzip -dc 'a b.raw.gz' > 'a b.raw'`. Look: file -s 'a b.raw'."
         );
         assert_eq!(
             told("x FILE.", "packed"),
-            "Decompress it first: gzip -dc packed > disk.img. x disk.img."
+            "Decompress it first: `gzip -dc packed > disk.img`. x disk.img."
         );
         assert_eq!(told("Build it again.", "disk.gz"), "Build it again.");
         assert_eq!(told("x FILE.", "-"), "Decompress it first. x FILE.");

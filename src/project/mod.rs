@@ -11,11 +11,13 @@ mod packer;
 mod receipt;
 mod shard;
 mod starter;
+mod terms;
 
 pub use below::Below;
 pub use config::{ConfigError, Fault, Image, NAME, Place, Project, Set};
 pub use list::{ListError, list};
 pub use packer::{Artifact, ManifestError, Run, artifact};
-pub use receipt::{Cache, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
+pub use receipt::{Asked, Cache, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
 pub use shard::{Shard, ShardError};
 pub use starter::starter;
+pub use terms::Terms;

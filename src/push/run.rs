@@ -219,17 +219,26 @@ impl Run<'_> {
                 return Err(Stop::Api { step: Step::Account, error });
             }
             // A token for images need not have the scope regions:read; and what fails now may work later.
-            Err(_) => return Ok(()),
+            Err(error) => {
+                self.world.note(&format!("nobody said whether the regions exist: {error}"));
+                return Ok(());
+            }
         };
         let known: Vec<&str> = known.iter().map(|region| region.slug.as_str()).collect();
         let wanted = [&self.order.image.region].into_iter().chain(&self.order.transfer);
-        for region in wanted.map(|region| region.as_str()).filter(|slug| !known.contains(slug)) {
-            let meant = nearest(region, known.iter().copied());
-            let hint = meant.map(|name| format!("; did you mean {}?", Hostile::from(name)));
-            let region = Hostile::from(region);
-            self.world.note(&format!("there is no region {region}{}", hint.unwrap_or_default()));
-        }
-        Ok(())
+        let Some(region) =
+            wanted.map(|region| region.as_str()).find(|region| !known.contains(region))
+        else {
+            return Ok(());
+        };
+        let meant = nearest(region, known.iter().copied());
+        let hint = meant.map(|name| format!("; did you mean {}?", Hostile::from(name)));
+        Err(Stop::Order(format!(
+            "there is no region {}{} There are {}",
+            Hostile::from(region),
+            hint.unwrap_or_else(|| ".".into()),
+            Hostile::message(&known.join(", "))
+        )))
     }
 
     /// Whatever happened, nothing is left but what is to stay.

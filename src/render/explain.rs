@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Style;
-use super::wrap::wrap;
+use super::wrap::with_commands;
 use crate::facts::Code;
 use crate::rules::{Row, row};
 
@@ -41,7 +41,7 @@ pub fn one(row: &Row, style: Style) -> String {
         ("Severity", &severity),
         ("Source", row.source),
     ] {
-        let _ = writeln!(out, "{name:<INDENT$}{}", wrap(text, style.width, INDENT));
+        let _ = writeln!(out, "{name:<INDENT$}{}", with_commands(text, style.width, INDENT));
     }
     out
 }

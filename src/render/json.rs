@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::bytes::{Hostile, is_harmless};
 use crate::inspect::Report;
-use crate::project::Shard;
+use crate::project::{Shard, Terms};
+use crate::rules;
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "tidegate.report/1";
@@ -18,17 +19,29 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Document<'a> {
     schema: &'static str,
     tidegate: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shard: Option<Shard>,
+    #[serde(flatten)]
+    scope: &'a Scope,
     images: &'a [Report],
 }
 
-/// One document for all images, or for those of a shard, ending in a newline.
+/// Which images a document is about, and how they were checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
+pub struct Scope {
+    /// The shard that it is about; `None` if it is about all images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// How they were checked; `None` if nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+}
+
+/// One document for all images of a scope, ending in a newline.
 ///
 /// # Errors
 /// None that the model can cause; the writer is a string.
-pub fn render(images: &[Report], shard: Option<Shard>) -> Result<String, serde_json::Error> {
-    let document = Document { schema: SCHEMA, tidegate: VERSION, shard, images };
+pub fn render(images: &[Report], scope: &Scope) -> Result<String, serde_json::Error> {
+    let document = Document { schema: SCHEMA, tidegate: VERSION, scope, images };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
@@ -38,9 +51,9 @@ pub fn render(images: &[Report], shard: Option<Shard>) -> Result<String, serde_j
 #[derive(Debug, Deserialize)]
 #[non_exhaustive]
 pub struct Written {
-    /// The shard that it is about; `None` if it is about all images.
-    #[serde(default)]
-    pub shard: Option<Shard>,
+    /// Which images it is about.
+    #[serde(flatten)]
+    pub scope: Scope,
     /// The images.
     pub images: Vec<Report>,
 }
@@ -65,6 +78,9 @@ pub enum ReadError {
         "it was written by tidegate {0}, and this is {VERSION}, whose rules may be others; use one version for all"
     )]
     OtherVersion(Hostile),
+    /// Its findings may mean something else, though the version is the same.
+    #[error("it was made under other rules ({0}; these are {rules}); use one build for all", rules = rules::version())]
+    OtherRules(Hostile),
     /// Nothing that tidegate writes has such text.
     #[error(
         "it has text that acts on a terminal or a CI system, so it is not as tidegate wrote it"
@@ -94,7 +110,13 @@ pub fn read(text: &[u8]) -> Result<Written, ReadError> {
     if !harmless(&value) {
         return Err(ReadError::Harmful);
     }
-    serde_json::from_value(value).map_err(malformed)
+    let written: Written = serde_json::from_value(value).map_err(malformed)?;
+    match &written.scope.terms {
+        Some(terms) if terms.rules != rules::version() => {
+            Err(ReadError::OtherRules(terms.rules.as_str().into()))
+        }
+        _ => Ok(written),
+    }
 }
 
 /// Whether all text is such as reports have. serde_json bounds the depth.
@@ -123,17 +145,20 @@ mod tests {
             inspect(path.as_os_str(), &Options::default(), &Deaf),
             inspect("/no such file".as_ref(), &Options::default(), &Deaf),
         ];
-        for shard in [None, Some("3/8".parse().unwrap())] {
-            let text = render(&reports, shard).unwrap();
+        let terms = Some(Terms::of(&Options::default()));
+        let shard = Some("3/8".parse().unwrap());
+        for scope in [Scope::default(), Scope { shard, terms }] {
+            let text = render(&reports, &scope).unwrap();
             let again = read(text.as_bytes()).unwrap();
-            assert_eq!(again.shard, shard);
-            assert_eq!(render(&again.images, shard).unwrap(), text);
+            assert_eq!(again.scope, scope);
+            assert_eq!(again.images[0].path.as_deref(), Some(path.as_path()));
+            assert_eq!(render(&again.images, &scope).unwrap(), text);
         }
     }
 
     #[test]
     fn what_is_no_report() {
-        let text = render(&[], None).unwrap();
+        let text = render(&[], &Scope::default()).unwrap();
         let told = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
         assert!(told("\n").starts_with("it is empty"));
         for bad in ["{", "[]", "7", "{}", &text.replace("[]", "7"), &text.replace("[]", "[{}]")] {

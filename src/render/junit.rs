@@ -32,15 +32,14 @@ impl Counts {
     }
 }
 
-/// One document for all images. A reject fails its case, and a warning does too where `strict` says so of the image; of a
+/// One document for all images. A reject fails its case, and a warning does too where the image is strict; of a
 /// case that did not fail, `system-out` has what was found.
 #[must_use]
-pub fn render(images: &[Report], strict: &[bool]) -> String {
+pub fn render(images: &[Report]) -> String {
     let mut all = Counts::default();
     let mut suites = String::new();
-    for (index, report) in images.iter().enumerate() {
-        let strict = strict.get(index).copied().unwrap_or(false);
-        let (counts, written) = suite(report, strict);
+    for report in images {
+        let (counts, written) = suite(report);
         all.add(counts);
         suites.push_str(&written);
     }
@@ -56,7 +55,7 @@ fn time(took: Option<Duration>) -> String {
     took.map_or(String::new(), |took| format!(" time=\"{:.6}\"", took.as_secs_f64()))
 }
 
-fn suite(report: &Report, strict: bool) -> (Counts, String) {
+fn suite(report: &Report) -> (Counts, String) {
     let mut counts = Counts::default();
     let mut body = properties(report);
     if let Some(error) = &report.error {
@@ -72,7 +71,7 @@ fn suite(report: &Report, strict: bool) -> (Counts, String) {
     // Without a verdict there is nothing to say of any rule.
     if report.verdict != Verdict::Error {
         for case in cases(report) {
-            counts.add(write_case(&case, strict, &mut body));
+            counts.add(write_case(&case, report.strict, &mut body));
         }
     }
     let name = escape(&report.source);

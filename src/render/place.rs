@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, percent_encoded as encoded};
 use crate::inspect::Report;
 
 /// The path of an image below `root`, where it is there; else as it was given.
@@ -34,21 +34,6 @@ pub(super) fn uri(report: &Report, root: &Path) -> Option<(String, bool)> {
     Some((encoded(path.as_os_str().as_bytes()), true))
 }
 
-/// The bytes of a path, all but the unreserved characters of RFC 3986 and the slash encoded. So is a
-/// colon, which in the first part of a relative path would end a scheme.
-fn encoded(path: &[u8]) -> String {
-    let mut out = String::with_capacity(path.len());
-    for &byte in path {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 /// A URL as it is shown, without what is allowed nowhere in a URI.
 fn encoded_url(url: &str) -> String {
     let mut out = String::with_capacity(url.len());
@@ -66,8 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_encoded_byte_by_byte() {
-        assert_eq!(encoded(b"a b/\xff%\n:"), "a%20b/%FF%25%0A%3A");
+    fn urls_keep_what_is_allowed_in_them() {
         assert_eq!(encoded_url("https://h/a b%20<ö"), "https://h/a%20b%20%3C%C3%B6");
     }
 

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style as Paint};
 
 use super::Style;
-use super::wrap::wrap;
+use super::wrap::{with_commands, wrap};
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
-use crate::inspect::{Finding, Mode, Receipt, Report, State, Verdict};
+use crate::inspect::{Check, Finding, Mode, Receipt, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// Columns before the text of a finding.
@@ -113,7 +113,8 @@ fn layers(report: &Report, out: &mut String) {
         size_line("image", &what, report.image_size, report.limit, out);
         let raw_unread = format == DiskFormat::Raw && report.virtual_size.is_none();
         if report.virtual_size.is_some() || raw_unread {
-            let what = report.partition_table.as_ref().map_or("not read".to_owned(), partitions);
+            let what = report.partition_table.as_ref();
+            let what = what.map_or("not read".to_owned(), |table| partitions(table, report));
             size_line("disk", &what, report.virtual_size, report.limit, out);
         }
     }
@@ -163,11 +164,12 @@ fn bar(size: u64, limit: u64) -> String {
     format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
-pub(super) fn partitions(table: &PartitionTable) -> String {
+pub(super) fn partitions(table: &PartitionTable, report: &Report) -> String {
+    let is_read = |check: &Check| check.id != "partition-table" || check.state == State::Done;
     let count = table.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     match table.scheme {
-        Scheme::None if table.unread.is_empty() => "no partition table".to_owned(),
+        Scheme::None if report.checks.iter().all(is_read) => "no partition table".to_owned(),
         Scheme::None => "partition table not read".to_owned(),
         scheme => format!("{}, {count} {noun}", scheme.as_str()),
     }
@@ -184,10 +186,11 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         Some(offset) => format!("{}, byte {offset}", finding.layer.as_str()),
         None => finding.layer.as_str().to_owned(),
     };
+    let wrapped = |line: &str| wrap(line, style.width, INDENT);
     let mut lines = vec![
-        sentence(&format!("{} ({place})", finding.row().title)),
-        finding.message.clone(),
-        format!("Fix: {}", finding.remedy),
+        wrapped(&sentence(&format!("{} ({place})", finding.row().title))),
+        wrapped(&finding.message),
+        with_commands(&format!("Fix: {}", finding.remedy), style.width, INDENT),
     ];
     if finding.repairable {
         lines.push("Or let tidegate push repack it on the way.".to_owned());
@@ -197,7 +200,7 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         if index > 0 {
             let _ = write!(out, "{:INDENT$}", "");
         }
-        let _ = writeln!(out, "{}", wrap(line, style.width, INDENT));
+        let _ = writeln!(out, "{line}");
     }
     let _ = writeln!(out, "{:INDENT$}More: tidegate explain {}", "", finding.code.as_str());
 }

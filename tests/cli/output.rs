@@ -208,3 +208,18 @@ fn findings_are_explained() {
     assert!(stderr(&unknown).contains("gzip-truncated"), "near ones are named: {unknown:?}");
     assert_eq!(exit_code(&explain(&["no such thing"])), 2);
 }
+
+/// What is to be copied is on a line of its own, whole and with nothing glued to it.
+#[test]
+fn commands_of_a_fix_can_be_copied() {
+    let scratch = Scratch::new();
+    let name = format!("{}.raw.gz", "long-name-".repeat(12));
+    let cut = scratch.write(&name, &gzip(&disk())[..2000]);
+    let output = check(&[&cut]);
+    let command = format!("            gzip -t {}", cut.display());
+    assert!(stdout(&output).lines().any(|line| line == command), "{}", stdout(&output));
+    let explained = tidegate().args(["explain", "qcow2-backing-file"]).output().unwrap();
+    let command = "qemu-img convert -O qcow2 FILE flat.qcow2";
+    assert!(stdout(&explained).lines().any(|line| line.trim() == command), "{explained:?}");
+    assert!(!stdout(&explained).contains('`'), "{explained:?}");
+}

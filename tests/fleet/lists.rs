@@ -66,6 +66,7 @@ fn there_is_no_ninth_shard_of_eight() {
         ("8/8", "of 8 there are 0/8 to 7/8"),
         ("0/0", "1 to 100000 shards"),
         ("one", "a shard is K/N"),
+        ("-1/8", "a shard is K/N, such as 0/8 for the first of eight"),
     ] {
         let (code, out, err) = run(&scratch.path(""), &["check", "--shard", shard, "b.qcow2.gz"]);
         assert_eq!((code, out.as_str()), (2, ""), "{err}");

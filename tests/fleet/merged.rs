@@ -99,3 +99,187 @@ fn a_merged_report_has_the_formats_and_codes_of_a_check() {
     assert_eq!(std::fs::read(scratch.path("0.json")).unwrap(), before);
     assert!(err.contains("--output 0.json is one of the reports"), "{err}");
 }
+
+/// What would be cut, escaped, encoded or taken for something else, and none of it the same as shown and as it is.
+fn hostile() -> Vec<Vec<u8>> {
+    let long = [b"long-".as_slice(), &[b'l'; 240], b".img"].concat();
+    let mut names: Vec<Vec<u8>> = [
+        "a b.raw",
+        "a\u{1b}[31m::error::x.raw",
+        "a!.raw",
+        "%41.raw",
+        "<b>&\"'`.raw",
+        "c,d:e;f.raw",
+        "-o",
+        "ünïcode\u{202e}.raw",
+        "##[error]x.raw",
+        "w[1]*.raw",
+    ]
+    .map(|name| name.as_bytes().to_vec())
+    .into();
+    names.extend([b"x\xff\xfe.raw".to_vec(), long]);
+    names
+}
+
+/// A folder with images of hostile names, and the list of them, with URLs or without.
+fn hostile_folder(urls: &[&str]) -> Scratch {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    const KINDS: [&str; 4] = ["gpt.raw", "truncated.raw.gz", "backing.qcow2", "gpt.vdi.gz"];
+    let scratch = Scratch::new();
+    let mut list = Vec::new();
+    for (n, name) in hostile().into_iter().enumerate() {
+        let path = scratch.path("").join(OsString::from_vec(name.clone()));
+        std::fs::copy(testdata(KINDS[n % KINDS.len()]), path).unwrap();
+        list.extend([name.as_slice(), b"\n"].concat());
+        // The same file by its whole path.
+        if n == 0 {
+            list.extend(scratch.path("a b.raw").as_os_str().as_encoded_bytes());
+            list.push(b'\n');
+        }
+    }
+    list.extend(b"missing?.raw\n");
+    urls.iter().for_each(|url| list.extend([url.as_bytes(), b"\n"].concat()));
+    scratch.write("list", &list);
+    scratch
+}
+
+/// A rendering without what is of the run and not of the images: the time of a suite.
+fn timeless(text: &str) -> String {
+    let mut parts = text.split(" time=\"");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |out, part| out + part.split_once('"').unwrap().1)
+}
+
+#[test]
+fn a_merged_rendering_is_that_of_a_single_run() {
+    let urls: &[&str] = match cfg!(feature = "net") {
+        true => &[
+            "http://127.0.0.1:1/a?b=secret",
+            "http://127.0.0.1:1/a.img",
+            "https://127.0.0.1:1/a%20%41.qcow2",
+        ],
+        false => &[],
+    };
+    for urls in [&[][..], urls] {
+        let scratch = hostile_folder(urls);
+        let here = scratch.path("");
+        let check = |more: &[&str]| {
+            let mut command = crate::at(&here);
+            command.args(["check", "--images-from", "list"]).args(more);
+            if cfg!(feature = "net") {
+                command.args(["--retries", "0", "--insecure-http"]);
+            }
+            crate::ended(command.output().unwrap())
+        };
+        for shard in ["0/3", "1/3", "2/3"] {
+            let output = format!("{}.json", &shard[..1]);
+            let (code, _, err) =
+                check(&["--shard", shard, "--format", "json", "--output", &output]);
+            assert!([1, 3].contains(&code), "{err}");
+        }
+        for format in ["text", "json", "junit", "sarif", "github", "html"] {
+            let (code, single, err) = check(&["--format", format]);
+            assert_eq!(code, 3, "{err}");
+            let merge = ["report", "merge", "2.json", "0.json", "1.json", "--format", format];
+            let (merged_code, merged, err) = run(&here, &merge);
+            assert_eq!((merged_code, err.as_str()), (3, ""), "{format}");
+            match format {
+                "html" => {
+                    assert!(merged.contains("the report was merged from others"));
+                    let heads = |page: &str| page.matches("<h2").count();
+                    assert_eq!(heads(&merged), heads(&single));
+                }
+                _ => assert_eq!(merged, timeless(&single), "{format}"),
+            }
+            if format == "sarif" {
+                assert!(
+                    merged.contains("\"uri\": \"a%20b.raw\"") && merged.contains("x%FF%FE.raw")
+                );
+                assert!(!merged.contains("standard input"));
+            }
+            if format == "github" {
+                assert!(merged.contains("::warning file=") || merged.contains("::error file="));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_merged_was_checked_alike() {
+    let scratch = folder();
+    let here = scratch.path("");
+    // A report that is given twice has its images twice, by whatever name.
+    std::fs::hard_link(scratch.path("good.json"), scratch.path("linked.json")).unwrap();
+    for again in ["good.json", "./good.json", "linked.json"] {
+        refused(&scratch, &["good.json", again], "both have good.qcow2.gz");
+    }
+    let shard = |index: &str, more: &[&str]| {
+        let shard = format!("{index}/2");
+        let output = format!("{index}.json");
+        let check = ["check", "--images-from", "list", "--shard", &shard, "--format", "json"];
+        let (code, _, err) = run(&here, &[&check[..], &["--output", &output], more].concat());
+        assert!([0, 1].contains(&code), "{err}");
+    };
+    for (more, told) in [
+        (&["--quick"][..], "mode is full in the first, and quick in the second"),
+        (
+            &["--max-size", "1GB"],
+            "limit is 100000000000 in the first, and 1000000000 in the second",
+        ),
+        (
+            &["--reject", "iso-hybrid"],
+            "iso-hybrid is as the rules have it in the first, and reject",
+        ),
+        (&["--keep-going"], "keep_going is false in the first, and true"),
+    ] {
+        shard("0", &[]);
+        shard("1", more);
+        refused(&scratch, &["0.json", "1.json"], told);
+        refused(&scratch, &["0.json", "1.json"], "were not checked alike");
+        // Alike they make a whole.
+        shard("0", more);
+        let (_, single, _) =
+            run(&here, &[&["check", "--images-from", "list", "--format", "json"], more].concat());
+        assert_eq!(run(&here, &["report", "merge", "1.json", "0.json"]).1, single);
+    }
+    let mut other: Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("good.json")).unwrap()).unwrap();
+    other["terms"]["rules"] = json!("0.1.0/0000");
+    scratch.write("other.json", other.to_string().as_bytes());
+    refused(&scratch, &["other.json"], "made under other rules (0.1.0/0000");
+    other.as_object_mut().unwrap().remove("terms");
+    scratch.write("other.json", other.to_string().as_bytes());
+    refused(&scratch, &["bad.json", "other.json"], "does not say how");
+}
+
+#[test]
+fn what_was_strict_is_strict_when_it_is_merged() {
+    let scratch = Scratch::new();
+    let here = scratch.path("");
+    // A name that promises something else is a warning.
+    std::fs::copy(testdata("gpt.raw"), scratch.path("warned.qcow2")).unwrap();
+    std::fs::copy(testdata("gpt.raw"), scratch.path("good.raw")).unwrap();
+    scratch.write("list", b"warned.qcow2\ngood.raw\n");
+    let digest = crate::common::sha256(&std::fs::read(testdata("gpt.raw")).unwrap());
+    scratch.write("sums", format!("{digest}  good.raw\n{digest}  warned.qcow2\n").as_bytes());
+    for (strict, expected) in [(&[][..], 0), (&["--strict"], 1)] {
+        for shard in ["0/2", "1/2"] {
+            let output = format!("{}.json", &shard[..1]);
+            let check = ["check", "--images-from", "list", "--shard", shard, "--format", "json"];
+            let check = [&check[..], &["--checksums", "sums"]].concat();
+            run(&here, &[&check[..], &["--output", &output], strict].concat());
+        }
+        for format in ["json", "junit"] {
+            let check =
+                ["check", "--images-from", "list", "--checksums", "sums", "--format", format];
+            let (code, single, _) = run(&here, &[&check[..], strict].concat());
+            let merge = ["report", "merge", "0.json", "1.json", "--format", format];
+            let (merged_code, merged, _) = run(&here, &merge);
+            assert_eq!((code, merged_code), (expected, expected));
+            assert_eq!(merged, timeless(&single));
+        }
+        let (code, ..) = run(&here, &["report", "merge", "0.json", "1.json", "--strict"]);
+        assert_eq!(code, 1);
+    }
+}

@@ -145,3 +145,64 @@ fn clocks_and_scopes_are_looked_at() {
     let forbidden = told(&answer("nonsense", 403));
     assert_eq!(states(&forbidden, &ids), ["unknown", "ok", "fail"], "{forbidden:#}");
 }
+
+#[test]
+fn what_nobody_said_is_unknown() {
+    let server = Server::new(|_| Reply::status(500, b"{}".to_vec()));
+    let url = server.url("");
+    let env = [("DIGITALOCEAN_API_URL", url.as_str()), ("DIGITALOCEAN_TOKEN", "tok")];
+    let told = document(&doctor(&Scratch::new(), &env, &["--retries", "0"]));
+    assert_eq!(states(&told, &["token-accepted", "scopes"]), ["unknown", "unknown"], "{told:#}");
+    let said = told.to_string();
+    assert!(!said.contains("none;") && !said.contains("has none"), "{told:#}");
+    assert!(said.contains("image:read, regions:read, spaces_key:read: unknown"), "{told:#}");
+}
+
+/// What certainly fails every push fails here; that a key may not look at a bucket is no proof that it may not write.
+#[test]
+fn buckets_and_keys_that_are_wrong_fail() {
+    let rig = Rig::new(&[]);
+    let scratch = Scratch::new();
+    let url = rig.url("");
+    let of = |name: &str| (name.to_owned(), rig.spaces[name].clone());
+    let spaces: Vec<(String, String)> = rig.spaces.keys().map(|name| of(name)).collect();
+    for (name, wrong, told) in [
+        ("SPACES_BUCKET", "there-is-no-such-bucket", "there is no such bucket"),
+        ("SPACES_SECRET_ACCESS_KEY", "wrong", "the signature is refused"),
+        ("SPACES_ACCESS_KEY_ID", "DO00WRONG", "the access key is not known"),
+        ("SPACES_ENDPOINT_URL", "http://127.0.0.1:1", "127.0.0.1:1"),
+    ] {
+        let mut env = vec![
+            ("DIGITALOCEAN_API_URL", url.as_str()),
+            ("DIGITALOCEAN_TOKEN", rig.token.as_str()),
+        ];
+        env.extend(spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        env.push((name, wrong));
+        let output = doctor(&scratch, &env, &["--retries", "0"]);
+        let document = document(&output);
+        assert_eq!(
+            (exit_code(&output), state(&document, "bucket").as_str()),
+            (4, "fail"),
+            "{name}: {document:#}"
+        );
+        assert!(document.to_string().contains(told), "{document:#}");
+    }
+    let limited = Server::new(|_| {
+        Reply::status(
+            403,
+            b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_vec(),
+        )
+    });
+    let place = limited.url("");
+    let mut env =
+        vec![("DIGITALOCEAN_API_URL", url.as_str()), ("DIGITALOCEAN_TOKEN", rig.token.as_str())];
+    env.extend(spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    env.push(("SPACES_ENDPOINT_URL", place.as_str()));
+    let output = doctor(&scratch, &env, &["--retries", "0"]);
+    let document = document(&output);
+    assert_eq!(
+        (exit_code(&output), state(&document, "bucket").as_str()),
+        (0, "warn"),
+        "{document:#}"
+    );
+}

@@ -110,8 +110,31 @@ fn every_command_has_a_page() {
     assert!(pages >= 9, "only {pages} pages");
     let output = at(scratch.path("")).args(["man", "check"]).output().unwrap();
     assert!(stdout(&output).contains("tidegate\\-check") && stdout(&output).contains("checksums"));
-    let output = at(scratch.path("")).args(["man", "nothing"]).output().unwrap();
-    assert_eq!(exit_code(&output), 2);
+    let page = stdout(&output);
+    let synopsis = page.lines().find(|line| line.starts_with("\\fBtidegate check")).unwrap();
+    for part in [
+        " [\\fB\\-\\-images\\-from\\fR \\fIFILE\\fR] ",
+        " [\\fB\\-q\\fR|\\fB\\-\\-quiet\\fR] ",
+        " [\\fIIMAGE\\fR]...",
+    ] {
+        assert!(synopsis.contains(part), "{synopsis}");
+    }
+    // A page is found by the name that it has, too.
+    let man = |words: &[&str]| at(scratch.path("")).arg("man").args(words).output().unwrap();
+    let output = man(&["report", "merge"]);
+    let page = stdout(&output);
+    assert!(page.contains("tidegate\\-report\\-merge"), "{page}");
+    for words in [&["report-merge"][..], &["tidegate-report-merge"]] {
+        assert_eq!(stdout(&man(words)), page);
+    }
+    assert_eq!(stdout(&man(&["tidegate"])), stdout(&man(&[])));
+    for nothing in
+        [&["nothing"][..], &["report-"], &["repor"], &["report", "nothing"], &["report-mergers"]]
+    {
+        let output = man(nothing);
+        assert_eq!(exit_code(&output), 2, "{nothing:?}");
+        assert!(stderr(&output).contains("there is no command"), "{}", stderr(&output));
+    }
     scratch.write("file", b"");
     let output = at(scratch.path("")).args(["man", "--dir", "file"]).output().unwrap();
     assert_eq!(exit_code(&output), 2);

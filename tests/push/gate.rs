@@ -1,5 +1,7 @@
 //! What the check refuses is never completed, and never created: the simulator's log tells.
 
+use serde_json::json;
+
 use crate::common::*;
 use crate::disks::*;
 use crate::rig::*;
@@ -75,4 +77,51 @@ fn what_cannot_be_read_is_not_pushed() {
     rig.scratch.write("empty", b"");
     rig.document(1, &["empty"]);
     assert_refused(&rig, "empty");
+}
+
+/// Regions are asked for first: nothing is sent for one that does not exist.
+#[test]
+fn a_region_that_does_not_exist_ends_the_push_before_anything_is_sent() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    for (arguments, named) in [
+        (&["--region", "nosuch"][..], "there is no region nosuch"),
+        (&["--region", "fra11"], "there is no region fra11; did you mean fra1?"),
+        (&["--region", "nyc3", "--transfer", "ams3,nowhere"], "there is no region nowhere"),
+    ] {
+        let mut push = rig.tidegate("push");
+        let output =
+            push.args(["disk.raw.gz", "--format", "json"]).args(arguments).output().unwrap();
+        assert_eq!(exit_code(&output), 4, "{}", stderr(&output));
+        let document = crate::documents::parsed("push", &output);
+        assert_eq!(
+            (&document["error"]["kind"], &document["image"]),
+            (&json!("order"), &json!(null))
+        );
+        let said = document["error"]["message"].as_str().unwrap();
+        assert!(said.contains(named) && said.contains("nyc3, "), "{said}");
+        assert!(stderr(&output).contains("nothing was created, and nothing is left behind"));
+        let log = rig.log();
+        assert!(
+            log.iter().all(|line| line["operation"].is_null()),
+            "the bucket was touched: {log:?}"
+        );
+        assert_eq!(rig.creates(), 0);
+        assert!(rig.journals().is_empty());
+    }
+}
+
+#[test]
+fn a_token_that_may_not_list_regions_is_no_reason_to_push_nothing() {
+    let plan =
+        "[[fault]]\nkind = \"403\"\nmethod = \"GET\"\npath = \"/v2/regions\"\nforever = true";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = rig.pushed(&["disk.raw.gz"]);
+    assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("nobody said whether the regions exist"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -159,7 +159,9 @@ fn all_that_was_found_is_on_the_page() {
     for report in &reports {
         for finding in report["findings"].as_array().unwrap() {
             for key in ["message", "remedy", "code"] {
-                assert!(text.contains(finding[key].as_str().unwrap()), "{finding}");
+                // Commands are elements of their own.
+                let said = finding[key].as_str().unwrap().replace('`', "");
+                assert!(text.contains(&said), "{finding}");
             }
         }
         assert!(text.contains(report["source"].as_str().unwrap()));

@@ -68,7 +68,7 @@ pub(super) fn run(
     let mut outcome = Outcome::default();
     if !args.unchecked {
         let report = checked(args, progress)?;
-        let code = check::exit_code(&report, args.strict);
+        let code = check::exit_code(&report);
         if code != 0 {
             outcome.error = Some(match &report.error {
                 Some(error) => ("unread", error.message.clone()),
@@ -235,9 +235,10 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
         client: net::client(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
     };
-    let report = inspect(url, &options, &**progress);
+    let mut report = inspect(url, &options, &**progress);
+    report.strict = args.strict;
     progress.close();
-    let code = check::exit_code(&report, args.strict);
+    let code = check::exit_code(&report);
     let style = crate::render::Style::default();
     // The result of this command is the image; the report is what was said on the way to it.
     output::log(text::line(&report, style).trim_end());

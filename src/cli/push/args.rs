@@ -14,7 +14,8 @@ pub(in crate::cli) struct PushArgs {
     pub(super) image: OsString,
 
     /// Push what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
-    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
+    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
+    /// does.
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     pub(super) packer_manifest: Option<PathBuf>,
 

@@ -30,7 +30,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         let found = pushed.report.iter().flat_map(|report| &report.findings);
         for finding in found.filter(|finding| finding.severity == Severity::Warn) {
             let code = finding.code.as_str();
-            output::complain(&format!("warning: {} (tidegate explain {code})", finding.message));
+            output::warn(&format!("warning: {} (tidegate explain {code})", finding.message));
         }
     }
     show::write(args.api.format, &lines(pushed), &document(pushed)?)

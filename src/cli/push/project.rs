@@ -3,6 +3,7 @@
 use super::args::PushArgs;
 use super::order::is_rehearsal;
 use crate::bytes::{Hostile, hex};
+use crate::cli::args::Format;
 use crate::cli::project::{self, Subject};
 use crate::cli::{Usage, packer};
 use crate::project::Image;
@@ -11,7 +12,10 @@ use crate::rules::Severity;
 /// The arguments, with all that the project says of the image.
 pub(super) fn completed(mut args: PushArgs) -> Result<PushArgs, Usage> {
     let subject = match &args.packer_manifest {
-        Some(manifest) => Subject { argument: packer::image(manifest)?, image: None },
+        Some(manifest) => {
+            let document = args.api.format == Format::Json;
+            Subject { argument: packer::image(manifest, document)?, image: None }
+        }
         None if args.image.is_empty() => only()?,
         None => project::subject(&args.image)?,
     };

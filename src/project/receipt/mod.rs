@@ -57,7 +57,7 @@ pub struct Receipt {
 /// What was asked of a check, as far as its report depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub struct Asked {
     limit: u64,
     policy: BTreeMap<String, Severity>,
     keep_going: bool,
@@ -68,7 +68,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(options: &Options) -> Asked {
+    /// What these options ask for.
+    #[must_use]
+    pub fn of(options: &Options) -> Asked {
         let policy = options.policy.changed().into_iter();
         Asked {
             limit: options.limit,
@@ -197,6 +199,7 @@ impl Receipt {
         }
         let mut report = report.clone();
         report.checks.retain(|check| check.id != EXPECTED);
+        (report.path, report.compared) = (None, Vec::new());
         let began = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (schema, rules) = (SCHEMA.into(), rules::version().into());
         Ok(Receipt { schema, rules, checked_at: rfc3339(began), subject, options, report })

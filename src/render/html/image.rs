@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::super::markup::escape;
+use super::super::wrap::{Part, parts};
 use super::super::{map, text};
 use super::{badge, bytes, scale};
 use crate::bytes::human_size;
@@ -30,7 +31,7 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Strin
         scale::write(report, out);
         digests(report, out);
         if let Some(table) = &report.partition_table {
-            partitions(table, report.virtual_size, out);
+            partitions(table, report, out);
         }
         allocation(&look.map, out);
         checks(report, out);
@@ -61,6 +62,14 @@ fn findings(report: &Report, excerpts: &[Result<Excerpt, String>], out: &mut Str
     }
 }
 
+fn remedy(text: &str) -> String {
+    let marked = |part| match part {
+        Part::Words(words) => escape(words),
+        Part::Command(command) => format!("<code>{}</code>", escape(command)),
+    };
+    parts(text).map(marked).collect()
+}
+
 fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut String) {
     let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     let severity = finding.severity.as_str();
@@ -73,7 +82,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
         finding.layer.as_str(),
         finding.code.as_str(),
         escape(&finding.message),
-        escape(&finding.remedy),
+        remedy(&finding.remedy),
         if finding.repairable {
             " Or let <code>tidegate push</code> repack it on the way."
         } else {
@@ -114,10 +123,11 @@ fn digests(report: &Report, out: &mut String) {
     out.push_str("</dl>\n");
 }
 
-fn partitions(table: &PartitionTable, size: Option<u64>, out: &mut String) {
-    let said = match text::partitions(table).split_once(", ") {
+fn partitions(table: &PartitionTable, report: &Report, out: &mut String) {
+    let size = report.virtual_size;
+    let said = match text::partitions(table, report).split_once(", ") {
         Some((scheme, count)) => format!("{}, {count}", scheme.to_uppercase()),
-        None => text::sentence(&text::partitions(table)),
+        None => text::sentence(&text::partitions(table, report)),
     };
     let _ = writeln!(out, "<h3>Partitions</h3>\n<p>{said}.</p>");
     if table.scheme == Scheme::None || table.partitions.is_empty() {

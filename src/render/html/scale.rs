@@ -101,7 +101,9 @@ fn layers(report: &Report) -> Vec<Layer> {
             layers.push(Layer {
                 name: "disk",
                 size: report.virtual_size,
-                what: table.map_or("partition table not read".to_owned(), text::partitions),
+                what: table.map_or("partition table not read".to_owned(), |table| {
+                    text::partitions(table, report)
+                }),
                 limited: true,
             });
         }

@@ -6,9 +6,9 @@ const PROTECTIVE: &str = "UEFI 2.10, 5.2.3 (protective MBR)";
 const HEADER: &str = "UEFI 2.10, 5.3.2 (GPT header)";
 const ENTRIES: &str = "UEFI 2.10, 5.3.3 (GPT partition entry array)";
 
-const MEND_GPT: &str = "On the raw disk (qemu-img convert -O raw FILE disk.raw) write both copies anew: sgdisk -e disk.raw.";
-const LOOK_GPT: &str = "Look at the table of the raw disk, qemu-img convert -O raw FILE disk.raw and sgdisk -v disk.raw, and build the image again.";
-const LOOK_MBR: &str = "Look at the table of the raw disk, qemu-img convert -O raw FILE disk.raw and sfdisk -d disk.raw, and build the image again.";
+const MEND_GPT: &str = "Make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and write both copies anew: `sgdisk -e disk.raw`.";
+const LOOK_GPT: &str = "Look at the table of the raw disk, `qemu-img convert -O raw FILE disk.raw` and `sgdisk -v disk.raw`, and build the image again.";
+const LOOK_MBR: &str = "Look at the table of the raw disk, `qemu-img convert -O raw FILE disk.raw` and `sfdisk -d disk.raw`, and build the image again.";
 
 pub(super) const ROWS: &[Row] = &[
     judged(
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the partition table has no partition",
         "The partition table is valid, but nothing is entered in it. A Droplet would most likely find nothing to boot from.",
-        "See whether the build wrote its partitions, and to this disk: sfdisk -l disk.raw, after qemu-img convert -O raw FILE disk.raw.",
+        "See whether the build wrote its partitions, and to this disk: `qemu-img convert -O raw FILE disk.raw`, then `sfdisk -l disk.raw`.",
         "UEFI 2.10, 5.2.1 and 5.3.3",
     ),
     judged(
@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an MBR and a GPT with partitions each",
         "Besides the entry that protects the GPT, the MBR lists partitions of its own. Systems choose differently which of the two they believe, and the two may disagree.",
-        "If it is not meant to be so, write a plain protective MBR to the raw disk: gdisk disk.raw, then x, n, w.",
+        "If it is not meant to be so, write a plain protective MBR to the raw disk: `gdisk disk.raw`, then x, n, w.",
         PROTECTIVE,
     ),
     judged(
@@ -72,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the GPT is missing",
         "The MBR says that the disk has a GPT, but there is none. Systems find no partition and cannot boot.",
-        "Build the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: sgdisk --load-backup=gpt.bin disk.raw.",
+        "Build the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: `sgdisk --load-backup=gpt.bin disk.raw`.",
         PROTECTIVE,
     ),
     judged(
@@ -88,7 +88,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the backup GPT is damaged",
         "A GPT is kept twice; the copy at the beginning of the disk is good, the one at the end is not. The disk works, but it may have been cut off at its end.",
-        "Compare the size with that at the origin. If nothing is missing, write both copies anew to the raw disk (qemu-img convert -O raw FILE disk.raw): sgdisk -e disk.raw.",
+        "Compare the size with that at the origin. If nothing is missing, make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and write both copies anew: `sgdisk -e disk.raw`.",
         HEADER,
     ),
     judged(
@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "the backup GPT is not at the end of the disk",
         "The disk was made larger after it was partitioned, so the backup GPT is no longer in the last sector. Systems accept that, and cloud-init's growpart usually mends it at the first boot.",
-        "Nothing has to be done. To mend it now, on the raw disk: sgdisk -e disk.raw.",
+        "Nothing has to be done. To mend it now, on the raw disk: `sgdisk -e disk.raw`.",
         "UEFI 2.10, 5.3.1 (GPT overview): the backup is in the last block",
     ),
     judged(
@@ -104,7 +104,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "both copies of the GPT are damaged",
         "Neither copy of the partition table can be trusted. Systems find no partition and cannot boot.",
-        "Build or fetch the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: sgdisk --load-backup=gpt.bin disk.raw.",
+        "Build or fetch the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: `sgdisk --load-backup=gpt.bin disk.raw`.",
         HEADER,
     ),
     judged(
@@ -120,7 +120,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the GPT reaches past the end of the disk",
         "The GPT describes a larger disk than this one. The disk was cut off or shrunk too far, and what lay at its end is lost.",
-        "Compare the size with that at the origin, and fetch the image again. If the disk was shrunk on purpose and no partition was cut, on the raw disk: sgdisk -e disk.raw.",
+        "Compare the size with that at the origin, and fetch the image again. If the disk was shrunk on purpose and no partition was cut, on the raw disk: `sgdisk -e disk.raw`.",
         HEADER,
     ),
     judged(
@@ -144,7 +144,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two partitions have the same GUID",
         "Every partition should have a GUID of its own. A system that looks for its root partition by PARTUUID may take the wrong one.",
-        "Give one of them a new GUID on the raw disk, here the second: sgdisk -u 2:R disk.raw. Then adapt what refers to it.",
+        "Give one of them a new GUID on the raw disk, here the second: `sgdisk -u 2:R disk.raw`. Then adapt what refers to it.",
         "UEFI 2.10, 5.3.3 (UniquePartitionGUID)",
     ),
     judged(
@@ -152,7 +152,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the two copies of the GPT differ",
         "Both copies of the GPT are sound, but they describe different partitions; a tool changed only one of them. Systems use the first one as long as it is good.",
-        "See on the raw disk that the first copy is right, sgdisk -p disk.raw, and write it over the other: gdisk disk.raw, then r, d, w.",
+        "See on the raw disk that the first copy is right, `sgdisk -p disk.raw`, and write it over the other: `gdisk disk.raw`, then r, d, w.",
         HEADER,
     ),
     judged(
@@ -160,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a GPT without protective MBR",
         "The disk has a GPT, but its first sector does not announce it. Many systems then ignore the GPT and see an empty disk.",
-        "On the raw disk (qemu-img convert -O raw FILE disk.raw) let sgdisk write the MBR: sgdisk -e disk.raw.",
+        "Make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and let sgdisk write the MBR: `sgdisk -e disk.raw`.",
         PROTECTIVE,
     ),
 ];

@@ -7,18 +7,18 @@ const TAKEN: &str =
     "DigitalOcean API, create a custom image: an image may be compressed with gzip or bzip2";
 const NO_ARCHIVE: &str = "DigitalOcean API, create a custom image: gzip or bzip2 only; imports of tar.gz and OVA files failed (doctl issue 671, packer issue 7848)";
 
-const GZIP_AGAIN: &str = "Fetch the file again and test it: gzip -t FILE. If it is damaged at its origin too, pack the image again.";
-const BZIP2_AGAIN: &str = "Fetch the file again and test it: bzip2 -t FILE. If it is damaged at its origin too, pack the image again.";
+const GZIP_AGAIN: &str = "Fetch the file again and test it: `gzip -t FILE`. If it is damaged at its origin too, pack the image again.";
+const BZIP2_AGAIN: &str = "Fetch the file again and test it: `bzip2 -t FILE`. If it is damaged at its origin too, pack the image again.";
 const XZ: &str = "the .xz file format, 1.2.1";
 const RFC_8878: &str = "RFC 8878, 3.1.1";
 const TAR: &str =
     "POSIX.1-2024, pax: ustar and pax interchange formats; GNU tar manual, basic tar format";
 
-const XZ_AGAIN: &str = "Fetch the file again and test it: xz -t FILE. If it is damaged at its origin too, pack the image again.";
-const ZSTD_AGAIN: &str = "Fetch the file again and test it: zstd -t FILE. If it is damaged at its origin too, pack the image again.";
-const TAR_AGAIN: &str = "Fetch the file again and look at it: tar -tvf FILE. If it is damaged at its origin too, pack the image again.";
-const GZIP_REPACK: &str = "Repack it: gzip -dc FILE | gzip > new.gz.";
-const BZIP2_REPACK: &str = "Repack it with gzip: bzip2 -dc FILE | gzip > disk.img.gz.";
+const XZ_AGAIN: &str = "Fetch the file again and test it: `xz -t FILE`. If it is damaged at its origin too, pack the image again.";
+const ZSTD_AGAIN: &str = "Fetch the file again and test it: `zstd -t FILE`. If it is damaged at its origin too, pack the image again.";
+const TAR_AGAIN: &str = "Fetch the file again and look at it: `tar -tvf FILE`. If it is damaged at its origin too, pack the image again.";
+const GZIP_REPACK: &str = "Repack it: `gzip -dc FILE | gzip > new.gz`.";
+const BZIP2_REPACK: &str = "Repack it with gzip: `bzip2 -dc FILE | gzip > disk.img.gz`.";
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -68,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GzipTrailingGarbage,
         "foreign bytes after the gzip data",
         "After the compressed data come bytes that belong to no gzip member. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        "Find out where the bytes come from. If gzip -t FILE complains of nothing else, repack it: gzip -dc FILE | gzip > new.gz.",
+        "Find out where the bytes come from. Test it, `gzip -t FILE`, and if it complains of nothing else, repack it: `gzip -dc FILE | gzip > new.gz`.",
         "RFC 1952, 2.2: a file is a series of members and nothing else",
     ),
     judged(
@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "the gzip file has several members",
         "That is valid, and every gzip tool joins them; bgzip writes such files, and so does joining them with cat. A reader that stops after the first one would get a disk that is too short.",
-        "Nothing has to be done. To have one member: gzip -dc FILE | gzip > new.gz.",
+        "Nothing has to be done. To have one member: `gzip -dc FILE | gzip > new.gz`.",
         "RFC 1952, 2.2",
     ),
     physics(
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::Bzip2TrailingGarbage,
         "foreign bytes after the bzip2 data",
         "After the compressed data come bytes that belong to no bzip2 stream. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        "Find out where the bytes come from. If bzip2 -t FILE complains of nothing else, repack it: bzip2 -dc FILE | gzip > disk.img.gz.",
+        "Find out where the bytes come from. Test it, `bzip2 -t FILE`, and if it complains of nothing else, repack it: `bzip2 -dc FILE | gzip > disk.img.gz`.",
         "bzip2(1): trailing garbage after EOF ignored",
     ),
     repairable(judged(
@@ -134,14 +134,14 @@ pub(super) const ROWS: &[Row] = &[
         Code::XzWindowTooLarge,
         "an xz dictionary too large to repack",
         "The file was packed with a dictionary of more than 64 MiB, as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
-        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        "Repack it before: `xz -dc FILE | gzip > disk.img.gz`.",
         "tidegate: memory stays bounded whatever a header says; xz -9 uses 64 MiB",
     ),
     physics(
         Code::XzUnsupported,
         "an xz file with rare features",
         "The file uses a filter for machine code or differences, or a kind of check that is not known. Only LZMA2, which xz uses unless it is told to, is repacked on the way.",
-        "Repack it before: xz -dc FILE | gzip > disk.img.gz.",
+        "Repack it before: `xz -dc FILE | gzip > disk.img.gz`.",
         XZ,
     ),
     physics(
@@ -162,14 +162,14 @@ pub(super) const ROWS: &[Row] = &[
         Code::ZstdWindowTooLarge,
         "a zstd window too large to repack",
         "The file was packed with a window of more than 64 MiB (zstd --ultra or --long), as much of which whoever unpacks it has to hold in memory. It is not repacked on the way.",
-        "Repack it before: zstd --long=31 -dc FILE | gzip > disk.img.gz.",
+        "Repack it before: `zstd --long=31 -dc FILE | gzip > disk.img.gz`.",
         "tidegate: memory stays bounded whatever a header says; zstd -19 uses 8 MiB",
     ),
     physics(
         Code::ZstdUnsupported,
         "a zstd file that needs a dictionary",
         "The file was packed with a dictionary that is not in it. Without the dictionary nobody can unpack it.",
-        "Repack it before, with the dictionary: zstd -D DICTIONARY -dc FILE | gzip > disk.img.gz.",
+        "Repack it before, with the dictionary: `zstd -D DICTIONARY -dc FILE | gzip > disk.img.gz`.",
         RFC_8878,
     ),
     physics(
@@ -190,112 +190,112 @@ pub(super) const ROWS: &[Row] = &[
         Code::TarUnsupported,
         "a tar archive with rare features",
         "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
-        "Take the image out of it and upload that: tar -xf FILE.",
+        "Take the image out of it and upload that: `tar -xf FILE`.",
         TAR,
     ),
     physics(
         Code::TarNoImage,
         "an archive without an image",
         "None of the archive's members looks like a disk image. Nothing in it could be imported.",
-        "Look at what is in it: tar -tvf FILE.",
+        "Look at what is in it: `tar -tvf FILE`.",
         "tidegate: what each member is, by its content",
     ),
     physics(
         Code::TarSeveralImages,
         "an archive with several images",
         "More than one of the archive's members looks like a disk image, and an import takes one.",
-        "Take out the one that is meant, as in tar -xOf FILE disk.raw | gzip > disk.img.gz, and upload that.",
+        "Take out the one that is meant, as in `tar -xOf FILE disk.raw | gzip > disk.img.gz`, and upload that.",
         "DigitalOcean API, create a custom image: one URL, one file",
     ),
     repairable(physics(
         Code::CompressionXz,
         "compressed with xz",
         "DigitalOcean unpacks gzip and bzip2 only; images compressed with xz were refused.",
-        "Repack it: xz -dc FILE | gzip > disk.img.gz.",
+        "Repack it: `xz -dc FILE | gzip > disk.img.gz`.",
         "DigitalOcean API, create a custom image: gzip or bzip2; fedora-coreos-tracker issue 395",
     )),
     repairable(physics(
         Code::CompressionZstd,
         "compressed with zstd",
         "DigitalOcean unpacks gzip and bzip2 only, not Zstandard.",
-        "Repack it: zstd -dc FILE | gzip > disk.img.gz.",
+        "Repack it: `zstd -dc FILE | gzip > disk.img.gz`.",
         TAKEN,
     )),
     physics(
         Code::CompressionLz4,
         "compressed with lz4",
         "DigitalOcean unpacks gzip and bzip2 only, not lz4.",
-        "Repack it: lz4 -dc FILE | gzip > disk.img.gz.",
+        "Repack it: `lz4 -dc FILE | gzip > disk.img.gz`.",
         TAKEN,
     ),
     physics(
         Code::CompressionLzma,
         "compressed with lzma",
         "DigitalOcean unpacks gzip and bzip2 only, not the old .lzma format.",
-        "Repack it: xz --format=lzma -dc FILE | gzip > disk.img.gz.",
+        "Repack it: `xz --format=lzma -dc FILE | gzip > disk.img.gz`.",
         TAKEN,
     ),
     physics(
         Code::CompressionCompress,
         "compressed with compress (.Z)",
         "DigitalOcean unpacks gzip and bzip2 only, not the old Unix compress format.",
-        "Repack it: gzip -dc FILE | gzip > disk.img.gz.",
+        "Repack it: `gzip -dc FILE | gzip > disk.img.gz`.",
         TAKEN,
     ),
     repairable(physics(
         Code::CompressionNested,
         "packed twice",
         "Inside the compressed file is another compressed file or an archive, not an image. Unpacked once it is still no disk, and DigitalOcean does not offer to unpack twice.",
-        "Take the outer layer off and check what is in it: tidegate check FILE.",
+        "Take the outer layer off and check what is in it: `tidegate check FILE`.",
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
     )),
     physics(
         Code::ArchiveZip,
         "a zip archive",
         "DigitalOcean takes one compressed stream, not an archive, even if the archive holds one file only.",
-        "Repack it: unzip -p FILE | gzip > disk.img.gz. If it holds more than the image, name the image after FILE.",
+        "Repack it: `unzip -p FILE | gzip > disk.img.gz`. If it holds more than the image, name the image after FILE.",
         NO_ARCHIVE,
     ),
     physics(
         Code::Archive7z,
         "a 7z archive",
         "DigitalOcean takes one compressed stream, not an archive, even if the archive holds one file only.",
-        "Repack it: 7z x -so FILE | gzip > disk.img.gz. If it holds more than the image, name the image after FILE.",
+        "Repack it: `7z x -so FILE | gzip > disk.img.gz`. If it holds more than the image, name the image after FILE.",
         NO_ARCHIVE,
     ),
     physics(
         Code::ArchiveRar,
         "a rar archive",
         "DigitalOcean takes one compressed stream, not an archive, even if the archive holds one file only.",
-        "Repack it: unrar p -inul FILE | gzip > disk.img.gz. If it holds more than the image, name the image after FILE.",
+        "Repack it: `unrar p -inul FILE | gzip > disk.img.gz`. If it holds more than the image, name the image after FILE.",
         NO_ARCHIVE,
     ),
     repairable(physics(
         Code::ArchiveTar,
         "a tar archive",
         "DigitalOcean takes one compressed stream, not an archive. A tar.gz was refused too, although it is compressed with gzip.",
-        "Look for the image with tar -tf FILE, then repack it: tar -xOf FILE disk.raw | gzip > disk.img.gz.",
+        "Look for the image with `tar -tf FILE`, then repack it: `tar -xOf FILE disk.raw | gzip > disk.img.gz`.",
         NO_ARCHIVE,
     )),
     repairable(physics(
         Code::ArchiveOva,
         "an OVA archive",
         "An OVA is a tar archive with a machine's description and its disks. DigitalOcean takes the disk alone.",
-        "Unpack it, tar -xf FILE, and upload the .vmdk file from it.",
+        "Unpack it, `tar -xf FILE`, and upload the .vmdk file from it.",
         "hashicorp/packer issue 7848: an OVA was refused as an unsupported compression format",
     )),
     physics(
         Code::DigestMismatch,
         "the file is not the expected one",
         "The SHA-256 of the file differs from the expected value. The file was changed or damaged, or the value belongs to another version.",
-        "Compare with sha256sum FILE at the origin, and fetch the file again. If the file is right, correct the expected value.",
+        "Compare with `sha256sum FILE` at the origin, and fetch the file again. If the file is right, correct the expected value.",
         "the expected value that was given",
     ),
     physics(
         Code::ImageDigestMismatch,
         "the image is not the expected one",
         "The SHA-256 of the unpacked image differs from the expected value. The image was changed or damaged, or the value belongs to another version.",
-        "Compare with the decompressed image at the origin (sha256sum FILE), and fetch it again. If the image is right, correct the expected value.",
+        "Compare with the decompressed image at the origin, `sha256sum FILE`, and fetch it again. If the image is right, correct the expected value.",
         "the expected value that was given",
     ),
     judged(

@@ -8,21 +8,21 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImageTooLarge,
         "the image is too large",
         "Decompressed, an image has to be smaller than 100 GB; the size of the compressed file does not count. DigitalOcean takes none that is larger.",
-        "Build a smaller disk. If only the image is, and not the disk in it, write it without unused space: qemu-img convert -O qcow2 FILE disk.qcow2. --max-size sets another limit.",
+        "Build a smaller disk. If only the image is, and not the disk in it, write it without unused space: `qemu-img convert -O qcow2 FILE disk.qcow2`. --max-size sets another limit.",
         LIMIT,
     ),
     physics(
         Code::DiskTooLarge,
         "the disk is too large",
         "The virtual disk in the image is 100 GB or larger, however small the image is. DigitalOcean does not say whether its limit counts the disk or the file, so both have to stay below it.",
-        "Build a smaller disk. To shrink this one, begin with its file systems and partitions, then as raw or qcow2: qemu-img resize --shrink FILE 50G; with a GPT, sgdisk -e last. --max-size sets another limit.",
+        "Build a smaller disk. To shrink this one, begin with its file systems and partitions, then as raw or qcow2: `qemu-img resize --shrink FILE 50G`; with a GPT, sgdisk -e last. --max-size sets another limit.",
         LIMIT,
     ),
     physics(
         Code::DiskEmpty,
         "the disk has no bytes",
         "The image is a container around a disk of size zero. There is nothing to start from.",
-        "Build the image again, and see with qemu-img info FILE that its virtual size is right.",
+        "Build the image again, and see with `qemu-img info FILE` that its virtual size is right.",
         "a disk has at least one sector",
     ),
     judged(
@@ -68,7 +68,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a raw image without partition table",
         "DigitalOcean wants a raw image to have an MBR or a GPT. This one has none: it may be a single partition, a bare file system, encrypted, or no disk at all.",
-        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1). See what it is with file -s FILE.",
+        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1). See what it is with `file -s FILE`.",
         "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
     ),
     judged(
@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image does not end with a whole sector",
         "The size of a raw image is a multiple of 512 bytes; this one is not. It may be cut off, or something may have been appended.",
-        "Compare its size with that at the origin. If nothing is missing, pad it: truncate -s %512 FILE.",
+        "Compare its size with that at the origin. If nothing is missing, pad it: `truncate -s %512 FILE`.",
         "sectors have 512 bytes; QEMU pads the last one",
     ),
 ];

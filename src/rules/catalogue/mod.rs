@@ -60,7 +60,7 @@ pub struct Row {
     pub title: &'static str,
     /// What is wrong and what would happen, in a sentence or two.
     pub explanation: &'static str,
-    /// What to do, as a command where one exists. `FILE` is the file, or the decompressed image if the
+    /// What to do; commands are between backticks. `FILE` is the file, or the decompressed image if the
     /// finding is about the image or the disk.
     pub remedy: &'static str,
     /// Where the rule comes from.
@@ -173,6 +173,9 @@ mod tests {
             }
             assert!(!row.title.ends_with('.'), "{name}");
             assert!(row.explanation.ends_with('.') && row.remedy.ends_with('.'), "{name}");
+            assert_eq!(row.remedy.matches('`').count() % 2, 0, "{name}: {}", row.remedy);
+            let prose = [row.title, row.explanation, row.source];
+            assert!(prose.iter().all(|text| !text.contains('`')), "{name}");
         }
     }
 }

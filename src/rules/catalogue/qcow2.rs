@@ -2,7 +2,7 @@ use super::{Row, Severity::*, judged, physics};
 use crate::facts::Code;
 
 const SPEC: &str = "QEMU docs/interop/qcow2.rst";
-const REBUILD: &str = "Write the image anew: qemu-img convert -O qcow2 FILE new.qcow2. If that fails too, build it again.";
+const REBUILD: &str = "Write the image anew: `qemu-img convert -O qcow2 FILE new.qcow2`. If that fails too, build it again.";
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a backing file",
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Flatten it, if you trust the image (the command opens the file that it names): qemu-img convert -O qcow2 FILE flat.qcow2.",
+        "Flatten it, if you trust the image (the command opens the file that it names): `qemu-img convert -O qcow2 FILE flat.qcow2`.",
         "QEMU docs/interop/qcow2.rst, backing_file_offset; DigitalOcean imports exactly one file",
     ),
     judged(
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the disk does not end with a whole sector",
         "The size of the disk is not a multiple of 512 bytes. QEMU drops what lies after the last whole sector; others may refuse the image.",
-        "Round the size up: qemu-img resize FILE +512.",
+        "Round the size up: `qemu-img resize FILE +512`.",
         "QEMU block/qcow2.c rounds down; format specification says bytes",
     ),
     physics(
@@ -77,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image holds internal snapshots",
         "Snapshots take space and are lost at the import; they may hold data that was meant to be deleted.",
-        "Drop them: qemu-img convert -O qcow2 FILE flat.qcow2.",
+        "Drop them: `qemu-img convert -O qcow2 FILE flat.qcow2`.",
         "QEMU docs/interop/qcow2.rst, nb_snapshots",
     ),
     judged(
@@ -93,7 +93,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image was not closed",
         "The dirty bit says that the last writer did not finish. The data may be whole, the refcounts may not be.",
-        "Repair it with nothing writing to it: qemu-img check -r all FILE.",
+        "Repair it with nothing writing to it: `qemu-img check -r all FILE`.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 0",
     ),
     judged(
@@ -101,14 +101,14 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image is marked corrupt",
         "QEMU found contradicting tables and set the corrupt bit. What the disk holds cannot be trusted.",
-        "Look at it with qemu-img check FILE; qemu-img check -r all FILE may repair it; better build it again.",
+        "Look at it with `qemu-img check FILE`; `qemu-img check -r all FILE` may repair it; better build it again.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 1",
     ),
     physics(
         Code::Qcow2DataFile,
         "the disk's data is in another file",
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
-        "Join them, if you trust the image (the command opens the file that it names): qemu-img convert -O qcow2 FILE joined.qcow2.",
+        "Join them, if you trust the image (the command opens the file that it names): `qemu-img convert -O qcow2 FILE joined.qcow2`.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 2",
     ),
     judged(
@@ -116,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "clusters are compressed with zstd",
         "Readers older than QEMU 5.1 cannot open such an image, and DigitalOcean does not say what it uses.",
-        "Write it with zlib: qemu-img convert -c -O qcow2 -o compression_type=zlib FILE new.qcow2.",
+        "Write it with zlib: `qemu-img convert -c -O qcow2 -o compression_type=zlib FILE new.qcow2`.",
         "QEMU docs/interop/qcow2.rst, compression_type",
     ),
     judged(
@@ -124,7 +124,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image uses extended L2 entries",
         "Readers older than QEMU 5.2 cannot open such an image, and DigitalOcean does not say what it uses.",
-        "Write it without: qemu-img convert -O qcow2 -o extended_l2=off FILE new.qcow2.",
+        "Write it without: `qemu-img convert -O qcow2 -o extended_l2=off FILE new.qcow2`.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 4",
     ),
     judged(
@@ -156,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a table entry is impossible",
         "An entry that maps the disk has reserved bits set or points between clusters. Part of the disk is lost.",
-        "Look at it with qemu-img check FILE, and build the image again.",
+        "Look at it with `qemu-img check FILE`, and build the image again.",
         "QEMU docs/interop/qcow2.rst, L1 and L2 table entries",
     ),
     judged(
@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a cluster is used more often than its refcount says",
         "Two parts of the disk, or the disk and a table, may share a cluster that a writer takes for free. What the disk holds cannot be trusted.",
-        "Look at it with qemu-img check FILE, and build the image again.",
+        "Look at it with `qemu-img check FILE`, and build the image again.",
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -180,7 +180,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "refcounts are stale",
         "The image was not closed and its refcounts disagree with its tables, as the dirty bit announces. Readers do not need them.",
-        "Repair them with nothing writing to it: qemu-img check -r all FILE.",
+        "Repair them with nothing writing to it: `qemu-img check -r all FILE`.",
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 0",
     ),
     judged(
@@ -188,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "clusters are counted but not used",
         "Some clusters take space in the image and hold nothing. The disk is not harmed.",
-        "Get the space back: qemu-img check -r leaks FILE, or qemu-img convert -O qcow2 FILE new.qcow2.",
+        "Get the space back: `qemu-img check -r leaks FILE`, or `qemu-img convert -O qcow2 FILE new.qcow2`.",
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -196,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "two things are in the same cluster",
         "A cluster is used twice although no snapshot shares it: one of the two was overwritten by the other. Part of the disk is lost.",
-        "Look at it with qemu-img check FILE, and build the image again.",
+        "Look at it with `qemu-img check FILE`, and build the image again.",
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -204,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two clusters of the disk are the same compressed data",
         "Two entries of one L2 table name the same compressed cluster. That is possible, and refcounts cannot tell it from damage, but QEMU never writes it.",
-        "Compare the disk with its origin (qemu-img compare FILE origin), and convert the image again.",
+        "Compare the disk with its origin, `qemu-img compare FILE origin`, and convert the image again.",
         "QEMU docs/interop/qcow2.rst, compressed clusters; block/qcow2.c allocates each anew",
     ),
     judged(
@@ -212,7 +212,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a COPIED flag contradicts the refcount",
         "An entry says whether its cluster may be written in place, and the refcount says otherwise. Reading is not harmed; a writer could damage the disk.",
-        "Repair it: qemu-img check -r all FILE, or qemu-img convert -O qcow2 FILE new.qcow2.",
+        "Repair it: `qemu-img check -r all FILE`, or `qemu-img convert -O qcow2 FILE new.qcow2`.",
         "QEMU docs/interop/qcow2.rst, L1 and L2 table entries, bit 63",
     ),
     judged(
@@ -220,7 +220,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the persistent bitmaps are damaged",
         "The image keeps bitmaps of changed blocks for backups, and their tables are impossible. The disk is not harmed, but QEMU may refuse to open the image.",
-        "Write the image without them: qemu-img convert -O qcow2 FILE new.qcow2.",
+        "Write the image without them: `qemu-img convert -O qcow2 FILE new.qcow2`.",
         "QEMU docs/interop/qcow2.rst, bitmaps extension",
     ),
 ];

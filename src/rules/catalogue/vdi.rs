@@ -1,7 +1,7 @@
 use super::{Row, Severity::*, judged, physics};
 use crate::facts::Code;
 
-const REBUILD: &str = "Write the image anew: VBoxManage clonemedium disk FILE new.vdi. If that fails too, build it again.";
+const REBUILD: &str = "Write the image anew: `VBoxManage clonemedium disk FILE new.vdi`. If that fails too, build it again.";
 const SOURCE: &str = "VirtualBox VDI header; QEMU block/vdi.c";
 
 pub(super) const ROWS: &[Row] = &[
@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image is not a whole disk",
         "Undo and differencing images hold only changes to another image. DigitalOcean gets this file alone, so the disk would have holes; QEMU does not notice.",
-        "Flatten it: VBoxManage clonemedium disk FILE flat.vdi, with its parents still registered.",
+        "Flatten it: `VBoxManage clonemedium disk FILE flat.vdi`, with its parents still registered.",
         "VirtualBox VDI header, image type",
     ),
     judged(
@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another file, as a snapshot does. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Flatten it: VBoxManage clonemedium disk FILE flat.vdi, with its parents still registered.",
+        "Flatten it: `VBoxManage clonemedium disk FILE flat.vdi`, with its parents still registered.",
         "VirtualBox VDI header, link and parent UUID; QEMU block/vdi.c refuses it",
     ),
     judged(
@@ -48,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "unusual block size",
         "VirtualBox reads blocks of other sizes, but QEMU opens only images with blocks of 1 MiB, and DigitalOcean does not say what it uses.",
-        "Write it with the usual blocks: VBoxManage clonemedium disk FILE disk.raw --format RAW, then qemu-img convert -f raw -O vdi disk.raw new.vdi.",
+        "Write it with the usual blocks: `VBoxManage clonemedium disk FILE disk.raw --format RAW`, then `qemu-img convert -f raw -O vdi disk.raw new.vdi`.",
         SOURCE,
     ),
     physics(
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the disk does not end with a whole sector",
         "The size of the disk is not a multiple of 512 bytes. QEMU rounds it up; others may round down or refuse the image.",
-        "Write the image anew: qemu-img convert -O vdi FILE new.vdi.",
+        "Write the image anew: `qemu-img convert -O vdi FILE new.vdi`.",
         SOURCE,
     ),
     physics(
@@ -85,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an entry of the block map is impossible",
         "An entry points at a stored block that the image cannot have. Part of the disk is lost.",
-        "Look at it with qemu-img check FILE, and build the image again.",
+        "Look at it with `qemu-img check FILE`, and build the image again.",
         SOURCE,
     ),
     judged(

@@ -1,7 +1,7 @@
 use super::{Row, Severity::*, judged, physics};
 use crate::facts::Code;
 
-const REBUILD: &str = "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx. If that fails too, export it again from Hyper-V.";
+const REBUILD: &str = "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`. If that fails too, export it again from Hyper-V.";
 
 pub(super) const ROWS: &[Row] = &[
     judged(
@@ -9,7 +9,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "one of the two headers is damaged",
         "A VHDX image has two headers so that one may be lost. The other one is whole and was used; the image may have been copied while it was in use.",
-        "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx.",
+        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
         "MS-VHDX 2.2.2",
     ),
     physics(
@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image was not closed",
         "The log holds changes that have to be replayed before the disk is whole, or is too large to look for them. A reader that only reads refuses the image or sees an old and perhaps broken disk.",
-        "Shut the machine down, or close the image: Mount-VHD and Dismount-VHD on Windows, qemu-img check -r all FILE elsewhere.",
+        "Shut the machine down, or close the image: Mount-VHD and Dismount-VHD on Windows, `qemu-img check -r all FILE` elsewhere.",
         "MS-VHDX 2.2.2, 2.3.3",
     ),
     judged(
@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "one copy of the region table is damaged",
         "The other copy is whole and was used, as the specification allows. QEMU reads only the first copy, so it may refuse the image.",
-        "Write the image anew where it was made: Convert-VHD FILE new.vhdx on Windows, or export it again.",
+        "Write the image anew where it was made: `Convert-VHD FILE new.vhdx` on Windows, or export it again.",
         "MS-VHDX 2.2.3; QEMU block/vhdx.c",
     ),
     physics(
@@ -107,7 +107,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another file, as a checkpoint does. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Merge it: Convert-VHD FILE flat.vhdx -VHDType Dynamic on Windows, or delete the checkpoints and export again.",
+        "Merge it: `Convert-VHD FILE flat.vhdx -VHDType Dynamic` on Windows, or delete the checkpoints and export again.",
         "MS-VHDX 2.6.2.1, HasParent; QEMU block/vhdx.c refuses it",
     ),
     physics(
@@ -143,7 +143,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an entry of the block allocation table is impossible",
         "An entry has a state that does not exist or needs a parent image, has reserved bits set, places its block over the image's own tables, or has one where the disk has ended. Part of the disk is lost.",
-        "Look at it with qemu-img check FILE, and export the image again.",
+        "Look at it with `qemu-img check FILE`, and export the image again.",
         "MS-VHDX 2.5.1",
     ),
     judged(
@@ -159,7 +159,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a fixed image lacks a block",
         "The image says that all of its blocks stay allocated, but an entry of the block allocation table gives a block no place. It reads as zeros or as anything, and what was there is lost. Blocks that are marked as zeros are not meant: QEMU makes fixed images of them.",
-        "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx, and hold its disk against the original: tidegate compare. If data is missing, export it again from Hyper-V.",
+        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`, and hold its disk against the original: `tidegate compare`. If data is missing, export it again from Hyper-V.",
         "MS-VHDX 2.6.2.1, LeaveBlockAllocated",
     ),
     judged(
@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the header names a log that is empty",
         "The header says that the log is in use, as it does while the image is open, but the log holds nothing that would have to be replayed. The image may have been copied while it was in use; QEMU opens it.",
-        "Write the image anew: qemu-img convert -O vhdx FILE new.vhdx.",
+        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
         "MS-VHDX 2.2.2, 2.3.3; QEMU block/vhdx-log.c",
     ),
 ];

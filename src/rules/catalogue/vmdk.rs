@@ -3,7 +3,7 @@ use crate::facts::Code;
 
 const SPEC: &str = "VMware Virtual Disk Format 1.1, 4.1";
 const QEMU: &str = "QEMU block/vmdk.c";
-const REWRITE: &str = "Write the image anew: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk. If that fails too, export it again.";
+const REWRITE: &str = "Write the image anew: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`. If that fails too, export it again.";
 const EXPORT: &str =
     "Export the image again from where it was made; what is lost cannot be repaired.";
 
@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image was transferred as text",
         "The header holds line ends that only a transfer in text mode changes. Such a transfer changes the data of the disk as well.",
-        "Transfer the image again in binary mode, and compare sha256sum FILE on both sides.",
+        "Transfer the image again in binary mode, and compare `sha256sum FILE` on both sides.",
         SPEC,
     ),
     judged(
@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a kind of VMDK that needs other files",
         "DigitalOcean gets this file alone. Only monolithicSparse and streamOptimized images keep header, descriptor and data in one file.",
-        "Join the parts into one, with all of them in one folder: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "Join the parts into one, with all of them in one folder: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
         "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
     ),
     judged(
@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the descriptor names other parts than this file",
         "The descriptor has to list one sparse extent with a plain file name: the image itself. Anything else leads readers to files that are missing, or to files of the host.",
-        "If the parts are yours, join them: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "If the parts are yours, join them: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
         "VMware Virtual Disk Format 1.1, 2.2; OpenStack CVE-2024-32498",
     ),
     judged(
@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another one, as a snapshot or a linked clone does. DigitalOcean gets this file alone, so the disk would have holes. QEMU follows the name even in a comment.",
-        "Flatten it with its parents at hand: qemu-img convert -O vmdk -o subformat=streamOptimized FILE flat.vmdk.",
+        "Flatten it with its parents at hand: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE flat.vmdk`.",
         "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open",
     ),
     physics(
@@ -135,7 +135,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "bytes follow the end of the stream",
         "QEMU looks for the footer in the last 1536 bytes of the file. With anything behind it, such as the padding of an archive, it cannot open the image.",
-        "Cut the file where the finding says: truncate -s OFFSET FILE.",
+        "Cut the file where the finding says: `truncate -s OFFSET FILE`.",
         QEMU,
     ),
     judged(
@@ -167,7 +167,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the two copies of a grain table differ",
         "The image holds its tables twice. Some readers take one copy, some the other, so they see different disks.",
-        "Look whether the disk is whole as QEMU reads it, and write it anew: qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk.",
+        "Look whether the disk is whole as QEMU reads it, and write it anew: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
         "VMware Virtual Disk Format 1.1, 4.1, rgdOffset and gdOffset",
     ),
     judged(
