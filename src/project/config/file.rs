@@ -116,12 +116,13 @@ fn unparsed(text: &str, error: &toml::de::Error) -> Wrong {
     let refused = REFUSED.iter().find(|(keys, _)| keys.contains(&folded.as_str()));
     match refused.filter(|_| said.starts_with("unknown field")) {
         Some((_, instead)) => Wrong::new(
-            at,
+            at.clone(),
             format!(
                 "`{folded}` cannot be set here: a file that is found in a folder is not trusted with whom to speak and \
                  what to believe; {instead}"
             ),
-        ),
+        )
+        .hiding(at.end),
         None => Wrong::new(
             at,
             said.replace("unknown field", "unknown key").replace("expected one of", "there are"),
@@ -248,10 +249,8 @@ fn address(url: &Spanned<String>) -> Result<String, Wrong> {
         let address =
             crate::source::address(url.as_ref()).map_err(|why| Wrong::new(at.clone(), why))?;
         if address.has_credentials() {
-            return Err(Wrong::new(
-                at,
-                "a user name and a password do not belong into this file; check such a URL with --header",
-            ));
+            let said = "a user name and a password do not belong into this file; check such a URL with --header";
+            return Err(Wrong::new(at.clone(), said).hiding(at.start));
         }
     }
     Ok(url.clone())
