@@ -257,8 +257,8 @@ pub(super) struct CheckArgs {
     #[arg(short, long, help_heading = "Report")]
     pub(super) quiet: bool,
 
-    /// Leave a receipt of the check in this file (one image only). If a valid one is there, sealed with
-    /// TIDEGATE_RECEIPT_KEY, an unchanged image is not read again.
+    /// Leave a receipt of the check in this file (one image only); that there can be none is an error. If a valid one
+    /// is there, sealed with TIDEGATE_RECEIPT_KEY, an unchanged image is not read again; any other one is removed first.
     #[arg(long, value_name = "FILE", help_heading = "Receipts")]
     pub(super) receipt: Option<PathBuf>,
 

@@ -1,18 +1,21 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::project::Subject;
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, images, output, receipts, signals};
+use super::{
+    ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, document, images, output, receipts, signals,
+};
 use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
 use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
+use crate::source::shown;
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let subjects = images::subjects(args)?;
@@ -40,25 +43,33 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         return Err(Usage("--receipt is for one image; use --cache for several".into()));
     }
     let receipts = receipts::receipts(args)?;
-    let files = subjects
-        .iter()
-        .map(|subject| receipts::file(args, subject))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut target =
-        args.output.as_deref().map(|path| open_output(path, &images, "images")).transpose()?;
+    let files = receipts::files(args, &subjects, &receipts)?;
+    let mut target = match &args.output {
+        Some(path) => Some(open_beside(path, &read_too(args, &images, &files))?),
+        None => None,
+    };
 
     let strict: Vec<bool> =
         subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
+    let mut unwritten = ACCEPTED;
     for ((image, options), file) in images.iter().zip(&each).zip(&files) {
         let file = file.as_deref();
         let began = Instant::now();
-        let mut report = receipts.check(image, options, file, &*progress, &output::warn);
+        let checked = receipts
+            .check(image, options, file, &*progress, &output::warn)
+            .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
+        let mut report = checked.report;
         report.took = Some(began.elapsed());
         if args.format == ReportFormat::Text {
             let first = reports.is_empty();
             output::write(&mut target, &text_of(&report, args.quiet, style, first))?;
+        }
+        if let (Some(file), Some(why)) = (file, checked.unwritten) {
+            let place = Hostile::from_os(file.as_os_str());
+            output::complain(&format!("there is no receipt {place}: {why}"));
+            unwritten = USAGE;
         }
         reports.push(report);
     }
@@ -74,7 +85,23 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         }
     }
     let codes = reports.iter().zip(&strict);
-    Ok(codes.map(|(report, strict)| exit_code(report, *strict)).max().unwrap_or(ACCEPTED))
+    let code = codes.map(|(report, strict)| exit_code(report, *strict)).max().unwrap_or(ACCEPTED);
+    // A verdict on an image tells more than that its receipt is missing.
+    Ok(if code == ACCEPTED { unwritten } else { code })
+}
+
+/// What is read or written but the report, each with what it is.
+fn read_too<'a>(
+    args: &'a CheckArgs,
+    images: &'a [OsString],
+    receipts: &'a [Option<PathBuf>],
+) -> Vec<(&'a OsStr, &'static str)> {
+    let images = images.iter().map(|image| (image.as_os_str(), "one of the images"));
+    let receipts = receipts.iter().flatten().map(|path| (path.as_os_str(), "where a receipt goes"));
+    let list = args.images_from.iter().map(|path| (path.as_os_str(), "the list of images"));
+    let sums = args.checksums.iter().map(|path| (path.as_os_str(), "the list of check sums"));
+    let manifest = args.packer_manifest.iter().map(|path| (path.as_os_str(), "the manifest"));
+    images.chain(receipts).chain(list).chain(sums).chain(manifest).collect()
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.
@@ -209,18 +236,32 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
     })
 }
 
-/// Opens the file for the report before any work, so that a bad path is known at once. It must not be
-/// one of the images, or of what else is read.
-pub(super) fn open_output(path: &Path, images: &[OsString], what: &str) -> Result<File, Usage> {
-    let shown = Hostile::from_os(path.as_os_str());
-    if let Ok(there) = fs::metadata(path) {
-        let same = |image: &OsString| {
-            let image = if image == "-" { Path::new("/dev/stdin") } else { Path::new(image) };
-            fs::metadata(image).is_ok_and(|m| (m.dev(), m.ino()) == (there.dev(), there.ino()))
-        };
-        if images.iter().any(same) {
-            return Err(Usage(format!("--output {shown} is one of the {what}")));
+/// Opens the file for the report, which must be none of these files.
+pub(super) fn open_output(path: &Path, files: &[OsString], what: &str) -> Result<File, Usage> {
+    let what = format!("one of the {what}");
+    let others: Vec<_> = files.iter().map(|file| (file.as_os_str(), what.as_str())).collect();
+    open_beside(path, &others)
+}
+
+/// Opens the file for the report before any work, so that a bad path is known at once. It must not be any of
+/// what else is read or written: images, lists, other reports, each with what it is.
+pub(super) fn open_beside(path: &Path, others: &[(&OsStr, &str)]) -> Result<File, Usage> {
+    let place = Hostile::from_os(path.as_os_str());
+    let there = fs::metadata(path).ok();
+    let same = |other: &OsStr| {
+        let other = if other == "-" { Path::new("/dev/stdin") } else { Path::new(other) };
+        let id = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+        match (&there, fs::metadata(other)) {
+            (Some(there), Ok(other)) => id(there) == id(&other),
+            // Neither is there yet: a name is all there is.
+            (None, Err(_)) => absolute(path).ok() == absolute(other).ok(),
+            _ => false,
         }
+    };
+    if let Some((_, what)) = others.iter().find(|(other, _)| same(other)) {
+        return Err(Usage(format!(
+            "--output {place} is {what}, which it would replace; name another file"
+        )));
     }
-    File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))
+    File::create(path).map_err(|e| Usage(format!("cannot write the report to {place}: {e}")))
 }

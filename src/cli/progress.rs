@@ -94,6 +94,11 @@ impl Listener for Progress {
                     }
                 }
             }
+            Event::Settling { source, wait } if self.mode == Mode::Bar => {
+                let wait = wait.as_secs_f64();
+                state.say(source, &format!("changed just now; reading it in {wait:.1} s"));
+            }
+            Event::Settling { .. } => {}
             Event::Finished => state.clear(),
         }
     }

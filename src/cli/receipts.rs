@@ -1,14 +1,14 @@
 //! Receipts as the arguments and the environment want them, and `tidegate verify-receipt`.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{CheckArgs, Format, VerifyReceiptArgs};
 use super::project::Subject;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Deaf, Options, Verdict, inspect};
-use crate::project::{Cache, Key, Receipt, Receipts, Refusal};
+use crate::project::{Cache, Key, Receipt, Receipts, Refusal, Unwritable};
 use crate::render::Style;
 use crate::source::shown;
 
@@ -48,8 +48,9 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
     Ok(Receipts { cache, key: key()?, write_only: args.no_cache })
 }
 
-/// Where the receipt of an image goes, if anywhere. That it cannot be written there is known before any work.
-pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
+/// Where the receipt of an image goes, if anywhere. That it cannot be written there, or that no check of this image
+/// leaves one, is known before any work; one of an earlier check is not left there then.
+fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
     let said = subject.image.as_ref().and_then(|image| image.receipt.as_ref());
     let path = match (&args.receipt, said) {
         (Some(path), _) => path.clone(),
@@ -62,11 +63,50 @@ pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf
         })?,
         (None, None) => return Ok(None),
     };
-    Receipt::may_be_written(&path).map_err(|why| {
-        let shown = Hostile::from_os(path.as_os_str());
-        Usage(format!("cannot write the receipt {shown}: {why}"))
-    })?;
+    let place = Hostile::from_os(path.as_os_str());
+    let in_the_way = |why: Unwritable| Usage(format!("cannot write the receipt {place}: {why}"));
+    Receipt::may_be_written(&path).map_err(in_the_way)?;
+    let possible = match args.quick {
+        true => Err("a quick check does not read all of the file".to_owned()),
+        false => Receipt::is_possible(&subject.argument),
+    };
+    if let Err(why) = possible {
+        Receipt::withdraw(&path).map_err(in_the_way)?;
+        let image = shown(&subject.argument);
+        return Err(Usage(match said.filter(|_| args.receipt.is_none()) {
+            None => format!("there can be no receipt of {image}: {why}; leave out --receipt"),
+            Some(below) => format!(
+                "there can be no receipt of {image}, which line {} of tidegate.toml asks for: {why}",
+                below.line
+            ),
+        }));
+    }
     Ok(Some(path))
+}
+
+/// Where the receipts of all images go. Each has one of its own, and one that nobody will believe is told.
+pub(super) fn files(
+    args: &CheckArgs,
+    subjects: &[Subject],
+    receipts: &Receipts,
+) -> Result<Vec<Option<PathBuf>>, Usage> {
+    let files =
+        subjects.iter().map(|subject| file(args, subject)).collect::<Result<Vec<_>, _>>()?;
+    let mut known: Vec<&Path> = Vec::new();
+    for file in files.iter().flatten() {
+        if known.contains(&file.as_path()) {
+            let place = Hostile::from_os(file.as_os_str());
+            return Err(Usage(format!("{place} cannot have the receipts of two images")));
+        }
+        known.push(file);
+    }
+    if !known.is_empty() && receipts.key.is_none() {
+        output::warn(&format!(
+            "without {KEY} the receipt has no seal, so `tidegate verify-receipt` will refuse it; make a key with \
+             `openssl rand -hex 32`"
+        ));
+    }
+    Ok(files)
 }
 
 /// `tidegate verify-receipt`.
@@ -74,7 +114,7 @@ pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
     let place = shown(args.receipt.as_os_str());
     let receipt = Receipt::read(&args.receipt, key()?.as_ref()).map_err(|refusal| {
         let make = match refusal {
-            Refusal::None | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
+            Refusal::None | Refusal::Empty | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
                 "; make one with `tidegate check --receipt FILE IMAGE`"
             }
             _ => "",

@@ -16,6 +16,6 @@ pub use below::Below;
 pub use config::{ConfigError, Fault, Image, NAME, Place, Project, Set};
 pub use list::{ListError, list};
 pub use packer::{Artifact, ManifestError, Run, artifact};
-pub use receipt::{Cache, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
+pub use receipt::{Cache, Checked, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
 pub use shard::{Shard, ShardError};
 pub use starter::starter;

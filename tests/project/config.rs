@@ -145,13 +145,12 @@ fn links_do_not_lead_out_and_pipes_do_not_hang() {
         stderr(&output)
     );
 
-    fs::remove_file(scratch.path("tidegate.toml")).unwrap();
-    let made =
-        std::process::Command::new("mkfifo").arg(scratch.path("tidegate.toml")).status().unwrap();
+    fs::remove_file(scratch.path("link")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(scratch.path("link")).status().unwrap();
     assert!(made.success());
     let output = at(scratch.path("")).arg("check").output().unwrap();
     assert_eq!(exit_code(&output), 2);
-    assert!(stderr(&output).contains("no regular file"));
+    assert!(stderr(&output).contains("line 3 of tidegate.toml: it is no regular file"));
 }
 
 #[test]
@@ -308,6 +307,9 @@ fn schema_and_program_agree() {
         ("[[image]]\nname = \"\"\npath = \"a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"b/../a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \".git/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nreceipt = \"x/.Git/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a.git\"\nreceipt = \".gitignore\"\n".into(), true),
         ("[[image]]\nname = \"a\"\npath = \"https://h/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\nurl = \"https://h/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\nsha256 = \"00\"\n".into(), false),
