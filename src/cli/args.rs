@@ -176,8 +176,12 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
+    /// Paths and URLs, after `--`: none is an option or the name of an image of tidegate.toml.
+    #[arg(value_name = "PATH", last = true)]
+    pub(super) paths: Vec<OsString>,
+
     /// Check the images that a file lists: a path or a URL on each line; `-` reads the list from standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "images", help_heading = "Which images")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths"], help_heading = "Which images")]
     pub(super) images_from: Option<OsString>,
 
     /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
@@ -186,7 +190,7 @@ pub(super) struct CheckArgs {
 
     /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
     /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths", "images_from"], help_heading = "Which images")]
     pub(super) packer_manifest: Option<PathBuf>,
 
     /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.

@@ -12,28 +12,78 @@ use crate::bytes::{Hostile, hex, human_size};
 use crate::project::{self as projects, Image, NAME, Place, Set};
 use crate::rules::SIZE_LIMIT;
 
+/// So many files of a folder are looked at.
+const MOST_FILES: usize = 10_000;
+
+/// So many files are told that were left out.
+const TOLD: usize = 10;
+
 /// Writes a new file, and never over one.
 pub(super) fn init() -> Result<u8, Usage> {
-    let names = std::fs::read_dir(".")
-        .map_err(|e| Usage(format!("cannot read this folder: {e}")))?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            entry.file_type().ok()?.is_file().then(|| entry.file_name().into_string().ok())?
-        })
-        .collect::<Vec<_>>();
-    let text = projects::starter(&names);
-    let made = std::fs::File::create_new(NAME).and_then(|mut file| file.write_all(text.as_bytes()));
+    let (files, folders) =
+        entries(Path::new(".")).map_err(|e| Usage(format!("cannot read this folder: {e}")))?;
+    let inner = folders.iter().filter(|name| projects::is_output_folder(name)).flat_map(|folder| {
+        // What cannot be looked into has no images for this user.
+        let (files, _) = entries(Path::new(folder)).unwrap_or_default();
+        files.into_iter().map(move |file| format!("{folder}/{file}"))
+    });
+    let files: Vec<String> = files.into_iter().chain(inner).collect();
+    let starter = projects::starter(&files);
+    let above = project::project().ok().flatten();
+    let made = std::fs::File::create_new(NAME)
+        .and_then(|mut file| file.write_all(starter.text.as_bytes()));
     made.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => {
             Usage(format!("there is a {NAME} here already; `tidegate config` shows what it says"))
         }
         _ => Usage(format!("cannot write {NAME}: {e}")),
     })?;
-    output::write(
-        &mut None,
-        &format!("wrote {NAME}; look through it, then run `tidegate check`\n"),
-    )?;
+    for (file, why) in starter.left_out.iter().take(TOLD) {
+        output::warn(&format!("{} is left out: {why}", Hostile::from(file.as_str())));
+    }
+    if starter.left_out.len() > TOLD {
+        output::warn(&format!("{} more are left out", starter.left_out.len() - TOLD));
+    }
+    if let Some(above) = above {
+        output::warn(&format!(
+            "here and below, this file takes the place of {}",
+            Hostile::from_os(above.file.as_os_str())
+        ));
+    }
+    // It may lie where it is not believed.
+    if let Err(Usage(why)) = project::project() {
+        output::warn(&why);
+    }
+    let images = match starter.images {
+        1 => "1 image".to_owned(),
+        count => format!("{count} images"),
+    };
+    let told = match starter.images {
+        0 => format!(
+            "wrote {NAME}; no image was found here, so write one into it (an [[image]] with name and path), then run \
+             `tidegate check`\n"
+        ),
+        _ => format!("wrote {NAME} with {images}; look through it, then run `tidegate check`\n"),
+    };
+    output::write(&mut None, &told)?;
     Ok(ACCEPTED)
+}
+
+/// The names of the files and of the folders in a folder, no links.
+fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder)?.take(MOST_FILES) {
+        let entry = entry?;
+        let (kind, Ok(name)) = (entry.file_type()?, entry.file_name().into_string()) else {
+            continue;
+        };
+        if kind.is_file() {
+            files.push(name);
+        } else if kind.is_dir() {
+            folders.push(name);
+        }
+    }
+    Ok((files, folders))
 }
 
 /// Something that counts, and where it comes from.

@@ -18,4 +18,4 @@ pub use list::{ListError, list};
 pub use packer::{Artifact, ManifestError, Run, artifact};
 pub use receipt::{Cache, Checked, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
 pub use shard::{Shard, ShardError};
-pub use starter::starter;
+pub use starter::{Starter, is_output_folder, starter};

@@ -110,6 +110,14 @@ fn what_is_wrong_in_the_file_is_said_with_line_and_fix() {
         ("[[image]]\nname = \"a\"\npath = \"../x\"\n".into(), "the path goes up"),
         ("[[image]]\nname = \"a\"\npath = \"x\"\nreceipt = \"../r\"\n".into(), "the path goes up"),
         ("[[image]]\nname = ".into(), "tidegate.toml:2:"),
+        ("[defaults]\nregions = \"fra1\"\n".into(), "regions takes a list, such as [\"fra1\"]"),
+        (
+            "[defaults]\nallow = \"iso-hybrid\"\n".into(),
+            "allow takes a list, such as [\"iso-hybrid\"]",
+        ),
+        ("[defaults]\nstrict = \"yes\"\n".into(), "strict takes true or false"),
+        ("[defaults]\nmax_size = 5\n".into(), "max_size takes text in quotes, such as \"5\""),
+        ("[image]\nname = \"a\"\n".into(), "an image begins with a line [[image]]"),
         ("\u{feff}\u{202e}\n".into(), "tidegate.toml:1:"),
         (String::new(), "has no [[image]]"),
     ] {
@@ -255,6 +263,36 @@ fn a_name_that_is_a_file_too_is_no_guess() {
     assert!(stderr(&output).contains("write ./good"), "{}", stderr(&output));
     let output = at(scratch.path("")).args(["check", "-q", "./good"]).output().unwrap();
     assert_eq!(stdout(&output), "ACCEPT  ./good\n");
+    // After `--`, as in hooks, there are paths only.
+    let output = at(scratch.path("")).args(["check", "-q", "--", "good"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (0, "ACCEPT  good\n"), "{output:?}");
+    let output = at(scratch.path("")).args(["check", "-q", "--", "bad"]).output().unwrap();
+    assert_eq!(exit_code(&output), 3, "{output:?}");
+    // An image that has the name of its own file is no other.
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("web.vmdk.gz")).unwrap();
+    let toml =
+        "[[image]]\nname = \"web.vmdk.gz\"\npath = \"web.vmdk.gz\"\nreject = [\"name-mismatch\"]\n";
+    scratch.write("tidegate.toml", toml.as_bytes());
+    for arguments in [&["web.vmdk.gz"][..], &["--", "web.vmdk.gz"], &[]] {
+        let output = at(scratch.path("")).args(["check", "-q"]).args(arguments).output().unwrap();
+        let said = "REJECT  web.vmdk.gz: name-mismatch\n";
+        assert_eq!((exit_code(&output), stdout(&output)), (1, said), "{output:?}");
+    }
+    // A file of this name somewhere else is another one.
+    fs::create_dir(scratch.path("sub")).unwrap();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("sub/web.vmdk.gz")).unwrap();
+    let sub = |arguments: &[&str]| {
+        exit_code(&at(scratch.path("sub")).args(["check", "-q"]).args(arguments).output().unwrap())
+    };
+    assert_eq!((sub(&["web.vmdk.gz"]), sub(&["--", "web.vmdk.gz"])), (2, 0));
+}
+
+#[test]
+fn that_nothing_was_checked_is_told() {
+    let scratch = project("[[image]]\nname = \"a\"\nurl = \"https://h.example/x.img\"\n");
+    let output = at(scratch.path("")).args(["check", "--offline", "-q"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    assert!(stderr(&output).contains("nothing is checked: all images are URLs"), "{output:?}");
 }
 
 #[test]
@@ -290,6 +328,29 @@ fn init_writes_a_file_that_works_and_never_over_one() {
     assert_eq!(exit_code(&at(scratch.path("")).arg("init").output().unwrap()), 0);
     let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
     assert_eq!(stdout(&output), "ACCEPT  web.qcow2.gz\n");
+}
+
+#[test]
+fn init_looks_where_images_are_built_and_says_what_is_next() {
+    let scratch = Scratch::new();
+    let init = |folder: &str| at(scratch.path(folder)).arg("init").output().unwrap();
+    fs::create_dir_all(scratch.path("empty")).unwrap();
+    let output = init("empty");
+    assert!(stdout(&output).contains("no image was found here"), "{output:?}");
+    for folder in ["output-web", "deep/out"] {
+        fs::create_dir_all(scratch.path(folder)).unwrap();
+        fs::copy(data("gpt.qcow2.gz"), scratch.path(folder).join("web.qcow2.gz")).unwrap();
+    }
+    scratch.write("old.raw.xz", b"");
+    let output = init("");
+    assert!(stdout(&output).contains("with 1 image;"), "{output:?}");
+    assert!(stderr(&output).contains("old.raw.xz is left out: DigitalOcean takes gzip"));
+    let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  output-web/web.qcow2.gz\n");
+    let output = init("deep");
+    assert!(stderr(&output).contains("this file takes the place of"), "{output:?}");
+    let output = at(scratch.path("deep")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  out/web.qcow2.gz\n");
 }
 
 fn toml_to_json(text: &str) -> Value {
