@@ -156,17 +156,24 @@ pub(super) fn exit_code(report: &Report, strict: bool) -> u8 {
     }
 }
 
-fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
+/// What findings weigh, by `--allow`, `--warn` and `--reject`.
+pub(super) fn policy(
+    allow: &[String],
+    warn: &[String],
+    reject: &[String],
+) -> Result<Policy, Usage> {
     let mut policy = Policy::default();
-    for (codes, severity) in [
-        (&args.allow, Severity::Note),
-        (&args.warn, Severity::Warn),
-        (&args.reject, Severity::Reject),
-    ] {
+    for (codes, severity) in
+        [(allow, Severity::Note), (warn, Severity::Warn), (reject, Severity::Reject)]
+    {
         for code in codes {
             policy.set(code, severity).map_err(|e| Usage(e.to_string()))?;
         }
     }
+    Ok(policy)
+}
+
+fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -174,7 +181,7 @@ fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
         disk_digest: args.digest.contains(&Layer::Disk),
         spool: args.spool,
         expected: Vec::new(),
-        policy,
+        policy: policy(&args.allow, &args.warn, &args.reject)?,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         url_rules: !args.no_url_rules,
         client: super::net::client(

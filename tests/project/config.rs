@@ -421,6 +421,35 @@ fn config_says_what_counts_and_where_it_comes_from() {
     let output = run(&[("SPACES_BUCKET", "other")], &[]);
     assert!(stdout(&output).contains("environment, SPACES_BUCKET"), "{}", stdout(&output));
     assert!(stdout(&output).contains("file, line 3"), "{}", stdout(&output));
+    // Options of check and push are shown as what they are.
+    let flags = "--strict --max-size 20GB --reject iso-hybrid --allow name-mismatch --region nyc3 --transfer sfo3 --tag t \
+                 --bucket other --receipt r.json --no-cache --description x --spaces-region nyc3";
+    let arguments: Vec<&str> =
+        ["good", "--format", "json"].into_iter().chain(flags.split_whitespace()).collect();
+    let output = run(&[("SPACES_BUCKET", "third")], &arguments);
+    let told = document(&output);
+    assert_eq!(invalid("config", &told), Vec::<String>::new());
+    let image = &told["images"][0]["settings"];
+    for (key, value, name) in [
+        ("strict", json!(true), "--strict"),
+        ("max_size", json!(20_000_000_000_u64), "--max-size"),
+        ("policy", json!({"code": "name-mismatch", "severity": "note"}), "--allow"),
+        ("regions", json!(["nyc3", "sfo3"]), "--region"),
+        ("tags", json!(["t"]), "--tag"),
+        ("bucket", json!("other"), "--bucket"),
+        ("receipt", json!("r.json"), "--receipt"),
+        ("description", json!("x"), "--description"),
+    ] {
+        let expected = json!({"key": key, "value": value, "from": "flag", "flag": name});
+        assert_eq!(of(image, key), expected, "{image}");
+    }
+    assert_eq!(of(image, "distribution")["from"], "default");
+    assert_eq!(of(&told["settings"], "cache")["flag"], "--no-cache");
+    assert_eq!(of(&told["settings"], "spaces_region")["flag"], "--spaces-region");
+    assert!(stdout(&run(&[], &["--strict"])).contains("flag, --strict"));
+    for wrong in [["--max-size", "big"], ["--sha256", "00"], ["--reject", "nope"]] {
+        assert_eq!(exit_code(&run(&[], &wrong)), 2);
+    }
     let output = run(&[], &["none"]);
     assert_eq!(exit_code(&output), 2);
     assert!(stderr(&output).contains("there are good, bad"), "{}", stderr(&output));
