@@ -1,7 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, absolute};
 use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
@@ -43,9 +43,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         return Err(Usage("--receipt is for one image; use --cache for several".into()));
     }
     let receipts = receipts::receipts(args)?;
-    let files = receipts::files(args, &subjects, &receipts)?;
+    let orders = receipts::Orders::new(args, &subjects)?;
+    receipts::warn_of_no_seal(&orders, &receipts);
     let mut target = match &args.output {
-        Some(path) => Some(open_beside(path, &read_too(args, &images, &files))?),
+        Some(path) => Some(open_beside(path, &read_too(args, &subjects, &orders))?),
         None => None,
     };
 
@@ -54,12 +55,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
     let mut unwritten = ACCEPTED;
-    for ((image, options), file) in images.iter().zip(&each).zip(&files) {
-        let file = file.as_deref();
+    for ((image, options), file) in images.iter().zip(&each).zip(orders.files()) {
         let began = Instant::now();
         let checked = receipts
             .check(image, options, file, &*progress, &output::warn)
             .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
+        orders.is_done();
         let mut report = checked.report;
         report.took = Some(began.elapsed());
         if args.format == ReportFormat::Text {
@@ -91,17 +92,26 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
 }
 
 /// What is read or written but the report, each with what it is.
-fn read_too<'a>(
-    args: &'a CheckArgs,
-    images: &'a [OsString],
-    receipts: &'a [Option<PathBuf>],
-) -> Vec<(&'a OsStr, &'static str)> {
-    let images = images.iter().map(|image| (image.as_os_str(), "one of the images"));
-    let receipts = receipts.iter().flatten().map(|path| (path.as_os_str(), "where a receipt goes"));
-    let list = args.images_from.iter().map(|path| (path.as_os_str(), "the list of images"));
-    let sums = args.checksums.iter().map(|path| (path.as_os_str(), "the list of check sums"));
-    let manifest = args.packer_manifest.iter().map(|path| (path.as_os_str(), "the manifest"));
-    images.chain(receipts).chain(list).chain(sums).chain(manifest).collect()
+fn read_too(
+    args: &CheckArgs,
+    subjects: &[Subject],
+    orders: &receipts::Orders,
+) -> Vec<(OsString, &'static str)> {
+    let mut all: Vec<(OsString, &str)> = Vec::new();
+    all.extend(subjects.iter().map(|subject| (subject.argument.clone(), "one of the images")));
+    all.extend(orders.files().flatten().map(|path| (path.into(), "where a receipt goes")));
+    all.extend(args.images_from.iter().map(|path| (path.clone(), "the list of images")));
+    all.extend(args.checksums.iter().map(|path| (path.clone(), "the list of check sums")));
+    all.extend(args.packer_manifest.iter().map(|path| (path.into(), "the manifest")));
+    all.extend(args.net.cacert.iter().map(|path| (path.into(), "a file of certificates")));
+    let headers = args.net.header.iter().filter_map(|header| header.strip_prefix('@'));
+    all.extend(headers.map(|path| (path.into(), "a file of headers")));
+    if subjects.iter().any(|subject| subject.image.is_some())
+        && let Ok(Some(project)) = super::project::project()
+    {
+        all.push((project.file.into(), "the file that names the images"));
+    }
+    all
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.
@@ -246,13 +256,13 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
 /// Opens the file for the report, which must be none of these files.
 pub(super) fn open_output(path: &Path, files: &[OsString], what: &str) -> Result<File, Usage> {
     let what = format!("one of the {what}");
-    let others: Vec<_> = files.iter().map(|file| (file.as_os_str(), what.as_str())).collect();
+    let others: Vec<_> = files.iter().map(|file| (file.clone(), what.as_str())).collect();
     open_beside(path, &others)
 }
 
 /// Opens the file for the report before any work, so that a bad path is known at once. It must not be any of
 /// what else is read or written: images, lists, other reports, each with what it is.
-pub(super) fn open_beside(path: &Path, others: &[(&OsStr, &str)]) -> Result<File, Usage> {
+pub(super) fn open_beside(path: &Path, others: &[(OsString, &str)]) -> Result<File, Usage> {
     let place = Hostile::from_os(path.as_os_str());
     let there = fs::metadata(path).ok();
     let same = |other: &OsStr| {

@@ -69,7 +69,10 @@ impl Listener for Progress {
             return;
         }
         match event {
-            Event::Started { source, size } => *state = State::new(source, size),
+            Event::Started { source, size } => {
+                state.clear();
+                *state = State::new(source, size);
+            }
             Event::Disk { bytes, size } => {
                 if !state.on_disk {
                     state.clear();

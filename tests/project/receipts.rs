@@ -269,6 +269,27 @@ fn a_project_says_where_its_receipts_go() {
     let output = check(&scratch, &["--quick"]).output().unwrap();
     assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, false));
     assert!(stderr(&output).contains("which line 4 of tidegate.toml asks for"), "{output:?}");
+    // What comes to nothing because of another image leaves none either, nor do two images share one.
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("b.qcow2.gz")).unwrap();
+    let two = |receipt: &str, more: &str| {
+        let toml = format!(
+            "[[image]]\nname = \"a\"\npath = \"a.qcow2.gz\"\nreceipt = \"out/a.json\"\n\
+             [[image]]\nname = \"b\"\n{more}\nreceipt = \"{receipt}\"\n"
+        );
+        scratch.write("tidegate.toml", toml.as_bytes());
+        check(&scratch, &[]).output().unwrap()
+    };
+    assert_eq!(exit_code(&two("out/b.json", "path = \"b.qcow2.gz\"")), 0);
+    assert!(scratch.path("out/a.json").exists() && scratch.path("out/b.json").exists());
+    let output = two("out/a.json", "path = \"b.qcow2.gz\"");
+    assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, false), "{output:?}");
+    #[cfg(feature = "net")]
+    {
+        assert_eq!(exit_code(&two("out/b.json", "path = \"b.qcow2.gz\"")), 0);
+        let output = two("out/b.json", "url = \"https://127.0.0.1:1/x.img?a=b\"");
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        assert!(!scratch.path("out/a.json").exists() && !scratch.path("out/b.json").exists());
+    }
     // A link would write elsewhere.
     fs::remove_dir_all(scratch.path("out")).unwrap();
     let outside = Scratch::new();
@@ -397,12 +418,13 @@ fn a_report_goes_over_nothing_that_is_read() {
     let good = data("gpt.qcow2.gz");
     let good = good.to_str().unwrap();
     scratch.write("list", good.as_bytes());
-    scratch.write("sums", b"x");
+    scratch.write("tidegate.toml", b"[[image]]\nname = \"a\"\npath = \"a.img\"\n");
     std::os::unix::fs::symlink("list", scratch.path("link")).unwrap();
     for (arguments, said) in [
         (&["--output", "list", "--images-from", "list"][..], "is the list of images"),
         (&["--output", "link", "--images-from", "./list"], "is the list of images"),
         (&["--output", "r.json", "--receipt", "./r.json", good], "is where a receipt goes"),
+        (&["--output", "tidegate.toml", "a"], "is the file that names the images"),
     ] {
         let output = check(&scratch, arguments).output().unwrap();
         assert_eq!(exit_code(&output), 2, "{arguments:?}");
