@@ -88,7 +88,7 @@ pub(super) enum Command {
     /// The options are those of `check` and `push` that beat the file or the environment, to see what they do.
     ///
     /// Exit codes: 0 shown, 2 the file is wrong.
-    Config(ConfigArgs),
+    Config(Box<ConfigArgs>),
     /// Say whether token, network, clock, proxy and bucket are right.
     ///
     /// Nothing is changed anywhere, unless --probe is given. No secret is shown.
