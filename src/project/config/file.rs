@@ -141,7 +141,9 @@ fn of_type(text: &str, at: &Range<usize>, said: &str) -> Option<String> {
     let line = text.get(..at.start)?.rsplit('\n').next()?;
     let key = match line.split_once('=') {
         Some((key, _)) => key.trim(),
-        None => value.trim_matches(['[', ']']).trim(),
+        // The head of a table, or a part of a list of several lines.
+        None if value.starts_with('[') => value.trim_matches(['[', ']']).trim(),
+        None => "",
     };
     if key == "image" {
         return Some("an image begins with a line [[image]], in double brackets".into());
