@@ -2,8 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
-use super::Usage;
+use super::{Usage, output};
 use crate::bytes::Hostile;
 use crate::project::{Image, Place, Project};
 use crate::rules::Policy;
@@ -40,10 +41,8 @@ impl Subject {
 pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
     let there = Path::new(argument).symlink_metadata().is_ok();
     let found = match as_name(argument) {
-        // A file is what it is, whatever is wrong with a file that was not asked for.
-        Some(name) => project()
-            .or_else(|error| if there { Ok(None) } else { Err(error) })?
-            .and_then(|project| project.image(name).cloned()),
+        Some(name) if there => if_any().and_then(|project| project.image(name).cloned()),
+        Some(name) => project()?.and_then(|project| project.image(name).cloned()),
         None => None,
     };
     match found {
@@ -61,9 +60,21 @@ pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
 /// An argument that is no name. What the project says of an image that has this name and is this file counts.
 pub(super) fn path(argument: &OsStr) -> Subject {
     let image = as_name(argument)
-        .and_then(|name| project().ok()??.image(name).cloned())
+        .and_then(|name| if_any()?.image(name).cloned())
         .filter(|image| is_at(image, argument));
     Subject { argument: argument.to_owned(), image }
+}
+
+/// The project, for a file that was named: that is checked whatever is wrong with a `tidegate.toml` which was not asked
+/// for. It is told, once, as something in it could have been about this file.
+fn if_any() -> Option<Project> {
+    static TOLD: Once = Once::new();
+    project().unwrap_or_else(|Usage(why)| {
+        TOLD.call_once(|| {
+            output::warn(&format!("no tidegate.toml counts for what was named: {why}"))
+        });
+        None
+    })
 }
 
 /// The argument as it could be the name of an image.

@@ -130,6 +130,8 @@ fn what_is_wrong_in_the_file_is_said_with_line_and_fix() {
         // A file that was named is checked whatever is wrong with a project that was not.
         let output = at(scratch.path("")).args(["check", "-q", "bad.raw.gz"]).output().unwrap();
         assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+        let told = stderr(&output).matches("no tidegate.toml counts for what was named: ").count();
+        assert_eq!(told, usize::from(!toml.is_empty()), "{}", stderr(&output));
     }
     let scratch = project(&format!("{TWO}nonsense = 1\n"));
     let output = at(scratch.path("")).arg("check").output().unwrap();
