@@ -85,8 +85,10 @@ pub(super) enum Command {
     Init,
     /// Show what counts for each image of tidegate.toml, and where it comes from.
     ///
+    /// The options are those of `check` and `push` that beat the file or the environment, to see what they do.
+    ///
     /// Exit codes: 0 shown, 2 the file is wrong.
-    Config(ConfigArgs),
+    Config(Box<ConfigArgs>),
     /// Say whether token, network, clock, proxy and bucket are right.
     ///
     /// Nothing is changed anywhere, unless --probe is given. No secret is shown.
@@ -150,6 +152,82 @@ pub(super) struct ConfigArgs {
     /// How to show it.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
+
+    #[command(flatten)]
+    pub(super) flags: FlagArgs,
+}
+
+/// What options of `check` and `push` say in the place of `tidegate.toml` and the environment.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "As given to `check` or `push`")]
+pub(super) struct FlagArgs {
+    /// The SHA-256 that the file has to have.
+    #[arg(long, value_name = "HEX")]
+    pub(super) sha256: Option<String>,
+
+    /// Size that image and disk have to stay under.
+    #[arg(long, value_name = "SIZE")]
+    pub(super) max_size: Option<String>,
+
+    /// Treat a finding as a reject (may be repeated).
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) reject: Vec<String>,
+
+    /// Treat a finding as a warning.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) warn: Vec<String>,
+
+    /// Treat a finding as a note.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    pub(super) allow: Vec<String>,
+
+    /// Refuse an image with warnings too.
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// Where a receipt of its check goes.
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
+
+    /// Keep receipts in the user's cache.
+    #[arg(long)]
+    pub(super) cache: bool,
+
+    /// Read the image, whatever receipts say.
+    #[arg(long, overrides_with = "cache")]
+    pub(super) no_cache: bool,
+
+    /// The region that it is imported to.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) region: Option<String>,
+
+    /// Other regions that it is copied to.
+    #[arg(long, value_name = "SLUG,…", value_delimiter = ',')]
+    pub(super) transfer: Vec<String>,
+
+    /// Its distribution.
+    #[arg(long, value_name = "NAME")]
+    pub(super) distribution: Option<String>,
+
+    /// What is written about it.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) description: Option<String>,
+
+    /// Tags.
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(super) tag: Vec<String>,
+
+    /// The bucket that it is staged in.
+    #[arg(long, value_name = "NAME")]
+    pub(super) bucket: Option<String>,
+
+    /// The region of Spaces.
+    #[arg(long, value_name = "SLUG")]
+    pub(super) spaces_region: Option<String>,
+
+    /// The server of the bucket.
+    #[arg(long, value_name = "URL")]
+    pub(super) spaces_endpoint: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -176,8 +254,12 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
+    /// Paths and URLs, after `--`: none is an option or the name of an image of tidegate.toml.
+    #[arg(value_name = "PATH", last = true)]
+    pub(super) paths: Vec<OsString>,
+
     /// Check the images that a file lists: a path or a URL on each line; `-` reads the list from standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "images", help_heading = "Which images")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths"], help_heading = "Which images")]
     pub(super) images_from: Option<OsString>,
 
     /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
@@ -187,7 +269,7 @@ pub(super) struct CheckArgs {
     /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
     /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
     /// does, and why an image is refused to standard error.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "images_from"], help_heading = "Which images")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths", "images_from"], help_heading = "Which images")]
     pub(super) packer_manifest: Option<PathBuf>,
 
     /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.
@@ -258,8 +340,8 @@ pub(super) struct CheckArgs {
     #[arg(short, long, help_heading = "Report")]
     pub(super) quiet: bool,
 
-    /// Leave a receipt of the check in this file (one image only). If a valid one is there, sealed with
-    /// TIDEGATE_RECEIPT_KEY, an unchanged image is not read again.
+    /// Leave a receipt of the check in this file (one image only); that there can be none is an error. If a valid one
+    /// is there, sealed with TIDEGATE_RECEIPT_KEY, an unchanged image is not read again; any other one is removed first.
     #[arg(long, value_name = "FILE", help_heading = "Receipts")]
     pub(super) receipt: Option<PathBuf>,
 

@@ -1,20 +1,23 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::progress::Progress;
 use super::project::Subject;
-use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, document, images, output, receipts, signals};
+use super::{
+    ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, document, images, output, receipts, signals,
+};
 use crate::bytes::{Hostile, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
 use crate::project::Terms;
 use crate::render::json::Scope;
 use crate::render::{self, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
+use crate::source::shown;
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let subjects = images::subjects(args)?;
@@ -42,21 +45,27 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         return Err(Usage("--receipt is for one image; use --cache for several".into()));
     }
     let receipts = receipts::receipts(args)?;
-    let files = subjects
-        .iter()
-        .map(|subject| receipts::file(args, subject))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut target =
-        args.output.as_deref().map(|path| open_output(path, &images, "images")).transpose()?;
+    let orders = receipts::Orders::new(args, &subjects)?;
+    receipts::warn_of_no_seal(&orders, &receipts);
+    let mut target = match &args.output {
+        Some(path) => Some(open_beside(path, &read_too(args, &subjects, &orders))?),
+        None => None,
+    };
 
     let strict: Vec<bool> =
         subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
     let style = output::style(target.is_none());
     let mut reports = Vec::new();
-    for (((image, options), file), strict) in images.iter().zip(&each).zip(&files).zip(strict) {
-        let file = file.as_deref();
+    let mut unwritten = ACCEPTED;
+    for (((image, options), file), strict) in
+        images.iter().zip(&each).zip(orders.files()).zip(strict)
+    {
         let began = Instant::now();
-        let mut report = receipts.check(image, options, file, &*progress, &output::warn);
+        let checked = receipts
+            .check(image, options, file, &*progress, &output::warn)
+            .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
+        orders.is_done();
+        let mut report = checked.report;
         report.took = Some(began.elapsed());
         report.strict = strict;
         if args.format == ReportFormat::Text {
@@ -70,6 +79,11 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         {
             // Who reads the log of the build need not have the report.
             output::fail(text::line(&report, render::Style::default()).trim_end());
+        }
+        if let (Some(file), Some(why)) = (file, checked.unwritten) {
+            let place = Hostile::from_os(file.as_os_str());
+            output::complain(&format!("there is no receipt {place}: {why}"));
+            unwritten = USAGE;
         }
         reports.push(report);
     }
@@ -85,7 +99,32 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
             output::write(&mut target, &document)?;
         }
     }
-    Ok(reports.iter().map(exit_code).max().unwrap_or(ACCEPTED))
+    let code = reports.iter().map(exit_code).max().unwrap_or(ACCEPTED);
+    // A verdict on an image tells more than that its receipt is missing.
+    Ok(if code == ACCEPTED { unwritten } else { code })
+}
+
+/// What is read or written but the report, each with what it is.
+fn read_too(
+    args: &CheckArgs,
+    subjects: &[Subject],
+    orders: &receipts::Orders,
+) -> Vec<(OsString, &'static str)> {
+    let mut all: Vec<(OsString, &str)> = Vec::new();
+    all.extend(subjects.iter().map(|subject| (subject.argument.clone(), "one of the images")));
+    all.extend(orders.files().flatten().map(|path| (path.into(), "where a receipt goes")));
+    all.extend(args.images_from.iter().map(|path| (path.clone(), "the list of images")));
+    all.extend(args.checksums.iter().map(|path| (path.clone(), "the list of check sums")));
+    all.extend(args.packer_manifest.iter().map(|path| (path.into(), "the manifest")));
+    all.extend(args.net.cacert.iter().map(|path| (path.into(), "a file of certificates")));
+    let headers = args.net.header.iter().filter_map(|header| header.strip_prefix('@'));
+    all.extend(headers.map(|path| (path.into(), "a file of headers")));
+    if subjects.iter().any(|subject| subject.image.is_some())
+        && let Ok(Some(project)) = super::project::project()
+    {
+        all.push((project.file.into(), "the file that names the images"));
+    }
+    all
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.
@@ -140,17 +179,24 @@ pub(super) fn exit_code(report: &Report) -> u8 {
     }
 }
 
-fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
+/// What findings weigh, by `--allow`, `--warn` and `--reject`.
+pub(super) fn policy(
+    allow: &[String],
+    warn: &[String],
+    reject: &[String],
+) -> Result<Policy, Usage> {
     let mut policy = Policy::default();
-    for (codes, severity) in [
-        (&args.allow, Severity::Note),
-        (&args.warn, Severity::Warn),
-        (&args.reject, Severity::Reject),
-    ] {
+    for (codes, severity) in
+        [(allow, Severity::Note), (warn, Severity::Warn), (reject, Severity::Reject)]
+    {
         for code in codes {
             policy.set(code, severity).map_err(|e| Usage(e.to_string()))?;
         }
     }
+    Ok(policy)
+}
+
+fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -158,7 +204,7 @@ fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
         disk_digest: args.digest.contains(&Layer::Disk),
         spool: args.spool,
         expected: Vec::new(),
-        policy,
+        policy: policy(&args.allow, &args.warn, &args.reject)?,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         url_rules: !args.no_url_rules,
         client: super::net::client(
@@ -220,18 +266,32 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
     })
 }
 
-/// Opens the file for the report before any work, so that a bad path is known at once. It must not be
-/// one of the images, or of what else is read.
-pub(super) fn open_output(path: &Path, images: &[OsString], what: &str) -> Result<File, Usage> {
-    let shown = Hostile::from_os(path.as_os_str());
-    if let Ok(there) = fs::metadata(path) {
-        let same = |image: &OsString| {
-            let image = if image == "-" { Path::new("/dev/stdin") } else { Path::new(image) };
-            fs::metadata(image).is_ok_and(|m| (m.dev(), m.ino()) == (there.dev(), there.ino()))
-        };
-        if images.iter().any(same) {
-            return Err(Usage(format!("--output {shown} is one of the {what}")));
+/// Opens the file for the report, which must be none of these files.
+pub(super) fn open_output(path: &Path, files: &[OsString], what: &str) -> Result<File, Usage> {
+    let what = format!("one of the {what}");
+    let others: Vec<_> = files.iter().map(|file| (file.clone(), what.as_str())).collect();
+    open_beside(path, &others)
+}
+
+/// Opens the file for the report before any work, so that a bad path is known at once. It must not be any of
+/// what else is read or written: images, lists, other reports, each with what it is.
+pub(super) fn open_beside(path: &Path, others: &[(OsString, &str)]) -> Result<File, Usage> {
+    let place = Hostile::from_os(path.as_os_str());
+    let there = fs::metadata(path).ok();
+    let same = |other: &OsStr| {
+        let other = if other == "-" { Path::new("/dev/stdin") } else { Path::new(other) };
+        let id = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+        match (&there, fs::metadata(other)) {
+            (Some(there), Ok(other)) => id(there) == id(&other),
+            // Neither is there yet: a name is all there is.
+            (None, Err(_)) => absolute(path).ok() == absolute(other).ok(),
+            _ => false,
         }
+    };
+    if let Some((_, what)) = others.iter().find(|(other, _)| same(other)) {
+        return Err(Usage(format!(
+            "--output {place} is {what}, which it would replace; name another file"
+        )));
     }
-    File::create(path).map_err(|e| Usage(format!("cannot write the report to {shown}: {e}")))
+    File::create(path).map_err(|e| Usage(format!("cannot write the report to {place}: {e}")))
 }

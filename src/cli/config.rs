@@ -6,34 +6,85 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{ConfigArgs, Format};
+use super::args::{ConfigArgs, FlagArgs, Format};
 use super::{ACCEPTED, Usage, output, project};
 use crate::bytes::{Hostile, hex, human_size};
+use crate::facts::Code;
 use crate::project::{self as projects, Image, NAME, Place, Set};
-use crate::rules::SIZE_LIMIT;
+use crate::rules::{SIZE_LIMIT, Severity};
+
+/// So many files of a folder are looked at.
+const MOST_FILES: usize = 10_000;
+
+/// So many files are told that were left out.
+const TOLD: usize = 10;
 
 /// Writes a new file, and never over one.
 pub(super) fn init() -> Result<u8, Usage> {
-    let names = std::fs::read_dir(".")
-        .map_err(|e| Usage(format!("cannot read this folder: {e}")))?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            entry.file_type().ok()?.is_file().then(|| entry.file_name().into_string().ok())?
-        })
-        .collect::<Vec<_>>();
-    let text = projects::starter(&names);
-    let made = std::fs::File::create_new(NAME).and_then(|mut file| file.write_all(text.as_bytes()));
+    let (files, folders) =
+        entries(Path::new(".")).map_err(|e| Usage(format!("cannot read this folder: {e}")))?;
+    let inner = folders.iter().filter(|name| projects::is_output_folder(name)).flat_map(|folder| {
+        // What cannot be looked into has no images for this user.
+        let (files, _) = entries(Path::new(folder)).unwrap_or_default();
+        files.into_iter().map(move |file| format!("{folder}/{file}"))
+    });
+    let files: Vec<String> = files.into_iter().chain(inner).collect();
+    let starter = projects::starter(&files);
+    let above = project::project().ok().flatten();
+    let made = std::fs::File::create_new(NAME)
+        .and_then(|mut file| file.write_all(starter.text.as_bytes()));
     made.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => {
             Usage(format!("there is a {NAME} here already; `tidegate config` shows what it says"))
         }
         _ => Usage(format!("cannot write {NAME}: {e}")),
     })?;
-    output::write(
-        &mut None,
-        &format!("wrote {NAME}; look through it, then run `tidegate check`\n"),
-    )?;
+    for (file, why) in starter.left_out.iter().take(TOLD) {
+        output::warn(&format!("{} is left out: {why}", Hostile::from(file.as_str())));
+    }
+    if starter.left_out.len() > TOLD {
+        output::warn(&format!("{} more are left out", starter.left_out.len() - TOLD));
+    }
+    if let Some(above) = above {
+        output::warn(&format!(
+            "here and below, this file takes the place of {}",
+            Hostile::from_os(above.file.as_os_str())
+        ));
+    }
+    // It may lie where it is not believed.
+    if let Err(Usage(why)) = project::project() {
+        output::warn(&why);
+    }
+    let images = match starter.images {
+        1 => "1 image".to_owned(),
+        count => format!("{count} images"),
+    };
+    let told = match starter.images {
+        0 => format!(
+            "wrote {NAME}; no image was found here, so write one into it (an [[image]] with name and path), then run \
+             `tidegate check`\n"
+        ),
+        _ => format!("wrote {NAME} with {images}; look through it, then run `tidegate check`\n"),
+    };
+    output::write(&mut None, &told)?;
     Ok(ACCEPTED)
+}
+
+/// The names of the files and of the folders in a folder, no links.
+fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder)?.take(MOST_FILES) {
+        let entry = entry?;
+        let (kind, Ok(name)) = (entry.file_type()?, entry.file_name().into_string()) else {
+            continue;
+        };
+        if kind.is_file() {
+            files.push(name);
+        } else if kind.is_dir() {
+            folders.push(name);
+        }
+    }
+    Ok((files, folders))
 }
 
 /// Something that counts, and where it comes from.
@@ -46,6 +97,8 @@ struct Setting {
 
 /// Where a value comes from.
 enum From {
+    /// An option of the command line.
+    Flag(&'static str),
     Environment(&'static str),
     /// A line of the file.
     File(usize),
@@ -78,17 +131,23 @@ pub(super) fn config(args: &ConfigArgs) -> Result<u8, Usage> {
     let wanted = images
         .iter()
         .filter(|image| args.image.as_ref().is_none_or(|name| *name == image.name.value));
-    let images: Vec<(&Image, Vec<Setting>)> =
-        wanted.map(|image| (image, of_image(image))).collect();
+    let images = wanted
+        .map(|image| Ok((image, of_image(image, &args.flags)?)))
+        .collect::<Result<Vec<(&Image, Vec<Setting>)>, Usage>>()?;
+    let surroundings = surroundings(&args.flags);
     let text = match args.format {
-        Format::Json => document(file, &images),
-        _ => text(file, &images),
+        Format::Json => document(file, &surroundings, &images),
+        _ => text(file, &surroundings, &images),
     };
     output::write(&mut None, &text)?;
     Ok(ACCEPTED)
 }
 
-fn text(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
+fn text(
+    file: Option<&Path>,
+    surroundings: &[Setting],
+    images: &[(&Image, Vec<Setting>)],
+) -> String {
     let mut out = match file {
         Some(file) => format!("file  {}\n", Hostile::from_os(file.as_os_str())),
         None => "file  none; `tidegate init` writes one\n".to_owned(),
@@ -97,6 +156,7 @@ fn text(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
         let _ = writeln!(out, "\n{title}");
         for setting in settings {
             let from = match &setting.from {
+                From::Flag(name) => format!("flag, {name}"),
                 From::Environment(name) => format!("environment, {name}"),
                 From::File(line) => format!("file, line {line}"),
                 From::Default => "default".to_owned(),
@@ -104,18 +164,23 @@ fn text(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
             let _ = writeln!(out, "  {:<16} {:<40} {from}", setting.key, setting.shown);
         }
     };
-    section("all commands", &surroundings());
+    section("all commands", surroundings);
     for (image, settings) in images {
         section(&format!("image {}", Hostile::from(image.name.value.as_str())), settings);
     }
-    out.push_str("\nOptions on the command line beat all of it.\n");
+    out.push_str("\nOptions on the command line beat all of it; given here, they are shown.\n");
     out
 }
 
-fn document(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
+fn document(
+    file: Option<&Path>,
+    surroundings: &[Setting],
+    images: &[(&Image, Vec<Setting>)],
+) -> String {
     let settings = |settings: &[Setting]| {
         let entries = settings.iter().map(|setting| {
             let from = match &setting.from {
+                From::Flag(name) => json!({"from": "flag", "flag": name}),
                 From::Environment(name) => json!({"from": "environment", "variable": name}),
                 From::File(line) => json!({"from": "file", "line": line}),
                 From::Default => json!({"from": "default"}),
@@ -134,14 +199,14 @@ fn document(file: Option<&Path>, images: &[(&Image, Vec<Setting>)]) -> String {
     let document = json!({
         "schema": "tidegate.config/1",
         "file": file.map(|file| Hostile::from_os(file.as_os_str()).to_string()),
-        "settings": settings(&surroundings()),
+        "settings": settings(surroundings),
         "images": images,
     });
     format!("{document:#}\n")
 }
 
-/// What comes from the environment alone. Secrets are not shown, and neither is a part of them.
-fn surroundings() -> Vec<Setting> {
+/// What comes from options and the environment alone. Secrets are not shown, and neither is a part of them.
+fn surroundings(flags: &FlagArgs) -> Vec<Setting> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let variable = |key, name: &'static str, default: Value| {
         let value = set(name).map(|value| without_secrets(&value));
@@ -162,14 +227,22 @@ fn surroundings() -> Vec<Setting> {
     vec![
         variable("api_url", "DIGITALOCEAN_API_URL", json!("https://api.digitalocean.com")),
         secret("token", &["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"]),
-        variable("spaces_endpoint", "SPACES_ENDPOINT_URL", Value::Null),
-        variable("spaces_region", "SPACES_REGION", Value::Null),
+        flags.spaces_endpoint.as_deref().map_or_else(
+            || variable("spaces_endpoint", "SPACES_ENDPOINT_URL", Value::Null),
+            |url| flag("spaces_endpoint", "--spaces-endpoint", json!(without_secrets(url))),
+        ),
+        flags.spaces_region.as_deref().map_or_else(
+            || variable("spaces_region", "SPACES_REGION", Value::Null),
+            |slug| flag("spaces_region", "--spaces-region", json!(slug)),
+        ),
         secret(
             "spaces_key",
             &["SPACES_ACCESS_KEY_ID", "DIGITALOCEAN_SPACES_ACCESS_KEY", "AWS_ACCESS_KEY_ID"],
         ),
         secret("receipt_key", &[super::receipts::KEY]),
         match super::receipts::by_environment() {
+            _ if flags.no_cache => flag("cache", "--no-cache", json!(false)),
+            _ if flags.cache => flag("cache", "--cache", json!(true)),
             Ok(Some(on)) => setting("cache", json!(on), From::Environment(super::receipts::CACHE)),
             Ok(None) => setting("cache", json!(false), From::Default),
             Err(_) => setting(
@@ -186,7 +259,7 @@ fn without_secrets(value: &str) -> String {
     crate::source::shown(value.trim().as_ref()).to_string()
 }
 
-fn of_image(image: &Image) -> Vec<Setting> {
+fn of_image(image: &Image, flags: &FlagArgs) -> Result<Vec<Setting>, Usage> {
     let mut all = Vec::new();
     all.push(match &image.place.value {
         Place::Path(path) => {
@@ -197,32 +270,101 @@ fn of_image(image: &Image) -> Vec<Setting> {
             setting("url", json!(without_secrets(url)), From::File(image.place.line))
         }
     });
-    let sha256 = image.sha256.as_ref().map(|set| Set { value: hex(&set.value), line: set.line });
-    all.push(said("sha256", &sha256, Value::Null));
-    all.push(said("regions", &image.regions, json!([])));
-    all.push(said("distribution", &image.distribution, Value::Null));
-    all.push(said("description", &image.description, Value::Null));
-    all.push(said("tags", &image.tags, json!([])));
-    let max_size = said("max_size", &image.max_size, json!(SIZE_LIMIT));
-    let bytes = image.max_size.as_ref().map_or(SIZE_LIMIT, |size| size.value);
+    all.push(match &flags.sha256 {
+        Some(text) => {
+            let sha256 = super::checksums::sha256(text)
+                .ok_or_else(|| Usage("--sha256 takes 64 hexadecimal digits".into()))?;
+            flag("sha256", "--sha256", json!(hex(&sha256)))
+        }
+        None => {
+            let set = image.sha256.as_ref();
+            let sha256 = set.map(|set| Set { value: hex(&set.value), line: set.line });
+            said("sha256", &sha256, Value::Null)
+        }
+    });
+    all.push(regions(image, flags));
+    let text = |key, name, given: &Option<String>, set: &Option<Set<String>>| match given {
+        Some(given) => flag(key, name, json!(given)),
+        None => said(key, set, Value::Null),
+    };
+    all.push(text("distribution", "--distribution", &flags.distribution, &image.distribution));
+    all.push(text("description", "--description", &flags.description, &image.description));
+    all.push(match flags.tag.as_slice() {
+        [] => said("tags", &image.tags, json!([])),
+        tags => flag("tags", "--tag", json!(tags)),
+    });
+    let given = flags.max_size.as_deref().map(super::check::size).transpose()?;
+    let max_size = match given {
+        Some(bytes) => flag("max_size", "--max-size", json!(bytes)),
+        None => said("max_size", &image.max_size, json!(SIZE_LIMIT)),
+    };
+    let bytes = given.or(image.max_size.as_ref().map(|size| size.value)).unwrap_or(SIZE_LIMIT);
     all.push(Setting { shown: human_size(bytes), ..max_size });
-    for set in &image.policy {
-        let (code, severity) = set.value;
+    all.extend(policy(image, flags)?);
+    all.push(match flags.strict {
+        true => flag("strict", "--strict", json!(true)),
+        false => said("strict", &image.strict, json!(false)),
+    });
+    let variable = std::env::var("SPACES_BUCKET").ok().filter(|name| !name.trim().is_empty());
+    all.push(match (&flags.bucket, variable) {
+        (Some(name), _) => flag("bucket", "--bucket", json!(name)),
+        (None, Some(name)) => {
+            setting("bucket", json!(name.trim()), From::Environment("SPACES_BUCKET"))
+        }
+        (None, None) => said("bucket", &image.bucket, Value::Null),
+    });
+    let shown = |path: &Path| Hostile::from_os(path.as_os_str()).to_string();
+    all.push(match &flags.receipt {
+        Some(path) => flag("receipt", "--receipt", json!(shown(path))),
+        None => {
+            let set = image.receipt.as_ref();
+            let receipt = set.map(|set| Set { value: shown(&set.value.path()), line: set.line });
+            said("receipt", &receipt, Value::Null)
+        }
+    });
+    Ok(all)
+}
+
+/// As a push has them: a region of the command line is all of the place.
+fn regions(image: &Image, flags: &FlagArgs) -> Setting {
+    let of_file = image.regions.iter().flat_map(|set| &set.value);
+    match (&flags.region, flags.transfer.as_slice()) {
+        (None, []) => said("regions", &image.regions, json!([])),
+        (None, others) => {
+            flag("regions", "--transfer", json!(of_file.take(1).chain(others).collect::<Vec<_>>()))
+        }
+        (Some(first), others) => flag(
+            "regions",
+            "--region",
+            json!([first].into_iter().chain(others).collect::<Vec<_>>()),
+        ),
+    }
+}
+
+/// What findings weigh: options come after what the file says, and in its place.
+fn policy(image: &Image, flags: &FlagArgs) -> Result<Vec<Setting>, Usage> {
+    let given = super::check::policy(&flags.allow, &flags.warn, &flags.reject)?;
+    let weighs = |(code, severity): (Code, Severity), from| {
         let value = json!({"code": code.as_str(), "severity": severity});
         let shown = format!("{} {}", severity.as_str(), code.as_str());
-        all.push(Setting { key: "policy", value, shown, from: From::File(set.line) });
-    }
-    all.push(said("strict", &image.strict, json!(false)));
-    all.push(match std::env::var("SPACES_BUCKET").ok().filter(|name| !name.trim().is_empty()) {
-        Some(name) => setting("bucket", json!(name.trim()), From::Environment("SPACES_BUCKET")),
-        None => said("bucket", &image.bucket, Value::Null),
+        Setting { key: "policy", value, shown, from }
+    };
+    let is_given = |code| given.said().iter().any(|(other, _)| *other == code);
+    let of_file = image.policy.iter().filter(|set| !is_given(set.value.0));
+    let of_file = of_file.map(|set| weighs(set.value, From::File(set.line)));
+    let of_flags = given.said().iter().map(|&(code, severity)| {
+        let name = match severity {
+            Severity::Reject => "--reject",
+            Severity::Warn => "--warn",
+            Severity::Note => "--allow",
+        };
+        weighs((code, severity), From::Flag(name))
     });
-    let receipt = image.receipt.as_ref().map(|set| Set {
-        value: Hostile::from_os(set.value.path().as_os_str()).to_string(),
-        line: set.line,
-    });
-    all.push(said("receipt", &receipt, Value::Null));
-    all
+    Ok(of_file.chain(of_flags).collect())
+}
+
+fn flag(key: &'static str, name: &'static str, value: Value) -> Setting {
+    setting(key, value, From::Flag(name))
 }
 
 fn said<T: serde::Serialize>(key: &'static str, set: &Option<Set<T>>, default: Value) -> Setting {

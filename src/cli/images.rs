@@ -18,10 +18,19 @@ pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
         (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?)],
         (None, Some(from)) => listed(from)?.into_iter().map(plain).collect(),
-        (None, None) => project::subjects(&args.images)?,
+        (None, None) if args.images.is_empty() && args.paths.is_empty() => project::all()?,
+        (None, None) => {
+            let named = args.images.iter().map(|image| project::subject(image));
+            named
+                .chain(args.paths.iter().map(|path| Ok(project::path(path))))
+                .collect::<Result<_, _>>()?
+        }
     };
     if args.offline {
         subjects = offline(subjects)?;
+        if subjects.is_empty() {
+            output::warn("nothing is checked: all images are URLs, and this check is --offline");
+        }
     }
     if let Some(shard) = args.shard {
         subjects.retain(|subject| shard.takes(&subject.argument));

@@ -69,7 +69,10 @@ impl Listener for Progress {
             return;
         }
         match event {
-            Event::Started { source, size } => *state = State::new(source, size),
+            Event::Started { source, size } => {
+                state.clear();
+                *state = State::new(source, size);
+            }
             Event::Disk { bytes, size } => {
                 if !state.on_disk {
                     state.clear();
@@ -94,6 +97,11 @@ impl Listener for Progress {
                     }
                 }
             }
+            Event::Settling { source, wait } if self.mode == Mode::Bar => {
+                let wait = wait.as_secs_f64();
+                state.say(source, &format!("changed just now; reading it in {wait:.1} s"));
+            }
+            Event::Settling { .. } => {}
             Event::Finished => state.clear(),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
-use super::Usage;
+use super::{Usage, output};
 use crate::bytes::Hostile;
 use crate::project::{Image, Place, Project};
 use crate::rules::Policy;
@@ -36,38 +37,62 @@ impl Subject {
     }
 }
 
-/// The images that were named; those of the project if none was.
-pub(super) fn subjects(named: &[OsString]) -> Result<Vec<Subject>, Usage> {
-    if named.is_empty() {
-        return all();
-    }
-    named.iter().map(|argument| subject(argument)).collect()
-}
-
 /// An argument: a path, a URL, `-`, or the name of an image of the project.
 pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
-    let plain = || Subject { argument: argument.to_owned(), image: None };
     let there = Path::new(argument).symlink_metadata().is_ok();
-    let name =
-        argument.to_str().filter(|name| *name != "-" && !name.contains('/') && !is_url(argument));
-    let Some(name) = name else { return Ok(plain()) };
-    let found = project()
-        // A file is what it is, whatever is wrong with a file that was not asked for.
-        .or_else(|error| if there { Ok(None) } else { Err(error) })?
-        .and_then(|project| project.image(name).cloned());
+    let found = match as_name(argument) {
+        Some(name) if there => if_any().and_then(|project| project.image(name).cloned()),
+        Some(name) => project()?.and_then(|project| project.image(name).cloned()),
+        None => None,
+    };
     match found {
-        Some(_) if there => Err(Usage(format!(
-            "{} is a file here and an image of tidegate.toml; write ./{} for the file, or rename one of them",
+        Some(image) if there && !is_at(&image, argument) => Err(Usage(format!(
+            "{} is a file here and an image of tidegate.toml, which is another file; write ./{} for the file, or rename one \
+             of them",
             shown(argument),
             shown(argument)
         ))),
-        Some(image) => of_project(image),
-        None => Ok(plain()),
+        Some(image) if !there => of_project(image),
+        image => Ok(Subject { argument: argument.to_owned(), image }),
+    }
+}
+
+/// An argument that is no name. What the project says of an image that has this name and is this file counts.
+pub(super) fn path(argument: &OsStr) -> Subject {
+    let image = as_name(argument)
+        .and_then(|name| if_any()?.image(name).cloned())
+        .filter(|image| is_at(image, argument));
+    Subject { argument: argument.to_owned(), image }
+}
+
+/// The project, for a file that was named: that is checked whatever is wrong with a `tidegate.toml` which was not asked
+/// for. It is told, once, as something in it could have been about this file.
+fn if_any() -> Option<Project> {
+    static TOLD: Once = Once::new();
+    project().unwrap_or_else(|Usage(why)| {
+        TOLD.call_once(|| {
+            output::warn(&format!("no tidegate.toml counts for what was named: {why}"))
+        });
+        None
+    })
+}
+
+/// The argument as it could be the name of an image.
+fn as_name(argument: &OsStr) -> Option<&str> {
+    argument.to_str().filter(|name| *name != "-" && !name.contains('/') && !is_url(argument))
+}
+
+/// Whether the image is this very file.
+fn is_at(image: &Image, file: &OsStr) -> bool {
+    let Place::Path(path) = &image.place.value else { return false };
+    match (path.path().canonicalize(), Path::new(file).canonicalize()) {
+        (Ok(there), Ok(here)) => there == here,
+        _ => false,
     }
 }
 
 /// All images of the project, of which there has to be one.
-fn all() -> Result<Vec<Subject>, Usage> {
+pub(super) fn all() -> Result<Vec<Subject>, Usage> {
     let Some(project) = project()? else {
         return Err(Usage(
             "no image was named, and there is no tidegate.toml here or above: name one \

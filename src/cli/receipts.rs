@@ -1,7 +1,8 @@
 //! Receipts as the arguments and the environment want them, and `tidegate verify-receipt`.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{CheckArgs, Format, VerifyReceiptArgs};
 use super::project::Subject;
@@ -48,8 +49,65 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
     Ok(Receipts { cache, key: key()?, write_only: args.no_cache })
 }
 
-/// Where the receipt of an image goes, if anywhere. That it cannot be written there is known before any work.
-pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
+/// Where the receipts of all images go. Whatever happens until it is dropped, none of the files speaks of an earlier check
+/// afterwards.
+pub(super) struct Orders {
+    files: Vec<Option<PathBuf>>,
+    /// So many images are checked: their files have what they are to have.
+    done: Cell<usize>,
+}
+
+impl Orders {
+    /// Each image has a file of its own. That it cannot be written there, or that no check of an image leaves a receipt,
+    /// is known before any work.
+    pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
+        let files = subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
+        let orders = Orders { files, done: Cell::new(0) };
+        let mut known: Vec<&Path> = Vec::new();
+        for (subject, file) in subjects.iter().zip(orders.files()) {
+            let Some(file) = file else { continue };
+            if known.contains(&file) {
+                let place = Hostile::from_os(file.as_os_str());
+                return Err(Usage(format!("{place} cannot have the receipts of two images")));
+            }
+            known.push(file);
+            possible(args, subject)?;
+        }
+        Ok(orders)
+    }
+
+    /// The file of each image, in their order.
+    pub(super) fn files(&self) -> impl Iterator<Item = Option<&Path>> {
+        self.files.iter().map(Option::as_deref)
+    }
+
+    /// Another image is checked.
+    pub(super) fn is_done(&self) {
+        self.done.set(self.done.get() + 1);
+    }
+}
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        for file in self.files.iter().skip(self.done.get()).flatten() {
+            // Why the check came to nothing was told; there is nothing to add.
+            let _ = Receipt::withdraw(file);
+        }
+    }
+}
+
+/// Tells of receipts that nobody will believe.
+pub(super) fn warn_of_no_seal(orders: &Orders, receipts: &Receipts) {
+    if receipts.key.is_none() && orders.files().flatten().next().is_some() {
+        output::warn(&format!(
+            "without {KEY} the receipt has no seal, so `tidegate verify-receipt` will refuse it; make a key with \
+             `openssl rand -hex 32`"
+        ));
+    }
+}
+
+/// Where the receipt of an image goes, if anywhere.
+fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
     let said = subject.image.as_ref().and_then(|image| image.receipt.as_ref());
     let path = match (&args.receipt, said) {
         (Some(path), _) => path.clone(),
@@ -63,10 +121,29 @@ pub(super) fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf
         (None, None) => return Ok(None),
     };
     Receipt::may_be_written(&path).map_err(|why| {
-        let shown = Hostile::from_os(path.as_os_str());
-        Usage(format!("cannot write the receipt {shown}: {why}"))
+        let place = Hostile::from_os(path.as_os_str());
+        Usage(format!("cannot write the receipt {place}: {why}"))
     })?;
     Ok(Some(path))
+}
+
+/// Makes sure that a check can leave the receipt that was ordered, as far as that is known.
+fn possible(args: &CheckArgs, subject: &Subject) -> Result<(), Usage> {
+    let possible = match args.quick {
+        true => Err("a quick check does not read all of the file".to_owned()),
+        false => Receipt::is_possible(&subject.argument),
+    };
+    possible.map_err(|why| {
+        let image = shown(&subject.argument);
+        let said = subject.image.as_ref().and_then(|image| image.receipt.as_ref());
+        Usage(match said.filter(|_| args.receipt.is_none()) {
+            None => format!("there can be no receipt of {image}: {why}; leave out --receipt"),
+            Some(below) => format!(
+                "there can be no receipt of {image}, which line {} of tidegate.toml asks for: {why}",
+                below.line
+            ),
+        })
+    })
 }
 
 /// `tidegate verify-receipt`.
@@ -74,7 +151,7 @@ pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
     let place = shown(args.receipt.as_os_str());
     let receipt = Receipt::read(&args.receipt, key()?.as_ref()).map_err(|refusal| {
         let make = match refusal {
-            Refusal::None | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
+            Refusal::None | Refusal::Empty | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
                 "; make one with `tidegate check --receipt FILE IMAGE`"
             }
             _ => "",

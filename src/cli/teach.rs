@@ -120,7 +120,15 @@ const LESSONS: &[Lesson] = &[
         ],
     ),
     lesson(&["init"], "", &["tidegate init"]),
-    lesson(&["config"], "", &["tidegate config", "tidegate config web --format json"]),
+    lesson(
+        &["config"],
+        "",
+        &[
+            "tidegate config",
+            "tidegate config web --max-size 20GiB --strict",
+            "tidegate config web --format json",
+        ],
+    ),
     lesson(&["completions"], "", &["tidegate completions bash", "tidegate completions zsh"]),
     lesson(&["man"], "", &["tidegate man check", "tidegate man --dir man1"]),
     #[cfg(feature = "net")]

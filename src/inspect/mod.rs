@@ -171,6 +171,13 @@ pub enum Event<'a> {
         /// What failed.
         said: &'a str,
     },
+    /// The file changed a moment ago, and is read a little later: then its time stamp tells of every other change.
+    Settling {
+        /// The file's name, escaped.
+        source: &'a str,
+        /// After this time.
+        wait: Duration,
+    },
     /// Nothing more will come of this file.
     Finished,
 }

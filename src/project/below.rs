@@ -23,6 +23,9 @@ impl Below {
         if path.is_absolute() {
             return Err("the path is absolute; it has to stay below the folder of tidegate.toml");
         }
+        if is_of_git(path) {
+            return Err("what is below `.git` belongs to git");
+        }
         if path.file_name().is_none() || inner.contains('\0') {
             return Err("it is no path of a file");
         }
@@ -35,14 +38,20 @@ impl Below {
         self.folder.join(&self.inner)
     }
 
-    /// The path of a file to read, if links do not lead out of the folder. What is not there leads nowhere.
+    /// The path of a regular file to read, if links do not lead out of the folder. What is not there leads nowhere.
     ///
     /// # Errors
-    /// If they do.
+    /// If they do, or it is something else, such as a pipe, which might never end.
     pub fn to_read(&self) -> Result<PathBuf, Error> {
         let path = self.path();
         match path.canonicalize() {
-            Ok(real) => self.inside(&real).map(|()| path),
+            Ok(real) => {
+                self.inside(&real)?;
+                match real.metadata()?.is_file() {
+                    true => Ok(path),
+                    false => Err(Error::other("it is no regular file")),
+                }
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(path),
             Err(error) => Err(error),
         }
@@ -64,11 +73,19 @@ impl Below {
     }
 
     fn inside(&self, real: &Path) -> Result<(), Error> {
-        match real.starts_with(self.folder.canonicalize()?) {
-            true => Ok(()),
-            false => Err(Error::other("a link leads out of the folder of tidegate.toml")),
+        match real.strip_prefix(self.folder.canonicalize()?) {
+            Ok(inner) if is_of_git(inner) => {
+                Err(Error::other("a link leads to what belongs to git"))
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::other("a link leads out of the folder of tidegate.toml")),
         }
     }
+}
+
+/// Whether it is git's own: there are programs that git runs, and credentials. Some file systems fold the case.
+fn is_of_git(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
 }
 
 #[cfg(test)]
@@ -80,10 +97,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         std::fs::create_dir_all(root.join("out")).unwrap();
+        std::fs::create_dir_all(root.join(".git/hooks")).unwrap();
+        std::fs::write(root.join("out/disk"), "x").unwrap();
+        std::os::unix::fs::symlink(".git/hooks", root.join("hooks")).unwrap();
         std::fs::write(dir.path().join("secret"), "x").unwrap();
         std::os::unix::fs::symlink(dir.path(), root.join("up")).unwrap();
         std::os::unix::fs::symlink("../secret", root.join("link")).unwrap();
-        for bad in ["", "..", "../x", "a/../../x", "/x", ".", "/", "a\0b"] {
+        for bad in
+            ["", "..", "../x", "a/../../x", "/x", ".", "/", "a\0b", ".git/config", "a/.GIT/b"]
+        {
             assert!(Below::new(&root, bad).is_err(), "{bad:?}");
         }
         let below = |inner| Below::new(&root, inner).unwrap();
@@ -92,7 +114,10 @@ mod tests {
         for bad in ["up/secret", "link"] {
             assert!(below(bad).to_read().is_err(), "{bad}");
         }
+        assert!(below("out").to_read().is_err());
+        assert!(below("out/none").to_read().is_ok());
         assert!(below("up/new").to_write().is_err());
+        assert!(below("hooks/pre-commit").to_write().is_err());
         assert!(below("none/new").to_write().is_err());
         // What is at the path is replaced and not followed.
         assert!(below("link").to_write().is_ok());

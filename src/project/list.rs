@@ -14,6 +14,12 @@ pub enum ListError {
         /// From 1.
         line: usize,
     },
+    /// A path is written as it is.
+    #[error("line {line} is a file:// URL; write the path alone")]
+    FileUrl {
+        /// From 1.
+        line: usize,
+    },
     /// No file has such a name.
     #[error("line {line} has a NUL byte; the list takes a path or a URL on each line")]
     Nul {
@@ -29,12 +35,17 @@ pub enum ListError {
 /// If it is none.
 pub fn list(text: &[u8]) -> Result<Vec<OsString>, ListError> {
     let mut images = Vec::new();
+    // Editors put a byte order mark before the first line.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     for (line, text) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let text = text.trim_ascii();
         match text {
             [] | [b'#', ..] => {}
             b"-" => return Err(ListError::Stdin { line }),
             _ if text.contains(&0) => return Err(ListError::Nul { line }),
+            _ if text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case(b"file://")) => {
+                return Err(ListError::FileUrl { line });
+            }
             _ => images.push(OsString::from_vec(text.to_owned())),
         }
     }
@@ -52,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_list_has_an_image_on_each_line() {
-        let text = b"# all\n\nb c.img\r\n  https://h/a.img  \nb c.img\n-x.img\n#no\na\xff";
+        let text =
+            b"\xef\xbb\xbf# all\n\nb c.img\r\n  https://h/a.img  \nb c.img\n-x.img\n#no\na\xff";
         let images = list(text).unwrap();
         let expected: [&[u8]; 4] = [b"-x.img", b"a\xff", b"b c.img", b"https://h/a.img"];
         assert_eq!(images, expected.map(|name| OsString::from_vec(name.to_owned())));
@@ -63,6 +75,7 @@ mod tests {
         assert_eq!(list(b""), Err(ListError::Empty));
         assert_eq!(list(b" \n# a.img\n"), Err(ListError::Empty));
         assert_eq!(list(b"a\n - \n"), Err(ListError::Stdin { line: 2 }));
+        assert_eq!(list(b"\na\nFILE:///a"), Err(ListError::FileUrl { line: 3 }));
         assert_eq!(list(b"a\0b"), Err(ListError::Nul { line: 1 }));
     }
 }

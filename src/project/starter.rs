@@ -3,34 +3,94 @@ use std::fmt::Write;
 /// Endings of files that are taken for images.
 const ENDINGS: [&str; 6] = ["qcow2", "img", "raw", "vmdk", "vdi", "vhdx"];
 
+/// How DigitalOcean takes them packed, and how not.
+const PACKED: [&str; 2] = ["gz", "bz2"];
+const PACKED_OTHERWISE: [&str; 4] = ["xz", "zst", "zip", "lz4"];
+
 /// More images than this are not written down.
 const MOST: usize = 20;
 
-/// The text of a new `tidegate.toml`, for a folder with these files.
+/// A new `tidegate.toml`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Starter {
+    /// What is in it.
+    pub text: String,
+    /// How many images it has.
+    pub images: usize,
+    /// Files that look like images and are not in it, each with the reason.
+    pub left_out: Vec<(String, &'static str)>,
+}
+
+/// Whether tools that build images put them into folders of such a name (Packer's is `output-` and a name).
 #[must_use]
-pub fn starter(files: &[String]) -> String {
-    let mut images: Vec<&String> = files.iter().filter(|file| is_image(file)).collect();
-    images.sort_unstable();
-    images.truncate(MOST);
+pub fn is_output_folder(name: &str) -> bool {
+    ["out", "output", "build", "dist", "images", "artifacts", "result"].contains(&name)
+        || name.starts_with("output-")
+}
+
+/// A new `tidegate.toml`, for a folder with these files, by their paths below it.
+#[must_use]
+pub fn starter(files: &[String]) -> Starter {
+    let mut files: Vec<&String> = files.iter().collect();
+    files.sort_unstable();
     let mut text = HEAD.to_owned();
-    let mut names: Vec<&str> = Vec::new();
-    for file in images {
-        let stem = file.split('.').next().filter(|stem| !stem.is_empty() && !names.contains(stem));
-        let name = stem.unwrap_or(file);
-        names.push(name);
-        let _ = write!(text, "\n[[image]]\nname = {}\npath = {}\n", quoted(name), quoted(file));
+    let mut left_out = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for file in files {
+        match suitable(file) {
+            None => continue,
+            Some(Err(why)) => left_out.push((file.clone(), why)),
+            Some(Ok(())) if names.len() == MOST => left_out.push((file.clone(), "there are many")),
+            Some(Ok(())) => {
+                let name = name_of(file, &names);
+                let _ = write!(
+                    text,
+                    "\n[[image]]\nname = {}\npath = {}\n",
+                    quoted(&name),
+                    quoted(file)
+                );
+                names.push(name);
+            }
+        }
     }
     if names.is_empty() {
         text.push_str(EXAMPLE);
     }
     text.push_str(TAIL);
-    text
+    Starter { text, images: names.len(), left_out }
 }
 
-fn is_image(file: &str) -> bool {
-    let unpacked = file.strip_suffix(".gz").or(file.strip_suffix(".bz2")).unwrap_or(file);
-    unpacked.rsplit_once('.').is_some_and(|(stem, ending)| {
-        !stem.is_empty() && ENDINGS.contains(&ending) && !file.chars().any(char::is_control)
+/// Whether a file that looks like an image is one for `tidegate.toml`, or why not; `None` if it looks like no image.
+fn suitable(file: &str) -> Option<Result<(), &'static str>> {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let (unpacked, packing) = match name.rsplit_once('.') {
+        Some((stem, ending)) if PACKED.contains(&ending) => (stem, Ok(())),
+        Some((stem, ending)) if PACKED_OTHERWISE.contains(&ending) => {
+            (stem, Err("DigitalOcean takes gzip and bzip2 only; `tidegate push` repacks it"))
+        }
+        _ => (name, Ok(())),
+    };
+    let (stem, ending) = unpacked.rsplit_once('.')?;
+    if stem.is_empty() || !ENDINGS.contains(&ending) {
+        return None;
+    }
+    match file.chars().any(char::is_control) {
+        true => Some(Err("its name has control characters")),
+        false => Some(packing),
+    }
+}
+
+/// A short name that no other image has.
+fn name_of(file: &str, names: &[String]) -> String {
+    let is_free = |name: &String| !name.trim().is_empty() && !names.contains(name);
+    let last = file.rsplit('/').next().unwrap_or(file);
+    let stem = last.split('.').next().unwrap_or(last).to_owned();
+    // Paths differ, but those with a hyphen for a slash may not.
+    let whole = file.replace('/', "-");
+    [stem, last.to_owned(), whole.clone()].into_iter().find(is_free).unwrap_or_else(|| {
+        let numbered = (2..=MOST + 2).map(|number| format!("{whole}-{number}"));
+        numbered.into_iter().find(is_free).unwrap_or(whole)
     })
 }
 
@@ -79,12 +139,29 @@ mod tests {
 
     #[test]
     fn only_images_are_written_down() {
-        let files = ["b.qcow2.gz", "a b\"c.img", "README.md", ".img", "notes.gz", "b.raw"];
-        let text = starter(&files.map(str::to_owned));
-        let parsed: toml::Table = toml::from_str(&text).unwrap();
+        let files = [
+            "b.qcow2.gz",
+            "a b\"c.img",
+            "README.md",
+            ".img",
+            "notes.gz",
+            "b.raw",
+            "out/b.raw",
+            "out-b.raw",
+            "c.raw.xz",
+            "x\u{7}.img",
+        ];
+        let made = starter(&files.map(str::to_owned));
+        let parsed: toml::Table = toml::from_str(&made.text).unwrap();
         let images = parsed["image"].as_array().unwrap();
         let of = |key: &str| images.iter().map(|i| i[key].as_str().unwrap()).collect::<Vec<_>>();
-        assert_eq!(of("path"), ["a b\"c.img", "b.qcow2.gz", "b.raw"]);
-        assert_eq!(of("name"), ["a b\"c", "b", "b.raw"]);
+        assert_eq!(of("path"), ["a b\"c.img", "b.qcow2.gz", "b.raw", "out-b.raw", "out/b.raw"]);
+        assert_eq!(of("name"), ["a b\"c", "b", "b.raw", "out-b", "out-b.raw"]);
+        assert_eq!(made.images, 5);
+        let left: Vec<&str> = made.left_out.iter().map(|(file, _)| file.as_str()).collect();
+        assert_eq!(left, ["c.raw.xz", "x\u{7}.img"]);
+        let many: Vec<String> = (10..35).map(|number| format!("{number}.img")).collect();
+        let made = starter(&many);
+        assert_eq!((made.images, made.left_out.len()), (20, 5));
     }
 }

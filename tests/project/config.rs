@@ -110,6 +110,14 @@ fn what_is_wrong_in_the_file_is_said_with_line_and_fix() {
         ("[[image]]\nname = \"a\"\npath = \"../x\"\n".into(), "the path goes up"),
         ("[[image]]\nname = \"a\"\npath = \"x\"\nreceipt = \"../r\"\n".into(), "the path goes up"),
         ("[[image]]\nname = ".into(), "tidegate.toml:2:"),
+        ("[defaults]\nregions = \"fra1\"\n".into(), "regions takes a list, such as [\"fra1\"]"),
+        (
+            "[defaults]\nallow = \"iso-hybrid\"\n".into(),
+            "allow takes a list, such as [\"iso-hybrid\"]",
+        ),
+        ("[defaults]\nstrict = \"yes\"\n".into(), "strict takes true or false"),
+        ("[defaults]\nmax_size = 5\n".into(), "max_size takes text in quotes, such as \"5\""),
+        ("[image]\nname = \"a\"\n".into(), "an image begins with a line [[image]]"),
         ("\u{feff}\u{202e}\n".into(), "tidegate.toml:1:"),
         (String::new(), "has no [[image]]"),
     ] {
@@ -122,6 +130,8 @@ fn what_is_wrong_in_the_file_is_said_with_line_and_fix() {
         // A file that was named is checked whatever is wrong with a project that was not.
         let output = at(scratch.path("")).args(["check", "-q", "bad.raw.gz"]).output().unwrap();
         assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+        let told = stderr(&output).matches("no tidegate.toml counts for what was named: ").count();
+        assert_eq!(told, usize::from(!toml.is_empty()), "{}", stderr(&output));
     }
     let scratch = project(&format!("{TWO}nonsense = 1\n"));
     let output = at(scratch.path("")).arg("check").output().unwrap();
@@ -145,13 +155,96 @@ fn links_do_not_lead_out_and_pipes_do_not_hang() {
         stderr(&output)
     );
 
-    fs::remove_file(scratch.path("tidegate.toml")).unwrap();
-    let made =
-        std::process::Command::new("mkfifo").arg(scratch.path("tidegate.toml")).status().unwrap();
+    fs::remove_file(scratch.path("link")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(scratch.path("link")).status().unwrap();
     assert!(made.success());
     let output = at(scratch.path("")).arg("check").output().unwrap();
     assert_eq!(exit_code(&output), 2);
-    assert!(stderr(&output).contains("no regular file"));
+    assert!(stderr(&output).contains("line 3 of tidegate.toml: it is no regular file"));
+}
+
+#[test]
+fn a_file_that_leads_elsewhere_is_refused_unread() {
+    let outside = Scratch::new();
+    let secret = outside.write("netrc", b"machine h password s3cret\n");
+    let scratch = project(TWO);
+    let file = scratch.path("tidegate.toml");
+    let refused = |what: &str| {
+        for arguments in [&["check"][..], &["config"], &["check", "no-such-name"]] {
+            let output = at(scratch.path("")).args(arguments).output().unwrap();
+            let told = stderr(&output);
+            assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{what}: {told}");
+            assert!(told.contains("tidegate.toml: it is ") && told.contains(what), "{told}");
+            assert!(!told.contains("s3cret") && !told.contains(" | "), "{told}");
+        }
+    };
+    scratch.write(".env", b"TOKEN=s3cret");
+    for target in [secret.to_str().unwrap(), "/proc/self/environ", ".env", "nowhere", "/dev/zero"] {
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(target, &file).unwrap();
+        refused("a link");
+    }
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    refused("no regular file");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    refused("no regular file");
+    fs::remove_dir(&file).unwrap();
+    scratch.write("tidegate.toml", "# s3cret\n".repeat(120_000).as_bytes());
+    refused("larger than 1024 KiB");
+}
+
+#[test]
+fn secrets_that_do_not_belong_there_are_not_shown() {
+    for line in [
+        "token = \"s3cret\"",
+        "headers = [\"authorization: s3cret\"]",
+        #[cfg(feature = "net")]
+        "[[image]]\nname = \"a\"\nurl = \"https://me:s3cret@h/x\"",
+    ] {
+        let scratch = project(&format!("{line}\n"));
+        let output = at(scratch.path("")).arg("check").output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(exit_code(&output), 2);
+        assert!(told.contains("tidegate.toml:") && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_somebody_else_may_have_put_there_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = project(TWO);
+    fs::create_dir(scratch.path("mine")).unwrap();
+    let mode = |mode| {
+        fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let check = |folder: &str| {
+        let output = at(scratch.path(folder)).args(["check", "-q"]).output().unwrap();
+        (exit_code(&output), stderr(&output).to_owned())
+    };
+    for folder in ["", "mine"] {
+        for open in [0o777, 0o1777] {
+            mode(open);
+            let (code, told) = check(folder);
+            assert!(code == 2 && told.contains("tidegate.toml: it is not used"), "{code} {told}");
+            assert!(told.contains("everybody may write"), "{told}");
+        }
+    }
+    // What is named is checked all the same.
+    let output = at(scratch.path("")).args(["check", "-q", "out/good.qcow2.gz"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    fs::create_dir(scratch.path(".git")).unwrap();
+    assert_eq!(check("").0, 1);
+    fs::remove_dir(scratch.path(".git")).unwrap();
+    mode(0o755);
+    assert_eq!(check("").0, 1);
+    // Only root can give files away.
+    if std::os::unix::fs::chown(scratch.path("tidegate.toml"), Some(65_534), None).is_ok() {
+        fs::create_dir(scratch.path(".git")).unwrap();
+        let (code, told) = check("");
+        assert!(code == 2 && told.contains("belongs to somebody else (user 65534)"), "{told}");
+    }
 }
 
 #[test]
@@ -172,6 +265,36 @@ fn a_name_that_is_a_file_too_is_no_guess() {
     assert!(stderr(&output).contains("write ./good"), "{}", stderr(&output));
     let output = at(scratch.path("")).args(["check", "-q", "./good"]).output().unwrap();
     assert_eq!(stdout(&output), "ACCEPT  ./good\n");
+    // After `--`, as in hooks, there are paths only.
+    let output = at(scratch.path("")).args(["check", "-q", "--", "good"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (0, "ACCEPT  good\n"), "{output:?}");
+    let output = at(scratch.path("")).args(["check", "-q", "--", "bad"]).output().unwrap();
+    assert_eq!(exit_code(&output), 3, "{output:?}");
+    // An image that has the name of its own file is no other.
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("web.vmdk.gz")).unwrap();
+    let toml =
+        "[[image]]\nname = \"web.vmdk.gz\"\npath = \"web.vmdk.gz\"\nreject = [\"name-mismatch\"]\n";
+    scratch.write("tidegate.toml", toml.as_bytes());
+    for arguments in [&["web.vmdk.gz"][..], &["--", "web.vmdk.gz"], &[]] {
+        let output = at(scratch.path("")).args(["check", "-q"]).args(arguments).output().unwrap();
+        let said = "REJECT  web.vmdk.gz: name-mismatch\n";
+        assert_eq!((exit_code(&output), stdout(&output)), (1, said), "{output:?}");
+    }
+    // A file of this name somewhere else is another one.
+    fs::create_dir(scratch.path("sub")).unwrap();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("sub/web.vmdk.gz")).unwrap();
+    let sub = |arguments: &[&str]| {
+        exit_code(&at(scratch.path("sub")).args(["check", "-q"]).args(arguments).output().unwrap())
+    };
+    assert_eq!((sub(&["web.vmdk.gz"]), sub(&["--", "web.vmdk.gz"])), (2, 0));
+}
+
+#[test]
+fn that_nothing_was_checked_is_told() {
+    let scratch = project("[[image]]\nname = \"a\"\nurl = \"https://h.example/x.img\"\n");
+    let output = at(scratch.path("")).args(["check", "--offline", "-q"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0);
+    assert!(stderr(&output).contains("nothing is checked: all images are URLs"), "{output:?}");
 }
 
 #[test]
@@ -209,6 +332,29 @@ fn init_writes_a_file_that_works_and_never_over_one() {
     assert_eq!(stdout(&output), "ACCEPT  web.qcow2.gz\n");
 }
 
+#[test]
+fn init_looks_where_images_are_built_and_says_what_is_next() {
+    let scratch = Scratch::new();
+    let init = |folder: &str| at(scratch.path(folder)).arg("init").output().unwrap();
+    fs::create_dir_all(scratch.path("empty")).unwrap();
+    let output = init("empty");
+    assert!(stdout(&output).contains("no image was found here"), "{output:?}");
+    for folder in ["output-web", "deep/out"] {
+        fs::create_dir_all(scratch.path(folder)).unwrap();
+        fs::copy(data("gpt.qcow2.gz"), scratch.path(folder).join("web.qcow2.gz")).unwrap();
+    }
+    scratch.write("old.raw.xz", b"");
+    let output = init("");
+    assert!(stdout(&output).contains("with 1 image;"), "{output:?}");
+    assert!(stderr(&output).contains("old.raw.xz is left out: DigitalOcean takes gzip"));
+    let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  output-web/web.qcow2.gz\n");
+    let output = init("deep");
+    assert!(stderr(&output).contains("this file takes the place of"), "{output:?}");
+    let output = at(scratch.path("deep")).args(["check", "-q"]).output().unwrap();
+    assert_eq!(stdout(&output), "ACCEPT  out/web.qcow2.gz\n");
+}
+
 fn toml_to_json(text: &str) -> Value {
     serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
 }
@@ -224,6 +370,9 @@ fn schema_and_program_agree() {
         ("[[image]]\nname = \"\"\npath = \"a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"b/../a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \".git/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nreceipt = \"x/.Git/a\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a.git\"\nreceipt = \".gitignore\"\n".into(), true),
         ("[[image]]\nname = \"a\"\npath = \"https://h/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\nurl = \"https://h/a\"\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\nsha256 = \"00\"\n".into(), false),
@@ -274,6 +423,35 @@ fn config_says_what_counts_and_where_it_comes_from() {
     let output = run(&[("SPACES_BUCKET", "other")], &[]);
     assert!(stdout(&output).contains("environment, SPACES_BUCKET"), "{}", stdout(&output));
     assert!(stdout(&output).contains("file, line 3"), "{}", stdout(&output));
+    // Options of check and push are shown as what they are.
+    let flags = "--strict --max-size 20GB --reject iso-hybrid --allow name-mismatch --region nyc3 --transfer sfo3 --tag t \
+                 --bucket other --receipt r.json --no-cache --description x --spaces-region nyc3";
+    let arguments: Vec<&str> =
+        ["good", "--format", "json"].into_iter().chain(flags.split_whitespace()).collect();
+    let output = run(&[("SPACES_BUCKET", "third")], &arguments);
+    let told = document(&output);
+    assert_eq!(invalid("config", &told), Vec::<String>::new());
+    let image = &told["images"][0]["settings"];
+    for (key, value, name) in [
+        ("strict", json!(true), "--strict"),
+        ("max_size", json!(20_000_000_000_u64), "--max-size"),
+        ("policy", json!({"code": "name-mismatch", "severity": "note"}), "--allow"),
+        ("regions", json!(["nyc3", "sfo3"]), "--region"),
+        ("tags", json!(["t"]), "--tag"),
+        ("bucket", json!("other"), "--bucket"),
+        ("receipt", json!("r.json"), "--receipt"),
+        ("description", json!("x"), "--description"),
+    ] {
+        let expected = json!({"key": key, "value": value, "from": "flag", "flag": name});
+        assert_eq!(of(image, key), expected, "{image}");
+    }
+    assert_eq!(of(image, "distribution")["from"], "default");
+    assert_eq!(of(&told["settings"], "cache")["flag"], "--no-cache");
+    assert_eq!(of(&told["settings"], "spaces_region")["flag"], "--spaces-region");
+    assert!(stdout(&run(&[], &["--strict"])).contains("flag, --strict"));
+    for wrong in [["--max-size", "big"], ["--sha256", "00"], ["--reject", "nope"]] {
+        assert_eq!(exit_code(&run(&[], &wrong)), 2);
+    }
     let output = run(&[], &["none"]);
     assert_eq!(exit_code(&output), 2);
     assert!(stderr(&output).contains("there are good, bad"), "{}", stderr(&output));

@@ -33,7 +33,7 @@ pub(super) fn completed(mut args: PushArgs) -> Result<PushArgs, Usage> {
 
 /// The image of a project that has one.
 fn only() -> Result<Subject, Usage> {
-    let mut subjects = project::subjects(&[])?;
+    let mut subjects = project::all()?;
     match (subjects.pop(), subjects.is_empty()) {
         (Some(subject), true) => Ok(subject),
         (last, _) => {

@@ -26,11 +26,18 @@ impl std::error::Error for Fault {}
 pub(super) struct Wrong {
     pub(super) at: Range<usize>,
     pub(super) said: String,
+    /// The line is not shown from this offset on: there may be a secret.
+    hidden: Option<usize>,
 }
 
 impl Wrong {
     pub(super) fn new(at: Range<usize>, said: impl Into<String>) -> Wrong {
-        Wrong { at, said: said.into() }
+        Wrong { at, said: said.into(), hidden: None }
+    }
+
+    /// The same, if what follows in the line from an offset on may be a secret.
+    pub(super) fn hiding(self, from: usize) -> Wrong {
+        Wrong { hidden: Some(from), ..self }
     }
 }
 
@@ -47,11 +54,15 @@ impl Fault {
         let begin = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let rest = text[begin..].split(['\n', '\r']).next().unwrap_or_default();
         let end = end.clamp(start, begin + rest.len().max(start - begin));
+        let shown = match wrong.hidden.map(|from| floor(from).max(start)) {
+            Some(from) if from < begin + rest.len() => format!("{}…", &text[begin..from]),
+            _ => rest.to_owned(),
+        };
         Fault {
             file: file.clone(),
             line: line_of(text, start),
             column: text[begin..start].chars().count() + 1,
-            text: rest.to_owned(),
+            text: shown,
             marked: text[start..end].chars().count().max(1),
             said: wrong.said,
         }

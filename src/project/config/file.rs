@@ -1,5 +1,6 @@
 //! The text of the file, parsed into images that are right.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -116,16 +117,56 @@ fn unparsed(text: &str, error: &toml::de::Error) -> Wrong {
     let refused = REFUSED.iter().find(|(keys, _)| keys.contains(&folded.as_str()));
     match refused.filter(|_| said.starts_with("unknown field")) {
         Some((_, instead)) => Wrong::new(
-            at,
+            at.clone(),
             format!(
                 "`{folded}` cannot be set here: a file that is found in a folder is not trusted with whom to speak and \
                  what to believe; {instead}"
             ),
-        ),
+        )
+        .hiding(at.end),
+        None if said.starts_with("invalid type") => {
+            let said = of_type(text, &at, &said).unwrap_or(said);
+            Wrong::new(at, said)
+        }
         None => Wrong::new(
             at,
             said.replace("unknown field", "unknown key").replace("expected one of", "there are"),
         ),
+    }
+}
+
+/// What a key takes, instead of what the parser expected.
+fn of_type(text: &str, at: &Range<usize>, said: &str) -> Option<String> {
+    let value = text.get(at.clone())?;
+    let line = text.get(..at.start)?.rsplit('\n').next()?;
+    let key = match line.split_once('=') {
+        Some((key, _)) => key.trim(),
+        // The head of a table, or a part of a list of several lines.
+        None if value.starts_with('[') => value.trim_matches(['[', ']']).trim(),
+        None => "",
+    };
+    if key == "image" {
+        return Some("an image begins with a line [[image]], in double brackets".into());
+    }
+    if key == "defaults" {
+        return Some("what all images have in common begins with a line [defaults]".into());
+    }
+    let is_key = !key.is_empty()
+        && key.bytes().all(|c| c.is_ascii_lowercase() || b"_0123456789".contains(&c));
+    let key = if is_key { key } else { "this" };
+    let (_, expected) = said.split_once("expected ")?;
+    let example = |value: &str| match value.starts_with('"') {
+        true => value.to_owned(),
+        false => format!("\"{value}\""),
+    };
+    let is_word =
+        !value.contains(['[', '{', '\'', '\n']) && Hostile::from(value).to_string() == value;
+    let value = if is_word { example(value) } else { "\"…\"".to_owned() };
+    match expected {
+        "a sequence" => Some(format!("{key} takes a list, such as [{value}]")),
+        "a boolean" => Some(format!("{key} takes true or false, without quotes")),
+        "a string" => Some(format!("{key} takes text in quotes, such as {value}")),
+        _ => None,
     }
 }
 
@@ -248,10 +289,8 @@ fn address(url: &Spanned<String>) -> Result<String, Wrong> {
         let address =
             crate::source::address(url.as_ref()).map_err(|why| Wrong::new(at.clone(), why))?;
         if address.has_credentials() {
-            return Err(Wrong::new(
-                at,
-                "a user name and a password do not belong into this file; check such a URL with --header",
-            ));
+            let said = "a user name and a password do not belong into this file; check such a URL with --header";
+            return Err(Wrong::new(at.clone(), said).hiding(at.start));
         }
     }
     Ok(url.clone())
@@ -327,7 +366,9 @@ mod tests {
             ("endpoint = \"x\"", "4: `endpoint` cannot be set here"),
             ("\"https-proxy\" = \"x\"", "4: `https_proxy` cannot be set here"),
             ("nonsense = 1", "4: unknown key `nonsense`"),
-            ("strict = 1", "4: invalid type"),
+            ("strict = 1", "4: strict takes true or false"),
+            ("tags = [\n5]", "5: this takes text in quotes, such as \"5\""),
+            ("tags = {}", "4: tags takes a list, such as [\"…\"]"),
             ("strict = ", "4: "),
             ("sha256 = \"00\"", "4: sha256 takes 64"),
             ("url = \"https://h/x\"", "4: this image has a path and a url"),

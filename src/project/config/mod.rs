@@ -8,7 +8,6 @@ mod fault;
 mod file;
 mod search;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use self::fault::Fault;
@@ -92,7 +91,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file, escaped.
         file: Hostile,
-        /// What the operating system says.
+        /// What the operating system says, or why it is not to be believed.
         why: String,
     },
     /// Something in it is wrong.
@@ -105,7 +104,7 @@ impl Project {
     /// repository.
     ///
     /// # Errors
-    /// If the file cannot be read, or something in it is wrong.
+    /// If the file cannot be read, is a link, may have been put there by somebody else, or something in it is wrong.
     pub fn find(folder: &Path) -> Result<Option<Project>, ConfigError> {
         search::find(folder).map(|file| Project::read(&file)).transpose()
     }
@@ -119,19 +118,7 @@ impl Project {
     fn read(file: &Path) -> Result<Project, ConfigError> {
         let shown = Hostile::from_os(file.as_os_str());
         let fail = |why: String| ConfigError::Unreadable { file: shown.clone(), why };
-        let open = || {
-            // A pipe would never end.
-            if !std::fs::metadata(file)?.is_file() {
-                return Err(std::io::Error::other("it is no regular file"));
-            }
-            let mut bytes = Vec::new();
-            std::fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = open().map_err(|e| fail(e.to_string()))?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(fail(format!("it is larger than {} KiB", LARGEST >> 10)));
-        }
+        let bytes = search::read(file).map_err(|e| fail(e.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|e| fail(format!("it is no UTF-8: {e}")))?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let images =

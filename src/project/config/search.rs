@@ -1,30 +1,90 @@
+use std::fs::{File, Metadata};
+use std::io::{Error, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::NAME;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-/// The file in a folder or above it. The root of a git repository is the last place that is looked at; without
-/// one, a folder that everybody may write to is none, unless it is the first.
+use super::{LARGEST, NAME};
+
+/// The file in a folder or above it. The root of a git repository is the last place that is looked at.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
-    for (depth, folder) in folder.ancestors().enumerate() {
-        if depth > 0 && is_everybodys(folder) {
-            return None;
-        }
+    for folder in folder.ancestors() {
         let file = folder.join(NAME);
         // Also one that cannot be read, or leads nowhere: it is not passed over in silence.
         if file.symlink_metadata().is_ok() {
             return Some(file);
         }
-        if folder.join(".git").symlink_metadata().is_ok() {
+        if is_root(folder) {
             return None;
         }
     }
     None
 }
 
-/// Whether everybody may put a file there, as in `/tmp`.
-fn is_everybodys(folder: &Path) -> bool {
-    folder.metadata().is_ok_and(|meta| meta.mode() & 0o002 != 0)
+/// Whether it is the root of a git repository.
+fn is_root(folder: &Path) -> bool {
+    folder.join(".git").symlink_metadata().is_ok()
+}
+
+/// What is in a file that was found.
+///
+/// # Errors
+/// If it is no regular file here (a link would show what is elsewhere), or somebody may have put it there whom the user
+/// has no reason to believe.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    // Opening a pipe must not wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = File::from(rustix::fs::open(file, flags, Mode::empty()).map_err(|e| match e {
+        Errno::LOOP => {
+            Error::other("it is a link, which may lead to anything; put the file itself here")
+        }
+        other => other.into(),
+    })?);
+    let meta = opened.metadata()?;
+    if !meta.is_file() {
+        return Err(Error::other("it is no regular file"));
+    }
+    distrust(file, &meta)?;
+    let mut bytes = Vec::new();
+    opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(Error::other(format!("it is larger than {} KiB", LARGEST >> 10))),
+        false => Ok(bytes),
+    }
+}
+
+/// Says why a file may be that of somebody else. In a repository that is the user's own, folders are what their modes
+/// were made in a container, and the owner of the file tells enough.
+fn distrust(file: &Path, meta: &Metadata) -> Result<(), Error> {
+    if !is_own(meta) {
+        return Err(Error::other(format!(
+            "it is not used, because it belongs to somebody else (user {}); name the images instead, or make the file \
+             your own",
+            meta.uid()
+        )));
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let shared = [folder.metadata()?, meta.clone()].iter().any(|meta| meta.mode() & 0o002 != 0);
+    let own_root = folder
+        .ancestors()
+        .find(|folder| is_root(folder))
+        .is_some_and(|root| root.join(".git").symlink_metadata().is_ok_and(|meta| is_own(&meta)));
+    match shared && !own_root {
+        true => Err(Error::other(
+            "it is not used, because everybody may write to it or to its folder; name the images instead, or say \
+             `chmod o-w` to both",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Whether it belongs to the user, or to root, who can do everything anyway; to root under sudo, also whoever called.
+fn is_own(meta: &Metadata) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    let caller = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == meta.uid().to_string());
+    meta.uid() == user || meta.uid() == 0 || (user == 0 && caller())
 }
 
 #[cfg(test)]
@@ -50,13 +110,26 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_can_put_somewhere_is_not_found() {
+    fn what_everybody_can_write_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        let open = dir.path().join("open");
-        fs::create_dir_all(open.join("mine")).unwrap();
-        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
-        fs::write(open.join(NAME), "").unwrap();
-        assert_eq!(find(&open.join("mine")), None);
-        assert_eq!(find(&open), Some(open.join(NAME)));
+        let file = dir.path().join(NAME);
+        fs::write(&file, "x").unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        };
+        for (folder, file_mode, read_it) in [
+            (0o755, 0o644, true),
+            (0o1777, 0o644, false),
+            (0o777, 0o644, false),
+            (0o755, 0o666, false),
+        ] {
+            mode(dir.path(), folder);
+            mode(&file, file_mode);
+            assert_eq!(read(&file).is_ok(), read_it, "{folder:o} {file_mode:o}");
+        }
+        // A repository of the user's own, as it is made in containers without a umask.
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        mode(dir.path(), 0o777);
+        assert_eq!(read(&file).unwrap(), b"x");
     }
 }

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 pub use self::cache::Cache;
 pub use self::key::Key;
 pub use self::subject::Subject;
+use self::subject::Unknown;
 use crate::bytes::{Hostile, hex, rfc3339};
 use crate::facts::Code;
 use crate::inspect::{
@@ -92,6 +93,9 @@ pub enum Refusal {
     /// There is none.
     #[error("there is no receipt")]
     None,
+    /// The file has no byte.
+    #[error("it is empty")]
+    Empty,
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
@@ -125,6 +129,22 @@ pub enum Unwritable {
     /// Nothing can be written in its folder.
     #[error("{0}; name a file in a folder that is there and may be written to")]
     Folder(String),
+    /// It would go on speaking of an earlier check.
+    #[error("the receipt of an earlier check is there and cannot be removed: {0}")]
+    Old(String),
+    /// A check of this image leaves none.
+    #[error("there can be no receipt of it: {0}")]
+    Never(String),
+}
+
+/// What a check came to, and whether its receipt is where it was ordered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The report.
+    pub report: Report,
+    /// Why there is no receipt in the file that was named for one; `None` also if no file was named.
+    pub unwritten: Option<String>,
 }
 
 /// Why a receipt is believed.
@@ -157,7 +177,7 @@ impl Receipt {
     /// If it does not count.
     pub fn read(path: &Path, key: Option<&Key>) -> Result<Receipt, Refusal> {
         match content(path) {
-            Ok(bytes) if bytes.is_empty() => Err(Refusal::None),
+            Ok(bytes) if bytes.is_empty() => Err(Refusal::Empty),
             Ok(bytes) => Receipt::parse(&bytes, Trust::Sealed(key)),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Refusal::None),
             Err(error) => Err(Refusal::Unreadable(error.to_string())),
@@ -179,6 +199,30 @@ impl Receipt {
                 Err(Unwritable::Other(refusal))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether a check of this image can leave a receipt, as far as that is known before anything of it is read. What
+    /// cannot be opened is for the check to tell.
+    ///
+    /// # Errors
+    /// Says why nothing would tell that it changed.
+    pub fn is_possible(argument: &OsStr) -> Result<(), String> {
+        Subject::is_identifiable(argument)
+    }
+
+    /// Removes the receipt of an earlier check, so that a check that comes to nothing leaves none. Nothing but receipts
+    /// and empty files is removed, and of a link the link.
+    ///
+    /// # Errors
+    /// If it cannot be removed, or something else is there.
+    pub fn withdraw(path: &Path) -> Result<(), Unwritable> {
+        match Receipt::read(path, None) {
+            Err(Refusal::None) => Ok(()),
+            Err(refusal @ (Refusal::Unreadable(_) | Refusal::Malformed(_))) => {
+                Err(Unwritable::Other(refusal))
+            }
+            _ => std::fs::remove_file(path).map_err(|e| Unwritable::Old(e.to_string())),
         }
     }
 
@@ -211,7 +255,7 @@ impl Receipt {
             return Err(malformed(format!("it is larger than {} MiB", LARGEST >> 20)));
         }
         let value: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|_| malformed("it is not JSON".into()))?;
         match value["schema"].as_str() {
             Some(SCHEMA) => {}
             Some(other) => return Err(malformed(format!("its schema is {other}"))),
@@ -316,7 +360,14 @@ pub struct Receipts {
 
 impl Receipts {
     /// Checks an image, or finds that it was checked and has not changed. A receipt goes into the cache, and into
-    /// `file` if there is one. `complain` is told why a receipt is not believed, or cannot be written.
+    /// `file` if there is one; whatever comes of the check, `file` speaks of no other one afterwards. `complain` is told
+    /// why a receipt is not believed, or not kept in the cache.
+    ///
+    /// With a `file`, an image that changed a moment ago is read when two seconds have passed since: only then every
+    /// change that comes while it is read has another time stamp.
+    ///
+    /// # Errors
+    /// If the receipt of an earlier check cannot be removed, or there can be none; nothing was read then.
     pub fn check(
         &self,
         argument: &OsStr,
@@ -324,36 +375,48 @@ impl Receipts {
         file: Option<&Path>,
         listener: &dyn Listener,
         complain: &dyn Fn(&str),
-    ) -> Report {
+    ) -> Result<Checked, Unwritable> {
         if self.cache.is_none() && file.is_none() {
-            return inspect(argument, options, listener);
+            return Ok(Checked { report: inspect(argument, options, listener), unwritten: None });
         }
         let work =
             Work { receipts: self, argument, options, asked: Asked::of(options), file, complain };
         let before = match options.quick {
-            true => Err("a quick check does not read all of the file".to_owned()),
+            true => Err(Unknown::Ever("a quick check does not read all of the file".into())),
             false => Subject::look(argument, options, listener),
         };
-        if let Some(receipt) = before.as_ref().ok().and_then(|now| work.found(now)) {
-            return receipt.report_for(argument, options);
+        if let Some((receipt, kept)) = before.as_ref().ok().and_then(|now| work.found(now)) {
+            let report = receipt.report_for(argument, options);
+            return Ok(Checked { report, unwritten: kept.err() });
         }
-        let before = before.and_then(|before| before.settled(argument));
+        if let Some(file) = file {
+            Receipt::withdraw(file)?;
+            if let Err(Unknown::Ever(why)) = before {
+                return Err(Unwritable::Never(why));
+            }
+        }
+        let before = before
+            .map_err(Unknown::why)
+            .and_then(|before| before.settled(argument, file.is_some().then_some(listener)));
         let began = SystemTime::now();
         let mut report = inspect(argument, options, listener);
         if report.verdict == Verdict::Error {
-            return report;
+            let unwritten = file.map(|_| "the image was not read to its end".to_owned());
+            return Ok(Checked { report, unwritten });
         }
         let receipt = before
             .and_then(|before| before.confirmed(&report, began).map(|()| before))
-            .and_then(|subject| Receipt::of(&report, subject, work.asked.clone(), began));
-        report.receipt = Some(match receipt {
-            Ok(receipt) => {
-                work.keep(&receipt, true, true);
-                inspect::Receipt::Kept
-            }
-            Err(why) => inspect::Receipt::None { why },
+            .and_then(|subject| Receipt::of(&report, subject, work.asked.clone(), began))
+            .and_then(|receipt| receipt.written(self.key.as_ref()));
+        let kept = receipt.and_then(|text| {
+            work.to_cache(&text);
+            work.to_file(&text)
         });
-        report
+        report.receipt = Some(match &kept {
+            Ok(()) => inspect::Receipt::Kept,
+            Err(why) => inspect::Receipt::None { why: why.clone() },
+        });
+        Ok(Checked { report, unwritten: kept.err().filter(|_| file.is_some()) })
     }
 }
 
@@ -368,8 +431,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// A receipt that counts for what is there now. Afterwards both places have it.
-    fn found(&self, now: &Subject) -> Option<Receipt> {
+    /// A receipt that counts for what is there now, and whether the file has it afterwards, as the cache does.
+    fn found(&self, now: &Subject) -> Option<(Receipt, Result<(), String>)> {
         if self.receipts.write_only {
             return None;
         }
@@ -381,15 +444,18 @@ impl Work<'_> {
             Receipt::parse(&bytes, trust)
         });
         if let Some(receipt) = own.and_then(|own| self.counting(own, "in the cache", now)) {
-            self.keep(&receipt, false, true);
-            return Some(receipt);
+            let kept = receipt.written(self.receipts.key.as_ref());
+            let kept = kept.and_then(|text| self.to_file(&text));
+            return Some((receipt, kept));
         }
         let file = self.file?;
         let place = Hostile::from_os(file.as_os_str()).to_string();
         let given = Receipt::read(file, self.receipts.key.as_ref());
         let receipt = self.counting(given, &place, now)?;
-        self.keep(&receipt, true, false);
-        Some(receipt)
+        if let Ok(text) = receipt.written(self.receipts.key.as_ref()) {
+            self.to_cache(&text);
+        }
+        Some((receipt, Ok(())))
     }
 
     fn counting(
@@ -399,7 +465,7 @@ impl Work<'_> {
         now: &Subject,
     ) -> Option<Receipt> {
         let refused = |refusal: &Refusal| {
-            if *refusal != Refusal::None {
+            if !matches!(refusal, Refusal::None | Refusal::Empty) {
                 (self.complain)(&format!("the receipt {place} does not count: {refusal}"));
             }
         };
@@ -410,22 +476,16 @@ impl Work<'_> {
         })
     }
 
-    fn keep(&self, receipt: &Receipt, in_cache: bool, in_file: bool) {
-        let text = match receipt.written(self.receipts.key.as_ref()) {
-            Ok(text) => text,
-            Err(why) => return (self.complain)(&format!("there is no receipt: {why}")),
-        };
-        if let Some(cache) = self.receipts.cache.as_ref().filter(|_| in_cache)
-            && let Err(why) = cache.write(&self.cache_name(), &text)
+    fn to_cache(&self, text: &str) {
+        if let Some(cache) = &self.receipts.cache
+            && let Err(why) = cache.write(&self.cache_name(), text)
         {
             (self.complain)(&format!("no receipt was put into the cache: {why}"));
         }
-        if let Some(file) = self.file.filter(|_| in_file)
-            && let Err(why) = replace(file, &text)
-        {
-            let shown = Hostile::from_os(file.as_os_str());
-            (self.complain)(&format!("cannot write the receipt {shown}: {why}"));
-        }
+    }
+
+    fn to_file(&self, text: &str) -> Result<(), String> {
+        self.file.map_or(Ok(()), |file| replace(file, text))
     }
 
     /// The name in the cache: one for each image and what is asked of it, so that a new receipt takes the place of

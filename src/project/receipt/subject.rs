@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Hostile;
 #[cfg(feature = "net")]
 use crate::facts::Code;
-use crate::inspect::{Listener, Options, Report};
+use crate::inspect::{Event, Listener, Options, Report};
 use crate::source::{FileIdentity, file_name, is_url};
 
 /// A file that changed so shortly before its check may change again without another time stamp: kernels count in
@@ -41,6 +41,27 @@ pub enum Subject {
     },
 }
 
+const NO_STDIN: &str = "nothing identifies standard input";
+const NO_QUERY: &str = "a URL with a query or a password may lead to something else each time";
+const NO_PIPE: &str = "nothing identifies what is in a device or a pipe";
+
+/// Why nothing would tell that it changed.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// It cannot be asked, and probably not be read.
+    Now(String),
+    /// It is of such a kind.
+    Ever(String),
+}
+
+impl Unknown {
+    pub(super) fn why(self) -> String {
+        match self {
+            Unknown::Now(why) | Unknown::Ever(why) => why,
+        }
+    }
+}
+
 impl Subject {
     /// What is there now.
     ///
@@ -50,23 +71,58 @@ impl Subject {
         argument: &OsStr,
         options: &Options,
         listener: &dyn Listener,
-    ) -> Result<Subject, String> {
-        if argument == "-" {
-            return Err("nothing identifies standard input".into());
-        }
+    ) -> Result<Subject, Unknown> {
+        Subject::is_identifiable(argument).map_err(Unknown::Ever)?;
         match is_url(argument) {
             true => Subject::url(argument, options, listener),
-            false => Subject::file(argument, false),
+            false => Subject::file(argument, false).map_err(Unknown::Now),
+        }
+    }
+
+    /// Whether anything could tell that it changed, as far as that is known without reading or asking.
+    ///
+    /// # Errors
+    /// Says why nothing would.
+    pub(super) fn is_identifiable(argument: &OsStr) -> Result<(), String> {
+        if argument == "-" {
+            return Err(NO_STDIN.into());
+        }
+        if is_url(argument) {
+            return if is_fixed(argument) { Ok(()) } else { Err(NO_QUERY.into()) };
+        }
+        match Path::new(argument).metadata() {
+            Ok(meta) if !meta.is_file() => Err(NO_PIPE.into()),
+            Ok(_) => File::open(argument).map_or(Ok(()), |file| tells_changes(&file)),
+            Err(_) => Ok(()),
         }
     }
 
     /// The same after all that was written to it has reached the file system, so that no page in memory can change
-    /// any more without a new time stamp.
-    pub(super) fn settled(self, argument: &OsStr) -> Result<Subject, String> {
-        match self {
-            Subject::File { .. } => Subject::file(argument, true),
-            url @ Subject::Url { .. } => Ok(url),
-        }
+    /// any more without a new time stamp. Whoever is patient, and hears of it, has it when its time stamp has settled.
+    pub(super) fn settled(
+        self,
+        argument: &OsStr,
+        patient: Option<&dyn Listener>,
+    ) -> Result<Subject, String> {
+        let Subject::File { name, .. } = &self else { return Ok(self) };
+        let now = Subject::file(argument, true)?;
+        let (Some(listener), Some(wait)) = (patient, now.unsettled()) else { return Ok(now) };
+        listener.event(Event::Settling { source: name, wait });
+        std::thread::sleep(wait);
+        Subject::file(argument, true)
+    }
+
+    /// How long it takes until its time stamp is settled; not of one that is ahead of the clock.
+    fn unsettled(&self) -> Option<Duration> {
+        let Subject::File { identity: FileIdentity { changed: (seconds, nanos), .. }, .. } = self
+        else {
+            return None;
+        };
+        let since = Duration::new(u64::try_from(*seconds).ok()?, u32::try_from(*nanos).ok()?);
+        let settled = UNIX_EPOCH.checked_add(since)?.checked_add(SETTLED)?;
+        let wait = settled.duration_since(SystemTime::now()).ok()?;
+        // It has to be older, and not as old.
+        (wait <= SETTLED).then_some(wait + Duration::from_millis(1))
     }
 
     fn file(argument: &OsStr, sync: bool) -> Result<Subject, String> {
@@ -76,13 +132,10 @@ impl Subject {
         // Opening a pipe must not wait for its writer.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let file = File::options().read(true).custom_flags(nonblocking).open(path).map_err(fail)?;
-        let meta = file.metadata().map_err(fail)?;
-        if !meta.is_file() {
-            return Err("nothing identifies what is in a device or a pipe".into());
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(NO_PIPE.into());
         }
-        if !is_local(&file) {
-            return Err("the file system is not one of those that tell every change".into());
-        }
+        tells_changes(&file)?;
         if sync {
             file.sync_data().map_err(fail)?;
         }
@@ -96,21 +149,15 @@ impl Subject {
         argument: &OsStr,
         options: &Options,
         listener: &dyn Listener,
-    ) -> Result<Subject, String> {
-        let address = crate::source::address(argument)?;
-        if address.has_credentials() || address.has_query() {
-            return Err(
-                "a URL with a query or a password may lead to something else each time".into()
-            );
-        }
-        let (identity, stumbles) =
-            crate::inspect::glance(argument, options, listener).map_err(|e| e.to_string())?;
-        Subject::of_url(&identity, stumbles)
+    ) -> Result<Subject, Unknown> {
+        let (identity, stumbles) = crate::inspect::glance(argument, options, listener)
+            .map_err(|e| Unknown::Now(e.to_string()))?;
+        Subject::of_url(&identity, stumbles).map_err(Unknown::Ever)
     }
 
     #[cfg(not(feature = "net"))]
-    fn url(_: &OsStr, _: &Options, _: &dyn Listener) -> Result<Subject, String> {
-        Err("this tidegate was built without URLs".into())
+    fn url(_: &OsStr, _: &Options, _: &dyn Listener) -> Result<Subject, Unknown> {
+        Err(Unknown::Now("this tidegate was built without URLs".into()))
     }
 
     #[cfg(feature = "net")]
@@ -139,8 +186,8 @@ impl Subject {
                     return Err("another file was read".into());
                 }
                 let limit = began.checked_sub(SETTLED).unwrap_or(UNIX_EPOCH);
-                match [identity.modified, identity.changed].into_iter().all(|at| before(at, limit))
-                {
+                // Whatever changes a file changes this one of its time stamps, which nobody can set.
+                match before(identity.changed, limit) {
                     true => Ok(()),
                     false => Err("it changed less than 2 s before the check".into()),
                 }
@@ -157,6 +204,25 @@ impl Subject {
             Subject::Url { .. } => Err("this tidegate was built without URLs".into()),
         }
     }
+}
+
+fn tells_changes(file: &File) -> Result<(), String> {
+    match is_local(file) {
+        true => Ok(()),
+        false => Err("the file system is not one of those that tell every change".into()),
+    }
+}
+
+/// Whether a URL leads to the same thing each time, as far as it tells by itself. What is none is not for here to tell.
+#[cfg(feature = "net")]
+fn is_fixed(argument: &OsStr) -> bool {
+    crate::source::address(argument)
+        .map_or(true, |address| !address.has_credentials() && !address.has_query())
+}
+
+#[cfg(not(feature = "net"))]
+fn is_fixed(_: &OsStr) -> bool {
+    true
 }
 
 /// What a report says of the way to a URL.
