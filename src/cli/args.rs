@@ -1,7 +1,11 @@
+mod project;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 
 /// A gate for disk images on their way to DigitalOcean: verifies before the create call.
 #[derive(Debug, Parser)]
@@ -141,111 +145,6 @@ pub(super) struct ManArgs {
     /// Write the pages of all commands to this folder.
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ConfigArgs {
-    /// One image only, by its name.
-    #[arg(value_name = "NAME")]
-    pub(super) image: Option<String>,
-
-    /// How to show it.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: Format,
-
-    #[command(flatten)]
-    pub(super) flags: FlagArgs,
-}
-
-/// What options of `check` and `push` say in the place of `tidegate.toml` and the environment.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "As given to `check` or `push`")]
-pub(super) struct FlagArgs {
-    /// The SHA-256 that the file has to have.
-    #[arg(long, value_name = "HEX")]
-    pub(super) sha256: Option<String>,
-
-    /// Size that image and disk have to stay under.
-    #[arg(long, value_name = "SIZE")]
-    pub(super) max_size: Option<String>,
-
-    /// Treat a finding as a reject (may be repeated).
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    pub(super) reject: Vec<String>,
-
-    /// Treat a finding as a warning.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    pub(super) warn: Vec<String>,
-
-    /// Treat a finding as a note.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
-    pub(super) allow: Vec<String>,
-
-    /// Refuse an image with warnings too.
-    #[arg(long)]
-    pub(super) strict: bool,
-
-    /// Where a receipt of its check goes.
-    #[arg(long, value_name = "FILE")]
-    pub(super) receipt: Option<PathBuf>,
-
-    /// Keep receipts in the user's cache.
-    #[arg(long)]
-    pub(super) cache: bool,
-
-    /// Read the image, whatever receipts say.
-    #[arg(long, overrides_with = "cache")]
-    pub(super) no_cache: bool,
-
-    /// The region that it is imported to.
-    #[arg(long, value_name = "SLUG")]
-    pub(super) region: Option<String>,
-
-    /// Other regions that it is copied to.
-    #[arg(long, value_name = "SLUG,…", value_delimiter = ',')]
-    pub(super) transfer: Vec<String>,
-
-    /// Its distribution.
-    #[arg(long, value_name = "NAME")]
-    pub(super) distribution: Option<String>,
-
-    /// What is written about it.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) description: Option<String>,
-
-    /// Tags.
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
-    pub(super) tag: Vec<String>,
-
-    /// The bucket that it is staged in.
-    #[arg(long, value_name = "NAME")]
-    pub(super) bucket: Option<String>,
-
-    /// The region of Spaces.
-    #[arg(long, value_name = "SLUG")]
-    pub(super) spaces_region: Option<String>,
-
-    /// The server of the bucket.
-    #[arg(long, value_name = "URL")]
-    pub(super) spaces_endpoint: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct VerifyReceiptArgs {
-    /// The receipt.
-    #[arg(value_name = "RECEIPT")]
-    pub(super) receipt: PathBuf,
-
-    /// An image file or URL that has to have the bytes that were checked; it is read to its end.
-    #[arg(value_name = "IMAGE")]
-    pub(super) image: Option<OsString>,
-
-    /// How to report.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: Format,
-
-    #[command(flatten)]
-    pub(super) net: NetArgs,
 }
 
 #[derive(Debug, Args)]

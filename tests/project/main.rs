@@ -7,6 +7,7 @@ mod common;
 mod config;
 #[cfg(feature = "simulator")]
 mod doctor;
+mod ordered;
 mod receipts;
 #[cfg(feature = "simulator")]
 #[allow(dead_code)] // it is made for other tests
@@ -16,6 +17,7 @@ mod rig;
 #[path = "../common/server.rs"]
 mod server;
 mod shell;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
