@@ -47,6 +47,7 @@ pub(super) fn client<'a>(
         cacert: args.cacert.clone(),
         insecure_http,
         only: None,
+        direct: args.direct,
         idle_timeout: Duration::from_secs(u64::from(args.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),

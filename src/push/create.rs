@@ -130,9 +130,9 @@ impl Run<'_> {
     }
 }
 
-/// How long to wait before a create is posted again. `None` if it was refused for another reason than too many
+/// How long to wait before what makes something is posted again. `None` if it was refused for another reason than too many
 /// calls, if there were enough posts, or if the server asks for too much.
-fn pause(error: &Error, posts: u32) -> Option<Duration> {
+pub(super) fn pause(error: &Error, posts: u32) -> Option<Duration> {
     let Kind::RateLimited { until } = &error.kind else { return None };
     let wait = match until {
         Some(until) => until.duration_since(SystemTime::now()).unwrap_or_default(),
