@@ -312,6 +312,7 @@ pub(super) struct NetArgs {
     pub(super) verbose: bool,
 
     /// Whether no proxy is asked, whatever the environment says; nobody says so by an argument.
+    #[cfg(feature = "net")]
     #[arg(skip)]
     pub(super) direct: bool,
 }

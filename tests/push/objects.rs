@@ -55,7 +55,6 @@ fn an_object_that_cannot_be_had_is_told_by_what_is_wrong() {
         push.envs(change);
         let output = push.output().unwrap();
         assert!([2, 3, 4].contains(&exit_code(&output)), "{output:?}");
-        println!("{}", stderr(&output));
         assert!(stderr(&output).contains(said), "{image}: {output:?}");
         assert!(!stderr(&output).contains("X-Amz-Signature="), "{output:?}");
         assert_eq!((rig.creates(), rig.journals().len()), (0, 0), "{output:?}");
