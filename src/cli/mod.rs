@@ -70,6 +70,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { ACCEPTED });
         }
     };
+    #[cfg(feature = "net")]
+    net::know_secrets();
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
         args::Command::Map(args) => map::run(&args),

@@ -58,7 +58,8 @@ impl Run<'_> {
                 if is_closed(&error)
                     && matches!(self.named().await, Err(error) if is_closed(&error))
                 {
-                    // Who may neither make nor see keys has made none.
+                    // Who may neither make nor see keys has made none, as far as anybody can know.
+                    self.world.note("the token may not look whether there is a key all the same");
                     self.conclude_step(Outcome::RevokeKey)?;
                 }
                 return Err(Stop::Api { step: Step::Key, error });
