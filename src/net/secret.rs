@@ -13,7 +13,7 @@ const SHORTEST: usize = 8;
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
 /// A secret: a key, or a token. It shows itself nowhere, neither in `Debug` nor in errors; and from when it is made
-/// [`masked`] takes it out of whatever servers say.
+/// `masked` takes it out of whatever servers say.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
