@@ -117,7 +117,13 @@ fn what_repacking_mends_is_marked() {
     let twice = scratch.write("twice.raw.gz", &gzip(&gzip(&disk())));
     let zip_inside = scratch.write("zip.gz", &gzip(b"PK\x03\x04"));
     let lz4_inside = scratch.write("lz4.gz", &gzip(b"\x04\x22\x4d\x18"));
+    // A window of 128 MiB, and a dictionary: the header of the first frame says it.
+    let wide = scratch.write("wide.zst", b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00");
+    let with_dictionary =
+        scratch.write("dictionary.zst", b"\x28\xb5\x2f\xfd\x01\x00\x07\x01\x00\x00");
     for (path, repairable) in [
+        (wide, false),
+        (with_dictionary, false),
         (data("gpt.raw.xz"), true),
         (data("gpt.raw.zst"), true),
         (data("gpt.tar.gz"), true),

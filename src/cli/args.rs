@@ -292,6 +292,11 @@ pub(super) struct NetArgs {
     /// Say on standard error what is requested and what is answered.
     #[arg(short, long)]
     pub(super) verbose: bool,
+
+    /// Whether no proxy is asked, whatever the environment says; nobody says so by an argument.
+    #[cfg(feature = "net")]
+    #[arg(skip)]
+    pub(super) direct: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

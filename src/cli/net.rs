@@ -7,13 +7,30 @@ use std::time::Duration;
 use super::args::NetArgs;
 use super::{Usage, output};
 use crate::bytes::{Hostile, Pool, Segment};
+use crate::digitalocean::{self, Token};
 use crate::inspect::Error;
-use crate::net::{Address, Client, Header, Options};
+use crate::net::{Address, Client, Header, Options, Secret};
 use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
+use crate::spaces;
 
 /// A larger file of headers is none.
 const LARGEST_HEADERS: usize = 64 << 10;
+
+/// Has all secrets masked that the environment has, whether this command uses them or not: a server may know them from
+/// another one.
+pub(super) fn know_secrets() {
+    let buckets = spaces::credentials::VARIABLES.map(|(_, secret)| secret);
+    let others = ["AWS_SESSION_TOKEN", "TIDEGATE_RECEIPT_KEY"];
+    let set = |name: &str| std::env::var(name).ok();
+    // What can be no secret is told by whoever needs it.
+    for value in buckets.into_iter().chain(others).filter_map(set) {
+        let _ = Secret::new(&value);
+    }
+    for value in digitalocean::credentials::VARIABLES.into_iter().filter_map(set) {
+        let _ = Token::new(&value);
+    }
+}
 
 /// The client, if any of the arguments is a URL: those of images, and others. All of them have to be
 /// good ones.
@@ -47,6 +64,7 @@ pub(super) fn client<'a>(
         cacert: args.cacert.clone(),
         insecure_http,
         only: None,
+        direct: args.direct,
         idle_timeout: Duration::from_secs(u64::from(args.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),

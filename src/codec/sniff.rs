@@ -1,4 +1,4 @@
-use super::{Bzip2, Decoder, Gzip};
+use super::{Bzip2, Decoder, Gzip, zstd};
 use crate::facts::{Code, Compression};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -70,6 +70,10 @@ pub fn sniff(head: &[u8]) -> Packing {
     match magics.into_iter().find(|(magic, _)| head.starts_with(magic)) {
         // The digit is the block size; `BZh` and another character is text.
         Some((_, Packing::Bzip2)) if !matches!(head.get(3), Some(b'1'..=b'9')) => Packing::Plain,
+        // Of some its header says already that it cannot be repacked on the way either.
+        Some((_, Packing::Foreign(C::Zstd, usual))) => {
+            Packing::Foreign(C::Zstd, zstd::refusal(head).unwrap_or(usual))
+        }
         Some((_, packing)) => packing,
         None if is_skippable_zstd(head) => Packing::Foreign(C::Zstd, Code::CompressionZstd),
         None if is_tar(head) && holds_ovf(head) => Packing::Foreign(C::Tar, Code::ArchiveOva),

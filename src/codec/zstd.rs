@@ -113,34 +113,10 @@ impl Zstd {
             self.state = State::Skip { left };
             return Ok(());
         }
-        let parts = Header::of(descriptor);
-        let (window, rest) = rest.split_at(parts.window);
-        let (dictionary, content) = rest.split_at(parts.dictionary);
-        if little(dictionary) != 0 {
-            let id = little(dictionary);
-            return Err(self.damage(
-                Code::ZstdUnsupported,
-                format!("The Zstandard frame needs dictionary {id}, which is not in the file."),
-            ));
-        }
-        self.claimed = match parts.content {
-            0 => None,
-            2 => Some(little(content) + 256),
-            _ => Some(little(content)),
-        };
-        let window = match window {
-            [byte] => {
-                let base = 1u64 << (10 + (byte >> 3));
-                base + base / 8 * u64::from(byte & 7)
-            }
-            // A single segment: all of the content is the window.
-            _ => self.claimed.unwrap_or_default(),
-        };
-        if window > LARGEST_WINDOW {
-            return Err(self.damage(
-                Code::ZstdWindowTooLarge,
-                format!("The Zstandard frame wants a window of {window} bytes; {LARGEST_WINDOW} are granted."),
-            ));
+        let frame = Frame::read(&Header::of(descriptor), rest);
+        self.claimed = frame.content;
+        if let Some((code, said)) = frame.refusal() {
+            return Err(self.damage(code, said));
         }
         if self.decoder.init(&header[..]).is_err() {
             return Err(self.damaged("A Zstandard frame header has invalid values."));
@@ -289,6 +265,58 @@ impl Header {
     fn size(&self) -> usize {
         self.window + self.dictionary + self.content
     }
+}
+
+/// What a frame's header says, and what it wants of who unpacks it.
+struct Frame {
+    window: u64,
+    dictionary: u64,
+    /// Bytes of its content, if it says so.
+    content: Option<u64>,
+}
+
+impl Frame {
+    /// From the fields after the descriptor, of which there are as many as it says.
+    fn read(parts: &Header, fields: &[u8]) -> Self {
+        let (window, rest) = fields.split_at(parts.window);
+        let (dictionary, content) = rest.split_at(parts.dictionary);
+        let content = match parts.content {
+            0 => None,
+            2 => Some(little(content) + 256),
+            _ => Some(little(content)),
+        };
+        let window = match window {
+            [byte] => {
+                let base = 1u64 << (10 + (byte >> 3));
+                base + base / 8 * u64::from(byte & 7)
+            }
+            // A single segment: all of the content is the window.
+            _ => content.unwrap_or_default(),
+        };
+        Frame { window, dictionary: little(dictionary), content }
+    }
+
+    /// Why it is not unpacked, if it is not.
+    fn refusal(&self) -> Option<(Code, String)> {
+        let Frame { window, dictionary: id, .. } = self;
+        if *id != 0 {
+            let said =
+                format!("The Zstandard frame needs dictionary {id}, which is not in the file.");
+            return Some((Code::ZstdUnsupported, said));
+        }
+        (*window > LARGEST_WINDOW).then(|| {
+            let said = format!("The Zstandard frame wants a window of {window} bytes; {LARGEST_WINDOW} are granted.");
+            (Code::ZstdWindowTooLarge, said)
+        })
+    }
+}
+
+/// Why the frame that a file begins with is not unpacked, as far as its header says and all of that is there.
+pub(super) fn refusal(head: &[u8]) -> Option<Code> {
+    let (descriptor, rest) = head.get(4..)?.split_first()?;
+    let parts = Header::of(*descriptor);
+    let fields = rest.get(..parts.size())?;
+    Frame::read(&parts, fields).refusal().map(|(code, _)| code)
 }
 
 /// A little-endian number of up to eight bytes.

@@ -82,8 +82,6 @@ pub struct Client {
 
 struct Inner {
     net: net::Client,
-    /// Whatever comes in is rid of it before anything is read of it.
-    token: Token,
     base: Address,
     budget: Shared,
     listener: Option<Listener>,
@@ -109,11 +107,14 @@ pub(super) struct Call {
     /// What it needs, by the API's documentation.
     pub(super) scope: &'static str,
     pub(super) again: Again,
+    /// Whether the answer may have a secret that nobody knows yet: nothing of its body is shown then.
+    pub(super) hushed: bool,
 }
 
 impl Call {
     pub(super) fn get(path: impl Into<String>, scope: &'static str) -> Self {
-        Call { method: Method::GET, path: path.into(), body: None, scope, again: Again::Always }
+        let (method, path, again) = (Method::GET, path.into(), Again::Always);
+        Call { method, path, body: None, scope, again, hushed: false }
     }
 
     /// One that changes something.
@@ -125,7 +126,32 @@ impl Call {
     ) -> Result<Self, Error> {
         let body = body.map(serde_json::to_vec).transpose();
         let body = body.map_err(|e| Error::new(Kind::Unexpected, e.to_string()))?;
-        Ok(Call { method, path: path.into(), body, scope, again: Again::Refused })
+        let (path, again) = (path.into(), Again::Refused);
+        Ok(Call { method, path, body, scope, again, hushed: false })
+    }
+
+    /// One of whose answer nothing is shown but its status.
+    pub(super) fn hushed(self) -> Self {
+        Call { hushed: true, ..self }
+    }
+
+    /// What stands in its answer, under `key`.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        called: &Called,
+        key: &'static str,
+    ) -> Result<T, Error> {
+        let read = || {
+            let mut value = document(called)?;
+            part(called, value.get_mut(key).map_or(Value::Null, Value::take), key)
+        };
+        read().map_err(|error: Error| match self.hushed {
+            true => {
+                let said = format!("there is no \"{key}\" in it of the form that it has to have");
+                Error::unusable(error.kind, called, said)
+            }
+            false => error,
+        })
     }
 }
 
@@ -148,8 +174,8 @@ impl Client {
         net.only = base.is_loopback().then(Vec::new);
         net.headers = vec![Header::parse(&format!("Authorization: Bearer {}", token.reveal()))?];
         let net = net::Client::new(net)?;
-        let (token, budget) = (token.clone(), Shared::default());
-        Ok(Client { inner: Arc::new(Inner { net, token, base, budget, listener }), end: None })
+        let budget = Shared::default();
+        Ok(Client { inner: Arc::new(Inner { net, base, budget, listener }), end: None })
     }
 
     /// The same client, whose calls end by then: a call that hangs, or would wait for longer, fails with
@@ -234,7 +260,10 @@ impl Client {
                     if (200..300).contains(&called.status) {
                         return Ok(called);
                     }
-                    let error = Error::refusal(&called, call.scope);
+                    let error = match call.hushed {
+                        true => Error::hushed(&called, call.scope),
+                        false => Error::refusal(&called, call.scope),
+                    };
                     let failure = failure(&called, &error);
                     (error, failure)
                 }
@@ -261,24 +290,12 @@ impl Client {
         self.end.is_none_or(|end| Instant::now() + wait < end)
     }
 
-    /// One request and its answer, without the token wherever a server may have put it.
+    /// One request and its answer.
     async fn exchange(&self, call: &Call, address: &Address) -> Result<Called, Failure> {
-        let Inner { net, token, .. } = &*self.inner;
-        let answer = net.call(call.method.clone(), address, call.body.clone(), LARGEST);
-        let answer = match self.end {
-            None => answer.await,
-            Some(end) => {
-                let late = |_| {
-                    let said = "the API did not answer in time";
-                    Err(Failure::new(net::Kind::TimedOut, address, said))
-                };
-                tokio::time::timeout_at(end.into(), answer).await.unwrap_or_else(late)
-            }
-        };
-        let clean = |text: &[u8]| token.redact(text);
-        answer.map(|called| called.cleaned(clean)).map_err(|failure| {
-            let said = String::from_utf8_lossy(&clean(failure.said.as_bytes())).into_owned();
-            Failure { said, ..failure }
+        let answer = self.inner.net.call(call.method.clone(), address, call.body.clone(), LARGEST);
+        let Some(end) = self.end else { return answer.await };
+        tokio::time::timeout_at(end.into(), answer).await.unwrap_or_else(|_| {
+            Err(Failure::new(net::Kind::TimedOut, address, "the API did not answer in time"))
         })
     }
 
@@ -300,9 +317,7 @@ impl Client {
         call: &Call,
         key: &'static str,
     ) -> Result<T, Error> {
-        let called = self.call(call).await?;
-        let mut value = document(&called)?;
-        part(&called, value.get_mut(key).map_or(Value::Null, Value::take), key)
+        call.read(&self.call(call).await?, key)
     }
 }
 

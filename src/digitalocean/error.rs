@@ -99,7 +99,7 @@ impl Error {
         Error::new(kind, failure.said.clone())
     }
 
-    /// An answer of success that cannot be used.
+    /// An answer that cannot be used.
     pub(super) fn unusable(kind: Kind, called: &Called, message: impl Into<String>) -> Self {
         Error {
             status: Some(called.status),
@@ -126,25 +126,39 @@ impl Error {
             None if (300..400).contains(&called.status) => (None, redirect(called), None),
             None => (None, excerpt(&called.body), None),
         };
-        let kind = match called.status {
+        let missing = Some(&message).filter(|_| is_api).and_then(|said| scope_in(said));
+        let kind = Kind::of(called, Kind::Forbidden { missing, needed: is_api.then_some(scope) });
+        let kind = match kind {
+            Kind::Invalid { .. } => Kind::Invalid { stray },
+            kind => kind,
+        };
+        let error = Error::unusable(kind, called, message);
+        let request_id = request_id.or(error.request_id);
+        Error { id: id.filter(|id| !id.is_empty()), request_id, ..error }
+    }
+
+    /// The same, of which nothing may be shown that stands in its body.
+    pub(super) fn hushed(called: &Called, scope: &'static str) -> Self {
+        let is_api = |document| serde_json::from_value::<ErrorBody>(document).is_ok();
+        let needed = documents(&called.body).any(is_api).then_some(scope);
+        let kind = Kind::of(called, Kind::Forbidden { missing: None, needed });
+        let said = "what it says is not shown, as a key may be in it";
+        Error::unusable(kind, called, said)
+    }
+}
+
+impl Kind {
+    /// What the status of a refusing answer means.
+    fn of(called: &Called, forbidden: Kind) -> Kind {
+        match called.status {
             401 => Kind::Unauthorized,
-            403 => Kind::Forbidden {
-                missing: Some(&message).filter(|_| is_api).and_then(|said| scope_in(said)),
-                needed: is_api.then_some(scope),
-            },
+            403 => forbidden,
             404 => Kind::NotFound,
             409 => Kind::Conflict,
             429 => Kind::RateLimited { until: until(called) },
-            400..=499 => Kind::Invalid { stray },
+            400..=499 => Kind::Invalid { stray: None },
             500.. => Kind::Server,
             _ => Kind::Unexpected,
-        };
-        Error {
-            kind,
-            status: Some(called.status),
-            id: id.filter(|id| !id.is_empty()),
-            message,
-            request_id: request_id.or_else(|| called.header("x-request-id").map(str::to_owned)),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Keys for Spaces, of which a push may make one for itself.
+//!
+//! The secret of a new key comes in an answer, and nobody knows it before: so nothing of any answer is shown here but
+//! its status.
 
 use serde::{Deserialize, Serialize};
 
-use super::client::{Call, Client};
-use super::error::Error;
+use super::client::{Again, Call, Client};
+use super::error::{Error, Kind};
 use super::nullable;
 use crate::net::{Method, Secret};
 
@@ -40,7 +43,9 @@ struct Grant<'a> {
 
 #[derive(Deserialize)]
 struct Made {
+    #[serde(default, deserialize_with = "nullable::blank")]
     access_key: String,
+    #[serde(default, deserialize_with = "nullable::blank")]
     secret_key: String,
 }
 
@@ -54,27 +59,34 @@ pub struct SpacesKey {
     pub secret: Secret,
 }
 
+/// Whether a text can identify a key: it goes into the path of a call.
+pub(crate) fn is_access(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Keys for Spaces: `/v2/spaces/keys`.
 pub struct Keys(pub(super) Client);
 
 impl Keys {
-    /// Makes a key with full access to all buckets.
+    /// Makes a key with full access to all buckets. It is posted once, whatever comes: after an error there may be a
+    /// key of this name.
     ///
     /// # Errors
-    /// If the API refuses or fails.
+    /// If the API refuses or fails, or if there is no whole key in the answer.
     pub async fn create(&self, name: &str) -> Result<SpacesKey, Error> {
         let grants = vec![Grant { bucket: "", permission: "fullaccess" }];
         let body = New { name, grants };
-        let call = Call::change(
-            Method::POST,
-            "v2/spaces/keys",
-            "spaces_key:create_credentials",
-            Some(&body),
-        )?;
-        let made: Made = self.0.ask(&call, "key").await?;
-        let secret = Secret::new(&made.secret_key).map_err(|why| {
-            Error::new(super::Kind::Incomplete, format!("the secret of the new key: {why}"))
-        })?;
+        let scope = "spaces_key:create_credentials";
+        let call = Call::change(Method::POST, "v2/spaces/keys", scope, Some(&body))?;
+        let call = Call { again: Again::Never, ..call.hushed() };
+        let called = self.0.call(&call).await?;
+        let made: Made = call.read(&called, "key")?;
+        let incomplete = |why: &str| Error::unusable(Kind::Incomplete, &called, why);
+        if !is_access(&made.access_key) {
+            return Err(incomplete("\"access_key\" is missing, or identifies no key"));
+        }
+        let secret = Secret::new(&made.secret_key);
+        let secret = secret.map_err(|why| incomplete(&format!("\"secret_key\": {why}")))?;
         Ok(SpacesKey { access: made.access_key, secret })
     }
 
@@ -84,7 +96,7 @@ impl Keys {
     /// If the API refuses or fails.
     pub async fn list(&self) -> Result<Vec<ListedKey>, Error> {
         let path = format!("v2/spaces/keys?per_page={PAGE}");
-        self.0.ask(&Call::get(path, "spaces_key:read"), "keys").await
+        self.0.ask(&Call::get(path, "spaces_key:read").hushed(), "keys").await
     }
 
     /// Deletes a key.
@@ -94,6 +106,6 @@ impl Keys {
     pub async fn delete(&self, access: &str) -> Result<(), Error> {
         let path = format!("v2/spaces/keys/{access}");
         let call = Call::change(Method::DELETE, path, "spaces_key:delete", None::<&()>)?;
-        self.0.call(&call).await.map(|_| ())
+        self.0.call(&call.hushed()).await.map(|_| ())
     }
 }

@@ -27,6 +27,7 @@ pub use client::{Client, Event, Listener, Options, PUBLISHED};
 pub use create::{CreateError, Created, PushId, Settling};
 pub use error::{Error, Kind};
 pub use images::{Deleted, Filter, ImageKey, Images};
+pub(crate) use keys::is_access;
 pub use keys::{Keys, ListedKey, SpacesKey};
 pub use names::{
     ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,

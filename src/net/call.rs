@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -5,14 +6,16 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use super::client::masked_headers;
 use super::pace::{Pieces, Progress};
+use super::secret::masked;
 use super::{Address, Client, Failure, Header, Kind, Pace};
 
 /// An answer has to be whole after so many times the time that nothing may come: it is short, and a server that
 /// sends a byte now and then is never silent.
 const WHOLE_AFTER: u32 = 2;
 
-/// An answer that was read to its end.
+/// An answer that was read to its end, without the secrets of this process wherever a server may have put them.
 pub struct Called {
     /// What was asked.
     pub address: Address,
@@ -28,23 +31,6 @@ impl Called {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The answer with its body and headers changed by `clean`, before anything is read of it.
-    #[must_use]
-    pub fn cleaned(mut self, clean: impl Fn(&[u8]) -> Vec<u8>) -> Self {
-        self.body = clean(&self.body);
-        for value in self.headers.values_mut() {
-            let cleaned = clean(value.as_bytes());
-            if cleaned != value.as_bytes() {
-                // A value that is no longer one says nothing.
-                *value = String::from_utf8_lossy(&cleaned)
-                    .replace('…', "...")
-                    .parse()
-                    .unwrap_or(HeaderValue::from_static(""));
-            }
-        }
-        self
     }
 }
 
@@ -133,7 +119,7 @@ impl Client {
             () = progress.stalled(idle) => Err(stalled()),
         };
         self.log(&method, &address, &[], asked, &result);
-        let mut response = result?;
+        let mut response = masked_headers(result?);
         let mut body = Vec::new();
         loop {
             let chunk = tokio::time::timeout(idle, response.chunk()).await;
@@ -147,6 +133,9 @@ impl Client {
         }
         let (status, headers) =
             (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        if let Cow::Owned(clean) = masked(&body) {
+            body = clean;
+        }
         Ok(Called { address, status, body, headers })
     }
 }

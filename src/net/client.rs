@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::bytes::Hostile;
 
 use super::retry::{LONGEST_ASKED, retry_after};
+use super::secret::masked;
 use super::{Address, Failure, Header, Kind, trust};
 
 /// Redirects that are followed.
@@ -35,6 +37,8 @@ pub struct Options {
     pub insecure_http: bool,
     /// If given, only the machine itself and these hosts are asked, redirects included.
     pub only: Option<Vec<String>>,
+    /// Whether no proxy is asked, whatever the environment says.
+    pub direct: bool,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
     /// How long nothing may come.
@@ -55,6 +59,7 @@ impl Default for Options {
             cacert: None,
             insecure_http: false,
             only: None,
+            direct: false,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
             retries: 5,
@@ -65,9 +70,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether nothing but this machine is asked.
-    fn is_local(&self) -> bool {
-        self.only.as_ref().is_some_and(Vec::is_empty)
+    /// Whether no proxy is asked: if nothing but this machine is meant, a proxy would look for the addresses of
+    /// this machine on its own.
+    fn is_direct(&self) -> bool {
+        self.direct || self.only.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
@@ -148,8 +154,7 @@ impl Client {
         let trust = trust::config(options.cacert.as_deref())?;
         let builder = || {
             let mut builder = reqwest::Client::builder();
-            if options.is_local() {
-                // A proxy would look for the addresses of this machine on its own.
+            if options.is_direct() {
                 builder = builder.no_proxy();
             }
             builder
@@ -216,7 +221,7 @@ impl Client {
             let asked = Instant::now();
             let result = request.send().await.map_err(|e| Failure::from_client(&address, e));
             self.log(&method, &address, headers, asked, &result);
-            let response = result?;
+            let response = masked_headers(result?);
             let status = response.status();
             let peer = match self.is_proxied(&address) {
                 true => None,
@@ -272,7 +277,7 @@ impl Client {
     #[must_use]
     pub fn is_proxied(&self, address: &Address) -> bool {
         let uri = address.url().as_str().parse();
-        !self.options.is_local() && uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
+        !self.options.is_direct() && uri.is_ok_and(|uri| self.proxies.intercept(&uri).is_some())
     }
 }
 
@@ -280,6 +285,17 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Client").field(&self.options).finish()
     }
+}
+
+/// An answer whose headers have no secret of this process; of what is no longer a header, nothing is left.
+pub(super) fn masked_headers(mut response: Response) -> Response {
+    for value in response.headers_mut().values_mut() {
+        if let Cow::Owned(clean) = masked(value.as_bytes()) {
+            let clean = String::from_utf8_lossy(&clean).replace('…', "...");
+            *value = clean.parse().unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+    response
 }
 
 /// The threads of the network, once for the whole process: tasks may outlive whoever began them.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::Address;
+use super::secret::masked_text;
 
 /// Why a request brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,7 @@ impl Failure {
         } else {
             Kind::Interrupted
         };
-        Failure { unsent: error.is_connect(), ..Failure::new(kind, address, said) }
+        let failure = Failure::new(kind, address, masked_text(said));
+        Failure { unsent: error.is_connect(), ..failure }
     }
 }

@@ -27,4 +27,6 @@ pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
 pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};
 pub use secret::Secret;
+#[cfg(test)]
+pub(crate) use secret::masked_text;
 pub use sign::{Headers, Payload, Signer, encode};

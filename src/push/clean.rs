@@ -12,7 +12,7 @@ use super::state::{Image, Key as Minted, Object, Public};
 use super::world::World;
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::{self, Patience, WaitError};
-use crate::digitalocean::{Error, Kind};
+use crate::digitalocean::{Error, Kind, is_access};
 use crate::spaces::{self, Acl, Bucket, Key, Upload, UploadId};
 
 /// For how long an image is looked for that a push which is given up may have made.
@@ -268,33 +268,25 @@ impl Cleaning<'_> {
         }
     }
 
-    /// Deletes the temporary key.
+    /// Deletes the temporary key, and whatever else bears its name.
     async fn key(&mut self) {
-        let keys = self.world.api.keys();
-        let access = match self.journal.state().key.clone() {
+        let known = match self.journal.state().key.clone() {
             Minted::None => return,
-            Minted::Made { access, .. } => Ok(Some(access)),
-            Minted::Asked(name) => match keys.list().await {
-                Ok(keys) => Ok(keys.into_iter().find(|key| key.name == name).map(|key| key.access)),
-                Err(error) => Err(error.to_string()),
-            },
+            Minted::Asked(_) => None,
+            Minted::Made { access, .. } => Some(access),
         };
         self.record(Entry::Intent(Intent::RevokeKey));
-        let revoked = match access {
-            Ok(None) => Ok(()),
-            Ok(Some(access)) if !mint::is_access(&access) => {
-                let access = Hostile::from(access.as_str());
-                Err(unreadable(&format!("\"{access}\" identifies no key")))
+        let push = self.journal.push().clone();
+        match mint::revoke(&self.world.api, &push, known.as_deref()).await {
+            Ok(said) => {
+                said.iter().for_each(|said| self.world.note(said));
+                self.record(Entry::Outcome(Outcome::RevokeKey));
             }
-            Ok(Some(access)) => match keys.delete(&access).await {
-                Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            },
-            Err(why) => Err(why),
-        };
-        match revoked {
-            Ok(()) => self.record(Entry::Outcome(Outcome::RevokeKey)),
-            Err(why) => self.left.push(format!("the temporary key is left: {why}")),
+            Err(why) => {
+                let readable = known.is_none_or(|access| is_access(&access));
+                let why = if readable { why } else { unreadable(&why) };
+                self.left.push(format!("the temporary key may be left: {why}"));
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use super::event::Step;
 use super::run::Run;
 use super::stop::Stop;
 use super::world::World;
-use crate::digitalocean::{self, PushId};
+use crate::bytes::Hostile;
+use crate::digitalocean::{self, PushId, SpacesKey};
 use crate::spaces::{Bucket, Error, Keys, Kind};
 
 /// What the names of such keys begin with.
@@ -24,24 +25,12 @@ impl Run<'_> {
             let bucket = self.world.bucket.clone();
             return bucket.ok_or_else(|| Stop::Order("there is no bucket to stage in".into()));
         };
-        let name = format!("{NAMES}{}", self.journal.push().as_str());
+        let name = name(self.journal.push());
         self.begin(Step::Key, &name);
         self.world.note(&format!(
             "the key {name} is made for this push; until its end it has full access to all buckets"
         ));
-        self.intend(Intent::MintKey { name: name.clone() })?;
-        // A key whose making is not waited for might be there after clean-up has looked.
-        let made = self.world.api.keys().create(&name).await;
-        let made = match made {
-            Ok(made) => made,
-            Err(error) => {
-                if !error.is_ambiguous() {
-                    // It was refused, so there is none.
-                    self.conclude_step(Outcome::RevokeKey)?;
-                }
-                return Err(Stop::Api { step: Step::Key, error });
-            }
-        };
+        let made = self.made(&name).await?;
         self.conclude_step(Outcome::MintKey { access: made.access.clone() })?;
         let keys = Keys::new(&made.access, made.secret.reveal()).map_err(Stop::Order)?;
         let bucket = (mint.open)(keys).map_err(Stop::Order)?;
@@ -51,22 +40,125 @@ impl Run<'_> {
         self.done(Step::Key, &name);
         Ok(bucket)
     }
+
+    /// Has the key made; that is posted once. No answer but a whole key says that there is none: clean-up deletes what
+    /// bears its name.
+    async fn made(&mut self, name: &str) -> Result<SpacesKey, Stop> {
+        self.intend(Intent::MintKey { name: name.to_owned() })?;
+        // A key whose making is not waited for might be there after clean-up has looked.
+        let error = match self.world.api.keys().create(name).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        if is_closed(&error) && matches!(self.named().await, Err(error) if is_closed(&error)) {
+            // Who may neither make nor see keys has made none, as far as anybody can know.
+            self.world.note("the token may not look whether there is a key all the same");
+            self.conclude_step(Outcome::RevokeKey)?;
+        }
+        Err(Stop::Api { step: Step::Key, error })
+    }
+
+    async fn named(&self) -> Result<Vec<String>, digitalocean::Error> {
+        named(&self.world.api, self.journal.push()).await
+    }
 }
 
-/// Makes a key with which a bucket is swept. Its name is that of a push that never was, so that a later sweep
-/// without journals deletes it if this one is killed.
+/// The name of the key that a push makes.
+fn name(push: &PushId) -> String {
+    format!("{NAMES}{}", push.as_str())
+}
+
+/// Whether the token may not do this at all.
+fn is_closed(error: &digitalocean::Error) -> bool {
+    matches!(error.kind, digitalocean::Kind::Unauthorized | digitalocean::Kind::Forbidden { .. })
+}
+
+/// What identifies the keys that bear the name of a push: none, one, or more if somebody asked twice.
+async fn named(
+    api: &digitalocean::Client,
+    push: &PushId,
+) -> Result<Vec<String>, digitalocean::Error> {
+    let (listed, name) = (api.keys().list().await?, name(push));
+    Ok(listed.into_iter().filter(|key| key.name == name).map(|key| key.access).collect())
+}
+
+/// Deletes all keys that bear the name of a push, and the one that is `known`. What is to be said about it, if it is
+/// done.
 ///
 /// # Errors
-/// If the API refuses or fails.
-pub async fn mint(api: &digitalocean::Client) -> Result<Keys, String> {
-    let name = format!("{NAMES}{}", PushId::random().as_str());
-    let made = api.keys().create(&name).await.map_err(|error| error.to_string())?;
-    Keys::new(&made.access, made.secret.reveal())
+/// Says what may be left, and why.
+pub(super) async fn revoke(
+    api: &digitalocean::Client,
+    push: &PushId,
+    known: Option<&str>,
+) -> Result<Option<String>, String> {
+    let (mut all, unseen) = match named(api, push).await {
+        Ok(all) => (all, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    if let Some(known) = known.filter(|known| !all.iter().any(|access| access == known)) {
+        all.push(known.to_owned());
+    }
+    let mut failed = None;
+    for access in &all {
+        if !digitalocean::is_access(access) {
+            failed = Some(format!("\"{}\" identifies no key", Hostile::from(access.as_str())));
+            continue;
+        }
+        match api.keys().delete(access).await {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind, digitalocean::Kind::NotFound) => {}
+            Err(error) => failed = Some(error.to_string()),
+        }
+    }
+    match (failed, unseen) {
+        (Some(why), _) => Err(why),
+        (None, None) => Ok(None),
+        (None, Some(error)) => {
+            let said = format!("keys of its name cannot be looked for: {error}");
+            match known.is_some() && is_closed(&error) {
+                // What was made, as far as anybody knows, is deleted.
+                true => Ok(Some(said)),
+                false => Err(said),
+            }
+        }
+    }
 }
 
-/// Whether a text can identify a key: it goes into the path of a call.
-pub(super) fn is_access(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// A key with which a bucket is swept. Its name is that of a push that never was, so that a later sweep without
+/// journals deletes it if this one is killed.
+pub struct Temporary {
+    push: PushId,
+    /// The key.
+    pub keys: Keys,
+}
+
+impl Temporary {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// If the API refuses or fails; says so if there may be a key all the same.
+    pub async fn mint(api: &digitalocean::Client) -> Result<Temporary, String> {
+        let push = PushId::random();
+        let made = api.keys().create(&name(&push)).await.map_err(|error| error.to_string());
+        let keys = made.and_then(|made| Keys::new(&made.access, made.secret.reveal()));
+        let error = match keys {
+            Ok(keys) => return Ok(Temporary { push, keys }),
+            Err(error) => error,
+        };
+        match revoke(api, &push, None).await {
+            Ok(_) => Err(error),
+            Err(why) => Err(format!("{error}; a key {} may be left: {why}", name(&push))),
+        }
+    }
+
+    /// Deletes it. What is to be said about it, if it is done.
+    ///
+    /// # Errors
+    /// Says what may be left, and why.
+    pub async fn end(self, api: &digitalocean::Client) -> Result<Option<String>, String> {
+        revoke(api, &self.push, Some(&self.keys.access)).await
+    }
 }
 
 /// Waits until the server knows the key to a bucket, if it was just made.

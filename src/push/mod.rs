@@ -31,7 +31,7 @@ mod world;
 
 pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
-pub use mint::mint;
+pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
 pub use probe::try_bucket;
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};

@@ -269,7 +269,7 @@ async fn keys(
         let swept = |push: &PushId| old(made) && !alive.contains(push);
         let Some(push) = push.filter(swept) else { continue };
         let step = format!("delete the temporary key {}", key.name);
-        let done = match mint::is_access(&key.access) {
+        let done = match digitalocean::is_access(&key.access) {
             _ if dry => Ok(()),
             true => world.api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
             false => Err("it has nothing that identifies it".to_owned()),

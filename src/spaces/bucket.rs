@@ -254,15 +254,6 @@ impl Bucket {
         }
     }
 
-    fn secrets(&self) -> Vec<&str> {
-        let signer = &self.0.signer;
-        let session = signer.session.as_ref().map(Secret::reveal);
-        [Some(signer.secret.reveal()), session, Some(signer.access.as_str())]
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
     /// An error of this bucket.
     pub(super) fn error(
         &self,
@@ -270,7 +261,8 @@ impl Bucket {
         key: Option<&Key>,
         make: impl FnOnce(About<'_>) -> Error,
     ) -> Error {
-        make(About { operation, place: &self.place(key), secrets: &self.secrets() })
+        let access = &self.0.signer.access;
+        make(About { operation, place: &self.place(key), access })
     }
 
     /// Makes a signed request, as often as it may be made; the answer is one of success.

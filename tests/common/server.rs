@@ -184,6 +184,31 @@ impl Reply {
     }
 }
 
+/// What another server, at an http address, answers to this request.
+pub(crate) fn forwarded(to: &str, request: &Request) -> Reply {
+    let host = to.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let mut stream = TcpStream::connect(host).unwrap();
+    let mut head = format!("{} {} HTTP/1.1\r\nconnection: close\r\n", request.method, request.path);
+    for (name, value) in request.headers.iter().filter(|(name, _)| *name != "connection") {
+        head += &format!("{name}: {value}\r\n");
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+    stream.write_all(&request.body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut reply = Reply::status(status, answer[end + 4..].to_vec());
+    for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+        if !["content-length", "connection"].contains(&name.to_lowercase().as_str()) {
+            reply = reply.with(name, value);
+        }
+    }
+    reply
+}
+
 type Plan = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// A running server.

@@ -26,6 +26,10 @@ pub(crate) fn parsed(name: &str, output: &Output) -> Value {
     let document: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     assert_valid(name, &document);
+    let described = schema(name)["properties"].clone();
+    for member in document.as_object().unwrap().keys() {
+        assert!(described[member].is_object(), "{name}: {member} is not described");
+    }
     if let Some(report) = document.get("report").filter(|report| !report.is_null()) {
         let whole = json!({"schema": "tidegate.report/1", "tidegate": "0.0.0", "images": [report]});
         assert_valid("report", &whole);
@@ -50,6 +54,10 @@ fn what_the_schemas_do_not_allow_is_refused() {
     assert!(!push(&|d| d["done"] = json!(false)), "what is not done has its reason");
     assert!(!push(&|d| d["error"] = json!({"kind": "x", "message": "y"})));
     assert!(!push(&|d| d["image"] = Value::Null), "what is done has its image");
+    assert!(!push(&|d| drop(d.as_object_mut().unwrap().remove("source"))));
+    assert!(!push(&|d| drop(d["source"].as_object_mut().unwrap().remove("wrappings"))));
+    assert!(!push(&|d| d["source"]["sha256"] = json!("x")));
+    assert!(!push(&|d| d["source"]["name"] = json!("a\u{1b}b")));
     assert!(!push(&|d| drop(d["staged"].as_object_mut().unwrap().remove("public"))));
     assert!(!push(&|d| d["staged"]["url"] = json!("https://host/key?secret")));
     assert!(

@@ -22,6 +22,7 @@ mod mint;
 mod moto;
 #[path = "../common/moto.rs"]
 mod moto_server;
+mod objects;
 mod once;
 mod plan;
 mod random;

@@ -7,6 +7,7 @@ use crate::common::*;
 use crate::crash::{Sweep, kill_at_each_with, swept};
 use crate::disks::*;
 use crate::rig::*;
+use crate::server::{Reply, Request, Server, forwarded};
 
 /// Without any credentials of the bucket.
 fn minted(rig: &Rig, arguments: &[&str]) -> std::process::Command {
@@ -179,4 +180,142 @@ fn a_run_that_lives_is_left_alone_also_by_what_is_in_the_bucket() {
     assert_eq!((code, &document["pushes"]), (0, &serde_json::json!([])), "{document}");
     let output = push.output();
     assert_eq!(exit_code(&output), 0, "{output:?}");
+}
+
+/// What stands for the secret in answers that are no good.
+const TOLD: &str = "Sekret0123456789SekretABCDEF";
+
+/// The API of a rig behind a server that changes the answers to the making of a key: it is given what the API said.
+fn before(
+    rig: &Rig,
+    changed: impl Fn(&dyn Fn() -> Reply) -> Reply + Send + Sync + 'static,
+) -> Server {
+    let api = rig.value("DIGITALOCEAN_API_URL").to_owned();
+    Server::new(move |request: &Request| {
+        let pass = || forwarded(&api, request);
+        match (request.method.as_str(), request.path.as_str()) {
+            ("POST", "/v2/spaces/keys") => changed(&pass),
+            _ => pass(),
+        }
+    })
+}
+
+#[test]
+fn nothing_of_an_answer_to_its_making_is_shown() {
+    let said = format!(r#"{{"id": "{TOLD}", "message": "{TOLD}", "request_id": "{TOLD}"}}"#);
+    for (status, body) in [
+        (201, format!(r#"{{"key":{{"access_key":"DO00","secret_key":"{TOLD}"#)),
+        (201, format!("<html><title>{TOLD}</title><body>{TOLD}</body></html>")),
+        (201, format!(r#"{{"key":"{TOLD}"}}"#)),
+        (201, format!(r#"{{"key":{{"access_key":"{TOLD}/","secret_key":"{TOLD} x"}}}}"#)),
+        (201, format!(r#"{{"key":{{"access_key":"DO00","secret_key":"","name":"{TOLD}"}}}}"#)),
+        (200, TOLD.to_owned()),
+        (403, said.clone()),
+        (422, said.clone()),
+        (422, TOLD.to_owned()),
+        (500, said),
+    ] {
+        let rig = Rig::new();
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        let answer = body.clone();
+        let server = before(&rig, move |pass| {
+            assert_eq!(pass().status, 201);
+            Reply::status(status, answer.clone().into_bytes())
+        });
+        let url = server.url("");
+        let mut push = minted(&rig, &["disk.raw.gz", "-v", "--format", "json"]);
+        let output = push.env("DIGITALOCEAN_API_URL", url.trim_end_matches('/')).output().unwrap();
+        assert_eq!(exit_code(&output), 4, "{body}: {output:?}");
+        assert!(!stderr(&output).contains("Sekret"), "{body}: {}", stderr(&output));
+        let document = crate::documents::parsed("push", &output).to_string();
+        assert!(
+            !document.contains("Sekret") && document.contains(&status.to_string()),
+            "{document}"
+        );
+        assert_eq!(rig.keys().len(), 0, "{body}: {output:?}");
+        assert!(rig.journals().is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn a_sweep_shows_nothing_of_its_key_either_and_leaves_none() {
+    let rig = Rig::new();
+    let server = before(&rig, |pass| {
+        assert_eq!(pass().status, 201);
+        Reply::status(201, format!(r#"{{"key":{{"secret_key":"{TOLD}"#).into_bytes())
+    });
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env("DIGITALOCEAN_API_URL", server.url("").trim_end_matches('/'));
+    let output = sweep.args(["--yes", "-v", "--remote", "--mint-key"]).output().unwrap();
+    assert_ne!(exit_code(&output), 0, "{output:?}");
+    assert!(!stderr(&output).contains("Sekret"), "{output:?}");
+    assert_eq!(rig.keys().len(), 0, "{output:?}");
+}
+
+#[test]
+fn a_key_that_was_made_in_spite_of_the_answer_is_deleted() {
+    let fault =
+        |rest: &str| format!("[[fault]]\nmethod = \"POST\"\npath = \"/v2/spaces/keys\"\n{rest}\n");
+    for rest in [
+        "kind = \"400\"\neffect = true",
+        "kind = \"401\"\neffect = true",
+        "kind = \"403\"\neffect = true",
+        "kind = \"409\"\neffect = true",
+        "kind = \"422\"\neffect = true",
+        "kind = \"500\"\neffect = true",
+        "kind = \"502\"\neffect = true",
+        "kind = \"cut-after\"",
+        "kind = \"429\"\neffect = true\nretry-after = 1",
+    ] {
+        let rig = Rig::with_plan(&fault(rest));
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        let output = minted(&rig, &["disk.raw.gz"]).output().unwrap();
+        assert_eq!(exit_code(&output), 4, "{rest}: {output:?}");
+        assert_eq!(rig.keys().len(), 0, "{rest}: {output:?}");
+        assert!(rig.journals().is_empty(), "{rest}");
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_looked_for_are_not_denied() {
+    let fault = |kind: &str, method: &str, more: &str| {
+        format!(
+            "[[fault]]\nkind = \"{kind}\"\nmethod = \"{method}\"\npath = \"/v2/spaces/keys\"\n{more}\n"
+        )
+    };
+    // A token that may neither make nor see keys has made none.
+    let plan = fault("403", "POST", "") + &fault("403", "GET", "forever = true");
+    let rig = Rig::with_plan(&plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = minted(&rig, &["disk.raw.gz"]).output().unwrap();
+    assert_eq!((exit_code(&output), rig.journals().len()), (4, 0), "{output:?}");
+    assert!(stderr(&output).contains("needs the scope spaces_key:create"), "{output:?}");
+    assert!(stderr(&output).contains("nothing is left behind"), "{output:?}");
+
+    let plan = fault("422", "POST", "effect = true") + &fault("403", "GET", "");
+    let rig = Rig::with_plan(&plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let output = minted(&rig, &["disk.raw.gz"]).output().unwrap();
+    assert_eq!((exit_code(&output), rig.journals().len()), (4, 1), "{output:?}");
+    assert!(stderr(&output).contains("left behind: the temporary key"), "{output:?}");
+    assert!(!stderr(&output).contains("nothing is left behind"), "{output:?}");
+    let (code, document) = rig.sweep(&[]);
+    assert_eq!((code, rig.keys().len()), (0, 0), "{document}");
+}
+
+#[test]
+fn all_keys_of_its_name_end_with_a_push() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    // Somebody on the way asks twice, and the second answer comes through.
+    let server = before(&rig, |pass| {
+        assert_eq!(pass().status, 201);
+        pass()
+    });
+    let url = server.url("");
+    let mut push = minted(&rig, &["disk.raw.gz"]);
+    let output = push.env("DIGITALOCEAN_API_URL", url.trim_end_matches('/')).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(rig.keys().len(), 0, "{output:?}");
+    rig.assert_clean(1..=1, "twice");
 }

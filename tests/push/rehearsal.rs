@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::common::*;
 use crate::rig::*;
+use crate::server::{Object, Request, Server};
 
 /// What nobody's output may have.
 const SECRETS: [&str; 2] =
@@ -65,6 +66,26 @@ fn whatever_is_configured_is_not_asked() {
     for secret in SECRETS {
         assert!(!stderr(&output).contains(secret) && !stdout(&output).contains(secret));
     }
+
+    // Nor is a proxy asked for what is rehearsed with, wherever it is.
+    let server = Server::new(|request: &Request| Object::new(gzip(&disk())).answer(request));
+    let url = server.url("disk.raw.gz");
+    let far = "http://192.0.2.1/disk.raw.gz";
+    for (url, more, code) in [
+        (url.as_str(), &["--insecure-http"][..], 0),
+        (&url, &["--insecure-http", "--repack=always"], 0),
+        (&url, &["--no-url-rules"], 0),
+        (far, &["--insecure-http"], 3),
+    ] {
+        let mut command = bare(&scratch);
+        command.args(["push", "--rehearse", url, "--interval", "100ms"]);
+        command.args(["--timeout", "2", "--retries", "0"]).args(more);
+        command.envs(environment(&listener.local_addr().unwrap().to_string()));
+        let output = command.output().unwrap();
+        assert_eq!(exit_code(&output), code, "{more:?}: {}", stderr(&output));
+        let kind = listener.accept().expect_err("nobody connects").kind();
+        assert_eq!(kind, ErrorKind::WouldBlock, "{more:?}");
+    }
     assert!(!scratch.path(".local").exists(), "a rehearsal has its own journal");
 }
 
@@ -102,4 +123,15 @@ fn what_is_refused_is_refused_in_a_rehearsal() {
     let output = command.args(["push", "--rehearse", "disk.qcow2"]).output().unwrap();
     assert_eq!((exit_code(&output), stdout(&output)), (1, ""), "{output:?}");
     assert!(stderr(&output).contains("qcow2-backing-file"), "{output:?}");
+}
+
+#[test]
+fn an_object_of_a_real_bucket_is_not_rehearsed_with() {
+    let scratch = Scratch::new();
+    let mut command = bare(&scratch);
+    command.envs(environment("192.0.2.1:8080"));
+    let output = command.args(["push", "--rehearse", "s3://real-bucket/a.raw"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("credentials") && said.contains("give a file or a URL"), "{said}");
 }

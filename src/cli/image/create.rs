@@ -228,6 +228,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
         timeout: args.api.timeout,
         retries: args.api.retries,
         verbose: args.api.verbose,
+        direct: false,
     };
     let url = OsStr::new(&args.url);
     let options = inspect::Options {

@@ -144,6 +144,7 @@ fn check(
         timeout: args.api.timeout,
         retries: args.api.retries,
         verbose: args.api.verbose,
+        direct: is_rehearsal(args),
     };
     Ok(inspect::Options {
         spool: check.spool,
@@ -173,7 +174,8 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
         return Ok(None);
     };
     if is_rehearsal(args) {
-        return Err(Usage("a rehearsal knows no bucket but its own; give a file or a URL".into()));
+        let why = "a rehearsal uses no credentials, so it cannot fetch from a bucket; give a file or a URL";
+        return Err(Usage(why.into()));
     }
     if args.stage.mint_key {
         return Err(Usage("--mint-key makes no key to fetch s3:// with; give one".into()));

@@ -18,8 +18,7 @@ use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
-use crate::digitalocean::{Error, Kind};
-use crate::push::{Started, Swept, SweptState, World, alive, mint, sweep, sweep_remote};
+use crate::push::{Started, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote};
 use crate::source;
 use crate::spaces::Keys;
 
@@ -103,14 +102,17 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
         return sweep_with(args, &view, None);
     }
     let (api, _) = connect::client_at(&args.api, view.teller())?;
-    let keys = api.wait(mint(&api)).map_err(|why| Usage(format!("--mint-key: {why}")))?;
-    let access = keys.access.clone();
+    let key = api.wait(Temporary::mint(&api));
+    let key = key.map_err(|why| Usage(format!("--mint-key: {why}")))?;
     output::complain("a key with full access to all buckets is made, and deleted at the end");
-    let swept = sweep_with(args, &view, Some(keys));
-    match api.wait(api.keys().delete(&access)) {
-        Ok(()) | Err(Error { kind: Kind::NotFound, .. }) => swept,
-        Err(error) => {
-            output::complain(&format!("the temporary key {access} is left: {error}"));
+    let swept = sweep_with(args, &view, Some(key.keys.clone()));
+    match api.wait(key.end(&api)) {
+        Ok(said) => {
+            said.iter().for_each(|said| output::complain(said));
+            swept
+        }
+        Err(why) => {
+            output::complain(&format!("the temporary key is left: {why}"));
             swept.map(|code| code.max(REFUSED))
         }
     }
@@ -225,6 +227,7 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
         timeout: args.api.timeout,
         retries: args.api.retries,
         verbose: args.api.verbose,
+        direct: false,
     };
     net::client(&net, net.insecure_http, [OsStr::new(url)], None)
 }

@@ -177,8 +177,8 @@ fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usa
     let base = Address::parse(simulator.url()).map_err(Usage)?;
     let token = Token::new(simulator.token()).map_err(|why| Usage(why.into()))?;
     let listener = connect::listener(view.teller());
-    let options =
-        digitalocean::Options { base, net: net_options(&args.api), listener: Some(listener) };
+    let net = net::Options { direct: true, ..net_options(&args.api) };
+    let options = digitalocean::Options { base, net, listener: Some(listener) };
     let api = Client::new(&token, options).map_err(Usage)?;
     let spaces = simulator.spaces();
     let address = Address::parse(spaces.endpoint_url).map_err(Usage)?;

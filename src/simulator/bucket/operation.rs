@@ -1,6 +1,7 @@
 use super::keys::Permission;
 use super::problem::{METHOD_NOT_ALLOWED, NOT_IMPLEMENTED, Problem};
 use super::request::Call;
+use super::sign;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -80,7 +81,9 @@ impl Operation {
             }
             _ => return Err(Problem::of(METHOD_NOT_ALLOWED)),
         };
-        let own = |name: &str| known.contains(&name) || IGNORED.contains(&name);
+        let own = |name: &str| {
+            known.contains(&name) || IGNORED.contains(&name) || sign::IN_QUERY.contains(&name)
+        };
         match call.query.iter().find(|(name, _)| !own(name)) {
             // Anybody's HEAD and GET may have a query; the importer's do not, and neither do these.
             Some((name, _)) => {

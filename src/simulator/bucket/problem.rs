@@ -7,6 +7,7 @@ pub(super) struct Code(pub(super) u16, pub(super) &'static str);
 pub(super) const ACCESS_DENIED: Code = Code(403, "AccessDenied");
 pub(super) const BAD_DIGEST: Code = Code(400, "BadDigest");
 pub(super) const BAD_HEADER: Code = Code(400, "AuthorizationHeaderMalformed");
+pub(super) const BAD_QUERY: Code = Code(400, "AuthorizationQueryParametersError");
 pub(super) const BAD_XML: Code = Code(400, "MalformedXML");
 pub(super) const ENTITY_TOO_LARGE: Code = Code(400, "EntityTooLarge");
 pub(super) const ENTITY_TOO_SMALL: Code = Code(400, "EntityTooSmall");
@@ -39,22 +40,29 @@ pub(super) struct Problem {
     pub(super) code: Code,
     /// For the log; clients are told the code alone.
     pub(super) why: Option<String>,
+    /// What clients are told beside the code; mostly nothing.
+    pub(super) message: &'static str,
 }
 
 impl Problem {
     pub(super) fn of(code: Code) -> Problem {
-        Problem { code, why: None }
+        Problem { code, why: None, message: "" }
     }
 
     pub(super) fn because(code: Code, why: impl Into<String>) -> Problem {
-        Problem { code, why: Some(why.into()) }
+        Problem { code, why: Some(why.into()), message: "" }
+    }
+
+    /// One that clients are told in words.
+    pub(super) fn said(code: Code, message: &'static str) -> Problem {
+        Problem { message, ..Problem::because(code, message) }
     }
 }
 
 /// The body of an error, in the form of Ceph's gateway, which stands behind Spaces.
-pub(super) fn body(code: Code, bucket: Option<&str>, request_id: &str) -> String {
+pub(super) fn body(code: Code, message: &str, bucket: Option<&str>, request_id: &str) -> String {
     let mut xml = Xml::new();
-    xml.open("Error").text("Code", code.1).text("Message", "");
+    xml.open("Error").text("Code", code.1).text("Message", message);
     if let Some(bucket) = bucket {
         xml.text("BucketName", bucket);
     }

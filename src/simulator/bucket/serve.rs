@@ -61,7 +61,7 @@ pub(in crate::simulator) async fn exchange(
         let mut response = outcome.unwrap_or_else(|problem| {
             known.why = problem.why;
             // A HEAD has no body to say more in.
-            refused(problem.code, problem::body(problem.code, Some(NAME), &id))
+            refused(problem.code, problem::body(problem.code, problem.message, Some(NAME), &id))
         });
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amz-request-id", id);
@@ -107,7 +107,7 @@ async fn answer(
     Ok(Ok(match trouble {
         Trouble::Cut { .. } => return Err(Cut),
         Trouble::Error { code, retry_after, .. } => {
-            let mut response = refused(*code, problem::body(*code, Some(NAME), id));
+            let mut response = refused(*code, problem::body(*code, "", Some(NAME), id));
             if let Some(seconds) = retry_after {
                 response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
             }
@@ -118,7 +118,7 @@ async fn answer(
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
             response
         }
-        Trouble::Inside { .. } => document(200, problem::body(INTERNAL_ERROR, Some(NAME), id)),
+        Trouble::Inside { .. } => document(200, problem::body(INTERNAL_ERROR, "", Some(NAME), id)),
     }))
 }
 

@@ -1,5 +1,5 @@
-//! AWS Signature Version 4 in the `Authorization` header, from the side of who checks it: what a client
-//! signed is put together again from what arrived.
+//! AWS Signature Version 4, in the `Authorization` header or in the query of a URL, from the side of who checks it:
+//! what a client signed is put together again from what arrived.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,20 @@ use crate::simulator::clock;
 
 /// How far the clock of a client may be off, in seconds; S3's own limit.
 const MOST_SKEW: u64 = 15 * 60;
+/// The longest time that a URL may be good for, in seconds: a week, as S3 has it.
+const LONGEST: u64 = 7 * 24 * 3600;
+/// What a query has that signs.
+pub(super) const IN_QUERY: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+/// What stands for the digest of a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// What DigitalOcean's documents sign with is the region; Terraform signs with this one everywhere.
 const USUAL_REGION: &str = "us-east-1";
 
@@ -33,13 +47,25 @@ pub(super) enum Payload {
     Sha256([u8; 32]),
 }
 
-/// The parts of an `Authorization` header.
+/// The parts of an `Authorization` header, or of a query that stands for one.
 struct Shown<'a> {
     id: &'a str,
     /// `DATE/REGION/s3/aws4_request`
     scope: &'a str,
     headers: Vec<&'a str>,
     signature: Vec<u8>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(credential: &'a str, headers: &'a str, signature: &str) -> Option<Shown<'a>> {
+        let (id, scope) = credential.split_once('/')?;
+        Some(Shown {
+            id,
+            scope,
+            headers: headers.split(';').collect(),
+            signature: unhex(signature)?,
+        })
+    }
 }
 
 /// Checks the signature of a request, if it has one. `now` is in seconds since 1970.
@@ -54,16 +80,66 @@ pub(super) fn check(
             name.starts_with("X-Amz-") || name == "Signature" || name == "AWSAccessKeyId"
         };
         return match call.query.iter().any(by_query) {
-            true => Err(Problem::because(NOT_IMPLEMENTED, "presigned URLs are not simulated")),
+            true => check_query(call, region, now, key),
             false => Ok(Who::Anybody),
         };
     };
+    if call.get("X-Amz-Algorithm").is_some() {
+        return Err(Problem::because(INVALID_ARGUMENT, "a request is signed in one way only"));
+    }
     let shown = header.to_str().ok().and_then(shown);
     let shown = shown.ok_or_else(|| Problem::because(BAD_HEADER, "Authorization"))?;
     let date = dated(call, shown.scope, region, now)?;
     let key = key(shown.id).ok_or_else(|| Problem::of(INVALID_KEY_ID))?;
     let payload = payload(call)?;
-    let canonical = canonical(call, &shown.headers)?;
+    let digest = call.header("x-amz-content-sha256").unwrap_or_default();
+    let canonical = canonical(call, &shown.headers, digest)?;
+    verify(&shown, date, &canonical, &key)?;
+    Ok(Who::Holder(Box::new(key), payload))
+}
+
+/// The same for a URL that is good for some time, which may fetch an object and look at it.
+fn check_query(
+    call: &Call,
+    region: &str,
+    now: u64,
+    key: impl FnOnce(&str) -> Option<Key>,
+) -> Result<Who, Problem> {
+    let bad = |why: &str| Problem::because(BAD_QUERY, why);
+    let read = matches!(call.method.as_str(), "GET" | "HEAD") && call.key.is_some();
+    let Some(algorithm) = call.get("X-Amz-Algorithm").filter(|_| read) else {
+        let why = "of presigned URLs only those of version 4 are simulated that fetch an object";
+        return Err(Problem::because(NOT_IMPLEMENTED, why));
+    };
+    if algorithm != "AWS4-HMAC-SHA256" {
+        return Err(bad("X-Amz-Algorithm"));
+    }
+    let get = |name: &str| call.get(name).ok_or_else(|| bad(&format!("there is no {name}")));
+    let (credential, headers) = (get("X-Amz-Credential")?, get("X-Amz-SignedHeaders")?);
+    let shown = Shown::new(credential, headers, get("X-Amz-Signature")?);
+    let shown = shown.ok_or_else(|| bad("X-Amz-Credential or X-Amz-Signature"))?;
+    let date = get("X-Amz-Date")?;
+    let began = clock::read(date).ok_or_else(|| bad("X-Amz-Date"))?;
+    if !is_scope(shown.scope, date, region) {
+        return Err(bad("X-Amz-Credential"));
+    }
+    let good = get("X-Amz-Expires")?.parse().ok().filter(|good| (1..=LONGEST).contains(good));
+    let good = good.ok_or_else(|| bad("X-Amz-Expires"))?;
+    if began > now + MOST_SKEW {
+        return Err(Problem::said(ACCESS_DENIED, "Request is not valid yet"));
+    }
+    if began + good < now {
+        return Err(Problem::said(ACCESS_DENIED, "Request has expired"));
+    }
+    let key = key(shown.id).ok_or_else(|| Problem::of(INVALID_KEY_ID))?;
+    let digest = call.header("x-amz-content-sha256").unwrap_or(UNSIGNED);
+    let canonical = canonical(call, &shown.headers, digest)?;
+    verify(&shown, date, &canonical, &key)?;
+    Ok(Who::Holder(Box::new(key), Payload::Unsigned))
+}
+
+/// Holds the signature against what should have been signed.
+fn verify(shown: &Shown<'_>, date: &str, canonical: &str, key: &Key) -> Result<(), Problem> {
     let digest = hex(&Sha256::digest(canonical.as_bytes()));
     let message = format!("AWS4-HMAC-SHA256\n{date}\n{}\n{digest}", shown.scope);
     let mut signing = format!("AWS4{}", key.secret_key.reveal()).into_bytes();
@@ -71,10 +147,9 @@ pub(super) fn check(
         signing = keyed(&signing, part.as_bytes()).finalize().into_bytes().to_vec();
     }
     // In constant time.
-    match keyed(&signing, message.as_bytes()).verify_slice(&shown.signature) {
-        Ok(()) => Ok(Who::Holder(Box::new(key), payload)),
-        Err(_) => Err(Problem::of(SIGNATURE_MISMATCH)),
-    }
+    keyed(&signing, message.as_bytes())
+        .verify_slice(&shown.signature)
+        .map_err(|_| Problem::of(SIGNATURE_MISMATCH))
 }
 
 fn keyed(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
@@ -89,39 +164,31 @@ fn shown(header: &str) -> Option<Shown<'_>> {
     let field = |name: &str| {
         fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
     };
-    let (id, scope) = field("Credential")?.split_once('/')?;
-    let headers: Vec<&str> = field("SignedHeaders")?.split(';').collect();
-    let signature = unhex(field("Signature")?)?;
-    Some(Shown { id, scope, headers, signature })
+    Shown::new(field("Credential")?, field("SignedHeaders")?, field("Signature")?)
 }
 
 /// The time of the request, if it is of now, and of the day and for the place that the scope names.
 fn dated<'a>(call: &'a Call, scope: &str, region: &str, now: u64) -> Result<&'a str, Problem> {
     let bad = |why: &str| Problem::because(BAD_HEADER, why);
     let date = call.header("x-amz-date").ok_or_else(|| bad("there is no x-amz-date"))?;
-    let form = |(at, byte): (usize, u8)| match at {
-        8 => byte == b'T',
-        15 => byte == b'Z',
-        _ => byte.is_ascii_digit(),
-    };
-    if date.len() != 16 || !date.bytes().enumerate().all(form) {
-        return Err(bad("x-amz-date"));
-    }
-    // Times of this form have the order of their text.
-    let bound = |seconds| clock::written(seconds).replace(['-', ':'], "");
-    if *date < *bound(now.saturating_sub(MOST_SKEW)) || *date > *bound(now + MOST_SKEW) {
+    let asked = clock::read(date).ok_or_else(|| bad("x-amz-date"))?;
+    if asked.abs_diff(now) > MOST_SKEW {
         return Err(Problem::of(TIME_SKEWED));
     }
+    match is_scope(scope, date, region) {
+        true => Ok(date),
+        false => Err(bad("the scope of the credential")),
+    }
+}
+
+/// Whether a credential is for this day and place.
+fn is_scope(scope: &str, date: &str, region: &str) -> bool {
     let parts: Vec<&str> = scope.split('/').collect();
     match parts.as_slice() {
-        [day, place, "s3", "aws4_request"]
-            if date.starts_with(day)
-                && day.len() == 8
-                && [region, USUAL_REGION].contains(place) =>
-        {
-            Ok(date)
+        [day, place, "s3", "aws4_request"] => {
+            day.len() == 8 && date.starts_with(day) && [region, USUAL_REGION].contains(place)
         }
-        _ => Err(bad("the scope of the credential")),
+        _ => false,
     }
 }
 
@@ -138,7 +205,7 @@ fn payload(call: &Call) -> Result<Payload, Problem> {
     if said.starts_with("STREAMING-") || chunked || call.headers.contains_key("x-amz-trailer") {
         return Err(Problem::because(PAYLOAD_MISMATCH, said));
     }
-    if said == "UNSIGNED-PAYLOAD" {
+    if said == UNSIGNED {
         return Ok(Payload::Unsigned);
     }
     unhex(said)
@@ -147,11 +214,12 @@ fn payload(call: &Call) -> Result<Payload, Problem> {
         .ok_or_else(|| Problem::because(INVALID_ARGUMENT, "x-amz-content-sha256"))
 }
 
-/// What the client has to have signed.
-fn canonical(call: &Call, signed: &[&str]) -> Result<String, Problem> {
+/// What the client has to have signed, with this digest of the body. A signature in the query does not sign itself.
+fn canonical(call: &Call, signed: &[&str], digest: &str) -> Result<String, Problem> {
     let mut query: Vec<(String, String)> = call
         .query
         .iter()
+        .filter(|(name, _)| name != "X-Amz-Signature")
         .map(|(name, value)| (encode(name.as_bytes(), b""), encode(value.as_bytes(), b"")))
         .collect();
     query.sort();
@@ -176,12 +244,11 @@ fn canonical(call: &Call, signed: &[&str]) -> Result<String, Problem> {
         headers += &format!("{name}:{}\n", values.join(","));
     }
     Ok(format!(
-        "{}\n{}\n{}\n{headers}\n{}\n{}",
+        "{}\n{}\n{}\n{headers}\n{}\n{digest}",
         call.method,
         encode(&call.path, b"/"),
         query.join("&"),
         signed.join(";"),
-        call.header("x-amz-content-sha256").unwrap_or_default(),
     ))
 }
 
@@ -262,6 +329,58 @@ mod tests {
         assert_eq!(code(&other, THEN), ACCESS_DENIED);
         let nobody = check(&object(), "nyc3", THEN, |_| None).unwrap_err();
         assert_eq!(nobody.code, INVALID_KEY_ID);
+    }
+
+    /// The example of "Using Query Parameters" of Amazon's documents.
+    fn by_query(method: &str, path: &str, change: (&str, &str)) -> Call {
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={ID}%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
+             &X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
+             &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("examplebucket.s3.amazonaws.com"));
+        Call::new(method, (path, &query.replace(change.0, change.1)), headers).unwrap()
+    }
+
+    #[test]
+    fn a_published_url_is_right() {
+        let asked = |method, change, now| {
+            // There the bucket is in the name of the host, so that the path is that of the object.
+            let mut call = by_query(method, "/test.txt", change);
+            call.key = call.bucket.take();
+            check(&call, "nyc3", now, key).map_err(|problem| (problem.code, problem.message))
+        };
+        const AS_IT_IS: (&str, &str) = ("X", "X");
+        for now in [THEN - 900, THEN, THEN + 86_400] {
+            match asked("GET", AS_IT_IS, now).unwrap() {
+                Who::Holder(key, Payload::Unsigned) => assert_eq!(key.access_key, ID),
+                other => panic!("{other:?}"),
+            }
+        }
+        for (method, change, now, expected) in [
+            ("GET", AS_IT_IS, THEN + 86_401, (ACCESS_DENIED, "Request has expired")),
+            ("GET", AS_IT_IS, THEN - 901, (ACCESS_DENIED, "Request is not valid yet")),
+            ("HEAD", AS_IT_IS, THEN, (SIGNATURE_MISMATCH, "")),
+            ("PUT", AS_IT_IS, THEN, (NOT_IMPLEMENTED, "")),
+            ("GET", ("404", "405"), THEN, (SIGNATURE_MISMATCH, "")),
+            ("GET", ("86400", "86399"), THEN, (SIGNATURE_MISMATCH, "")),
+            ("GET", ("=host", "=host%3Brange"), THEN, (SIGNATURE_MISMATCH, "")),
+            ("GET", ("=host", "=range"), THEN, (ACCESS_DENIED, "")),
+            ("GET", (ID, "AKIAOTHER"), THEN, (INVALID_KEY_ID, "")),
+            ("GET", ("86400", "604801"), THEN, (BAD_QUERY, "")),
+            ("GET", ("86400", "0"), THEN, (BAD_QUERY, "")),
+            ("GET", ("86400", "-1"), THEN, (BAD_QUERY, "")),
+            ("GET", ("us-east-1", "lon1"), THEN, (BAD_QUERY, "")),
+            ("GET", ("20130524T000000Z", "20130524T00000Z"), THEN, (BAD_QUERY, "")),
+            ("GET", ("20130524T000000Z", "20139924T000000Z"), THEN, (BAD_QUERY, "")),
+            ("GET", ("AWS4-HMAC-SHA256", "AWS4"), THEN, (BAD_QUERY, "")),
+            ("GET", ("X-Amz-Expires", "X-Amz-Other"), THEN, (BAD_QUERY, "")),
+            ("GET", ("X-Amz-Algorithm", "Signature"), THEN, (NOT_IMPLEMENTED, "")),
+        ] {
+            assert_eq!(asked(method, change, now).unwrap_err(), expected, "{method} {change:?}");
+        }
+        assert!(check(&by_query("GET", "/", AS_IT_IS), "nyc3", THEN, key).is_err());
     }
 
     #[test]

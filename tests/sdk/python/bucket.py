@@ -28,6 +28,7 @@ def client(**other):
     } | other
     config = Config(
         s3={"addressing_style": "path"},
+        signature_version="s3v4",
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"total_max_attempts": 1},
@@ -177,6 +178,38 @@ for upload in uploads:
     refused("NoSuchUpload", lambda: s3.abort_multipart_upload(Bucket=BUCKET, **upload))
     refused("NoSuchUpload", lambda: s3.upload_part(Bucket=BUCKET, **upload, PartNumber=1, Body=b""))
 assert "Uploads" not in s3.list_multipart_uploads(Bucket=BUCKET)
+
+# URLs that are good for some time
+def by_url(url, method="GET"):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def presigned(method="get_object", seconds=60, by=s3, **other):
+    return by.generate_presigned_url(
+        method, Params={"Bucket": BUCKET, "Key": key} | other, ExpiresIn=seconds
+    )
+
+
+assert by_url(presigned()) == (200, text)
+assert by_url(presigned(Key="plain")) == (200, b"seen")
+assert by_url(presigned("head_object"), "HEAD") == (200, b"")
+assert by_url(presigned(), "HEAD") == (403, b"")
+for url, code in (
+    (presigned(Key="none"), b"NoSuchKey"),
+    (presigned(Bucket="elsewhere"), b"NoSuchBucket"),
+    (presigned().replace("x.txt", "y.txt"), b"SignatureDoesNotMatch"),
+    (presigned(by=client(aws_secret_access_key="wrong")), b"SignatureDoesNotMatch"),
+    (presigned(by=client(aws_access_key_id="DO00000000000000WRONG")), b"InvalidAccessKeyId"),
+):
+    assert code in by_url(url)[1], (url, by_url(url))
+soon = presigned(seconds=1)
+time.sleep(2.5)
+status, said = by_url(soon)
+assert status == 403 and b"AccessDenied" in said and b"Request has expired" in said, said
 
 # whom it refuses
 refused("SignatureDoesNotMatch", client(aws_secret_access_key="wrong").list_buckets)

@@ -99,3 +99,34 @@ fn what_passes_is_mended_and_what_stays_is_told() {
         assert_eq!(error.kind, kind, "{fault}: {error}");
     }
 }
+
+#[test]
+fn a_url_of_its_own_opens_an_object_for_a_time() {
+    let rig = Rig::new(&[]);
+    let (bucket, s3) = (bucket(&rig), S3::of(&rig));
+    let key = Key::parse("imgs/a b+ü.raw").unwrap();
+    bucket.wait(bucket.put(&key, Bytes::from_static(b"body"), Acl::Private)).unwrap();
+    let url = |key: &Key| bucket.presigned(key, 60).unwrap();
+    let target = |url: &str| url.split_once("/simulated/").unwrap().1.to_owned();
+    let get = |url: &str| s3.ask("GET", &target(url)).unsigned().send();
+    assert_eq!(get(&url(&key)).body, b"body");
+    let part = s3.ask("GET", &target(&url(&key))).unsigned().header("range", "bytes=1-2").send();
+    assert_eq!((part.status, part.body), (206, b"od".to_vec()));
+    assert_eq!(get(&url(&Key::parse("none").unwrap())).error(), (404, "NoSuchKey"));
+    let other = url(&key).replace("imgs", "img");
+    assert_eq!(get(&other).error(), (403, "SignatureDoesNotMatch"));
+    assert_eq!(get(&format!("{}&acl", url(&key))).error(), (403, "SignatureDoesNotMatch"));
+    assert_eq!(s3.get(&target(&url(&key))).error(), (400, "InvalidArgument"));
+    let both = s3.ask("DELETE", &target(&url(&key))).unsigned().send();
+    assert_eq!(both.error(), (501, "NotImplemented"));
+    let brief = bucket.presigned(&key, 1).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let late = get(&brief);
+    assert_eq!(late.error(), (403, "AccessDenied"));
+    assert_eq!(late.element("Message"), "Request has expired");
+    let log = rig.log();
+    let asked = log.iter().filter(|line| line["operation"] == "get-object");
+    assert!(asked.clone().count() > 1 && asked.clone().all(|line| line["anonymous"].is_null()));
+    let secret = url(&key).rsplit_once('=').unwrap().1.to_owned();
+    assert!(!log.iter().any(|line| line.to_string().contains(&secret)));
+}
