@@ -1,7 +1,9 @@
 //! `tidegate init` and `tidegate config`.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -31,8 +33,12 @@ pub(super) fn init() -> Result<u8, Usage> {
     let files: Vec<String> = files.into_iter().chain(inner).collect();
     let starter = projects::starter(&files);
     let above = project::project().ok().flatten();
-    let made = std::fs::File::create_new(NAME)
-        .and_then(|mut file| file.write_all(starter.text.as_bytes()));
+    // All of it or nothing: what is cut off might be taken for a whole one.
+    let made = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(".");
+    let made = made.and_then(|mut file| {
+        file.write_all(starter.text.as_bytes())?;
+        file.persist_noclobber(NAME).map_err(|e| e.error)
+    });
     made.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => {
             Usage(format!("there is a {NAME} here already; `tidegate config` shows what it says"))

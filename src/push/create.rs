@@ -55,25 +55,30 @@ impl Run<'_> {
     /// A create that was refused. One that made an image all the same leaves it to be deleted.
     async fn refused(&mut self, push: &PushId, error: Error) -> Result<Stop, Stop> {
         let made = match &error.kind {
-            Kind::Invalid { stray: Some(stray) } => Some(stray.id),
+            Kind::Invalid { stray: Some(stray) } => Ok(Some(stray.id)),
             _ => self.stray(push).await?,
         };
-        self.conclude_step(match made {
-            Some(image) => Outcome::Create { image },
-            None => Outcome::NotCreated,
-        })?;
+        match made {
+            Ok(Some(image)) => self.conclude_step(Outcome::Create { image })?,
+            Ok(None) => self.conclude_step(Outcome::NotCreated)?,
+            // Whose token the API does not take has made nothing with it.
+            Err(_) if matches!(error.kind, Kind::Unauthorized) => {
+                self.conclude_step(Outcome::NotCreated)?
+            }
+            // Nobody could look, so it is not said that there is none: clean-up looks again, and then a sweep.
+            Err(_) => {}
+        }
         Ok(Stop::Api { step: Step::Create, error })
     }
 
     /// The image of a create that was refused, if it can be seen.
-    async fn stray(&mut self, push: &PushId) -> Result<Option<u64>, Stop> {
+    async fn stray(&mut self, push: &PushId) -> Result<Result<Option<u64>, Error>, Stop> {
         let images = self.world.api.images();
         let most = DOUBT.min(self.order.settle);
         let looking = images.find(push, most, &self.order.patience, None);
-        // A token that may not look cannot have made one it knows nothing of.
-        let found = self.cancel.unless(looking).await?.unwrap_or_default();
-        let made = found.first().map(|image| image.id);
-        if let Some(id) = made {
+        let found = self.cancel.unless(looking).await?;
+        let made = found.map(|found| found.first().map(|image| image.id));
+        if let Ok(Some(id)) = made {
             self.world.note(&format!("image {id} was made all the same, and is deleted"));
         }
         Ok(made)

@@ -219,6 +219,19 @@ fn init_writes_a_file_that_works_and_never_over_one() {
 }
 
 #[test]
+fn init_writes_all_of_it_or_nothing() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("web.qcow2.gz")).unwrap();
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -f 1; exec \"$0\" init"]).arg(at(scratch.path("")).get_program());
+    let output = limited.current_dir(scratch.path("")).output().unwrap();
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    let names = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let there: Vec<_> = fs::read_dir(scratch.path("")).unwrap().map(names).collect();
+    assert_eq!(there, ["web.qcow2.gz"]);
+}
+
+#[test]
 fn init_looks_where_images_are_built_and_says_what_is_next() {
     let scratch = Scratch::new();
     let init = |folder: &str| at(scratch.path(folder)).arg("init").output().unwrap();

@@ -269,6 +269,25 @@ fn creates_that_say_yes_no_or_nothing() {
 }
 
 #[test]
+fn a_refusal_that_nobody_can_doubt_is_not_taken_at_its_word() {
+    let blind =
+        "[[fault]]\nkind = \"500\"\nmethod = \"GET\"\npath = \"/v2/images\"\nforever = true\n";
+    for refusal in ["kind = \"400\"", "kind = \"429\""] {
+        let case = create(&format!("{refusal}\neffect = true"), 4, 1);
+        let rig = Rig::with_plan(&format!("{}{blind}", case.plan));
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        let output = rig.pushed(&["disk.raw.gz", "--format", "json"]);
+        let document = crate::documents::parsed("push", &output);
+        assert_eq!(exit_code(&output), 4, "{output:?}");
+        let left = document["left"][0].as_str().unwrap();
+        assert!(left.contains("nobody knows whether an image was made"), "{left}");
+        assert!(!stderr(&output).contains("nothing"), "{output:?}");
+        // For a sweep that can look.
+        assert_eq!((rig.journals().len(), rig.creates()), (1, 1));
+    }
+}
+
+#[test]
 fn imports_that_fail_or_move_and_a_view_of_them_that_is_blocked() {
     let get = |text: &str, code, images| {
         api(&format!("method = \"GET\"\npath = \"/v2/images/*\"\n{text}"), code, images)

@@ -68,14 +68,18 @@ fn a_url_that_is_refused_is_not_created() {
 }
 
 #[test]
-fn what_is_fetched_by_headers_or_a_query_is_not_handed_over() {
+fn what_the_importer_is_not_to_fetch_as_it_is_goes_through_the_bucket() {
     let server = Server::new({
         let object = Object::new(gzip(&disk()));
         move |request: &Request| object.answer(request)
     });
     let url = server.url("disk.raw.gz");
     let signed = format!("{url}?signature=secret");
-    for arguments in [&[&url[..], "--header", "authorization: Bearer x"][..], &[&signed]] {
+    for arguments in [
+        &[&url[..], "--header", "authorization: Bearer x"][..],
+        &[&signed],
+        &[&url, "--repack", "always"],
+    ] {
         let rig = Rig::new();
         let document = rig.document(0, &[arguments, &["--no-url-rules"]].concat());
         assert!(document["staged"].is_object(), "{arguments:?}");

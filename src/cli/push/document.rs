@@ -8,7 +8,7 @@ use crate::cli::image::show;
 use crate::cli::{Usage, output};
 use crate::digitalocean::PushId;
 use crate::inspect::Report;
-use crate::push::{Pushed, Stop};
+use crate::push::{Pushed, Step, Stop};
 use crate::render::{Style, text};
 use crate::rules::Severity;
 
@@ -63,6 +63,9 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
         }
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
+        }
+        (Stop::Api { step: Step::Create, .. }, None) if cleaned => {
+            output::complain("no image of it is seen, and nothing that is known of is left behind");
         }
         (_, None) if cleaned => output::complain("nothing was created, and nothing is left behind"),
         (_, Some(_)) if cleaned && pushed.staged.is_some() => {

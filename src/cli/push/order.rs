@@ -199,7 +199,9 @@ fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
         return Ok(None);
     }
     let address = source::address(&args.image).map_err(Usage)?;
-    let why = if !args.check.header.is_empty() {
+    let why = if args.stage.repack == args::Repack::Always {
+        "it is to be packed anew"
+    } else if !args.check.header.is_empty() {
         "the importer sends no headers"
     } else if address.has_query() || address.has_credentials() {
         "the importer takes no URL with a query or a password"
