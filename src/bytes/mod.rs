@@ -9,12 +9,14 @@
     reason = "no part of the API that is kept"
 )]
 
+mod blocks;
 mod hostile;
 mod percent;
 mod pool;
 mod size;
 mod time;
 
+pub use blocks::blocks;
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};

@@ -29,4 +29,4 @@ pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};
 pub use secret::Secret;
 #[cfg(test)]
 pub(crate) use secret::masked_text;
-pub use sign::{Headers, Payload, Signer, encode};
+pub use sign::{Headers, Signer, encode};

@@ -11,17 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Address, Secret};
 use crate::bytes::hex;
 
-/// What a signature says of the body.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Payload<'a> {
-    /// Its SHA-256.
-    Signed(&'a [u8]),
-    /// Nothing: TLS keeps it.
-    Unsigned,
-}
-
-/// What stands for the digest of a body that is not signed.
+/// What stands for the digest of the body in URLs that are signed for others.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Signs requests.
@@ -50,7 +40,7 @@ impl fmt::Debug for Signer {
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
 impl Signer {
-    /// Adds what S3 wants of a signed request to its headers: time, digest of the body, session token
+    /// Adds what S3 wants of a signed request to its headers: time, SHA-256 of the body, session token
     /// and signature. The signature holds for all headers that are there and for the host. The path and
     /// the query of the address have to be encoded by [`encode`] already.
     ///
@@ -60,14 +50,11 @@ impl Signer {
         &self,
         method: &Method,
         address: &Address,
-        payload: Payload<'_>,
+        payload: &[u8; 32],
         now: SystemTime,
         headers: &mut Headers,
     ) -> Result<(), String> {
-        let payload = match payload {
-            Payload::Signed(body) => hex(&Sha256::digest(body)),
-            Payload::Unsigned => UNSIGNED.into(),
-        };
+        let payload = hex(payload);
         let time = stamp(now);
         let mut add = |name: &'static str, value: &str, secret: bool| {
             let mut value = HeaderValue::from_str(value).map_err(|e| e.to_string())?;
@@ -274,7 +261,8 @@ mod tests {
         let base = "https://examplebucket.s3.amazonaws.com/";
         let signed = |method, url: &str, body: &[u8], with: &[(&'static str, &'static str)]| {
             let (address, mut headers) = (Address::parse(url).unwrap(), headers(with));
-            documented().sign(&method, &address, Payload::Signed(body), now, &mut headers).unwrap();
+            let payload = Sha256::digest(body).into();
+            documented().sign(&method, &address, &payload, now, &mut headers).unwrap();
             signature(&headers).to_owned()
         };
         assert_eq!(
@@ -341,9 +329,7 @@ mod tests {
         let signer = Signer { session, ..documented() };
         let mut headers = Headers::new();
         let address = Address::parse("https://h.example/k").unwrap();
-        signer
-            .sign(&Method::PUT, &address, Payload::Unsigned, SystemTime::now(), &mut headers)
-            .unwrap();
+        signer.sign(&Method::PUT, &address, &[7; 32], SystemTime::now(), &mut headers).unwrap();
         let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
         let expected =
             ["x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "authorization"];
@@ -356,7 +342,7 @@ mod tests {
         );
         let shown = format!("{headers:?} {signer:?}");
         assert!(!shown.contains("sess10n") && !shown.contains("bPxRfiCY"), "{shown}");
-        assert_eq!(headers[0].1, "UNSIGNED-PAYLOAD");
+        assert_eq!(headers[0].1, "07".repeat(32));
     }
 
     #[test]

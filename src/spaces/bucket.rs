@@ -11,7 +11,7 @@ use super::error::{About, Error, Kind, Operation};
 use super::names::{BucketName, ETag, Key, PartNumber};
 use crate::net::{
     self, Address, Backoff, Called, Failure, HeaderName, HeaderValue, Headers, Method, Pace,
-    Payload, Request, Retry, Secret, Signer, encode,
+    Request, Retry, Secret, Signer, encode,
 };
 
 /// The longest answer that is read, in bytes. A list of 1000 objects takes about 400 kB.
@@ -117,7 +117,7 @@ pub(super) struct Ask<'a> {
     /// Names and values, not encoded.
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) headers: Headers,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
     pub(super) md5: Option<Digest16>,
     pub(super) part: Option<PartNumber>,
     pub(super) again: Again,
@@ -133,7 +133,7 @@ impl<'a> Ask<'a> {
             key,
             query: Vec::new(),
             headers: Vec::new(),
-            body: Bytes::new(),
+            body: Bytes::new().into(),
             md5: None,
             part: None,
             again: Again::Always,
@@ -153,7 +153,7 @@ impl<'a> Ask<'a> {
 
     /// Takes along what is not to be damaged on the way.
     pub(super) fn digested(&mut self, body: &Body) {
-        self.body = body.bytes().clone();
+        self.body = body.clone();
         self.md5 = Some(body.md5());
     }
 
@@ -340,18 +340,14 @@ impl Bucket {
             let value = HeaderValue::from_str(&md5.base64()).map_err(|e| e.to_string())?;
             headers.push((HeaderName::from_static("content-md5"), value));
         }
-        // TLS keeps the body, or nobody is on the way: it goes to this machine.
-        let payload = match ask.body.is_empty() {
-            true => Payload::Signed(&[]),
-            false => Payload::Unsigned,
-        };
-        inner.signer.sign(&ask.method, address, payload, SystemTime::now(), &mut headers)?;
+        let (payload, now) = (ask.body.sha256(), SystemTime::now());
+        inner.signer.sign(&ask.method, address, payload, now, &mut headers)?;
         let idle = inner.net.options().idle_timeout;
         Ok(Request {
             method: ask.method.clone(),
             address: address.clone(),
             headers,
-            body: ask.body.clone(),
+            body: ask.body.bytes().clone(),
             pace: inner.pace.clone(),
             idle: ask.idle.map_or(idle, |least| idle.max(least)),
             largest: LARGEST,

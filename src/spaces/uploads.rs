@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use super::body::Body;
 use super::bucket::{Again, Ask, Bucket};
 use super::error::{Error, Kind, Operation};
@@ -115,7 +117,7 @@ impl Bucket {
         let mut ask = Ask::new(operation, Method::POST, key)
             .query("uploadId", upload.id.as_str())
             .header("content-type", "application/xml");
-        ask.body = xml::complete(parts).into();
+        ask.body = Bytes::from(xml::complete(parts)).into();
         ask.again = Again::Refused;
         ask.idle = Some(PUTTING_TOGETHER);
         let unknown = |error: Error| match error.is_ambiguous() {
