@@ -113,6 +113,7 @@
 //!         at_once: 4,
 //!         part_size: None,
 //!         keep_object: false,
+//!         read_back: false,
 //!         repack: Repack::Auto,
 //!     },
 //!     image: NewImage {

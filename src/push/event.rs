@@ -15,6 +15,8 @@ pub enum Step {
     Check,
     /// The upload becomes an object.
     Complete,
+    /// The object is read again, if it is to be, and held against what was sent.
+    ReadBack,
     /// The object becomes public, and is looked at as the importer will.
     Publish,
     /// The image is created.
@@ -39,6 +41,7 @@ impl Step {
             Step::Probe => "probe",
             Step::Check => "check",
             Step::Complete => "complete",
+            Step::ReadBack => "read-back",
             Step::Publish => "publish",
             Step::Create => "create",
             Step::Import => "import",
@@ -66,6 +69,13 @@ pub enum Event<'a> {
         bytes: u64,
         /// Bytes of the file, where they are known.
         total: Option<u64>,
+    },
+    /// Bytes of the object are read again.
+    ReadBack {
+        /// Bytes so far.
+        bytes: u64,
+        /// Bytes of the object.
+        total: u64,
     },
     /// A step has come to its end.
     Done {

@@ -5,6 +5,7 @@
 //! sweep that ends what a killed run began. It knows no formats, and prints nothing.
 
 mod again;
+mod back;
 mod check;
 mod clean;
 mod create;

@@ -61,6 +61,8 @@ pub enum Route {
         part_size: Option<u64>,
         /// Whether the object stays, private, after an import that succeeds.
         keep_object: bool,
+        /// Whether the whole object is read again before it becomes public, and held against what was sent.
+        read_back: bool,
         /// Whether the file may be packed otherwise on the way.
         repack: Repack,
     },

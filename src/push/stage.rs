@@ -15,7 +15,7 @@ use super::run::Run;
 use super::state::Object;
 use super::stop::Stop;
 use super::upload::{Broken, Sending};
-use super::{PREFIX, again};
+use super::{PREFIX, again, back};
 use crate::facts::Compression;
 use crate::inspect::{Inside, Recognised, Tap};
 use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
@@ -26,7 +26,8 @@ const CONTENT_TYPE: &str = "application/octet-stream";
 impl Run<'_> {
     /// Checks the image and uploads it in the same pass; where everybody finds it then.
     pub(super) async fn stage(&mut self) -> Result<String, Stop> {
-        let Route::Staged { stem, at_once, part_size: wanted, repack, .. } = &self.order.route
+        let Route::Staged { stem, at_once, part_size: wanted, repack, read_back, .. } =
+            &self.order.route
         else {
             return Err(Stop::Order("there is nothing to stage".into()));
         };
@@ -103,6 +104,9 @@ impl Run<'_> {
         let sha256 = self.same(cut, sent)?;
         self.done(Step::Check, &format!("accepted, {sent} bytes in {} parts", parts.len()));
         self.complete(&bucket, &upload, &parts, sent, &sha256).await?;
+        if *read_back {
+            self.read_back(&bucket, &upload.key, sent, &sha256).await?;
+        }
         self.publish(&bucket, &upload.key, sent).await
     }
 
@@ -232,6 +236,29 @@ impl Run<'_> {
             public: false,
         });
         self.done(Step::Complete, "the object is stored, private");
+        Ok(())
+    }
+
+    /// Makes sure that the object is what was sent, as long as nobody else can read it. It changes nothing, so
+    /// the journal says nothing of it.
+    async fn read_back(
+        &mut self,
+        bucket: &Bucket,
+        key: &Key,
+        size: u64,
+        sha256: &str,
+    ) -> Result<(), Stop> {
+        let step = Step::ReadBack;
+        self.begin(step, key.as_str());
+        let reading = back::read(&self.world, bucket, key, size);
+        let unfit = match self.cancel.unless(reading).await? {
+            Ok(found) => found.difference(size, sha256),
+            Err(why) => Some(format!("the object cannot be read again: {why}")),
+        };
+        if let Some(why) = unfit {
+            return Err(Stop::Bucket { step, why });
+        }
+        self.done(step, &format!("the bucket has the {size} bytes that were sent"));
         Ok(())
     }
 

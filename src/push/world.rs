@@ -25,7 +25,7 @@ pub struct World {
     pub look: inspect::Options,
     /// Is told of events.
     pub listener: Listener,
-    /// Is told how far the check is.
+    /// Is told how far the check is, and what of an object that is read again is tried again.
     pub watch: Arc<dyn inspect::Listener + Send + Sync>,
 }
 

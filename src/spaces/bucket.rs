@@ -92,7 +92,7 @@ pub struct Options {
 pub struct Bucket(Arc<Inner>);
 
 struct Inner {
-    net: net::Client,
+    net: Arc<net::Client>,
     endpoint: Endpoint,
     bucket: BucketName,
     signer: Signer,
@@ -189,7 +189,7 @@ impl Bucket {
             region: endpoint.region().as_str().to_owned(),
             service: "s3",
         };
-        let net = net::Client::new(net)?;
+        let net = Arc::new(net::Client::new(net)?);
         Ok(Bucket(Arc::new(Inner { net, endpoint, bucket, signer, pace, listener })))
     }
 
@@ -219,6 +219,13 @@ impl Bucket {
     /// If the key makes no URL below the bucket.
     pub fn presigned(&self, key: &Key, seconds: u32) -> Result<String, String> {
         self.0.signer.presign(&self.url(key)?, SystemTime::now(), seconds)
+    }
+
+    /// What makes its requests: whoever reads an object by [`Bucket::presigned`] reads with the same trust, limits of
+    /// time and retries.
+    #[must_use]
+    pub fn client(&self) -> &Arc<net::Client> {
+        &self.0.net
     }
 
     /// Waits for a future, on a thread that is not one of the client's own.

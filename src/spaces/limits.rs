@@ -17,6 +17,9 @@ pub const MOST_AT_ONCE: usize = 10;
 /// What parts begin with, in bytes.
 pub const FIRST_PART: u64 = 8 * MIB;
 
+/// For how many seconds a presigned URL opens an object at most: a week (S3, "Sharing objects with presigned URLs").
+pub const LONGEST_PRESIGNED: u32 = 7 * 24 * 3600;
+
 /// The size of an upload whose length is not known, in bytes: DigitalOcean imports less.
 pub const UNKNOWN_LENGTH: u64 = 100_000_000_000;
 

@@ -202,6 +202,10 @@ pub(crate) fn forwarded(to: &str, request: &Request) -> Reply {
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let mut reply = Reply::status(status, answer[end + 4..].to_vec());
     for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+        // It is that of a body which does not come.
+        if request.method == "HEAD" && name.eq_ignore_ascii_case("content-length") {
+            reply.length = value.parse().ok();
+        }
         if !["content-length", "connection"].contains(&name.to_lowercase().as_str()) {
             reply = reply.with(name, value);
         }

@@ -150,6 +150,8 @@ fn parts_that_fail_are_sent_again() {
             own("corrupt-part", "", 0, 1),
             // The bucket says that it stored what was sent, and did not: the importer finds it.
             own("corrupt-part", "silent = true", 5, 0),
+            // Unless it is read again.
+            own("corrupt-part", "silent = true", 4, 0).with(&["--read-back"]),
             own("lying-etag", "", 0, 1),
             own("lying-etag", "forever = true", 4, 0).with(&["--retries", "1"]),
             bucket("kind = \"slow\"\nrate = 10000000\nforever = true", 0, 1).of(File::Big),

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 #![allow(clippy::print_stderr)] // what is skipped, and seeds, are told
 
+mod back;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;

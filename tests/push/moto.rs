@@ -39,6 +39,26 @@ fn it_becomes_an_image_by_way_of_moto() {
 }
 
 #[test]
+fn what_moto_has_is_read_again() {
+    let Some(moto) = Moto::open() else { return };
+    let rig = Rig::new();
+    // By one connection, and by several.
+    for file in [gzip(&disk()), big().to_vec()] {
+        rig.scratch.write("disk.raw.gz", &file);
+        let push =
+            &mut at(&moto, rig.push(&["disk.raw.gz", "--read-back", "-v", "--format", "json"]));
+        let output = push.args(PARTS).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
+        let document = crate::documents::parsed("push", &output);
+        assert!(document["timings"]["read_back_ms"].is_u64(), "{document}");
+        for text in [stdout(&output), stderr(&output)] {
+            assert!(!text.contains("X-Amz-"), "{text}");
+        }
+    }
+    assert!(!asked(&moto, "GET /images?list-type=2").contains("<Contents>"));
+}
+
+#[test]
 fn what_is_refused_or_killed_leaves_nothing_with_moto() {
     let Some(moto) = Moto::open() else { return };
     let rig = Rig::new();

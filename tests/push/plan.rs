@@ -33,6 +33,9 @@ fn a_plan_is_lines_or_a_document() {
         "{output:?}"
     );
 
+    let document = planned(&rig, 0, &["disk.raw", "--read-back"]);
+    assert_eq!(steps(&document)[..4], ["probe", "check", "complete", "read-back"]);
+
     let document = planned(&rig, 0, &["https://example.com/disk.raw"]);
     assert_eq!(steps(&document), ["check", "compare", "create", "import"]);
     assert_eq!(document["staged"], false);

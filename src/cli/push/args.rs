@@ -156,6 +156,11 @@ pub(super) struct StageArgs {
     #[arg(long)]
     pub(super) keep_object: bool,
 
+    /// Read the whole object again before it is made public: other bytes than were sent end the push. It is fetched
+    /// once more for that. A URL that is handed over has no object.
+    #[arg(long)]
+    pub(super) read_back: bool,
+
     /// Make a key for the bucket by DigitalOcean's API, and delete it at the end. It has full access to
     /// all buckets for that time.
     #[arg(long)]

@@ -100,7 +100,10 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
     let took: serde_json::Map<String, Value> = pushed
         .took
         .iter()
-        .map(|(step, took)| (format!("{}_ms", step.as_str()), json!(took.as_millis() as u64)))
+        .map(|(step, took)| {
+            let name = step.as_str().replace('-', "_");
+            (format!("{name}_ms"), json!(took.as_millis() as u64))
+        })
         .collect();
     let error = match &pushed.stop {
         Some(stop) => Some(json!({"kind": stop.kind(), "message": stop.to_string()})),

@@ -19,7 +19,7 @@ use crate::push::{Event, NewImage, Order, Repack, Route, fingerprint, stem};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
-use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
+use crate::spaces::limits::{LARGEST_PART, LONGEST_PRESIGNED, SMALLEST_PART};
 
 /// Where a rehearsal has its image.
 const REHEARSED_REGION: &str = "nyc3";
@@ -57,6 +57,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
             at_once: usize::from(args.stage.uploads),
             part_size: args.stage.part_size.as_deref().map(part_size).transpose()?,
             keep_object: args.stage.keep_object,
+            read_back: args.stage.read_back,
             repack: match args.stage.repack {
                 args::Repack::Auto => Repack::Auto,
                 args::Repack::Never => Repack::Never,
@@ -68,6 +69,11 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     let check = check(args, &source, object.is_some_and(|object| object.plain), !staged)?;
     if let Some(why) = &why {
         view.event(&Event::Note(&format!("the image goes through the bucket: {why}")));
+    }
+    if !staged && args.stage.read_back {
+        let why =
+            "the URL is handed over, so --read-back finds no object to read; --stage makes one";
+        view.event(&Event::Note(why));
     }
     Ok(Order {
         check,
@@ -165,9 +171,6 @@ struct Object {
     plain: bool,
 }
 
-/// For how long an object can be fetched, in seconds: as long as S3 has it, a week.
-const FETCHED: u32 = 7 * 24 * 3600;
-
 /// The object that `s3://bucket/key` means: it is where the bucket is, and the key of the bucket opens it.
 fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
     let Some(rest) = args.image.to_str().and_then(|image| image.strip_prefix(S3)) else {
@@ -186,7 +189,7 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
     let stage = StageArgs { bucket: Some(bucket.to_owned()), ..args.stage.clone() };
     let bucket = world::bucket(&stage, &args.api, args.region.as_deref(), None, view)?;
     let key = Key::parse(key).map_err(Usage)?;
-    let url = bucket.presigned(&key, FETCHED).map_err(Usage)?;
+    let url = bucket.presigned(&key, LONGEST_PRESIGNED).map_err(Usage)?;
     Ok(Some(Object { url, plain: bucket.endpoint().address().is_loopback() }))
 }
 

@@ -64,7 +64,7 @@ fn steps(order: &Order, world: &World) -> Vec<(&'static str, String)> {
         (None, None) => None,
     };
     match (&order.route, place) {
-        (Route::Staged { at_once, part_size, .. }, Some((bucket, endpoint))) => {
+        (Route::Staged { at_once, part_size, read_back, .. }, Some((bucket, endpoint))) => {
             let place = format!("{bucket} at {}", endpoint.address());
             if world.mint.is_some() {
                 step("key", "a key with full access to all buckets, deleted at the end".into());
@@ -79,6 +79,12 @@ fn steps(order: &Order, world: &World) -> Vec<(&'static str, String)> {
                 "complete",
                 "only if the check accepts it, every byte of it; otherwise abort".into(),
             );
+            if *read_back {
+                step(
+                    "read-back",
+                    "the object is read again, all of it, and has to be what was sent".into(),
+                );
+            }
             step(
                 "publish",
                 format!(

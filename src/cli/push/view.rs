@@ -110,7 +110,12 @@ impl View {
                     true if waits => state.clear(),
                     true => state.status(&format!("{}: {what}", step.as_str())),
                     // Of what is done at once, the end is enough.
-                    false if matches!(step, Step::Check | Step::Import | Step::Transfer) => {
+                    false
+                        if matches!(
+                            step,
+                            Step::Check | Step::ReadBack | Step::Import | Step::Transfer
+                        ) =>
+                    {
                         state.line(&format!("{}: {what}", step.as_str()));
                     }
                     false => {}
@@ -137,6 +142,12 @@ impl View {
                         let (read, size) = (state.read, state.size);
                         state.bytes("read", read, size);
                     }
+                }
+            }
+            Event::ReadBack { bytes, total } => {
+                if !self.quiet {
+                    state.arrived = None;
+                    state.bytes("read again", *bytes, Some(*total));
                 }
             }
             Event::Undo(what) => {
