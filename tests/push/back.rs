@@ -236,6 +236,24 @@ fn another_length_is_other_bytes() {
     check(&before(&rig, longer), &rig, "more than the");
 }
 
+#[test]
+fn bytes_from_elsewhere_prove_nothing_of_the_bucket() {
+    let rig = Rig::new();
+    let bytes = gzip(&disk());
+    rig.scratch.write("disk.raw.gz", &bytes);
+    let elsewhere = Server::new(move |request| Object::new(bytes.clone()).answer(request));
+    let to = elsewhere.url("/disk.raw.gz?key=hushed");
+    let server = before(&rig, move |_, _| Reply::status(302, Vec::new()).with("location", &to));
+    let output = pushed_by(&rig, &server, &[]).output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let document = crate::documents::parsed("push", &output);
+    let said = document["error"]["message"].as_str().unwrap();
+    assert!(said.starts_with("read-back: ") && said.contains("another address"), "{said}");
+    assert!(!stderr(&output).contains("hushed") && !said.contains("hushed"), "{output:?}");
+    assert_secret(&rig, &output);
+    assert_untouched(&rig, "elsewhere");
+}
+
 /// A request for all of an object.
 fn ranged() -> Request {
     Request {
