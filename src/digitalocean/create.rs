@@ -13,6 +13,15 @@ use super::wait::Patience;
 /// A look takes so long at least: it is a few calls, and the first one may be all that there is time for.
 const LEAST_LOOK: Duration = Duration::from_secs(10);
 
+/// How many hexadecimal digits identify a push.
+const DIGITS: usize = 32;
+
+/// What the tag of a push begins with.
+const TAG: &str = "tidegate-";
+
+/// What the note of a push begins with, and how it ends.
+const NOTE: (&str, char) = ("[tidegate push ", ']');
+
 /// What tells one create from all others: it stands in a tag and in the description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushId(String);
@@ -30,7 +39,7 @@ impl PushId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-        (text.len() == 32 && text.bytes().all(is_digit)).then(|| PushId(text.to_owned()))
+        (text.len() == DIGITS && text.bytes().all(is_digit)).then(|| PushId(text.to_owned()))
     }
 
     /// What identifies it: 32 lower-case hexadecimal digits.
@@ -42,19 +51,34 @@ impl PushId {
     /// The tag: letters, digits and dashes, as tags may have.
     #[must_use]
     pub fn tag(&self) -> String {
-        format!("tidegate-{}", self.0)
+        format!("{TAG}{}", self.0)
     }
 
     /// What stands in the description.
     #[must_use]
     pub fn note(&self) -> String {
-        format!("[tidegate push {}]", self.0)
+        format!("{}{}{}", NOTE.0, self.0, NOTE.1)
     }
 
     /// Whether an image has one of the marks.
     #[must_use]
     pub fn marks(&self, image: &Image) -> bool {
         image.tags.contains(&self.tag()) || image.description.contains(&self.note())
+    }
+
+    /// The push whose marks an image has. Whoever takes a description over from another image may take its mark
+    /// over as well; the push's own stands behind it, and tells more than a tag.
+    #[must_use]
+    pub fn of(image: &Image) -> Option<Self> {
+        let (begins, ends) = NOTE;
+        let noted = image.description.rmatch_indices(begins).find_map(|(at, _)| {
+            let rest = &image.description[at + begins.len()..];
+            let id = PushId::parse(rest.get(..DIGITS)?)?;
+            rest[DIGITS..].starts_with(ends).then_some(id)
+        });
+        noted.or_else(|| {
+            image.tags.iter().rev().find_map(|tag| PushId::parse(tag.strip_prefix(TAG)?))
+        })
     }
 
     /// The request with the marks; a tag needs the scope `tag:create`.
@@ -253,6 +277,27 @@ impl Images {
         }
     }
 
+    /// The account's own images that have the marks of any push, with that push, oldest first. Lists lag, and
+    /// leave out images whose import failed.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn marked_by_pushes(&self) -> Result<Vec<(PushId, Image)>, Error> {
+        let own = Filter { private: true, ..Filter::default() };
+        let mut pages = self.list(&own);
+        let mut found = Vec::new();
+        while let Some(image) = pages.next().await? {
+            let own = image.public != Some(true);
+            if let Some(push) = PushId::of(&image).filter(|_| own) {
+                found.push((push, image));
+            }
+        }
+        found.sort_by_key(|(_, image)| image.id);
+        // A list that moves while it is read shows an image on two pages.
+        found.dedup_by_key(|(_, image)| image.id);
+        Ok(found)
+    }
+
     /// The account's images with the marks, oldest first.
     pub(super) async fn marked(&self, push: &PushId) -> Result<Vec<Image>, Error> {
         let tagged = Filter { tag: Some(push.tag()), ..Filter::default() };
@@ -296,5 +341,38 @@ mod tests {
         image.description = marked.description.unwrap();
         assert!(image.description.starts_with("mine [") && a.marks(&image) && !b.marks(&image));
         assert_eq!(a.mark(&request, false).tags, ["t"]);
+        assert_eq!(PushId::of(&image), Some(a));
+    }
+
+    #[test]
+    fn the_push_of_an_image_is_read_from_its_marks() {
+        let (a, b) = (PushId::random(), PushId::random());
+        let of = |description: &str, tags: &[&str]| {
+            let mut image: Image = serde_json::from_str("{\"id\":1}").unwrap();
+            image.description = description.into();
+            image.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            PushId::of(&image)
+        };
+        let both = format!("{} text {} more", a.note(), b.note());
+        assert_eq!(of(&both, &[]), Some(b.clone()));
+        assert_eq!(of(&both, &[&a.tag()]), Some(b.clone()));
+        assert_eq!(of(&format!("[tidegate push {}", a.note()), &[]), Some(a.clone()));
+        assert_eq!(of(&format!("{}[tidegate push ü]", a.note()), &[]), Some(a.clone()));
+        assert_eq!(of("ü", &["x", &a.tag(), "tidegate-"]), Some(a.clone()));
+        let long = "[tidegate push ".repeat(10_000);
+        let upper = a.note().to_uppercase();
+        let cut = &a.note()[..a.note().len() - 1];
+        let wide = format!("[tidegate push {}ü]", &a.as_str()[..30]);
+        let spaced = format!("[tidegate push  {}]", a.as_str());
+        for none in
+            ["", "tidegate", "[tidegate push ]", &long, &upper, cut, &wide, &spaced, &a.tag()]
+        {
+            assert_eq!(of(none, &[]), None, "{none}");
+        }
+        let joined = format!("x{}", a.tag());
+        let longer = format!("{}0", a.tag());
+        for none in ["tidegate-", "tidegate-ü", &joined, &longer, &a.note(), a.as_str()] {
+            assert_eq!(of("", &[none]), None, "{none}");
+        }
     }
 }

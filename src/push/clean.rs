@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use super::compared;
 use super::entry::{Entry, Intent, Outcome};
 use super::handed;
 use super::journal::{Journal, now};
@@ -112,10 +113,7 @@ impl Cleaning<'_> {
             Image::Asked(_) => Fate::Needed,
             Image::Importing(id) if abandoned => self.delete_image(id).await,
             Image::Importing(id) => self.wait(id).await,
-            Image::Available(_) => match self.journal.state().began.keep_object {
-                true => Fate::Keep,
-                false => Fate::Remove,
-            },
+            Image::Available(id) => self.keep_image(id).await,
             Image::Failed(id) => self.delete_image(id).await,
         }
     }
@@ -171,10 +169,7 @@ impl Cleaning<'_> {
                     return self.delete_image(image.id).await;
                 }
                 self.world.undo(&format!("image {} is available and stays", image.id));
-                match self.journal.state().began.keep_object {
-                    true => Fate::Keep,
-                    false => Fate::Remove,
-                }
+                self.keep_image(image.id).await
             }
             Err(WaitError::Failed(image)) => {
                 let outcome = Outcome::Import { image: image.id, available: false };
@@ -189,6 +184,15 @@ impl Cleaning<'_> {
         }
     }
 
+    /// Leaves an image that can be used, and was compared where it has to be, as it is to be.
+    async fn keep_image(&mut self, id: u64) -> Fate {
+        compared::tell(self.journal, self.world, id).await;
+        match self.journal.state().began.keep_object {
+            true => Fate::Keep,
+            false => Fate::Remove,
+        }
+    }
+
     /// Whether an image is made of what was checked. What was staged is; behind a URL of others there may be
     /// something else by now.
     ///
@@ -196,12 +200,7 @@ impl Cleaning<'_> {
     /// Says why nobody knows, and what to do.
     async fn is_checked(&mut self, id: u64) -> Result<bool, String> {
         let Some(checked) = &self.journal.state().checked else { return Ok(true) };
-        let unknown = |why: String| {
-            format!(
-                "image {id} is available, but nobody knows whether it is made of what was checked: {why}; \
-                 `tidegate image delete {id}` removes it"
-            )
-        };
+        let unknown = |why: String| compared::unknown(id, &why);
         let Some(url) = &checked.url else {
             return Err(unknown("its URL is not in the journal, as it has a query".into()));
         };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::compared;
 use super::entry::{Intent, Outcome};
 use super::event::Step;
 use super::handed::Checked;
@@ -19,12 +20,17 @@ impl Run<'_> {
     /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
     pub(super) async fn create(&mut self, url: String) -> Result<(), Stop> {
         let new = &self.order.image;
+        let checked = self.handed_over();
+        let description = match checked {
+            Some(_) => Some(compared::not_yet(new.description.as_deref())),
+            None => new.description.clone(),
+        };
         let request = ImageNewCustom {
             name: new.name.clone(),
             url,
             region: new.region.clone(),
             distribution: new.distribution.clone(),
-            description: new.description.clone(),
+            description,
             tags: new.tags.clone(),
         };
         let push = self.journal.push().clone();
@@ -32,7 +38,6 @@ impl Run<'_> {
         // Nothing is created for somebody who does not want it any more.
         self.cancel.unless(std::future::ready(())).await?;
         self.begin(Step::Create, &format!("marked {}", push.tag()));
-        let checked = self.handed_over();
         self.intend(Intent::Create { checked })?;
         let image = match self.world.api.images().create(&request).await {
             Ok(image) => image,
@@ -126,6 +131,11 @@ impl Run<'_> {
         self.conclude_step(Outcome::Import { image: image.id, available })?;
         if !available {
             return Err(Stop::Failed { image: Box::new(image) });
+        }
+        let telling = compared::tell(&mut self.journal, &self.world, image.id);
+        let description = self.cancel.unless(telling).await?;
+        if let (Some(image), Some(description)) = (&mut self.pushed.image, description) {
+            image.description = description;
         }
         self.done(Step::Import, &format!("image {} is available", image.id));
         Ok(())

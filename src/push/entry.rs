@@ -105,6 +105,8 @@ pub(super) enum Intent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         checked: Option<Checked>,
     },
+    /// The description of the image says no longer that it was not compared with what was checked.
+    Describe,
     /// The image is copied to a region.
     Transfer {
         /// Which.
@@ -158,6 +160,11 @@ pub(super) enum Outcome {
         image: u64,
         /// Whether it can be used.
         available: bool,
+    },
+    /// The description of the image is what it is to be, or not.
+    Describe {
+        /// Whether it is.
+        completed: bool,
     },
     /// A copy has come to its end.
     Transfer {

@@ -8,6 +8,7 @@ mod again;
 mod back;
 mod check;
 mod clean;
+mod compared;
 mod create;
 mod cut;
 mod entry;
@@ -20,6 +21,7 @@ mod order;
 mod parts;
 mod probe;
 mod pushed;
+mod remote;
 mod repack;
 mod run;
 mod spread;
@@ -36,9 +38,10 @@ pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
 pub use probe::try_bucket;
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};
+pub use remote::{Remote, sweep_remote};
 pub use run::push;
 pub use stop::Stop;
-pub use sweep::{Connect, Started, Swept, SweptState, alive, sweep, sweep_remote};
+pub use sweep::{Connect, Started, Swept, SweptState, alive, sweep};
 pub use world::{Cancel, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.

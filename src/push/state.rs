@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) image: Image,
     /// What the image has to be made of, if it is made of what a URL of others leads to.
     pub(super) checked: Option<Checked>,
+    /// Whether the image's description may say that it was not compared with that.
+    pub(super) says_uncompared: bool,
     pub(super) abandoned: bool,
 }
 
@@ -92,6 +94,7 @@ impl State {
             object: Object::None,
             image: Image::None,
             checked: None,
+            says_uncompared: false,
             abandoned: false,
         }
     }
@@ -138,8 +141,10 @@ impl State {
             Intent::Create { checked } => {
                 self.image = Image::Asked(at);
                 self.checked.clone_from(checked);
+                self.says_uncompared = checked.is_some();
             }
-            Intent::Transfer { .. }
+            Intent::Describe
+            | Intent::Transfer { .. }
             | Intent::Convert
             | Intent::DeleteImage { .. }
             | Intent::Hide
@@ -175,6 +180,8 @@ impl State {
                     false => Image::Failed(*image),
                 };
             }
+            // Who could not say it has told so; nobody tries for ever.
+            Outcome::Describe { .. } => self.says_uncompared = false,
             Outcome::Hide => self.publish(Public::No),
             Outcome::Delete => self.object = Object::None,
             Outcome::RevokeKey => self.key = Key::None,

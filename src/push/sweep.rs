@@ -1,23 +1,18 @@
-//! What killed runs left: ended by their journals, or without any by what is in the bucket.
+//! What killed runs left, ended by their journals.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::PREFIX;
 use super::clean::end;
 use super::entry::Place;
 use super::journal::{Found, Journal, JournalError};
 use super::mint;
-use super::order::KEPT;
 use super::state::{Image, Key as Minted, Object, State};
 use super::world::World;
 use crate::bytes::Hostile;
-use crate::digitalocean::wait::{self, Patience, WaitError};
-use crate::digitalocean::{self, ImageKey, Kind, PushId};
-use crate::net;
-use crate::spaces::{Acl, Bucket, Error};
+use crate::digitalocean::PushId;
+use crate::digitalocean::wait::Patience;
 
 /// What became of what a run left.
 #[derive(Clone, Debug, Serialize)]
@@ -164,6 +159,9 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
         Image::Available(id) => steps.push(format!("keep image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
     }
+    if state.says_uncompared && matches!(state.image, Image::Available(_)) {
+        steps.push("say in its description that it was compared with what was checked".into());
+    }
     if state.checked.is_some()
         && matches!(state.image, Image::Asked(_) | Image::Importing(_))
         && !gone
@@ -204,149 +202,4 @@ pub fn alive(folder: &Path) -> Result<Vec<PushId>, JournalError> {
         }
     }
     Ok(alive)
-}
-
-/// Ends all pushes of which there is something in a bucket that is older than this, without any journal. Those that are `alive` are left alone.
-///
-/// # Errors
-/// If the bucket cannot be listed.
-pub async fn sweep_remote(
-    world: &World,
-    bucket: &Bucket,
-    older_than: Duration,
-    alive: &[PushId],
-    patience: &Patience,
-    dry: bool,
-) -> Result<Vec<Swept>, Error> {
-    mint::ready(world, bucket).await?;
-    let now = SystemTime::now();
-    // A clock that is behind makes nothing old; what has no time is not known to be.
-    let old = |time: Option<SystemTime>| {
-        time.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age >= older_than)
-    };
-    let mut all: Vec<Swept> = Vec::new();
-    for open in bucket.uploads(PREFIX).await?.iter().filter(|open| old(open.initiated)) {
-        let push = push_of(open.upload.key.as_str());
-        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
-        let step = format!("abort the upload of {}", open.upload.key);
-        let done = if dry { Ok(()) } else { bucket.abort(&open.upload).await };
-        let left = done.err().map(|error| error.to_string());
-        all.push(remote(&push, dry, vec![step], left));
-    }
-    for object in bucket.objects(PREFIX).await?.iter().filter(|object| old(object.modified)) {
-        let push = push_of(object.key.as_str());
-        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
-        let mut sweeping = Sweeping { world, bucket, patience, dry, steps: Vec::new() };
-        let left = sweeping.object(&push, &object.key).await.err();
-        // An object that is kept needs nothing.
-        if left.is_some() || !sweeping.steps.is_empty() {
-            all.push(remote(&push, dry, sweeping.steps, left));
-        }
-    }
-    all.extend(keys(world, alive, dry, old).await);
-    Ok(all)
-}
-
-/// Deletes keys that pushes made for themselves.
-async fn keys(
-    world: &World,
-    alive: &[PushId],
-    dry: bool,
-    old: impl Fn(Option<SystemTime>) -> bool,
-) -> Vec<Swept> {
-    let listed = match world.api.keys().list().await {
-        Ok(listed) => listed,
-        Err(error) => {
-            // A token that makes no keys need not have the scope to see them.
-            world.note(&format!("temporary keys are not looked for: {error}"));
-            return Vec::new();
-        }
-    };
-    let mut all = Vec::new();
-    for key in listed {
-        let made = key.created_at.as_deref().and_then(net::time);
-        let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
-        let swept = |push: &PushId| old(made) && !alive.contains(push);
-        let Some(push) = push.filter(swept) else { continue };
-        let step = format!("delete the temporary key {}", key.name);
-        let done = match digitalocean::is_access(&key.access) {
-            _ if dry => Ok(()),
-            true => world.api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
-            false => Err("it has nothing that identifies it".to_owned()),
-        };
-        all.push(remote(&push, dry, vec![step], done.err()));
-    }
-    all
-}
-
-fn remote(push: &PushId, dry: bool, steps: Vec<String>, left: Option<String>) -> Swept {
-    let state = match (dry, &left) {
-        (true, None) => SweptState::Planned,
-        (_, Some(_)) => SweptState::Left,
-        (false, None) => SweptState::Ended,
-    };
-    let left = left.into_iter().collect();
-    Swept { push: push.as_str().to_owned(), source: None, state, steps, left }
-}
-
-/// The push that an object is of. Others may have put something there as well.
-fn push_of(key: &str) -> Option<PushId> {
-    PushId::parse(key.strip_prefix(PREFIX)?.split('/').next()?)
-}
-
-struct Sweeping<'a> {
-    world: &'a World,
-    bucket: &'a Bucket,
-    patience: &'a Patience,
-    dry: bool,
-    steps: Vec<String>,
-}
-
-impl Sweeping<'_> {
-    async fn object(&mut self, push: &PushId, key: &crate::spaces::Key) -> Result<(), String> {
-        let found = self.world.api.images().find(push, Duration::ZERO, self.patience, None).await;
-        let image = found.map_err(|error| error.to_string())?.into_iter().next();
-        let mut available = image.as_ref().is_some_and(|image| image.is_available());
-        if let Some(image) = image.filter(|_| !available) {
-            available = self.import(push, image.id).await?;
-        }
-        let said = |error: Error| error.to_string();
-        if available && key.as_str().contains(KEPT) {
-            if self.bucket.is_public(key).await.map_err(said)? {
-                self.steps.push(format!("make the object {key} private"));
-                if !self.dry {
-                    self.bucket.set_acl(key, Acl::Private).await.map_err(said)?;
-                }
-            }
-            return Ok(());
-        }
-        self.steps.push(format!("delete the object {key}"));
-        match self.dry {
-            true => Ok(()),
-            false => self.bucket.delete(key).await.map_err(said),
-        }
-    }
-
-    /// Waits for an import; whether the image is available then. One that failed is deleted.
-    async fn import(&mut self, push: &PushId, id: u64) -> Result<bool, String> {
-        self.steps.push(format!("wait for the import of image {id}"));
-        if self.dry {
-            return Ok(false);
-        }
-        let api = &self.world.api;
-        match wait::image(api, id, Some(push), *self.patience, &mut None).await {
-            Ok(_) => Ok(true),
-            Err(WaitError::Failed(image)) => {
-                self.steps.push(format!("delete image {}, whose import failed", image.id));
-                match api.images().delete_settled(image.id).await {
-                    Ok(_) | Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(false),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-            Err(error) => match api.images().get(&ImageKey::Id(id)).await {
-                Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(false),
-                _ => Err(format!("image {id} is still being imported: {error}")),
-            },
-        }
-    }
 }

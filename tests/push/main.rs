@@ -19,6 +19,7 @@ mod gate;
 mod interrupts;
 mod job;
 mod journals;
+mod lost;
 mod mint;
 mod moto;
 #[path = "../common/moto.rs"]

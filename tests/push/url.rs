@@ -34,6 +34,13 @@ fn pushed(code: i32, changes: fn(&Request) -> bool) -> (Rig, Value, Server) {
 #[test]
 fn a_url_is_handed_over_without_any_bucket() {
     let (rig, document, server) = pushed(0, |_| false);
+    // While it was imported it said that it was not compared; the document has what it says now.
+    let put = |line: &Value| line["method"] == "PUT";
+    assert_eq!(rig.log().iter().filter(|line| put(line)).count(), 1);
+    let push = document["push"].as_str().unwrap();
+    for image in [&rig.images()[0], &document["image"]] {
+        assert_eq!(image["description"], format!("[tidegate push {push}]"), "{image}");
+    }
     assert_eq!(rig.images()[0]["url"], server.url("disk.raw.gz"));
     assert_eq!(document["staged"], Value::Null);
     assert!(rig.log().iter().all(|line| line["operation"] == Value::Null));
@@ -127,13 +134,20 @@ fn what_nobody_could_tell_from_another_object_is_not_handed_over() {
     rig.assert_clean(1..=1, "staged");
 }
 
+/// Whether the description of the one image says that nobody compared it with what was checked.
+pub(crate) fn says_uncompared(rig: &Rig) -> bool {
+    let images = rig.images();
+    assert_eq!(images.len(), 1, "{images:?}");
+    images[0]["description"].as_str().unwrap().contains("[tidegate: not compared yet]")
+}
+
 /// What the URL leads to: what was checked, something else, nothing.
-const SAME: u8 = 0;
-const OTHER: u8 = 1;
+pub(crate) const SAME: u8 = 0;
+pub(crate) const OTHER: u8 = 1;
 const NOTHING: u8 = 2;
 
 /// A server of an object that can become another one.
-fn changeable() -> (Server, Arc<AtomicU8>) {
+pub(crate) fn changeable() -> (Server, Arc<AtomicU8>) {
     let leads_to = Arc::new(AtomicU8::new(SAME));
     let there = Arc::clone(&leads_to);
     let first = Object::new(gzip(&disk()));
@@ -149,7 +163,7 @@ fn changeable() -> (Server, Arc<AtomicU8>) {
 }
 
 /// A push that is killed when its image is available, but not compared with what was checked.
-fn killed_before_it_is_compared() -> (Rig, Arc<AtomicU8>, Server) {
+pub(crate) fn killed_before_it_is_compared() -> (Rig, Arc<AtomicU8>, Server) {
     let (server, leads_to) = changeable();
     let rig = Rig::with("", &UNHURRIED);
     let mut push = rig.tidegate("push");
@@ -171,9 +185,11 @@ fn a_sweep_keeps_an_image_of_what_was_checked() {
     let planned = rig.tidegate("sweep").arg("--dry-run").output().unwrap();
     assert!(stdout(&planned).contains("unless its URL still leads"), "{planned:?}");
     assert_eq!(server.requests().len(), asked);
+    assert!(says_uncompared(&rig));
     let (code, document) = rig.sweep(&[]);
     assert_eq!(code, 0, "{document}");
     assert!(server.requests().len() > asked, "nobody looked");
+    assert!(!says_uncompared(&rig));
     rig.assert_clean(1..=1, "the same");
     assert!(rig.journals().is_empty());
 }
@@ -207,25 +223,30 @@ fn a_sweep_that_cannot_look_leaves_it_to_the_next_one() {
     assert!(rig.journals().is_empty());
 }
 
-#[test]
-fn killed_at_each_line_nothing_stays_that_was_not_checked() {
+/// Kills a push of a URL that is handed over at each line of its journal; what the URL leads to is another
+/// object then. `holds` is told whether the journal says that the image was compared.
+fn kill_at_each(holds: impl Fn(&Rig, bool, &str) + Sync) {
     let Some(killer) = killer() else { return };
-    let start = |at: usize| {
+    let start = |at: usize, written: bool| {
         let (server, leads_to) = changeable();
         let rig = Rig::with("", &UNHURRIED);
         let mut push = rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules"]);
         push.env("LD_PRELOAD", killer).env("PUSH_KILL_COUNT", "count");
+        if !written {
+            push.env("PUSH_KILL_NONE", "1");
+        }
         let output = push.env("PUSH_KILL_AT", at.to_string()).output().unwrap();
         (rig, output, server, leads_to)
     };
-    let (rig, output, ..) = start(0);
+    let (rig, output, ..) = start(0, true);
     assert_eq!(exit_code(&output), 0, "{output:?}");
     let count = std::fs::read_to_string(rig.scratch.path("count")).unwrap();
-    let all: Vec<usize> = (1..=count.trim().parse().unwrap()).collect();
-    assert!(all.len() >= 5, "{count}");
-    each(&all, |&at| {
-        let (rig, output, _server, leads_to) = start(at);
-        let what = format!("killed after {at} of {count}");
+    let count: usize = count.trim().parse().unwrap();
+    assert!(count >= 7, "{count}");
+    let all: Vec<_> = (1..=count).flat_map(|at| [(at, true), (at, false)]).collect();
+    each(&all, |&(at, written)| {
+        let (rig, output, _server, leads_to) = start(at, written);
+        let what = format!("killed at {at} of {count}, written: {written}");
         assert_eq!(output.status.signal(), Some(9), "{what}: {output:?}");
         // The importer may read it only now.
         leads_to.store(OTHER, Ordering::SeqCst);
@@ -233,8 +254,34 @@ fn killed_at_each_line_nothing_stays_that_was_not_checked() {
         let compared = rig.journals().first().is_none_or(|path| {
             std::fs::read_to_string(path).unwrap().contains("\"available\":true")
         });
+        holds(&rig, compared, &what);
+    });
+}
+
+#[test]
+fn killed_at_each_line_nothing_stays_that_was_not_checked() {
+    kill_at_each(|rig, compared, what| {
+        swept(rig, Sweep::Journal, what);
         let images = usize::from(compared);
-        swept(&rig, Sweep::Journal, &what);
-        rig.assert_clean(images..=images, &what);
+        rig.assert_clean(images..=images, what);
+        // What was compared says nothing else, wherever the push was killed.
+        assert!(!compared || !says_uncompared(rig), "{what}");
+    });
+}
+
+#[test]
+fn killed_at_each_line_and_without_its_journal_nothing_is_kept_in_silence() {
+    kill_at_each(|rig, compared, what| {
+        std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+        rig.quiet();
+        let (code, document) = rig.sweep(&["--remote", "--older-than", "1ms"]);
+        let created = rig.creates();
+        // Nothing is deleted that nobody compared.
+        rig.assert_clean(created..=created, what);
+        let said = document["pushes"].to_string();
+        let left = said.contains("nobody knows whether it is made of what was checked");
+        let silent = created == 0 || !says_uncompared(rig);
+        assert_eq!((code, left), if silent { (0, false) } else { (4, true) }, "{what}: {document}");
+        assert!(compared || created == 0 || left, "{what}: {document}");
     });
 }

@@ -18,7 +18,9 @@ use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
-use crate::push::{Started, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote};
+use crate::push::{
+    Remote, Started, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote,
+};
 use crate::source;
 use crate::spaces::Keys;
 
@@ -33,7 +35,7 @@ pub(in crate::cli) struct SweepArgs {
     #[arg(short, long)]
     yes: bool,
 
-    /// Without any journal: everything of pushes that is in the bucket and old enough.
+    /// Without any journal: everything of pushes that is old enough, in the bucket and by the marks of images.
     #[arg(long)]
     remote: bool,
 
@@ -123,10 +125,10 @@ fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<
     let asks = !args.yes && !args.dry_run;
     if asks {
         let planned = swept(args, view, keys.as_ref(), true)?;
-        output::log(lines(&planned).trim_end());
+        output::log(planned.lines().trim_end());
         let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
-        if !planned.iter().any(is_planned) {
-            return Ok(code(&planned));
+        if !planned.pushes.iter().any(is_planned) {
+            return Ok(planned.code());
         }
         // Nothing can be done if nobody reads it: then nobody answers either.
         let _ = write!(stderr(), "Go on? [y/N] ");
@@ -139,18 +141,25 @@ fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<
     }
     let swept = swept(args, view, keys.as_ref(), args.dry_run)?;
     view.close();
-    let document = json!({"schema": "tidegate.sweep/1", "dry_run": args.dry_run, "pushes": show::value(&swept)?});
-    show::write(args.api.format, &lines(&swept), &document)?;
-    Ok(code(&swept))
+    let error =
+        swept.unlisted.as_ref().map(|why| json!({"kind": "images-unlisted", "message": why}));
+    let document = json!({
+        "schema": "tidegate.sweep/1",
+        "dry_run": args.dry_run,
+        "error": error,
+        "pushes": show::value(&swept.pushes)?,
+    });
+    show::write(args.api.format, &swept.lines(), &document)?;
+    Ok(swept.code())
 }
 
-/// What became of all of it; `Err(None)` if the bucket could not be listed, which is said then.
+/// Sweeps; `Err(None)` if the bucket could not be listed, which is said then.
 fn swept(
     args: &SweepArgs,
     view: &Arc<View>,
     keys: Option<&Keys>,
     dry: bool,
-) -> Result<Vec<Swept>, Option<Usage>> {
+) -> Result<Sweep, Option<Usage>> {
     let patience = args.patience.patience();
     if args.remote {
         let stage = StageArgs {
@@ -167,16 +176,21 @@ fn swept(
         let alive = state_folder(args.state.clone()).ok().map(|folder| alive(&folder));
         let alive = alive.transpose().map_err(|e| Usage(e.to_string()))?.unwrap_or_default();
         let work = sweep_remote(&world, &bucket, args.older_than, &alive, &patience, dry);
-        let swept = bucket.wait(work);
-        return swept.map_err(|error| {
+        let Remote { pushes, unlisted, .. } = bucket.wait(work).map_err(|error| {
             output::complain(&error.to_string());
             None
-        });
+        })?;
+        let unlisted = unlisted
+            .map(|error| format!("images cannot be listed, so not all of them are seen: {error}"));
+        unlisted.iter().for_each(|why| output::complain(why));
+        return Ok(Sweep { pushes, unlisted });
     }
     let folder = state_folder(args.state.clone())?;
     let connect = |started: &Started| connected(args, started, keys, view);
     let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
-    runtime.wait(sweep(&folder, &connect, &patience, dry)).map_err(|e| Some(Usage(e.to_string())))
+    let swept = runtime.wait(sweep(&folder, &connect, &patience, dry));
+    let pushes = swept.map_err(|e| Usage(e.to_string()))?;
+    Ok(Sweep { pushes, unlisted: None })
 }
 
 /// The world of a push, which has to be the one that the environment opens.
@@ -232,29 +246,44 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
     net::client(&net, net.insecure_http, [OsStr::new(url)], None)
 }
 
-fn lines(swept: &[Swept]) -> String {
-    if swept.is_empty() {
-        return "there is nothing to sweep\n".into();
-    }
-    let mut out = String::new();
-    for one in swept {
-        let state = match one.state {
-            SweptState::Alive => "its run lives, and is left alone",
-            SweptState::Planned => "to be done",
-            SweptState::Ended => "done",
-            SweptState::Left => "not done",
-        };
-        let source = one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
-        out += &format!("push {}{source}: {state}\n", one.push);
-        one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
-        one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
-    }
-    out
+/// What became of all of it.
+struct Sweep {
+    pushes: Vec<Swept>,
+    /// Why the images of the account could not be listed.
+    unlisted: Option<String>,
 }
 
-fn code(swept: &[Swept]) -> u8 {
-    match swept.iter().any(|one| one.state == SweptState::Left) {
-        true => REFUSED,
-        false => ACCEPTED,
+impl Sweep {
+    fn lines(&self) -> String {
+        if self.pushes.is_empty() {
+            let nothing = match self.unlisted {
+                None => "there is nothing to sweep\n",
+                Some(_) => "nothing else is found that is to be swept\n",
+            };
+            return nothing.into();
+        }
+        let mut out = String::new();
+        for one in &self.pushes {
+            let state = match one.state {
+                SweptState::Alive => "its run lives, and is left alone",
+                SweptState::Planned => "to be done",
+                SweptState::Ended => "done",
+                SweptState::Left => "not done",
+            };
+            let source =
+                one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
+            out += &format!("push {}{source}: {state}\n", one.push);
+            one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
+            one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
+        }
+        out
+    }
+
+    fn code(&self) -> u8 {
+        let left = self.pushes.iter().any(|one| one.state == SweptState::Left);
+        match left || self.unlisted.is_some() {
+            true => REFUSED,
+            false => ACCEPTED,
+        }
     }
 }

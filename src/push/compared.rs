@@ -1,0 +1,98 @@
+//! What the description of an image says until the image was compared with what was checked. Only an image of
+//! a URL that is handed over has to be; so one that nobody compared is known without its journal.
+
+use super::entry::{Entry, Intent, Outcome};
+use super::journal::Journal;
+use super::world::World;
+use crate::digitalocean::{Image, ImageKey, ImageUpdate, Images};
+
+/// Says that an image was not compared with what was checked.
+pub(super) const WORD: &str = "[tidegate: not compared yet]";
+
+/// The description of an image that is about to be made. The word stands in front: long text may be cut.
+pub(super) fn not_yet(description: Option<&str>) -> String {
+    match description {
+        None | Some("") => WORD.to_owned(),
+        Some(text) => format!("{WORD} {text}"),
+    }
+}
+
+/// Whether an image's description says that it was not compared.
+pub(super) fn says_not_yet(image: &Image) -> bool {
+    image.description.contains(WORD)
+}
+
+/// The description without the word.
+fn without(description: &str) -> String {
+    description.replace(&format!("{WORD} "), "").replace(WORD, "")
+}
+
+/// Why an image that can be used is left as it is.
+pub(super) fn unknown(id: u64, why: &str) -> String {
+    format!(
+        "image {id} is available, but nobody knows whether it is made of what was checked: {why}; \
+         `tidegate image delete {id}` removes it"
+    )
+}
+
+/// Takes the word out of the description of an image that was compared, if it may be there; what the
+/// description is then. If that cannot be done it is told, and no failure: the comparison was good.
+pub(super) async fn tell(journal: &mut Journal, world: &World, id: u64) -> Option<String> {
+    if !journal.state().says_uncompared {
+        return None;
+    }
+    let mut record = |entry| {
+        if let Some(error) = journal.note(entry) {
+            world.note(&error.to_string());
+        }
+    };
+    record(Entry::Intent(Intent::Describe));
+    let described = take_out(&world.api.images(), id).await;
+    record(Entry::Outcome(Outcome::Describe { completed: described.is_ok() }));
+    described
+        .map_err(|why| {
+            world.note(&format!(
+                "image {id} was compared with what was checked, but its description still says \
+                 \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it"
+            ));
+        })
+        .ok()
+}
+
+/// Takes the word out of a description, as it is now; what it is then.
+async fn take_out(images: &Images, id: u64) -> Result<String, String> {
+    let mut again = true;
+    loop {
+        let image = images.get(&ImageKey::Id(id)).await.map_err(|error| error.to_string())?;
+        if !says_not_yet(&image) {
+            return Ok(image.description);
+        }
+        let description = Some(without(&image.description));
+        let update = ImageUpdate { description, ..ImageUpdate::default() };
+        match images.update(id, &update).await {
+            Ok(image) if says_not_yet(&image) => return Err("the API did not change it".into()),
+            Ok(image) => return Ok(image.description),
+            // It may have been done; doing it twice is as doing it once.
+            Err(error) if error.is_ambiguous() && again => again = false,
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_put_in_and_taken_out() {
+        for text in ["", "mine", "mine [tidegate push x]", " ü "] {
+            let said = not_yet(Some(text));
+            assert!(said.starts_with(WORD), "{said}");
+            assert_eq!(without(&said), text);
+            // Whoever takes a description over from such an image takes the word over too.
+            assert_eq!(without(&not_yet(Some(&said))), text);
+            assert_eq!(without(text), text);
+        }
+        assert_eq!(not_yet(None), WORD);
+    }
+}
