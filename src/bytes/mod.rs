@@ -1,7 +1,7 @@
 //! The smallest room: bytes on their way through the program.
 //!
-//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]) and text that
-//! must not be trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
+//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]), the blocks that digests
+//! work on ([`blocks()`]) and text that must not be trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
 
 #![allow(
     clippy::exhaustive_enums,

@@ -63,13 +63,13 @@ pub(super) fn client<'a>(
         headers_for: images.into_iter().next(),
         cacert: args.cacert.clone(),
         insecure_http,
-        only: None,
         direct: args.direct,
         idle_timeout: Duration::from_secs(u64::from(args.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),
         connections: usize::from(args.connections),
         log: args.verbose.then_some(output::log as fn(&str)),
+        ..Options::default()
     };
     Client::new(options).map(|client| Some(Arc::new(client))).map_err(Usage)
 }

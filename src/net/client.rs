@@ -20,9 +20,6 @@ use super::retry::{LONGEST_ASKED, retry_after};
 use super::secret::masked;
 use super::{Address, Failure, Header, Kind, trust};
 
-/// Redirects that are followed.
-const MOST_REDIRECTS: usize = 10;
-
 /// How requests are made.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
@@ -37,6 +34,8 @@ pub struct Options {
     pub insecure_http: bool,
     /// If given, only the machine itself and these hosts are asked, redirects included.
     pub only: Option<Vec<String>>,
+    /// How many redirects in a row are followed at most.
+    pub redirects: usize,
     /// Whether no proxy is asked, whatever the environment says.
     pub direct: bool,
     /// How long a connection may take to come about.
@@ -59,6 +58,7 @@ impl Default for Options {
             cacert: None,
             insecure_http: false,
             only: None,
+            redirects: 10,
             direct: false,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
@@ -231,7 +231,14 @@ impl Client {
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(Answer { address, status: status.as_u16(), hops, response });
             }
-            address = redirected(&address, &response, hops.len())?;
+            if hops.len() > self.options.redirects {
+                let said = match self.options.redirects {
+                    0 => "it leads elsewhere by a redirect, and none is followed".to_owned(),
+                    most => format!("there are more than {most} redirects"),
+                };
+                return Err(Failure::new(Kind::Redirect, &address, said));
+            }
+            address = redirected(&address, &response)?;
         }
     }
 
@@ -314,11 +321,8 @@ fn runtime() -> Result<Handle, String> {
 }
 
 /// Where a redirect leads to.
-fn redirected(from: &Address, response: &Response, hops: usize) -> Result<Address, Failure> {
+fn redirected(from: &Address, response: &Response) -> Result<Address, Failure> {
     let fail = |said: String| Failure::new(Kind::Redirect, from, said);
-    if hops > MOST_REDIRECTS {
-        return Err(fail(format!("there are more than {MOST_REDIRECTS} redirects")));
-    }
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| fail("a redirect does not say where to".into()))?;
     let to = from.join(location).map_err(|e| fail(format!("a redirect is not followed: {e}")))?;

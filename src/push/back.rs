@@ -22,8 +22,6 @@ const BUFFER: usize = 256 << 10;
 pub(super) enum Found {
     /// All of it, and its SHA-256 in hexadecimal.
     Whole { size: u64, sha256: String },
-    /// The bucket says that it is somewhere else: nothing was read, as the bytes would prove nothing of the bucket.
-    Elsewhere(String),
     /// The bucket says another length: nothing was read.
     Said(u64),
     /// More bytes come than were sent: no more were read.
@@ -46,9 +44,6 @@ impl Found {
             Found::Whole { size, .. } | Found::Said(size) => {
                 format!("the object has {size} bytes in the bucket, and {sent} were sent")
             }
-            Found::Elsewhere(address) => {
-                format!("instead of the object the bucket gives another address, {address}")
-            }
             Found::Longer => format!("the object has more than the {sent} bytes that were sent"),
         })
     }
@@ -57,8 +52,8 @@ impl Found {
 /// Reads an object as its owner, from the first byte to the last, on a thread of its own.
 ///
 /// It is read as any object behind a URL: a request that fails is made again within the retries of the bucket, and
-/// reading goes on at the byte where it stopped, by a range of the object with the same ETag. Whoever does not wait any
-/// more ends it.
+/// reading goes on at the byte where it stopped, by a range of the object with the same ETag. No redirect is followed:
+/// bytes from elsewhere prove nothing of the bucket. Whoever does not wait any more ends it at the next bytes.
 ///
 /// # Errors
 /// Says why it cannot be read, without the URL.
@@ -108,11 +103,7 @@ impl Reading {
             }
         };
         let remote = Remote::open(self.bucket.client(), &self.url, Want::All, false, &retried)?;
-        let served = remote.served();
-        if served.hops.len() > 1 {
-            return Ok(Found::Elsewhere(Hostile::message(&served.address.to_string()).to_string()));
-        }
-        if let Some(other) = served.size.filter(|size| *size != self.size) {
+        if let Some(other) = remote.served().size.filter(|size| *size != self.size) {
             return Ok(Found::Said(other));
         }
         let mut reader = remote.reader(&retried);
@@ -156,7 +147,6 @@ mod tests {
             (whole(7, "bb"), "SHA-256 is bb"),
             (whole(6, "aa"), "6 bytes"),
             (Found::Said(8), "8 bytes"),
-            (Found::Elsewhere("https://h/x".into()), "https://h/x"),
             (Found::Longer, "more than the 7"),
         ] {
             assert!(difference(found).is_some_and(|why| why.contains(text)), "{text}");

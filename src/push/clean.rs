@@ -186,7 +186,7 @@ impl Cleaning<'_> {
 
     /// Leaves an image that can be used, and was compared where it has to be, as it is to be.
     async fn keep_image(&mut self, id: u64) -> Fate {
-        compared::tell(self.journal, self.world, id).await;
+        compared::tell(self.journal, self.world, self.patience, id).await;
         match self.journal.state().began.keep_object {
             true => Fate::Keep,
             false => Fate::Remove,

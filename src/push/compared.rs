@@ -4,10 +4,14 @@
 use super::entry::{Entry, Intent, Outcome};
 use super::journal::Journal;
 use super::world::World;
-use crate::digitalocean::{Image, ImageKey, ImageUpdate, Images};
+use crate::digitalocean::wait::Patience;
+use crate::digitalocean::{Error, Image, ImageKey, ImageUpdate, Images, Kind};
 
 /// Says that an image was not compared with what was checked.
 pub(super) const WORD: &str = "[tidegate: not compared yet]";
+
+/// How often it is tried to take that out.
+const TRIES: u32 = 3;
 
 /// The description of an image that is about to be made. The word stands in front: long text may be cut.
 pub(super) fn not_yet(description: Option<&str>) -> String {
@@ -23,7 +27,7 @@ pub(super) fn says_not_yet(image: &Image) -> bool {
 }
 
 /// The description without the word.
-fn without(description: &str) -> String {
+pub(super) fn without(description: &str) -> String {
     description.replace(&format!("{WORD} "), "").replace(WORD, "")
 }
 
@@ -35,11 +39,11 @@ pub(super) fn unknown(id: u64, why: &str) -> String {
     )
 }
 
-/// Takes the word out of the description of an image that was compared, if it may be there; what the
-/// description is then. If that cannot be done it is told, and no failure: the comparison was good.
-pub(super) async fn tell(journal: &mut Journal, world: &World, id: u64) -> Option<String> {
+/// Takes the word out of the description of an image that was compared, if it may be there. If that cannot be
+/// done it is told, and no failure: the comparison was good.
+pub(super) async fn tell(journal: &mut Journal, world: &World, patience: &Patience, id: u64) {
     if !journal.state().says_uncompared {
-        return None;
+        return;
     }
     let mut record = |entry| {
         if let Some(error) = journal.note(entry) {
@@ -47,36 +51,46 @@ pub(super) async fn tell(journal: &mut Journal, world: &World, id: u64) -> Optio
         }
     };
     record(Entry::Intent(Intent::Describe));
-    let described = take_out(&world.api.images(), id).await;
+    let described = take_out(&world.api.images(), patience, id).await;
     record(Entry::Outcome(Outcome::Describe { completed: described.is_ok() }));
-    described
-        .map_err(|why| {
-            world.note(&format!(
-                "image {id} was compared with what was checked, but its description still says \
-                 \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it"
-            ));
-        })
-        .ok()
+    if let Err(why) = described {
+        world.note(&format!(
+            "image {id} was compared with what was checked, but its description still says \
+             \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it"
+        ));
+    }
 }
 
-/// Takes the word out of a description, as it is now; what it is then.
-async fn take_out(images: &Images, id: u64) -> Result<String, String> {
-    let mut again = true;
+/// Takes the word out of a description, as it is now.
+async fn take_out(images: &Images, patience: &Patience, id: u64) -> Result<(), String> {
+    let mut tries = 1;
     loop {
-        let image = images.get(&ImageKey::Id(id)).await.map_err(|error| error.to_string())?;
-        if !says_not_yet(&image) {
-            return Ok(image.description);
-        }
-        let description = Some(without(&image.description));
-        let update = ImageUpdate { description, ..ImageUpdate::default() };
-        match images.update(id, &update).await {
-            Ok(image) if says_not_yet(&image) => return Err("the API did not change it".into()),
-            Ok(image) => return Ok(image.description),
-            // It may have been done; doing it twice is as doing it once.
-            Err(error) if error.is_ambiguous() && again => again = false,
+        match try_to_take_out(images, id).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err("the API did not change it".into()),
+            // An image may be missing right after its import; and doing it twice is as doing it once.
+            Err(error) if passes(&error) && tries < TRIES => {}
             Err(error) => return Err(error.to_string()),
         }
+        tries += 1;
+        tokio::time::sleep(patience.first).await;
     }
+}
+
+fn passes(error: &Error) -> bool {
+    error.is_passing() || error.is_ambiguous() || matches!(error.kind, Kind::NotFound)
+}
+
+/// Whether the word is out of a description.
+async fn try_to_take_out(images: &Images, id: u64) -> Result<bool, Error> {
+    let image = images.get(&ImageKey::Id(id)).await?;
+    if !says_not_yet(&image) {
+        return Ok(true);
+    }
+    let description = Some(without(&image.description));
+    let update = ImageUpdate { description, ..ImageUpdate::default() };
+    let image = images.update(id, &update).await?;
+    Ok(!says_not_yet(&image))
 }
 
 #[cfg(test)]

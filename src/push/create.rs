@@ -132,11 +132,6 @@ impl Run<'_> {
         if !available {
             return Err(Stop::Failed { image: Box::new(image) });
         }
-        let telling = compared::tell(&mut self.journal, &self.world, image.id);
-        let description = self.cancel.unless(telling).await?;
-        if let (Some(image), Some(description)) = (&mut self.pushed.image, description) {
-            image.description = description;
-        }
         self.done(Step::Import, &format!("image {} is available", image.id));
         Ok(())
     }

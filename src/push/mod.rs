@@ -38,10 +38,10 @@ pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
 pub use probe::try_bucket;
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};
-pub use remote::{Remote, sweep_remote};
+pub use remote::sweep_remote;
 pub use run::push;
 pub use stop::Stop;
-pub use sweep::{Connect, Started, Swept, SweptState, alive, sweep};
+pub use sweep::{Connect, Started, Sweep, Swept, SweptState, Unlisted, alive, sweep};
 pub use world::{Cancel, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.

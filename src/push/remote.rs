@@ -1,10 +1,10 @@
 //! What killed runs left, without any journal: by what is in the bucket, by the marks of images, and by the
 //! names of keys.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::order::KEPT;
-use super::sweep::{Swept, SweptState};
+use super::sweep::{Sweep, Swept, SweptState, Unlisted};
 use super::world::World;
 use super::{PREFIX, compared, mint};
 use crate::digitalocean::wait::{self, Patience, WaitError};
@@ -12,118 +12,34 @@ use crate::digitalocean::{self, Image, ImageKey, ImageStatus, Kind, PushId};
 use crate::net;
 use crate::spaces::{Acl, Bucket, Error, Key};
 
-/// What became of what is found without journals.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Remote {
-    /// Of what was found.
-    pub pushes: Vec<Swept>,
-    /// Why the images of the account could not be listed: then only those are known that have something in the
-    /// bucket.
-    pub unlisted: Option<digitalocean::Error>,
-}
-
-/// Ends all pushes of which there is something that is older than this, without any journal: in a bucket, among
-/// the images of the account, and among the keys. Those that are `alive` are left alone.
-///
-/// # Errors
-/// If the bucket cannot be listed.
+/// Ends all pushes of which there is something that is older than this, without any journal: in the bucket of the
+/// world, if it has one, among the images of the account, and among the keys. Those that are `alive` are left
+/// alone. All imports together are waited for as long as the patience allows.
 pub async fn sweep_remote(
     world: &World,
-    bucket: &Bucket,
     older_than: Duration,
     alive: &[PushId],
-    patience: &Patience,
+    patience: Patience,
     dry: bool,
-) -> Result<Remote, Error> {
-    mint::ready(world, bucket).await?;
-    let now = SystemTime::now();
-    // A clock that is behind makes nothing old; what has no time is not known to be.
-    let old = |time: Option<SystemTime>| {
-        time.and_then(|time| now.duration_since(time).ok()).is_some_and(|age| age >= older_than)
+) -> Sweep {
+    let mut sweeping = Sweeping {
+        world,
+        older_than,
+        alive,
+        patience,
+        dry,
+        began: Instant::now(),
+        now: SystemTime::now(),
+        seen: Vec::new(),
+        pushes: Vec::new(),
     };
-    let mut all: Vec<Swept> = Vec::new();
-    for open in bucket.uploads(PREFIX).await?.iter().filter(|open| old(open.initiated)) {
-        let push = push_of(open.upload.key.as_str());
-        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
-        let step = format!("abort the upload of {}", open.upload.key);
-        let done = if dry { Ok(()) } else { bucket.abort(&open.upload).await };
-        let left = done.err().map(|error| error.to_string());
-        all.push(remote(&push, dry, vec![step], left));
+    let mut unlisted = Vec::new();
+    if let Some(bucket) = &world.bucket {
+        unlisted.extend(sweeping.bucket(bucket).await.err().map(Unlisted::Bucket));
     }
-    let mut seen = Vec::new();
-    for object in bucket.objects(PREFIX).await?.iter().filter(|object| old(object.modified)) {
-        let push = push_of(object.key.as_str());
-        let Some(push) = push.filter(|push| !alive.contains(push)) else { continue };
-        let mut sweeping = Sweeping { world, patience, dry, seen: &mut seen, steps: Vec::new() };
-        let left = sweeping.object(&push, bucket, &object.key).await.err();
-        // An object that is kept needs nothing.
-        if left.is_some() || !sweeping.steps.is_empty() {
-            all.push(remote(&push, dry, sweeping.steps, left));
-        }
-    }
-    let marked = world.api.images().marked_by_pushes().await;
-    let (marked, unlisted) = match marked {
-        Ok(marked) => (marked, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    for (push, image) in &marked {
-        let made = image.created_at.as_deref().and_then(net::time);
-        // One description may have the marks of several pushes.
-        let lives = alive.iter().any(|push| push.marks(image));
-        if !old(made) || lives || seen.contains(&image.id) {
-            continue;
-        }
-        let mut sweeping = Sweeping { world, patience, dry, seen: &mut seen, steps: Vec::new() };
-        let left = sweeping.image(push, image).await.err();
-        if left.is_some() || !sweeping.steps.is_empty() {
-            all.push(remote(push, dry, sweeping.steps, left));
-        }
-    }
-    all.extend(keys(world, alive, dry, old).await);
-    Ok(Remote { pushes: all, unlisted })
-}
-
-/// Deletes keys that pushes made for themselves.
-async fn keys(
-    world: &World,
-    alive: &[PushId],
-    dry: bool,
-    old: impl Fn(Option<SystemTime>) -> bool,
-) -> Vec<Swept> {
-    let listed = match world.api.keys().list().await {
-        Ok(listed) => listed,
-        Err(error) => {
-            // A token that makes no keys need not have the scope to see them.
-            world.note(&format!("temporary keys are not looked for: {error}"));
-            return Vec::new();
-        }
-    };
-    let mut all = Vec::new();
-    for key in listed {
-        let made = key.created_at.as_deref().and_then(net::time);
-        let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
-        let swept = |push: &PushId| old(made) && !alive.contains(push);
-        let Some(push) = push.filter(swept) else { continue };
-        let step = format!("delete the temporary key {}", key.name);
-        let done = match digitalocean::is_access(&key.access) {
-            _ if dry => Ok(()),
-            true => world.api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
-            false => Err("it has nothing that identifies it".to_owned()),
-        };
-        all.push(remote(&push, dry, vec![step], done.err()));
-    }
-    all
-}
-
-fn remote(push: &PushId, dry: bool, steps: Vec<String>, left: Option<String>) -> Swept {
-    let state = match (dry, &left) {
-        (true, None) => SweptState::Planned,
-        (_, Some(_)) => SweptState::Left,
-        (false, None) => SweptState::Ended,
-    };
-    let left = left.into_iter().collect();
-    Swept { push: push.as_str().to_owned(), source: None, state, steps, left }
+    unlisted.extend(sweeping.images().await.err().map(Unlisted::Images));
+    sweeping.keys().await;
+    Sweep { pushes: sweeping.pushes, unlisted }
 }
 
 /// The push that an object is of. Others may have put something there as well.
@@ -133,42 +49,139 @@ fn push_of(key: &str) -> Option<PushId> {
 
 struct Sweeping<'a> {
     world: &'a World,
-    patience: &'a Patience,
+    older_than: Duration,
+    alive: &'a [PushId],
+    patience: Patience,
     dry: bool,
-    /// The numbers of images that were looked after.
-    seen: &'a mut Vec<u64>,
-    steps: Vec<String>,
+    began: Instant,
+    now: SystemTime,
+    /// The numbers of images of which something was said.
+    seen: Vec<u64>,
+    pushes: Vec<Swept>,
 }
 
 impl Sweeping<'_> {
-    async fn object(&mut self, push: &PushId, bucket: &Bucket, key: &Key) -> Result<(), String> {
-        let found = self.world.api.images().find(push, Duration::ZERO, self.patience, None).await;
-        let image = found.map_err(|error| error.to_string())?.into_iter().next();
-        let mut available = image.as_ref().is_some_and(|image| image.is_available());
-        self.seen.extend(image.iter().map(|image| image.id));
-        if let Some(image) = image.filter(|_| !available) {
-            available = self.import(push, image.id).await?.is_some();
+    /// A clock that is behind makes nothing old; what has no time is not known to be.
+    fn is_old(&self, time: Option<SystemTime>) -> bool {
+        time.and_then(|time| self.now.duration_since(time).ok())
+            .is_some_and(|age| age >= self.older_than)
+    }
+
+    /// The push, if something that was made then is to be swept.
+    fn swept(&self, push: Option<PushId>, made: Option<SystemTime>) -> Option<PushId> {
+        push.filter(|push| self.is_old(made) && !self.alive.contains(push))
+    }
+
+    /// Says what became of something. What needs nothing is not worth a word.
+    fn say(&mut self, push: &PushId, steps: Vec<String>, done: Result<(), String>) {
+        let left: Vec<String> = done.err().into_iter().collect();
+        let state = match (left.is_empty(), self.dry) {
+            (true, _) if steps.is_empty() => return,
+            (true, true) => SweptState::Planned,
+            (true, false) => SweptState::Ended,
+            (false, _) => SweptState::Left,
+        };
+        let push = push.as_str().to_owned();
+        self.pushes.push(Swept { push, source: None, state, steps, left });
+    }
+
+    async fn bucket(&mut self, bucket: &Bucket) -> Result<(), Error> {
+        mint::ready(self.world, bucket).await?;
+        for open in bucket.uploads(PREFIX).await? {
+            let push = push_of(open.upload.key.as_str());
+            let Some(push) = self.swept(push, open.initiated) else { continue };
+            let step = format!("abort the upload of {}", open.upload.key);
+            let done = if self.dry { Ok(()) } else { bucket.abort(&open.upload).await };
+            self.say(&push, vec![step], done.map_err(|error| error.to_string()));
         }
+        for object in bucket.objects(PREFIX).await? {
+            let push = push_of(object.key.as_str());
+            let Some(push) = self.swept(push, object.modified) else { continue };
+            let mut steps = Vec::new();
+            let done = self.object(&push, bucket, &object.key, &mut steps).await;
+            self.say(&push, steps, done);
+        }
+        Ok(())
+    }
+
+    async fn images(&mut self) -> Result<(), digitalocean::Error> {
+        for (push, image) in self.world.api.images().marked_by_pushes().await? {
+            let made = image.created_at.as_deref().and_then(net::time);
+            // One description may have the marks of several pushes.
+            let lives = self.alive.iter().any(|push| push.marks(&image));
+            if !self.is_old(made) || lives || self.seen.contains(&image.id) {
+                continue;
+            }
+            let mut steps = Vec::new();
+            let done = self.image(&push, &image, &mut steps).await;
+            self.say(&push, steps, done);
+        }
+        Ok(())
+    }
+
+    /// Deletes keys that pushes made for themselves.
+    async fn keys(&mut self) {
+        let api = &self.world.api;
+        let listed = match api.keys().list().await {
+            Ok(listed) => listed,
+            // A token that makes no keys need not have the scope to see them.
+            Err(error) => {
+                return self.world.note(&format!("temporary keys are not looked for: {error}"));
+            }
+        };
+        for key in listed {
+            let made = key.created_at.as_deref().and_then(net::time);
+            let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
+            let Some(push) = self.swept(push, made) else { continue };
+            let step = format!("delete the temporary key {}", key.name);
+            let done = match digitalocean::is_access(&key.access) {
+                _ if self.dry => Ok(()),
+                true => api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
+                false => Err("it has nothing that identifies it".to_owned()),
+            };
+            self.say(&push, vec![step], done);
+        }
+    }
+
+    /// Removes an object, once nothing reads it any more.
+    async fn object(
+        &mut self,
+        push: &PushId,
+        bucket: &Bucket,
+        key: &Key,
+        steps: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
+        let image = found.map_err(|error| error.to_string())?.into_iter().next();
+        let stays = match image {
+            Some(image) => self.end(push, image, steps).await?.is_some(),
+            None => false,
+        };
         let said = |error: Error| error.to_string();
-        if available && key.as_str().contains(KEPT) {
+        if stays && key.as_str().contains(KEPT) {
             if bucket.is_public(key).await.map_err(said)? {
-                self.steps.push(format!("make the object {key} private"));
+                steps.push(format!("make the object {key} private"));
                 if !self.dry {
                     bucket.set_acl(key, Acl::Private).await.map_err(said)?;
                 }
             }
             return Ok(());
         }
-        self.steps.push(format!("delete the object {key}"));
+        steps.push(format!("delete the object {key}"));
         match self.dry {
             true => Ok(()),
             false => bucket.delete(key).await.map_err(said),
         }
     }
 
-    /// Brings an image to its end of which nothing else is known. One that can be used stays: it is named if
-    /// nobody compared it with what was checked.
-    async fn image(&mut self, push: &PushId, listed: &Image) -> Result<(), String> {
+    /// Brings an image to its end of which nothing else is known, and names it if nobody compared it with what was
+    /// checked.
+    async fn image(
+        &mut self,
+        push: &PushId,
+        listed: &Image,
+        steps: &mut Vec<String>,
+    ) -> Result<(), String> {
         if listed.is_available() && !compared::says_not_yet(listed) {
             return Ok(());
         }
@@ -178,21 +191,13 @@ impl Sweeping<'_> {
             Err(digitalocean::Error { kind: Kind::NotFound, .. }) => return Ok(()),
             Err(error) => return Err(format!("image {} cannot be looked at: {error}", listed.id)),
         };
-        let available = match image.status {
-            Some(ImageStatus::Available) => Some(image),
-            Some(ImageStatus::Deleted) => return self.failed(image.id).await,
-            // It may have been in use for long: only of one that was waited for it means that the import failed.
-            Some(ImageStatus::Retired) => {
-                return Err(format!(
-                    "image {} is retired, and nobody knows whether its import failed; \
-                     `tidegate image delete {0}` removes it",
-                    image.id
-                ));
-            }
-            _ => self.import(push, image.id).await?,
-        };
-        match available.filter(compared::says_not_yet) {
-            Some(image) => Err(format!(
+        match self.end(push, image, steps).await? {
+            Some(image) if image.status == Some(ImageStatus::Retired) => Err(format!(
+                "image {} is retired, and nobody knows whether its import failed; \
+                 `tidegate image delete {0}` removes it",
+                image.id
+            )),
+            Some(image) if compared::says_not_yet(&image) => Err(format!(
                 "{}; a description without \"{}\" keeps it",
                 compared::unknown(
                     image.id,
@@ -200,24 +205,47 @@ impl Sweeping<'_> {
                 ),
                 compared::WORD
             )),
-            None => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings an image to its end; the image, if it stays. A dry run does not know.
+    async fn end(
+        &mut self,
+        push: &PushId,
+        image: Image,
+        steps: &mut Vec<String>,
+    ) -> Result<Option<Image>, String> {
+        match image.status {
+            // A retired one may have been in use for long: only of one that was waited for it means that the
+            // import failed.
+            Some(ImageStatus::Available | ImageStatus::Retired) => Ok(Some(image)),
+            Some(ImageStatus::Deleted) => self.failed(image.id, steps).await.map(|()| None),
+            _ => self.import(push, image.id, steps).await,
         }
     }
 
     /// Waits for an import; the image, if it can be used then. One that failed is deleted.
-    async fn import(&mut self, push: &PushId, id: u64) -> Result<Option<Image>, String> {
-        self.steps.push(format!("wait for the import of image {id}"));
+    async fn import(
+        &mut self,
+        push: &PushId,
+        id: u64,
+        steps: &mut Vec<String>,
+    ) -> Result<Option<Image>, String> {
+        self.seen.push(id);
+        steps.push(format!("wait for the import of image {id}"));
         if self.dry {
             return Ok(None);
         }
         let api = &self.world.api;
+        let patience = self.patience.since(self.began);
         let mut last = None;
-        let waited = wait::image(api, id, Some(push), *self.patience, &mut last).await;
+        let waited = wait::image(api, id, Some(push), patience, &mut last).await;
         // It may have come back under another number.
         self.seen.extend(last.map(|image| image.id));
         match waited {
             Ok(image) => Ok(Some(image)),
-            Err(WaitError::Failed(image)) => self.failed(image.id).await.map(|()| None),
+            Err(WaitError::Failed(image)) => self.failed(image.id, steps).await.map(|()| None),
             Err(error) => match api.images().get(&ImageKey::Id(id)).await {
                 Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(None),
                 _ => Err(format!("image {id} is still being imported: {error}")),
@@ -226,8 +254,9 @@ impl Sweeping<'_> {
     }
 
     /// Deletes an image whose import failed.
-    async fn failed(&mut self, id: u64) -> Result<(), String> {
-        self.steps.push(format!("delete image {id}, whose import failed"));
+    async fn failed(&mut self, id: u64, steps: &mut Vec<String>) -> Result<(), String> {
+        self.seen.push(id);
+        steps.push(format!("delete image {id}, whose import failed"));
         if self.dry {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::clean::{clean, end, end_key};
+use super::compared;
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
@@ -266,6 +267,13 @@ impl Run<'_> {
             self.pushed.left.extend(end_key(&mut self.journal, world, patience).await);
         } else {
             self.pushed.left = end(&mut self.journal, &self.world, &self.order.patience).await;
+        }
+        let state = self.journal.state();
+        if let Some(image) = &mut self.pushed.image
+            && state.checked.is_some()
+            && !state.says_uncompared
+        {
+            image.description = compared::without(&image.description);
         }
         self.pushed.available = matches!(self.journal.state().image, ImageState::Available(_));
         if let Some(staged) = &mut self.pushed.staged {

@@ -180,8 +180,7 @@ impl State {
                     false => Image::Failed(*image),
                 };
             }
-            // Who could not say it has told so; nobody tries for ever.
-            Outcome::Describe { .. } => self.says_uncompared = false,
+            Outcome::Describe { completed } => self.says_uncompared = !completed,
             Outcome::Hide => self.publish(Public::No),
             Outcome::Delete => self.object = Object::None,
             Outcome::RevokeKey => self.key = Key::None,

@@ -1,4 +1,4 @@
-//! What killed runs left, ended by their journals.
+//! What killed runs left: what is said of it, and how it is ended by the journals.
 
 use std::path::Path;
 
@@ -11,8 +11,42 @@ use super::mint;
 use super::state::{Image, Key as Minted, Object, State};
 use super::world::World;
 use crate::bytes::Hostile;
-use crate::digitalocean::PushId;
 use crate::digitalocean::wait::Patience;
+use crate::digitalocean::{self, PushId};
+use crate::spaces;
+
+/// What became of all that was found.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
+pub struct Sweep {
+    /// Of what was found.
+    pub pushes: Vec<Swept>,
+    /// Where it could not be looked for what there is; only without journals.
+    pub unlisted: Vec<Unlisted>,
+}
+
+/// What could not be looked through, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unlisted {
+    /// The bucket: of what is in it something may be left.
+    #[error("the bucket cannot be listed, so what is in it is not seen: {0}")]
+    Bucket(#[source] spaces::Error),
+    /// The images: only those are known that have an object in the bucket.
+    #[error("images cannot be listed, so not all of them are seen: {0}")]
+    Images(#[source] digitalocean::Error),
+}
+
+impl Unlisted {
+    /// The stable name of what could not be looked through.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Unlisted::Bucket(_) => "bucket-unlisted",
+            Unlisted::Images(_) => "images-unlisted",
+        }
+    }
+}
 
 /// What became of what a run left.
 #[derive(Clone, Debug, Serialize)]
@@ -159,14 +193,12 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
         Image::Available(id) => steps.push(format!("keep image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
     }
-    if state.says_uncompared && matches!(state.image, Image::Available(_)) {
-        steps.push("say in its description that it was compared with what was checked".into());
-    }
-    if state.checked.is_some()
-        && matches!(state.image, Image::Asked(_) | Image::Importing(_))
-        && !gone
-    {
+    let compares = matches!(state.image, Image::Asked(_) | Image::Importing(_)) && !gone;
+    if state.checked.is_some() && compares {
         steps.push("delete it unless its URL still leads to what was checked".into());
+    }
+    if state.says_uncompared && (compares || matches!(state.image, Image::Available(_))) {
+        steps.push("say in its description that it was compared with what was checked".into());
     }
     let keep = state.began.keep_object && matches!(state.image, Image::Available(_));
     match &state.object {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::body::{Body, Digest16};
+use super::body::Body;
 use super::endpoint::Endpoint;
 use super::error::{About, Error, Kind, Operation};
 use super::names::{BucketName, ETag, Key, PartNumber};
@@ -118,7 +118,8 @@ pub(super) struct Ask<'a> {
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) headers: Headers,
     pub(super) body: Body,
-    pub(super) md5: Option<Digest16>,
+    /// Whether its MD5 goes along, and the ETag of the answer is held against it.
+    pub(super) held: bool,
     pub(super) part: Option<PartNumber>,
     pub(super) again: Again,
     /// A longer silence than usual may come before the answer.
@@ -134,7 +135,7 @@ impl<'a> Ask<'a> {
             query: Vec::new(),
             headers: Vec::new(),
             body: Bytes::new().into(),
-            md5: None,
+            held: false,
             part: None,
             again: Again::Always,
             idle: None,
@@ -154,7 +155,7 @@ impl<'a> Ask<'a> {
     /// Takes along what is not to be damaged on the way.
     pub(super) fn digested(&mut self, body: &Body) {
         self.body = body.clone();
-        self.md5 = Some(body.md5());
+        self.held = true;
     }
 
     fn encoded_query(&self) -> String {
@@ -182,6 +183,8 @@ impl Bucket {
         // A proxy would look for the addresses of this machine on its own.
         net.only = address.is_loopback().then(Vec::new);
         net.headers = Vec::new();
+        // What is elsewhere is not in the bucket.
+        net.redirects = 0;
         let signer = Signer {
             access: keys.access,
             secret: keys.secret,
@@ -329,9 +332,9 @@ impl Bucket {
         if !(200..300).contains(&called.status) || super::xml::refusal(&called.body).is_some() {
             return Some(error(&|about| Error::refusal(about, called)));
         }
-        let md5 = ask.md5?;
+        let md5 = ask.body.md5();
         match called.header("etag").map(ETag::new) {
-            Some(etag) if md5.differs_from(&etag) => {
+            Some(etag) if ask.held && md5.differs_from(&etag) => {
                 let said = format!("its MD5 is {}, and the ETag of it {etag}", md5.etag());
                 Some(error(&|about| Error::answered(about, Kind::Corrupted, called, &said)))
             }
@@ -343,8 +346,9 @@ impl Bucket {
     fn request(&self, ask: &Ask<'_>, address: &Address) -> Result<Request, String> {
         let inner = &*self.0;
         let mut headers = ask.headers.clone();
-        if let Some(md5) = ask.md5 {
-            let value = HeaderValue::from_str(&md5.base64()).map_err(|e| e.to_string())?;
+        if ask.held {
+            let value =
+                HeaderValue::from_str(&ask.body.md5().base64()).map_err(|e| e.to_string())?;
             headers.push((HeaderName::from_static("content-md5"), value));
         }
         let (payload, now) = (ask.body.sha256(), SystemTime::now());

@@ -11,7 +11,7 @@ use crate::crash::UNHURRIED;
 use crate::disks::*;
 use crate::rig::*;
 use crate::server::{Object, Reply, Request, Server};
-use crate::url::{OTHER, SAME, changeable, killed_before_it_is_compared, says_uncompared};
+use crate::url::{OTHER, killed_before_it_is_compared, says_uncompared};
 
 const WORD: &str = "[tidegate: not compared yet]";
 
@@ -50,7 +50,7 @@ fn an_image_that_nobody_compared_is_named_and_kept() {
     let _ = std::fs::remove_dir_all(rig.scratch.path("state"));
     for arguments in [&["--dry-run"][..], &[]] {
         let (code, document) = rig.sweep(&[&OLD, arguments].concat());
-        assert_eq!((code, &document["error"]), (4, &Value::Null), "{document}");
+        assert_eq!((code, &document["unlisted"]), (4, &json!([])), "{document}");
         let pushes = document["pushes"].as_array().unwrap();
         assert_eq!((pushes.len(), &pushes[0]["state"]), (1, &json!("left")), "{document}");
         assert_eq!(pushes[0]["steps"], json!([]));
@@ -108,8 +108,7 @@ fn an_import_is_waited_for() {
     assert_eq!(remote(&rig).1["pushes"], json!([]));
 
     // One that is not compared then is named.
-    let (server, leads_to) = changeable();
-    assert_eq!(leads_to.load(Ordering::SeqCst), SAME);
+    let server = disk_server();
     let rig = Rig::with("", &UNHURRIED);
     let mut push = rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules"]);
     let mut push = Running::start(&mut push);
@@ -257,8 +256,9 @@ fn a_list_of_images_that_fails_is_told_and_the_bucket_is_swept() {
     push.child().kill().unwrap();
     drop(push);
     let (code, document) = remote(&rig);
-    assert_eq!((code, &document["error"]["kind"]), (4, &json!("images-unlisted")), "{document}");
-    assert!(document["error"]["message"].as_str().unwrap().contains("(403"), "{document}");
+    let unlisted = &document["unlisted"][0];
+    assert_eq!((code, &unlisted["kind"]), (4, &json!("images-unlisted")), "{document}");
+    assert!(unlisted["message"].as_str().unwrap().contains("(403"), "{document}");
     assert_eq!(document["pushes"][0]["state"], "ended", "{document}");
     rig.assert_clean(0..=0, "the bucket");
     let output = rig.tidegate("sweep").arg("--yes").args(OLD).output().unwrap();
@@ -273,7 +273,7 @@ fn a_description_that_cannot_be_changed_fails_no_push() {
         |kind: &str| format!("[[fault]]\nmethod = \"PUT\"\npath = \"/v2/images/*\"\n{kind}\n");
     for (plan, stays) in [
         (put("kind = \"403\""), true),
-        (put("kind = \"500\"\ntimes = 2"), true),
+        (put("kind = \"500\"\nforever = true"), true),
         // It was changed, or is at the second try.
         (put("kind = \"cut-after\""), false),
         (put("kind = \"500\""), false),
@@ -294,4 +294,76 @@ fn a_description_that_cannot_be_changed_fails_no_push() {
         assert!(rig.journals().is_empty(), "{plan}");
         rig.assert_clean(1..=1, &plan);
     }
+}
+
+#[test]
+fn images_are_found_without_any_bucket() {
+    let (rig, _, _server) = killed_before_it_is_compared();
+    let without = |arguments: &[&str]| {
+        let mut sweep = rig.tidegate("sweep");
+        for (name, _) in rig.env.iter().filter(|(name, _)| name.starts_with("SPACES_")) {
+            sweep.env_remove(name);
+        }
+        sweep.args(["--yes", "--format", "json"]).args(OLD).args(arguments).output().unwrap()
+    };
+    let _ = std::fs::remove_dir_all(rig.scratch.path("state"));
+    let output = without(&[]);
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let document = crate::documents::parsed("sweep", &output);
+    assert_eq!(document["unlisted"], json!([]));
+    assert!(document["pushes"][0]["left"][0].as_str().unwrap().contains(WORD), "{document}");
+    assert!(stderr(&output).contains("no bucket is named"), "{output:?}");
+    // Who names a part of one means one.
+    let output = without(&["--spaces-region", "nyc3"]);
+    assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{output:?}");
+}
+
+#[test]
+fn a_bucket_that_cannot_be_listed_is_told_and_images_are_looked_at() {
+    let (rig, _, _server) = killed_before_it_is_compared();
+    let _ = std::fs::remove_dir_all(rig.scratch.path("state"));
+    let (code, document) = rig.sweep(&[&OLD[..], &["--bucket", "another-one"]].concat());
+    assert_eq!((code, &document["unlisted"][0]["kind"]), (4, &json!("bucket-unlisted")));
+    let said = document["unlisted"][0]["message"].as_str().unwrap();
+    assert!(said.contains("another-one"), "{said}");
+    assert!(document["pushes"][0]["left"][0].as_str().unwrap().contains(WORD), "{document}");
+}
+
+#[test]
+fn a_retired_image_is_left_to_its_users_also_if_there_is_an_object() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(0, &["disk.raw.gz", "--keep-object"]);
+    let push = document["push"].as_str().unwrap();
+    let (server, asked) = api(vec![json!({"id": 5, "name": "x", "type": "custom",
+        "public": false, "status": "retired", "description": format!("[tidegate push {push}]"),
+        "tags": [], "created_at": "2020-01-02T03:04:05Z"})]);
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env("DIGITALOCEAN_API_URL", server.url("")).args(["--yes", "--format", "json"]);
+    let output = sweep.args(OLD).output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let document = crate::documents::parsed("sweep", &output);
+    let pushes = document["pushes"].as_array().unwrap();
+    assert_eq!((pushes.len(), &pushes[0]["steps"]), (1, &json!([])), "{document:#}");
+    assert!(pushes[0]["left"][0].as_str().unwrap().starts_with("image 5 is retired"));
+    assert!(asked.lock().unwrap().is_empty());
+    assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_compared_image_says_so_also_after_an_interrupt() {
+    let server = disk_server();
+    let rig = Rig::with_plan("[[fault]]\nkind = \"action-hangs\"");
+    let mut push = rig.push(&[&server.url("disk.raw.gz"), "--no-url-rules", "--format", "json"]);
+    let mut push = Running::start(push.args(["--transfer", "fra1", "--description", "mine"]));
+    wait_until("it is on its way", || {
+        rig.log().iter().any(|line| line["path"].as_str().unwrap().ends_with("/actions"))
+    });
+    signal(push.child(), "INT");
+    let output = push.output();
+    assert_eq!(exit_code(&output), 130, "{output:?}");
+    let document = crate::documents::parsed("push", &output);
+    assert_eq!(document["image"]["description"], rig.images()[0]["description"]);
+    assert!(document["image"]["description"].as_str().unwrap().starts_with("mine [tidegate push"));
+    rig.assert_clean(1..=1, "interrupted");
 }

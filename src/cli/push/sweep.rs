@@ -19,7 +19,7 @@ use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
 use crate::push::{
-    Remote, Started, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote,
+    Started, Sweep, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote,
 };
 use crate::source;
 use crate::spaces::Keys;
@@ -80,24 +80,15 @@ struct PlaceArgs {
 }
 
 pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
-    match sweep_all(args) {
-        Ok(code) => Ok(code),
-        Err(Some(usage)) => Err(usage),
-        Err(None) => Ok(REFUSED),
-    }
-}
-
-fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
     if !args.yes && !args.dry_run && !stdin().is_terminal() {
         return Err(Usage(
             "nobody can be asked here; --yes sweeps without asking, --dry-run says what it would do"
                 .into(),
-        )
-        .into());
+        ));
     }
     if args.mint_key && !args.yes && !args.dry_run {
         let why = "a key is not made to wait for an answer: --mint-key goes with --yes";
-        return Err(Some(Usage(why.into())));
+        return Err(Usage(why.into()));
     }
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
@@ -121,14 +112,14 @@ fn sweep_all(args: &SweepArgs) -> Result<u8, Option<Usage>> {
 }
 
 /// Sweeps, with a key that was made for it.
-fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<u8, Option<Usage>> {
+fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<u8, Usage> {
     let asks = !args.yes && !args.dry_run;
     if asks {
         let planned = swept(args, view, keys.as_ref(), true)?;
-        output::log(planned.lines().trim_end());
+        output::log(lines(&planned).trim_end());
         let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
         if !planned.pushes.iter().any(is_planned) {
-            return Ok(planned.code());
+            return Ok(code(&planned));
         }
         // Nothing can be done if nobody reads it: then nobody answers either.
         let _ = write!(stderr(), "Go on? [y/N] ");
@@ -141,25 +132,25 @@ fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<
     }
     let swept = swept(args, view, keys.as_ref(), args.dry_run)?;
     view.close();
-    let error =
-        swept.unlisted.as_ref().map(|why| json!({"kind": "images-unlisted", "message": why}));
+    let unlisted = swept.unlisted.iter();
+    let unlisted = unlisted.map(|why| json!({"kind": why.kind(), "message": why.to_string()}));
     let document = json!({
         "schema": "tidegate.sweep/1",
         "dry_run": args.dry_run,
-        "error": error,
+        "unlisted": unlisted.collect::<Vec<_>>(),
         "pushes": show::value(&swept.pushes)?,
     });
-    show::write(args.api.format, &swept.lines(), &document)?;
-    Ok(swept.code())
+    show::write(args.api.format, &lines(&swept), &document)?;
+    Ok(code(&swept))
 }
 
-/// Sweeps; `Err(None)` if the bucket could not be listed, which is said then.
+/// Sweeps; what could not be looked through is said then.
 fn swept(
     args: &SweepArgs,
     view: &Arc<View>,
     keys: Option<&Keys>,
     dry: bool,
-) -> Result<Sweep, Option<Usage>> {
+) -> Result<Sweep, Usage> {
     let patience = args.patience.patience();
     if args.remote {
         let stage = StageArgs {
@@ -169,28 +160,32 @@ fn swept(
             ..StageArgs::default()
         };
         let (api, place) = connect::client_at(&args.api, view.teller())?;
-        let bucket = world::bucket(&stage, &args.api, None, keys.cloned(), view)?;
-        let mut world = world::assemble(api, place, Some(bucket.clone()), view);
+        let bucket = match keys.is_some() || world::names_bucket(&stage) {
+            true => Some(world::bucket(&stage, &args.api, None, keys.cloned(), view)?),
+            false => {
+                output::log(
+                    "note: no bucket is named, so only images and temporary keys are looked for; \
+                     --bucket or SPACES_BUCKET names one",
+                );
+                None
+            }
+        };
+        let mut world = world::assemble(api, place, bucket, view);
         world.fresh_key = keys.is_some();
         // Without a place for journals there are none of runs that live.
         let alive = state_folder(args.state.clone()).ok().map(|folder| alive(&folder));
         let alive = alive.transpose().map_err(|e| Usage(e.to_string()))?.unwrap_or_default();
-        let work = sweep_remote(&world, &bucket, args.older_than, &alive, &patience, dry);
-        let Remote { pushes, unlisted, .. } = bucket.wait(work).map_err(|error| {
-            output::complain(&error.to_string());
-            None
-        })?;
-        let unlisted = unlisted
-            .map(|error| format!("images cannot be listed, so not all of them are seen: {error}"));
-        unlisted.iter().for_each(|why| output::complain(why));
-        return Ok(Sweep { pushes, unlisted });
+        let work = sweep_remote(&world, args.older_than, &alive, patience, dry);
+        let swept = world.api.wait(work);
+        swept.unlisted.iter().for_each(|why| output::complain(&why.to_string()));
+        return Ok(swept);
     }
     let folder = state_folder(args.state.clone())?;
     let connect = |started: &Started| connected(args, started, keys, view);
     let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
     let swept = runtime.wait(sweep(&folder, &connect, &patience, dry));
     let pushes = swept.map_err(|e| Usage(e.to_string()))?;
-    Ok(Sweep { pushes, unlisted: None })
+    Ok(Sweep { pushes, unlisted: Vec::new() })
 }
 
 /// The world of a push, which has to be the one that the environment opens.
@@ -246,44 +241,33 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
     net::client(&net, net.insecure_http, [OsStr::new(url)], None)
 }
 
-/// What became of all of it.
-struct Sweep {
-    pushes: Vec<Swept>,
-    /// Why the images of the account could not be listed.
-    unlisted: Option<String>,
+fn lines(sweep: &Sweep) -> String {
+    if sweep.pushes.is_empty() {
+        return match sweep.unlisted.is_empty() {
+            true => "there is nothing to sweep\n".into(),
+            false => "nothing else is found that is to be swept\n".into(),
+        };
+    }
+    let mut out = String::new();
+    for one in &sweep.pushes {
+        let state = match one.state {
+            SweptState::Alive => "its run lives, and is left alone",
+            SweptState::Planned => "to be done",
+            SweptState::Ended => "done",
+            SweptState::Left => "not done",
+        };
+        let source = one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
+        out += &format!("push {}{source}: {state}\n", one.push);
+        one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
+        one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
+    }
+    out
 }
 
-impl Sweep {
-    fn lines(&self) -> String {
-        if self.pushes.is_empty() {
-            let nothing = match self.unlisted {
-                None => "there is nothing to sweep\n",
-                Some(_) => "nothing else is found that is to be swept\n",
-            };
-            return nothing.into();
-        }
-        let mut out = String::new();
-        for one in &self.pushes {
-            let state = match one.state {
-                SweptState::Alive => "its run lives, and is left alone",
-                SweptState::Planned => "to be done",
-                SweptState::Ended => "done",
-                SweptState::Left => "not done",
-            };
-            let source =
-                one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
-            out += &format!("push {}{source}: {state}\n", one.push);
-            one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
-            one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
-        }
-        out
-    }
-
-    fn code(&self) -> u8 {
-        let left = self.pushes.iter().any(|one| one.state == SweptState::Left);
-        match left || self.unlisted.is_some() {
-            true => REFUSED,
-            false => ACCEPTED,
-        }
+fn code(sweep: &Sweep) -> u8 {
+    let left = sweep.pushes.iter().any(|one| one.state == SweptState::Left);
+    match left || !sweep.unlisted.is_empty() {
+        true => REFUSED,
+        false => ACCEPTED,
     }
 }

@@ -105,17 +105,14 @@ impl View {
                 }
                 let waits =
                     matches!(step, Step::Create | Step::Import | Step::Transfer | Step::Convert);
+                // Of what is done at once, the end is enough.
+                let takes_long =
+                    matches!(step, Step::Check | Step::ReadBack | Step::Import | Step::Transfer);
                 match output::is_drawn() {
                     // The teller has the line then.
                     true if waits => state.clear(),
                     true => state.status(&format!("{}: {what}", step.as_str())),
-                    // Of what is done at once, the end is enough.
-                    false
-                        if matches!(
-                            step,
-                            Step::Check | Step::ReadBack | Step::Import | Step::Transfer
-                        ) =>
-                    {
+                    false if takes_long => {
                         state.line(&format!("{}: {what}", step.as_str()));
                     }
                     false => {}

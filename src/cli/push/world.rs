@@ -85,6 +85,13 @@ pub(super) fn bucket(
     open(found.keys).map_err(Usage)
 }
 
+/// Whether anything says that there is a bucket.
+pub(super) fn names_bucket(stage: &StageArgs) -> bool {
+    let said = [&stage.bucket, &stage.spaces_region, &stage.spaces_endpoint];
+    let names = ["SPACES_BUCKET", "SPACES_REGION", "SPACES_ENDPOINT_URL", "SPACES_ACCESS_KEY_ID"];
+    said.into_iter().any(Option::is_some) || names.into_iter().any(|name| variable(name).is_some())
+}
+
 /// The same for a bucket to which a key is yet to be made.
 pub(super) fn mint(
     stage: &StageArgs,
