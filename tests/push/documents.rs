@@ -65,7 +65,7 @@ fn what_the_schemas_do_not_allow_is_refused() {
     );
     assert!(!push(&|d| d["timings"]["check_ms"] = json!(-1)));
 
-    let swept = json!({"schema": "tidegate.sweep/1", "dry_run": false, "pushes": [
+    let swept = json!({"schema": "tidegate.sweep/1", "dry_run": false, "unlisted": [], "pushes": [
         {"push": "x", "state": "ended", "steps": ["delete"], "left": []}]});
     let sweep = |change: &dyn Fn(&mut Value)| takes("sweep", &swept, change);
     assert!(sweep(&|_| {}));
