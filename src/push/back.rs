@@ -80,6 +80,9 @@ pub(super) async fn read(
     });
     match said.await {
         Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) if matches!(error.kind, source::Kind::Changed) => {
+            Err("it changed while it was read, and nobody but this push should write to it".into())
+        }
         Ok(Err(error)) => Err(Hostile::message(&inspect::Error::from(&error).message).to_string()),
         Err(_) => Err("nothing was found out".to_owned()),
     }

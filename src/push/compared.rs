@@ -56,7 +56,8 @@ pub(super) async fn tell(journal: &mut Journal, world: &World, patience: &Patien
     if let Err(why) = described {
         world.note(&format!(
             "image {id} was compared with what was checked, but its description still says \
-             \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it"
+             \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it, with a token \
+             that has the scope image:update"
         ));
     }
 }

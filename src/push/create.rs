@@ -21,9 +21,11 @@ impl Run<'_> {
     pub(super) async fn create(&mut self, url: String) -> Result<(), Stop> {
         let new = &self.order.image;
         let checked = self.handed_over();
+        // Whoever takes a description over from another image may take the word over too.
+        let description = new.description.as_deref().map(compared::without);
         let description = match checked {
-            Some(_) => Some(compared::not_yet(new.description.as_deref())),
-            None => new.description.clone(),
+            Some(_) => Some(compared::not_yet(description.as_deref())),
+            None => description,
         };
         let request = ImageNewCustom {
             name: new.name.clone(),

@@ -1,9 +1,11 @@
 //! A key to the bucket that lives as long as the push.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::entry::{Intent, Outcome};
+use super::entry::{Began, Entry, Intent, Outcome};
 use super::event::Step;
+use super::journal::{Journal, JournalError};
 use super::run::Run;
 use super::stop::Stop;
 use super::world::World;
@@ -125,31 +127,61 @@ pub(super) async fn revoke(
     }
 }
 
-/// A key with which a bucket is swept. Its name is that of a push that never was, so that a later sweep without
-/// journals deletes it if this one is killed.
+/// A key with which a bucket is swept. It has a journal and a name as if a push had made it, so that a later sweep
+/// deletes it if this one is killed.
 pub struct Temporary {
-    push: PushId,
+    journal: Journal,
     /// The key.
     pub keys: Keys,
 }
 
 impl Temporary {
-    /// Makes one.
+    /// Makes one, with a journal in this folder. `api_place` is where the API is.
     ///
     /// # Errors
     /// If the API refuses or fails; says so if there may be a key all the same.
-    pub async fn mint(api: &digitalocean::Client) -> Result<Temporary, String> {
+    pub async fn mint(
+        api: &digitalocean::Client,
+        api_place: String,
+        folder: &Path,
+    ) -> Result<Temporary, String> {
         let push = PushId::random();
+        let began = Began {
+            push: push.as_str().to_owned(),
+            source: "the key of a sweep".to_owned(),
+            fingerprint: String::new(),
+            api: api_place,
+            place: None,
+            keep_object: false,
+            settle: 0,
+        };
+        let said = |error: JournalError| error.to_string();
+        let mut journal = Journal::begin(folder, &push, began).map_err(said)?;
+        journal.write(Entry::Intent(Intent::MintKey { name: name(&push) })).map_err(said)?;
         let made = api.keys().create(&name(&push)).await.map_err(|error| error.to_string());
-        let keys = made.and_then(|made| Keys::new(&made.access, made.secret.reveal()));
-        let error = match keys {
-            Ok(keys) => return Ok(Temporary { push, keys }),
+        let made = made.and_then(|made| {
+            // A journal that lacks it knows its name.
+            let access = made.access.clone();
+            let _ = journal.note(Entry::Outcome(Outcome::MintKey { access }));
+            Keys::new(&made.access, made.secret.reveal())
+        });
+        let error = match made {
+            Ok(keys) => return Ok(Temporary { journal, keys }),
             Err(error) => error,
         };
         match revoke(api, &push, None).await {
-            Ok(_) => Err(error),
+            Ok(_) => {
+                journal.end().map_err(said)?;
+                Err(error)
+            }
             Err(why) => Err(format!("{error}; a key {} may be left: {why}", name(&push))),
         }
+    }
+
+    /// The push that its journal names.
+    #[must_use]
+    pub fn push(&self) -> &PushId {
+        self.journal.push()
     }
 
     /// Deletes it. What is to be said about it, if it is done.
@@ -157,7 +189,9 @@ impl Temporary {
     /// # Errors
     /// Says what may be left, and why.
     pub async fn end(self, api: &digitalocean::Client) -> Result<Option<String>, String> {
-        revoke(api, &self.push, Some(&self.keys.access)).await
+        let said = revoke(api, self.journal.push(), Some(&self.keys.access)).await?;
+        self.journal.end().map_err(|error| error.to_string())?;
+        Ok(said)
     }
 }
 

@@ -42,7 +42,7 @@ pub use remote::sweep_remote;
 pub use run::push;
 pub use stop::Stop;
 pub use sweep::{Connect, Started, Sweep, Swept, SweptState, Unlisted, alive, sweep};
-pub use world::{Cancel, Canceller, Mint, World};
+pub use world::{Cancel, Cancelled, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.
 pub const PREFIX: &str = "tidegate/";

@@ -38,7 +38,7 @@ pub async fn sweep_remote(
         unlisted.extend(sweeping.bucket(bucket).await.err().map(Unlisted::Bucket));
     }
     unlisted.extend(sweeping.images().await.err().map(Unlisted::Images));
-    sweeping.keys().await;
+    unlisted.extend(sweeping.keys().await.err().map(Unlisted::Keys));
     Sweep { pushes: sweeping.pushes, unlisted }
 }
 
@@ -120,16 +120,9 @@ impl Sweeping<'_> {
     }
 
     /// Deletes keys that pushes made for themselves.
-    async fn keys(&mut self) {
+    async fn keys(&mut self) -> Result<(), digitalocean::Error> {
         let api = &self.world.api;
-        let listed = match api.keys().list().await {
-            Ok(listed) => listed,
-            // A token that makes no keys need not have the scope to see them.
-            Err(error) => {
-                return self.world.note(&format!("temporary keys are not looked for: {error}"));
-            }
-        };
-        for key in listed {
+        for key in api.keys().list().await? {
             let made = key.created_at.as_deref().and_then(net::time);
             let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
             let Some(push) = self.swept(push, made) else { continue };
@@ -141,6 +134,7 @@ impl Sweeping<'_> {
             };
             self.say(&push, vec![step], done);
         }
+        Ok(())
     }
 
     /// Removes an object, once nothing reads it any more.
@@ -151,14 +145,25 @@ impl Sweeping<'_> {
         key: &Key,
         steps: &mut Vec<String>,
     ) -> Result<(), String> {
-        let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
-        let image = found.map_err(|error| error.to_string())?.into_iter().next();
-        let stays = match image {
-            Some(image) => self.end(push, image, steps).await?.is_some(),
-            None => false,
-        };
         let said = |error: Error| error.to_string();
-        if stays && key.as_str().contains(KEPT) {
+        let kept = key.as_str().contains(KEPT);
+        let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
+        let stays = match found.map(|found| found.into_iter().next()) {
+            Ok(Some(image)) => self.end(push, image, steps).await?.is_some(),
+            Ok(None) => false,
+            Err(error) => {
+                let public = bucket.is_public(key).await.map_err(said)?;
+                // No import reads what is private.
+                if kept || public {
+                    let public = if public { ", which is public," } else { "" };
+                    return Err(format!(
+                        "the object {key}{public} stays, as its image cannot be looked for: {error}"
+                    ));
+                }
+                false
+            }
+        };
+        if stays && kept {
             if bucket.is_public(key).await.map_err(said)? {
                 steps.push(format!("make the object {key} private"));
                 if !self.dry {
@@ -201,7 +206,8 @@ impl Sweeping<'_> {
                 "{}; a description without \"{}\" keeps it",
                 compared::unknown(
                     image.id,
-                    "its push did not come to compare it, and only a sweep with its journal can"
+                    "its push was killed before it was compared, or could not write into its \
+                     description that it was"
                 ),
                 compared::WORD
             )),

@@ -79,10 +79,7 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         let state = journal.state();
         let further = matches!(state.object, Object::Completing { .. } | Object::Stored { .. });
         if further || state.image != ImageState::None {
-            return Err(Stop::Order(format!(
-                "an earlier push of this file got further than its upload ({}): `tidegate sweep` brings it to its end",
-                state.began.push
-            )));
+            return Err(Stop::Earlier { push: state.began.push.clone() });
         }
         // A key that died with its run is ended by a sweep; another one cannot take its place in the journal.
         if matches!(state.object, Object::Open { .. }) && state.key == KeyState::None {

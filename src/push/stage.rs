@@ -252,7 +252,9 @@ impl Run<'_> {
         self.begin(step, key.as_str());
         let reading = back::read(&self.world, bucket, key, size);
         let unfit = match self.cancel.unless(reading).await? {
-            Ok(found) => found.difference(size, sha256),
+            Ok(found) => found.difference(size, sha256).map(|why| {
+                format!("{why}; push again, and see to the bucket if that does not help")
+            }),
             Err(why) => Some(format!("the object cannot be read again: {why}")),
         };
         if let Some(why) = unfit {

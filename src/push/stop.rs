@@ -44,6 +44,14 @@ pub enum Stop {
         /// What is wrong.
         why: String,
     },
+    /// An earlier push of the file is not at its end: there could be two images.
+    #[error(
+        "an earlier push of this file got further than its upload ({push}): a sweep has to bring it to its end"
+    )]
+    Earlier {
+        /// That push.
+        push: String,
+    },
     /// What was sent is not what was checked, so it does not become an object.
     #[error("check: {0}")]
     Staged(String),
@@ -115,6 +123,7 @@ impl Stop {
             Stop::Interrupted => "interrupted",
             Stop::Journal(_) => "journal",
             Stop::Order(_) => "order",
+            Stop::Earlier { .. } => "earlier",
             Stop::Spaces { .. } | Stop::Bucket { .. } => "spaces",
             Stop::Staged(_) => "staged",
             Stop::Api { .. } => "api",

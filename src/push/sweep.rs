@@ -35,6 +35,9 @@ pub enum Unlisted {
     /// The images: only those are known that have an object in the bucket.
     #[error("images cannot be listed, so not all of them are seen: {0}")]
     Images(#[source] digitalocean::Error),
+    /// The keys: one that a push made may be left.
+    #[error("temporary keys cannot be looked for, so one may be left: {0}")]
+    Keys(#[source] digitalocean::Error),
 }
 
 impl Unlisted {
@@ -44,6 +47,7 @@ impl Unlisted {
         match self {
             Unlisted::Bucket(_) => "bucket-unlisted",
             Unlisted::Images(_) => "images-unlisted",
+            Unlisted::Keys(_) => "keys-unlisted",
         }
     }
 }
@@ -200,7 +204,11 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
     if state.says_uncompared && (compares || matches!(state.image, Image::Available(_))) {
         steps.push("say in its description that it was compared with what was checked".into());
     }
-    let keep = state.began.keep_object && matches!(state.image, Image::Available(_));
+    let (may_keep, keep) = match state.image {
+        Image::Available(_) => (false, state.began.keep_object),
+        Image::Asked(_) | Image::Importing(_) => (state.began.keep_object && !gone, false),
+        Image::None | Image::Failed(_) => (false, false),
+    };
     match &state.object {
         Object::None => {}
         Object::Asked { key, .. } | Object::Open { key, .. } => {
@@ -210,6 +218,9 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
             steps.push(format!("abort the upload of {key}, or delete the object"));
         }
         Object::Stored { key, .. } if keep => steps.push(format!("make the object {key} private")),
+        Object::Stored { key, .. } if may_keep => steps.push(format!(
+            "make the object {key} private, or delete it if there is no image of it"
+        )),
         Object::Stored { key, .. } => steps.push(format!("delete the object {key}")),
     }
     if let Some(key) = &state.probe {

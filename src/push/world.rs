@@ -77,12 +77,17 @@ impl Canceller {
     }
 }
 
-/// The push is to end.
-pub(super) struct Cancelled;
+/// Work was not waited for any more.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to say of it")]
+pub struct Cancelled;
 
 impl Cancel {
     /// What comes of some work, unless the push is to end before.
-    pub(super) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Cancelled> {
+    ///
+    /// # Errors
+    /// If it is: the work is dropped.
+    pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Cancelled> {
         let mut receiver = self.0.clone();
         let ended = async {
             // Without its sender nobody will end it.

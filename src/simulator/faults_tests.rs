@@ -93,6 +93,7 @@ fn mistakes_are_told_with_their_line() {
         ("[[bucket]]\nkind = \"500\"\nsilent = true", 3, "silent"),
         ("[[bucket]]\nkind = \"slow\"", 1, "rate"),
         ("[[bucket]]\nkind = \"slow\"\nrate = 0", 3, "rate"),
+        ("[[bucket]]\nkind = \"slow\"\nrate = 1\noperation = \"get-object\"", 4, "put-object"),
         ("[[bucket]]\nkind = \"cut-after\"\neffect = true", 3, "effect"),
         ("[[bucket]]\nkind = \"bucket-vanishes\"\nforever = true", 3, "forever"),
         ("[[bucket]]\nkind = \"lying-etag\"\noperation = \"upload-part\"", 3, "own"),

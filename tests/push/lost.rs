@@ -367,3 +367,13 @@ fn a_compared_image_says_so_also_after_an_interrupt() {
     assert!(document["image"]["description"].as_str().unwrap().starts_with("mine [tidegate push"));
     rig.assert_clean(1..=1, "interrupted");
 }
+
+#[test]
+fn the_word_of_another_image_is_not_taken_over() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let description = format!("{WORD} mine");
+    let document = rig.document(0, &["disk.raw.gz", "--description", &description]);
+    assert!(document["image"]["description"].as_str().unwrap().starts_with("mine [tidegate push"));
+    assert_eq!(remote(&rig).0, 0);
+}

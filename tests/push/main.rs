@@ -24,6 +24,7 @@ mod mint;
 mod moto;
 #[path = "../common/moto.rs"]
 mod moto_server;
+mod nightly;
 mod objects;
 mod once;
 mod plan;

@@ -251,7 +251,9 @@ fn what_got_further_than_its_upload_is_swept_first() {
     push.output();
     let output = rig.pushed(&["disk.raw.gz", "--resume"]);
     assert_eq!(exit_code(&output), 2, "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep`"), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("`tidegate sweep --state state`"), "{said}");
+    assert!(said.contains("nothing was begun") && !said.contains("left behind"), "{said}");
     // There is one image, not two.
     assert_eq!((rig.creates(), rig.journals().len()), (1, 1));
 }

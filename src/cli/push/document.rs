@@ -20,7 +20,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
     for left in &pushed.left {
         output::complain(&format!("left behind: {left}"));
     }
-    if !pushed.left.is_empty() {
+    if !pushed.left.is_empty() || matches!(pushed.stop, Some(Stop::Earlier { .. })) {
         let state = args.state.as_ref().map_or(String::new(), |folder| {
             format!(" --state {}", crate::source::shown(folder.as_os_str()))
         });
@@ -52,6 +52,7 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
     let cleaned = pushed.left.is_empty();
     match (stop, &pushed.image) {
         (Stop::Spread(_), _) => {}
+        _ if pushed.push.is_none() => output::complain("nothing was begun"),
         (_, Some(image)) if pushed.available => {
             output::complain(&format!("image {} is available, and stays", image.id));
         }

@@ -156,6 +156,7 @@ fn code(pushed: &Pushed) -> u8 {
             Stop::Unread => UNREADABLE,
             Stop::Interrupted => INTERRUPTED,
             // Whoever reads 2 as "nothing was done" must not do it again.
+            Stop::Earlier { .. } => super::USAGE,
             Stop::Journal(_) | Stop::Order(_) if pushed.push.is_none() => super::USAGE,
             Stop::Journal(_) | Stop::Order(_) => REFUSED,
             Stop::Failed { .. } | Stop::Changed { .. } => IMPORT_FAILED,

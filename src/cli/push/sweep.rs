@@ -10,16 +10,17 @@ use clap::Args;
 use serde_json::json;
 
 use super::args::StageArgs;
-use super::state_folder;
 use super::view::View;
 use super::world;
+use super::{state_folder, watch};
 use crate::cli::args::NetArgs;
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
 use crate::push::{
-    Started, Sweep, Swept, SweptState, Temporary, World, alive, sweep, sweep_remote,
+    Cancel, Canceller, Started, Sweep, Swept, SweptState, Temporary, World, alive, sweep,
+    sweep_remote,
 };
 use crate::source;
 use crate::spaces::Keys;
@@ -48,7 +49,7 @@ pub(in crate::cli) struct SweepArgs {
     state: Option<PathBuf>,
 
     /// Make a key for the bucket by DigitalOcean's API, and delete it at the end. It has full access to
-    /// all buckets for that time.
+    /// all buckets for that time. With --remote also for --dry-run, which could not see the bucket otherwise.
     #[arg(long)]
     mint_key: bool,
 
@@ -92,13 +93,15 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     }
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
-        return sweep_with(args, &view, None);
+        return sweep_with(args, &view, None, None);
     }
-    let (api, _) = connect::client_at(&args.api, view.teller())?;
-    let key = api.wait(Temporary::mint(&api));
+    let (api, place) = connect::client_at(&args.api, view.teller())?;
+    let folder = state_folder(args.state.clone())?;
+    let cancel = cancelled_by_signals(&view);
+    let key = api.wait(Temporary::mint(&api, place, &folder));
     let key = key.map_err(|why| Usage(format!("--mint-key: {why}")))?;
     output::complain("a key with full access to all buckets is made, and deleted at the end");
-    let swept = sweep_with(args, &view, Some(key.keys.clone()));
+    let swept = sweep_with(args, &view, Some(&key), Some(cancel));
     match api.wait(key.end(&api)) {
         Ok(said) => {
             said.iter().for_each(|said| output::complain(said));
@@ -111,11 +114,25 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     }
 }
 
+/// The first signal ends the sweep where it is, the second one the program. Before there is anything to be ended,
+/// signals end the program by themselves.
+fn cancelled_by_signals(view: &Arc<View>) -> Cancel {
+    let (canceller, cancel) = Canceller::new();
+    watch(canceller, view);
+    cancel
+}
+
 /// Sweeps, with a key that was made for it.
-fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<u8, Usage> {
+fn sweep_with(
+    args: &SweepArgs,
+    view: &Arc<View>,
+    key: Option<&Temporary>,
+    cancel: Option<Cancel>,
+) -> Result<u8, Usage> {
     let asks = !args.yes && !args.dry_run;
     if asks {
-        let planned = swept(args, view, keys.as_ref(), true)?;
+        let (_never, cancel) = Canceller::new();
+        let Some(planned) = swept(args, view, key, true, &cancel)? else { return Ok(INTERRUPTED) };
         output::log(lines(&planned).trim_end());
         let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
         if !planned.pushes.iter().any(is_planned) {
@@ -130,8 +147,13 @@ fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<
             return Ok(INTERRUPTED);
         }
     }
-    let swept = swept(args, view, keys.as_ref(), args.dry_run)?;
+    let cancel = cancel.unwrap_or_else(|| cancelled_by_signals(view));
+    let swept = swept(args, view, key, args.dry_run, &cancel)?;
     view.close();
+    let Some(swept) = swept else {
+        output::complain("the sweep is not at its end; the next one goes on with what is left");
+        return Ok(INTERRUPTED);
+    };
     let unlisted = swept.unlisted.iter();
     let unlisted = unlisted.map(|why| json!({"kind": why.kind(), "message": why.to_string()}));
     let document = json!({
@@ -140,17 +162,23 @@ fn sweep_with(args: &SweepArgs, view: &Arc<View>, keys: Option<Keys>) -> Result<
         "unlisted": unlisted.collect::<Vec<_>>(),
         "pushes": show::value(&swept.pushes)?,
     });
-    show::write(args.api.format, &lines(&swept), &document)?;
-    Ok(code(&swept))
+    let Err(Usage(why)) = show::write(args.api.format, &lines(&swept), &document) else {
+        return Ok(code(&swept));
+    };
+    // Whoever reads 2 as "nothing was done" must not do it again.
+    output::complain(&why);
+    Ok(REFUSED)
 }
 
-/// Sweeps; what could not be looked through is said then.
+/// Sweeps; what could not be looked through is said then. `None` if it is interrupted.
 fn swept(
     args: &SweepArgs,
     view: &Arc<View>,
-    keys: Option<&Keys>,
+    key: Option<&Temporary>,
     dry: bool,
-) -> Result<Sweep, Usage> {
+    cancel: &Cancel,
+) -> Result<Option<Sweep>, Usage> {
+    let keys = key.map(|key| &key.keys);
     let patience = args.patience.patience();
     if args.remote {
         let stage = StageArgs {
@@ -176,16 +204,19 @@ fn swept(
         let alive = state_folder(args.state.clone()).ok().map(|folder| alive(&folder));
         let alive = alive.transpose().map_err(|e| Usage(e.to_string()))?.unwrap_or_default();
         let work = sweep_remote(&world, args.older_than, &alive, patience, dry);
-        let swept = world.api.wait(work);
+        let Ok(swept) = world.api.wait(cancel.unless(work)) else { return Ok(None) };
         swept.unlisted.iter().for_each(|why| output::complain(&why.to_string()));
-        return Ok(swept);
+        return Ok(Some(swept));
     }
     let folder = state_folder(args.state.clone())?;
     let connect = |started: &Started| connected(args, started, keys, view);
     let runtime = crate::net::Client::new(crate::net::Options::default()).map_err(Usage)?;
-    let swept = runtime.wait(sweep(&folder, &connect, &patience, dry));
-    let pushes = swept.map_err(|e| Usage(e.to_string()))?;
-    Ok(Sweep { pushes, unlisted: Vec::new() })
+    let work = cancel.unless(sweep(&folder, &connect, &patience, dry));
+    let Ok(swept) = runtime.wait(work) else { return Ok(None) };
+    let mut pushes = swept.map_err(|e| Usage(e.to_string()))?;
+    // The key that is in use is no push that lives.
+    pushes.retain(|swept| key.is_none_or(|key| swept.push != key.push().as_str()));
+    Ok(Some(Sweep { pushes, unlisted: Vec::new() }))
 }
 
 /// The world of a push, which has to be the one that the environment opens.

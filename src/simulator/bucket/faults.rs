@@ -262,6 +262,11 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
         }
         (own, given) => own.or(given.as_ref().map(|given| *given.get_ref())),
     };
+    let sends = matches!(operation, None | Some(Operation::PutObject | Operation::UploadPart));
+    if kind == Kind::Slow && !sends {
+        let why = "only what is sent can be slow: operation is put-object or upload-part";
+        return Err((at(&entry.operation), why.into()));
+    }
     only(at(&entry.part), "part", operation == Some(Operation::UploadPart))?;
     let effect = entry.effect.is_some_and(Spanned::into_inner);
     let retry_after = entry.retry_after.map(Spanned::into_inner);
