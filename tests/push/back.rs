@@ -188,24 +188,24 @@ fn a_reading_that_is_cut_or_silent_goes_on_where_it_stopped() {
     type Change = fn(Reply) -> Reply;
     let cut: Change = |reply| Reply { cut: Some(1 << 20), ..reply };
     let stalls: Change = |reply| Reply { stall: Some((1 << 20, Duration::from_secs(8))), ..reply };
-    // By one connection, and by several.
-    let files = [gzip(&big_disk(6 * MIB)), big().to_vec()];
-    let all: Vec<_> = files.iter().flat_map(|file| [(file, cut), (file, stalls)]).collect();
-    each(&all, |(file, change)| {
+    // By one connection, and by several, of which one may take what was answered first for its own, or not.
+    let (one, several) = (&gzip(&big_disk(6 * MIB)), big());
+    let all = [(&one[..], 0, cut), (one, 0, stalls), (several, 1, cut), (several, 1, stalls)];
+    each(&all, |&(file, which, change)| {
         let rig = Rig::new();
         rig.scratch.write("disk.raw.gz", file);
-        let change = *change;
-        let server = before(&rig, move |nth, reply| if nth == 0 { change(reply) } else { reply });
+        let server =
+            before(&rig, move |nth, reply| if nth == which { change(reply) } else { reply });
         let output = pushed_by(&rig, &server, &["--timeout", "3"]).output().unwrap();
         assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
-        let begins: Vec<u64> = server
-            .requests()
-            .iter()
-            .filter(|request| request.path.contains("X-Amz-Signature="))
-            .map(|request| request.range.unwrap().0)
-            .collect();
-        assert!(begins.len() > 1 && begins[1..].iter().all(|from| *from > 0), "{begins:?}");
         assert!(stderr(&output).contains("trying again in"), "{}", stderr(&output));
+        let mut requests = server.requests();
+        requests.retain(|request| request.path.contains("X-Amz-Signature="));
+        let begins: Vec<u64> = requests.iter().map(|request| request.range.unwrap().0).collect();
+        // Of what came before a cut the system may have kept nothing.
+        if which == 0 && change(Reply::status(200, Vec::new())).cut.is_none() {
+            assert!(begins.len() == 2 && begins[1] > 0, "{begins:?}");
+        }
         assert_secret(&rig, &output);
         rig.assert_clean(1..=1, "cut");
     });
