@@ -298,6 +298,22 @@ fn unreadable(why: &str) -> String {
     )
 }
 
+/// Ends all uploads of a key but one: the server may have opened some without our hearing of it.
+async fn abort_strays(
+    world: &World,
+    bucket: &Bucket,
+    key: &str,
+    but: Option<&Upload>,
+) -> Result<(), spaces::Error> {
+    for open in bucket.uploads(key).await? {
+        if but.is_none_or(|but| but.id != open.upload.id) {
+            world.undo("ending the upload");
+            bucket.abort(&open.upload).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes an object private, and removes it and what is left of its upload.
 async fn remove(
     cleaning: &mut Cleaning<'_>,
@@ -315,6 +331,12 @@ async fn remove(
         Object::None | Object::Asked { .. } | Object::Stored { .. } => None,
     };
     let world = cleaning.world;
+    if !matches!(object, Object::Asked { .. })
+        && let Err(error) = abort_strays(world, bucket, key, upload.as_ref()).await
+    {
+        // Only a server that refused to open an upload, and opened one, has left any.
+        world.note(&format!("nobody knows whether further uploads are open: {error}"));
+    }
     if let Object::Stored { public, .. } = object {
         if *public == Public::Yes {
             cleaning.record(Entry::Intent(Intent::Hide));
@@ -340,12 +362,8 @@ async fn remove(
             world.undo("ending the upload");
             bucket.abort(upload).await?;
         }
-        // The server may have opened one, or several, without our hearing of it.
         if matches!(object, Object::Asked { .. }) {
-            for open in bucket.uploads(key).await? {
-                world.undo("ending the upload");
-                bucket.abort(&open.upload).await?;
-            }
+            abort_strays(world, bucket, key, None).await?;
         }
         if matches!(object, Object::Completing { .. } | Object::Stored { .. }) {
             world.undo(&format!("deleting the object {key}"));

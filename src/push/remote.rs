@@ -35,7 +35,7 @@ pub async fn sweep_remote(
     };
     let mut unlisted = Vec::new();
     if let Some(bucket) = &world.bucket {
-        unlisted.extend(sweeping.bucket(bucket).await.err().map(Unlisted::Bucket));
+        unlisted.extend(sweeping.bucket(bucket).await.into_iter().map(Unlisted::Bucket));
     }
     unlisted.extend(sweeping.images().await.err().map(Unlisted::Images));
     unlisted.extend(sweeping.keys().await.err().map(Unlisted::Keys));
@@ -85,8 +85,17 @@ impl Sweeping<'_> {
         self.pushes.push(Swept { push, source: None, state, steps, left });
     }
 
-    async fn bucket(&mut self, bucket: &Bucket) -> Result<(), Error> {
-        mint::ready(self.world, bucket).await?;
+    /// Why not all of the bucket could be looked through.
+    async fn bucket(&mut self, bucket: &Bucket) -> Vec<Error> {
+        if let Err(error) = mint::ready(self.world, bucket).await {
+            return vec![error];
+        }
+        let uploads = self.uploads(bucket).await;
+        let objects = self.objects(bucket).await;
+        [uploads, objects].into_iter().filter_map(Result::err).collect()
+    }
+
+    async fn uploads(&mut self, bucket: &Bucket) -> Result<(), Error> {
         for open in bucket.uploads(PREFIX).await? {
             let push = push_of(open.upload.key.as_str());
             let Some(push) = self.swept(push, open.initiated) else { continue };
@@ -94,6 +103,10 @@ impl Sweeping<'_> {
             let done = if self.dry { Ok(()) } else { bucket.abort(&open.upload).await };
             self.say(&push, vec![step], done.map_err(|error| error.to_string()));
         }
+        Ok(())
+    }
+
+    async fn objects(&mut self, bucket: &Bucket) -> Result<(), Error> {
         for object in bucket.objects(PREFIX).await? {
             let push = push_of(object.key.as_str());
             let Some(push) = self.swept(push, object.modified) else { continue };
@@ -150,7 +163,8 @@ impl Sweeping<'_> {
         let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
         let stays = match found.map(|found| found.into_iter().next()) {
             Ok(Some(image)) => self.end(push, image, steps).await?.is_some(),
-            Ok(None) => false,
+            // What was to be kept may be all that somebody has of an image that is gone.
+            Ok(None) => kept,
             Err(error) => {
                 let public = bucket.is_public(key).await.map_err(said)?;
                 // No import reads what is private.

@@ -150,7 +150,8 @@ impl Run<'_> {
             Ok(()) => {}
             Err(error) => {
                 if !error.is_ambiguous() {
-                    // It was refused, so there is nothing to be deleted.
+                    // It was refused, so there should be nothing to be deleted, and perhaps no right to do so.
+                    let _ = self.cancel.unless(bucket.delete(&key)).await?;
                     self.conclude_step(Outcome::Probe)?;
                 }
                 return Err(Stop::Spaces { step: Step::Probe, error });

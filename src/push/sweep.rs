@@ -191,17 +191,23 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
         Image::Asked(_) if gone => {
             steps.push(format!("delete an image marked {tag}, if there is one"))
         }
-        Image::Asked(_) => steps.push(format!("look for an image marked {tag}, and wait for it")),
+        Image::Asked(_) => steps.push(format!(
+            "look for an image marked {tag}, and wait for it; delete it if its import fails"
+        )),
         Image::Importing(id) if gone => steps.push(format!("delete image {id}")),
-        Image::Importing(id) => steps.push(format!("wait for the import of image {id}")),
+        Image::Importing(id) => {
+            steps.push(format!("wait for the import of image {id}; delete it if that fails"))
+        }
         Image::Available(id) => steps.push(format!("keep image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
     }
     let compares = matches!(state.image, Image::Asked(_) | Image::Importing(_)) && !gone;
     if state.checked.is_some() && compares {
-        steps.push("delete it unless its URL still leads to what was checked".into());
+        steps.push(
+            "delete it unless its URL still leads to what was checked; say in its description if it does".into(),
+        );
     }
-    if state.says_uncompared && (compares || matches!(state.image, Image::Available(_))) {
+    if state.says_uncompared && matches!(state.image, Image::Available(_)) {
         steps.push("say in its description that it was compared with what was checked".into());
     }
     let (may_keep, keep) = match state.image {

@@ -8,6 +8,13 @@ use crate::rig::*;
 
 const OLD: [&str; 3] = ["--remote", "--older-than", "1ms"];
 
+/// The program with the environment of a rig, and nothing else.
+fn command(rig: &Rig) -> std::process::Command {
+    let mut command = bare(&rig.scratch);
+    command.envs(rig.env.iter().map(|(name, value)| (name, value)));
+    command
+}
+
 /// An import that hangs, of a push whose object is in the bucket and whose journal is lost.
 fn hanging() -> Rig {
     let rig = Rig::with("[[fault]]\nkind = \"import-hangs\"", &UNHURRIED);
@@ -149,4 +156,88 @@ fn a_result_that_cannot_be_written_is_no_wrong_usage() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = rig.tidegate("sweep").arg("--yes").args(OLD).stdout(full).output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");
+}
+
+#[test]
+fn an_upload_that_was_opened_in_spite_of_a_refusal_is_ended() {
+    for more in [&[][..], &["--keep-object"]] {
+        let rig = Rig::with_plan(
+            "[[bucket]]\nkind = \"slow-down\"\noperation = \"create-multipart-upload\"\neffect = true\n",
+        );
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        rig.document(0, &[&["disk.raw.gz"], more].concat());
+        assert_eq!(rig.asked("create-multipart-upload").len(), 2);
+        assert_eq!(rig.state()["uploads"], json!([]), "{more:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_was_put_in_spite_of_a_refusal_is_deleted() {
+    let rig =
+        Rig::with_plan("[[bucket]]\nkind = \"403\"\noperation = \"put-object\"\neffect = true\n");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    rig.document(4, &["disk.raw.gz"]);
+    rig.assert_clean(0..=0, "a probe");
+    assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn what_was_to_be_kept_is_kept_although_its_image_is_gone() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(0, &["disk.raw.gz", "--keep-object"]);
+    let id = document["image"]["id"].to_string();
+    let output = command(&rig).args(["image", "delete", &id, "--yes"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let (code, document) = rig.sweep(&OLD);
+    assert_eq!((code, &document["pushes"]), (0, &json!([])), "{document}");
+    let objects = rig.state()["objects"].clone();
+    assert_eq!((objects.as_array().unwrap().len(), &objects[0]["acl"]), (1, &json!("private")));
+}
+
+#[test]
+fn objects_are_swept_although_uploads_cannot_be_listed() {
+    let rig = Rig::with_plan(
+        "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 2\nretry-after = 60\n\
+         [[bucket]]\nkind = \"403\"\noperation = \"list-multipart-uploads\"\nforever = true\n",
+    );
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
+    wait_until("it is stored", || rig.asked("complete-multipart-upload").len() == 1);
+    push.child().kill().unwrap();
+    drop(push);
+    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    let (code, document) = rig.sweep(&OLD);
+    assert_eq!((code, &document["unlisted"][0]["kind"]), (4, &json!("bucket-unlisted")));
+    assert_eq!(document["pushes"][0]["state"], "ended", "{document}");
+    rig.assert_clean(0..=0, "objects");
+}
+
+#[test]
+fn a_key_of_a_sweep_that_is_refused_is_no_wrong_usage() {
+    let plan = |method: &str| {
+        format!(
+            "[[fault]]\nkind = \"403\"\nmethod = \"{method}\"\npath = \"/v2/spaces/keys*\"\nforever = true\n"
+        )
+    };
+    let rig = Rig::with_plan(&plan("POST").replace("keys*", "keys"));
+    let mut sweep = command(&rig);
+    sweep.args(["sweep", "--yes", "--mint-key", "--state", "my state"]).args(OLD);
+    let output = sweep.output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stderr(&output).contains("`tidegate sweep --state 'my state'`"), "{output:?}");
+
+    // One that cannot be deleted stands in the document.
+    let rig = Rig::with_plan(&plan("DELETE").replace("keys*", "keys/*"));
+    let (code, document) = rig.sweep(&[&OLD[..], &["--mint-key"]].concat());
+    assert_eq!((code, &document["pushes"][0]["state"]), (4, &json!("left")), "{document}");
+    assert_eq!(rig.keys().len(), 1);
+
+    // Without a bucket none is made.
+    let rig = Rig::new();
+    let mut sweep = rig.tidegate("sweep");
+    sweep.env_remove("SPACES_BUCKET").args(["--yes", "--mint-key"]).args(OLD);
+    let output = sweep.output().unwrap();
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(!rig.log().iter().any(|line| line["method"] == "POST"), "{output:?}");
 }

@@ -21,10 +21,8 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         output::complain(&format!("left behind: {left}"));
     }
     if !pushed.left.is_empty() || matches!(pushed.stop, Some(Stop::Earlier { .. })) {
-        let state = args.state.as_ref().map_or(String::new(), |folder| {
-            format!(" --state {}", crate::source::shown(folder.as_os_str()))
-        });
-        output::complain(&format!("`tidegate sweep{state}` cleans up"));
+        let sweep = super::sweep_command(args.state.as_deref());
+        output::complain(&format!("`{sweep}` cleans up"));
     }
     if !args.api.quiet && !matches!(pushed.stop, Some(Stop::Rejected)) {
         let found = pushed.report.iter().flat_map(|report| &report.findings);

@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 use self::args::PushArgs;
 use self::view::View;
 use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
+use crate::bytes::is_harmless;
 use crate::push::{Canceller, Event, Order, Pushed, Route, Stop, World, push};
 use crate::rules::Severity;
 
@@ -38,7 +39,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     };
     let mut id_file = args.output_image_id.as_deref().map(id_file).transpose()?;
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, &view);
+    watch(canceller, &view, args.state.as_deref());
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     if let Some((order, world)) = repacking(&mut args, &order, &pushed, &view) {
         pushed = world.api.wait(push(&order, &world, &folder, &cancel));
@@ -118,16 +119,32 @@ pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     })
 }
 
+/// The command that sweeps what is in the journals there, fit to be pasted.
+fn sweep_command(state: Option<&Path>) -> String {
+    let Some(state) = state else { return "tidegate sweep".into() };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
+    match state.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => {
+            format!("tidegate sweep --state {text}")
+        }
+        Some(text) if is_harmless(text) => {
+            format!("tidegate sweep --state '{}'", text.replace('\'', r"'\''"))
+        }
+        // What cannot be shown as it is cannot be pasted either.
+        _ => "tidegate sweep --state DIR".into(),
+    }
+}
+
 /// Signals that come within this time are one.
 const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// The first signal has the push stop and clean up, the second one ends the program.
-fn watch(canceller: Canceller, view: &Arc<View>) {
+fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
         // Without handlers the signals end the program, and a sweep cleans up.
         return;
     };
-    let view = Arc::clone(view);
+    let (view, sweep) = (Arc::clone(view), sweep_command(state));
     std::thread::spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_none() {
@@ -140,7 +157,7 @@ fn watch(canceller: Canceller, view: &Arc<View>) {
         let first = Instant::now();
         if signals.any(|_| first.elapsed() > ONE_WISH) {
             view.close();
-            output::complain("ended before it was cleaned up; `tidegate sweep` does the rest");
+            output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
             #[expect(clippy::exit, reason = "the user does not want to wait for anything")]
             std::process::exit(i32::from(INTERRUPTED));
         }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::StageArgs;
 use super::view::View;
 use super::world;
-use super::{state_folder, watch};
+use super::{state_folder, sweep_command, watch};
 use crate::cli::args::NetArgs;
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
@@ -93,62 +93,86 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     }
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
-        return sweep_with(args, &view, None, None);
+        if !args.yes && !args.dry_run {
+            let (_canceller, cancel) = Canceller::new();
+            let planned = swept(args, &view, None, true, &cancel)?;
+            match &planned {
+                Some(planned) if is_something(planned) => {
+                    if !is_wanted(planned) {
+                        output::complain("nothing was done");
+                        return Ok(INTERRUPTED);
+                    }
+                }
+                _ => return write(args, &view, planned),
+            }
+        }
+        let cancel = cancelled_by_signals(args, &view);
+        let swept = swept(args, &view, None, args.dry_run, &cancel)?;
+        return write(args, &view, swept);
     }
     let (api, place) = connect::client_at(&args.api, view.teller())?;
+    if args.remote {
+        // Without a bucket no key is needed.
+        world::mint(&stage(args), &args.api, None, &view)?;
+    }
     let folder = state_folder(args.state.clone())?;
-    let cancel = cancelled_by_signals(&view);
-    let key = api.wait(Temporary::mint(&api, place, &folder));
-    let key = key.map_err(|why| Usage(format!("--mint-key: {why}")))?;
-    output::complain("a key with full access to all buckets is made, and deleted at the end");
-    let swept = sweep_with(args, &view, Some(&key), Some(cancel));
-    match api.wait(key.end(&api)) {
-        Ok(said) => {
-            said.iter().for_each(|said| output::complain(said));
-            swept
+    let cancel = cancelled_by_signals(args, &view);
+    let key = match api.wait(Temporary::mint(&api, place, &folder)) {
+        Ok(key) => key,
+        Err(why) => {
+            let sweep = sweep_command(args.state.as_deref());
+            output::complain(&format!("--mint-key: {why}"));
+            output::complain(&format!(
+                "nothing was swept; `{sweep}` deletes a key that was made all the same"
+            ));
+            return Ok(REFUSED);
         }
+    };
+    output::complain("a key with full access to all buckets is made, and deleted at the end");
+    let mut swept = swept(args, &view, Some(&key), args.dry_run, &cancel);
+    let push = key.push().as_str().to_owned();
+    match api.wait(key.end(&api)) {
+        Ok(said) => said.iter().for_each(|said| output::complain(said)),
         Err(why) => {
             output::complain(&format!("the temporary key is left: {why}"));
-            swept.map(|code| code.max(REFUSED))
+            if let Ok(Some(swept)) = &mut swept {
+                swept.pushes.push(Swept {
+                    push,
+                    source: None,
+                    state: SweptState::Left,
+                    steps: vec!["delete the temporary key of this sweep".into()],
+                    left: vec![why],
+                });
+            }
         }
     }
+    write(args, &view, swept?)
 }
 
 /// The first signal ends the sweep where it is, the second one the program. Before there is anything to be ended,
 /// signals end the program by themselves.
-fn cancelled_by_signals(view: &Arc<View>) -> Cancel {
+fn cancelled_by_signals(args: &SweepArgs, view: &Arc<View>) -> Cancel {
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, view);
+    watch(canceller, view, args.state.as_deref());
     cancel
 }
 
-/// Sweeps, with a key that was made for it.
-fn sweep_with(
-    args: &SweepArgs,
-    view: &Arc<View>,
-    key: Option<&Temporary>,
-    cancel: Option<Cancel>,
-) -> Result<u8, Usage> {
-    let asks = !args.yes && !args.dry_run;
-    if asks {
-        let (_never, cancel) = Canceller::new();
-        let Some(planned) = swept(args, view, key, true, &cancel)? else { return Ok(INTERRUPTED) };
-        output::log(lines(&planned).trim_end());
-        let is_planned = |swept: &Swept| swept.state == SweptState::Planned;
-        if !planned.pushes.iter().any(is_planned) {
-            return Ok(code(&planned));
-        }
-        // Nothing can be done if nobody reads it: then nobody answers either.
-        let _ = write!(stderr(), "Go on? [y/N] ");
-        let mut answer = String::new();
-        let _ = stdin().read_line(&mut answer);
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            output::complain("nothing was done");
-            return Ok(INTERRUPTED);
-        }
-    }
-    let cancel = cancel.unwrap_or_else(|| cancelled_by_signals(view));
-    let swept = swept(args, view, key, args.dry_run, &cancel)?;
+fn is_something(planned: &Sweep) -> bool {
+    planned.pushes.iter().any(|swept| swept.state == SweptState::Planned)
+}
+
+/// Says what would be done, and asks.
+fn is_wanted(planned: &Sweep) -> bool {
+    output::log(lines(planned).trim_end());
+    // Nothing can be done if nobody reads it: then nobody answers either.
+    let _ = write!(stderr(), "Go on? [y/N] ");
+    let mut answer = String::new();
+    let _ = stdin().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Writes what became of all of it.
+fn write(args: &SweepArgs, view: &View, swept: Option<Sweep>) -> Result<u8, Usage> {
     view.close();
     let Some(swept) = swept else {
         output::complain("the sweep is not at its end; the next one goes on with what is left");
@@ -170,6 +194,16 @@ fn sweep_with(
     Ok(REFUSED)
 }
 
+/// Where the bucket is, as a push has it.
+fn stage(args: &SweepArgs) -> StageArgs {
+    StageArgs {
+        bucket: args.place.bucket.clone(),
+        spaces_region: args.place.spaces_region.clone(),
+        spaces_endpoint: args.place.spaces_endpoint.clone(),
+        ..StageArgs::default()
+    }
+}
+
 /// Sweeps; what could not be looked through is said then. `None` if it is interrupted.
 fn swept(
     args: &SweepArgs,
@@ -181,12 +215,7 @@ fn swept(
     let keys = key.map(|key| &key.keys);
     let patience = args.patience.patience();
     if args.remote {
-        let stage = StageArgs {
-            bucket: args.place.bucket.clone(),
-            spaces_region: args.place.spaces_region.clone(),
-            spaces_endpoint: args.place.spaces_endpoint.clone(),
-            ..StageArgs::default()
-        };
+        let stage = stage(args);
         let (api, place) = connect::client_at(&args.api, view.teller())?;
         let bucket = match keys.is_some() || world::names_bucket(&stage) {
             true => Some(world::bucket(&stage, &args.api, None, keys.cloned(), view)?),
