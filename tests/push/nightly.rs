@@ -27,6 +27,19 @@ fn hanging() -> Rig {
     rig
 }
 
+/// A private object of a push that was killed before it could make it public, and whose journal is lost.
+fn stored(plan: &str) -> Rig {
+    let slow = "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 2\nretry-after = 60\n";
+    let rig = Rig::with_plan(&format!("{slow}{plan}"));
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
+    wait_until("it is stored", || rig.asked("complete-multipart-upload").len() == 1);
+    push.child().kill().unwrap();
+    drop(push);
+    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    rig
+}
+
 /// A sweep that waits for an import, with a key of its own.
 fn waiting(rig: &Rig) -> Running {
     let mut sweep = rig.tidegate("sweep");
@@ -119,15 +132,7 @@ fn what_is_private_is_removed_also_if_images_cannot_be_listed() {
     assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 1);
 
     // What no import can read goes.
-    let rig = Rig::with_plan(
-        "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 2\nretry-after = 60\n",
-    );
-    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
-    let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
-    wait_until("it is stored", || rig.asked("complete-multipart-upload").len() == 1);
-    push.child().kill().unwrap();
-    drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    let rig = stored("");
     assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 1);
     let document = sweep(&rig);
     assert_eq!(document["pushes"][0]["state"], "ended", "{document}");
@@ -197,16 +202,9 @@ fn what_was_to_be_kept_is_kept_although_its_image_is_gone() {
 
 #[test]
 fn objects_are_swept_although_uploads_cannot_be_listed() {
-    let rig = Rig::with_plan(
-        "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 2\nretry-after = 60\n\
-         [[bucket]]\nkind = \"403\"\noperation = \"list-multipart-uploads\"\nforever = true\n",
+    let rig = stored(
+        "[[bucket]]\nkind = \"403\"\noperation = \"list-multipart-uploads\"\nforever = true\n",
     );
-    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
-    let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
-    wait_until("it is stored", || rig.asked("complete-multipart-upload").len() == 1);
-    push.child().kill().unwrap();
-    drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
     let (code, document) = rig.sweep(&OLD);
     assert_eq!((code, &document["unlisted"][0]["kind"]), (4, &json!("bucket-unlisted")));
     assert_eq!(document["pushes"][0]["state"], "ended", "{document}");
