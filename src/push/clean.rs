@@ -333,6 +333,7 @@ async fn remove(
     let world = cleaning.world;
     if !matches!(object, Object::Asked { .. })
         && let Err(error) = abort_strays(world, bucket, key, upload.as_ref()).await
+        && error.kind != spaces::Kind::NoSuchBucket
     {
         // Only a server that refused to open an upload, and opened one, has left any.
         world.note(&format!("nobody knows whether further uploads are open: {error}"));

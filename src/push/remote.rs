@@ -47,6 +47,16 @@ fn push_of(key: &str) -> Option<PushId> {
     PushId::parse(key.strip_prefix(PREFIX)?.split('/').next()?)
 }
 
+/// How an image ends.
+enum End {
+    /// It stays.
+    Stays(Box<Image>),
+    /// There is none, or will be none.
+    Gone,
+    /// Its import goes on, and a dry run does not wait for it.
+    Open,
+}
+
 struct Sweeping<'a> {
     world: &'a World,
     older_than: Duration,
@@ -162,7 +172,17 @@ impl Sweeping<'_> {
         let kept = key.as_str().contains(KEPT);
         let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
         let stays = match found.map(|found| found.into_iter().next()) {
-            Ok(Some(image)) => self.end(push, image, steps).await?.is_some(),
+            Ok(Some(image)) => match self.end(push, image, steps).await? {
+                End::Stays(_) => true,
+                End::Gone => false,
+                End::Open if kept => {
+                    steps.push(format!(
+                        "make the object {key} private, or delete it if there is no image of it"
+                    ));
+                    return Ok(());
+                }
+                End::Open => false,
+            },
             // What was to be kept may be all that somebody has of an image that is gone.
             Ok(None) => kept,
             Err(error) => {
@@ -211,12 +231,12 @@ impl Sweeping<'_> {
             Err(error) => return Err(format!("image {} cannot be looked at: {error}", listed.id)),
         };
         match self.end(push, image, steps).await? {
-            Some(image) if image.status == Some(ImageStatus::Retired) => Err(format!(
+            End::Stays(image) if image.status == Some(ImageStatus::Retired) => Err(format!(
                 "image {} is retired, and nobody knows whether its import failed; \
                  `tidegate image delete {0}` removes it",
                 image.id
             )),
-            Some(image) if compared::says_not_yet(&image) => Err(format!(
+            End::Stays(image) if compared::says_not_yet(&image) => Err(format!(
                 "{}; a description without \"{}\" keeps it",
                 compared::unknown(
                     image.id,
@@ -229,33 +249,33 @@ impl Sweeping<'_> {
         }
     }
 
-    /// Brings an image to its end; the image, if it stays. A dry run does not know.
+    /// Brings an image to its end.
     async fn end(
         &mut self,
         push: &PushId,
         image: Image,
         steps: &mut Vec<String>,
-    ) -> Result<Option<Image>, String> {
+    ) -> Result<End, String> {
         match image.status {
             // A retired one may have been in use for long: only of one that was waited for it means that the
             // import failed.
-            Some(ImageStatus::Available | ImageStatus::Retired) => Ok(Some(image)),
-            Some(ImageStatus::Deleted) => self.failed(image.id, steps).await.map(|()| None),
+            Some(ImageStatus::Available | ImageStatus::Retired) => Ok(End::Stays(Box::new(image))),
+            Some(ImageStatus::Deleted) => self.failed(image.id, steps).await,
             _ => self.import(push, image.id, steps).await,
         }
     }
 
-    /// Waits for an import; the image, if it can be used then. One that failed is deleted.
+    /// Waits for an import. An image whose import failed is deleted.
     async fn import(
         &mut self,
         push: &PushId,
         id: u64,
         steps: &mut Vec<String>,
-    ) -> Result<Option<Image>, String> {
+    ) -> Result<End, String> {
         self.seen.push(id);
         steps.push(format!("wait for the import of image {id}"));
         if self.dry {
-            return Ok(None);
+            return Ok(End::Open);
         }
         let api = &self.world.api;
         let patience = self.patience.since(self.began);
@@ -264,24 +284,24 @@ impl Sweeping<'_> {
         // It may have come back under another number.
         self.seen.extend(last.map(|image| image.id));
         match waited {
-            Ok(image) => Ok(Some(image)),
-            Err(WaitError::Failed(image)) => self.failed(image.id, steps).await.map(|()| None),
+            Ok(image) => Ok(End::Stays(Box::new(image))),
+            Err(WaitError::Failed(image)) => self.failed(image.id, steps).await,
             Err(error) => match api.images().get(&ImageKey::Id(id)).await {
-                Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(None),
+                Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
                 _ => Err(format!("image {id} is still being imported: {error}")),
             },
         }
     }
 
     /// Deletes an image whose import failed.
-    async fn failed(&mut self, id: u64, steps: &mut Vec<String>) -> Result<(), String> {
+    async fn failed(&mut self, id: u64, steps: &mut Vec<String>) -> Result<End, String> {
         self.seen.push(id);
         steps.push(format!("delete image {id}, whose import failed"));
         if self.dry {
-            return Ok(());
+            return Ok(End::Gone);
         }
         match self.world.api.images().delete_settled(id).await {
-            Ok(_) | Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(()),
+            Ok(_) | Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
             Err(error) => Err(error.to_string()),
         }
     }
