@@ -1,7 +1,7 @@
 //! The smallest room: bytes on their way through the program.
 //!
-//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]), the blocks that digests
-//! work on ([`blocks()`]) and text that must not be trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
+//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]) and text that must not be
+//! trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -9,14 +9,12 @@
     reason = "no part of the API that is kept"
 )]
 
-mod blocks;
 mod hostile;
 mod percent;
 mod pool;
 mod size;
 mod time;
 
-pub use blocks::blocks;
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};

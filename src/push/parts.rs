@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::bytes::Segment;
-use crate::spaces::{Body, Filling};
+use crate::spaces::{Body, Digester, Filling};
 
 /// Zeros are written in such runs.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -39,6 +39,7 @@ pub(super) struct Cutter {
     free: Receiver<BytesMut>,
     to: mpsc::Sender<Cut>,
     now: Option<Filling>,
+    digester: Digester,
     number: u32,
     taken: u64,
 }
@@ -53,7 +54,9 @@ impl Cutter {
         }
         // Those that are full wait here, no more than there are buffers.
         let (to, cuts) = mpsc::channel(buffers);
-        let cutter = Cutter { part_size, free, to, now: None, number: 0, taken: 0 };
+        // A part keeps its buffer until it has its MD5, so it may not wait for more than there are.
+        let digester = Digester::new(buffers);
+        let cutter = Cutter { part_size, free, to, now: None, digester, number: 0, taken: 0 };
         (cutter, cuts, Home(home))
     }
 
@@ -105,7 +108,7 @@ impl Cutter {
     fn send(&mut self) -> ControlFlow<()> {
         let Some(now) = self.now.take() else { return ControlFlow::Continue(()) };
         self.number += 1;
-        let cut = Cut { number: self.number, body: now.done() };
+        let cut = Cut { number: self.number, body: self.digester.body(now) };
         match self.to.blocking_send(cut) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -23,6 +23,9 @@ use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, 
 /// What an object is uploaded as; the importer looks at its bytes.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
+/// Bytes of parts that may wait for their MD5s beside those that are on their way.
+const WAITING: u64 = 16 << 20;
+
 impl Run<'_> {
     /// Checks the image and uploads it in the same pass; where everybody finds it then.
     pub(super) async fn stage(&mut self) -> Result<String, Stop> {
@@ -47,7 +50,8 @@ impl Run<'_> {
         let inner_size = size.filter(|_| wrappings.is_empty());
         let part_size = begun.unwrap_or_else(|| part_size(inner_size));
         // A part never has more than 5 GB.
-        let (cutter, cuts, home) = Cutter::new(part_size as usize, at_once + 1);
+        let buffers = at_once + 1 + (WAITING / part_size) as usize;
+        let (cutter, cuts, home) = Cutter::new(part_size as usize, buffers);
         let (go, told) = mpsc::channel();
         let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
 

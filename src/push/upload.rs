@@ -44,10 +44,10 @@ impl Sending<'_> {
         loop {
             let part = tokio::select! {
                 cut = cuts.recv(), if sending.len() < self.at_once => match cut {
-                    Some(cut) => match self.begin(cut, &home, &mut sending)? {
-                        Some(part) => part,
-                        None => continue,
-                    },
+                    Some(cut) => {
+                        self.begin(cut, &home, &mut sending)?;
+                        continue;
+                    }
                     None => break,
                 },
                 Some(done) = sending.join_next() => finished(done)?,
@@ -73,23 +73,24 @@ impl Sending<'_> {
         cut: Cut,
         home: &Home,
         sending: &mut JoinSet<Result<Part, Error>>,
-    ) -> Result<Option<Part>, Broken> {
+    ) -> Result<(), Broken> {
         let number = u16::try_from(cut.number).ok().and_then(PartNumber::new);
         let number = number.ok_or(Broken::TooMany)?;
         let size = cut.body.size();
-        if let Some(there) = self.there.get(&number).filter(|there| there.size == size)
-            && there.etag == cut.body.etag()
-        {
-            home.take(cut.body);
-            return Ok(Some(there.clone()));
-        }
+        let there = self.there.get(&number).filter(|there| there.size == size).cloned();
         let (bucket, upload, home) = (self.bucket.clone(), self.upload.clone(), home.clone());
         sending.spawn(async move {
-            let etag = bucket.put_part(&upload, number, &cut.body).await?;
+            let part = match there {
+                Some(there) if there.etag == cut.body.etag().await => there,
+                _ => {
+                    let etag = bucket.put_part(&upload, number, &cut.body).await?;
+                    Part { number, size, etag }
+                }
+            };
             home.take(cut.body);
-            Ok(Part { number, size, etag })
+            Ok(part)
         });
-        Ok(None)
+        Ok(())
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) struct Ask<'a> {
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) headers: Headers,
     pub(super) body: Body,
-    /// Whether its MD5 goes along, and the ETag of the answer is held against it.
+    /// Whether the ETag of the answer is held against its MD5.
     pub(super) held: bool,
     pub(super) part: Option<PartNumber>,
     pub(super) again: Again,
@@ -292,7 +292,7 @@ impl Bucket {
                         .error(ask.operation, ask.key, |about| Error::transport(about, &failure));
                     (error, failure)
                 }
-                Ok(called) => match self.refusal(ask, &called) {
+                Ok(called) => match self.refusal(ask, &called).await {
                     None => return Ok(called),
                     Some(error) => {
                         let failure = error.failure(&called);
@@ -327,30 +327,23 @@ impl Bucket {
     }
 
     /// The error that an answer is, if it is one.
-    fn refusal(&self, ask: &Ask<'_>, called: &Called) -> Option<Error> {
+    async fn refusal(&self, ask: &Ask<'_>, called: &Called) -> Option<Error> {
         let error = |make: &dyn Fn(About<'_>) -> Error| self.error(ask.operation, ask.key, make);
         if !(200..300).contains(&called.status) || super::xml::refusal(&called.body).is_some() {
             return Some(error(&|about| Error::refusal(about, called)));
         }
-        let md5 = ask.body.md5();
-        match called.header("etag").map(ETag::new) {
-            Some(etag) if ask.held && md5.differs_from(&etag) => {
-                let said = format!("its MD5 is {}, and the ETag of it {etag}", md5.etag());
-                Some(error(&|about| Error::answered(about, Kind::Corrupted, called, &said)))
-            }
-            _ => None,
-        }
+        let etag = called.header("etag").map(ETag::new).filter(|_| ask.held)?;
+        let md5 = ask.body.md5().await;
+        md5.differs_from(&etag).then(|| {
+            let said = format!("its MD5 is {}, and the ETag of it {etag}", md5.etag());
+            error(&|about| Error::answered(about, Kind::Corrupted, called, &said))
+        })
     }
 
     /// The signed request. Its time is that of now, so each try has its own.
     fn request(&self, ask: &Ask<'_>, address: &Address) -> Result<Request, String> {
         let inner = &*self.0;
         let mut headers = ask.headers.clone();
-        if ask.held {
-            let value =
-                HeaderValue::from_str(&ask.body.md5().base64()).map_err(|e| e.to_string())?;
-            headers.push((HeaderName::from_static("content-md5"), value));
-        }
         let (payload, now) = (ask.body.sha256(), SystemTime::now());
         inner.signer.sign(&ask.method, address, payload, now, &mut headers)?;
         let idle = inner.net.options().idle_timeout;

@@ -14,7 +14,7 @@ mod objects;
 mod uploads;
 mod xml;
 
-pub use body::{Body, Filling};
+pub use body::{Body, Digester, Filling};
 pub use bucket::{Bucket, Event, Keys, Listener, Options};
 pub use endpoint::{Endpoint, REGIONS, Region, Style};
 pub use error::{Error, Kind, Operation};

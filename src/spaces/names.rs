@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use md5::{Digest, Md5};
+use md5_simd::Md5;
 
 use super::body::Digest16;
 use super::limits::MOST_PARTS;
@@ -173,7 +173,7 @@ impl ETag {
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
         let (mut all, mut count) = (Md5::new(), 0u32);
         for part in parts {
-            all.update(part.md5()?);
+            all.update(&part.md5()?);
             count += 1;
         }
         Some(ETag(format!("{}-{count}", hex(&all.finalize()))))

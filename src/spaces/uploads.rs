@@ -87,8 +87,8 @@ impl Bucket {
         }
     }
 
-    /// Uploads a part, again and again if that may help. Its MD5 goes along, and is held against the ETag
-    /// if that has the form of one.
+    /// Uploads a part, again and again if that may help. Its MD5 is held against the ETag if that has the
+    /// form of one.
     ///
     /// # Errors
     /// If it is refused or fails.

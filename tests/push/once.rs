@@ -51,6 +51,9 @@ fn a_file_is_read_once() {
     }
 }
 
+/// Farther into a file than a push is ahead of the parts that have arrived, in bytes.
+const BEHIND: u64 = 40 * MIB as u64;
+
 #[test]
 fn a_file_that_changes_while_it_is_sent_becomes_no_image() {
     let longer = |path: &Path| {
@@ -58,16 +61,17 @@ fn a_file_that_changes_while_it_is_sent_becomes_no_image() {
     };
     let shorter = |path: &Path| {
         let file = File::options().write(true).open(path).unwrap();
-        file.set_len(21 * MIB as u64).unwrap();
+        file.set_len(BEHIND).unwrap();
     };
     let other = |path: &Path| {
         use std::os::unix::fs::FileExt;
         let file = File::options().write(true).open(path).unwrap();
-        file.write_all_at(b"other", 21 * MIB as u64).unwrap();
+        file.write_all_at(b"other", BEHIND).unwrap();
     };
+    let file = gzip(&big_disk(BEHIND as usize + 4 * MIB));
     for change in [&longer as &dyn Fn(&Path), &shorter, &other] {
         let rig = Rig::with_plan(PACED);
-        let path = rig.scratch.write("disk.raw.gz", big());
+        let path = rig.scratch.write("disk.raw.gz", &file);
         let mut push = rig.push(&["disk.raw.gz", "--uploads", "1", "--format", "json"]);
         let push = Running::start(push.args(PARTS));
         wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());

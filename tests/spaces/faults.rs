@@ -36,9 +36,9 @@ fn a_part_is_sent_until_it_arrives() {
         assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", path));
         assert_eq!(request.body, body);
         assert_eq!(request.headers["content-length"], "300000");
-        let sum = &request.headers["content-md5"];
-        assert_eq!(sum.len(), 24);
-        assert!(request.headers["authorization"].contains("content-md5;host;x-amz-content-sha256"));
+        let sum = &request.headers["x-amz-content-sha256"];
+        assert_eq!(sum.len(), 64);
+        assert!(request.headers["authorization"].contains("host;x-amz-content-sha256"));
         assert!(!request.headers.contains_key("transfer-encoding"));
     }
     let told = told.lock().unwrap();

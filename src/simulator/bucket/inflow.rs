@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
-use md5::{Digest, Md5};
-use sha2::Sha256;
+use md5_simd::Md5;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::blocks::blocks;
 use super::problem::{ENTITY_TOO_LARGE, INCOMPLETE_BODY, INTERNAL_ERROR, Problem};
 use super::sign::Payload;
-use crate::bytes::blocks;
 
-/// So many bytes are collected before they are written.
-const BATCH: usize = 1 << 20;
+/// So many bytes are collected before they are digested and written: each time another thread is woken.
+const BATCH: usize = 4 << 20;
 
 /// How long the rest of a refused body is awaited.
 const LONGEST_DRAIN: Duration = Duration::from_secs(30);
@@ -165,12 +165,12 @@ impl Sink {
     }
 
     fn finish(self) -> Stored {
-        let md5 = self.md5.finalize().into();
+        let md5 = self.md5.finalize();
         Stored {
             size: self.size,
             sha256: self.sha256.map(|sha256| sha256.finalize().into()),
             md5,
-            stored_md5: self.stored_md5.map_or(md5, |stored| stored.finalize().into()),
+            stored_md5: self.stored_md5.map_or(md5, Md5::finalize),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! shares nothing with a client of S3, so that each can be held against the other: signatures too are
 //! computed here a second time. Bodies go to files as they come; none is held in memory.
 
+mod blocks;
 mod contents;
 mod faults;
 mod inflow;

@@ -1,4 +1,4 @@
-use md5::{Digest, Md5};
+use md5_simd::Md5;
 
 use super::contents::{Object, Part, now};
 use super::faults::{Corruption, Met};
@@ -62,7 +62,7 @@ pub(super) async fn upload(
     let mut contents = bucket.there()?;
     contents.upload(key, id)?.parts.insert(number, part);
     contents.saved()?;
-    Ok(tagged(&if met.lies { hex(&Md5::digest(md5)) } else { hex(&md5) }))
+    Ok(tagged(&if met.lies { hex(&md5_simd::digest(&md5)) } else { hex(&md5) }))
 }
 
 /// `CompleteMultipartUpload`. Only when it is certain that it succeeds the upload is no more.
@@ -85,7 +85,7 @@ pub(super) fn complete(bucket: &Bucket, call: &Call, body: &[u8]) -> Outcome {
         }
         pieces.push((part.offset, part.size));
         size += part.size;
-        all.update(part.md5);
+        all.update(&part.md5);
     }
     let etag = format!("{}-{}", hex(&all.finalize()), wanted.len());
     let object = Object {

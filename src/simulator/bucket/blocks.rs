@@ -1,10 +1,8 @@
-//! The blocks that digests work on.
-
 /// Bytes of a block of MD5, SHA-1 and SHA-256 (RFC 1321, FIPS 180-4).
 const BLOCK: usize = 64;
 
 /// The bytes in pieces that end where the blocks of a message end. They begin at this offset of it.
-pub fn blocks(at: u64, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn blocks(at: u64, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     // Less than a block, so it is a length.
     let begun = (at % BLOCK as u64) as usize;
     let first = if begun == 0 { 0 } else { (BLOCK - begun).min(bytes.len()) };
