@@ -16,6 +16,7 @@ use super::world::{Cancel, World};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
 use crate::digitalocean::{Kind, PushId, nearest};
+use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 
 /// Pushes an image, and removes what is not to stay, whatever happens.
 pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
@@ -108,6 +109,11 @@ fn agree(order: &Order, world: &World, state: &State) -> Result<(), Stop> {
             "{what}; resume it without the option, or let `tidegate sweep` end it and push anew"
         )))
     };
+    if !(SMALLEST_PART..=LARGEST_PART).contains(part_size) {
+        return Err(Stop::Order(format!(
+            "the journal has parts of {part_size} bytes, which none can have; let `tidegate sweep` end the upload and push anew"
+        )));
+    }
     match wanted {
         Some(wanted) if wanted != part_size => {
             return other(format!(

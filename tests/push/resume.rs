@@ -67,6 +67,25 @@ fn a_part_size_that_is_not_said_again_is_that_of_the_upload() {
 }
 
 #[test]
+fn a_journal_with_parts_that_none_can_have_is_refused() {
+    let (rig, _, lines) = killed();
+    let journal = rig.journals().remove(0);
+    let text = std::fs::read_to_string(&journal).unwrap();
+    for size in ["0", "5242879", "18446744073709551615"] {
+        let other = text.replace("\"part_size\":5242880", &format!("\"part_size\":{size}"));
+        assert_ne!(text, other);
+        std::fs::write(&journal, other).unwrap();
+        let output = rig.pushed(&["disk.raw.gz", "--resume"]);
+        let said = stderr(&output);
+        assert_eq!(exit_code(&output), 2, "{said}");
+        assert!(said.contains(size) && said.contains("`tidegate sweep`"), "{said}");
+        assert_eq!((arrived(&rig, lines).len(), rig.journals().len()), (0, 1), "{said}");
+    }
+    assert_eq!(rig.sweep(&[]).0, 0);
+    rig.assert_clean(0..=0, "swept");
+}
+
+#[test]
 fn what_an_upload_was_not_begun_with_is_refused() {
     let (rig, there, lines) = killed();
     for option in [&["--keep-object"][..], &["--part-size", "6MiB"]] {
