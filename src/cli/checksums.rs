@@ -28,6 +28,7 @@ pub(super) fn read_file(path: &Path, largest: usize) -> Result<Vec<u8>, String> 
 /// The entries of a file of check sums.
 pub(super) struct Checksums {
     path: Hostile,
+    /// By name.
     entries: Vec<(String, [u8; 32])>,
 }
 
@@ -44,7 +45,7 @@ impl Checksums {
             false => read_file(Path::new(argument), LARGEST),
         };
         let text = text.map_err(fail)?;
-        let entries: Vec<_> = String::from_utf8_lossy(&text).lines().filter_map(entry).collect();
+        let entries = entries(&String::from_utf8_lossy(&text));
         if entries.is_empty() {
             return Err(fail("it lists no SHA-256".into()));
         }
@@ -79,8 +80,9 @@ impl Checksums {
     }
 
     fn find(&self, name: &str) -> Result<Option<[u8; 32]>, Usage> {
-        let mut found =
-            self.entries.iter().filter(|(listed, _)| listed == name).map(|(_, sum)| *sum);
+        let from = self.entries.partition_point(|(listed, _)| listed.as_str() < name);
+        let same = self.entries[from..].iter().take_while(|(listed, _)| listed == name);
+        let mut found = same.map(|(_, sum)| *sum);
         let first = found.next();
         if found.any(|other| Some(other) != first) {
             let name = Hostile::from(name);
@@ -91,6 +93,13 @@ impl Checksums {
         }
         Ok(first)
     }
+}
+
+/// All entries, sorted.
+fn entries(text: &str) -> Vec<(String, [u8; 32])> {
+    let mut entries: Vec<_> = text.lines().filter_map(entry).collect();
+    entries.sort_unstable();
+    entries
 }
 
 /// A line that lists a SHA-256, as file name without directories and digest. All other lines
@@ -145,7 +154,7 @@ mod tests {
     const SUM: &str = "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn list(text: &str) -> Checksums {
-        Checksums { path: "SHA256SUMS".into(), entries: text.lines().filter_map(entry).collect() }
+        Checksums { path: "SHA256SUMS".into(), entries: entries(text) }
     }
 
     #[test]
