@@ -10,7 +10,7 @@ use super::document::Document;
 use super::progress::Progress;
 use super::project::Subject;
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
-use crate::bytes::{Hostile, read_size};
+use crate::bytes::{Hostile, Small, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
 use crate::project::Terms;
 use crate::render::json::Scope;
@@ -24,11 +24,11 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let options = options(args, &images)?;
     let progress = Progress::new(args.quiet);
     signals::watch(&progress);
-    let fetch = |argument: &OsStr, largest| fetch(&options, argument, largest);
+    let fetch = |argument: &OsStr, small| fetch(&options, argument, small);
     let checksums = args
         .checksums
         .as_deref()
-        .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
+        .map(|argument| Checksums::read(argument, |small| fetch(argument, small)))
         .transpose()?;
     if args.sha256.is_some() && subjects.len() != 1 {
         return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
@@ -213,9 +213,9 @@ pub(super) fn to_look_at<'a>(
 }
 
 /// The bytes behind a URL that is no image.
-fn fetch(options: &Options, argument: &OsStr, largest: usize) -> Result<Vec<u8>, String> {
+fn fetch(options: &Options, argument: &OsStr, small: Small) -> Result<Vec<u8>, String> {
     match &options.client {
-        Some(client) => super::net::fetch(client, argument, largest),
+        Some(client) => super::net::fetch(client, argument, small),
         None => Err("it is no URL".into()),
     }
 }

@@ -1,29 +1,16 @@
 //! Files of SHA-256 sums: `sha256sum`'s format, with or without its `*`, and BSD's.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::path::Path;
 
 use super::Usage;
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, Small};
 pub(super) use crate::bytes::unhex as sha256;
 use crate::inspect::{Digested, Expected, unpacked};
 use crate::source;
 
-/// A larger file is no list of check sums.
-const LARGEST: usize = 16 << 20;
-
-/// All of a small file.
-pub(super) fn read_file(path: &Path, largest: usize) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(largest as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|e| e.to_string())?;
-    match bytes.len() > largest {
-        true => Err(format!("it is larger than {} KiB", largest >> 10)),
-        false => Ok(bytes),
-    }
-}
+/// What lists about 60,000 files.
+const SUMS: Small = Small { what: "a list of check sums", most: 8 << 20 };
 
 /// The entries of a file of check sums.
 pub(super) struct Checksums {
@@ -33,16 +20,16 @@ pub(super) struct Checksums {
 }
 
 impl Checksums {
-    /// Reads check sums; `fetch` brings those behind a URL, at most so many bytes.
+    /// Reads check sums; `fetch` brings those behind a URL.
     pub(super) fn read(
         argument: &OsStr,
-        fetch: impl FnOnce(usize) -> Result<Vec<u8>, String>,
+        fetch: impl FnOnce(Small) -> Result<Vec<u8>, String>,
     ) -> Result<Self, Usage> {
         let shown = source::shown(argument);
         let fail = |why: String| Usage(format!("cannot use the check sums in {shown}: {why}"));
         let text = match source::is_url(argument) {
-            true => fetch(LARGEST),
-            false => read_file(Path::new(argument), LARGEST),
+            true => fetch(SUMS),
+            false => SUMS.open(Path::new(argument)).map_err(|e| e.to_string()),
         };
         let text = text.map_err(fail)?;
         let entries = entries(&String::from_utf8_lossy(&text));
