@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Usage;
-use crate::bytes::{Hostile, Small};
 pub(super) use crate::bytes::unhex as sha256;
+use crate::bytes::{Hostile, Small};
 use crate::inspect::{Digested, Expected, unpacked};
 use crate::source;
 

@@ -95,7 +95,8 @@ fn headers(given: &[String]) -> Result<Vec<Header>, Usage> {
             continue;
         };
         let shown = Hostile::from(path);
-        let bytes = HEADERS.open(path.as_ref())
+        let bytes = HEADERS
+            .open(path.as_ref())
             .map_err(|why| Usage(format!("cannot use the headers in {shown}: {why}")))?;
         let lines = String::from_utf8_lossy(&bytes).into_owned();
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {

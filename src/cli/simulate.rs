@@ -124,9 +124,8 @@ fn assignments(simulator: &Simulator) -> String {
 
 fn plan(path: &Path) -> Result<Plan, Usage> {
     let name = shown(path.as_os_str());
-    let text = PLAN
-        .text(path)
-        .map_err(|e| Usage(format!("cannot read the fault plan {name}: {e}")))?;
+    let text =
+        PLAN.text(path).map_err(|e| Usage(format!("cannot read the fault plan {name}: {e}")))?;
     Plan::parse(&text).map_err(|why| Usage(format!("the fault plan {name}: {}", why.trim_end())))
 }
 
