@@ -14,7 +14,7 @@ use crate::project::{Artifact, Run, artifact};
 use crate::source::{is_url, shown};
 
 /// What has some thousand builds.
-const MANIFEST: Small = Small { what: "a manifest of Packer that is kept in order", most: 2 << 20 };
+const MANIFEST: Small = Small { what: "a manifest of Packer", most: 2 << 20 };
 
 /// So many bytes tell what a file is.
 const FIRST: u64 = 1 << 20;
