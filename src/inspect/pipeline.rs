@@ -467,7 +467,7 @@ fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>
     match (origin, packing) {
         #[cfg(feature = "net")]
         (Origin::Remote(remote, notify), Packing::Plain) => {
-            Some(Box::new(super::remote::Parts(remote.ranges(notify)?)))
+            Some(Box::new(super::remote::Parts::of(remote, notify)?))
         }
         _ => None,
     }

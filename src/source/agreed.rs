@@ -238,7 +238,8 @@ impl<S: ReadAt> Offsets<S> {
 /// Reads whole blocks.
 fn read(source: &mut impl ReadAt, agreed: &Agreed, at: u64, buf: &mut [u8]) -> Result<(), Error> {
     source.fill(at, buf)?;
-    for (at, block) in (at..).step_by(agreed.block as usize).zip(buf.chunks(agreed.block as usize)) {
+    for (at, block) in (at..).step_by(agreed.block as usize).zip(buf.chunks(agreed.block as usize))
+    {
         if !agreed.agree(at, Fingerprint::of(block)) {
             return Err(source.changed(at));
         }

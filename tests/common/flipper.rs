@@ -84,7 +84,8 @@ pub(crate) fn qcow2(folder: &Path, disk: &[u8]) -> Option<(PathBuf, u64, [u8; 2]
     let offset = |entry: u64| entry & 0x00ff_ffff_ffff_fe00;
     let (entries, l1) = (word(32) & 0xffff_ffff, word(40));
     let table = offset(word(l1 + (entries - 1) * 8));
-    let at = (0..512).map(|index| table + index * 8).rfind(|&at| offset(word(at)) != 0).unwrap() + 2;
+    let at =
+        (0..512).map(|index| table + index * 8).rfind(|&at| offset(word(at)) != 0).unwrap() + 2;
     let good = (word(at - 2) >> 40) as u8;
     Some((path, at, [good, good ^ 0x40]))
 }
