@@ -1,6 +1,6 @@
 use super::disk::{Blocks, ENTRY_LENGTH, stored};
 use super::header::{ALLOCATED_AT, Header};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
@@ -65,7 +65,7 @@ pub(super) fn walk(
         reach.ends_at(view, end, Code::VdiTrailingBytes);
     }
     if walk.uncompared && walked == Walked::Whole {
-        walked = Walked::Partial("there are more blocks than are compared with each other");
+        walked = Walked::Partial(Left::TooManyBlocks);
     }
     Ok(walked)
 }
