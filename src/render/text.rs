@@ -152,6 +152,11 @@ pub(super) fn partitions(table: &PartitionTable, report: &Report) -> String {
     match table.scheme {
         Scheme::None if report.checks.iter().all(is_read) => "no partition table".to_owned(),
         Scheme::None => "partition table not read".to_owned(),
+        scheme if table.left_out > 0 => format!(
+            "{}, {count} {noun}, {} more that Linux does not show",
+            scheme.as_str(),
+            table.left_out
+        ),
         scheme => format!("{}, {count} {noun}", scheme.as_str()),
     }
 }
