@@ -100,7 +100,7 @@ fn look(file: &OsStr) -> Result<(Rank, String), Usage> {
             return Err(std::io::Error::other("it is no regular file"));
         }
         let mut bytes = Vec::new();
-        opened.take(FIRST).read_to_end(&mut bytes)?; // bounded by `take`
+        opened.take(FIRST).read_to_end(&mut bytes)?;
         let whole = bytes.len() as u64 == meta.len();
         Ok((bytes, whole))
     };
