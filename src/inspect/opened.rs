@@ -85,6 +85,11 @@ impl Opened {
         self.format
     }
 
+    /// The file that is read, which may be a temporary one.
+    pub(super) fn file(&self) -> &LocalFile {
+        &self.file
+    }
+
     /// Size of the disk in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {

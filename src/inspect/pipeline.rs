@@ -121,11 +121,7 @@ impl Origin<'_> {
 impl<'a> Pipeline<'a> {
     /// A file that can be read at any offset.
     fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
-        let mut first = vec![0; SECTOR.min(file.size() as usize)];
-        let mut offsets = file.offsets();
-        offsets.read_at(0, &mut first)?;
-        let mut last = first.clone();
-        offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+        let (first, last) = ends(file)?;
         // A UDIF image may begin with a bzip2 block; its trailer says what it is.
         let packing = match trailer(&last) {
             Some(Trailer::Dmg) => Packing::Plain,
@@ -450,6 +446,16 @@ impl<'a> Pipeline<'a> {
             );
         }
     }
+}
+
+/// The first and the last sector of a file, or all of it.
+fn ends(file: &LocalFile) -> Result<(Vec<u8>, Vec<u8>), source::Error> {
+    let mut offsets = file.offsets();
+    let mut first = vec![0; SECTOR.min(file.size() as usize)];
+    let mut last = first.clone();
+    offsets.read_at(0, &mut first)?;
+    offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+    Ok((first, last))
 }
 
 /// The parts that a server has, as what lies behind in the stream. A packed image has none.
