@@ -96,7 +96,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
             let look = |at: usize, report: &Report| look(report, &each[at]);
             let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
             let document = document::of(&reports, format, &scope, &look)?;
-            output::write(&mut target, &document)?;
+            output::document(&mut target, &document)?;
         }
     }
     let code = reports.iter().map(exit_code).max().unwrap_or(ACCEPTED);

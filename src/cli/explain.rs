@@ -7,13 +7,13 @@ use crate::rules::row;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<u8, Usage> {
     if args.codes.is_empty() {
-        output::write(&mut None, &explain::list())?;
+        output::help(&explain::list())?;
         return Ok(ACCEPTED);
     }
     let codes = args.codes.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
     let style = output::style(true);
     let texts: Vec<String> = codes.into_iter().map(|code| explain::one(row(code), style)).collect();
-    output::write(&mut None, &texts.join("\n"))?;
+    output::help(&texts.join("\n"))?;
     Ok(ACCEPTED)
 }
 

@@ -8,7 +8,7 @@ use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, checksums, output, packer};
 use crate::project::list;
-use crate::source::{is_url, shown};
+use crate::source::{is_unconnected, is_url, shown};
 
 /// A larger list is none: it would name a million images.
 const LARGEST: usize = 64 << 20;
@@ -51,6 +51,9 @@ pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
         |why: String| Usage(format!("cannot use the list of images in {}: {why}", shown(from)));
     let text = match from == "-" {
         true => {
+            if is_unconnected(&std::io::stdin()) {
+                return Err(fail("standard input is closed".into()));
+            }
             let mut text = Vec::new();
             let read = std::io::stdin().take(LARGEST as u64 + 1).read_to_end(&mut text);
             read.map_err(|e| fail(e.to_string()))?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
 use crate::render::Style;
+use crate::source::is_unconnected;
 
 /// Narrower than this, wrapping does more harm than good; wider, lines are hard to read.
 const WIDTHS: std::ops::RangeInclusive<usize> = 40..=100;
@@ -23,7 +24,33 @@ pub(super) fn style(to_stdout: bool) -> Style {
     Style { width, color }
 }
 
-/// Writes to the file, or to standard output. A reader that has gone away is no error.
+/// Writes a document for other programs to the file, or to standard output. One that nobody can have got is an error.
+pub(super) fn document(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
+    if target.is_none() {
+        connected()?;
+    }
+    write(target, text)
+}
+
+fn connected() -> Result<(), Usage> {
+    match is_unconnected(&io::stdout()) {
+        true => Err(Usage(
+            "the document is lost: standard output is closed; send it to a file, or to /dev/null by name".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Writes help to standard output. A reader that has seen enough is no error.
+pub(super) fn help(text: &str) -> Result<(), Usage> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => written(result),
+    }
+}
+
+/// Writes to the file, or to standard output.
 pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
     let result = match target {
         Some(file) => file.write_all(text.as_bytes()),
@@ -35,19 +62,20 @@ pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> 
     written(result)
 }
 
-/// Writes all of a document to standard output. A reader that has gone away is no error.
+/// Writes all of a document to standard output.
 pub(super) fn copy(document: &mut impl Read) -> Result<(), Usage> {
+    connected()?;
     let mut stdout = io::stdout().lock();
     written(io::copy(document, &mut stdout).and_then(|_| stdout.flush()))
 }
 
 fn written(result: io::Result<()>) -> Result<(), Usage> {
-    match result {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Usage(format!("cannot write the report: {error}")))
-        }
-        _ => Ok(()),
-    }
+    result.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Usage(
+            "the report is lost: whoever reads standard output has gone away before its end".into(),
+        ),
+        _ => Usage(format!("cannot write the report: {error}")),
+    })
 }
 
 /// Says on standard error what the user has to know.

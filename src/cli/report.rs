@@ -61,7 +61,10 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         }
         format => document::of(&reports, format, &scope, &|_, report| unseen(report))?,
     };
-    output::write(&mut target, &text)?;
+    match args.format {
+        ReportFormat::Text => output::write(&mut target, &text)?,
+        _ => output::document(&mut target, &text)?,
+    }
     Ok(reports.iter().map(check::exit_code).max().unwrap_or(ACCEPTED))
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::Format;
+use crate::cli::args::{Format, ReachArgs};
 use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
 
@@ -168,6 +168,9 @@ pub(super) struct CreateArgs {
     /// Fetch an http URL for the check, which anybody on the way can change.
     #[arg(long, conflicts_with = "unchecked")]
     pub(super) insecure_http: bool,
+
+    #[command(flatten)]
+    pub(super) reach: ReachArgs,
 
     /// If it is not found, say so and post again. There may be two images then.
     #[arg(long)]

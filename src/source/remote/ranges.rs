@@ -46,7 +46,7 @@ impl<'r> Ranges<'r> {
     /// Fills `buf` from byte `at`; less only at the end of the object.
     ///
     /// # Errors
-    /// If the network fails, or the object is another one by now.
+    /// If the network fails; [`crate::source::Kind::NoParts`] if no part can be had that is certain to be of the object.
     pub fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
         let want = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
         let mut have = 0;
@@ -147,7 +147,11 @@ impl<'r> Ranges<'r> {
             fetched
         });
         for (at, bytes) in fetched {
-            let bytes = bytes?;
+            let bytes = bytes.inspect_err(|error| {
+                if error.kind == crate::source::Kind::NoParts {
+                    link.go_alone();
+                }
+            })?;
             self.kept += bytes.len();
             self.spans.push_back((at, bytes));
         }
