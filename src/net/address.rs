@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn a_server_cannot_say_its_secrets() {
         let address =
-            Address::parse("https://me:passphrase@h/x?X-Amz-Signature=abcdef012345&a=b%2Fcdefg").unwrap();
+            Address::parse("https://me:passphrase@h/x?X-Amz-Signature=abcdef012345&a=b%2Fcdefg")
+                .unwrap();
         let said = address.hidden_in("no abcdef012345, no b/cdefg or b%2Fcdefg, no passphrase, me");
         assert_eq!(said, "no …, no … or …, no …, me");
     }

@@ -75,7 +75,11 @@ pub(super) struct NotPublic(pub(super) IpAddr);
 
 impl fmt::Display for NotPublic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cannot be reached from outside, and only public addresses may be asked", self.0)
+        write!(
+            f,
+            "{} cannot be reached from outside, and only public addresses may be asked",
+            self.0
+        )
     }
 }
 
@@ -88,8 +92,7 @@ pub(super) struct PublicOnly;
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let all: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let (public, others): (Vec<_>, Vec<_>) =
                 all.into_iter().partition(|address| is_public(address.ip()));
             match others.first() {

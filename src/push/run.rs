@@ -281,7 +281,10 @@ impl Run<'_> {
                 false => ending.await,
                 // All that is done stands in the journal before it is: a sweep goes on wherever this stops.
                 true => tokio::time::timeout(HASTE, ending).await.unwrap_or_else(|_| {
-                    vec![format!("what the push made: it was not cleaned up after {} s", HASTE.as_secs())]
+                    vec![format!(
+                        "what the push made: it was not cleaned up after {} s",
+                        HASTE.as_secs()
+                    )]
                 }),
             };
         }

@@ -101,9 +101,8 @@ pub fn is_unconnected(stream: &impl std::os::fd::AsFd) -> bool {
     let Ok(file) = file else { return true };
     let null = std::fs::metadata("/dev/null").map(|null| null.rdev());
     let there = file.metadata().map(|meta| (meta.file_type().is_char_device(), meta.rdev()));
-    let both = rustix::fs::fcntl_getfl(&file).is_ok_and(|flags| {
-        flags & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDWR
-    });
+    let both = rustix::fs::fcntl_getfl(&file)
+        .is_ok_and(|flags| flags & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDWR);
     both && matches!((there, null), (Ok((true, device)), Ok(null)) if device == null)
 }
 

@@ -24,9 +24,7 @@ pub fn refused(status: u16, region: Option<&str>, body: &[u8]) -> Option<String>
         Kind::Forbidden if said.code == "InvalidObjectState" => {
             "it is archived: have it restored first"
         }
-        Kind::Forbidden => {
-            "it is not public, or not there: make it public, or use a presigned URL"
-        }
+        Kind::Forbidden => "it is not public, or not there: make it public, or use a presigned URL",
         Kind::NoSuchKey => "look at its name; capital letters count",
         Kind::NoSuchBucket => "look at the bucket's name, and at its region",
         Kind::Region { .. } => match &said.endpoint {
@@ -60,13 +58,23 @@ mod tests {
     fn codes_have_meanings_and_advice() {
         let expired = "<Message>Request has expired</Message><Expires>x</Expires>";
         for (status, code, more, parts) in [
-            (403, "AccessDenied", expired, &["Request has expired", "AccessDenied", "make a new"][..]),
+            (
+                403,
+                "AccessDenied",
+                expired,
+                &["Request has expired", "AccessDenied", "make a new"][..],
+            ),
             (403, "AccessDenied", "", &["forbidden", "presigned"]),
             (404, "NoSuchKey", "", &["no such object", "name"]),
             (404, "NoSuchBucket", "", &["no such bucket"]),
             (403, "SignatureDoesNotMatch", "", &["signature"]),
             (403, "InvalidObjectState", "", &["archived"]),
-            (301, "PermanentRedirect", "<Endpoint>b.s3.example</Endpoint>", &["eu-1", "b.s3.example"]),
+            (
+                301,
+                "PermanentRedirect",
+                "<Endpoint>b.s3.example</Endpoint>",
+                &["eu-1", "b.s3.example"],
+            ),
             (301, "PermanentRedirect", "", &["eu-1", "that region"]),
             (503, "SlowDown", "", &["try again"]),
             (404, "BlobNotFound", "<Message>m.</Message>", &["m (BlobNotFound)"]),

@@ -34,7 +34,10 @@ fn bucket(server: &Server, retries: u32) -> Bucket {
 fn an_answer_that_drips_is_given_up() {
     let server = dripping();
     let began = Instant::now();
-    let error = { let bucket = bucket(&server, 1); bucket.wait(bucket.parts(&upload())).unwrap_err() };
+    let error = {
+        let bucket = bucket(&server, 1);
+        bucket.wait(bucket.parts(&upload())).unwrap_err()
+    };
     assert!(matches!(error.kind, Kind::Transport { kind: tidegate::net::Kind::TimedOut, .. }));
     assert_eq!(error.operation, Operation::ListParts);
     assert!(error.message.contains("not whole after 2 s"), "{error}");

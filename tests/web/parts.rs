@@ -54,8 +54,7 @@ fn nodes_that_say_different_things_of_the_same_bytes() {
             .with("last-modified", &format!("Sat, 21 Nov 2026 00:00:0{node} GMT"))
             .with("date", "Sun, 22 Nov 2026 00:00:00 GMT")
     };
-    for (label, ignores_if_range) in
-        [(etags, true), (etags, false), (dates, true), (dates, false)]
+    for (label, ignores_if_range) in [(etags, true), (etags, false), (dates, true), (dates, false)]
     {
         for more in WAYS {
             let inner = object.clone();
@@ -75,7 +74,8 @@ fn nodes_that_say_different_things_of_the_same_bytes() {
             });
             let by_date = label(&Reply::status(200, Vec::new()), 0).headers[0].0 != "etag";
             // Of one connection nothing is asked twice.
-            let found: &[&str] = if more.contains(&"1") && !by_date { &[] } else { &["url-unpinned"] };
+            let found: &[&str] =
+                if more.contains(&"1") && !by_date { &[] } else { &["url-unpinned"] };
             let report = assert_read(&server, &object, more, found);
             if found.is_empty() {
                 continue;
@@ -175,7 +175,8 @@ fn answers_to_a_range_that_are_no_part() {
         |object, first, last| given(object, first, last).with("content-range", "bytes */12582912"),
         |object, first, last| given(object, first, last).with("content-range", "nonsense"),
         |object, first, last| {
-            given(object, first, last).with("content-range", &format!("bytes {first}-{last}/99999999"))
+            given(object, first, last)
+                .with("content-range", &format!("bytes {first}-{last}/99999999"))
         },
         |object, first, last| given(object, first, last).with("etag", "W/\"v1\""),
         |_, _, _| Reply::status(416, Vec::new()).with("content-range", "bytes */12582912"),
@@ -187,9 +188,14 @@ fn answers_to_a_range_that_are_no_part() {
     ];
     for (number, plan) in plans.into_iter().enumerate() {
         for more in WAYS {
-            let server = with_parts(&object, move |object, _, (first, last)| plan(object, first, last));
+            let server =
+                with_parts(&object, move |object, _, (first, last)| plan(object, first, last));
             let (code, report) = check(&server, more);
-            assert_eq!((code, report["verdict"] != "error"), (0, true), "{number} {more:?}: {report}");
+            assert_eq!(
+                (code, report["verdict"] != "error"),
+                (0, true),
+                "{number} {more:?}: {report}"
+            );
             if !more.contains(&"--quick") {
                 assert_eq!(report["digests"]["sha256"], sha256(&object.bytes), "{number}");
             }
@@ -267,7 +273,8 @@ fn what_cannot_be_continued_is_read_anew_and_held_against_what_was_had() {
     // Other bytes, shorter, longer: none of them is the object that was begun.
     let mut other = object.bytes.to_vec();
     other[2_999_999] ^= 1;
-    for bytes in [other, object.bytes[..2_000_000].to_vec(), [&object.bytes[..], b"more"].concat()] {
+    for bytes in [other, object.bytes[..2_000_000].to_vec(), [&object.bytes[..], b"more"].concat()]
+    {
         let (old, new) = (object.clone(), Object { etag: None, ..Object::new(bytes) });
         let server = Server::new(move |request| match request.before {
             0 => Reply { cut: Some(3_000_000), ..old.whole(request) },

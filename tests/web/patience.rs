@@ -76,7 +76,8 @@ fn nothing_is_sent_to_private_addresses() {
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "[::1]"] {
         let url = format!("http://{host}:{port}/disk.img");
         for more in [&["--no-url-rules"][..], &["--insecure-http"]] {
-            let (code, found) = report(&[&["--public-only", "--retries", "0", &url], more].concat());
+            let (code, found) =
+                report(&[&["--public-only", "--retries", "0", &url], more].concat());
             let kind = found["error"]["kind"].as_str();
             assert_eq!((code, kind), (3, Some("private-host")), "{host}: {found}");
         }

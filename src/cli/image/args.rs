@@ -66,7 +66,7 @@ pub(in crate::cli) struct ApiArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) cacert: Option<PathBuf>,
 
-    /// Seconds that a server may be silent. An answer of the API has to be whole after twice as many.
+    /// Seconds that a server may be silent. An answer of the API or a bucket has to be whole after twice as many.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(in crate::cli) timeout: u32,
 

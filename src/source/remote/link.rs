@@ -11,7 +11,7 @@ use super::refusal::refusal;
 use super::served::{ContentRange, Pin, Served, length};
 use crate::bytes::Hostile;
 use crate::net::{Address, Answer, Backoff, Client, Failure, Kind, Retry};
-use crate::source::Error;
+use crate::source::{self, Error};
 
 /// So much in one go is progress: a server that cuts earlier, again and again, is given up.
 pub(super) const PROGRESS: u64 = 64 << 10;
@@ -190,11 +190,14 @@ impl Link {
         let size = match answer.status {
             200 => length(&answer),
             206 => match ContentRange::of(&answer)? {
-                ContentRange { bytes: Some((0, last)), total: Some(total) } if last + 1 == total => {
+                ContentRange { bytes: Some((0, last)), total: Some(total) }
+                    if last + 1 == total =>
+                {
                     Some(total)
                 }
                 _ => {
-                    let said = "the server sends a part of the object to whoever asks for all of it";
+                    let said =
+                        "the server sends a part of the object to whoever asks for all of it";
                     return Err(Failure::new(Kind::Protocol, &answer.address, said));
                 }
             },
@@ -317,6 +320,12 @@ impl Link {
     pub(super) fn error(&self, at: u64, failure: Failure) -> Error {
         Error::net(&self.served.asked, Some(at), failure)
     }
+}
+
+/// Whether a connection may fare better that asks for no parts.
+pub(super) fn is_of_parts(kind: source::Kind) -> bool {
+    use source::Kind::{NoParts, Protocol, Status};
+    matches!(kind, NoParts | Protocol | Status)
 }
 
 /// What tells an object from another one, in a sentence.

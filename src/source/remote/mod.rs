@@ -96,9 +96,8 @@ impl Remote {
                     }
                 }
             };
-            let requests = answer.hops.len() as u64
-                + u64::from(head.is_some())
-                + u64::from(asked_twice);
+            let requests =
+                answer.hops.len() as u64 + u64::from(head.is_some()) + u64::from(asked_twice);
             let served = Served::of(&answer, asked, size, head);
             // Parts are asked for anew: the answer has some of the object only.
             let first = First { bytes: Vec::new(), answer: Some(answer) };

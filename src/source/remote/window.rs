@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use super::link::Link;
+use super::link::{Link, is_of_parts};
 use super::single::{Single, Taken};
 use super::{First, Notify};
 use crate::bytes::Chunk;
@@ -70,7 +70,12 @@ struct Piece {
 }
 
 impl<'r> Window<'r> {
-    pub(super) fn new(link: &'r Arc<Link>, mut first: First, size: u64, notify: Notify<'r>) -> Self {
+    pub(super) fn new(
+        link: &'r Arc<Link>,
+        mut first: First,
+        size: u64,
+        notify: Notify<'r>,
+    ) -> Self {
         let connections = link.client.options().connections.clamp(1, 64) as u64;
         // Twice as many as connections, so that one that lags does not stop the others.
         let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
@@ -230,12 +235,6 @@ async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) 
 fn is_of_one_connection(kind: source::Kind) -> bool {
     use source::Kind::{Interrupted, Status, TimedOut, Unreachable};
     matches!(kind, Status | Unreachable | TimedOut | Interrupted)
-}
-
-/// Whether one connection may fare better that asks for no parts.
-fn is_of_parts(kind: source::Kind) -> bool {
-    use source::Kind::{NoParts, Protocol, Status};
-    matches!(kind, NoParts | Protocol | Status)
 }
 
 /// How a window ends before the object does.
