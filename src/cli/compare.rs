@@ -39,7 +39,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8, Usage> {
     };
     match args.format {
         Format::Text => output::write(&mut None, &text)?,
-        Format::Json => output::document(&mut None, &text)?,
+        Format::Json => output::document_text(&text)?,
     }
     Ok(if found.is_none() { ACCEPTED } else { REJECTED })
 }

@@ -7,13 +7,13 @@ use crate::rules::row;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<u8, Usage> {
     if args.codes.is_empty() {
-        output::help(&explain::list())?;
+        output::write(&mut None, &explain::list())?;
         return Ok(ACCEPTED);
     }
     let codes = args.codes.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
     let style = output::style(true);
     let texts: Vec<String> = codes.into_iter().map(|code| explain::one(row(code), style)).collect();
-    output::help(&texts.join("\n"))?;
+    output::write(&mut None, &texts.join("\n"))?;
     Ok(ACCEPTED)
 }
 

@@ -1,7 +1,7 @@
 //! Standard output and standard error: the only place that prints.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
@@ -24,33 +24,7 @@ pub(super) fn style(to_stdout: bool) -> Style {
     Style { width, color }
 }
 
-/// Writes a document for other programs to the file, or to standard output. One that nobody can have got is an error.
-pub(super) fn document(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
-    if target.is_none() {
-        connected()?;
-    }
-    write(target, text)
-}
-
-fn connected() -> Result<(), Usage> {
-    match is_unconnected(&io::stdout()) {
-        true => Err(Usage(
-            "the document is lost: standard output is closed; send it to a file, or to /dev/null by name".into(),
-        )),
-        false => Ok(()),
-    }
-}
-
-/// Writes help to standard output. A reader that has seen enough is no error.
-pub(super) fn help(text: &str) -> Result<(), Usage> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => written(result),
-    }
-}
-
-/// Writes to the file, or to standard output.
+/// Writes to the file, or to standard output. A reader that has gone away is no error.
 pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
     let result = match target {
         Some(file) => file.write_all(text.as_bytes()),
@@ -59,22 +33,50 @@ pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> 
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         }
     };
-    written(result)
+    for_people(result)
 }
 
-/// Writes all of a document to standard output.
-pub(super) fn copy(document: &mut impl Read) -> Result<(), Usage> {
-    connected()?;
-    let mut stdout = io::stdout().lock();
-    written(io::copy(document, &mut stdout).and_then(|_| stdout.flush()))
+/// Writes a document for other programs to the file, or to standard output. One that is not there in full is an error,
+/// whoever is to blame.
+pub(super) fn document(
+    target: &mut Option<File>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let to = |out: &mut dyn Write| {
+        let mut out = BufWriter::new(out);
+        write(&mut out)?;
+        out.flush()
+    };
+    match target {
+        Some(file) => to(file),
+        None if is_unconnected(&io::stdout()) => Err(io::Error::new(
+            ErrorKind::NotConnected,
+            "standard output is closed; send it to a file, or to /dev/null by name",
+        )),
+        None => to(&mut io::stdout().lock()),
+    }
 }
 
-fn written(result: io::Result<()>) -> Result<(), Usage> {
-    result.map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Usage(
-            "the report is lost: whoever reads standard output has gone away before its end".into(),
-        ),
-        _ => Usage(format!("cannot write the report: {error}")),
+/// A document that is at hand.
+pub(super) fn document_text(text: &str) -> Result<(), Usage> {
+    document(&mut None, |out| out.write_all(text.as_bytes())).map_err(unwritten)
+}
+
+/// What is for people: a reader that has gone away has seen what it wanted to.
+pub(super) fn for_people(result: io::Result<()>) -> Result<(), Usage> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A report that could not be written.
+pub(super) fn unwritten(error: io::Error) -> Usage {
+    Usage(match error.kind() {
+        ErrorKind::BrokenPipe => {
+            "the report was not written in full: the program that was to read it has ended".into()
+        }
+        _ => format!("cannot write the report: {error}"),
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<u8, Usage> {
     let mut script = Vec::new();
     let mut command = with_codes(teach::command());
     clap_complete::generate(args.shell, &mut command, "tidegate", &mut script);
-    output::help(&String::from_utf8_lossy(&script))?;
+    output::write(&mut None, &String::from_utf8_lossy(&script))?;
     Ok(ACCEPTED)
 }
 
@@ -54,7 +54,7 @@ pub(super) fn man(args: &ManArgs) -> Result<u8, Usage> {
         })?,
     };
     let text = page(command, &path).map_err(|e| Usage(format!("there is no page: {e}")))?;
-    output::help(&String::from_utf8_lossy(&text))?;
+    output::write(&mut None, &String::from_utf8_lossy(&text))?;
     Ok(ACCEPTED)
 }
 

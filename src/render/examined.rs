@@ -107,8 +107,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
-        // It says itself what was not examined.
-        StructureNotExamined => None,
+        // They say themselves what was not examined.
+        StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
         IsoHybrid | FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660
@@ -160,6 +160,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxLogInvalid
         | VhdxLogStale
         | VhdxRegionTableDamaged
+        | VhdxFirstRegionTableDamaged
         | VhdxNoRegionTable
         | VhdxRegionInvalid
         | VhdxRegionUnknown
@@ -170,9 +171,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
-            check(is(DiskFormat::Vhdx), "allocation-tables")
-        }
+        VhdxParent
+        | VhdxBatEntryInvalid
+        | VhdxBlocksOverlap
+        | VhdxFixedBlockMissing
+        | VhdxTrailingBytes => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -183,9 +186,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiTrailingBytes => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -213,15 +218,36 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         }
 
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
-        PartitionTableEmpty | MbrInvalid | MbrHybrid | GptMissing | GptWithoutProtectiveMbr => {
-            check(is_disk(format), "partition-table")
-        }
-        MbrPartitionPastEnd | MbrPartitionsOverlap | MbrExtendedInvalid => {
-            check(has_scheme(report, Scheme::Mbr), "partition-table")
-        }
-        GptPrimaryDamaged | GptBackupDamaged | GptBackupMisplaced | GptDamaged | GptSectorSize
-        | GptPastEnd | GptEntryInvalid | GptPartitionsOverlap | GptDuplicateGuid
-        | GptCopiesDiffer => check(has_scheme(report, Scheme::Gpt), "partition-table"),
+        PartitionTableEmpty
+        | PartitionTableSecond
+        | PartitionsTooMany
+        | MbrInvalid
+        | MbrHybrid
+        | GptMissing
+        | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
+        MbrPartitionPastEnd
+        | MbrPartitionsOverlap
+        | MbrExtendedInvalid
+        | MbrExtendedAmbiguous
+        | MbrExtendedUnusual
+        | MbrEntryAmbiguous
+        | MbrPartitionOverTable
+        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        GptPrimaryDamaged
+        | GptBackupDamaged
+        | GptBackupMisplaced
+        | GptDamaged
+        | GptSectorSize
+        | GptPastEnd
+        | GptEntryInvalid
+        | GptPartitionsOverlap
+        | GptDuplicateGuid
+        | GptCopiesDiffer
+        | GptEntrySize
+        | GptRevision
+        | GptOverItself
+        | GptProtectiveMbrTwice
+        | GptProtectiveMbrOdd => check(has_scheme(report, Scheme::Gpt), "partition-table"),
     }
 }
 

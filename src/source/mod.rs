@@ -4,15 +4,18 @@
 //! it is read. It knows
 //! nothing of compression, formats or verdicts: every failure here means that there is no verdict.
 
+mod agreed;
 mod error;
+mod fingerprint;
 mod local;
 mod name;
 #[cfg(feature = "net")]
 pub mod remote;
 mod stream;
 
+pub use agreed::{Agreed, Offsets, Passing, ReadAt};
 pub use error::{Error, Kind};
-pub use local::{FileIdentity, LocalFile, LocalReader};
+pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]
 pub use name::address;
 pub use name::{file_name, is_url, shown};
@@ -106,13 +109,18 @@ pub fn is_unconnected(stream: &impl std::os::fd::AsFd) -> bool {
     both && matches!((there, null), (Ok((true, device)), Ok(null)) if device == null)
 }
 
+/// What is said of standard input that is closed.
+#[must_use]
+pub fn closed() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, "it is closed")
+}
+
 /// Standard input as a file, positioned where the shell left it.
 fn stdin() -> Result<File, Error> {
     use std::os::fd::AsFd;
     let subject = Hostile::from("standard input");
     if is_unconnected(&std::io::stdin()) {
-        let closed = std::io::Error::new(std::io::ErrorKind::NotConnected, "it is closed");
-        return Err(Error::io(&subject, None, closed));
+        return Err(Error::io(&subject, None, closed()));
     }
     let fd =
         std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| Error::io(&subject, None, e))?;
