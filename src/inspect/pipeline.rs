@@ -47,6 +47,24 @@ pub(super) fn run(
     tap: Option<&Tap>,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
+    let blank = report.clone();
+    match attempt(source, options, listener, tap, report) {
+        // Only a quick check stands on parts, and nobody was given any of them: it begins anew, in one piece.
+        Err(error) if error.kind == source::Kind::NoParts => {
+            *report = blank;
+            attempt(source, options, listener, tap, report)
+        }
+        done => done,
+    }
+}
+
+fn attempt(
+    source: &Source,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+    report: &mut Report,
+) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
     let pipeline = Pipeline { options, listener, tap, notebook: &notebook };

@@ -17,3 +17,4 @@ mod policy;
 mod readings;
 mod signals;
 mod sources;
+mod streams;
