@@ -15,6 +15,7 @@ mod bits;
 mod detect;
 mod disk;
 mod packed;
+mod passing;
 mod qcow2;
 mod scan;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod view;
 mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
+pub use passing::NotUnpacked;
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 #[cfg(feature = "net")]
 pub use view::RemoteView;
@@ -70,6 +72,12 @@ pub trait Layout {
     /// so were not all read.
     fn has_packed(&self) -> Option<bool> {
         Some(false)
+    }
+
+    /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if
+    /// it did not try, because the view is at hand for it afterwards, or the disk is not in this image.
+    fn unpacked(&self) -> Option<Result<(), NotUnpacked>> {
+        None
     }
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image

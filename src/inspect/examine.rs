@@ -169,6 +169,10 @@ fn unpack(
         _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => {
             "the image is refused already"
         }
+        _ if layout.unpacked() == Some(Ok(())) && walked == Walked::Whole => {
+            report.check(ID, State::Done, "");
+            return Ok(());
+        }
         _ if !view.is_seekable() => "it lies behind what was read; --spool keeps it",
         _ if walked != Walked::Whole => "the allocation tables were not read in full",
         // It has read all of the disk.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::counts::Use;
-use super::disk::{Tables, packed};
+use super::disk::{DAMAGED, Tables, method, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
 use super::groups::{Groups, L2, Touched};
 use super::header::Header;
 use super::side_tables::{self, SideTable};
 use super::tally::{BAND, Tally};
 use crate::facts::{Code, Notebook};
+use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
@@ -95,6 +96,8 @@ pub(super) struct Walk<'w> {
     known: BTreeMap<u64, Entry>,
     /// Whether the active disk has a compressed cluster.
     packed: bool,
+    /// Unpacks the compressed clusters of the active disk as they come by.
+    passing: Option<Passing>,
 }
 
 /// Walks all tables of the image.
@@ -138,9 +141,12 @@ pub(super) fn walk_in(
         partial: None,
         known: BTreeMap::new(),
         packed: false,
+        passing: passes(view, notebook)
+            .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
     };
     walk.run(view)?;
     tables.known = walk.known;
+    tables.unpacked = walk.passing.map(|passing| passing.result());
     tables.has_packed = match walk.packed {
         false if walk.partial.is_some() => None,
         packed => Some(packed),
@@ -148,10 +154,22 @@ pub(super) fn walk_in(
     Ok(walk.partial.map_or(Walked::Whole, Walked::Partial))
 }
 
+/// Whether compressed clusters have to be unpacked as they come by.
+fn passes(view: &dyn ImageView, notebook: &Notebook<'_>) -> bool {
+    const ELSEWHERE: [Code; 3] =
+        [Code::Qcow2BackingFile, Code::Qcow2DataFile, Code::Qcow2Encrypted];
+    view.is_passing() && !ELSEWHERE.iter().any(|&code| notebook.has(code))
+}
+
 impl Walk<'_> {
     fn run(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
         if self.notebook.has(Code::Qcow2RefcountTableInvalid) {
             self.partial = Some("the refcount table cannot be used");
+        }
+        if self.passing.is_some() {
+            // The first clusters that a table names may be in the cluster before it, and such a cluster
+            // may reach over the table.
+            view.look_back(4 * self.header.cluster_size());
         }
         let (side_tables, complete) = side_tables::read(view, self.notebook, self.header)?;
         if !complete {
@@ -168,9 +186,7 @@ impl Walk<'_> {
             self.tally = Tally::from(first);
             self.begin(&side_tables, usable);
             loop {
-                while let Some(piece) = self.scan.next(view)? {
-                    self.take(piece, view);
-                }
+                while self.step(view)? {}
                 if !self.next_group() {
                     break;
                 }
@@ -244,6 +260,31 @@ impl Walk<'_> {
             self.l1_tables = tables;
         }
         more
+    }
+
+    /// Takes the next piece of a table or unpacks the next cluster, whichever comes first; false if there
+    /// is neither.
+    fn step(&mut self, view: &mut dyn ImageView) -> Result<bool, Halt> {
+        let table = self.scan.next_at();
+        if let Some(passing) = &mut self.passing {
+            let next = passing.next_at();
+            if let Some(at) = next
+                && table.is_none_or(|table| at <= table)
+            {
+                passing.take(view, self.notebook)?;
+                return Ok(true);
+            }
+            if table.is_none() && next.is_none() && passing.turn() {
+                self.scan.turn();
+                return Ok(true);
+            }
+        }
+        let piece = self.scan.next(view)?;
+        let more = piece.is_some();
+        if let Some(piece) = piece {
+            self.take(piece, view);
+        }
+        Ok(more)
     }
 
     fn take(&mut self, piece: Piece<Tag>, view: &mut dyn ImageView) {
@@ -410,11 +451,19 @@ impl Walk<'_> {
             return (packed.at, packed.len);
         }
         self.packed |= guest.is_some();
+        if let Some(passing) = &mut self.passing
+            && guest.is_some_and(|guest| guest < self.header.size)
+        {
+            passing.want(view, packed.at, packed.len);
+        }
         if entry.is_copied() {
             self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
                 "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.");
         }
-        self.reach.include("a compressed cluster", packed.at, packed.len);
+        // The number of sectors is an upper bound. QEMU reads zeros behind the end of an image, but counts
+        // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).
+        let least = packed.len.saturating_sub(self.header.cluster_size() - 1).max(1);
+        self.reach.include("a compressed cluster", packed.at, least);
         if guest.is_some_and(|guest| self.wanted.touches(guest, self.header.cluster_size())) {
             view.keep(packed.at, packed.len);
         }

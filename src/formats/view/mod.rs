@@ -61,6 +61,26 @@ pub trait ImageView {
         false
     }
 
+    /// Whether all of the image comes by in order and is not at hand afterwards: what has to be looked at
+    /// in full is looked at as it passes. False too if not all of it will come by.
+    fn is_passing(&self) -> bool {
+        false
+    }
+
+    /// Asks for the last `len` bytes before what was read last to be kept at hand, from now on. A stream
+    /// keeps a bounded number of them.
+    fn look_back(&mut self, _len: u64) {}
+
+    /// Image offset of the first byte that can be read without reading the image anew.
+    fn at_hand(&self) -> u64 {
+        0
+    }
+
+    /// How often the image can still be read from its beginning for what lies behind.
+    fn scans_left(&self) -> u32 {
+        u32::MAX
+    }
+
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
     /// image: a stream need not be spooled for it.
     fn release(&mut self) {}
