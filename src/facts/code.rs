@@ -92,6 +92,8 @@ codes! {
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
     StructureNotExamined "structure-not-examined",
+    StructureUnexaminable "structure-unexaminable",
+    DiskNotExamined "disk-not-examined",
     FormatPolyglot "format-polyglot",
     IsoHybrid "iso-hybrid",
 

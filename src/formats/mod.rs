@@ -26,7 +26,6 @@ mod view;
 mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
-pub use passing::NotUnpacked;
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 #[cfg(feature = "net")]
 pub use view::RemoteView;
@@ -37,7 +36,7 @@ pub use view::{
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
 
-use crate::facts::{DiskFormat, Notebook};
+use crate::facts::{DiskFormat, Left, Notebook};
 
 /// What an examiner learned of a container.
 pub struct Examined {
@@ -76,7 +75,7 @@ pub trait Layout {
 
     /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if
     /// it did not try, because the view is at hand for it afterwards, or the disk is not in this image.
-    fn unpacked(&self) -> Option<Result<(), NotUnpacked>> {
+    fn unpacked(&self) -> Option<Result<(), Left>> {
         None
     }
 
@@ -102,7 +101,7 @@ pub enum Walked {
     /// Every table was read.
     Whole,
     /// Some were not, for this reason.
-    Partial(&'static str),
+    Partial(Left),
 }
 
 /// Parts of the disk that somebody reads after the walk: ranges of disk offsets.

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use super::disk::{Method, Packed};
 use super::packed::Unpacker;
 use super::{Halt, ImageView, Missing};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 
 /// Clusters or grains that wait, ahead and behind together: 16 MiB. A walk in the order in which images
 /// are written has those of one table at a time.
@@ -27,16 +27,7 @@ pub(super) struct Passing {
     behind: Vec<(u64, u32)>,
     last: Option<(u64, u32)>,
     /// Why not all was unpacked.
-    missing: Option<NotUnpacked>,
-}
-
-/// Why something that is packed was not unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotUnpacked {
-    /// More had to wait than there is room for.
-    TooMany,
-    /// It could not be read, or is damaged and in the notebook.
-    Missing(Missing),
+    left: Option<Left>,
 }
 
 impl Passing {
@@ -51,7 +42,7 @@ impl Passing {
             ahead: BinaryHeap::new(),
             behind: Vec::new(),
             last: None,
-            missing: None,
+            left: None,
         }
     }
 
@@ -62,7 +53,7 @@ impl Passing {
             return;
         }
         if self.ahead.len() + self.behind.len() >= MOST_WAITING {
-            self.missing = Some(NotUnpacked::TooMany);
+            self.leave(Left::PackedTooMany);
         } else if at >= view.at_hand() {
             self.ahead.push(Reverse(one));
         } else {
@@ -104,9 +95,17 @@ impl Passing {
         let Passing { method, whole, damaged, .. } = *self;
         let packed = Packed { at, len, skip: 0, whole, method, damaged };
         if let Some(missing) = self.unpacker.read(view, notebook, &packed)? {
-            self.missing.get_or_insert(NotUnpacked::Missing(missing));
+            self.leave(match missing {
+                Missing::Behind => Left::PackedBehind,
+                Missing::Quick => Left::QuickFar,
+                Missing::Broken => Left::DiskUnreadable,
+            });
         }
         Ok(())
+    }
+
+    fn leave(&mut self, left: Left) {
+        self.left = Some(left.or_graver(self.left));
     }
 
     /// Says that the image comes by once more: what was behind is ahead. False if nothing was.
@@ -117,7 +116,7 @@ impl Passing {
     }
 
     /// Whether all was unpacked that was wanted, or why not.
-    pub(super) fn result(&self) -> Result<(), NotUnpacked> {
-        self.missing.map_or(Ok(()), Err)
+    pub(super) fn result(&self) -> Result<(), Left> {
+        self.left.map_or(Ok(()), Err)
     }
 }

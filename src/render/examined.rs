@@ -107,8 +107,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
-        // It says itself what was not examined.
-        StructureNotExamined => None,
+        // They say themselves what was not examined.
+        StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
         IsoHybrid | FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660

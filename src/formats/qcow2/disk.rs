@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use super::entry::{Entry, L1_RESERVED, OFFSET, ZERO};
 use super::header::{Compression, Header};
 use super::walk;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{Halt, ImageView, Layout, Missing, NotUnpacked, Place, Reach, Run, Walked, Wanted};
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// An extended L2 entry maps its cluster in 32 parts.
 const SUBCLUSTERS: u64 = 32;
@@ -19,7 +19,7 @@ pub(super) struct Tables {
     /// not seen all.
     pub(super) has_packed: Option<bool>,
     /// What became of the compressed clusters of a stream.
-    pub(super) unpacked: Option<Result<(), NotUnpacked>>,
+    pub(super) unpacked: Option<Result<(), Left>>,
 }
 
 impl Tables {
@@ -90,7 +90,7 @@ impl Layout for Tables {
         self.has_packed
     }
 
-    fn unpacked(&self) -> Option<Result<(), NotUnpacked>> {
+    fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
     }
 
