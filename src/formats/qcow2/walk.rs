@@ -10,12 +10,8 @@ use super::groups::{Groups, L2, Touched};
 use super::header::Header;
 use super::side_tables::{self, SideTable};
 use super::tally::{BAND, Tally};
-<<<<<<< HEAD
-use crate::facts::{Code, Notebook};
-use crate::formats::passing::Passing;
-=======
 use crate::facts::{Code, Left, Notebook};
->>>>>>> main
+use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
