@@ -20,6 +20,7 @@ mod qcow2;
 mod scan;
 #[cfg(test)]
 mod testing;
+mod trailing;
 mod vdi;
 mod vhdx;
 mod view;
@@ -27,6 +28,7 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
+pub use trailing::{End, trailing};
 #[cfg(feature = "net")]
 pub use view::RemoteView;
 pub use view::too_large;
@@ -71,6 +73,11 @@ pub trait Layout {
     /// so were not all read.
     fn has_packed(&self) -> Option<bool> {
         Some(false)
+    }
+
+    /// Where the walk found that the image ends, and what it is if there is more behind.
+    fn end(&self) -> Option<End> {
+        None
     }
 
     /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if

@@ -11,5 +11,6 @@ mod integrity;
 mod limits;
 mod output;
 mod policy;
+mod qcow2;
 mod signals;
 mod sources;

@@ -6,8 +6,10 @@ use std::ops::Range;
 use super::counts::Use;
 use super::disk::{DAMAGED, Tables, method, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
+use super::extensions::Encryption;
 use super::groups::{Groups, L2, Touched};
 use super::header::Header;
+use super::leaks::Leaks;
 use super::side_tables::{self, SideTable};
 use super::tally::{BAND, Tally};
 use crate::facts::{Code, Left, Notebook};
@@ -38,8 +40,11 @@ impl Room {
     /// 8 bands and 46 groups.
     const SEEKABLE: Room = Room { clusters: BAND, bands: 16, tables: 1 << 16, groups: 64 };
 
-    /// For a source that is read once: one pass, and what does not fit into it is not looked at.
-    const STREAM: Room = Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups: 1 };
+    /// For a source that is read in order: what does not fit into one pass waits for another, if there is one.
+    fn of_stream(scans_left: u32) -> Room {
+        let groups = 1 + scans_left as usize;
+        Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups }
+    }
 }
 
 /// What a piece of the image is.
@@ -74,6 +79,11 @@ pub(super) struct Walk<'w> {
     /// one, and what it maps is remembered.
     pub(super) band: u64,
     pub(super) clusters: Range<u64>,
+    /// The last cluster that is used or counted, in all bands so far.
+    pub(super) last_used: u64,
+    /// Refcount blocks in this band. Nothing shares them, whatever snapshots there are.
+    pub(super) block_clusters: Vec<u64>,
+    pub(super) leaks: Leaks,
     /// The last cluster that is used or may have a refcount.
     pub(super) last_cluster: u64,
     pub(super) scan: Scan<Tag>,
@@ -103,7 +113,10 @@ pub(super) fn walk(
     wanted: &Wanted,
     reach: &mut Reach,
 ) -> Result<Walked, Halt> {
-    let room = if view.is_seekable() { Room::SEEKABLE } else { Room::STREAM };
+    let room = match view.is_seekable() {
+        true => Room::SEEKABLE,
+        false => Room::of_stream(view.scans_left()),
+    };
     walk_in(room, tables, view, notebook, wanted, reach)
 }
 
@@ -125,6 +138,9 @@ pub(super) fn walk_in(
         room,
         band: 0,
         clusters: 0..0,
+        last_used: 0,
+        block_clusters: Vec::new(),
+        leaks: Leaks::default(),
         last_cluster: 0,
         scan: Scan::new(),
         tally: Tally::default(),
@@ -140,6 +156,10 @@ pub(super) fn walk_in(
             .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
     };
     walk.run(view)?;
+    if walk.partial.is_none() {
+        walk.leaks.judge(&header, notebook);
+        tables.end = (walk.last_used + 1).checked_mul(header.cluster_size());
+    }
     tables.known = walk.known;
     tables.unpacked = walk.passing.map(|passing| passing.result());
     tables.has_packed = match walk.packed {
@@ -200,10 +220,15 @@ impl Walk<'_> {
         let cluster_size = header.cluster_size();
         self.l1_tables.clear();
         self.blocks = 0;
+        self.block_clusters.clear();
         self.groups.begin();
         self.first_group = true;
         self.refer("the header", 0, cluster_size, 0);
         self.want_l1(header.l1_offset, header.l1_entries, true, 40);
+        if let Some(encryption) = &header.extensions.encryption {
+            let Encryption { offset, len, named_at } = *encryption;
+            self.refer("the encryption header", offset, len, named_at);
+        }
         if refcounts {
             let len = u64::from(header.refcount_clusters) * cluster_size;
             self.refer("the refcount table", header.refcount_offset, len, 48);
@@ -325,7 +350,20 @@ impl Walk<'_> {
             }
             if table == 0 {
                 if fresh {
+                    // `qemu-img check` follows it into the header (`check_refcounts_l1`).
+                    if value != 0 {
+                        self.notebook.image(
+                            Code::Qcow2TableEntryInvalid,
+                            at,
+                            format!(
+                                "The L1 entry {value:#018x} has the COPIED flag, but no L2 table."
+                            ),
+                        );
+                    }
                     self.remember(guest, self.header.l2_covers(), Entry::default());
+                    if active && guest < self.header.size {
+                        self.leaks.unmapped(guest..guest.saturating_add(self.header.l2_covers()));
+                    }
                 }
                 continue;
             }
@@ -367,6 +405,13 @@ impl Walk<'_> {
         let cluster_size = self.header.cluster_size();
         let fresh = self.band == 0;
         let mut touched = Touched::default();
+        if let Some(guest) = guest.filter(|&guest| fresh && guest < self.header.size)
+            && piece.bytes.iter().all(|&byte| byte == 0)
+        {
+            let start = guest + before / entry_size * cluster_size;
+            let covered = piece.bytes.len() as u64 / entry_size * cluster_size;
+            self.leaks.unmapped(start..start.saturating_add(covered));
+        }
         let mut packed: Vec<(u64, u64)> = Vec::new();
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
@@ -379,6 +424,10 @@ impl Walk<'_> {
                 if fresh {
                     self.notebook.image(Code::Qcow2TableEntryInvalid, at, said);
                 }
+                continue;
+            }
+            if self.header.data_file {
+                // It refers to the other file.
                 continue;
             }
             let (start, len) = if entry.is_compressed() {
