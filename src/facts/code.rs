@@ -167,6 +167,7 @@ codes! {
     VhdxLogDirty "vhdx-log-dirty",
     VhdxLogInvalid "vhdx-log-invalid",
     VhdxRegionTableDamaged "vhdx-region-table-damaged",
+    VhdxFirstRegionTableDamaged "vhdx-first-region-table-damaged",
     VhdxNoRegionTable "vhdx-no-region-table",
     VhdxRegionInvalid "vhdx-region-invalid",
     VhdxRegionUnknown "vhdx-region-unknown",
@@ -182,6 +183,7 @@ codes! {
     VhdxBlocksOverlap "vhdx-blocks-overlap",
     VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
+    VhdxTrailingBytes "vhdx-trailing-bytes",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -197,6 +199,7 @@ codes! {
     VdiBlockMapEntryInvalid "vdi-block-map-entry-invalid",
     VdiBlocksOverlap "vdi-blocks-overlap",
     VdiBlocksUnused "vdi-blocks-unused",
+    VdiTrailingBytes "vdi-trailing-bytes",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",
@@ -229,7 +232,14 @@ codes! {
     MbrPartitionPastEnd "mbr-partition-past-end",
     MbrPartitionsOverlap "mbr-partitions-overlap",
     MbrExtendedInvalid "mbr-extended-invalid",
+    MbrEntryAmbiguous "mbr-entry-ambiguous",
+    MbrPartitionOverTable "mbr-partition-over-table",
+    MbrExtendedAmbiguous "mbr-extended-ambiguous",
+    MbrExtendedUnusual "mbr-extended-unusual",
+    MbrInVolume "mbr-in-volume",
     MbrHybrid "mbr-hybrid",
+    PartitionTableSecond "partition-table-second",
+    PartitionsTooMany "partitions-too-many",
     GptMissing "gpt-missing",
     GptPrimaryDamaged "gpt-primary-damaged",
     GptBackupDamaged "gpt-backup-damaged",
@@ -241,6 +251,11 @@ codes! {
     GptPartitionsOverlap "gpt-partitions-overlap",
     GptDuplicateGuid "gpt-duplicate-guid",
     GptCopiesDiffer "gpt-copies-differ",
+    GptEntrySize "gpt-entry-size",
+    GptRevision "gpt-revision",
+    GptOverItself "gpt-over-itself",
+    GptProtectiveMbrTwice "gpt-protective-mbr-twice",
+    GptProtectiveMbrOdd "gpt-protective-mbr-odd",
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",
 }
 

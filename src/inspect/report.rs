@@ -339,7 +339,7 @@ impl Report {
         options: &Options,
     ) -> Self {
         self.compare_digests(&mut anomalies, options);
-        anomalies.extend(closed::anomaly(self.mode, &self.checks, &anomalies, &options.policy));
+        anomalies.extend(closed::anomaly(&self, &anomalies, &options.policy));
         if let Some(identity) = &mut self.identity {
             identity.sha256.clone_from(&self.digests.sha256);
         }

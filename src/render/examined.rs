@@ -163,6 +163,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxLogInvalid
         | VhdxLogStale
         | VhdxRegionTableDamaged
+        | VhdxFirstRegionTableDamaged
         | VhdxNoRegionTable
         | VhdxRegionInvalid
         | VhdxRegionUnknown
@@ -173,9 +174,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
-            check(is(DiskFormat::Vhdx), "allocation-tables")
-        }
+        VhdxParent
+        | VhdxBatEntryInvalid
+        | VhdxBlocksOverlap
+        | VhdxFixedBlockMissing
+        | VhdxTrailingBytes => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -186,9 +189,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiTrailingBytes => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -216,15 +221,36 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         }
 
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
-        PartitionTableEmpty | MbrInvalid | MbrHybrid | GptMissing | GptWithoutProtectiveMbr => {
-            check(is_disk(format), "partition-table")
-        }
-        MbrPartitionPastEnd | MbrPartitionsOverlap | MbrExtendedInvalid => {
-            check(has_scheme(report, Scheme::Mbr), "partition-table")
-        }
-        GptPrimaryDamaged | GptBackupDamaged | GptBackupMisplaced | GptDamaged | GptSectorSize
-        | GptPastEnd | GptEntryInvalid | GptPartitionsOverlap | GptDuplicateGuid
-        | GptCopiesDiffer => check(has_scheme(report, Scheme::Gpt), "partition-table"),
+        PartitionTableEmpty
+        | PartitionTableSecond
+        | PartitionsTooMany
+        | MbrInvalid
+        | MbrHybrid
+        | GptMissing
+        | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
+        MbrPartitionPastEnd
+        | MbrPartitionsOverlap
+        | MbrExtendedInvalid
+        | MbrExtendedAmbiguous
+        | MbrExtendedUnusual
+        | MbrEntryAmbiguous
+        | MbrPartitionOverTable
+        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        GptPrimaryDamaged
+        | GptBackupDamaged
+        | GptBackupMisplaced
+        | GptDamaged
+        | GptSectorSize
+        | GptPastEnd
+        | GptEntryInvalid
+        | GptPartitionsOverlap
+        | GptDuplicateGuid
+        | GptCopiesDiffer
+        | GptEntrySize
+        | GptRevision
+        | GptOverItself
+        | GptProtectiveMbrTwice
+        | GptProtectiveMbrOdd => check(has_scheme(report, Scheme::Gpt), "partition-table"),
     }
 }
 
