@@ -14,6 +14,7 @@ mod integrity;
 mod limits;
 mod output;
 mod policy;
+mod qcow2;
 mod readings;
 mod signals;
 mod sources;
