@@ -92,6 +92,7 @@ codes! {
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
     StructureNotExamined "structure-not-examined",
+    ImageTrailingBytes "image-trailing-bytes",
     FormatPolyglot "format-polyglot",
     IsoHybrid "iso-hybrid",
 
@@ -215,6 +216,11 @@ codes! {
     VmdkGrainsOverlap "vmdk-grains-overlap",
     VmdkTableCopiesDiffer "vmdk-table-copies-differ",
     VmdkMarkersMismatch "vmdk-markers-mismatch",
+    VmdkGrainsUnordered "vmdk-grains-unordered",
+    VmdkCidInvalid "vmdk-cid-invalid",
+    VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkSizeRounded "vmdk-size-rounded",
+    VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",

@@ -19,6 +19,7 @@ mod qcow2;
 mod scan;
 #[cfg(test)]
 mod testing;
+mod trailing;
 mod vdi;
 mod vhdx;
 mod view;
@@ -26,6 +27,7 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
+pub use trailing::Tail;
 #[cfg(feature = "net")]
 pub use view::RemoteView;
 pub use view::too_large;
@@ -71,6 +73,20 @@ pub trait Layout {
     fn has_packed(&self) -> Option<bool> {
         Some(false)
     }
+
+    /// Whether a walk unpacked all that is packed, as it passed.
+    fn is_unpacked(&self) -> bool {
+        false
+    }
+
+    /// Image offset at which everything ends that the image uses, if a walk learned it. What follows
+    /// belongs to nothing.
+    fn end(&self) -> Option<u64> {
+        None
+    }
+
+    /// Writes down what can be told only of an image that is not truncated, once that is known.
+    fn judge_whole(&self, _notebook: &Notebook<'_>) {}
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the

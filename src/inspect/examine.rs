@@ -7,7 +7,8 @@ use crate::bytes::hex;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
 use crate::formats::{
-    self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
+    self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Tail, Trailer,
+    Walked,
 };
 use crate::guest;
 use crate::rules::{Identity, identify};
@@ -125,6 +126,7 @@ fn container(
             examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?
         }
     };
+    let tail = examined.layout.end().map(|end| Tail::watch(view, end));
     match walked {
         Walked::Whole => report.check("allocation-tables", State::Done, ""),
         Walked::Partial(why) => report.check("allocation-tables", State::Partial, why),
@@ -143,6 +145,12 @@ fn container(
     }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
+        if let Some(tail) = tail {
+            tail.judge(view, size, notebook)?;
+        }
+        if !notebook.has(Code::ImageTruncated) {
+            examined.layout.judge_whole(notebook);
+        }
     }
     if digest {
         digest_disk(view, &mut *examined.layout, notebook, listener, report)?;
@@ -168,6 +176,10 @@ fn unpack(
         _ if layout.virtual_size() >= notebook.limit() => "the disk is too large",
         _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => {
             "the image is refused already"
+        }
+        _ if layout.is_unpacked() && walked == Walked::Whole => {
+            report.check(ID, State::Done, "");
+            return Ok(());
         }
         _ if !view.is_seekable() => "it lies behind what was read; --spool keeps it",
         _ if walked != Walked::Whole => "the allocation tables were not read in full",

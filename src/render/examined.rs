@@ -107,6 +107,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
+        ImageTrailingBytes => check(is(DiskFormat::Vmdk), "allocation-tables"),
         // It says itself what was not examined.
         StructureNotExamined => None,
         // Their marks are at the end.
@@ -198,6 +199,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkGrainSizeInvalid
+        | VmdkCidInvalid
+        | VmdkExtentLineInvalid
+        | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
         | VmdkGrainTableInvalid
@@ -207,6 +211,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterInvalid
         | VmdkFooterMismatch
         | VmdkTrailingBytes
+        | VmdkGrainsUnordered
+        | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {
             check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")

@@ -61,6 +61,12 @@ pub trait ImageView {
         false
     }
 
+    /// Whether all of the image comes by in order and is not at hand afterwards: what has to be looked at
+    /// in full is looked at as it passes. False too if not all of it will come by.
+    fn is_passing(&self) -> bool {
+        false
+    }
+
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
     /// image: a stream need not be spooled for it.
     fn release(&mut self) {}

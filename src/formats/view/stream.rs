@@ -310,6 +310,10 @@ impl ImageView for StreamView<'_> {
         self.store.as_ref().is_some_and(|store| store.is_near())
     }
 
+    fn is_passing(&self) -> bool {
+        !self.quick && !self.is_seekable()
+    }
+
     fn release(&mut self) {
         if !self.lasting {
             self.written = self.written();

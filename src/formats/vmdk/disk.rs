@@ -18,6 +18,12 @@ pub(super) struct Grains {
     pub(super) unlocated: Missing,
     /// Grains that are known without the tables, by number.
     pub(super) known: BTreeMap<u64, Known>,
+    /// Image offset where what a walk found ends.
+    pub(super) end: Option<u64>,
+    /// Sectors before it that a walk found neither grain nor table for.
+    pub(super) unused: u64,
+    /// A walk unpacked all grains as they passed.
+    pub(super) unpacked: bool,
 }
 
 /// Where a grain is.
@@ -86,6 +92,22 @@ impl Layout for Grains {
 
     fn has_packed(&self) -> Option<bool> {
         Some(self.header.is_compressed())
+    }
+
+    fn is_unpacked(&self) -> bool {
+        self.unpacked
+    }
+
+    fn end(&self) -> Option<u64> {
+        self.end
+    }
+
+    fn judge_whole(&self, notebook: &Notebook<'_>) {
+        if self.unused >= self.header.grain_size {
+            notebook.image(Code::VmdkSpaceUnused, offset_of(self.header.overhead), format!(
+                "{} bytes between the grains belong to none: the grains are larger than the header says, or the disk reads as zeros what they hold.",
+                offset_of(self.unused)));
+        }
     }
 
     fn walk(
@@ -206,7 +228,8 @@ impl Grains {
     }
 }
 
-fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
+/// Where a grain's packed bytes are; what is wanted of it lies behind its first `skip` bytes.
+pub(super) fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
     Packed {
         at: grain.at.saturating_add(GRAIN_DATA),
         len: grain.len,

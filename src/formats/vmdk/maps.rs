@@ -7,12 +7,13 @@ use crate::facts::{Code, Notebook};
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach};
 
-/// Most grain tables whose places are held, with a digest each. A disk of 99 GB with grains of 512
-/// bytes and tables of 512 entries, as all writers make them, has fewer.
-pub(super) const MOST_HELD: u64 = 512 << 10;
+/// Most grain tables whose places are held, with a digest each. A disk of 99 GB with the smallest grains
+/// has 24,000, one of 2 TB with the usual ones as many as this. With what waits to be read, both copies
+/// take 12 MiB at most.
+pub(super) const MOST_HELD: u64 = 64 << 10;
 
 /// Most ranges that are wanted at once, so that many tables do not take much memory.
-const MOST_WANTED: usize = 64 << 10;
+const MOST_WANTED: usize = 16 << 10;
 
 /// The two copies of the grain directory.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,29 @@ impl Starts {
         }
     }
 
+    /// How many grains there are.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Starts::Listed(starts) => starts.len() as u64,
+            Starts::Bits { words, .. } => words.iter().map(|w| u64::from(w.count_ones())).sum(),
+        }
+    }
+
+    /// The sector at which the last grain of `size` sectors ends, 0 if there is none.
+    pub(super) fn end(&self, size: u64) -> u64 {
+        match self {
+            Starts::Listed(starts) => starts.iter().map(|start| (start >> 32) + size).max(),
+            Starts::Bits { words, phase, .. } => {
+                let last = words.iter().rposition(|word| *word != 0);
+                last.map(|at| {
+                    let bits = WORD - u64::from(words[at].leading_zeros());
+                    (at as u64 * WORD + bits) * size + phase.unwrap_or(0)
+                })
+            }
+        }
+        .unwrap_or(0)
+    }
+
     /// Says that grain number `index` of `size` sectors is at `sector`, as the entry at image offset
     /// `entry` has it.
     pub(super) fn add(

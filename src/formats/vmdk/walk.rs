@@ -42,7 +42,7 @@ impl Grains {
         wanted: &Wanted,
         reach: &mut Reach,
     ) -> Result<Walked, Halt> {
-        self.resolve(view, notebook, reach)?;
+        self.resolve(view, notebook, reach, None)?;
         let Some(header) = self.located.clone() else { return Ok(self.unlocated()) };
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
@@ -80,8 +80,15 @@ impl Grains {
             };
         }
         maps.compare_copies();
-        let even =
-            starts.judge(notebook, header.grain_size, &maps.ranges(), |grain| maps.entry_at(grain));
+        let ranges = maps.ranges();
+        let last = ranges.last().map_or(0, |(_, end)| *end);
+        let end = last.max(starts.end(header.grain_size)).max(header.overhead);
+        let unused = unused(&header, end, starts.count(), &ranges);
+        let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
+        if maps.missing.is_none() {
+            self.end = Some(offset_of(end));
+            self.unused = unused;
+        }
         Ok(match (maps.missing, even) {
             (Some(_), _) => BEHIND,
             (None, false) => TOO_SMALL,
@@ -107,8 +114,12 @@ impl Grains {
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         stream.walk(view, reach, &named)?;
+        self.unpacked = stream.is_unpacked();
         if early.is_none() {
-            self.resolve(view, notebook, reach)?;
+            let marker = stream.footer.filter(|_| stream.is_whole());
+            self.resolve(view, notebook, reach, marker)?;
+        } else if stream.is_whole() {
+            self.end = Some(stream.end);
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);
@@ -169,6 +180,18 @@ impl Grains {
             Missing::Behind => BEHIND,
         }
     }
+}
+
+/// Sectors between `header.overhead` and `end` that neither `grains` nor tables take. A table that was lost
+/// leaves such space, and so do grains that are larger than the header says.
+fn unused(header: &Header, end: u64, grains: u64, ranges: &[(u64, u64)]) -> u64 {
+    let begin = header.overhead.max(header.first_free_sector());
+    let tables = ranges.iter().filter(|(_, end)| *end > begin);
+    // A table among the grains may leave a part of a grain's place behind it.
+    let taken = tables
+        .map(|(from, end)| (end - (*from).max(begin)).next_multiple_of(header.grain_size.max(1)))
+        .fold(grains.saturating_mul(header.grain_size), u64::saturating_add);
+    end.saturating_sub(begin).saturating_sub(taken)
 }
 
 /// Numbers of the grains that are wanted.

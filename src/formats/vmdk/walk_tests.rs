@@ -23,7 +23,12 @@ fn told(image: &[u8]) -> Vec<Code> {
         codes.dedup();
         codes
     };
-    assert_eq!(codes(true), codes(false));
+    // A pipe's grains are unpacked as they pass, so that more is seen of their damage.
+    let but_damage = |mut codes: Vec<Code>| {
+        codes.retain(|code| *code != Code::VmdkGrainDamaged);
+        codes
+    };
+    assert_eq!(but_damage(codes(true)), but_damage(codes(false)));
     codes(false)
 }
 
