@@ -93,6 +93,8 @@ codes! {
     ImageTruncated "image-truncated",
     StructureNotExamined "structure-not-examined",
     ImageTrailingBytes "image-trailing-bytes",
+    StructureUnexaminable "structure-unexaminable",
+    DiskNotExamined "disk-not-examined",
     FormatPolyglot "format-polyglot",
     IsoHybrid "iso-hybrid",
 

@@ -7,11 +7,11 @@ use super::examine;
 use super::identity::Identity;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
 use super::recognise::Beginning;
-use super::report::{Report, State};
+use super::report::Report;
 use super::{Event, Listener, Options};
 use crate::bytes::Segment;
 use crate::codec::{Packing, sniff};
-use crate::facts::{Code, Compression, Layer, Notebook};
+use crate::facts::{Code, Compression, Layer, Left, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
@@ -124,10 +124,8 @@ impl Pipeline<'_> {
         if self.options.url_rules {
             let headers = &self.options.headers();
             match importer::judge_fetch(served, headers, self.notebook) {
-                true => report.check("importer-fetch", State::Done, ""),
-                false => {
-                    report.check("importer-fetch", State::Partial, "a proxy hides who answered")
-                }
+                true => report.done("importer-fetch"),
+                false => report.partial("importer-fetch", Left::Proxy),
             }
         }
         if let Some(size) = served.size.filter(|&size| size > self.longest_file()) {
@@ -143,7 +141,7 @@ impl Pipeline<'_> {
         }
         if self.notebook.doomed() {
             report.stopped = true;
-            report.check("file-digest", State::Skipped, "reading stopped at what was found");
+            report.skipped("file-digest", Left::Stopped);
             return Ok(());
         }
         let result = self.fetch(remote, &notify, report);
@@ -207,7 +205,7 @@ impl Pipeline<'_> {
         report.compression = Some(Compression::None);
         report.image_size = Some(size);
         report.scans = 1;
-        report.check("image-end", State::Done, "");
+        report.done("image-end");
         self.no_digest(report);
         if size >= self.options.limit {
             too_large(self.notebook, self.options.limit);

@@ -108,8 +108,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
         ImageTrailingBytes => check(is(DiskFormat::Vmdk), "allocation-tables"),
-        // It says itself what was not examined.
-        StructureNotExamined => None,
+        // They say themselves what was not examined.
+        StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
         IsoHybrid | FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660

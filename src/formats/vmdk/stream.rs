@@ -18,10 +18,6 @@ use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 /// bytes a grain each: 24 MiB.
 pub(super) const MOST_MARKED: u64 = 2 << 20;
 
-/// Most bytes of tables that are held until the directory says which is which. A disk of 99 GB with the
-/// usual grains of 64 KiB has 6 MB of them.
-const MOST_ANNOUNCED: usize = 8 << 20;
-
 /// After so many faults nothing more is to be learned.
 const MOST_FAULTS: u32 = 1000;
 
@@ -38,11 +34,12 @@ pub(super) struct Stream<'a> {
     pub(super) marked: Vec<u32>,
     /// The grains that are wanted.
     pub(super) grains: BTreeMap<u64, Grain>,
-    /// The tables and directories that came by.
+    /// The tables and directories that came by, in two copies at most: 16 MiB, until the directory says
+    /// which is which.
     pub(super) announced: Announced,
+    directories: u32,
     /// Places of tables and directories that markers announced, whether held or not.
     pub(super) tables: Vec<u64>,
-    held: usize,
     last: Option<u64>,
     /// The first grain that is behind one for a later place on the disk, as image offset, disk sector and
     /// the sector before it; and how many there are.
@@ -77,8 +74,8 @@ impl<'a> Stream<'a> {
             marked: Vec::new(),
             grains: BTreeMap::new(),
             announced: Announced::new(),
+            directories: 0,
             tables: Vec::new(),
-            held: 0,
             last: None,
             unordered: None,
             unpacker: None,
@@ -282,6 +279,7 @@ impl<'a> Stream<'a> {
             Some(Kind::EndOfStream) if sectors == 0 => return Ok(Next::Gap),
             Some(Kind::Table) => ("grain table", table),
             Some(Kind::Directory) => {
+                self.directories += 1;
                 ("grain directory", self.header.tables().saturating_mul(ENTRY))
             }
             Some(Kind::Footer) => {
@@ -300,8 +298,8 @@ impl<'a> Stream<'a> {
             }
         };
         let least = len.div_ceil(SECTOR);
-        if sectors < least || self.tables.len() as u64 > self.header.tables().saturating_mul(2) + 2
-        {
+        let most = self.header.tables().saturating_mul(2) + 2;
+        if sectors < least || self.tables.len() as u64 > most || self.directories > 2 {
             self.fault(at, format!(
                 "The marker at byte {at} announces a {what} of {sectors} sectors, number {} of its kind; it needs {least}, and there are {} tables.",
                 self.tables.len(), self.header.tables()));
@@ -310,16 +308,12 @@ impl<'a> Stream<'a> {
         let begin = at.saturating_add(SECTOR);
         reach.include("what a marker announces", begin, offset_of(sectors));
         self.tables.push(begin);
-        // At most 2 MiB, for the number of tables was checked.
-        let bytes = len as usize;
-        if self.held.saturating_add(bytes) <= MOST_ANNOUNCED {
-            let mut content = vec![0; bytes];
-            if let Got::Bytes(count) = view.read_at(begin, &mut content)?
-                && count == bytes
-            {
-                self.held += bytes;
-                self.announced.insert(begin, content);
-            }
+        // At most 16 KiB: no disk has more than `MOST_MARKED` grains here.
+        let mut content = vec![0; len as usize];
+        if let Got::Bytes(count) = view.read_at(begin, &mut content)?
+            && count == content.len()
+        {
+            self.announced.insert(begin, content);
         }
         Ok(Next::At(begin.saturating_add(offset_of(sectors))))
     }

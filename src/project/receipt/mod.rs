@@ -24,7 +24,7 @@ pub use self::key::Key;
 pub use self::subject::Subject;
 use crate::bytes::{Hostile, hex, rfc3339};
 use crate::facts::Code;
-use crate::inspect::{self, Check, Digested, Expected, Mode, Options, Report, State, Verdict};
+use crate::inspect::{self, Check, Digested, Expected, Mode, Options, Report, Verdict};
 use crate::rules::{self, Severity};
 
 /// Name and version of the format.
@@ -315,8 +315,7 @@ impl Receipt {
             Some(inspect::Receipt::Unchanged { checked_at: self.checked_at, rules: self.rules });
         if !options.expected.is_empty() {
             report.compared = options.expected.iter().map(|expected| expected.of.layer()).collect();
-            let done = Check { id: EXPECTED.into(), state: State::Done, why: "".into() };
-            report.checks.push(done);
+            report.checks.push(Check::done(EXPECTED));
         }
         report
     }
