@@ -74,9 +74,10 @@ pub trait Layout {
         Some(false)
     }
 
-    /// Whether a walk unpacked all that is packed, as it passed.
-    fn is_unpacked(&self) -> bool {
-        false
+    /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if
+    /// it did not try, because the view is at hand for it afterwards, or the disk is not in this image.
+    fn unpacked(&self) -> Option<Result<(), Left>> {
+        None
     }
 
     /// Image offset at which everything ends that the image uses, if a walk learned it. What follows

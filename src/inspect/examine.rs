@@ -171,12 +171,15 @@ fn unpack(
         _ if is_elsewhere(notebook) => Left::Elsewhere,
         _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
         _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => Left::Refused,
-        _ if layout.is_unpacked() && walked == Walked::Whole => {
-            report.done(ID);
+        _ if let Walked::Partial(left) = walked => left,
+        _ if let Some(unpacked) = layout.unpacked() => {
+            match unpacked {
+                Ok(()) => report.done(ID),
+                Err(left) => report.partial(ID, left),
+            }
             return Ok(());
         }
         _ if !view.is_seekable() => Left::PackedBehind,
-        _ if let Walked::Partial(left) = walked => left,
         // It has read all of the disk.
         Some(true) if digested => {
             report.done(ID);

@@ -13,3 +13,4 @@ mod output;
 mod policy;
 mod signals;
 mod sources;
+mod vmdk;

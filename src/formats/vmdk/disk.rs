@@ -4,7 +4,7 @@ use super::header::Header;
 use super::markers::{GRAIN_DATA, Grain, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::disk::{Method, Packed};
 use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
@@ -22,8 +22,8 @@ pub(super) struct Grains {
     pub(super) end: Option<u64>,
     /// Sectors before it that a walk found neither grain nor table for.
     pub(super) unused: u64,
-    /// A walk unpacked all grains as they passed.
-    pub(super) unpacked: bool,
+    /// Whether a walk unpacked all grains as they passed; `None` if it did not try.
+    pub(super) unpacked: Option<Result<(), Left>>,
 }
 
 /// Where a grain is.
@@ -94,7 +94,7 @@ impl Layout for Grains {
         Some(self.header.is_compressed())
     }
 
-    fn is_unpacked(&self) -> bool {
+    fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
     }
 

@@ -30,7 +30,7 @@ pub(in crate::formats) fn examine(
         known: BTreeMap::new(),
         end: None,
         unused: 0,
-        unpacked: false,
+        unpacked: None,
     };
     if !grains.header.has_footer() {
         let first_free = grains.header.first_free_sector();

@@ -6,7 +6,7 @@ use crate::formats::{Got, Halt, ImageView, trailing};
 
 /// Marker, header copy and end-of-stream marker, one sector each (VMware Virtual Disk Format 1.1,
 /// stream-optimized compressed sparse extents).
-const LENGTH: u64 = 3 * SECTOR;
+pub(super) const LENGTH: u64 = 3 * SECTOR;
 
 /// Bytes at the end in which a footer is looked for: those that a stream keeps.
 const LOOKED_AT: u64 = 64 << 10;

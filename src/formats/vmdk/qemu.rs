@@ -73,7 +73,10 @@ mod tests {
         assert_eq!(with("parentCID=ffffffff\n", ""), invalid);
         assert_eq!(with("version=1\n", "version=1\n# CIDxfade\n"), [], "a character is skipped");
         assert_eq!(with("version=1\n", "version=1\n# the CID says\n"), invalid);
-        assert_eq!(with("version=1\n", "version=1\n# no parentCID\n"), [Code::VmdkCidInvalid; 2]);
+        assert_eq!(
+            with("version=1\n", "version=1\n# no parentCID here\n"),
+            [Code::VmdkCidInvalid; 2]
+        );
         assert_eq!(with("version=1\n", "version=1\n# parentCID=ffffffff\n"), []);
         assert_eq!(with("CID=f769065\n", ""), [], "it finds the parent's");
         assert_eq!(with("CID=f769065\n", "CID=0xf769065\n"), []);

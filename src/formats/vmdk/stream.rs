@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::disk::packed;
+use super::footer;
 use super::header::Header;
 use super::maps::Announced;
 pub(super) use super::markers::GRAIN_DATA;
 use super::markers::{Grain, Kind, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::packed::Unpacker;
 use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 
@@ -46,8 +47,8 @@ pub(super) struct Stream<'a> {
     unordered: Option<((u64, u64, u64), u64)>,
     /// Unpacks each grain as it passes, if it will not be at hand later.
     unpacker: Option<Unpacker>,
-    /// Grains that were not unpacked, or could not be.
-    packed_left: bool,
+    /// Why a grain was not unpacked, or could not be.
+    left: Option<Left>,
     faults: u32,
     /// The markers cannot be followed further.
     lost: bool,
@@ -79,7 +80,7 @@ impl<'a> Stream<'a> {
             last: None,
             unordered: None,
             unpacker: None,
-            packed_left: false,
+            left: None,
             faults: 0,
             lost: false,
             footer: None,
@@ -98,9 +99,9 @@ impl<'a> Stream<'a> {
         !self.lost && self.missing.is_none()
     }
 
-    /// Whether every grain was unpacked as it passed.
-    pub(super) fn is_unpacked(&self) -> bool {
-        self.unpacker.is_some() && !self.packed_left && self.is_whole()
+    /// Whether every grain was unpacked as it passed; `None` if they are at hand later.
+    pub(super) fn unpacked(&self) -> Option<Result<(), Left>> {
+        self.unpacker.as_ref().map(|_| self.left.map_or(Ok(()), Err))
     }
 
     /// Follows the markers. `named` has the sectors of the grains, if the tables came first.
@@ -172,11 +173,14 @@ impl<'a> Stream<'a> {
             // QEMU may leave a gap when it opens an image again; the tables say what follows.
             end = match next {
                 Next::At(next) => next,
-                Next::Gap | Next::Lost => match after(at) {
-                    Some(next) => next,
-                    None => {
-                        self.lost |= matches!(next, Next::Lost);
-                        self.end = at.saturating_add(SECTOR);
+                Next::Gap(_) | Next::Lost => match (after(at), next) {
+                    (Some(named), _) => named,
+                    (None, Next::Gap(end)) => {
+                        self.end = end;
+                        return Ok(());
+                    }
+                    (None, _) => {
+                        self.lost = true;
                         return Ok(());
                     }
                 },
@@ -251,12 +255,12 @@ impl<'a> Stream<'a> {
     fn unpack(&mut self, view: &mut dyn ImageView, grain: &Grain) -> Result<(), Halt> {
         let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
         if self.notebook.doomed() {
-            self.packed_left = true;
+            self.left = Some(Left::Stopped);
             return Ok(());
         }
         let packed = packed(grain, 0, &self.header);
         if unpacker.read(view, self.notebook, &packed)?.is_some() {
-            self.packed_left = true;
+            self.left = Some(Left::DiskUnreadable);
             return Ok(());
         }
         let (have, least) = (unpacker.bytes.len() as u64, self.header.bytes_from(grain.sector));
@@ -276,7 +280,9 @@ impl<'a> Stream<'a> {
         let sectors = marker.value.get();
         let table = u64::from(self.header.entries_per_table).saturating_mul(ENTRY);
         let (what, len) = match marker.kind() {
-            Some(Kind::EndOfStream) if sectors == 0 => return Ok(Next::Gap),
+            Some(Kind::EndOfStream) if sectors == 0 => {
+                return Ok(Next::Gap(at.saturating_add(SECTOR)));
+            }
             Some(Kind::Table) => ("grain table", table),
             Some(Kind::Directory) => {
                 self.directories += 1;
@@ -284,7 +290,7 @@ impl<'a> Stream<'a> {
             }
             Some(Kind::Footer) => {
                 self.footer = Some(at);
-                return Ok(Next::Gap);
+                return Ok(Next::Gap(at.saturating_add(footer::LENGTH)));
             }
             Some(Kind::Progress) => {
                 let begin = at.saturating_add(SECTOR);
@@ -328,8 +334,8 @@ impl<'a> Stream<'a> {
 enum Next {
     /// Something, and what is announced ends at this image offset.
     At(u64),
-    /// The end, or nothing for a while.
-    Gap,
+    /// The end at this image offset, or nothing for a while.
+    Gap(u64),
     /// Something that cannot be skipped, because its length is not known.
     Lost,
 }

@@ -112,7 +112,7 @@ impl Grains {
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         stream.walk(view, reach, &named)?;
-        self.unpacked = stream.is_unpacked();
+        self.unpacked = stream.unpacked();
         if early.is_none() {
             let marker = stream.footer.filter(|_| stream.is_whole());
             self.resolve(view, notebook, reach, marker)?;
