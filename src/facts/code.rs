@@ -92,7 +92,6 @@ codes! {
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
     StructureNotExamined "structure-not-examined",
-    ImageTrailingBytes "image-trailing-bytes",
     StructureUnexaminable "structure-unexaminable",
     DiskNotExamined "disk-not-examined",
     FormatPolyglot "format-polyglot",
@@ -222,6 +221,7 @@ codes! {
     VmdkCidInvalid "vmdk-cid-invalid",
     VmdkExtentLineInvalid "vmdk-extent-line-invalid",
     VmdkSizeRounded "vmdk-size-rounded",
+    VmdkBytesBehind "vmdk-bytes-behind",
     VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.

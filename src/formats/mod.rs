@@ -19,7 +19,6 @@ mod qcow2;
 mod scan;
 #[cfg(test)]
 mod testing;
-mod trailing;
 mod vdi;
 mod vhdx;
 mod view;
@@ -27,7 +26,6 @@ mod vmdk;
 
 pub use detect::{Candidates, Match, Trailer, detect, trailer};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
-pub use trailing::Tail;
 #[cfg(feature = "net")]
 pub use view::RemoteView;
 pub use view::too_large;
@@ -77,12 +75,6 @@ pub trait Layout {
     /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if
     /// it did not try, because the view is at hand for it afterwards, or the disk is not in this image.
     fn unpacked(&self) -> Option<Result<(), Left>> {
-        None
-    }
-
-    /// Image offset at which everything ends that the image uses, if a walk learned it. What follows
-    /// belongs to nothing.
-    fn end(&self) -> Option<u64> {
         None
     }
 

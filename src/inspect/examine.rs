@@ -7,8 +7,7 @@ use crate::bytes::hex;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{
-    self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Tail, Trailer,
-    Walked,
+    self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
 };
 use crate::guest;
 use crate::rules::{Identity, identify};
@@ -126,7 +125,6 @@ fn container(
             examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?
         }
     };
-    let tail = examined.layout.end().map(|end| Tail::watch(view, end));
     match walked {
         Walked::Whole => report.done("allocation-tables"),
         Walked::Partial(left) => report.partial("allocation-tables", left),
@@ -141,9 +139,7 @@ fn container(
     }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
-        if let Some(tail) = tail {
-            tail.judge(view, size, notebook)?;
-        }
+        examined.reach.judge_tail(view, size, notebook)?;
         if !notebook.has(Code::ImageTruncated) {
             examined.layout.judge_whole(notebook);
         }

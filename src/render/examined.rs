@@ -107,7 +107,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
-        ImageTrailingBytes => check(is(DiskFormat::Vmdk), "allocation-tables"),
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
@@ -212,6 +211,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterMismatch
         | VmdkTrailingBytes
         | VmdkGrainsUnordered
+        | VmdkBytesBehind
         | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {

@@ -348,13 +348,12 @@ fn what_follows_the_end_is_told() {
         (&zip, "zip"),
         (&sparse().bytes, "vmdk"),
         (&[0; 64 << 10], "zeros"),
-        (&[0xf1; 3], "f1 f1 f1"),
+        (&[0xf1; 3], "xf1"),
     ];
     for (bytes, named) in behind {
-        for (make, code, finding) in [
-            (sparse as fn() -> Image, 0, "image-trailing-bytes"),
-            (stream, 1, "vmdk-trailing-bytes"),
-        ] {
+        for (make, code, finding) in
+            [(sparse as fn() -> Image, 0, "vmdk-bytes-behind"), (stream, 1, "vmdk-trailing-bytes")]
+        {
             let mut image = make();
             image.bytes.extend(bytes);
             let scratch = Scratch::new();

@@ -18,9 +18,7 @@ pub(super) struct Grains {
     pub(super) unlocated: Missing,
     /// Grains that are known without the tables, by number.
     pub(super) known: BTreeMap<u64, Known>,
-    /// Image offset where what a walk found ends.
-    pub(super) end: Option<u64>,
-    /// Sectors before it that a walk found neither grain nor table for.
+    /// Sectors among the grains that a walk found neither grain nor table for.
     pub(super) unused: u64,
     /// Whether a walk unpacked all grains as they passed; `None` if it did not try.
     pub(super) unpacked: Option<Result<(), Left>>,
@@ -96,10 +94,6 @@ impl Layout for Grains {
 
     fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
-    }
-
-    fn end(&self) -> Option<u64> {
-        self.end
     }
 
     fn judge_whole(&self, notebook: &Notebook<'_>) {
@@ -301,11 +295,16 @@ mod tests {
     #[test]
     fn entries_that_lead_nowhere_are_told() {
         let sample = Sample::sparse();
-        let far = u32::MAX.to_le_bytes();
-        assert_eq!(read(&sample.patched(TABLE, &far), 0, 512).1, [Code::ImageTruncated]);
-        let directory = sample.directory;
-        assert_eq!(read(&sample.patched(directory, &far), 0, 512).1, [Code::ImageTruncated]);
-        let image = sample.patched(directory, &[3]);
+        let entry =
+            |at: usize, sector: u32| read(&sample.patched(at, &sector.to_le_bytes()), 0, 0).1;
+        for at in [TABLE, sample.directory] {
+            assert_eq!(entry(at, 1000), [Code::ImageTruncated]);
+            // Farther than any image of such a disk.
+            assert_eq!(entry(at, 1 << 20), [Code::VmdkTableEntryInvalid]);
+            assert_eq!(entry(at, u32::MAX), [Code::VmdkTableEntryInvalid]);
+            assert_eq!(entry(at, u32::from_le_bytes(*b"text")), [Code::VmdkTableEntryInvalid]);
+        }
+        let image = sample.patched(sample.directory, &[3]);
         assert_eq!(read(&image, 0, 512).1, [Code::VmdkTableEntryInvalid]);
     }
 

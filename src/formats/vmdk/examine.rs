@@ -28,7 +28,6 @@ pub(in crate::formats) fn examine(
         located: None,
         unlocated: Missing::Behind,
         known: BTreeMap::new(),
-        end: None,
         unused: 0,
         unpacked: None,
     };

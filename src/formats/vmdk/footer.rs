@@ -2,7 +2,8 @@ use super::SECTOR;
 use super::header::Header;
 use super::markers::{Kind, Marker};
 use crate::facts::{Code, Notebook};
-use crate::formats::{Got, Halt, ImageView, trailing};
+use crate::formats::view::begin_with;
+use crate::formats::{Got, Halt, ImageView};
 
 /// Marker, header copy and end-of-stream marker, one sector each (VMware Virtual Disk Format 1.1,
 /// stream-optimized compressed sparse extents).
@@ -50,8 +51,8 @@ pub(super) fn read(
     let end = footer.at.saturating_add(2 * SECTOR);
     if end < size {
         notebook.image(Code::VmdkTrailingBytes, end, format!(
-            "The stream ends at byte {end}, but {} bytes follow, which begin with {}; QEMU looks for the footer in the last {LENGTH} bytes of the file.",
-            size - end, trailing::describe(&after)));
+            "The stream ends at byte {end}, but {} bytes follow{}. QEMU looks for the footer in the last {LENGTH} bytes of the file.",
+            size - end, begin_with(&after)?));
     }
     if footer.has_footer() {
         notebook.image(

@@ -2,6 +2,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::markers::GRAIN_DATA;
+use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
@@ -142,6 +143,16 @@ impl Header {
     /// Number of grains, of which the last may be cut by the end of the disk.
     pub(super) fn grains(&self) -> u64 {
         self.capacity.div_ceil(self.grain_size.max(1))
+    }
+
+    /// Most bytes of an image of this disk: every grain stored, with a marker, and two copies of all
+    /// tables; and as much again for what a writer gave up.
+    pub(super) fn largest_image(&self) -> u64 {
+        let entries = self.tables().saturating_mul(u64::from(self.entries_per_table) + 1);
+        let tables = entries.saturating_mul(2 * ENTRY).div_ceil(SECTOR);
+        let grains = self.grains().saturating_mul(self.grain_size.saturating_add(1));
+        let sectors = MOST_DESCRIPTOR_SECTORS.saturating_add(tables).saturating_add(grains);
+        offset_of(sectors.saturating_mul(2))
     }
 
     /// Most packed bytes of a grain. Deflate adds little to what it cannot pack, and QEMU reads two

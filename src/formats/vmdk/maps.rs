@@ -189,14 +189,15 @@ impl<'a> Maps<'a> {
         reach: &mut Reach,
     ) {
         let len = self.table_bytes();
-        let free = self.header.first_free_sector();
+        let (free, most) = (self.header.first_free_sector(), self.header.largest_image());
         let mut digests = vec![Some(0); entries.len()];
         for (index, sector) in entries.iter_mut().enumerate().filter(|(_, sector)| **sector != 0) {
             digests[index] = None;
             let from = u64::from(*sector);
-            reach.include("a grain table", offset_of(from), len);
+            let entry = at.saturating_add(index as u64 * ENTRY);
+            let pointer = (Code::VmdkTableEntryInvalid, entry);
+            reach.include_up_to(most, "a grain table", offset_of(from), len, pointer);
             if from < free {
-                let entry = at.saturating_add(index as u64 * ENTRY);
                 self.notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
                     "The grain directory places grain table {} at sector {from}, in the header or descriptor.",
                     first.saturating_add(index as u64)));

@@ -45,6 +45,7 @@ impl Grains {
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
         let known = &mut self.known;
+        let most = header.largest_image();
         let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
             for ((index, &sector), entry) in
                 (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -59,7 +60,8 @@ impl Grains {
                 } else if is_taken(&header, notebook, sector, index, entry) {
                     Known::Missing(Missing::Broken)
                 } else {
-                    reach.include("a grain", at, len);
+                    let pointer = (Code::VmdkTableEntryInvalid, entry);
+                    reach.include_up_to(most, "a grain", at, len, pointer);
                     starts.add(notebook, sector, index, header.grain_size, entry);
                     wanted.keep(view, guest, len, at);
                     Known::Stored(at)
@@ -84,7 +86,7 @@ impl Grains {
         let unused = unused(&header, end, starts.count(), &ranges);
         let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
         if maps.missing.is_none() {
-            self.end = Some(offset_of(end));
+            reach.ends_at(view, offset_of(end), Code::VmdkBytesBehind);
             self.unused = unused;
         }
         Ok(match (maps.missing, even) {
@@ -117,7 +119,7 @@ impl Grains {
             let marker = stream.footer.filter(|_| stream.is_whole());
             self.resolve(view, notebook, reach, marker)?;
         } else if stream.is_whole() {
-            self.end = Some(stream.end);
+            reach.ends_at(view, stream.end, Code::VmdkBytesBehind);
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);
@@ -204,6 +206,7 @@ fn naming<'e>(
     notebook: &'e Notebook<'_>,
     named: &'e mut Vec<u32>,
 ) -> impl FnMut(&mut dyn ImageView, &mut Reach, Table<'_>) + 'e {
+    let most = header.largest_image();
     move |_, reach, table| {
         for ((index, &sector), entry) in
             (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -211,7 +214,9 @@ fn naming<'e>(
             if header.reads_as_zeros(sector) || is_taken(header, notebook, sector, index, entry) {
                 continue;
             }
-            reach.include("a grain", offset_of(sector.into()), stream::GRAIN_DATA);
+            let pointer = (Code::VmdkTableEntryInvalid, entry);
+            let at = offset_of(sector.into());
+            reach.include_up_to(most, "a grain", at, stream::GRAIN_DATA, pointer);
             // At most `MOST_MARKED` grains, which was checked.
             let index = index as usize;
             if named.len() <= index {

@@ -41,14 +41,6 @@ pub(super) const ROWS: &[Row] = &[
         "QEMU block/qcow2.c and others read zeros beyond the end; whatever an image points at has to be in it",
     ),
     judged(
-        Code::ImageTrailingBytes,
-        Warn,
-        "bytes follow the end of the image",
-        "Behind everything that the image uses there are more bytes, which belong to nothing. Something was appended, or a table that named them is lost.",
-        "Look at what follows: `tail -c 4096 FILE | xxd | less`. Compare size and digest with those at the origin, or write the image anew with `qemu-img convert`.",
-        "arithmetic: no table of the image leads there",
-    ),
-    judged(
         Code::StructureNotExamined,
         Warn,
         "a part could not be examined",

@@ -211,6 +211,14 @@ pub(super) const ROWS: &[Row] = &[
         "VMware Virtual Disk Format 1.1, 4.1, capacity; QEMU block/vmdk.c, vmdk_open_vmdk4",
     ),
     judged(
+        Code::VmdkBytesBehind,
+        Warn,
+        "bytes follow all that the image uses",
+        "Behind its grains and tables the image has more bytes, which belong to nothing. Something was appended, or a table that named them is lost.",
+        "Compare size and checksum with those at the origin. To be rid of them: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        "arithmetic: no table of the image leads there",
+    ),
+    judged(
         Code::VmdkSpaceUnused,
         Warn,
         "a part of the image belongs to no grain",
