@@ -57,9 +57,14 @@ impl<'a> Notebook<'a> {
         if (self.settles)(code) {
             self.doomed.set(true);
         }
+        let anomaly = Anomaly { code, layer, offset: offset.into(), said: said.into() };
         let mut anomalies = self.anomalies.borrow_mut();
+        // Who comes by a second time finds the same.
+        if anomalies.contains(&anomaly) {
+            return;
+        }
         if anomalies.iter().filter(|a| a.code == code).count() < KEPT_OF_ONE_KIND {
-            anomalies.push(Anomaly { code, layer, offset: offset.into(), said: said.into() });
+            anomalies.push(anomaly);
             return;
         }
         let mut more = self.more.borrow_mut();
@@ -142,6 +147,7 @@ mod tests {
         for at in 0..20 {
             notebook.image(Code::Qcow2TableEntryInvalid, at, "x");
         }
+        notebook.image(Code::Qcow2TableEntryInvalid, 0, "x");
         let anomalies = notebook.close();
         assert_eq!(anomalies.len(), KEPT_OF_ONE_KIND);
         assert_eq!(anomalies[KEPT_OF_ONE_KIND - 1].said, "x (12 more of this kind)");
