@@ -190,6 +190,7 @@ mod tests {
             assert!(codes(&image).contains(&Code::VmdkFooterInvalid), "byte {at}");
         }
         assert_eq!(codes(&sample.image[..end - 1536]), [Code::VmdkFooterInvalid]);
+        assert_eq!(codes(&sample.image[..end - 100]), [Code::ImageTruncated]);
         assert_eq!(codes(&sample.patched(end - 1024 + 56, &[0xff; 8])), [Code::VmdkFooterInvalid]);
     }
 

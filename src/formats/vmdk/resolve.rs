@@ -3,7 +3,7 @@
 use super::disk::{Grains, Known};
 use super::footer::{self, Footer};
 use super::header::Header;
-use super::{markers, tables};
+use super::{SECTOR, markers, tables};
 use crate::facts::Notebook;
 use crate::formats::{Halt, ImageView, Missing, Reach};
 
@@ -24,6 +24,7 @@ impl Grains {
             Footer::Broken => Missing::Broken,
             Footer::NotRead => Missing::Quick,
             Footer::Found(footer) => {
+                reach.include("the footer", footer.at, 2 * SECTOR);
                 let located = Header {
                     at: footer.at,
                     directory: footer.directory,

@@ -266,6 +266,7 @@ impl<'a> Stream<'a> {
         let (have, least) = (unpacker.bytes.len() as u64, self.header.bytes_from(grain.sector));
         if have < least {
             packed.note(self.notebook, &format!("unpacks to {have} bytes, which is too few."));
+            self.left = Some(Left::DiskUnreadable);
         }
         Ok(())
     }

@@ -11,7 +11,6 @@ use crate::facts::{Code, Left, Notebook};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
 const TOO_SMALL: Walked = Walked::Partial(Left::TablesTooSmall);
-const BEHIND: Walked = Walked::Partial(Left::Behind);
 
 impl Grains {
     pub(super) fn walk_all(
@@ -81,7 +80,7 @@ impl Grains {
         }
         maps.compare_copies();
         let ranges = maps.ranges();
-        let last = ranges.last().map_or(0, |(_, end)| *end);
+        let last = ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let end = last.max(starts.end(header.grain_size)).max(header.overhead);
         let unused = unused(&header, end, starts.count(), &ranges);
         let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
@@ -90,7 +89,7 @@ impl Grains {
             self.unused = unused;
         }
         Ok(match (maps.missing, even) {
-            (Some(_), _) => BEHIND,
+            (Some(missing), _) => Walked::Partial(missing.into()),
             (None, false) => TOO_SMALL,
             (None, true) => Walked::Whole,
         })
@@ -136,16 +135,16 @@ impl Grains {
         if stream.is_whole() {
             stream.check_tables(&maps);
         }
-        if maps.missing.is_some() {
+        if let Some(missing) = maps.missing {
             self.remember(&stream, None, wanted);
-            return Ok(BEHIND);
+            return Ok(Walked::Partial(missing.into()));
         }
         if stream.is_whole() {
             stream.compare(&named, |grain| maps.entry_at(grain));
         }
         self.remember(&stream, Some(&named), wanted);
         Ok(match (stream.missing, stream.is_whole()) {
-            (Some(_), _) => BEHIND,
+            (Some(missing), _) => Walked::Partial(missing.into()),
             (None, true) => Walked::Whole,
             (None, false) => Walked::Partial(Left::MarkersBroken),
         })
@@ -177,7 +176,7 @@ impl Grains {
         match self.unlocated {
             Missing::Broken => Walked::Partial(Left::FooterBroken),
             Missing::Quick => Walked::Partial(Left::QuickEnd),
-            Missing::Behind => BEHIND,
+            Missing::Behind => Walked::Partial(Left::Behind),
         }
     }
 }
