@@ -67,6 +67,9 @@ pub(super) const DESCRIPTOR_SECTOR: u64 = 1;
 /// Descriptors have to be smaller than 1 MiB (`vmdk_read_desc`, `block/vmdk.c`).
 pub(super) const MOST_DESCRIPTOR_SECTORS: u64 = (1 << 20) / SECTOR - 1;
 
+/// Where an entry leads that does not stay below [`Header::farthest`].
+pub(super) const FARTHER: &str = "farther than any image of such a disk reaches";
+
 /// A header, or the copy of it in the footer. Its numbers are what the image says.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
@@ -145,14 +148,14 @@ impl Header {
         self.capacity.div_ceil(self.grain_size.max(1))
     }
 
-    /// Most bytes of an image of this disk: every grain stored, with a marker, and two copies of all
-    /// tables; and as much again for what a writer gave up.
-    pub(super) fn largest_image(&self) -> u64 {
+    /// The sector that no grain or table of this disk can reach: room for every grain, with a marker, and
+    /// two copies of all tables; and as much again for what a writer gave up.
+    pub(super) fn farthest(&self) -> u64 {
         let entries = self.tables().saturating_mul(u64::from(self.entries_per_table) + 1);
         let tables = entries.saturating_mul(2 * ENTRY).div_ceil(SECTOR);
         let grains = self.grains().saturating_mul(self.grain_size.saturating_add(1));
         let sectors = MOST_DESCRIPTOR_SECTORS.saturating_add(tables).saturating_add(grains);
-        offset_of(sectors.saturating_mul(2))
+        sectors.saturating_mul(2)
     }
 
     /// Most packed bytes of a grain. Deflate adds little to what it cannot pack, and QEMU reads two

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::hash::RandomState;
 
-use super::header::Header;
+use super::header::{FARTHER, Header};
 use super::tables::{ENTRY, digest};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
@@ -189,20 +189,26 @@ impl<'a> Maps<'a> {
         reach: &mut Reach,
     ) {
         let len = self.table_bytes();
-        let (free, most) = (self.header.first_free_sector(), self.header.largest_image());
+        let (free, far) = (self.header.first_free_sector(), self.header.farthest());
         let mut digests = vec![Some(0); entries.len()];
         for (index, sector) in entries.iter_mut().enumerate().filter(|(_, sector)| **sector != 0) {
             digests[index] = None;
             let from = u64::from(*sector);
-            let entry = at.saturating_add(index as u64 * ENTRY);
-            let pointer = (Code::VmdkTableEntryInvalid, entry);
-            reach.include_up_to(most, "a grain table", offset_of(from), len, pointer);
-            if from < free {
-                self.notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
-                    "The grain directory places grain table {} at sector {from}, in the header or descriptor.",
-                    first.saturating_add(index as u64)));
-                *sector = 0;
+            if (free..far).contains(&from) {
+                reach.include("a grain table", offset_of(from), len);
+                continue;
             }
+            let entry = at.saturating_add(index as u64 * ENTRY);
+            let number = first.saturating_add(index as u64);
+            let place = if from < free { "in the header or descriptor" } else { FARTHER };
+            self.notebook.image(
+                Code::VmdkTableEntryInvalid,
+                entry,
+                format!(
+                    "The grain directory places grain table {number} at sector {from}, {place}."
+                ),
+            );
+            *sector = 0;
         }
         // The piece before may be missing.
         let (places, known) = (&mut self.places[copy as usize], &mut self.digests[copy as usize]);

@@ -173,4 +173,17 @@ mod tests {
         assert_eq!(overlaps(MOST_LISTED + 1, &[83, 11, 12], &[]), (0, false));
         assert_eq!(overlaps(MOST_LISTED + 1, &[u32::MAX], &[]), (0, false));
     }
+
+    #[test]
+    fn knows_how_many_there_are_and_where_the_last_one_ends() {
+        for grains in [10, MOST_LISTED + 1] {
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut starts = Starts::new(grains);
+            assert_eq!((starts.count(), starts.end(8)), (0, 0));
+            for (index, sector) in [83, 11, 8 * 64 * 3 + 3].into_iter().enumerate() {
+                starts.add(&notebook, sector, index as u64, 8, 0);
+            }
+            assert_eq!((starts.count(), starts.end(8)), (3, 8 * 64 * 3 + 11));
+        }
+    }
 }

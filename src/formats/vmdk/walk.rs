@@ -1,7 +1,7 @@
 //! The walk over grain directories, grain tables and the markers of a stream.
 
 use super::disk::{Grains, Known};
-use super::header::Header;
+use super::header::{FARTHER, Header};
 use super::maps::{Announced, MOST_HELD, Maps, Table};
 use super::offset_of;
 use super::starts::Starts;
@@ -44,7 +44,6 @@ impl Grains {
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
         let known = &mut self.known;
-        let most = header.largest_image();
         let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
             for ((index, &sector), entry) in
                 (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -59,8 +58,7 @@ impl Grains {
                 } else if is_taken(&header, notebook, sector, index, entry) {
                     Known::Missing(Missing::Broken)
                 } else {
-                    let pointer = (Code::VmdkTableEntryInvalid, entry);
-                    reach.include_up_to(most, "a grain", at, len, pointer);
+                    reach.include("a grain", at, len);
                     starts.add(notebook, sector, index, header.grain_size, entry);
                     wanted.keep(view, guest, len, at);
                     Known::Stored(at)
@@ -205,7 +203,6 @@ fn naming<'e>(
     notebook: &'e Notebook<'_>,
     named: &'e mut Vec<u32>,
 ) -> impl FnMut(&mut dyn ImageView, &mut Reach, Table<'_>) + 'e {
-    let most = header.largest_image();
     move |_, reach, table| {
         for ((index, &sector), entry) in
             (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -213,9 +210,7 @@ fn naming<'e>(
             if header.reads_as_zeros(sector) || is_taken(header, notebook, sector, index, entry) {
                 continue;
             }
-            let pointer = (Code::VmdkTableEntryInvalid, entry);
-            let at = offset_of(sector.into());
-            reach.include_up_to(most, "a grain", at, stream::GRAIN_DATA, pointer);
+            reach.include("a grain", offset_of(sector.into()), stream::GRAIN_DATA);
             // At most `MOST_MARKED` grains, which was checked.
             let index = index as usize;
             if named.len() <= index {
@@ -231,10 +226,16 @@ fn naming<'e>(
 /// Whether a grain table entry leads to where no grain can be.
 fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
     let free = header.overhead.max(header.first_free_sector());
-    let taken = u64::from(sector) < free;
-    if taken {
-        notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
-            "The grain table places grain {index} at sector {sector}, but data begins at sector {free}."));
+    let sector = u64::from(sector);
+    let taken = sector < free;
+    if !taken && sector < header.farthest() {
+        return false;
     }
-    taken
+    let place = match taken {
+        true => format!("but data begins at sector {free}"),
+        false => FARTHER.into(),
+    };
+    let said = format!("The grain table places grain {index} at sector {sector}, {place}.");
+    notebook.image(Code::VmdkTableEntryInvalid, entry, said);
+    true
 }
