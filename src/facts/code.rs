@@ -224,6 +224,12 @@ codes! {
     VmdkGrainsOverlap "vmdk-grains-overlap",
     VmdkTableCopiesDiffer "vmdk-table-copies-differ",
     VmdkMarkersMismatch "vmdk-markers-mismatch",
+    VmdkGrainsUnordered "vmdk-grains-unordered",
+    VmdkCidInvalid "vmdk-cid-invalid",
+    VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkSizeRounded "vmdk-size-rounded",
+    VmdkBytesBehind "vmdk-bytes-behind",
+    VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",

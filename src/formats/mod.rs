@@ -86,6 +86,9 @@ pub trait Layout {
         None
     }
 
+    /// Writes down what can be told only of an image that is not truncated, once that is known.
+    fn judge_whole(&self, _notebook: &Notebook<'_>) {}
+
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the
     /// image has to reach for it goes into `reach`; where the parts of the disk are that will be

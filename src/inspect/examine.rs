@@ -146,6 +146,9 @@ fn container(
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
         examined.reach.judge_tail(view, size, notebook)?;
+        if !notebook.has(Code::ImageTruncated) {
+            examined.layout.judge_whole(notebook);
+        }
     }
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;

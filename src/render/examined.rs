@@ -206,6 +206,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkGrainSizeInvalid
+        | VmdkCidInvalid
+        | VmdkExtentLineInvalid
+        | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
         | VmdkGrainTableInvalid
@@ -215,6 +218,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterInvalid
         | VmdkFooterMismatch
         | VmdkTrailingBytes
+        | VmdkGrainsUnordered
+        | VmdkBytesBehind
+        | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {
             check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")

@@ -19,3 +19,4 @@ mod readings;
 mod signals;
 mod sources;
 mod streams;
+mod vmdk;
