@@ -82,13 +82,13 @@ fn check_entry(entry: &Entry, at: u64, what: &str, notebook: &Notebook<'_>) {
     }
     let said = if entry.kind == 0 {
         format!(
-            "{what} has type 00, which means unused, and {} sectors from sector {}: Linux and libblkid show it, sfdisk and parted do not.",
+            "{what} has type 00, which means unused, and {} sectors from sector {}: Linux and libblkid show it, parted and UEFI do not.",
             entry.sectors.get(),
             entry.first.get()
         )
     } else {
         format!(
-            "{what} has type {:02x}, but no sectors: Linux and libblkid do not show it, others do.",
+            "{what} has type {:02x}, but no sectors: sfdisk shows an empty partition, Linux and libblkid show none.",
             entry.kind
         )
     };

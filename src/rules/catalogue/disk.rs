@@ -64,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::MbrEntryAmbiguous,
         Warn,
         "an MBR entry that is used to one reader and unused to another",
-        "An entry of the MBR, or of an extended boot record, has a size but the type of unused entries, or a type but no size. Linux and libblkid go by the size, sfdisk and parted by the type, so that they number and show different partitions.",
+        "An entry of the MBR, or of an extended boot record, has a size but the type of unused entries, or a type but no size. Linux and libblkid go by the size, parted and UEFI by the type, so that they show different partitions.",
         "See what is in these sectors. On the raw disk, for entry 1: `sfdisk --part-type disk.raw 1 83` gives it a type, `sfdisk --delete disk.raw 1` removes it.",
         "Linux 6.1, msdos_partition and parse_extended in block/partitions/msdos.c; util-linux, libfdisk/src/dos.c",
     ),
@@ -97,7 +97,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an MBR in the boot sector of a volume",
         "The first sector is both: an MBR with partitions, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
-        "If the disk is meant to have partitions, write boot code over the volume's fields on the raw disk: `printf '\0%.0s' {1..87} | dd of=disk.raw bs=1 seek=3 conv=notrunc`. If it is a volume, make a partition for it and copy it there.",
+        "If the disk is meant to have partitions, write zeros over the volume's fields on the raw disk: `dd if=/dev/zero of=disk.raw bs=1 seek=3 count=87 conv=notrunc`. If it is a volume, make a partition for it and copy it there.",
         "util-linux, libblkid/src/partitions/dos.c and src/superblocks/vfat.c",
     ),
     judged(
