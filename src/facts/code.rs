@@ -163,6 +163,7 @@ codes! {
     VhdxLogDirty "vhdx-log-dirty",
     VhdxLogInvalid "vhdx-log-invalid",
     VhdxRegionTableDamaged "vhdx-region-table-damaged",
+    VhdxFirstRegionTableDamaged "vhdx-first-region-table-damaged",
     VhdxNoRegionTable "vhdx-no-region-table",
     VhdxRegionInvalid "vhdx-region-invalid",
     VhdxRegionUnknown "vhdx-region-unknown",
@@ -178,6 +179,7 @@ codes! {
     VhdxBlocksOverlap "vhdx-blocks-overlap",
     VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
+    VhdxTrailingBytes "vhdx-trailing-bytes",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -193,6 +195,7 @@ codes! {
     VdiBlockMapEntryInvalid "vdi-block-map-entry-invalid",
     VdiBlocksOverlap "vdi-blocks-overlap",
     VdiBlocksUnused "vdi-blocks-unused",
+    VdiTrailingBytes "vdi-trailing-bytes",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",

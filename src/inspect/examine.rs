@@ -139,6 +139,7 @@ fn container(
     }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
+        examined.reach.judge_tail(view, size, notebook)?;
     }
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;

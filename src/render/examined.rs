@@ -160,6 +160,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxLogInvalid
         | VhdxLogStale
         | VhdxRegionTableDamaged
+        | VhdxFirstRegionTableDamaged
         | VhdxNoRegionTable
         | VhdxRegionInvalid
         | VhdxRegionUnknown
@@ -170,9 +171,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
-            check(is(DiskFormat::Vhdx), "allocation-tables")
-        }
+        VhdxParent
+        | VhdxBatEntryInvalid
+        | VhdxBlocksOverlap
+        | VhdxFixedBlockMissing
+        | VhdxTrailingBytes => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -183,9 +186,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiTrailingBytes => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken

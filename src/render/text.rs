@@ -57,25 +57,6 @@ pub fn line(report: &Report, style: Style) -> String {
     out
 }
 
-/// How many images of several were accepted.
-#[must_use]
-pub fn summary(reports: &[Report]) -> String {
-    let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-    let noun = if reports.len() == 1 { "image" } else { "images" };
-    let mut out = format!("{} {noun}: {} accepted", reports.len(), count(Verdict::Accept));
-    for (verdict, word) in [
-        (Verdict::Warn, "accepted with warnings"),
-        (Verdict::Reject, "rejected"),
-        (Verdict::Error, "not read"),
-    ] {
-        if count(verdict) > 0 {
-            let _ = write!(out, ", {} {word}", count(verdict));
-        }
-    }
-    out.push('\n');
-    out
-}
-
 fn paint(text: &str, color: AnsiColor, style: Style) -> String {
     if !style.color {
         return text.to_owned();

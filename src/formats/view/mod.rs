@@ -7,6 +7,7 @@ mod memory;
 mod remote;
 mod store;
 mod stream;
+mod tail;
 
 pub use cached::CachedView;
 pub use file::FileView;
@@ -16,6 +17,8 @@ pub use memory::{MemoryFeed, MemoryImage};
 pub use remote::RemoteView;
 pub use store::Store;
 pub use stream::{Feed, Reopen, StreamView};
+
+use tail::Tail;
 
 use super::Walked;
 use crate::bytes::human_size;
@@ -182,6 +185,20 @@ fn capitalised(text: &str) -> String {
 pub struct Reach {
     end: u64,
     what: String,
+    wild: Option<Wild>,
+    tail: Option<Tail>,
+}
+
+/// What an image of its disk cannot need, so that a pointer is wrong if the image ends before it.
+#[derive(Clone, Debug)]
+struct Wild {
+    end: u64,
+    /// Bytes that such an image takes at most.
+    most: u64,
+    what: String,
+    /// What it is called, and the image offset of the pointer.
+    code: Code,
+    said_at: u64,
 }
 
 impl Reach {
@@ -196,8 +213,53 @@ impl Reach {
         }
     }
 
+    /// As [`Reach::include`], where no image of this format with such a disk takes more than `most` bytes.
+    /// If the image ends before what lies farther, then the pointer to it is damaged, and the image not cut:
+    /// that is said with `code` and the image offset of the pointer.
+    pub fn include_up_to(
+        &mut self,
+        most: u64,
+        what: &str,
+        at: u64,
+        len: u64,
+        (code, said_at): (Code, u64),
+    ) {
+        let end = at.saturating_add(len);
+        if end <= most {
+            self.include(what, at, len);
+        } else if self.wild.as_ref().is_none_or(|wild| wild.end < end) {
+            self.wild = Some(Wild { end, most, what: what.to_owned(), code, said_at });
+        }
+    }
+
+    /// Says that nothing of the image lies at `end` or after it; what does is written down with `code`.
+    pub fn ends_at(&mut self, view: &mut dyn ImageView, end: u64, code: Code) {
+        self.tail = Some(Tail::after(view, end, code));
+    }
+
+    /// Writes down what an image of `size` bytes has behind its end.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub fn judge_tail(
+        &self,
+        view: &mut dyn ImageView,
+        size: u64,
+        notebook: &Notebook<'_>,
+    ) -> Result<(), Halt> {
+        match &self.tail {
+            Some(tail) => tail.judge(view, size, notebook),
+            None => Ok(()),
+        }
+    }
+
     /// Writes down what is missing of an image of `size` bytes.
     pub fn judge(&self, size: u64, notebook: &Notebook<'_>) {
+        if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
+            notebook.image(wild.code, wild.said_at, format!(
+                "By this pointer, {} reaches to byte {}, but the image has {size} bytes, and one of such a disk needs {} at most: the pointer is damaged.",
+                wild.what, wild.end, wild.most));
+        }
         if self.end > size {
             truncated(notebook, &self.what, self.end, size);
         }
