@@ -71,6 +71,11 @@ fn linux_looks_for_a_gpt_if_an_entry_begins_at_sector_1() {
     second.entry(0, 0, (0xee, 63, 100));
     second.entry(0, 1, (0xee, 1, 100));
     Said::of(&second).holds("warn", &["gpt-protective-mbr-twice"], &[1, 2]);
+    // Whatever else the sector is, the GPT is seen.
+    let mut volume = Disk::gpt();
+    volume.put(0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8");
+    volume.entry(0, 0, (0xee, 1, 0));
+    assert_eq!(Said::of(&volume).numbers, [1, 2]);
     // Beside an ordinary partition too, an entry elsewhere hides everything.
     let mut hidden = Disk::gpt();
     hidden.entry(0, 0, (0xee, 63, 100));
@@ -318,4 +323,23 @@ fn marks_of_other_tables() {
     let said = Said::of(&sun);
     assert!(said.codes.contains(&"partition-table-second".to_owned()), "{:?}", said.codes);
     Said::of(&Disk::mbr(&[(0x42, 2048, 100)])).holds("warn", &["partition-table-second"], &[1]);
+}
+
+#[test]
+fn a_partition_that_is_divided() {
+    let divided = ["mbr-partition-divided"];
+    for (kind, at, mark) in [
+        (0xa5, 512, &[0x57, 0x45, 0x56, 0x82][..]),
+        (0x82, 512 + 12, &[0xee, 0xde, 0x0d, 0x60]),
+        (0x63, 29 * 512 + 4, &[0x0d, 0x60, 0x5e, 0xca]),
+    ] {
+        let mut disk = Disk::mbr(&[(kind, 2048, 100)]);
+        Said::of(&disk).holds("accept", &[], &[1]);
+        disk.put(2048 * 512 + at, mark);
+        Said::of(&disk).holds("accept", &divided, &[1]);
+    }
+    let mut minix = Disk::mbr(&[(0x81, 2048, 100)]);
+    minix.put(2048 * 512 + 510, b"\x55\xaa");
+    minix.entry(2048, 0, (0x81, 2049, 10));
+    Said::of(&minix).holds("accept", &divided, &[1]);
 }

@@ -330,6 +330,9 @@ impl Compared {
     /// Why the lists may differ with no more than a note. `docs/partition-tables.md` has these reasons too.
     fn reason(&self) -> Option<&'static str> {
         let noted = |code: Code| self.findings.iter().any(|(found, _)| *found == code.as_str());
+        if noted(Code::MbrPartitionDivided) {
+            return Some("partitions within a partition are not listed");
+        }
         noted(Code::MbrExtendedUnusual).then_some(
             "new versions of libblkid stop where a chain goes back; Linux, sfdisk and parted go on",
         )

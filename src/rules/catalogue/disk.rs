@@ -101,6 +101,14 @@ pub(super) const ROWS: &[Row] = &[
         "util-linux, libblkid/src/partitions/dos.c and src/superblocks/vfat.c",
     ),
     judged(
+        Code::MbrPartitionDivided,
+        Note,
+        "a partition that is divided once more",
+        "A partition of the MBR holds a table of its own, as the BSDs, Solaris, UnixWare and Minix make it. Linux shows the partitions in it too; the report lists only the outer one.",
+        "Nothing has to be done. What is in it is shown by `fdisk -l disk.raw` and `partx --show disk.raw` on the raw disk.",
+        "Linux 6.1, subtypes in block/partitions/msdos.c",
+    ),
+    judged(
         Code::MbrHybrid,
         Warn,
         "an MBR and a GPT with partitions each",
