@@ -243,6 +243,7 @@ codes! {
     MbrExtendedAmbiguous "mbr-extended-ambiguous",
     MbrExtendedUnusual "mbr-extended-unusual",
     MbrInVolume "mbr-in-volume",
+    MbrPartitionDivided "mbr-partition-divided",
     MbrHybrid "mbr-hybrid",
     PartitionTableSecond "partition-table-second",
     PartitionsTooMany "partitions-too-many",

@@ -241,7 +241,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrExtendedUnusual
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
-        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        | MbrInVolume
+        | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
         | GptBackupDamaged
         | GptBackupMisplaced
