@@ -5,10 +5,12 @@
 //! stands in `rules`.
 
 mod code;
+mod mark;
 mod names;
 mod notebook;
 
 pub use code::Code;
+pub use mark::{Known, Mark};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
 

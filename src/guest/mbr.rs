@@ -3,7 +3,7 @@
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::filesystem::is_volume_boot_record;
+use super::signatures::is_volume_boot_record;
 use super::{Part, Partition, PartitionTable, SECTOR, Scheme, Unread, past_end};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Disk, Got, Halt};
