@@ -1,16 +1,18 @@
-//! What the examiners of every layer can say: names of formats, anomalies with their place, and the
-//! [`Notebook`] that they are written into.
+//! What the examiners of every layer can say: names of formats, anomalies with their place, reasons for
+//! not having looked, and the [`Notebook`] that anomalies are written into.
 //!
 //! It knows no bytes of any format and passes no judgement: what an anomaly means for DigitalOcean
 //! stands in `rules`.
 
 mod code;
 mod mark;
+mod left;
 mod names;
 mod notebook;
 
 pub use code::Code;
 pub use mark::{Known, Mark};
+pub use left::{Cause, Left};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
 

@@ -37,7 +37,7 @@ pub use view::{
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
 
-use crate::facts::{DiskFormat, Notebook};
+use crate::facts::{DiskFormat, Left, Notebook};
 
 /// What an examiner learned of a container.
 pub struct Examined {
@@ -96,7 +96,7 @@ pub enum Walked {
     /// Every table was read.
     Whole,
     /// Some were not, for this reason.
-    Partial(&'static str),
+    Partial(Left),
 }
 
 /// Parts of the disk that somebody reads after the walk: ranges of disk offsets.

@@ -1,11 +1,11 @@
 //! From the bytes of an image to its disk: what it is, whether it holds together, how it is
 //! partitioned.
 
-use super::report::{Mode, Report, State};
+use super::report::{Mode, Report};
 use super::{Event, Listener, disk_digest};
 use crate::bytes::hex;
 use crate::codec::{Packing, packing_name, sniff};
-use crate::facts::{Code, Compression, DiskFormat, Layer, Notebook};
+use crate::facts::{Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{
     self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
 };
@@ -29,7 +29,7 @@ pub(super) fn image(
         return Ok(());
     };
     report.disk_format = Some(identity.format());
-    report.check("format", State::Done, "");
+    report.done("format");
     let Identity::Taken(format) = identity else { return Ok(()) };
     if format == DiskFormat::Raw {
         view.release();
@@ -88,7 +88,7 @@ fn packed_again(first: &[u8]) -> Option<Code> {
 
 fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -> Result<(), Halt> {
     let table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
-    partition_check(&table, notebook, report);
+    partition_check(&table, Walked::Whole, notebook, report);
     report.partition_table = Some(table);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
@@ -112,42 +112,38 @@ fn container(
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(mut examined) = formats::examine(format, view, notebook)? else {
-        report.check("headers", State::Partial, "nothing more can be found with them");
+        report.partial("headers", Left::HeadersBroken);
         return Ok(());
     };
-    report.check("headers", State::Done, "");
+    report.done("headers");
     report.virtual_size = Some(examined.virtual_size);
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
     let walked = match report.mode {
         // The tables of a stream may lie anywhere in it.
-        Mode::Quick if packed(report) => Walked::Partial("a quick check does not read to the end"),
+        Mode::Quick if packed(report) => Walked::Partial(Left::QuickEnd),
         _ => {
             let wanted = guest::wanted(examined.virtual_size);
             examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?
         }
     };
     match walked {
-        Walked::Whole => report.check("allocation-tables", State::Done, ""),
-        Walked::Partial(why) => report.check("allocation-tables", State::Partial, why),
+        Walked::Whole => report.done("allocation-tables"),
+        Walked::Partial(left) => report.partial("allocation-tables", left),
     }
     if is_elsewhere(notebook) {
-        report.check(
-            "partition-table",
-            State::Skipped,
-            "the disk cannot be read from this file alone",
-        );
+        report.skipped("partition-table", Left::Elsewhere);
     } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
-        partition_check(&table, notebook, report);
+        partition_check(&table, walked, notebook, report);
         report.partition_table = Some(table);
     }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
     }
     if digest {
-        digest_disk(view, &mut *examined.layout, notebook, listener, report)?;
+        digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
     }
     unpack(view, walked, &mut *examined.layout, notebook, listener, report)
 }
@@ -162,20 +158,18 @@ fn unpack(
     report: &mut Report,
 ) -> Result<(), Halt> {
     const ID: &str = "packed-data";
-    let digested = report.checks.iter().find(|check| check.id == "disk-digest");
-    let why = match layout.has_packed() {
+    let digested = report.checks.iter().any(|check| check.id == "disk-digest" && check.is_done());
+    let left = match layout.has_packed() {
         Some(false) => return Ok(()),
-        _ if report.mode == Mode::Quick => "a quick check does not unpack what is packed",
-        _ if is_elsewhere(notebook) => "the disk cannot be read from this file alone",
-        _ if layout.virtual_size() >= notebook.limit() => "the disk is too large",
-        _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => {
-            "the image is refused already"
-        }
-        _ if !view.is_seekable() => "it lies behind what was read; --spool keeps it",
-        _ if walked != Walked::Whole => "the allocation tables were not read in full",
+        _ if report.mode == Mode::Quick => Left::QuickPacked,
+        _ if is_elsewhere(notebook) => Left::Elsewhere,
+        _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
+        _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => Left::Refused,
+        _ if !view.is_seekable() => Left::PackedBehind,
+        _ if let Walked::Partial(left) = walked => left,
         // It has read all of the disk.
-        Some(true) if digested.is_some_and(|check| check.state == State::Done) => {
-            report.check(ID, State::Done, "");
+        Some(true) if digested => {
+            report.done(ID);
             return Ok(());
         }
         _ => {
@@ -190,17 +184,25 @@ fn unpack(
             let mut cached = CachedView::new(view);
             let missing = MappedDisk::new(&mut cached, layout, notebook).unpack_all(seen)?;
             match missing {
-                _ if notebook.doomed() => {
-                    report.check(ID, State::Partial, "unpacking stopped at what was found");
-                }
-                Some(_) => report.check(ID, State::Partial, "a part of the disk cannot be read"),
-                None => report.check(ID, State::Done, ""),
+                _ if notebook.doomed() => report.partial(ID, Left::Stopped),
+                Some(missing) => report.partial(ID, unreadable(missing, walked)),
+                None => report.done(ID),
             }
             return Ok(());
         }
     };
-    report.check(ID, State::Skipped, why);
+    report.skipped(ID, left);
     Ok(())
+}
+
+/// Why a part of a disk is missing whose tables were walked so far.
+fn unreadable(missing: Missing, walked: Walked) -> Left {
+    match (missing, walked) {
+        (Missing::Broken, Walked::Whole) => Left::DiskUnreadable,
+        // What was not walked leads nowhere.
+        (Missing::Broken, Walked::Partial(left)) => left,
+        (missing, _) => missing.into(),
+    }
 }
 
 /// Bytes of the disk after which the listener is told.
@@ -209,32 +211,32 @@ const PROGRESS: u64 = 4 << 20;
 /// Digests the disk, if what was found so far allows it.
 fn digest_disk(
     view: &mut dyn ImageView,
+    walked: Walked,
     layout: &mut dyn Layout,
     notebook: &Notebook<'_>,
     listener: &dyn Listener,
     report: &mut Report,
 ) -> Result<(), Halt> {
     const ID: &str = "disk-digest";
-    let why = if is_elsewhere(notebook) {
-        "the disk cannot be read from this file alone"
+    let left = if is_elsewhere(notebook) {
+        Left::Elsewhere
     } else if layout.virtual_size() >= notebook.limit() {
-        "the disk is too large"
+        Left::DiskTooLarge
     } else if notebook.doomed() || notebook.has(Code::ImageTruncated) {
-        "the image is refused already"
+        Left::Refused
     } else {
         let mut cached = CachedView::new(view);
         let mut disk = MappedDisk::new(&mut cached, layout, notebook);
         match disk_digest::sha256(&mut disk, listener)? {
             Ok(digest) => {
                 report.digests.disk_sha256 = Some(hex(&digest));
-                report.check(ID, State::Done, "");
+                report.done(ID);
             }
-            Err(Missing::Behind) => report.check(ID, State::Partial, "a part of it lies behind"),
-            Err(_) => report.check(ID, State::Partial, "a part of the disk cannot be read"),
+            Err(missing) => report.partial(ID, unreadable(missing, walked)),
         }
         return Ok(());
     };
-    report.check(ID, State::Skipped, why);
+    report.skipped(ID, left);
     Ok(())
 }
 
@@ -263,10 +265,14 @@ fn tiny(size: u64, notebook: &Notebook<'_>) {
 }
 
 /// Says how much of the partition table was seen.
-fn partition_check(table: &guest::PartitionTable, notebook: &Notebook<'_>, report: &mut Report) {
-    let Some(unread) = table.unread.first() else {
-        return report.check("partition-table", State::Done, "");
-    };
+fn partition_check(
+    table: &guest::PartitionTable,
+    walked: Walked,
+    notebook: &Notebook<'_>,
+    report: &mut Report,
+) {
+    const ID: &str = "partition-table";
+    let Some(unread) = table.unread.first() else { return report.done(ID) };
     if unread.why == Missing::Behind && !notebook.has(Code::StructureNotExamined) {
         notebook.disk(
             Code::StructureNotExamined,
@@ -274,16 +280,11 @@ fn partition_check(table: &guest::PartitionTable, notebook: &Notebook<'_>, repor
             "A part of the partition table lies behind what was read, and the source cannot be read again.",
         );
     }
-    let state = if unread.what == guest::Part::Table { State::Skipped } else { State::Partial };
-    report.check(
-        "partition-table",
-        state,
-        match unread.why {
-            Missing::Behind => "it lies behind what was read, and the source cannot be read again",
-            Missing::Quick => "a quick check does not decompress that far",
-            Missing::Broken => "the tables that lead to it are broken or were not read",
-        },
-    );
+    let left = unreadable(unread.why, walked);
+    match unread.what {
+        guest::Part::Table => report.skipped(ID, left),
+        _ => report.partial(ID, left),
+    }
 }
 
 /// What the last sector of an image of this size is.

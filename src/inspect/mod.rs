@@ -5,6 +5,7 @@
 
 #[doc(hidden)]
 pub mod bodies;
+mod closed;
 mod compare;
 mod digest;
 mod disk_digest;

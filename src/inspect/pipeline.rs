@@ -15,7 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, scope};
 
 use super::feed::{IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
-use super::report::{Report, State};
+use super::report::Report;
 use super::spool::Spool;
 use super::tap::Tap;
 use super::threads::{
@@ -25,7 +25,7 @@ use super::threads::{
 use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
 use crate::codec::{Packing, packing_name, sniff};
-use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
+use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
 use crate::source::remote::{Notify, Remote};
@@ -132,9 +132,10 @@ impl<'a> Pipeline<'a> {
     /// A file that can be read at any offset.
     fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
         let mut first = vec![0; SECTOR.min(file.size() as usize)];
-        file.read_at(0, &mut first)?;
+        let mut offsets = file.offsets();
+        offsets.read_at(0, &mut first)?;
         let mut last = first.clone();
-        file.read_at(file.size() - last.len() as u64, &mut last)?;
+        offsets.read_at(file.size() - last.len() as u64, &mut last)?;
         // A UDIF image may begin with a bzip2 block; its trailer says what it is.
         let packing = match trailer(&last) {
             Some(Trailer::Dmg) => Packing::Plain,
@@ -170,7 +171,7 @@ impl<'a> Pipeline<'a> {
             return work(report);
         }
         if file.size() > self.longest_file() {
-            report.check("file-digest", State::Skipped, "the file is far over the limit");
+            report.skipped("file-digest", Left::FileTooLarge);
             return work(report);
         }
         scope(|scope| {
@@ -190,7 +191,7 @@ impl<'a> Pipeline<'a> {
     fn examine_file(self, file: &LocalFile, report: &mut Report) -> Result<(), source::Error> {
         report.image_size = Some(file.size());
         report.scans = 1;
-        report.check("image-end", State::Done, "");
+        report.done("image-end");
         let mut view = FileView::new(file, self.notebook);
         let result = examine::trailer(&mut view, file.size()).and_then(|trailer| {
             examine::image(&mut view, trailer, self.notebook, self.whole_disk(), report)
@@ -209,7 +210,7 @@ impl<'a> Pipeline<'a> {
         report: &mut Report,
     ) -> Result<(), source::Error> {
         self.notebook.add(code, Layer::File, 0, refused_packing(compression, head));
-        report.check("format", State::Done, "");
+        report.done("format");
         Ok(())
     }
 
@@ -401,15 +402,9 @@ impl<'a> Pipeline<'a> {
         }
         if !report.checks.iter().any(|check| check.id == "disk-digest") {
             match report.digests.disk_sha256 {
-                Some(_) => report.check("disk-digest", State::Done, ""),
-                None if raw => {
-                    report.check(
-                        "disk-digest",
-                        State::Skipped,
-                        "the image was not read to its end",
-                    );
-                }
-                None => report.check("disk-digest", State::Skipped, "the disk cannot be read"),
+                Some(_) => report.done("disk-digest"),
+                None if raw => report.skipped("disk-digest", Left::NotToTheEnd),
+                None => report.skipped("disk-digest", Left::DiskUnreadable),
             }
         }
         let expected = self.options.expected.iter().any(|e| e.of == Digested::Image);
@@ -432,13 +427,13 @@ impl<'a> Pipeline<'a> {
         report.bytes_read = delivered.read;
         report.complete = delivered.whole;
         if !delivered.whole {
-            let why = match self.notebook.doomed() {
-                true => "reading stopped at what was found",
-                false => "the file goes on past the limit",
+            let left = match self.notebook.doomed() {
+                true => Left::Stopped,
+                false => Left::FileTooLarge,
             };
-            return report.check("file-digest", State::Partial, why);
+            return report.partial("file-digest", left);
         }
-        report.check("file-digest", State::Done, "");
+        report.done("file-digest");
         report.digests.sha256 = Some(hex(&digest));
         if self.wants_image_digest() && report.compression == Some(Compression::None) {
             report.digests.image_sha256.clone_from(&report.digests.sha256);
@@ -446,22 +441,18 @@ impl<'a> Pipeline<'a> {
     }
 
     pub(super) fn no_digest(self, report: &mut Report) {
-        report.check("file-digest", State::Skipped, "a quick check does not read all of the file");
+        report.skipped("file-digest", Left::QuickFile);
     }
 
     /// Says how far a stream was read: its packing to the last check sum, the image to its trailer.
     fn say_stream(self, packing: Packing, whole: bool, report: &mut Report) {
-        let why = match self.options.quick {
-            true => "a quick check does not read to the end",
-            false => "reading stopped at what was found",
-        };
-        let say = |done| if done { (State::Done, "") } else { (State::Partial, why) };
+        let size_known = report.image_size.is_some();
+        let left = if self.options.quick { Left::QuickEnd } else { Left::Stopped };
+        let mut say = |id, done| if done { report.done(id) } else { report.partial(id, left) };
         if packing != Packing::Plain {
-            let (state, why) = say(whole);
-            report.check("compressed-stream", state, why);
+            say("compressed-stream", whole);
         }
-        let (state, why) = say(report.image_size.is_some());
-        report.check("image-end", state, why);
+        say("image-end", size_known);
     }
 
     /// A bzip2 stream from a pipe turned out to be the beginning of a UDIF image.
@@ -485,7 +476,7 @@ fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>
     match (origin, packing) {
         #[cfg(feature = "net")]
         (Origin::Remote(remote, notify), Packing::Plain) => {
-            Some(Box::new(super::remote::Parts(remote.ranges(notify)?)))
+            Some(Box::new(super::remote::Parts::of(remote, notify)?))
         }
         _ => None,
     }

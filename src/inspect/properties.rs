@@ -297,6 +297,10 @@ fn files_and_streams_are_judged_alike() {
         let bytes = std::fs::read(&path).unwrap();
         for options in [Options::default(), full(), spooled()] {
             let (file, stream) = (local(&path, &options), whole(&bytes, &options));
+            if stream.findings.iter().any(|f| f.code == Code::StructureNotExamined) {
+                assert_eq!(stream.verdict, Verdict::Warn, "{path:?}: {file:?}\n{stream:?}");
+                continue;
+            }
             assert_eq!(file.verdict, stream.verdict, "{path:?}: {file:?}\n{stream:?}");
             assert_eq!(file.disk_format, stream.disk_format, "{path:?}");
             assert_eq!(file.digests.sha256, stream.digests.sha256, "{path:?}");

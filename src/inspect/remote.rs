@@ -7,16 +7,16 @@ use super::examine;
 use super::identity::Identity;
 use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
 use super::recognise::Beginning;
-use super::report::{Report, State};
+use super::report::Report;
 use super::{Event, Listener, Options};
-use crate::bytes::Segment;
+use crate::bytes::{Hostile, Segment};
 use crate::codec::{Packing, sniff};
-use crate::facts::{Code, Compression, Layer, Notebook};
+use crate::facts::{Code, Compression, Layer, Left, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Source};
+use crate::source::{self, Agreed, Offsets, Passing, ReadAt, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -89,12 +89,52 @@ pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) +
 /// Bytes that are looked at before several connections are opened.
 const FIRST: usize = 64 << 10;
 
-/// The parts of an uncompressed object, instead of a file with what came by.
-pub(super) struct Parts<'r>(pub(super) Ranges<'r>);
+/// The parts of an uncompressed object, instead of a file with what came by. No ETag proves what is in them: they are
+/// held against what came by.
+pub(super) struct Parts<'r> {
+    parts: Offsets<Part<'r>>,
+    agreed: Arc<Agreed>,
+    passing: Passing,
+    subject: Hostile,
+}
+
+struct Part<'r> {
+    ranges: Ranges<'r>,
+    subject: Hostile,
+}
+
+impl<'r> Parts<'r> {
+    /// Those of an object, if the server has any.
+    pub(super) fn of(remote: &'r Remote, notify: Notify<'r>) -> Option<Self> {
+        let ranges = remote.ranges(notify)?;
+        let agreed = Arc::new(Agreed::new(ranges.size()));
+        let subject = Hostile::from(remote.served().asked.to_string().as_str());
+        let part = Part { ranges, subject: subject.clone() };
+        let parts = Offsets::new(part, Arc::clone(&agreed));
+        Some(Parts { parts, agreed, passing: Passing::default(), subject })
+    }
+}
+
+impl ReadAt for Part<'_> {
+    fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), source::Error> {
+        match self.ranges.read_at(at, buf)? == buf.len() {
+            true => Ok(()),
+            false => Err(self.changed(at)),
+        }
+    }
+
+    fn changed(&self, at: u64) -> source::Error {
+        let error = source::Error::of(source::Kind::Changed, &self.subject);
+        source::Error { offset: Some(at), ..error }
+    }
+}
 
 impl Store for Parts<'_> {
-    fn put(&mut self, _: &Segment) -> Result<(), Halt> {
-        Ok(())
+    fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
+        match self.passing.take(&self.agreed, segment) {
+            true => Ok(()),
+            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+        }
     }
 
     fn written(&self) -> u64 {
@@ -106,10 +146,11 @@ impl Store for Parts<'_> {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
-        let count = self.0.read_at(at, buf)?;
-        // What was put is asked for only, and the object is the one that was put.
-        buf[count..].fill(0);
-        Ok(())
+        // Only what was put is asked for.
+        match self.parts.read_at(at, buf)? == buf.len() {
+            true => Ok(()),
+            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+        }
     }
 }
 
@@ -124,10 +165,8 @@ impl Pipeline<'_> {
         if self.options.url_rules {
             let headers = &self.options.headers();
             match importer::judge_fetch(served, headers, self.notebook) {
-                true => report.check("importer-fetch", State::Done, ""),
-                false => {
-                    report.check("importer-fetch", State::Partial, "a proxy hides who answered")
-                }
+                true => report.done("importer-fetch"),
+                false => report.partial("importer-fetch", Left::Proxy),
             }
         }
         if let Some(size) = served.size.filter(|&size| size > self.longest_file()) {
@@ -143,7 +182,7 @@ impl Pipeline<'_> {
         }
         if self.notebook.doomed() {
             report.stopped = true;
-            report.check("file-digest", State::Skipped, "reading stopped at what was found");
+            report.skipped("file-digest", Left::Stopped);
             return Ok(());
         }
         let result = self.fetch(remote, &notify, report);
@@ -207,7 +246,7 @@ impl Pipeline<'_> {
         report.compression = Some(Compression::None);
         report.image_size = Some(size);
         report.scans = 1;
-        report.check("image-end", State::Done, "");
+        report.done("image-end");
         self.no_digest(report);
         if size >= self.options.limit {
             too_large(self.notebook, self.options.limit);

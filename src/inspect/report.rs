@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identity;
-use super::{Options, name};
+use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
-use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer};
+use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
 use crate::guest::PartitionTable;
 use crate::rules::{Row, Severity, row};
 use crate::source;
@@ -192,6 +192,27 @@ pub struct Check {
     /// Why it did not get to its end.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub why: Cow<'static, str>,
+    /// Whose doing that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+impl Check {
+    /// A part that was made to its end.
+    #[must_use]
+    pub fn done(id: &'static str) -> Check {
+        Check { id: id.into(), state: State::Done, why: "".into(), cause: None }
+    }
+
+    fn left(id: &'static str, state: State, left: Left) -> Check {
+        Check { id: id.into(), state, why: left.why().into(), cause: Some(left.cause()) }
+    }
+
+    /// Whether it was made to its end.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
 }
 
 /// How far a part of a check got.
@@ -285,9 +306,19 @@ impl Report {
         }
     }
 
-    /// Says that a part of the check got this far.
-    pub(super) fn check(&mut self, id: &'static str, state: State, why: &'static str) {
-        self.checks.push(Check { id: id.into(), state, why: why.into() });
+    /// Says that a part of the check was made to its end.
+    pub(super) fn done(&mut self, id: &'static str) {
+        self.checks.push(Check::done(id));
+    }
+
+    /// Says that a part of the check was not made to its end.
+    pub(super) fn partial(&mut self, id: &'static str, left: Left) {
+        self.checks.push(Check::left(id, State::Partial, left));
+    }
+
+    /// Says that a part of the check was not made.
+    pub(super) fn skipped(&mut self, id: &'static str, left: Left) {
+        self.checks.push(Check::left(id, State::Skipped, left));
     }
 
     /// Without a verdict: what was measured before the failure is not reported.
@@ -308,6 +339,7 @@ impl Report {
         options: &Options,
     ) -> Self {
         self.compare_digests(&mut anomalies, options);
+        anomalies.extend(closed::anomaly(&self, &anomalies, &options.policy));
         if let Some(identity) = &mut self.identity {
             identity.sha256.clone_from(&self.digests.sha256);
         }
@@ -354,7 +386,7 @@ impl Report {
     /// Holds the digests against those that were expected.
     fn compare_digests(&mut self, anomalies: &mut Vec<Anomaly>, options: &Options) {
         use super::Digested;
-        let mut state = None;
+        let (mut any, mut all) = (false, true);
         for expected in &options.expected {
             let (made, code, layer) = match expected.of {
                 Digested::File => (&self.digests.sha256, Code::DigestMismatch, Layer::File),
@@ -362,8 +394,9 @@ impl Report {
                     (&self.digests.image_sha256, Code::ImageDigestMismatch, Layer::Image)
                 }
             };
+            any = true;
             let Some(made) = made else {
-                state = Some(State::Skipped);
+                all = false;
                 continue;
             };
             self.compared.push(layer);
@@ -380,12 +413,12 @@ impl Report {
                     ),
                 });
             }
-            state = state.or(Some(State::Done));
         }
-        if let Some(state) = state {
-            let why =
-                if state == State::Done { "" } else { "the bytes were not read to their end" };
-            self.check("expected-digest", state, why);
+        match (any, all) {
+            (false, _) => {}
+            (true, true) => self.done("expected-digest"),
+            (true, false) if options.quick => self.skipped("expected-digest", Left::QuickFile),
+            (true, false) => self.skipped("expected-digest", Left::NotToTheEnd),
         }
     }
 }

@@ -108,8 +108,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated => check(is_container(format), "allocation-tables"),
-        // It says itself what was not examined.
-        StructureNotExamined => None,
+        // They say themselves what was not examined.
+        StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
         IsoHybrid | IsoShell => check(is_disk(format), "partition-table"),
@@ -217,16 +217,35 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         ContentUnrecognised
         | DiskMemberSignature
         | PartitionTableEmpty
+        | PartitionTableSecond
+        | PartitionsTooMany
         | MbrInvalid
         | MbrHybrid
         | GptMissing
         | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
-        MbrPartitionPastEnd | MbrPartitionsOverlap | MbrExtendedInvalid => {
-            check(has_scheme(report, Scheme::Mbr), "partition-table")
-        }
-        GptPrimaryDamaged | GptBackupDamaged | GptBackupMisplaced | GptDamaged | GptSectorSize
-        | GptPastEnd | GptEntryInvalid | GptPartitionsOverlap | GptDuplicateGuid
-        | GptCopiesDiffer => check(has_scheme(report, Scheme::Gpt), "partition-table"),
+        MbrPartitionPastEnd
+        | MbrPartitionsOverlap
+        | MbrExtendedInvalid
+        | MbrExtendedAmbiguous
+        | MbrExtendedUnusual
+        | MbrEntryAmbiguous
+        | MbrPartitionOverTable
+        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        GptPrimaryDamaged
+        | GptBackupDamaged
+        | GptBackupMisplaced
+        | GptDamaged
+        | GptSectorSize
+        | GptPastEnd
+        | GptEntryInvalid
+        | GptPartitionsOverlap
+        | GptDuplicateGuid
+        | GptCopiesDiffer
+        | GptEntrySize
+        | GptRevision
+        | GptOverItself
+        | GptProtectiveMbrTwice
+        | GptProtectiveMbrOdd => check(has_scheme(report, Scheme::Gpt), "partition-table"),
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
             (b"version=1\nCID=1\n", Some(0)),
             (b"version=3\r\n", Some(0)),
             (b"# x\nversion=2\n", Some(4)),
-            (b"#\xff\0\x01 binary\n  \n \r\n#\nversion=1\n", Some(19)),
+            (b"#\xff\0\x01 binary\n  \n \r\n#\nversion=1\n", Some(20)),
             (b"version=4\n", None),
             (b"version=1", None),
             (b"version=1 \n", None),

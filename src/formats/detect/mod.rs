@@ -183,7 +183,7 @@ mod tests {
         let mut head = vec![0; LOOKED_AT];
         head[..4].copy_from_slice(b"QFI\xfb");
         head[0x40..0x44].copy_from_slice(b"\x7f\x10\xda\xbe");
-        head[0x8001..].copy_from_slice(b"CD001");
+        head[0x8001..0x8006].copy_from_slice(b"CD001");
         assert_eq!(formats(&head), [DiskFormat::Vdi, DiskFormat::Qcow2, DiskFormat::Iso9660]);
     }
 
@@ -195,7 +195,8 @@ mod tests {
         assert_eq!(trailer(&last), Some(Trailer::Vpc));
         last[88..96].copy_from_slice(b"conectix");
         assert_eq!(trailer(&last), Some(Trailer::Vpc));
-        assert_eq!(trailer(&last[..599]), None);
+        assert_eq!(trailer(&last[..511]), None);
+        assert_eq!(trailer(&last[..590]), None);
         assert_eq!(trailer(b"koly"), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::entry::OFFSET;
 use super::refcounts::refcounts;
-use super::walk::{MOST_TABLES, TOO_MANY_CLUSTERS, Tag, Walk, entries};
-use crate::facts::Code;
+use super::walk::{MOST_TABLES, Tag, Walk, entries};
+use crate::facts::{Code, Left};
 use crate::formats::scan::Piece;
 
 /// Bytes of refcount blocks that are read. 100 GB in clusters of 2 KiB have 98 MB of 16-bit refcounts.
@@ -102,7 +102,7 @@ impl Walk<'_> {
             self.blocks += 1;
             // Entries of a hostile table may all name the same block.
             if self.blocks > MOST_TABLES || self.blocks as u64 * size > MOST_BLOCK_BYTES {
-                self.partial = Some("there are more refcount blocks than a check follows");
+                self.leave(Left::TooManyRefcounts);
                 return;
             }
             let entry_bits = 1 << self.header.refcount_order.min(6);
@@ -146,7 +146,7 @@ impl Walk<'_> {
     /// Holds references against refcounts.
     pub(super) fn compare(&mut self) {
         if self.tally.is_full() && self.partial.is_none() {
-            self.partial = Some(self.too_many(TOO_MANY_CLUSTERS));
+            self.leave_too_many(Left::TooManyClusters);
         }
         if self.partial.is_some() {
             // Tables that were not read make every count too low.

@@ -10,7 +10,7 @@ use super::groups::{Groups, L2, Touched};
 use super::header::Header;
 use super::side_tables::{self, SideTable};
 use super::tally::{BAND, Tally};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
@@ -40,12 +40,6 @@ impl Room {
     /// For a source that is read once: one pass, and what does not fit into it is not looked at.
     const STREAM: Room = Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups: 1 };
 }
-
-pub(super) const TOO_MANY_CLUSTERS: &str = "there are more clusters than a check counts";
-
-/// Why the walk of a source that is read once ends early.
-const ONE_PASS: &str =
-    "one pass cannot hold so many small clusters; with --spool there are several";
 
 /// What a piece of the image is.
 #[derive(Clone, Copy)]
@@ -90,7 +84,8 @@ pub(super) struct Walk<'w> {
     groups: Groups,
     first_group: bool,
     pub(super) blocks: usize,
-    pub(super) partial: Option<&'static str>,
+    /// The gravest reason for which not everything was looked at.
+    pub(super) partial: Option<Left>,
     /// L2 entries that map what is wanted, by cluster of the disk.
     known: BTreeMap<u64, Entry>,
     /// Whether the active disk has a compressed cluster.
@@ -151,11 +146,11 @@ pub(super) fn walk_in(
 impl Walk<'_> {
     fn run(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
         if self.notebook.has(Code::Qcow2RefcountTableInvalid) {
-            self.partial = Some("the refcount table cannot be used");
+            self.leave(Left::RefcountsUnusable);
         }
         let (side_tables, complete) = side_tables::read(view, self.notebook, self.header)?;
         if !complete {
-            self.partial = Some("a snapshot or bitmap table could not be read");
+            self.leave(Left::SideTableUnread);
         }
         let usable = !self.notebook.has(Code::Qcow2RefcountTableInvalid);
         for band in 0..self.room.bands {
@@ -178,7 +173,7 @@ impl Walk<'_> {
             self.compare();
         }
         if self.last_cluster >= self.clusters.end {
-            self.partial = Some(self.too_many(TOO_MANY_CLUSTERS));
+            self.leave_too_many(Left::TooManyClusters);
         }
         Ok(())
     }
@@ -226,9 +221,14 @@ impl Walk<'_> {
         self.l1_pieces += self.scan.len() - before;
     }
 
-    /// Why not all could be counted.
-    pub(super) fn too_many(&self, what: &'static str) -> &'static str {
-        if self.room.bands == 1 { ONE_PASS } else { what }
+    /// Says that not everything was looked at.
+    pub(super) fn leave(&mut self, left: Left) {
+        self.partial = Some(left.or_graver(self.partial));
+    }
+
+    /// Says that not all could be counted; of a stream that is so because it passes once.
+    pub(super) fn leave_too_many(&mut self, left: Left) {
+        self.leave(if self.room.bands == 1 { Left::OnePass } else { left });
     }
 
     /// Reads the L1 tables once more if there is another group of L2 tables for this band.
@@ -249,11 +249,10 @@ impl Walk<'_> {
     fn take(&mut self, piece: Piece<Tag>, view: &mut dyn ImageView) {
         if piece.cut {
             // How much is missing is said of `reach`.
-            self.partial = Some("the image ends inside a table");
+            self.leave(Left::TableCut);
         }
         if let Some(missing) = piece.missing {
-            self.partial =
-                Some("a table lies behind what was read, and the source cannot be read again");
+            self.leave(missing.into());
             if missing == Missing::Behind && !self.notebook.has(Code::StructureNotExamined) {
                 self.notebook.image(Code::StructureNotExamined, piece.at, format!(
                     "A table at byte {} lies behind what was read already, and the source cannot be read again.",
@@ -301,7 +300,7 @@ impl Walk<'_> {
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
             if !self.groups.settle() {
-                self.partial = Some(self.too_many("there are more L2 tables than a check follows"));
+                self.leave_too_many(Left::TooManyTables);
             }
             for table in self.groups.of_band(self.band) {
                 self.scan.want_table(table, size, |before| Tag::L2 { table, before });

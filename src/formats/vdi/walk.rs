@@ -1,6 +1,6 @@
 use super::disk::{Blocks, ENTRY_LENGTH, stored};
 use super::header::{ALLOCATED_AT, Header};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
@@ -58,7 +58,7 @@ pub(super) fn walk(
         walk.judge(&blocks.header);
     }
     if walk.uncompared && walked == Walked::Whole {
-        walked = Walked::Partial("there are more blocks than are compared with each other");
+        walked = Walked::Partial(Left::TooManyBlocks);
     }
     Ok(walked)
 }

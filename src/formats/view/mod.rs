@@ -19,7 +19,7 @@ pub use stream::{Feed, Reopen, StreamView};
 
 use super::Walked;
 use crate::bytes::human_size;
-use crate::facts::{Code, Layer, Notebook};
+use crate::facts::{Code, Layer, Left, Notebook};
 use crate::source;
 
 /// Reads an image by offset. Reading forward is always possible; what lies behind depends on the view.
@@ -86,6 +86,16 @@ pub enum Missing {
     Broken,
 }
 
+impl From<Missing> for Left {
+    fn from(missing: Missing) -> Left {
+        match missing {
+            Missing::Behind => Left::Behind,
+            Missing::Quick => Left::QuickFar,
+            Missing::Broken => Left::TableBroken,
+        }
+    }
+}
+
 /// Why an examination ends before it is complete.
 #[derive(Debug)]
 pub enum Halt {
@@ -148,11 +158,7 @@ pub(super) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64
 /// the walk that wanted it.
 pub(super) fn not_walked(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) -> Walked {
     not_examined(notebook, at, what, missing);
-    Walked::Partial(match missing {
-        Missing::Behind => "a table lies behind what was read, and the source cannot be read again",
-        Missing::Quick => "a quick check does not decompress that far",
-        Missing::Broken => "a table that leads to another is broken",
-    })
+    Walked::Partial(missing.into())
 }
 
 /// Writes down that `what` at image offset `at` could not be looked at.

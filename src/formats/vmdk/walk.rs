@@ -7,13 +7,11 @@ use super::offset_of;
 use super::starts::Starts;
 use super::stream::{self, MOST_MARKED, Stream};
 use super::tables::ENTRY;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
-const TOO_SMALL: Walked =
-    Walked::Partial("the grains or grain tables are too small for all of them to be held");
-const BEHIND: Walked =
-    Walked::Partial("a part lies behind what was read, and the source cannot be read again");
+const TOO_SMALL: Walked = Walked::Partial(Left::TablesTooSmall);
+const BEHIND: Walked = Walked::Partial(Left::Behind);
 
 impl Grains {
     pub(super) fn walk_all(
@@ -136,7 +134,7 @@ impl Grains {
         Ok(match (stream.missing, stream.is_whole()) {
             (Some(_), _) => BEHIND,
             (None, true) => Walked::Whole,
-            (None, false) => Walked::Partial("the markers of the stream are broken"),
+            (None, false) => Walked::Partial(Left::MarkersBroken),
         })
     }
 
@@ -164,8 +162,8 @@ impl Grains {
     /// Why there are no tables.
     fn unlocated(&self) -> Walked {
         match self.unlocated {
-            Missing::Broken => Walked::Partial("the footer is broken"),
-            Missing::Quick => Walked::Partial("a quick check does not read to the end"),
+            Missing::Broken => Walked::Partial(Left::FooterBroken),
+            Missing::Quick => Walked::Partial(Left::QuickEnd),
             Missing::Behind => BEHIND,
         }
     }

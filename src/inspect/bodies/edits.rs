@@ -16,16 +16,20 @@ const RESIZED: u8 = 1;
 const UNREPAIRED: u8 = 2;
 
 /// The bytes of an input, and zeros after them.
-struct Input<'b>(&'b [u8]);
+pub(super) struct Input<'b>(&'b [u8]);
 
-impl Input<'_> {
-    fn byte(&mut self) -> u8 {
+impl<'b> Input<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Input(bytes)
+    }
+
+    pub(super) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
     }
 
-    fn number(&mut self, bytes: u32) -> u64 {
+    pub(super) fn number(&mut self, bytes: u32) -> u64 {
         (0..bytes).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 

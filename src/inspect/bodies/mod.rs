@@ -3,9 +3,11 @@
 //! the compiler that everything else is built with.
 
 mod edits;
+mod tables;
 mod wrappings;
 
 pub use edits::encode;
+pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 
 use std::ffi::OsStr;
@@ -50,7 +52,7 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 13] = [
+pub const ALL: [Body; 14] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
     ("xz", xz),
@@ -63,6 +65,7 @@ pub const ALL: [Body; 13] = [
     ("vdi", vdi),
     ("vmdk", vmdk),
     ("partitions", partitions),
+    ("partition_tables", partition_tables),
     ("check", check),
 ];
 

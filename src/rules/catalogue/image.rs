@@ -48,6 +48,22 @@ pub(super) const ROWS: &[Row] = &[
         "Check it with --spool, which keeps a temporary copy, or save it to a local file and check that: it can be read in any order.",
         "tidegate: what was not seen is not called good",
     ),
+    judged(
+        Code::StructureUnexaminable,
+        Reject,
+        "the image keeps a part of itself from being examined",
+        "The image is laid out so that a part of it cannot be examined, which no writer of disk images needs. Damage could hide there, so the image is not accepted.",
+        "Write it anew: `qemu-img convert -O qcow2 FILE disk.qcow2`. If that fails, build the image again.",
+        "tidegate: what was not seen is not called good",
+    ),
+    judged(
+        Code::DiskNotExamined,
+        Warn,
+        "the disk was not examined",
+        "You allowed an image whose disk is not in this file alone, so nobody looked at the disk: neither its partition table nor its data.",
+        "Flatten the image, so that the disk is in it, and check that.",
+        "tidegate: what was not seen is not called good",
+    ),
     physics(
         Code::FormatPolyglot,
         "two formats at once",
