@@ -3,7 +3,7 @@ use super::bat::{
 };
 use super::disk::{self, Blocks};
 use super::header::MIB;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
@@ -68,8 +68,9 @@ pub(super) fn walk(
         let kept_to = walk.kept_to.min(walk.used_to.saturating_add(room(walk.kept)));
         let end = walk.used_to.max(kept_to).saturating_add(room(unplaced));
         reach.ends_at(view, end, Code::VhdxTrailingBytes);
+        // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared {
-            walked = Walked::Partial("there are more blocks than are compared with each other");
+            walked = Walked::Partial(Left::TooManyBlocks);
         }
     }
     Ok(walked)
