@@ -1,5 +1,5 @@
 //! Structures of sound images are inserted, removed, moved, doubled and cut. What `qemu-img` then refuses
-//! to open, or finds corrupt, has to be refused; whatever else it reports has to be said.
+//! to open has to be refused, what it finds corrupt is warned of at least, and leaks are said.
 //!
 //! In the environment:
 //!
@@ -54,7 +54,9 @@ struct Tally {
 enum Said {
     Nothing,
     Leaks,
-    /// It does not open it, or calls it corrupt.
+    /// It opens it and finds it corrupt.
+    Corrupt(String),
+    /// It does not open it, or cannot read its disk.
     Refused(String),
 }
 
@@ -113,6 +115,7 @@ fn ask_qemu(format: &str, path: &Path, out: Option<&Path>) -> Said {
     let checked = qemu_img(&["check", "-f", format], &[path]);
     match checked.status.code() {
         Some(0) => {}
+        Some(2) => return Said::Corrupt(complaint(&checked)),
         Some(3) => return Said::Leaks,
         _ => return Said::Refused(complaint(&checked)),
     }
@@ -172,9 +175,10 @@ fn judge(base: &Base, number: u64, input: &[u8], paths: [&Path; 2], tally: &mut 
     match said {
         Said::Nothing => tally.by_us_alone += usize::from(refused),
         Said::Leaks if new(Severity::Note) => tally.by_both += 1,
+        Said::Corrupt(_) if new(Severity::Warn) => tally.by_both += 1,
         Said::Refused(_) if refused => tally.by_both += 1,
         Said::Leaks => tally.missed.push(format!("leaks: {name}")),
-        Said::Refused(complaint) => {
+        Said::Corrupt(complaint) | Said::Refused(complaint) => {
             let found = findings(&report);
             tally.missed.push(format!("{name}: {found:?}, qemu-img: {complaint}"));
         }
