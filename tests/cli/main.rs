@@ -13,3 +13,5 @@ mod output;
 mod policy;
 mod signals;
 mod sources;
+mod vdi;
+mod vhdx;
