@@ -4,6 +4,7 @@
 //! In the environment:
 //!
 //!   TIDEGATE_STRUCTURES=N     cases of each format (default 100; 1,000 with `CI=true`; `.ci/run full` takes 5,000)
+//!   TIDEGATE_STRUCTURES_OF=FORMAT  only of this format
 //!   TIDEGATE_STRUCTURE=CASE   only this one, as a failure names it; its image is kept
 
 use std::fs::File;
@@ -254,7 +255,11 @@ fn what_qemu_refuses_of_changed_structures_is_refused() {
     }
     let count = number_of("TIDEGATE_STRUCTURES").unwrap_or(if ci { 1000 } else { 100 });
     let mut missed = Vec::new();
+    let only = std::env::var("TIDEGATE_STRUCTURES_OF").ok();
     for (index, format) in FORMATS.iter().enumerate() {
+        if only.as_ref().is_some_and(|only| only != format) {
+            continue;
+        }
         let mut tally = run(&bases, &scratch, index, count);
         println!(
             "{format}: {} cases, {} refused; {} shown to qemu-img, {} reported by both, {} by tidegate alone, {} by qemu-img alone",
