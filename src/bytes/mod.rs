@@ -1,7 +1,7 @@
 //! The smallest room: bytes on their way through the program.
 //!
-//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]) and text that must not be
-//! trusted ([`Hostile`]). It knows nothing of files, codecs or formats.
+//! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]), text that must not be
+//! trusted ([`Hostile`]) and how much is read whole ([`Small`]). It knows nothing of codecs or formats.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -13,12 +13,14 @@ mod hostile;
 mod percent;
 mod pool;
 mod size;
+mod small;
 mod time;
 
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};
 pub use size::{guid, hex, human_size, read_size, unhex};
+pub use small::Small;
 pub use time::rfc3339;
 
 use std::sync::Arc;

@@ -6,12 +6,11 @@ use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
+use super::document::Document;
 use super::progress::Progress;
 use super::project::Subject;
-use super::{
-    ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, document, images, output, receipts, signals,
-};
-use crate::bytes::{Hostile, read_size};
+use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
+use crate::bytes::{Hostile, Small, read_size};
 use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
 use crate::project::Terms;
 use crate::render::json::Scope;
@@ -25,11 +24,11 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let options = options(args, &images)?;
     let progress = Progress::new(args.quiet);
     signals::watch(&progress);
-    let fetch = |argument: &OsStr, largest| fetch(&options, argument, largest);
+    let fetch = |argument: &OsStr, small| fetch(&options, argument, small);
     let checksums = args
         .checksums
         .as_deref()
-        .map(|argument| Checksums::read(argument, |largest| fetch(argument, largest)))
+        .map(|argument| Checksums::read(argument, |small| fetch(argument, small)))
         .transpose()?;
     if args.sha256.is_some() && subjects.len() != 1 {
         return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
@@ -55,7 +54,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let strict: Vec<bool> =
         subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
     let style = output::style(target.is_none());
-    let mut reports = Vec::new();
+    let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
+    let mut document = Document::new(args.format, scope);
+    let mut code = ACCEPTED;
     let mut unwritten = ACCEPTED;
     for (((image, options), file), strict) in
         images.iter().zip(&each).zip(orders.files()).zip(strict)
@@ -69,7 +70,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         report.took = Some(began.elapsed());
         report.strict = strict;
         if args.format == ReportFormat::Text {
-            let first = reports.is_empty();
+            let first = document.tally().images() == 0;
             let text = text_of(&report, args.quiet, style, first);
             output::verdict(&mut target, &text, exit_code(&report) != ACCEPTED)?;
         }
@@ -85,21 +86,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
             output::complain(&format!("there is no receipt {place}: {why}"));
             unwritten = USAGE;
         }
-        reports.push(report);
+        code = code.max(exit_code(&report));
+        document.add(&report, &|| look(&report, options))?;
     }
-    match args.format {
-        ReportFormat::Text if reports.len() > 1 && !args.quiet => {
-            output::write(&mut target, &format!("\n{}", text::summary(&reports)))?;
-        }
-        ReportFormat::Text => {}
-        format => {
-            let look = |at: usize, report: &Report| look(report, &each[at]);
-            let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
-            let document = document::of(&reports, format, &scope, &look)?;
-            output::write(&mut target, &document)?;
-        }
+    if args.format == ReportFormat::Text && document.tally().images() > 1 && !args.quiet {
+        output::write(&mut target, &format!("\n{}\n", document.tally()))?;
     }
-    let code = reports.iter().map(exit_code).max().unwrap_or(ACCEPTED);
+    document.write(&mut target)?;
     // A verdict on an image tells more than that its receipt is missing.
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
@@ -150,19 +143,8 @@ fn for_one(
     Ok(Options { expected, ..options })
 }
 
-/// What is said of all of them at once.
-pub(super) fn text_of_all(reports: &[Report], quiet: bool, style: render::Style) -> String {
-    let mut text = String::new();
-    for report in reports {
-        text += &text_of(report, quiet, style, text.is_empty());
-    }
-    if reports.len() != 1 && !quiet {
-        text += &format!("\n{}", text::summary(reports));
-    }
-    text
-}
-
-fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> String {
+/// What is said of an image. All but the first stand apart from the one before.
+pub(super) fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> String {
     if quiet {
         return text::line(report, style);
     }
@@ -231,9 +213,9 @@ pub(super) fn to_look_at<'a>(
 }
 
 /// The bytes behind a URL that is no image.
-fn fetch(options: &Options, argument: &OsStr, largest: usize) -> Result<Vec<u8>, String> {
+fn fetch(options: &Options, argument: &OsStr, small: Small) -> Result<Vec<u8>, String> {
     match &options.client {
-        Some(client) => super::net::fetch(client, argument, largest),
+        Some(client) => super::net::fetch(client, argument, small),
         None => Err("it is no URL".into()),
     }
 }

@@ -1,50 +1,38 @@
 //! Files of SHA-256 sums: `sha256sum`'s format, with or without its `*`, and BSD's.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::path::Path;
 
 use super::Usage;
-use crate::bytes::Hostile;
 pub(super) use crate::bytes::unhex as sha256;
+use crate::bytes::{Hostile, Small};
 use crate::inspect::{Digested, Expected, unpacked};
 use crate::source;
 
-/// A larger file is no list of check sums.
-const LARGEST: usize = 16 << 20;
-
-/// All of a small file.
-pub(super) fn read_file(path: &Path, largest: usize) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(largest as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|e| e.to_string())?;
-    match bytes.len() > largest {
-        true => Err(format!("it is larger than {} KiB", largest >> 10)),
-        false => Ok(bytes),
-    }
-}
+/// What lists about 60,000 files.
+const SUMS: Small = Small { what: "a list of check sums", most: 8 << 20 };
 
 /// The entries of a file of check sums.
 pub(super) struct Checksums {
     path: Hostile,
+    /// By name.
     entries: Vec<(String, [u8; 32])>,
 }
 
 impl Checksums {
-    /// Reads check sums; `fetch` brings those behind a URL, at most so many bytes.
+    /// Reads check sums; `fetch` brings those behind a URL.
     pub(super) fn read(
         argument: &OsStr,
-        fetch: impl FnOnce(usize) -> Result<Vec<u8>, String>,
+        fetch: impl FnOnce(Small) -> Result<Vec<u8>, String>,
     ) -> Result<Self, Usage> {
         let shown = source::shown(argument);
         let fail = |why: String| Usage(format!("cannot use the check sums in {shown}: {why}"));
         let text = match source::is_url(argument) {
-            true => fetch(LARGEST),
-            false => read_file(Path::new(argument), LARGEST),
+            true => fetch(SUMS),
+            false => SUMS.open(Path::new(argument)).map_err(|e| e.to_string()),
         };
         let text = text.map_err(fail)?;
-        let entries: Vec<_> = String::from_utf8_lossy(&text).lines().filter_map(entry).collect();
+        let entries = entries(&String::from_utf8_lossy(&text));
         if entries.is_empty() {
             return Err(fail("it lists no SHA-256".into()));
         }
@@ -79,8 +67,9 @@ impl Checksums {
     }
 
     fn find(&self, name: &str) -> Result<Option<[u8; 32]>, Usage> {
-        let mut found =
-            self.entries.iter().filter(|(listed, _)| listed == name).map(|(_, sum)| *sum);
+        let from = self.entries.partition_point(|(listed, _)| listed.as_str() < name);
+        let same = self.entries[from..].iter().take_while(|(listed, _)| listed == name);
+        let mut found = same.map(|(_, sum)| *sum);
         let first = found.next();
         if found.any(|other| Some(other) != first) {
             let name = Hostile::from(name);
@@ -91,6 +80,13 @@ impl Checksums {
         }
         Ok(first)
     }
+}
+
+/// All entries, sorted.
+fn entries(text: &str) -> Vec<(String, [u8; 32])> {
+    let mut entries: Vec<_> = text.lines().filter_map(entry).collect();
+    entries.sort_unstable();
+    entries
 }
 
 /// A line that lists a SHA-256, as file name without directories and digest. All other lines
@@ -145,7 +141,7 @@ mod tests {
     const SUM: &str = "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn list(text: &str) -> Checksums {
-        Checksums { path: "SHA256SUMS".into(), entries: text.lines().filter_map(entry).collect() }
+        Checksums { path: "SHA256SUMS".into(), entries: entries(text) }
     }
 
     #[test]

@@ -2,22 +2,23 @@
 //! which of them fall to this shard.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::fs::File;
+use std::io::BufReader;
 
 use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
-use super::{Usage, checksums, output, packer};
+use super::{Usage, output, packer};
 use crate::project::list;
 use crate::source::{is_url, shown};
-
-/// A larger list is none: it would name a million images.
-const LARGEST: usize = 64 << 20;
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
         (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?)],
-        (None, Some(from)) => listed(from)?.into_iter().map(plain).collect(),
+        (None, Some(from)) => {
+            let takes = |image: &OsStr| args.shard.is_none_or(|shard| shard.takes(image));
+            listed(from, &takes)?.into_iter().map(plain).collect()
+        }
         (None, None) if args.images.is_empty() && args.paths.is_empty() => project::all()?,
         (None, None) => {
             let named = args.images.iter().map(|image| project::subject(image));
@@ -46,22 +47,14 @@ fn is_document(args: &CheckArgs) -> bool {
     args.format != ReportFormat::Text && args.output.is_none()
 }
 
-pub(super) fn listed(from: &OsStr) -> Result<Vec<OsString>, Usage> {
-    let fail =
-        |why: String| Usage(format!("cannot use the list of images in {}: {why}", shown(from)));
-    let text = match from == "-" {
-        true => {
-            let mut text = Vec::new();
-            let read = std::io::stdin().take(LARGEST as u64 + 1).read_to_end(&mut text);
-            read.map_err(|e| fail(e.to_string()))?;
-            if text.len() > LARGEST {
-                return Err(fail(format!("it is larger than {} MiB", LARGEST >> 20)));
-            }
-            text
-        }
-        false => checksums::read_file(from.as_ref(), LARGEST).map_err(fail)?,
+/// The images of a list that `takes` says yes to.
+pub(super) fn listed(from: &OsStr, takes: &dyn Fn(&OsStr) -> bool) -> Result<Vec<OsString>, Usage> {
+    let read = || match from == "-" {
+        true => list(std::io::stdin().lock(), takes),
+        false => list(BufReader::new(File::open(from)?), takes),
     };
-    let mut images = list(&text).map_err(|e| fail(e.to_string()))?;
+    let mut images = read()
+        .map_err(|e| Usage(format!("cannot use the list of images in {}: {e}", shown(from))))?;
     // As `report merge` has them, which knows no more of a URL than what is shown of it.
     images.sort_by_cached_key(|image| shown(image).to_string());
     Ok(images)

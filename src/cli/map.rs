@@ -1,4 +1,4 @@
-use std::io::{BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Seek, Write};
 
 use tempfile::SpooledTempFile;
 
@@ -23,7 +23,14 @@ pub(super) fn run(args: &MapArgs) -> Result<u8, Usage> {
     let made = document(args, &options, &progress);
     progress.close();
     match made {
-        Ok(mut document) => output::copy(&mut document).map(|()| ACCEPTED),
+        Ok(mut document) => {
+            let written = output::document(&mut None, |out| io::copy(&mut document, out).map(drop));
+            match args.format {
+                MapFormat::Text => output::for_people(written)?,
+                MapFormat::Json | MapFormat::Svg => written.map_err(output::unwritten)?,
+            }
+            Ok(ACCEPTED)
+        }
         Err(error) => {
             output::complain(&format!("{}: {}", shown(&args.image), error.message));
             Ok(UNREADABLE)

@@ -13,6 +13,7 @@ mod explain;
 mod image;
 mod images;
 mod map;
+mod merged;
 #[cfg_attr(not(feature = "net"), path = "no_net.rs")]
 mod net;
 mod output;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::NetArgs;
 use super::{Usage, output};
-use crate::bytes::{Hostile, Pool, Segment};
+use crate::bytes::{Hostile, Pool, Segment, Small};
 use crate::digitalocean::{self, Token};
 use crate::inspect::Error;
 use crate::net::{Address, Client, Header, Options, Secret};
@@ -14,8 +14,8 @@ use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
 use crate::spaces;
 
-/// A larger file of headers is none.
-const LARGEST_HEADERS: usize = 64 << 10;
+/// No server takes more.
+const HEADERS: Small = Small { what: "a file of headers", most: 64 << 10 };
 
 /// Has all secrets masked that the environment has, whether this command uses them or not: a server may know them from
 /// another one.
@@ -95,7 +95,8 @@ fn headers(given: &[String]) -> Result<Vec<Header>, Usage> {
             continue;
         };
         let shown = Hostile::from(path);
-        let bytes = super::checksums::read_file(path.as_ref(), LARGEST_HEADERS)
+        let bytes = HEADERS
+            .open(path.as_ref())
             .map_err(|why| Usage(format!("cannot use the headers in {shown}: {why}")))?;
         let lines = String::from_utf8_lossy(&bytes).into_owned();
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
@@ -109,7 +110,7 @@ fn headers(given: &[String]) -> Result<Vec<Header>, Usage> {
 pub(super) fn fetch(
     client: &Arc<Client>,
     argument: &OsStr,
-    largest: usize,
+    small: Small,
 ) -> Result<Vec<u8>, String> {
     let said = |error: source::Error| Error::from(&error).message;
     let address = source::address(argument)?;
@@ -121,8 +122,8 @@ pub(super) fn fetch(
         if let Segment::Data(chunk) = &segment {
             bytes.extend_from_slice(chunk);
         }
-        if bytes.len() > largest {
-            return Err(format!("it is larger than {} MiB", largest >> 20));
+        if bytes.len() > small.most {
+            return Err(small.too_large().to_string());
         }
     }
     Ok(bytes)

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use super::Usage;
 use super::args::NetArgs;
+use crate::bytes::Small;
 use crate::source::{Client, is_url};
 
 /// Refuses URLs.
@@ -20,6 +21,6 @@ pub(super) fn client<'a>(
 }
 
 /// Is never called: there is no client.
-pub(super) fn fetch(client: &Client, _: &OsStr, _: usize) -> Result<Vec<u8>, String> {
+pub(super) fn fetch(client: &Client, _: &OsStr, _: Small) -> Result<Vec<u8>, String> {
     match *client {}
 }

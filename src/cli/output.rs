@@ -1,7 +1,7 @@
 //! Standard output and standard error: the only place that prints.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
@@ -32,22 +32,42 @@ pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> 
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         }
     };
-    written(result)
+    for_people(result)
 }
 
-/// Writes all of a document to standard output. A reader that has gone away is no error.
-pub(super) fn copy(document: &mut impl Read) -> Result<(), Usage> {
-    let mut stdout = io::stdout().lock();
-    written(io::copy(document, &mut stdout).and_then(|_| stdout.flush()))
+/// Writes a document for other programs to the file, or to standard output. One that is not there in full is an error,
+/// whoever is to blame.
+pub(super) fn document(
+    target: &mut Option<File>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let to = |out: &mut dyn Write| {
+        let mut out = BufWriter::new(out);
+        write(&mut out)?;
+        out.flush()
+    };
+    match target {
+        Some(file) => to(file),
+        None => to(&mut io::stdout().lock()),
+    }
 }
 
-fn written(result: io::Result<()>) -> Result<(), Usage> {
+/// What is for people: a reader that has gone away has seen what it wanted to.
+pub(super) fn for_people(result: io::Result<()>) -> Result<(), Usage> {
     match result {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Usage(format!("cannot write the report: {error}")))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
         _ => Ok(()),
     }
+}
+
+/// A report that could not be written.
+pub(super) fn unwritten(error: io::Error) -> Usage {
+    Usage(match error.kind() {
+        ErrorKind::BrokenPipe => {
+            "the report was not written in full: the program that was to read it has ended".into()
+        }
+        _ => format!("cannot write the report: {error}"),
+    })
 }
 
 /// Says on standard error what the user has to know.

@@ -6,15 +6,15 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Usage, checksums, output};
-use crate::bytes::Hostile;
+use super::{Usage, output};
+use crate::bytes::{Hostile, Small};
 use crate::facts::{Compression, DiskFormat};
 use crate::inspect::{Options, Recognised, recognise};
 use crate::project::{Artifact, Run, artifact};
 use crate::source::{is_url, shown};
 
-/// A larger manifest is none.
-const LARGEST: usize = 16 << 20;
+/// What has some thousand builds.
+const MANIFEST: Small = Small { what: "a manifest of Packer that is kept in order", most: 2 << 20 };
 
 /// So many bytes tell what a file is.
 const FIRST: u64 = 1 << 20;
@@ -37,7 +37,8 @@ pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> 
         output::tell_packer();
     }
     let place = shown(manifest.as_os_str());
-    let bytes = checksums::read_file(manifest, LARGEST)
+    let bytes = MANIFEST
+        .open(manifest)
         .map_err(|why| Usage(format!("cannot read the manifest {place}: {why}")))?;
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let run = Run { uuid: set("PACKER_RUN_UUID"), build: set("PACKER_BUILD_NAME") };
@@ -99,7 +100,7 @@ fn look(file: &OsStr) -> Result<(Rank, String), Usage> {
             return Err(std::io::Error::other("it is no regular file"));
         }
         let mut bytes = Vec::new();
-        opened.take(FIRST).read_to_end(&mut bytes)?;
+        opened.take(FIRST).read_to_end(&mut bytes)?; // bounded by `take`
         let whole = bytes.len() as u64 == meta.len();
         Ok((bytes, whole))
     };

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use super::{Usage, output};
 use crate::bytes::Hostile;
@@ -42,7 +42,7 @@ pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
     let there = Path::new(argument).symlink_metadata().is_ok();
     let found = match as_name(argument) {
         Some(name) if there => if_any().and_then(|project| project.image(name).cloned()),
-        Some(name) => project()?.and_then(|project| project.image(name).cloned()),
+        Some(name) => known()?.and_then(|project| project.image(name).cloned()),
         None => None,
     };
     match found {
@@ -67,14 +67,23 @@ pub(super) fn path(argument: &OsStr) -> Subject {
 
 /// The project, for a file that was named: that is checked whatever is wrong with a `tidegate.toml` which was not asked
 /// for. It is told, once, as something in it could have been about this file.
-fn if_any() -> Option<Project> {
+fn if_any() -> Option<&'static Project> {
     static TOLD: Once = Once::new();
-    project().unwrap_or_else(|Usage(why)| {
+    known().unwrap_or_else(|Usage(why)| {
         TOLD.call_once(|| {
             output::warn(&format!("no tidegate.toml counts for what was named: {why}"))
         });
         None
     })
+}
+
+/// The project, which is read once however many images are named.
+fn known() -> Result<Option<&'static Project>, Usage> {
+    static KNOWN: OnceLock<Result<Option<Project>, String>> = OnceLock::new();
+    match KNOWN.get_or_init(|| project().map_err(|Usage(why)| why)) {
+        Ok(project) => Ok(project.as_ref()),
+        Err(why) => Err(Usage(why.clone())),
+    }
 }
 
 /// The argument as it could be the name of an image.

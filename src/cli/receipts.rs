@@ -1,6 +1,7 @@
 //! Receipts as the arguments and the environment want them, and `tidegate verify-receipt`.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -63,14 +64,13 @@ impl Orders {
     pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
         let files = subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
         let orders = Orders { files, done: Cell::new(0) };
-        let mut known: Vec<&Path> = Vec::new();
+        let mut known: BTreeSet<&Path> = BTreeSet::new();
         for (subject, file) in subjects.iter().zip(orders.files()) {
             let Some(file) = file else { continue };
-            if known.contains(&file) {
+            if !known.insert(file) {
                 let place = Hostile::from_os(file.as_os_str());
                 return Err(Usage(format!("{place} cannot have the receipts of two images")));
             }
-            known.push(file);
             possible(args, subject)?;
         }
         Ok(orders)

@@ -1,18 +1,18 @@
 //! `tidegate report merge`: the reports of a fleet's shards as one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::args::{MergeArgs, ReportArgs, ReportCommand, ReportFormat};
-use super::{ACCEPTED, Usage, check, checksums, document, images, output};
+use super::document::Document;
+use super::merged::{Images, Place};
+use super::{ACCEPTED, Usage, check, images, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::project::{Shard, Terms};
-use crate::render::json::{self, Scope, Written};
+use crate::render::json::Scope;
 use crate::source::shown;
-
-/// A larger report is none: it would be about a million images.
-const LARGEST: usize = 1 << 30;
 
 /// So many names are told of those that are missing.
 const TOLD: usize = 5;
@@ -24,59 +24,67 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Usage> {
 }
 
 fn merge(args: &MergeArgs) -> Result<u8, Usage> {
-    let read = args
+    let mut images = Images::new();
+    let scopes = args
         .reports
         .iter()
-        .map(|path| Ok((path, read(path)?)))
-        .collect::<Result<Vec<(&PathBuf, Written)>, Usage>>()?;
-    all_shards(&read)?;
-    let scope = Scope { shard: None, terms: common_terms(&read)? };
-    let mut reports = disjoint(read)?;
-    // Of one name there may be several, such as URLs without their queries: they keep their order.
-    reports.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
-    reports.iter_mut().for_each(|report| report.strict |= args.strict);
+        .map(|path| Ok((path, images.read(path)?)))
+        .collect::<Result<Vec<(&PathBuf, Scope)>, Usage>>()?;
+    all_shards(&scopes)?;
+    let scope = Scope { shard: None, terms: common_terms(&scopes)? };
+    images.sort();
+    disjoint(images.places(), &scopes)?;
     if let Some(list) = &args.images_from {
-        let there: BTreeSet<&str> = reports.iter().map(|report| report.source.as_str()).collect();
-        let listed = images::listed(list)?;
-        let listed: BTreeSet<String> = listed.iter().map(|name| shown(name).to_string()).collect();
-        let missing: Vec<&str> =
-            listed.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
-        if !missing.is_empty() {
-            return Err(Usage(format!(
-                "the reports say nothing of {} of the {} images in {}: {}; check those too",
-                missing.len(),
-                listed.len(),
-                shown(list),
-                few(&missing)
-            )));
-        }
+        all_listed(images.places(), list)?;
     }
     let mut target = match &args.output {
         Some(path) => Some(open_output(path, &args.reports)?),
         None => None,
     };
-    let text = match args.format {
-        ReportFormat::Text => {
-            check::text_of_all(&reports, args.quiet, output::style(target.is_none()))
+    let style = output::style(target.is_none());
+    let mut document = Document::new(args.format, scope);
+    let mut code = ACCEPTED;
+    images.each(|mut report| {
+        report.strict |= args.strict;
+        if args.format == ReportFormat::Text {
+            let first = document.tally().images() == 0;
+            output::write(&mut target, &check::text_of(&report, args.quiet, style, first))?;
         }
-        format => document::of(&reports, format, &scope, &|_, report| unseen(report))?,
-    };
-    output::write(&mut target, &text)?;
-    Ok(reports.iter().map(check::exit_code).max().unwrap_or(ACCEPTED))
+        code = code.max(check::exit_code(&report));
+        document.add(&report, &|| unseen(&report))
+    })?;
+    if args.format == ReportFormat::Text && document.tally().images() != 1 && !args.quiet {
+        output::write(&mut target, &format!("\n{}\n", document.tally()))?;
+    }
+    document.write(&mut target)?;
+    Ok(code)
 }
 
-fn read(path: &Path) -> Result<Written, Usage> {
-    let fail = |why: String| Usage(format!("the report {}: {why}", shown(path.as_os_str())));
-    let text = checksums::read_file(path, LARGEST).map_err(fail)?;
-    json::read(&text).map_err(|e| fail(e.to_string()))
+/// Makes sure that every image of a list has a report. The images are sorted by their names.
+fn all_listed(images: &[Place], list: &OsStr) -> Result<(), Usage> {
+    let listed = images::listed(list, &|_| true)?;
+    let listed: BTreeSet<String> = listed.iter().map(|name| shown(name).to_string()).collect();
+    let is_there = |name: &&str| images.binary_search_by(|at| at.source.as_str().cmp(name)).is_ok();
+    let missing: Vec<&str> =
+        listed.iter().map(String::as_str).filter(|name| !is_there(name)).collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        _ => Err(Usage(format!(
+            "the reports say nothing of {} of the {} images in {}: {}; check those too",
+            missing.len(),
+            listed.len(),
+            shown(list),
+            few(&missing)
+        ))),
+    }
 }
 
 /// Makes sure that no shard is missing, if these are reports of shards.
-fn all_shards(read: &[(&PathBuf, Written)]) -> Result<(), Usage> {
+fn all_shards(scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
     let mut shards: BTreeMap<u32, Shard> = BTreeMap::new();
     let mut of = None;
-    for (path, written) in read {
-        let Some(shard) = written.scope.shard else { continue };
+    for (path, scope) in scopes {
+        let Some(shard) = scope.shard else { continue };
         if *of.get_or_insert(shard.of()) != shard.of() {
             return Err(Usage(format!(
                 "the report {} is of shard {shard}, and others are of {} shards: these are reports of different runs",
@@ -106,10 +114,10 @@ fn all_shards(read: &[(&PathBuf, Written)]) -> Result<(), Usage> {
 }
 
 /// How all of the images were checked, which has to be in one way: the whole is no report of a check otherwise.
-fn common_terms(read: &[(&PathBuf, Written)]) -> Result<Option<Terms>, Usage> {
-    let Some(((first, of_first), others)) = read.split_first() else { return Ok(None) };
-    for (path, written) in others {
-        let why = match (&of_first.scope.terms, &written.scope.terms) {
+fn common_terms(scopes: &[(&PathBuf, Scope)]) -> Result<Option<Terms>, Usage> {
+    let Some(((first, of_first), others)) = scopes.split_first() else { return Ok(None) };
+    for (path, scope) in others {
+        let why = match (&of_first.terms, &scope.terms) {
             (Some(one), Some(other)) => one.difference(other).map(|(name, one, other)| {
                 let (name, one, other) =
                     (Hostile::from(&*name), Hostile::from(&*one), Hostile::from(&*other));
@@ -126,41 +134,29 @@ fn common_terms(read: &[(&PathBuf, Written)]) -> Result<Option<Terms>, Usage> {
             )));
         }
     }
-    Ok(of_first.scope.terms.clone())
+    Ok(of_first.terms.clone())
 }
 
-/// All reports, of which no two documents have the same image. Shards cannot, as each name falls to one of them; but
-/// what is shown of two names may be the same, as that of URLs without their queries is.
-fn disjoint(read: Vec<(&PathBuf, Written)>) -> Result<Vec<Report>, Usage> {
-    struct Seen<'p> {
-        document: usize,
-        path: &'p PathBuf,
-        of_shard: bool,
-    }
-    let mut seen: BTreeMap<(String, Option<PathBuf>), Seen<'_>> = BTreeMap::new();
-    let mut all = Vec::new();
-    for (document, (path, written)) in read.into_iter().enumerate() {
-        let of_shard = written.scope.shard.is_some();
-        for report in written.images {
-            match seen.get(&(report.source.clone(), report.path.clone())) {
-                Some(first) if first.document != document && !(first.of_shard && of_shard) => {
-                    return Err(Usage(format!(
-                        "{} and {} both have {}: leave out one of the reports",
-                        shown(first.path.as_os_str()),
-                        shown(path.as_os_str()),
-                        report.source
-                    )));
-                }
-                Some(_) => {}
-                None => {
-                    let name = (report.source.clone(), report.path.clone());
-                    seen.insert(name, Seen { document, path, of_shard });
-                }
-            }
-            all.push(report);
+/// Makes sure that no two documents have the same image. Shards cannot, as each name falls to one of them; but what is
+/// shown of two names may be the same, as that of URLs without their queries is. The images are sorted.
+fn disjoint(images: &[Place], scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
+    let of_shard = |place: &Place| scopes[place.document].1.shard.is_some();
+    for same in images.chunk_by(|a, b| (&a.source, &a.path) == (&b.source, &b.path)) {
+        let first = &same[0];
+        let other = same.iter().find(|other| {
+            other.document != first.document && !(of_shard(first) && of_shard(other))
+        });
+        if let Some(other) = other {
+            let path = |place: &Place| shown(scopes[place.document].0.as_os_str());
+            return Err(Usage(format!(
+                "{} and {} both have {}: leave out one of the reports",
+                path(first),
+                path(other),
+                first.source
+            )));
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 fn few<S: AsRef<str>>(names: &[S]) -> String {

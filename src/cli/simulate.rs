@@ -8,11 +8,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{ACCEPTED, Usage, output};
+use crate::bytes::Small;
 use crate::simulator::{Options, Plan, Shape, Simulator};
 use crate::source::shown;
 
 /// The longest step, in seconds.
 const SLOWEST: f64 = 86_400.0;
+
+/// What has some thousand faults.
+const PLAN: Small = Small { what: "a plan of faults", most: 1 << 20 };
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
@@ -120,8 +124,8 @@ fn assignments(simulator: &Simulator) -> String {
 
 fn plan(path: &Path) -> Result<Plan, Usage> {
     let name = shown(path.as_os_str());
-    let text = fs::read_to_string(path)
-        .map_err(|e| Usage(format!("cannot read the fault plan {name}: {e}")))?;
+    let text =
+        PLAN.text(path).map_err(|e| Usage(format!("cannot read the fault plan {name}: {e}")))?;
     Plan::parse(&text).map_err(|why| Usage(format!("the fault plan {name}: {}", why.trim_end())))
 }
 

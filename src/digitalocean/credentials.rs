@@ -1,18 +1,16 @@
 //! Where the token is: a file, the environment, or the configuration of `doctl`, DigitalOcean's own tool.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::token::Token;
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, Small};
 
 /// The variables that may have it; the first one that is set counts, as for DigitalOcean's other tools.
 pub const VARIABLES: [&str; 2] = ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"];
 
-/// A larger file has no token in it.
-const LARGEST: u64 = 1 << 20;
+/// A token, or what doctl keeps along with several.
+const KEPT: Small = Small { what: "a file with a token", most: 1 << 20 };
 
 /// Where to look.
 #[derive(Clone, Debug, Default)]
@@ -80,10 +78,7 @@ fn shown(path: &Path) -> Hostile {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    file.take(LARGEST).read_to_string(&mut text).map_err(|e| e.to_string())?;
-    Ok(text)
+    KEPT.text(path).map_err(|e| e.to_string())
 }
 
 /// The token in doctl's configuration: `access-token` is that of the context `default`, the others stand

@@ -2,14 +2,21 @@
 //!
 //! The room reads a [`Disk`] by guest offset and does not know which container the disk is in. It
 //! writes what is odd into the notebook and passes no verdict.
+//!
+//! Which table counts, and which partitions it has, is decided as Linux decides it (`block/partitions`): the
+//! system of nearly every Droplet is found by what its kernel lists. Where libblkid, sfdisk, parted, sgdisk
+//! or UEFI's firmware would see something else, that is an anomaly. `docs/partition-tables.md` has the rules.
 
 mod filesystem;
 mod gpt;
+mod listing;
 mod mbr;
 
+pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 
-use serde::{Deserialize, Serialize};
+use listing::MOST_LISTED;
+use mbr::Protective;
 
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Disk, Got, Halt, Missing, Wanted};
@@ -19,62 +26,6 @@ const SECTOR: u64 = 512;
 
 /// The sectors at the beginning that a partition table usually takes: MBR, GPT header, 32 of entries.
 const FIRST_SECTORS: usize = 34 * SECTOR as usize;
-
-/// How the disk is partitioned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Scheme {
-    /// Not at all.
-    None,
-    /// Master boot record.
-    Mbr,
-    /// GUID partition table.
-    Gpt,
-}
-
-impl Scheme {
-    /// Its name in reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::None => "none",
-            Scheme::Mbr => "mbr",
-            Scheme::Gpt => "gpt",
-        }
-    }
-}
-
-/// A partition, in bytes of the disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Partition {
-    /// Number in its table, from 1; logical partitions of an MBR count from 5.
-    pub number: u32,
-    /// Disk offset of its first byte.
-    pub start: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// MBR type as two hexadecimal digits, or GPT type GUID.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// GPT name, escaped.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub name: String,
-}
-
-/// The partition table of a disk, as far as it could be read.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct PartitionTable {
-    /// How the disk is partitioned.
-    pub scheme: Scheme,
-    /// The partitions, in the order of the table.
-    pub partitions: Vec<Partition>,
-    /// Why the table is not known in full; empty if it is.
-    #[serde(skip)]
-    pub unread: Vec<Unread>,
-}
 
 /// A part of the partition table that could not be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +69,7 @@ pub fn examine(
     notebook: &Notebook<'_>,
 ) -> Result<PartitionTable, Halt> {
     let mut first = vec![0; FIRST_SECTORS];
-    let mut table =
-        PartitionTable { scheme: Scheme::None, partitions: Vec::new(), unread: Vec::new() };
+    let mut table = PartitionTable::new();
     match disk.read_at(0, &mut first)? {
         Got::Bytes(count) => first.truncate(count),
         Got::Missing(why) => {
@@ -129,19 +79,30 @@ pub fn examine(
     }
     let boot = mbr::parse(&first);
     let has_gpt = gpt::has_signature(&first, SECTOR);
-    let protective = boot.as_ref().is_some_and(mbr::Mbr::is_protective);
-    if boot.is_none() && !has_gpt && gpt::has_signature(&first, gpt::LARGE_SECTOR)
-        || protective && !has_gpt && gpt::has_signature(&first, gpt::LARGE_SECTOR)
-    {
+    let protective = boot.as_ref().map_or(Protective::None, mbr::Mbr::protective);
+    let announced = protective != Protective::None;
+    if !has_gpt && (boot.is_none() || announced) && gpt::has_signature(&first, gpt::LARGE_SECTOR) {
         table.scheme = Scheme::Gpt;
         notebook.disk(
             Code::GptSectorSize,
             gpt::LARGE_SECTOR,
             "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.",
         );
-    } else if protective || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
-        gpt::examine(disk, &first, boot.as_ref(), notebook, &mut table)?;
+    } else if announced || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
+        mbr::name_others(&first, Scheme::Gpt, notebook);
+        if let Some(boot) = &boot {
+            boot.examine_protective(protective, notebook);
+        }
+        if !announced {
+            notebook.disk(
+                Code::GptWithoutProtectiveMbr,
+                0,
+                "There is a GPT, but no protective MBR before it: Linux and UEFI do not look for a GPT then.",
+            );
+        }
+        gpt::examine(disk, &first, protective == Protective::Announces, notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
+        mbr::name_others(&first, Scheme::Mbr, notebook);
         if has_gpt {
             notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
                 "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");

@@ -140,7 +140,7 @@ fn unpacked(
     match source {
         Source::File(file) => {
             let mut first = vec![0; SECTOR.min(file.size()) as usize];
-            file.read_at(0, &mut first)?;
+            file.offsets().read_at(0, &mut first)?;
             let last = trailer(&mut FileView::new(&file, notebook), file.size())?;
             let packing = match last {
                 Some((Trailer::Dmg, _)) => Packing::Plain,

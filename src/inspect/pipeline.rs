@@ -122,9 +122,10 @@ impl<'a> Pipeline<'a> {
     /// A file that can be read at any offset.
     fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
         let mut first = vec![0; SECTOR.min(file.size() as usize)];
-        file.read_at(0, &mut first)?;
+        let mut offsets = file.offsets();
+        offsets.read_at(0, &mut first)?;
         let mut last = first.clone();
-        file.read_at(file.size() - last.len() as u64, &mut last)?;
+        offsets.read_at(file.size() - last.len() as u64, &mut last)?;
         // A UDIF image may begin with a bzip2 block; its trailer says what it is.
         let packing = match trailer(&last) {
             Some(Trailer::Dmg) => Packing::Plain,
@@ -456,7 +457,7 @@ fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>
     match (origin, packing) {
         #[cfg(feature = "net")]
         (Origin::Remote(remote, notify), Packing::Plain) => {
-            Some(Box::new(super::remote::Parts(remote.ranges(notify)?)))
+            Some(Box::new(super::remote::Parts::of(remote, notify)?))
         }
         _ => None,
     }

@@ -9,14 +9,14 @@ use super::pipeline::{Origin, Pipeline, SECTOR, unless_stopped};
 use super::recognise::Beginning;
 use super::report::Report;
 use super::{Event, Listener, Options};
-use crate::bytes::Segment;
+use crate::bytes::{Hostile, Segment};
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Compression, Layer, Left, Notebook};
 use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Source};
+use crate::source::{self, Agreed, Offsets, Passing, ReadAt, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -89,12 +89,52 @@ pub(super) fn notify(listener: &dyn Listener, source: &str) -> impl Fn(&Retry) +
 /// Bytes that are looked at before several connections are opened.
 const FIRST: usize = 64 << 10;
 
-/// The parts of an uncompressed object, instead of a file with what came by.
-pub(super) struct Parts<'r>(pub(super) Ranges<'r>);
+/// The parts of an uncompressed object, instead of a file with what came by. No ETag proves what is in them: they are
+/// held against what came by.
+pub(super) struct Parts<'r> {
+    parts: Offsets<Part<'r>>,
+    agreed: Arc<Agreed>,
+    passing: Passing,
+    subject: Hostile,
+}
+
+struct Part<'r> {
+    ranges: Ranges<'r>,
+    subject: Hostile,
+}
+
+impl<'r> Parts<'r> {
+    /// Those of an object, if the server has any.
+    pub(super) fn of(remote: &'r Remote, notify: Notify<'r>) -> Option<Self> {
+        let ranges = remote.ranges(notify)?;
+        let agreed = Arc::new(Agreed::new(ranges.size()));
+        let subject = Hostile::from(remote.served().asked.to_string().as_str());
+        let part = Part { ranges, subject: subject.clone() };
+        let parts = Offsets::new(part, Arc::clone(&agreed));
+        Some(Parts { parts, agreed, passing: Passing::default(), subject })
+    }
+}
+
+impl ReadAt for Part<'_> {
+    fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), source::Error> {
+        match self.ranges.read_at(at, buf)? == buf.len() {
+            true => Ok(()),
+            false => Err(self.changed(at)),
+        }
+    }
+
+    fn changed(&self, at: u64) -> source::Error {
+        let error = source::Error::of(source::Kind::Changed, &self.subject);
+        source::Error { offset: Some(at), ..error }
+    }
+}
 
 impl Store for Parts<'_> {
-    fn put(&mut self, _: &Segment) -> Result<(), Halt> {
-        Ok(())
+    fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
+        match self.passing.take(&self.agreed, segment) {
+            true => Ok(()),
+            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+        }
     }
 
     fn written(&self) -> u64 {
@@ -106,10 +146,11 @@ impl Store for Parts<'_> {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
-        let count = self.0.read_at(at, buf)?;
-        // What was put is asked for only, and the object is the one that was put.
-        buf[count..].fill(0);
-        Ok(())
+        // Only what was put is asked for.
+        match self.parts.read_at(at, buf)? == buf.len() {
+            true => Ok(()),
+            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+        }
     }
 }
 

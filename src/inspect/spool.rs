@@ -140,7 +140,7 @@ mod tests {
         assert!(spool.written() < expected.len() as u64 / 2, "{}", spool.written());
         let file = spool.finish().unwrap();
         let mut buf = vec![0xee; expected.len() + 1];
-        assert_eq!(file.read_at(0, &mut buf).unwrap(), expected.len());
+        assert_eq!(file.offsets().read_at(0, &mut buf).unwrap(), expected.len());
         assert!(buf[..expected.len()] == expected);
     }
 }

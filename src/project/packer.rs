@@ -101,10 +101,11 @@ struct File {
 /// If it does not say which.
 pub fn artifact(manifest: &[u8], run: &Run) -> Result<Artifact, ManifestError> {
     let malformed = |e: serde_json::Error| ManifestError::Malformed(e.to_string().as_str().into());
-    // By way of an object: an array would do for a struct, too.
-    let manifest: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(manifest).map_err(malformed)?;
-    let manifest: Manifest = serde_json::from_value(manifest.into()).map_err(malformed)?;
+    // An array would do for a struct, too.
+    if !manifest.trim_ascii_start().starts_with(b"{") {
+        return Err(ManifestError::Malformed("it is no object".into()));
+    }
+    let manifest: Manifest = serde_json::from_slice(manifest).map_err(malformed)?;
     let builds = manifest.builds.unwrap_or_default();
     if builds.is_empty() {
         return Err(ManifestError::NoBuilds);

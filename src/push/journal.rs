@@ -21,6 +21,9 @@ const MOST_LINES: usize = 100_000;
 /// A line has a few hundred bytes, and a path.
 const LONGEST_LINE: u64 = 64 << 10;
 
+/// Bytes of all lines.
+const LARGEST: u64 = 16 << 20;
+
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal {path}: {why}")]
@@ -234,14 +237,14 @@ fn remove(path: &Path) -> Result<(), JournalError> {
 /// All lines, and the bytes that they take. The last one may have been cut while it was written: what it would
 /// have told of was not done.
 fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
-    let mut reader = BufReader::new(file);
+    let mut reader = BufReader::new(io::Read::take(file, LARGEST));
     let (mut lines, mut whole) = (Vec::new(), 0);
     while lines.len() < MOST_LINES {
         let mut text = Vec::new();
         let mut limited = io::Read::take(&mut reader, LONGEST_LINE);
         limited.read_until(b'\n', &mut text).map_err(|e| JournalError::new(path, e))?;
         if text.last() != Some(&b'\n') {
-            if text.len() as u64 == LONGEST_LINE {
+            if text.len() as u64 == LONGEST_LINE || reader.get_ref().limit() == 0 {
                 break;
             }
             return Ok((lines, whole));

@@ -218,15 +218,36 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         }
 
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
-        PartitionTableEmpty | MbrInvalid | MbrHybrid | GptMissing | GptWithoutProtectiveMbr => {
-            check(is_disk(format), "partition-table")
-        }
-        MbrPartitionPastEnd | MbrPartitionsOverlap | MbrExtendedInvalid => {
-            check(has_scheme(report, Scheme::Mbr), "partition-table")
-        }
-        GptPrimaryDamaged | GptBackupDamaged | GptBackupMisplaced | GptDamaged | GptSectorSize
-        | GptPastEnd | GptEntryInvalid | GptPartitionsOverlap | GptDuplicateGuid
-        | GptCopiesDiffer => check(has_scheme(report, Scheme::Gpt), "partition-table"),
+        PartitionTableEmpty
+        | PartitionTableSecond
+        | PartitionsTooMany
+        | MbrInvalid
+        | MbrHybrid
+        | GptMissing
+        | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
+        MbrPartitionPastEnd
+        | MbrPartitionsOverlap
+        | MbrExtendedInvalid
+        | MbrExtendedAmbiguous
+        | MbrExtendedUnusual
+        | MbrEntryAmbiguous
+        | MbrPartitionOverTable
+        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        GptPrimaryDamaged
+        | GptBackupDamaged
+        | GptBackupMisplaced
+        | GptDamaged
+        | GptSectorSize
+        | GptPastEnd
+        | GptEntryInvalid
+        | GptPartitionsOverlap
+        | GptDuplicateGuid
+        | GptCopiesDiffer
+        | GptEntrySize
+        | GptRevision
+        | GptOverItself
+        | GptProtectiveMbrTwice
+        | GptProtectiveMbrOdd => check(has_scheme(report, Scheme::Gpt), "partition-table"),
     }
 }
 

@@ -3,37 +3,58 @@
 //! The runner takes commands from whatever is printed: `::` at the beginning of a line, and `##[`
 //! anywhere in one. Nothing from outside may make either.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::fmt::{self, Write};
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::{place, text};
+use super::pieces::Pieces;
+use super::{Document, Tally, place};
 use crate::bytes::human_size;
-use crate::inspect::{Finding, Report, State, Verdict};
+use crate::inspect::{Check, Finding, Look, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// A line for the log with each image's verdict, and an annotation for each finding and each image that
-/// could not be read. Files below `root` are named relative to it.
-#[must_use]
-pub fn render(images: &[Report], root: &Path) -> String {
-    let mut out = String::new();
-    for report in images {
-        let _ = writeln!(out, "{}: {}", report.verdict.as_str(), log(&report.source));
-        let file = place::path(report, root);
-        if let Some(error) = &report.error {
-            let title = format!("tidegate: {}", error.kind);
-            let message = format!("{}: {}", report.source, error.message);
-            command("error", file.as_deref(), &title, &message, &mut out);
-        }
-        for finding in &report.findings {
-            let name = match finding.severity {
-                Severity::Reject => "error",
-                Severity::Warn => "warning",
-                Severity::Note => "notice",
-            };
-            let title = format!("tidegate: {}", finding.code.as_str());
-            let message = format!("{}: {}", report.source, told(finding));
-            command(name, file.as_deref(), &title, &message, &mut out);
-        }
+/// could not be read. Files below its root are named relative to it.
+pub struct Annotations {
+    root: PathBuf,
+    lines: Pieces,
+}
+
+impl Annotations {
+    /// Those of no image yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Annotations { root, lines: Pieces::default() }
+    }
+}
+
+impl Document for Annotations {
+    fn add(&mut self, report: &Report, _: &dyn Fn() -> Look) -> io::Result<()> {
+        self.lines.push(&annotations(report, &self.root))
+    }
+
+    fn write(self: Box<Self>, out: &mut dyn io::Write) -> io::Result<()> {
+        self.lines.pour(out)
+    }
+}
+
+fn annotations(report: &Report, root: &Path) -> String {
+    let mut out = format!("{}: {}\n", report.verdict.as_str(), log(&report.source));
+    let file = place::path(report, root);
+    if let Some(error) = &report.error {
+        let title = format!("tidegate: {}", error.kind);
+        let message = format!("{}: {}", report.source, error.message);
+        command("error", file.as_deref(), &title, &message, &mut out);
+    }
+    for finding in &report.findings {
+        let name = match finding.severity {
+            Severity::Reject => "error",
+            Severity::Warn => "warning",
+            Severity::Note => "notice",
+        };
+        let title = format!("tidegate: {}", finding.code.as_str());
+        let message = format!("{}: {}", report.source, told(finding));
+        command(name, file.as_deref(), &title, &message, &mut out);
     }
     out
 }
@@ -68,47 +89,76 @@ fn log(text: &str) -> String {
     text.replace(['\r', '\n'], " ").replace("##[", "#\\u{23}[")
 }
 
-/// Bytes after which a summary has no more details: GitHub takes 1 MiB of a step, and one image needs
-/// far less than the rest.
-const LONGEST: usize = 512 << 10;
+/// Bytes after which a summary has no more rows, and no more details: GitHub takes 1 MiB of a step, and what is about
+/// one image needs far less than the rest.
+const LONGEST: usize = 384 << 10;
 
 /// The summary of a job: a table of the images, then what was found in each.
-#[must_use]
-pub fn summary(images: &[Report]) -> String {
-    let mut out = format!("### tidegate\n\n{}\n", markdown(text::summary(images).trim_end()));
-    out.push_str("| verdict | image | format | file | disk | findings |\n");
-    out.push_str("| --- | --- | --- | ---: | ---: | --- |\n");
-    let size = |size: Option<u64>| size.map_or("?".to_owned(), human_size);
-    for report in images {
-        let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
-        codes.dedup();
-        let format = match (report.disk_format, report.compression) {
-            (Some(format), Some(packed)) if packed.as_str() != "none" => {
-                format!("{}, {}", format.as_str(), packed.as_str())
-            }
-            (Some(format), _) => format.as_str().to_owned(),
-            (None, _) => "?".to_owned(),
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} | {} | {} | {} |",
-            mark(report.verdict),
-            markdown(&report.source),
-            markdown(&format),
-            markdown(&size(report.file_size)),
-            markdown(&size(report.virtual_size)),
-            markdown(&codes.join(", "))
-        );
-    }
-    for report in images {
-        if out.len() > LONGEST {
-            out.push_str("\nWhat else was found is in the annotations.\n");
-            break;
+#[derive(Default)]
+pub struct Summary {
+    tally: Tally,
+    rows: String,
+    /// Images that have no row.
+    unlisted: usize,
+    details: String,
+    /// Whether there are more details than are told.
+    more: bool,
+}
+
+impl Summary {
+    /// Takes the next image.
+    pub fn add(&mut self, report: &Report) {
+        self.tally.add(report);
+        match self.rows.len() > LONGEST {
+            true => self.unlisted += 1,
+            false => write_row(report, &mut self.rows),
         }
-        details(report, &mut out);
+        match self.details.len() > LONGEST {
+            true => self.more |= has_details(report),
+            false => details(report, &mut self.details),
+        }
     }
-    out.push('\n');
-    out
+}
+
+/// The summary in Markdown.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "### tidegate\n\n{}\n", markdown(&self.tally.to_string()))?;
+        f.write_str("| verdict | image | format | file | disk | findings |\n")?;
+        f.write_str("| --- | --- | --- | ---: | ---: | --- |\n")?;
+        f.write_str(&self.rows)?;
+        if self.unlisted > 0 {
+            writeln!(f, "\n{} more images are in the log.", self.unlisted)?;
+        }
+        f.write_str(&self.details)?;
+        if self.more {
+            f.write_str("\nWhat else was found is in the annotations.\n")?;
+        }
+        f.write_str("\n")
+    }
+}
+
+fn write_row(report: &Report, out: &mut String) {
+    let size = |size: Option<u64>| size.map_or("?".to_owned(), human_size);
+    let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
+    codes.dedup();
+    let format = match (report.disk_format, report.compression) {
+        (Some(format), Some(packed)) if packed.as_str() != "none" => {
+            format!("{}, {}", format.as_str(), packed.as_str())
+        }
+        (Some(format), _) => format.as_str().to_owned(),
+        (None, _) => "?".to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "| {} | {} | {} | {} | {} | {} |",
+        mark(report.verdict),
+        markdown(&report.source),
+        markdown(&format),
+        markdown(&size(report.file_size)),
+        markdown(&size(report.virtual_size)),
+        markdown(&codes.join(", "))
+    );
 }
 
 fn mark(verdict: Verdict) -> &'static str {
@@ -120,9 +170,16 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
+fn has_details(report: &Report) -> bool {
+    report.error.is_some() || !report.findings.is_empty() || unmade(report).next().is_some()
+}
+
+fn unmade(report: &Report) -> impl Iterator<Item = &Check> {
+    report.checks.iter().filter(|check| check.state != State::Done)
+}
+
 fn details(report: &Report, out: &mut String) {
-    let unmade: Vec<_> = report.checks.iter().filter(|check| check.state != State::Done).collect();
-    if report.error.is_none() && report.findings.is_empty() && unmade.is_empty() {
+    if !has_details(report) {
         return;
     }
     let _ = writeln!(out, "\n#### {}\n", markdown(&report.source));
@@ -139,7 +196,7 @@ fn details(report: &Report, out: &mut String) {
             markdown(&finding.remedy)
         );
     }
-    for check in unmade {
+    for check in unmade(report) {
         let _ = writeln!(out, "- not checked in full: {} ({})", check.id, markdown(&check.why));
     }
 }

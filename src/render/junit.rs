@@ -1,11 +1,14 @@
 //! JUnit XML, as CI systems read it: a suite for each image, a case for each rule that concerns it.
 
 use std::fmt::Write;
+use std::io;
 use std::time::Duration;
 
+use super::Document;
 use super::examined::{Case, Outcome, cases};
 use super::markup::escape;
-use crate::inspect::{Finding, Report, Verdict};
+use super::pieces::Pieces;
+use crate::inspect::{Finding, Look, Report, Verdict};
 use crate::rules::Severity;
 
 /// How a suite and the whole document are counted.
@@ -34,20 +37,37 @@ impl Counts {
 
 /// One document for all images. A reject fails its case, and a warning does too where the image is strict; of a
 /// case that did not fail, `system-out` has what was found.
-#[must_use]
-pub fn render(images: &[Report]) -> String {
-    let mut all = Counts::default();
-    let mut suites = String::new();
-    for report in images {
-        let (counts, written) = suite(report);
-        all.add(counts);
-        suites.push_str(&written);
+pub struct Junit {
+    all: Counts,
+    /// The time of all images; none if that of one is not known.
+    took: Option<Duration>,
+    suites: Pieces,
+}
+
+impl Default for Junit {
+    fn default() -> Self {
+        Junit { all: Counts::default(), took: Some(Duration::ZERO), suites: Pieces::default() }
     }
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tidegate\" {}{}>\n{suites}</testsuites>\n",
-        all.attributes(),
-        time(images.iter().map(|report| report.took).sum())
-    )
+}
+
+impl Document for Junit {
+    fn add(&mut self, report: &Report, _: &dyn Fn() -> Look) -> io::Result<()> {
+        let (counts, written) = suite(report);
+        self.all.add(counts);
+        self.took = self.took.zip(report.took).map(|(all, one)| all + one);
+        self.suites.push(&written)
+    }
+
+    fn write(self: Box<Self>, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tidegate\" {}{}>",
+            self.all.attributes(),
+            time(self.took)
+        )?;
+        self.suites.pour(out)?;
+        out.write_all(b"</testsuites>\n")
+    }
 }
 
 /// The attribute for a time that was measured: seconds. Cases have none, as one pass decides all rules.

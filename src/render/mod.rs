@@ -1,5 +1,6 @@
-//! A report as text, JSON, JUnit, SARIF, annotations of GitHub or a page. Each renderer is a function from the report to a string; none knows how
-//! the report came to be, and none prints.
+//! A report as text, JSON, JUnit, SARIF, annotations of GitHub or a page. Text is a function of one report; each other format is a
+//! [`Document`] that takes the reports one by one and keeps of each no more than its summary needs. None knows how the
+//! report came to be, and none prints.
 
 pub mod compare;
 mod examined;
@@ -10,13 +11,34 @@ pub mod json;
 pub mod junit;
 pub mod map;
 mod markup;
+mod pieces;
 mod place;
 pub mod sarif;
+mod tally;
 pub mod text;
 mod wrap;
+pub mod written;
 
+use std::io::{self, Write};
+
+pub use self::tally::Tally;
 use crate::facts::{Compression, DiskFormat, Layer};
-use crate::inspect::Report;
+use crate::inspect::{Look, Report};
+
+/// A document about any number of images, which takes the same memory for all of them.
+pub trait Document {
+    /// Takes the next image. `look` looks at it again, for documents that show more of it than is in its report.
+    ///
+    /// # Errors
+    /// If there is no room for what was made of it.
+    fn add(&mut self, report: &Report, look: &dyn Fn() -> Look) -> io::Result<()>;
+
+    /// Writes the document, all of it, ending in a newline.
+    ///
+    /// # Errors
+    /// If it cannot be written in full.
+    fn write(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
+}
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug)]

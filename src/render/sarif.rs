@@ -1,16 +1,19 @@
 //! SARIF 2.1.0 (OASIS), as code scanning reads it: one run, a result for each finding, a notification
 //! for what could not be read and for what was not checked.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::place;
+use super::pieces::{Elements, pretty};
+use super::{Document, place};
 use crate::bytes::hex;
 use crate::facts::{Code, Compression};
-use crate::inspect::{Digests, Finding, Report, State, Verdict};
+use crate::inspect::{Digests, Finding, Look, Report, State, Verdict};
 use crate::rules::{Row, Severity, row};
 
 /// Where the schema of the format is published.
@@ -19,31 +22,6 @@ const SCHEMA: &str =
 
 /// What relative paths are relative to; readers put the root of the repository in its place.
 const ROOT: &str = "%SRCROOT%";
-
-#[derive(Serialize)]
-struct Log<'a> {
-    #[serde(rename = "$schema")]
-    schema: &'static str,
-    version: &'static str,
-    runs: [Run<'a>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Run<'a> {
-    tool: Value,
-    invocations: [Invocation; 1],
-    artifacts: Vec<Artifact<'a>>,
-    results: Vec<ResultOf<'a>>,
-    properties: Value,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Invocation {
-    execution_successful: bool,
-    tool_execution_notifications: Vec<Notification>,
-}
 
 #[derive(Serialize)]
 struct Notification {
@@ -129,40 +107,89 @@ struct Region {
     byte_length: u64,
 }
 
-/// One document for all images, ending in a newline. Paths below `root` become relative to it.
-///
-/// # Errors
-/// None that the model can cause; the writer is a string.
-pub fn render(images: &[Report], root: &Path) -> Result<String, serde_json::Error> {
-    let mut codes: Vec<Code> = images.iter().flat_map(|r| &r.findings).map(|f| f.code).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    let places: Vec<ArtifactLocation> =
-        images.iter().enumerate().map(|(index, report)| located(report, index, root)).collect();
-    let known = || images.iter().zip(&places);
-    let run = Run {
-        tool: json!({ "driver": {
+/// One document for all images. Paths below its root become relative to it.
+pub struct Sarif {
+    root: PathBuf,
+    images: usize,
+    /// What was found in any of them, in the order in which it was found first.
+    codes: Vec<Code>,
+    unread: bool,
+    notifications: Elements,
+    artifacts: Elements,
+    results: Elements,
+    verdicts: Elements,
+}
+
+impl Sarif {
+    /// A document about no image yet.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Sarif {
+            root,
+            images: 0,
+            codes: Vec::new(),
+            unread: false,
+            notifications: Elements::new(10),
+            artifacts: Elements::new(6),
+            results: Elements::new(6),
+            verdicts: Elements::new(8),
+        }
+    }
+
+    /// The place of a rule among those that the document has.
+    fn rule_index(&mut self, code: Code) -> usize {
+        self.codes.iter().position(|known| *known == code).unwrap_or_else(|| {
+            self.codes.push(code);
+            self.codes.len() - 1
+        })
+    }
+}
+
+impl Document for Sarif {
+    fn add(&mut self, report: &Report, _: &dyn Fn() -> Look) -> io::Result<()> {
+        let at = located(report, self.images, &self.root);
+        self.images += 1;
+        self.unread |= report.verdict == Verdict::Error;
+        for notification in notifications(report, &at) {
+            self.notifications.push(&notification)?;
+        }
+        self.artifacts.push(&artifact(report, &at))?;
+        let mut seen: HashMap<Code, usize> = HashMap::new();
+        for finding in &report.findings {
+            let nth = seen.entry(finding.code).or_default();
+            let rule_index = self.rule_index(finding.code);
+            self.results.push(&result(report, finding, *nth, rule_index, &at))?;
+            *nth += 1;
+        }
+        self.verdicts.push(&json!({
+            "source": report.source, "verdict": report.verdict, "digests": report.digests,
+        }))
+    }
+
+    fn write(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
+        let tool = json!({ "driver": {
             "name": "tidegate",
             "version": env!("CARGO_PKG_VERSION"),
             "semanticVersion": env!("CARGO_PKG_VERSION"),
-            "rules": codes.iter().map(|&code| rule(row(code))).collect::<Vec<_>>(),
-        }}),
-        invocations: [Invocation {
-            execution_successful: images.iter().all(|r| r.verdict != Verdict::Error),
-            tool_execution_notifications: known()
-                .flat_map(|(r, at)| notifications(r, at))
-                .collect(),
-        }],
-        artifacts: known().map(|(report, at)| artifact(report, at)).collect(),
-        results: known().flat_map(|(report, at)| results(report, at, &codes)).collect(),
-        properties: json!({
-            "verdicts": images.iter().map(|r| json!({
-                "source": r.source, "verdict": r.verdict, "digests": r.digests,
-            })).collect::<Vec<_>>(),
-        }),
-    };
-    let log = Log { schema: SCHEMA, version: "2.1.0", runs: [run] };
-    Ok(serde_json::to_string_pretty(&log)? + "\n")
+            "rules": self.codes.iter().map(|&code| rule(row(code))).collect::<Vec<_>>(),
+        }});
+        write!(
+            out,
+            "{{\n  \"$schema\": \"{SCHEMA}\",\n  \"version\": \"2.1.0\",\n  \"runs\": [\n    {{\n      \"tool\": {},\n      \
+             \"invocations\": [\n        {{\n          \"executionSuccessful\": {},\n          \
+             \"toolExecutionNotifications\": ",
+            pretty(&tool, 6)?,
+            !self.unread
+        )?;
+        self.notifications.pour(out)?;
+        out.write_all(b"\n        }\n      ],\n      \"artifacts\": ")?;
+        self.artifacts.pour(out)?;
+        out.write_all(b",\n      \"results\": ")?;
+        self.results.pour(out)?;
+        out.write_all(b",\n      \"properties\": {\n        \"verdicts\": ")?;
+        self.verdicts.pour(out)?;
+        out.write_all(b"\n      }\n    }\n  ]\n}\n")
+    }
 }
 
 fn located(report: &Report, index: usize, root: &Path) -> ArtifactLocation {
@@ -217,35 +244,34 @@ fn artifact<'a>(report: &'a Report, at: &ArtifactLocation) -> Artifact<'a> {
     }
 }
 
-fn results<'a>(report: &'a Report, at: &ArtifactLocation, codes: &[Code]) -> Vec<ResultOf<'a>> {
-    let findings = report.findings.iter().enumerate();
-    findings
-        .map(|(index, finding)| {
-            let before = &report.findings[..index];
-            let nth = before.iter().filter(|other| other.code == finding.code).count();
-            ResultOf {
-                rule_id: finding.code.as_str(),
-                // Every code that was found is among them.
-                rule_index: codes.binary_search(&finding.code).unwrap_or_default(),
-                level: level(finding.severity),
-                message: Text { text: &finding.message },
-                locations: [Location {
-                    physical_location: Physical {
-                        artifact_location: at.clone(),
-                        region: region(finding, report),
-                    },
-                }],
-                partial_fingerprints: json!({ "tidegate/v1": fingerprint(report, finding, nth) }),
-                properties: json!({
-                    "severity": finding.severity,
-                    "layer": finding.layer,
-                    "offset": finding.offset,
-                    "remedy": finding.remedy,
-                    "repairable": finding.repairable,
-                }),
-            }
-        })
-        .collect()
+/// A finding, the `nth` of its code in this image.
+fn result<'a>(
+    report: &Report,
+    finding: &'a Finding,
+    nth: usize,
+    rule_index: usize,
+    at: &ArtifactLocation,
+) -> ResultOf<'a> {
+    ResultOf {
+        rule_id: finding.code.as_str(),
+        rule_index,
+        level: level(finding.severity),
+        message: Text { text: &finding.message },
+        locations: [Location {
+            physical_location: Physical {
+                artifact_location: at.clone(),
+                region: region(finding, report),
+            },
+        }],
+        partial_fingerprints: json!({ "tidegate/v1": fingerprint(report, finding, nth) }),
+        properties: json!({
+            "severity": finding.severity,
+            "layer": finding.layer,
+            "offset": finding.offset,
+            "remedy": finding.remedy,
+            "repairable": finding.repairable,
+        }),
+    }
 }
 
 /// Where the finding is in the file. An offset in a layer that is not the file is no place in it.

@@ -57,25 +57,6 @@ pub fn line(report: &Report, style: Style) -> String {
     out
 }
 
-/// How many images of several were accepted.
-#[must_use]
-pub fn summary(reports: &[Report]) -> String {
-    let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
-    let noun = if reports.len() == 1 { "image" } else { "images" };
-    let mut out = format!("{} {noun}: {} accepted", reports.len(), count(Verdict::Accept));
-    for (verdict, word) in [
-        (Verdict::Warn, "accepted with warnings"),
-        (Verdict::Reject, "rejected"),
-        (Verdict::Error, "not read"),
-    ] {
-        if count(verdict) > 0 {
-            let _ = write!(out, ", {} {word}", count(verdict));
-        }
-    }
-    out.push('\n');
-    out
-}
-
 fn paint(text: &str, color: AnsiColor, style: Style) -> String {
     if !style.color {
         return text.to_owned();
@@ -171,6 +152,11 @@ pub(super) fn partitions(table: &PartitionTable, report: &Report) -> String {
     match table.scheme {
         Scheme::None if report.checks.iter().all(is_read) => "no partition table".to_owned(),
         Scheme::None => "partition table not read".to_owned(),
+        scheme if table.left_out > 0 => format!(
+            "{}, {count} {noun}, {} more that Linux does not show",
+            scheme.as_str(),
+            table.left_out
+        ),
         scheme => format!("{}, {count} {noun}", scheme.as_str()),
     }
 }

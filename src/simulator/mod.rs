@@ -22,6 +22,11 @@ mod server;
 mod store;
 mod token;
 
+use crate::bytes::Small;
+
+/// What the simulator writes down of itself.
+const STATE: Small = Small { what: "a state of the simulator", most: 64 << 20 };
+
 pub use faults::Plan;
 pub use limits::Rates;
 pub use server::{Options, Shape, Simulator, Spaces};

@@ -46,7 +46,7 @@ impl Store {
             fs::create_dir_all(dir).map_err(|e| format!("cannot make the directory: {e}"))?;
             let lock = lock(dir)?;
             let file = dir.join(FILE);
-            match fs::read(&file) {
+            match super::STATE.open(&file) {
                 Ok(bytes) => {
                     store = serde_json::from_slice(&bytes).map_err(|e| {
                         format!("{FILE} in it is not a state of the simulator: {e}")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::agreed::{Agreed, Offsets, Passing, ReadAt};
 use super::{Error, Kind, Read};
 use crate::bytes::{Hostile, Pool, Segment};
 
@@ -16,13 +17,20 @@ const SMALLEST_HOLE: u64 = 256 << 10;
 const LONGEST_RUN: u64 = 64 << 20;
 
 /// An open file or block device of known size.
+///
+/// All that is ever read of it is read by a [`LocalReader`] or by [`LocalOffsets`], and these are held against each
+/// other by content.
 pub struct LocalFile {
     file: File,
     path: Option<PathBuf>,
     subject: Hostile,
     size: u64,
     identity: FileIdentity,
+    agreed: Arc<Agreed>,
 }
+
+/// Readings of a [`LocalFile`] at any offset.
+pub type LocalOffsets<'f> = Offsets<&'f LocalFile>;
 
 /// What tells that a file is still the one that was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +79,8 @@ impl LocalFile {
             meta.size()
         };
         let identity = FileIdentity::of(&meta);
-        Ok(LocalFile { file, path: path.map(Path::to_owned), size, identity, subject })
+        let (path, agreed) = (path.map(Path::to_owned), Arc::new(Agreed::new(size)));
+        Ok(LocalFile { file, path, subject, size, identity, agreed })
     }
 
     /// A temporary file that this program has written and nobody else can open.
@@ -103,36 +112,28 @@ impl LocalFile {
         self.size
     }
 
-    /// Fills `buf` from byte `at`; less only at the end of the file.
-    ///
-    /// # Errors
-    /// If the operating system cannot read, or the file has become shorter.
-    pub fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
-        let want = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
-        let mut have = 0;
-        while have < want {
-            match self.file.read_at(&mut buf[have..want], at + have as u64) {
-                Ok(0) => return Err(Error::of(Kind::Changed, &self.subject)),
-                Ok(count) => have += count,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io(&self.subject, Some(at + have as u64), e)),
-            }
-        }
-        Ok(want)
+    /// Readings at any offset.
+    #[must_use]
+    pub fn offsets(&self) -> LocalOffsets<'_> {
+        Offsets::new(self, Arc::clone(&self.agreed))
     }
 
     /// A reader from the first byte to the last.
     #[must_use]
     pub fn reader(&self) -> LocalReader<'_> {
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::Sequential);
-        LocalReader { file: self, at: 0, data_until: 0 }
+        LocalReader { file: self, at: 0, data_until: 0, passing: Passing::default() }
     }
 
-    /// Makes sure that the file is still what it was when it was opened, also at its path.
+    /// Makes sure that the file is still what it was when it was opened, also at its path, and that no reading of it
+    /// met other bytes than another one. Whoever reads has to have ended.
     ///
     /// # Errors
     /// [`Kind::Changed`] if it is not.
     pub fn verify_unchanged(&self) -> Result<(), Error> {
+        if self.agreed.is_broken() {
+            return Err(Error::of(Kind::Changed, &self.subject));
+        }
         let now = self.file.metadata().map_err(|e| Error::io(&self.subject, None, e))?;
         let same_path = match &self.path {
             Some(path) => std::fs::metadata(path).is_ok_and(|meta| {
@@ -164,15 +165,58 @@ impl LocalFile {
     }
 }
 
+impl ReadAt for &LocalFile {
+    fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let mut have = 0;
+        while have < buf.len() {
+            match self.file.read_at(&mut buf[have..], at + have as u64) {
+                Ok(0) => return Err(self.changed(at + have as u64)),
+                Ok(count) => have += count,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io(&self.subject, Some(at + have as u64), e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&self, at: u64) -> Error {
+        Error { offset: Some(at), ..Error::of(Kind::Changed, &self.subject) }
+    }
+}
+
 /// Reads a [`LocalFile`] forward, skipping its holes.
 pub struct LocalReader<'f> {
     file: &'f LocalFile,
     at: u64,
     data_until: u64,
+    passing: Passing,
 }
 
 impl Read for LocalReader<'_> {
     fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
+        let at = self.at;
+        let run = self.run(pool)?;
+        match &run {
+            Some(run) if !self.passing.take(&self.file.agreed, run) => Err(self.file.changed(at)),
+            _ => Ok(run),
+        }
+    }
+}
+
+/// Of a block that was read in part, the rest is read as well: the part was seen by somebody.
+impl Drop for LocalReader<'_> {
+    fn drop(&mut self) {
+        let open = self.passing.open(&self.file.agreed);
+        let mut rest = vec![0; (open.end - open.start) as usize];
+        match (&mut self.file).fill(open.start, &mut rest) {
+            Ok(()) => drop(self.passing.bytes(&self.file.agreed, &rest)),
+            Err(_) => Passing::fail(&self.file.agreed),
+        }
+    }
+}
+
+impl LocalReader<'_> {
+    fn run(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
         if self.at >= self.file.size {
             return Ok(None);
         }
@@ -197,9 +241,9 @@ impl Read for LocalReader<'_> {
             if want == 0 {
                 break;
             }
-            let count = self.file.read_at(self.at, &mut space[..want])?;
-            chunk.grow(count);
-            self.at += count as u64;
+            self.file.fill(self.at, &mut space[..want])?;
+            chunk.grow(want);
+            self.at += want as u64;
         }
         Ok(chunk.map(|chunk| Segment::Data(Arc::new(chunk))))
     }
@@ -270,6 +314,6 @@ mod tests {
         let file = open(&path);
         File::options().write(true).open(&path).unwrap().set_len(5000).unwrap();
         let mut buf = vec![0; 10000];
-        assert_eq!(file.read_at(0, &mut buf).unwrap_err().kind, Kind::Changed);
+        assert_eq!(file.offsets().read_at(0, &mut buf).unwrap_err().kind, Kind::Changed);
     }
 }

@@ -4,15 +4,18 @@
 //! it is read. It knows
 //! nothing of compression, formats or verdicts: every failure here means that there is no verdict.
 
+mod agreed;
 mod error;
+mod fingerprint;
 mod local;
 mod name;
 #[cfg(feature = "net")]
 pub mod remote;
 mod stream;
 
+pub use agreed::{Agreed, Offsets, Passing, ReadAt};
 pub use error::{Error, Kind};
-pub use local::{FileIdentity, LocalFile, LocalReader};
+pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]
 pub use name::address;
 pub use name::{file_name, is_url, shown};

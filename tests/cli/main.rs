@@ -6,11 +6,14 @@ mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod disks;
+#[path = "../common/flipper.rs"]
+mod flipper;
 mod hostile;
 mod integrity;
 mod limits;
 mod output;
 mod policy;
+mod readings;
 mod signals;
 mod sources;
 mod vdi;

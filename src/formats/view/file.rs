@@ -1,10 +1,11 @@
 use super::{Got, Halt, ImageView, too_large};
 use crate::facts::{Code, Notebook};
-use crate::source::LocalFile;
+use crate::source::{LocalFile, LocalOffsets};
 
 /// An uncompressed local file: any offset at any time.
 pub struct FileView<'f> {
     file: &'f LocalFile,
+    offsets: LocalOffsets<'f>,
     bytes_read: u64,
 }
 
@@ -15,7 +16,7 @@ impl<'f> FileView<'f> {
         if file.size() >= notebook.limit() && !notebook.has(Code::ImageTooLarge) {
             too_large(notebook, notebook.limit());
         }
-        FileView { file, bytes_read: 0 }
+        FileView { file, offsets: file.offsets(), bytes_read: 0 }
     }
 
     /// Bytes that were read so far.
@@ -27,7 +28,7 @@ impl<'f> FileView<'f> {
 
 impl ImageView for FileView<'_> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
-        let count = self.file.read_at(at, buf)?;
+        let count = self.offsets.read_at(at, buf)?;
         self.bytes_read += count as u64;
         Ok(Got::Bytes(count))
     }

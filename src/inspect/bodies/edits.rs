@@ -18,7 +18,11 @@ const UNREPAIRED: u8 = 2;
 /// The bytes of an input, and zeros after them.
 pub(super) struct Input<'b>(pub(super) &'b [u8]);
 
-impl Input<'_> {
+impl<'b> Input<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Input(bytes)
+    }
+
     pub(super) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;

@@ -4,9 +4,11 @@
 
 mod edits;
 pub mod structures;
+mod tables;
 mod wrappings;
 
 pub use edits::encode;
+pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 
 use std::ffi::OsStr;
@@ -51,7 +53,7 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 14] = [
+pub const ALL: [Body; 15] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
     ("xz", xz),
@@ -65,6 +67,7 @@ pub const ALL: [Body; 14] = [
     ("vmdk", vmdk),
     ("structures", structures),
     ("partitions", partitions),
+    ("partition_tables", partition_tables),
     ("check", check),
 ];
 

@@ -46,6 +46,20 @@ pub(super) fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
+/// Where the lines of a text end, to find the lines of many things in it.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line that has this byte, from 1.
+    pub(super) fn of_byte(&self, at: usize) -> usize {
+        self.0.partition_point(|&end| end < at) + 1
+    }
+}
+
 impl Fault {
     pub(super) fn new(file: &Hostile, text: &str, wrong: Wrong) -> Fault {
         // An offset in the middle of a character is that of the character.

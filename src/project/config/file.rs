@@ -1,12 +1,13 @@
 //! The text of the file, parsed into images that are right.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::fault::{Wrong, line_of};
+use super::fault::{Lines, Wrong};
 use super::{Image, Place, Set};
 use crate::bytes::{Hostile, read_size, unhex};
 use crate::facts::Code;
@@ -91,15 +92,16 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Vec<Image>, Wrong> {
             return Err(Wrong::new(value.span(), said));
         }
     }
+    let lines = Lines::of(text);
     let mut images: Vec<Image> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for entry in document.image {
-        let image = image(text, folder, &entry, defaults.as_ref())?;
-        if let Some(first) = images.iter().find(|known| known.name.value == image.name.value) {
+        let image = image(&lines, folder, &entry, defaults.as_ref())?;
+        if let Some(first) = known.insert(image.name.value.clone(), image.name.line) {
             let name = Hostile::from(image.name.value.as_str());
             let at = entry.get_ref().name.as_ref().map_or(entry.span(), Spanned::span);
             let said = format!(
-                "two images have the name \"{name}\"; the first one stands in line {}. Give one of them another name",
-                first.name.line
+                "two images have the name \"{name}\"; the first one stands in line {first}. Give one of them another name"
             );
             return Err(Wrong::new(at, said));
         }
@@ -171,18 +173,18 @@ fn of_type(text: &str, at: &Range<usize>, said: &str) -> Option<String> {
 }
 
 fn image(
-    text: &str,
+    lines: &Lines,
     folder: &Path,
     entry: &Spanned<Entry>,
     defaults: Option<&Entry>,
 ) -> Result<Image, Wrong> {
     let (at, entry) = (entry.span(), entry.get_ref());
-    let set = |at: usize| line_of(text, at);
+    let set = |at: usize| lines.of_byte(at);
     let name = entry
         .name
         .as_ref()
         .ok_or_else(|| Wrong::new(at.clone(), "this image has no name; add name = \"…\""))?;
-    let name = words(text, name, "a name")?;
+    let name = words(lines, name, "a name")?;
     let place = match (&entry.path, &entry.url) {
         (Some(path), None) => {
             Set { line: set(path.span().start), value: Place::Path(below(folder, path)?) }
@@ -226,24 +228,24 @@ fn image(
         name,
         place,
         sha256: sha256.transpose()?,
-        regions: said!(regions).map(|all| list(text, all, "regions")).transpose()?,
+        regions: said!(regions).map(|all| list(lines, all, "regions")).transpose()?,
         distribution: said!(distribution)
-            .map(|name| words(text, name, "a distribution"))
+            .map(|name| words(lines, name, "a distribution"))
             .transpose()?,
         description: said!(description)
-            .map(|about| words(text, about, "a description"))
+            .map(|about| words(lines, about, "a description"))
             .transpose()?,
-        tags: said!(tags).map(|all| list(text, all, "tags")).transpose()?,
+        tags: said!(tags).map(|all| list(lines, all, "tags")).transpose()?,
         max_size: max_size.transpose()?,
-        policy: policy(text, defaults, entry)?,
+        policy: policy(lines, defaults, entry)?,
         strict: said!(strict).map(|it| Set { value: *it.get_ref(), line: set(it.span().start) }),
-        bucket: said!(bucket).map(|name| words(text, name, "a bucket")).transpose()?,
+        bucket: said!(bucket).map(|name| words(lines, name, "a bucket")).transpose()?,
         receipt: receipt.transpose()?,
     })
 }
 
 /// Text that is not empty, and has no characters that act on a terminal.
-fn words(text: &str, value: &Spanned<String>, what: &str) -> Result<Set<String>, Wrong> {
+fn words(lines: &Lines, value: &Spanned<String>, what: &str) -> Result<Set<String>, Wrong> {
     let (at, value) = (value.span(), value.get_ref());
     if value.trim().is_empty() {
         return Err(Wrong::new(at, format!("{what} cannot be empty")));
@@ -251,10 +253,10 @@ fn words(text: &str, value: &Spanned<String>, what: &str) -> Result<Set<String>,
     if value.chars().any(char::is_control) {
         return Err(Wrong::new(at, format!("{what} cannot have control characters")));
     }
-    Ok(Set { value: value.clone(), line: line_of(text, at.start) })
+    Ok(Set { value: value.clone(), line: lines.of_byte(at.start) })
 }
 
-fn list(text: &str, all: &Spanned<Vec<String>>, key: &str) -> Result<Set<Vec<String>>, Wrong> {
+fn list(lines: &Lines, all: &Spanned<Vec<String>>, key: &str) -> Result<Set<Vec<String>>, Wrong> {
     let bad = |one: &String| one.trim().is_empty() || one.chars().any(char::is_control);
     if all.get_ref().iter().any(bad) || (key == "regions" && all.get_ref().is_empty()) {
         return Err(Wrong::new(
@@ -262,7 +264,7 @@ fn list(text: &str, all: &Spanned<Vec<String>>, key: &str) -> Result<Set<Vec<Str
             format!("{key} takes a list of names, such as [\"a\", \"b\"]"),
         ));
     }
-    Ok(Set { value: all.get_ref().clone(), line: line_of(text, all.span().start) })
+    Ok(Set { value: all.get_ref().clone(), line: lines.of_byte(all.span().start) })
 }
 
 fn below(folder: &Path, path: &Spanned<String>) -> Result<Below, Wrong> {
@@ -298,7 +300,7 @@ fn address(url: &Spanned<String>) -> Result<String, Wrong> {
 
 /// What weighs otherwise: what the image says comes before what all images have in common.
 fn policy(
-    text: &str,
+    lines: &Lines,
     defaults: Option<&Entry>,
     entry: &Entry,
 ) -> Result<Vec<Set<(Code, Severity)>>, Wrong> {
@@ -325,7 +327,7 @@ fn policy(
                 here.push(code);
                 policy.retain(|known| known.value.0 != code);
                 policy
-                    .push(Set { value: (code, severity), line: line_of(text, name.span().start) });
+                    .push(Set { value: (code, severity), line: lines.of_byte(name.span().start) });
             }
         }
     }
@@ -334,6 +336,7 @@ fn policy(
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::line_of;
     use super::*;
     use proptest::prelude::*;
 

@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 
 pub use self::fault::Fault;
 use super::Below;
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, Small};
 use crate::facts::Code;
 use crate::rules::Severity;
 
 /// The name of the file.
 pub const NAME: &str = "tidegate.toml";
 
-/// A larger file is none.
-const LARGEST: u64 = 1 << 20;
+/// What names some thousand images.
+const PROJECT: Small = Small { what: "a tidegate.toml", most: 1 << 20 };
 
 /// What a project says.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 use std::fs::{File, Metadata};
-use std::io::{Error, Read};
+use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{LARGEST, NAME};
+use super::{NAME, PROJECT};
 
 /// The file in a folder or above it. The root of a git repository is the last place that is looked at.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
@@ -47,12 +47,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Error> {
         return Err(Error::other("it is no regular file"));
     }
     distrust(file, &meta)?;
-    let mut bytes = Vec::new();
-    opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LARGEST {
-        true => Err(Error::other(format!("it is larger than {} KiB", LARGEST >> 10))),
-        false => Ok(bytes),
-    }
+    PROJECT.read(opened)
 }
 
 /// Says why a file may be that of somebody else. In a repository that is the user's own, folders are what their modes

@@ -1,13 +1,13 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::LARGEST;
+use super::STORED;
 use crate::bytes::Hostile;
 
 /// A receipt that nobody needed for so long is removed.
@@ -81,9 +81,7 @@ impl Cache {
             && meta.uid() == rustix::process::geteuid().as_raw()
             && meta.mode() & 0o022 == 0
             && meta.nlink() == 1;
-        let mut bytes = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut bytes).ok()?;
-        own.then_some(bytes)
+        own.then(|| STORED.read(file).ok()).flatten()
     }
 
     /// Puts something under this name, in one step, and removes what is old.

@@ -11,7 +11,7 @@ mod subject;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +22,7 @@ pub use self::cache::Cache;
 pub use self::check::Receipts;
 pub use self::key::Key;
 pub use self::subject::Subject;
-use crate::bytes::{Hostile, hex, rfc3339};
+use crate::bytes::{Hostile, Small, hex, rfc3339};
 use crate::facts::Code;
 use crate::inspect::{self, Check, Digested, Expected, Mode, Options, Report, Verdict};
 use crate::rules::{self, Severity};
@@ -30,8 +30,8 @@ use crate::rules::{self, Severity};
 /// Name and version of the format.
 const SCHEMA: &str = "tidegate.receipt/1";
 
-/// A larger file is no receipt.
-const LARGEST: u64 = 16 << 20;
+/// Many times what a check says of any image.
+const STORED: Small = Small { what: "a receipt", most: 2 << 20 };
 
 /// What is said of what was expected; it is of one run, and in no receipt.
 const EXPECTED: &str = "expected-digest";
@@ -249,9 +249,6 @@ impl Receipt {
 
     fn parse(bytes: &[u8], trust: Trust<'_>) -> Result<Receipt, Refusal> {
         let malformed = |e: String| Refusal::Malformed(Hostile::from(e.as_str()).to_string());
-        if bytes.len() as u64 > LARGEST {
-            return Err(malformed(format!("it is larger than {} MiB", LARGEST >> 20)));
-        }
         let value: serde_json::Value =
             serde_json::from_slice(bytes).map_err(|_| malformed("it is not JSON".into()))?;
         match value["schema"].as_str() {
@@ -338,9 +335,7 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    STORED.open(path)
 }
 
 /// The folder that a file is in.

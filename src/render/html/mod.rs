@@ -7,10 +7,11 @@ mod bytes;
 mod image;
 mod scale;
 
-use std::fmt::Write;
+use std::io;
 
 use super::markup::escape;
-use super::text;
+use super::pieces::Pieces;
+use super::{Document, Tally};
 use crate::bytes::human_size;
 use crate::inspect::{Look, Report, Verdict};
 
@@ -21,63 +22,78 @@ const HATCH: &str = "<svg class=\"defs\" aria-hidden=\"true\"><defs><pattern id=
     height=\"4\" patternUnits=\"userSpaceOnUse\"><rect class=\"u\" width=\"4\" height=\"4\"/>\
     <path class=\"hatch\" d=\"M-1 1l2-2M0 4l4-4M3 5l2-2\"/></pattern></defs></svg>";
 
-/// The page. There is one look for each image.
-#[must_use]
-pub fn render(images: &[Report], looks: &[Look]) -> String {
-    let summary = escape(text::summary(images).trim_end());
-    let title = match images {
-        [one] => format!("{}: {}", one.verdict.as_str(), escape(&one.source)),
-        _ => summary.clone(),
-    };
-    // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title} – tidegate</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{HATCH}\n\
-         <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?</p>\n</header>\n"
-    );
-    if images.len() > 1 {
-        overview(images, &mut out);
-    }
-    out.push_str("<main>\n");
-    for (number, (report, look)) in (1..).zip(images.iter().zip(looks)) {
-        image::write(number, report, look, &mut out);
-    }
-    let _ = writeln!(
-        out,
-        "</main>\n<footer>Made by tidegate {}. <code>tidegate explain CODE</code> has more on each finding.</footer>\n</body>\n</html>",
-        env!("CARGO_PKG_VERSION")
-    );
-    out
+/// The page.
+#[derive(Default)]
+pub struct Html {
+    tally: Tally,
+    /// What the page is called if it is about one image.
+    first: String,
+    /// A line for each image, with the way to it.
+    overview: Pieces,
+    images: Pieces,
 }
 
-/// A line for each image, with the way to it.
-fn overview(images: &[Report], out: &mut String) {
-    out.push_str(
-        "<nav aria-label=\"Images\">\n<div class=\"wide\">\n<table class=\"overview\">\n<thead><tr><th scope=\"col\">Verdict</th>\
-         <th scope=\"col\">Image</th><th scope=\"col\">Format</th><th scope=\"col\">Disk</th>\
-         <th scope=\"col\">Findings</th></tr></thead>\n<tbody>\n",
-    );
-    for (number, report) in (1..).zip(images) {
-        let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
-        codes.dedup();
-        if let Some(error) = &report.error {
-            codes.push(&error.kind);
+impl Document for Html {
+    fn add(&mut self, report: &Report, look: &dyn Fn() -> Look) -> io::Result<()> {
+        self.tally.add(report);
+        let number = self.tally.images();
+        if number == 1 {
+            self.first = format!("{}: {}", report.verdict.as_str(), escape(&report.source));
         }
-        let _ = writeln!(
-            out,
-            "<tr><td>{}</td><th scope=\"row\"><a href=\"#image-{number}\"><bdi>{}</bdi></a></th>\
-             <td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
-            badge(report.verdict),
-            escape(&report.source),
-            report.disk_format.map_or("–", |format| format.as_str()),
-            report.virtual_size.map_or("–".to_owned(), human_size),
-            codes.join(", ")
-        );
+        self.overview.push(&line(number, report))?;
+        let mut section = String::new();
+        image::write(number, report, &look(), &mut section);
+        self.images.push(&section)
     }
-    out.push_str("</tbody>\n</table>\n</div>\n</nav>\n");
+
+    fn write(self: Box<Self>, out: &mut dyn io::Write) -> io::Result<()> {
+        let summary = escape(&self.tally.to_string());
+        let title = if self.tally.images() == 1 { &self.first } else { &summary };
+        // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
+        write!(
+            out,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title} – tidegate</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{HATCH}\n\
+             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?</p>\n</header>\n"
+        )?;
+        if self.tally.images() > 1 {
+            out.write_all(
+                b"<nav aria-label=\"Images\">\n<div class=\"wide\">\n<table class=\"overview\">\n<thead><tr><th scope=\"col\">Verdict</th>\
+                 <th scope=\"col\">Image</th><th scope=\"col\">Format</th><th scope=\"col\">Disk</th>\
+                 <th scope=\"col\">Findings</th></tr></thead>\n<tbody>\n",
+            )?;
+            self.overview.pour(out)?;
+            out.write_all(b"</tbody>\n</table>\n</div>\n</nav>\n")?;
+        }
+        out.write_all(b"<main>\n")?;
+        self.images.pour(out)?;
+        writeln!(
+            out,
+            "</main>\n<footer>Made by tidegate {}. <code>tidegate explain CODE</code> has more on each finding.</footer>\n</body>\n</html>",
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+}
+
+/// An image in the list of all.
+fn line(number: usize, report: &Report) -> String {
+    let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
+    codes.dedup();
+    if let Some(error) = &report.error {
+        codes.push(&error.kind);
+    }
+    format!(
+        "<tr><td>{}</td><th scope=\"row\"><a href=\"#image-{number}\"><bdi>{}</bdi></a></th>\
+         <td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>\n",
+        badge(report.verdict),
+        escape(&report.source),
+        report.disk_format.map_or("–", |format| format.as_str()),
+        report.virtual_size.map_or("–".to_owned(), human_size),
+        codes.join(", ")
+    )
 }
 
 fn badge(verdict: Verdict) -> String {

@@ -96,7 +96,7 @@ impl Contents {
     /// What the directory holds of an earlier run; without a directory nothing is kept.
     pub(super) fn open(state: Option<&Path>) -> Result<Contents, String> {
         let Some(state) = state else { return Ok(Contents::default()) };
-        let mut contents = match fs::read(state.join(FILE)) {
+        let mut contents = match crate::simulator::STATE.open(&state.join(FILE)) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|e| format!("{FILE} in it is not a state of the simulator: {e}"))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Contents::default(),

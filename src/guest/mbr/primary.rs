@@ -1,0 +1,101 @@
+//! The partitions of a master boot record, as Linux's `msdos_partition` lists them.
+
+use super::ebr::Logicals;
+use super::{ENTRIES_AT, Entry, Mbr, check_entry, entry_at};
+use crate::facts::{Code, Layer, Notebook};
+use crate::formats::{Disk, Halt, Missing};
+use crate::guest::{Part, Partition, PartitionTable, Scheme, Unread, past_end};
+
+/// Partitions of an MBR that sfdisk and fdisk show (MAXIMUM_PARTS in libfdisk/src/dos.c).
+const MOST_OF_SFDISK: usize = 60;
+
+/// Reads the logical partitions and holds all of them against the disk.
+pub(in crate::guest) fn examine(
+    disk: &mut dyn Disk,
+    mbr: &Mbr,
+    notebook: &Notebook<'_>,
+    table: &mut PartitionTable,
+) -> Result<(), Halt> {
+    table.scheme = Scheme::Mbr;
+    for (index, entry) in mbr.entries.iter().enumerate() {
+        primary(entry, index, notebook, table);
+    }
+    check_overlap(&table.partitions, notebook);
+    let end = table.partitions.iter().map(Partition::end).max().unwrap_or(0);
+    notebook.claim_disk_size(end, Layer::Disk, ENTRIES_AT as u64);
+
+    let is_extended = |entry: &&Entry| entry.is_valid() && entry.is_used() && entry.is_extended();
+    let mut logicals = Logicals::default();
+    for (count, extended) in mbr.entries.iter().filter(is_extended).enumerate() {
+        if count > 0 {
+            notebook.disk(
+                Code::MbrExtendedAmbiguous,
+                ENTRIES_AT as u64,
+                "The MBR has more than one extended partition: Linux and libblkid show the logical ones in all of them, sfdisk and parted those of one.",
+            );
+        }
+        logicals.follow(disk, extended, notebook, table)?;
+    }
+    logicals.check(notebook, table);
+    let count = table.partitions.len();
+    if count > MOST_OF_SFDISK {
+        notebook.disk(Code::PartitionsTooMany, ENTRIES_AT as u64, format!(
+            "There are {count} partitions; sfdisk and fdisk show {MOST_OF_SFDISK}, and lose the others when they write."));
+    }
+    let Some(size) = disk.size()? else {
+        table.unread.push(Unread { what: Part::Bounds, why: Missing::Quick });
+        return Ok(());
+    };
+    for partition in &table.partitions {
+        let end = partition.end();
+        if end > size {
+            let what = format!("Partition {}", partition.number);
+            past_end(notebook, Code::MbrPartitionPastEnd, ENTRIES_AT as u64, &what, end, size);
+        }
+    }
+    Ok(())
+}
+
+/// Lists the partition of an entry, and writes down what is wrong with it.
+fn primary(entry: &Entry, index: usize, notebook: &Notebook<'_>, table: &mut PartitionTable) {
+    let (at, number) = (entry_at(0, index), index as u32 + 1);
+    if !entry.is_valid() {
+        notebook.disk(
+            Code::MbrInvalid,
+            at,
+            format!(
+                "MBR entry {number} has the boot flag {:#04x} (type {:#04x}, {} sectors); 00 and 80 are possible.",
+                entry.flag,
+                entry.kind,
+                entry.sectors.get()
+            ),
+        );
+        return;
+    }
+    check_entry(entry, at, &format!("MBR entry {number}"), notebook);
+    if !entry.is_used() {
+        return;
+    }
+    if entry.first.get() == 0 {
+        notebook.disk(
+            Code::MbrPartitionOverTable,
+            at,
+            format!("Partition {number} begins at sector 0, so the MBR lies in it."),
+        );
+    }
+    table.list(entry.partition(number, 0));
+}
+
+fn check_overlap(partitions: &[Partition], notebook: &Notebook<'_>) {
+    for (index, a) in partitions.iter().enumerate() {
+        for b in &partitions[index + 1..] {
+            if a.start < b.end() && b.start < a.end() {
+                notebook.disk(
+                    Code::MbrPartitionsOverlap,
+                    ENTRIES_AT as u64,
+                    format!("Partitions {} and {} overlap.", a.number, b.number),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Several readings of one source, held against each other by content.
+//!
+//! A file is read in several ways while it is checked: forward for its digest, at any offset by whoever examines it.
+//! No time stamp tells that the bytes were the same each time: a device has none, and a page that is mapped into
+//! memory is written without one. So the source is cut into blocks, and the first reading of a block says what its
+//! fingerprint is. Every later one has to have the same, whoever reads, and in whatever order. What is read at an
+//! offset is read by whole blocks for it. Where all of the source was digested, all that was judged is what was
+//! digested; where nothing was, as in a quick check, it holds for what was read more than once.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Error;
+use super::fingerprint::{Fingerprint, LARGEST};
+use crate::bytes::Segment;
+
+/// The smallest block: what the kernel reads at least.
+const SMALLEST: u64 = 4096;
+
+/// So many blocks have room in 4 MiB. Those of a large file are larger, so that there are no more; they grow up to
+/// [`LARGEST`], which half a TiB has.
+const MOST: u64 = 1 << 19;
+
+/// Fingerprints that are stored together: a table has room for what was read, whatever a source claims to have.
+const TOGETHER: u64 = 512;
+
+/// Blocks that are kept by whoever reads at offsets.
+const KEPT: usize = 4;
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What the blocks of a source have, as far as they were read.
+pub struct Agreed {
+    size: u64,
+    block: u64,
+    /// The fingerprint of a whole block of zeros: holes take no time.
+    zeros: u64,
+    /// 0 where nothing was read.
+    known: Mutex<HashMap<u64, Box<[u64]>>>,
+    broken: AtomicBool,
+}
+
+impl Agreed {
+    /// Of a source of so many bytes, of which nothing was read yet.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        let block = (size / MOST).max(1).next_power_of_two().clamp(SMALLEST, LARGEST as u64);
+        let mut zeros = Fingerprint::default();
+        for _ in 0..block / SMALLEST {
+            zeros.update(&ZEROS[..SMALLEST as usize]);
+        }
+        Agreed {
+            size,
+            block,
+            zeros: zeros.finish(),
+            known: Mutex::default(),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a reading met other bytes than an earlier one.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// The block in which this byte is.
+    fn around(&self, at: u64) -> Range<u64> {
+        let start = at - at % self.block;
+        start..start.saturating_add(self.block).min(self.size)
+    }
+
+    /// Says what a reading found in the block that begins at `at`.
+    fn agree(&self, at: u64, found: u64) -> bool {
+        let number = at / self.block;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = known
+            .entry(number / TOGETHER)
+            .or_insert_with(|| vec![0; TOGETHER as usize].into_boxed_slice());
+        let known = &mut page[(number % TOGETHER) as usize];
+        if *known == 0 {
+            *known = found;
+        }
+        let same = *known == found;
+        if !same {
+            self.broken.store(true, Ordering::Release);
+        }
+        same
+    }
+}
+
+/// A reading from the first byte to the last, in runs.
+#[derive(Default)]
+pub struct Passing {
+    at: u64,
+    block: Fingerprint,
+}
+
+impl Passing {
+    /// Takes the next run; false if some of what it ends was other bytes for another reading.
+    pub fn take(&mut self, agreed: &Agreed, run: &Segment) -> bool {
+        match run {
+            Segment::Data(chunk) => self.bytes(agreed, chunk),
+            Segment::Zeros(len) => self.zeros(agreed, *len),
+        }
+    }
+
+    /// The same, of bytes.
+    pub fn bytes(&mut self, agreed: &Agreed, mut bytes: &[u8]) -> bool {
+        let mut same = true;
+        while !bytes.is_empty() {
+            let block = agreed.around(self.at);
+            let left = block.end.saturating_sub(self.at);
+            if left == 0 {
+                // It is longer than it was.
+                agreed.broken.store(true, Ordering::Release);
+                return false;
+            }
+            let (now, later) = bytes.split_at(left.min(bytes.len() as u64) as usize);
+            self.block.update(now);
+            self.at += now.len() as u64;
+            if self.at >= block.end {
+                same &= agreed.agree(block.start, std::mem::take(&mut self.block).finish());
+            }
+            bytes = later;
+        }
+        same
+    }
+
+    fn zeros(&mut self, agreed: &Agreed, mut len: u64) -> bool {
+        let mut same = true;
+        while len > 0 && same {
+            let block = agreed.around(self.at);
+            let now = if self.at == block.start && len >= agreed.block && block.end < agreed.size {
+                same = agreed.agree(self.at, agreed.zeros);
+                self.at = block.end;
+                agreed.block
+            } else {
+                let now = len.min(ZEROS.len() as u64);
+                same = self.bytes(agreed, &ZEROS[..now as usize]);
+                now
+            };
+            len -= now;
+        }
+        same
+    }
+
+    /// What is missing of a block that has begun.
+    pub(super) fn open(&self, agreed: &Agreed) -> Range<u64> {
+        let block = agreed.around(self.at);
+        match self.at > block.start {
+            true => self.at..block.end.max(self.at),
+            false => self.at..self.at,
+        }
+    }
+
+    /// Says that what is missing of a block cannot be read any more, so that nobody knows.
+    pub(super) fn fail(agreed: &Agreed) {
+        agreed.broken.store(true, Ordering::Release);
+    }
+}
+
+/// Something that can be read at any offset.
+pub trait ReadAt {
+    /// Fills all of `buf` from byte `at`; the source has them.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error>;
+
+    /// The error of a source that has other bytes by now.
+    fn changed(&self, at: u64) -> Error;
+}
+
+/// Readings at any offset, by whole blocks that agree with all other readings.
+pub struct Offsets<S> {
+    source: S,
+    agreed: Arc<Agreed>,
+    /// Blocks with their offsets, the one that was used last at the end.
+    kept: VecDeque<(u64, Vec<u8>)>,
+}
+
+impl<S: ReadAt> Offsets<S> {
+    /// Readings of `source`, held against those that `agreed` knows.
+    pub fn new(source: S, agreed: Arc<Agreed>) -> Self {
+        Offsets { source, agreed, kept: VecDeque::with_capacity(KEPT) }
+    }
+
+    /// Fills `buf` from byte `at`; less only at the end.
+    ///
+    /// # Errors
+    /// If the source cannot be read, or has other bytes than it had for another reading.
+    pub fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let want = self.agreed.size.saturating_sub(at).min(buf.len() as u64) as usize;
+        let mut have = 0;
+        while have < want {
+            let from = at + have as u64;
+            let left = &mut buf[have..want];
+            let block = self.agreed.around(from);
+            let end = from + left.len() as u64;
+            if from == block.start && end >= block.end {
+                // All blocks that have room, and the last one if the source ends there.
+                let last = self.agreed.around(end);
+                let until = if end == self.agreed.size { end } else { last.start };
+                let left = &mut left[..(until - from) as usize];
+                read(&mut self.source, &self.agreed, from, left)?;
+                have += left.len();
+            } else {
+                let skip = (from - block.start) as usize;
+                let bytes = &self.block(block)?[skip..];
+                let count = bytes.len().min(left.len());
+                left[..count].copy_from_slice(&bytes[..count]);
+                have += count;
+            }
+        }
+        Ok(want)
+    }
+
+    fn block(&mut self, block: Range<u64>) -> Result<&[u8], Error> {
+        if let Some(index) = self.kept.iter().position(|(at, _)| *at == block.start) {
+            let known = self.kept.remove(index);
+            self.kept.extend(known);
+        } else {
+            let mut bytes = match self.kept.len() {
+                KEPT => self.kept.pop_front().map(|(_, bytes)| bytes).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            bytes.resize((block.end - block.start) as usize, 0);
+            read(&mut self.source, &self.agreed, block.start, &mut bytes)?;
+            self.kept.push_back((block.start, bytes));
+        }
+        Ok(self.kept.back().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default())
+    }
+}
+
+/// Reads whole blocks.
+fn read(source: &mut impl ReadAt, agreed: &Agreed, at: u64, buf: &mut [u8]) -> Result<(), Error> {
+    source.fill(at, buf)?;
+    for (at, block) in (at..).step_by(agreed.block as usize).zip(buf.chunks(agreed.block as usize))
+    {
+        if !agreed.agree(at, Fingerprint::of(block)) {
+            return Err(source.changed(at));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::{Hostile, Pool};
+    use crate::source::Kind;
+
+    /// Bytes that somebody may change between two readings.
+    struct Bytes<'b>(&'b [u8]);
+
+    impl ReadAt for Bytes<'_> {
+        fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error> {
+            buf.copy_from_slice(&self.0[at as usize..at as usize + buf.len()]);
+            Ok(())
+        }
+
+        fn changed(&self, at: u64) -> Error {
+            Error { offset: Some(at), ..Error::of(Kind::Changed, &Hostile::from("bytes")) }
+        }
+    }
+
+    fn noise(len: usize) -> Vec<u8> {
+        (0..len as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    }
+
+    /// Lets bytes pass in runs of these lengths; every third run of zeros is a hole.
+    fn pass(agreed: &Agreed, passing: &mut Passing, mut bytes: &[u8], lengths: &[usize]) -> bool {
+        let mut pool = Pool::new(1, 1 << 20);
+        let mut same = true;
+        for len in lengths.iter().cycle() {
+            if bytes.is_empty() {
+                break;
+            }
+            let (now, later) = bytes.split_at((*len).min(bytes.len()));
+            same &= if now.iter().all(|&byte| byte == 0) {
+                passing.take(agreed, &Segment::Zeros(now.len() as u64))
+            } else {
+                let mut chunk = pool.take();
+                chunk.space()[..now.len()].copy_from_slice(now);
+                chunk.grow(now.len());
+                passing.take(agreed, &Segment::Data(Arc::new(chunk)))
+            };
+            bytes = later;
+        }
+        same
+    }
+
+    #[test]
+    fn readings_of_the_same_bytes_agree_however_they_are_cut() {
+        for size in [1, 511, 4096, 4097, 300_000, 1_000_003] {
+            let mut bytes = noise(size);
+            bytes[size / 3..size / 2].fill(0);
+            for lengths in [&[1 << 20][..], &[4096], &[1000, 70_000, 3], &[100_000]] {
+                let agreed = Arc::new(Agreed::new(size as u64));
+                let mut offsets = Offsets::new(Bytes(&bytes), Arc::clone(&agreed));
+                let (early, late) = bytes.split_at(size / 2);
+                let mut passing = Passing::default();
+                let mut look = |at: usize, len: usize| {
+                    let mut buf = vec![0xee; len];
+                    let count = offsets.read_at(at as u64, &mut buf).unwrap();
+                    assert_eq!(count, len.min(size.saturating_sub(at)));
+                    assert!(buf[..count] == bytes[at.min(size)..(at + len).min(size)]);
+                };
+                look(0, 512);
+                look(size / 4, size);
+                assert!(pass(&agreed, &mut passing, early, lengths));
+                look(size / 5, 10);
+                look(size - 1, 10);
+                assert!(pass(&agreed, &mut passing, late, lengths));
+                for turn in 0..50 {
+                    look(turn * 7919 % size, turn * 331);
+                }
+                assert!(passing.open(&agreed).is_empty());
+                assert!(!agreed.is_broken());
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_that_changes_between_two_readings_is_met() {
+        let size = 100_000;
+        let before = noise(size);
+        for at in [0, 4095, 4096, 50_000, 98_304, size - 1] {
+            let mut after = before.clone();
+            after[at] ^= 1;
+            let look = |agreed: &Arc<Agreed>, bytes: &[u8]| {
+                Offsets::new(Bytes(bytes), Arc::clone(agreed)).read_at(at as u64, &mut [0])
+            };
+            // Looked at before the stream comes by, and after.
+            let agreed = Arc::new(Agreed::new(size as u64));
+            look(&agreed, &before).unwrap();
+            assert!(!pass(&agreed, &mut Passing::default(), &after, &[10_000]));
+            assert!(agreed.is_broken());
+            let agreed = Arc::new(Agreed::new(size as u64));
+            assert!(pass(&agreed, &mut Passing::default(), &before, &[10_000]));
+            let error = look(&agreed, &after).unwrap_err();
+            assert_eq!((error.kind, error.offset), (Kind::Changed, Some(at as u64 / 4096 * 4096)));
+            assert!(agreed.is_broken());
+            // Looked at twice, and passed twice.
+            let agreed = Arc::new(Agreed::new(size as u64));
+            look(&agreed, &before).unwrap();
+            look(&agreed, &after).unwrap_err();
+            let agreed = Arc::new(Agreed::new(size as u64));
+            assert!(pass(&agreed, &mut Passing::default(), &before, &[10_000]));
+            assert!(!pass(&agreed, &mut Passing::default(), &after, &[10_000]));
+        }
+    }
+
+    #[test]
+    fn holes_are_zeros() {
+        let size = 3 << 20;
+        let zeros = vec![0; size];
+        let mut other = zeros.clone();
+        other[size - 5000] = 1;
+        for (bytes, same) in [(&zeros, true), (&other, false)] {
+            let agreed = Arc::new(Agreed::new(size as u64));
+            assert!(Passing::default().take(&agreed, &Segment::Zeros(size as u64)));
+            let mut offsets = Offsets::new(Bytes(bytes), Arc::clone(&agreed));
+            assert_eq!(offsets.read_at(1000, &mut vec![0; size]).is_ok(), same);
+        }
+    }
+
+    #[test]
+    fn what_grows_while_it_passes_is_not_the_same() {
+        let agreed = Agreed::new(5000);
+        assert!(!Passing::default().take(&agreed, &Segment::Zeros(5001)));
+        assert!(agreed.is_broken());
+    }
+
+    #[test]
+    fn no_size_makes_it_large() {
+        for size in [0, 1, 100_000_000_000, 1 << 40, u64::MAX] {
+            let agreed = Agreed::new(size);
+            assert!(agreed.block <= LARGEST as u64 && agreed.block >= SMALLEST);
+            assert!(agreed.known.lock().unwrap().is_empty());
+        }
+        assert_eq!(Agreed::new(2 << 30).block, 4096);
+        assert_eq!(Agreed::new(100_000_000_000).block, 256 << 10);
+    }
+}
