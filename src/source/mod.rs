@@ -13,7 +13,7 @@ mod name;
 pub mod remote;
 mod stream;
 
-pub use agreed::{Agreed, Offsets, Passing, ReadAt};
+pub use agreed::{Agreed, Known, Offsets, Passing, ReadAt};
 pub use error::{Error, Kind};
 pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]

@@ -16,8 +16,14 @@ use crate::bytes::Chunk;
 use crate::net::{Answer, Failure, Kind, Retry};
 use crate::source::{self, Error};
 
-/// Bytes of all pieces in flight.
-const WINDOW: u64 = 20 << 20;
+/// Bytes of all pieces in flight, and of what their connections hold themselves.
+const ROOM: u64 = 20 << 20;
+
+/// What a connection holds: hyper reads up to 400 KiB ahead, and TLS has its records.
+const CONNECTION: u64 = 512 << 10;
+
+/// The pieces have so much room however many connections there are.
+const LEAST_WINDOW: u64 = 8 << 20;
 
 /// Pieces are not larger, so that the first bytes after a seek do not wait long, and not smaller, so
 /// that requests cost little.
@@ -78,8 +84,9 @@ impl<'r> Window<'r> {
     ) -> Self {
         let connections = link.client.options().connections.clamp(1, 64) as u64;
         // Twice as many as connections, so that one that lags does not stop the others.
-        let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
-        let most = (WINDOW / piece).max(1) as usize;
+        let window = ROOM.saturating_sub(connections * CONNECTION).max(LEAST_WINDOW);
+        let piece = (window / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
+        let most = (window / piece).max(1) as usize;
         let mut state = State { live: connections as usize, ..State::default() };
         let len = piece.min(size) as usize;
         if first.bytes.len() >= len {
