@@ -192,7 +192,7 @@ impl<'r> Single<'r> {
 
     /// Fills a chunk, unless the object ends before.
     pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), Error> {
-        while !chunk.space().is_empty() && !(self.ended && self.left.is_empty()) {
+        while !chunk.space().is_empty() && (!self.ended || !self.left.is_empty()) {
             if self.left.is_empty() {
                 match self.pull()? {
                     Some(bytes) => self.left = bytes,
