@@ -69,6 +69,11 @@ impl<'a> Notebook<'a> {
         }
     }
 
+    /// Writes down an anomaly that was kept for later.
+    pub fn put(&self, anomaly: Anomaly) {
+        self.add(anomaly.code, anomaly.layer, anomaly.offset, anomaly.said);
+    }
+
     /// An anomaly of the image, at a byte offset of the image.
     pub fn image(&self, code: Code, offset: u64, said: impl Into<String>) {
         self.add(code, Layer::Image, offset, said);

@@ -11,6 +11,7 @@ mod flipper;
 mod hostile;
 mod integrity;
 mod limits;
+mod marks;
 mod output;
 mod policy;
 mod readings;
