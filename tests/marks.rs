@@ -54,7 +54,7 @@ fn table() -> String {
     rows(&mut table, SIGNATURES, |signature| {
         match signature {
             Signature::Member => "`disk-member-signature` beside a partition table, else names it",
-            Signature::Map | Signature::FileSystem => "names it if there is no partition table",
+            _ => "names it if there is no partition table",
         }
         .to_owned()
     });

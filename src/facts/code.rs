@@ -103,6 +103,7 @@ codes! {
     DiskEmpty "disk-empty",
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
+    ImageOffsetImpossible "image-offset-impossible",
     StructureNotExamined "structure-not-examined",
     StructureUnexaminable "structure-unexaminable",
     DiskNotExamined "disk-not-examined",
@@ -167,10 +168,13 @@ codes! {
     Qcow2RefcountTooLow "qcow2-refcount-too-low",
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
+    Qcow2ClustersLost "qcow2-clusters-lost",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
     Qcow2CompressedTwice "qcow2-compressed-twice",
     Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",
     Qcow2BitmapsInvalid "qcow2-bitmaps-invalid",
+    Qcow2BitmapsStale "qcow2-bitmaps-stale",
+    Qcow2TrailingBytes "qcow2-trailing-bytes",
 
     // vhdx
     VhdxHeaderDamaged "vhdx-header-damaged",
@@ -180,6 +184,7 @@ codes! {
     VhdxLogDirty "vhdx-log-dirty",
     VhdxLogInvalid "vhdx-log-invalid",
     VhdxRegionTableDamaged "vhdx-region-table-damaged",
+    VhdxFirstRegionTableDamaged "vhdx-first-region-table-damaged",
     VhdxNoRegionTable "vhdx-no-region-table",
     VhdxRegionInvalid "vhdx-region-invalid",
     VhdxRegionUnknown "vhdx-region-unknown",
@@ -195,6 +200,7 @@ codes! {
     VhdxBlocksOverlap "vhdx-blocks-overlap",
     VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
+    VhdxTrailingBytes "vhdx-trailing-bytes",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -210,6 +216,7 @@ codes! {
     VdiBlockMapEntryInvalid "vdi-block-map-entry-invalid",
     VdiBlocksOverlap "vdi-blocks-overlap",
     VdiBlocksUnused "vdi-blocks-unused",
+    VdiTrailingBytes "vdi-trailing-bytes",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",
@@ -234,6 +241,12 @@ codes! {
     VmdkGrainsOverlap "vmdk-grains-overlap",
     VmdkTableCopiesDiffer "vmdk-table-copies-differ",
     VmdkMarkersMismatch "vmdk-markers-mismatch",
+    VmdkGrainsUnordered "vmdk-grains-unordered",
+    VmdkCidInvalid "vmdk-cid-invalid",
+    VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkSizeRounded "vmdk-size-rounded",
+    VmdkBytesBehind "vmdk-bytes-behind",
+    VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",
@@ -248,6 +261,7 @@ codes! {
     MbrExtendedAmbiguous "mbr-extended-ambiguous",
     MbrExtendedUnusual "mbr-extended-unusual",
     MbrInVolume "mbr-in-volume",
+    MbrPartitionDivided "mbr-partition-divided",
     MbrHybrid "mbr-hybrid",
     PartitionTableSecond "partition-table-second",
     PartitionsTooMany "partitions-too-many",

@@ -107,7 +107,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         ImageTooLarge => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
-        ImageTruncated => check(is_container(format), "allocation-tables"),
+        ImageTruncated | ImageOffsetImpossible => check(is_container(format), "allocation-tables"),
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
@@ -143,10 +143,13 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2RefcountTooLow
         | Qcow2RefcountStale
         | Qcow2ClustersLeaked
+        | Qcow2ClustersLost
         | Qcow2ClustersOverlap
         | Qcow2CompressedTwice
         | Qcow2CopiedFlagWrong
         | Qcow2BitmapsInvalid
+        | Qcow2BitmapsStale
+        | Qcow2TrailingBytes
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
         Qcow2ClusterDamaged => {
@@ -161,6 +164,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxLogInvalid
         | VhdxLogStale
         | VhdxRegionTableDamaged
+        | VhdxFirstRegionTableDamaged
         | VhdxNoRegionTable
         | VhdxRegionInvalid
         | VhdxRegionUnknown
@@ -171,9 +175,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
-            check(is(DiskFormat::Vhdx), "allocation-tables")
-        }
+        VhdxParent
+        | VhdxBatEntryInvalid
+        | VhdxBlocksOverlap
+        | VhdxFixedBlockMissing
+        | VhdxTrailingBytes => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -184,9 +190,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiTrailingBytes => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -199,6 +207,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkGrainSizeInvalid
+        | VmdkCidInvalid
+        | VmdkExtentLineInvalid
+        | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
         | VmdkGrainTableInvalid
@@ -208,6 +219,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterInvalid
         | VmdkFooterMismatch
         | VmdkTrailingBytes
+        | VmdkGrainsUnordered
+        | VmdkBytesBehind
+        | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {
             check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")
@@ -230,7 +244,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrExtendedUnusual
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
-        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        | MbrInVolume
+        | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
         | GptBackupDamaged
         | GptBackupMisplaced

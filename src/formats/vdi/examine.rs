@@ -112,6 +112,7 @@ pub(super) mod tests {
             (0x180, u32::MAX, Code::VdiBlockCountMismatch),
             (0x184, 4, Code::VdiBlockCountMismatch),
             (0x184, 2, Code::ImageTruncated),
+            (0x158, 0xffff_fe00, Code::VdiBlockMapInvalid),
             (0x1a8, 1, Code::VdiParent),
             (0x1b8, 1, Code::VdiParent),
             (516, 3, Code::VdiBlockMapEntryInvalid),
@@ -124,6 +125,18 @@ pub(super) mod tests {
         assert_eq!(changed(0x48, 0x180), []);
         assert_eq!(changed(0x4c, 2), []);
         assert_eq!(changed(0x174, u32::MAX), [Code::DiskTooLarge, Code::VdiBlockCountMismatch]);
+    }
+
+    #[test]
+    fn a_parent_is_one_cause() {
+        for ways in [&[0x1a8][..], &[0x1b8], &[0x1a8, 0x1b8], &[0x4c, 0x1b8], &[0x4c, 0x1a8, 0x1b8]]
+        {
+            let mut image = sample();
+            for &at in ways {
+                image[at] = 4;
+            }
+            assert_eq!(testing::codes(DiskFormat::Vdi, image), [Code::VdiParent], "{ways:x?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use crate::bytes::guid;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
 
@@ -129,8 +130,7 @@ pub(super) fn read(
         return Ok(None);
     }
     let kind = fields.kind.get();
-    check_kind(kind, notebook);
-    check_parent(&fields, notebook);
+    check_kind(kind, &fields, notebook);
     if fields.sector_size.get() != 512 {
         notebook.image(
             Code::VdiSectorSizeInvalid,
@@ -151,33 +151,32 @@ pub(super) fn read(
     }))
 }
 
-fn check_kind(kind: u32, notebook: &Notebook<'_>) {
+/// A differencing image says so by its type, by the image it is linked to, and by its parent. They are
+/// one cause, whichever of them are there.
+fn check_kind(kind: u32, fields: &Fields, notebook: &Notebook<'_>) {
     let name = match kind {
-        1 | 2 => return,
-        3 => "an undo image",
-        4 => "a differencing image",
+        1 => "dynamic",
+        2 => "static",
+        3 => "undo",
+        4 => "differencing",
         _ => "unknown",
     };
-    notebook.image(
-        Code::VdiTypeUnsupported,
-        TYPE_AT,
-        format!("The image type is {kind} ({name}); 1 (dynamic) and 2 (static) hold a whole disk."),
-    );
-}
-
-fn check_parent(fields: &Fields, notebook: &Notebook<'_>) {
-    for (at, name, uuid) in
-        [(LINK_AT, "link", fields.link_uuid), (PARENT_AT, "parent", fields.parent_uuid)]
-    {
-        if uuid != [0; 16] {
-            notebook.image(
-                Code::VdiParent,
-                at,
-                format!(
-                    "The {name} UUID is set: the image holds only the differences to another image."
-                ),
-            );
-        }
+    let uuids = [("link", LINK_AT, fields.link_uuid), ("parent", PARENT_AT, fields.parent_uuid)];
+    let set: Vec<_> = uuids.into_iter().filter(|(_, _, uuid)| *uuid != [0; 16]).collect();
+    if let [(_, at, _), ..] = set[..] {
+        let named: Vec<String> =
+            set.iter().map(|(name, _, uuid)| format!("{name} UUID {}", guid(*uuid))).collect();
+        notebook.image(Code::VdiParent, at, format!(
+            "The image holds only the differences to another image: it is of type {kind} ({name}) and has the {}.",
+            named.join(" and the ")));
+    } else if !matches!(kind, 1 | 2) {
+        notebook.image(
+            Code::VdiTypeUnsupported,
+            TYPE_AT,
+            format!(
+                "The image type is {kind} ({name}); 1 (dynamic) and 2 (static) hold a whole disk."
+            ),
+        );
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) fn walk(
     if read == length {
         walk.judge(&blocks.header);
     }
+    if walked == Walked::Whole {
+        let header = &blocks.header;
+        let end = walk.last.map_or(header.data_at, |(last, _)| {
+            header.block_at(last).saturating_add(header.block_size)
+        });
+        reach.ends_at(view, end, Code::VdiTrailingBytes);
+    }
     if walk.uncompared && walked == Walked::Whole {
         walked = Walked::Partial(Left::TooManyBlocks);
     }
@@ -113,6 +120,11 @@ impl Walk<'_> {
                     header.no_such_block(entry, guest)
                 });
                 continue;
+            }
+            if guest >= header.size {
+                self.say(Code::VdiBlocksUnused, entry_at, || format!(
+                    "The block map names stored block {entry} for byte {guest} of the disk, which has only {} bytes.",
+                    header.size));
             }
             self.wanted.keep(view, guest, header.block_size, header.block_at(entry));
             self.allocated += 1;
@@ -171,15 +183,17 @@ mod tests {
 
     #[test]
     fn entries_have_to_agree_with_each_other_and_the_header() {
-        assert_eq!(codes([0, 1, 2], 3), []);
-        assert_eq!(codes([2, NONE - 1, 0], 2), [Code::VdiBlocksUnused]);
-        assert_eq!(codes([1, 0, NONE], 2), []);
-        assert_eq!(codes([NONE, NONE, NONE], 0), []);
-        assert_eq!(codes([0, NONE, NONE], 2), [Code::VdiBlockCountMismatch]);
-        assert_eq!(codes([0, 1, NONE], 1), [Code::VdiBlockCountMismatch]);
-        assert_eq!(codes([0, 0, 1], 3), [Code::VdiBlocksOverlap]);
-        assert_eq!(codes([0, 3, NONE], 1), [Code::VdiBlockMapEntryInvalid]);
-        assert_eq!(codes([0, NONE - 2, NONE], 1), [Code::VdiBlockMapEntryInvalid]);
+        // Blocks behind the last that is in use.
+        let tail = Code::VdiTrailingBytes;
+        assert_eq!(codes([0, 1, 2], 3), [tail]);
+        assert_eq!(codes([2, NONE - 1, 0], 2), [Code::VdiBlocksUnused, tail]);
+        assert_eq!(codes([1, 0, NONE], 2), [tail]);
+        assert_eq!(codes([NONE, NONE, NONE], 0), [tail]);
+        assert_eq!(codes([0, NONE, NONE], 2), [Code::VdiBlockCountMismatch, tail]);
+        assert_eq!(codes([0, 1, NONE], 1), [Code::VdiBlockCountMismatch, tail]);
+        assert_eq!(codes([0, 0, 1], 3), [Code::VdiBlocksOverlap, tail]);
+        assert_eq!(codes([0, 3, NONE], 1), [Code::VdiBlockMapEntryInvalid, tail]);
+        assert_eq!(codes([0, NONE - 2, NONE], 1), [Code::VdiBlockMapEntryInvalid, tail]);
     }
 
     #[test]
@@ -198,8 +212,23 @@ mod tests {
         let mut image = sample();
         image[0x180] = 4;
         image[524..528].copy_from_slice(&0u32.to_le_bytes());
-        let found = testing::codes(DiskFormat::Vdi, image);
-        assert_eq!(found, [Code::VdiBlockCountMismatch, Code::VdiBlocksOverlap]);
+        let found = testing::codes(DiskFormat::Vdi, image.clone());
+        assert_eq!(
+            found,
+            [Code::VdiBlockCountMismatch, Code::VdiBlocksOverlap, Code::VdiBlocksUnused]
+        );
+        // Of a block that nothing else names.
+        image[0x184] = 2;
+        image[524..528].copy_from_slice(&1u32.to_le_bytes());
+        image.resize(1024 + (2 << 20), 0);
+        assert_eq!(testing::codes(DiskFormat::Vdi, image), [Code::VdiBlocksUnused]);
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_block_is_said() {
+        let mut image = sample();
+        image.push(1);
+        assert_eq!(testing::codes(DiskFormat::Vdi, image), [Code::VdiTrailingBytes]);
     }
 
     #[test]

@@ -7,6 +7,10 @@ pub(super) const SECTORS_OF_A_BITMAP: u64 = 1 << 23;
 /// Bytes of a BAT entry.
 pub(super) const ENTRY_LENGTH: u64 = 8;
 
+/// Bytes of the largest BAT that QEMU reads: it takes all of the region at once (`vhdx_open`,
+/// `BDRV_REQUEST_MAX_BYTES`).
+pub(super) const LARGEST_BAT: u64 = 0x7fff_fe00;
+
 /// The part of the BAT that is kept. QEMU places the BAT before the metadata, so a stream has to
 /// take it along before it is known how much of it matters; this maps 64 GB in blocks of 8 MiB.
 const KEPT: u64 = 1 << 20;

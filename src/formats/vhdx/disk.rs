@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use super::bat::{
-    ENTRY_LENGTH, FULLY_PRESENT, Kept, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, SECTORS_OF_A_BITMAP,
-    STATE, UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
+    ENTRY_LENGTH, FULLY_PRESENT, Kept, LARGEST_BAT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT,
+    SECTORS_OF_A_BITMAP, STATE, UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
 };
-use super::header::Span;
+use super::header::{MIB, Span};
 use super::metadata::Metadata;
-use super::tables::Regions;
+use super::tables::{Regions, Taken};
 use super::walk;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
@@ -15,8 +15,8 @@ use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked
 pub(super) struct Blocks {
     pub(super) metadata: Metadata,
     pub(super) bat: Span,
-    /// Where no block can be.
-    taken: [(Span, &'static str); 3],
+    /// Where no block can be, in order.
+    pub(super) taken: Vec<Taken>,
     pub(super) kept: Kept,
     /// Entries that lead to wanted parts of the disk, by their offset in the BAT.
     pub(super) remembered: BTreeMap<u64, u64>,
@@ -29,14 +29,20 @@ impl Blocks {
     pub(super) fn new(
         metadata: Metadata,
         regions: Regions,
-        log: Span,
         kept: Kept,
         notebook: &Notebook<'_>,
     ) -> Option<Self> {
-        let bat = regions.bat;
-        let taken = [(log, "the log"), (bat, "the BAT"), (regions.metadata, "the metadata")];
+        let (bat, taken) = (regions.bat, regions.taken);
         let remembered = BTreeMap::new();
         let blocks = Blocks { metadata, bat, taken, kept, remembered, walked: false };
+        if bat.len > LARGEST_BAT {
+            notebook.image(
+                Code::VhdxBatInvalid,
+                bat.at,
+                format!("The BAT has {} bytes; QEMU reads {LARGEST_BAT} at most.", bat.len),
+            );
+            return None;
+        }
         let (count, entries) = (blocks.count(), blocks.entries());
         if entries * ENTRY_LENGTH > bat.len {
             notebook.image(Code::VhdxBatInvalid, bat.at, format!(
@@ -56,6 +62,15 @@ impl Blocks {
     /// image without parent needs.
     pub(super) fn entries(&self) -> u64 {
         self.count().checked_sub(1).map_or(0, |last| self.index(last) + 1)
+    }
+
+    /// Bytes of an image that has everything just once and nothing between: what reaches past the end of
+    /// the image and past this too points nowhere.
+    pub(super) fn most(&self) -> u64 {
+        let taken = self.taken.iter().fold(MIB, |sum, taken| sum.saturating_add(taken.span.len));
+        let bitmaps = self.count().div_ceil(self.chunk()) * MIB;
+        // A disk has at most 2^46 bytes.
+        taken.saturating_add(self.count() * self.metadata.block_size).saturating_add(bitmaps)
     }
 
     /// Payload blocks that share a sector bitmap; its entry comes after theirs. At least 2^32 / 2^28.
@@ -83,14 +98,23 @@ impl Blocks {
         }
     }
 
+    /// Whether the image ends before a block that lies farther than an image of this disk can reach.
+    fn points_nowhere(&self, view: &mut dyn ImageView, at: u64) -> Result<bool, Halt> {
+        let far = at.saturating_add(self.metadata.block_size) > self.most();
+        Ok(far && view.size()?.is_some_and(|size| at >= size))
+    }
+
     /// What is wrong with the place of a stored block.
     fn misplaced(&self, at: u64) -> Option<String> {
         let block = Span { at, len: self.metadata.block_size };
         if at == 0 {
             return Some("in the first MiB, where the headers are".into());
         }
-        let (_, name) = self.taken.iter().find(|(span, _)| span.overlaps(block))?;
-        Some(format!("over {name}"))
+        // They do not overlap, or the image is refused for it; so the last that begins before the block's
+        // end is the only one that can reach into it.
+        let after = self.taken.partition_point(|taken| taken.span.at < block.end());
+        let taken = self.taken.get(after.checked_sub(1)?)?;
+        taken.span.overlaps(block).then(|| format!("over {}", taken.name))
     }
 }
 
@@ -128,14 +152,14 @@ impl Layout for Blocks {
                 Ok(Run { len, place: Place::Unallocated })
             }
             Ok(None) => Ok(Run { len, place: Place::Zeros }),
-            Ok(Some(at)) => Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) }),
-            Err(wrong) => {
+            Ok(Some(at)) if !self.points_nowhere(view, at)? => {
+                Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) })
+            }
+            unreadable => {
                 if !self.walked {
-                    notebook.image(
-                        Code::VhdxBatEntryInvalid,
-                        entry_at,
-                        invalid(entry, guest, &wrong),
-                    );
+                    let wrong = unreadable.err().unwrap_or_else(|| NOWHERE.to_owned());
+                    let said = invalid(entry, guest, &wrong);
+                    notebook.image(Code::VhdxBatEntryInvalid, entry_at, said);
                 }
                 Ok(broken)
             }
@@ -155,6 +179,9 @@ impl Layout for Blocks {
     }
 }
 
+/// What an entry does whose block lies past everything.
+const NOWHERE: &str = "places its block past all that an image of this disk can have";
+
 /// What an impossible entry does.
 pub(super) fn invalid(entry: u64, guest: u64, wrong: &str) -> String {
     format!("The BAT entry {entry:#018x} of the disk's byte {guest} {wrong}.")
@@ -163,7 +190,6 @@ pub(super) fn invalid(entry: u64, guest: u64, wrong: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::examine::tests::{BAT, METADATA, Sample, codes};
-    use super::super::header::MIB;
     use super::*;
     use crate::formats::testing::{self, MemoryView};
     use crate::formats::{Got, StreamView};
@@ -197,8 +223,9 @@ mod tests {
             assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid], "{at} {state}");
         }
         let mut sample = Sample::new();
+        // Farther than anything of so small a disk can be.
         sample.entry(1, OFFSET | 6);
-        assert_eq!(codes(sample.image), [Code::ImageTruncated]);
+        assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid]);
     }
 
     #[test]
@@ -222,15 +249,18 @@ mod tests {
             fixed: false,
         };
         let span = |at, len| Span { at, len };
-        let regions = Regions { bat: span(0, 1 << 20), metadata: span(8 << 20, 1 << 20) };
+        let regions = || Regions {
+            bat: span(0, 1 << 20),
+            metadata: span(8 << 20, 1 << 20),
+            taken: Vec::new(),
+        };
         let notebook = Notebook::new(&|_| false, 1 << 40);
         // 16 payload blocks, then a bitmap; the entry of block 16 is the seventeenth.
         let mut bat = vec![0; 8 * 18];
         bat[8 * 17..].copy_from_slice(&((1u64 << 30) | FULLY_PRESENT).to_le_bytes());
         let mut view = MemoryView::new(bat);
-        for kept in [Kept::default(), Kept::read(&mut view, regions.bat).unwrap()] {
-            let log = Span::default();
-            let mut blocks = Blocks::new(metadata, regions, log, kept, &notebook).unwrap();
+        for kept in [Kept::default(), Kept::read(&mut view, regions().bat).unwrap()] {
+            let mut blocks = Blocks::new(metadata, regions(), kept, &notebook).unwrap();
             let run = blocks.locate(&mut view, &notebook, (16 << 28) + 5).unwrap();
             assert_eq!(run, Run { len: (256 << 20) - 5, place: Place::Stored((1 << 30) + 5) });
         }
@@ -246,8 +276,14 @@ mod tests {
             fixed: false,
         };
         let span = |at| Span { at, len: MIB };
-        let regions = Regions { bat: span(BAT as u64), metadata: span(METADATA as u64) };
-        Blocks::new(metadata, regions, span(MIB), Kept::default(), notebook).unwrap()
+        let taken = [("the log", MIB), ("the metadata", METADATA as u64), ("the BAT", BAT as u64)]
+            .map(|(name, at)| Taken { span: span(at), name: name.to_owned(), said_at: 0 });
+        let regions = Regions {
+            bat: span(BAT as u64),
+            metadata: span(METADATA as u64),
+            taken: taken.to_vec(),
+        };
+        Blocks::new(metadata, regions, Kept::default(), notebook).unwrap()
     }
 
     #[test]

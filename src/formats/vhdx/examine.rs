@@ -2,7 +2,7 @@ use super::bat::Kept;
 use super::disk::Blocks;
 use super::header::{self, MIB};
 use super::{log, metadata, tables};
-use crate::facts::{Layer, Notebook};
+use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Reach};
 
 /// What lies somewhere after the headers, in any order.
@@ -19,8 +19,7 @@ pub(in crate::formats) fn examine(
     notebook: &Notebook<'_>,
 ) -> Result<Option<Examined>, Halt> {
     let Some(header) = header::read(view, notebook)? else { return Ok(None) };
-    let mut reach = Reach::default();
-    let Some(regions) = tables::regions(view, notebook, header.log, &mut reach)? else {
+    let Some(regions) = tables::regions(view, notebook, (header.log, header.log_at))? else {
         return Ok(None);
     };
     let (mut kept, mut metadata) = (Kept::default(), None);
@@ -40,9 +39,24 @@ pub(in crate::formats) fn examine(
     }
     let Some(metadata) = metadata else { return Ok(None) };
     notebook.claim_disk_size(metadata.size, Layer::Image, metadata.size_at);
-    let Some(blocks) = Blocks::new(metadata, regions, header.log, kept, notebook) else {
+    let Some(blocks) = Blocks::new(metadata, regions, kept, notebook) else {
         return Ok(None);
     };
+    let mut reach = Reach::default();
+    let most = blocks.most();
+    for taken in blocks.taken.iter().filter(|taken| taken.span.len > 0) {
+        let code = match taken.said_at {
+            at if at == header.log_at => Code::VhdxLogInvalid,
+            _ => Code::VhdxRegionInvalid,
+        };
+        reach.include_up_to(
+            most,
+            &taken.name,
+            taken.span.at,
+            taken.span.len,
+            (code, taken.said_at),
+        );
+    }
 
     let mut traits = vec![
         if metadata.fixed { "fixed" } else { "dynamic" }.to_owned(),
@@ -57,7 +71,7 @@ pub(in crate::formats) fn examine(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::facts::{Code, DiskFormat};
+    use crate::facts::DiskFormat;
     use crate::formats::testing::{self, MemoryView};
     use crate::formats::{Disk, Got, MappedDisk};
 
@@ -130,6 +144,22 @@ pub(super) mod tests {
             self
         }
 
+        /// Changes both headers.
+        pub(in super::super) fn in_headers(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
+            for header in [64 << 10, 128 << 10] {
+                self.put(header + at, bytes).seal(header, 4096);
+            }
+            self
+        }
+
+        /// Names a region that nobody knows, of the MiB with this number.
+        pub(in super::super) fn third_region(&mut self, mib: u64, required: u8) -> &mut Self {
+            let mut entry = [9; 32];
+            entry[16..24].copy_from_slice(&(mib << 20).to_le_bytes());
+            entry[24..].copy_from_slice(&[0, 0, 0x10, 0, required, 0, 0, 0]);
+            self.in_region_tables(8, &[3]).in_region_tables(80, &entry)
+        }
+
         fn region(&mut self, at: usize, guid: &str, place: usize) {
             self.put(at, &unhex(guid)).put(at + 16, &(place as u64).to_le_bytes());
             self.put(at + 24, &(1u32 << 20).to_le_bytes()).put(at + 28, &[1]);
@@ -147,8 +177,14 @@ pub(super) mod tests {
     }
 
     /// What an image gives, after all of its disk was read.
-    pub(in super::super) fn codes(image: Vec<u8>) -> Vec<Code> {
+    pub(in super::super) fn all_codes(image: Vec<u8>) -> Vec<Code> {
         testing::codes(DiskFormat::Vhdx, image)
+    }
+
+    /// The same without what lies behind its end, as an image that loses a block has that too.
+    pub(in super::super) fn codes(image: Vec<u8>) -> Vec<Code> {
+        let codes = all_codes(image).into_iter();
+        codes.filter(|&code| code != Code::VhdxTrailingBytes).collect()
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub(super) const MIB: u64 = 1 << 20;
 /// Image offsets of the two headers (MS-VHDX 2.2).
 const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
 
+/// Where in a header the place of the log stands.
+const LOG_OFFSET_AT: u64 = 72;
+
 /// Bytes of a header that its checksum covers (MS-VHDX 2.2.2).
 const HEADER_LENGTH: usize = 4096;
 
@@ -46,9 +49,10 @@ impl Span {
         self.at.saturating_add(self.len)
     }
 
-    /// Whether the two have a byte in common.
+    /// Whether the two have a byte in common, or one without bytes lies within the other: QEMU refuses
+    /// that too (`vhdx_region_check`).
     pub(super) fn overlaps(self, other: Span) -> bool {
-        self.at.max(other.at) < self.end().min(other.end())
+        self.at < other.end() && other.at < self.end()
     }
 }
 
@@ -58,6 +62,8 @@ pub(super) struct Header {
     pub(super) creator: Hostile,
     /// The log.
     pub(super) log: Span,
+    /// Image offset of the log's place in the header.
+    pub(super) log_at: u64,
     /// The GUID of the log's entries, if the header says that there are any.
     pub(super) log_guid: Option<LogGuid>,
 }
@@ -104,7 +110,12 @@ pub(super) fn read(
     let log = check_log(&fields, at, notebook);
     let in_use = fields.log_guid != [0; 16] && log.len != 0;
     let log_guid = in_use.then(|| LogGuid { guid: fields.log_guid, at: at.saturating_add(48) });
-    Ok(Some(Header { creator: Hostile::from_utf16le(creator), log, log_guid }))
+    Ok(Some(Header {
+        creator: Hostile::from_utf16le(creator),
+        log,
+        log_at: at + LOG_OFFSET_AT,
+        log_guid,
+    }))
 }
 
 /// The current one of the two headers, with its image offset.
@@ -167,7 +178,7 @@ fn check_log(fields: &Fields, header_at: u64, notebook: &Notebook<'_>) -> Span {
     if log.at < MIB || !log.at.is_multiple_of(MIB) {
         notebook.image(
             Code::VhdxLogInvalid,
-            header_at + 72,
+            header_at + LOG_OFFSET_AT,
             format!(
                 "The log is at byte {}; it has to be at a multiple of 1 MiB, after the first MiB.",
                 log.at
@@ -250,11 +261,12 @@ mod tests {
     }
 
     #[test]
-    fn spans_overlap_only_if_they_share_a_byte() {
+    fn spans_overlap_if_they_share_a_byte_or_one_lies_within() {
         let span = |at, len| Span { at, len };
         assert!(!span(0, 5).overlaps(span(5, 5)));
         assert!(span(0, 6).overlaps(span(5, 5)));
-        assert!(!span(3, 0).overlaps(span(0, 9)));
+        assert!(span(3, 0).overlaps(span(0, 9)) && span(0, 9).overlaps(span(3, 0)));
+        assert!(!span(0, 0).overlaps(span(0, 9)) && !span(9, 0).overlaps(span(0, 9)));
         assert!(span(u64::MAX - 1, u64::MAX).overlaps(span(0, u64::MAX)));
     }
 }

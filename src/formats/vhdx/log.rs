@@ -8,6 +8,9 @@ const LARGEST: u64 = 8 << 20;
 /// Entries begin and end at multiples of this (MS-VHDX 2.3).
 const SECTOR: usize = 4096;
 
+/// Bytes of a descriptor of an entry (MS-VHDX 2.3.1.2, 2.3.1.3).
+const DESCRIPTOR: usize = 32;
+
 /// How many times the length of the log is summed before the search is given up. The entries of a
 /// real log do not overlap, so once is enough for them.
 const MOST_SUMS: usize = 4;
@@ -49,6 +52,11 @@ pub(super) fn examine(
     match valid_entry(&bytes, &guid) {
         Found::Entry { at, sequence } => dirty(&format!(
             "its entry {sequence} at byte {} has to be replayed", log.at.saturating_add(at))),
+        Found::Broken { at: entry } => {
+            let entry = log.at.saturating_add(entry);
+            notebook.image(Code::VhdxLogInvalid, entry, format!(
+                "The log's entry at byte {entry} has a descriptor that cannot be; QEMU refuses to open the image for it."));
+        }
         Found::Unsure => dirty("the log may have to be replayed"),
         Found::Nothing => notebook.image(Code::VhdxLogStale, at, format!(
             "The header says that the log at byte {} is in use, but no entry of it is valid: nothing has to be replayed.",
@@ -62,48 +70,103 @@ pub(super) fn examine(
 enum Found {
     /// An entry to replay, at this offset of the log.
     Entry { at: u64, sequence: u64 },
+    /// One with a descriptor that cannot be, at this offset of the log.
+    Broken { at: u64 },
     /// No such entry.
     Nothing,
     /// More that looks like entries than a log can have.
     Unsure,
 }
 
-/// Looks for a valid entry that carries `guid` (MS-VHDX 2.3.1.1; QEMU's `vhdx_log_hdr_is_valid`).
+/// Looks for an entry that carries `guid` and is valid or that no reader gets past (MS-VHDX 2.3.1; QEMU's
+/// `vhdx_log_search`). A checksum that is wrong is what the last entry of an interrupted writer has.
 fn valid_entry(log: &[u8], guid: &[u8; 16]) -> Found {
     let mut budget = log.len().saturating_mul(MOST_SUMS);
     for (at, sector) in (0..log.len()).step_by(SECTOR).zip(log.chunks_exact(SECTOR)) {
-        let Some((len, sequence)) = header(sector, guid).filter(|(len, _)| *len <= log.len())
+        let Some(header) = Header::read(sector, guid).filter(|header| header.len <= log.len())
         else {
             continue;
         };
+        // The sectors with descriptors are summed even if the entry says that it is shorter.
+        let len = header.len.max(header.descriptor_sectors() * SECTOR);
         if len > budget {
             return Found::Unsure;
         }
         budget -= len;
         // An entry that begins near the end of the log goes on at its beginning.
-        let first = log.get(at..).unwrap_or_default();
-        let first = first.get(..len).unwrap_or(first);
-        let rest = log.get(..len - first.len()).unwrap_or_default();
-        let Some((signature, after)) = first.split_at_checked(4) else { continue };
-        let Some((stored, after)) = after.split_first_chunk::<4>() else { continue };
-        let sum = [signature, &[0; 4], after, rest]
-            .iter()
-            .fold(0, |crc, part| crc32c::crc32c_append(crc, part));
-        if sum == u32::from_le_bytes(*stored) {
-            return Found::Entry { at: at as u64, sequence };
+        let mut sectors = log.chunks_exact(SECTOR).cycle().skip(at / SECTOR).take(len / SECTOR);
+        let Some((first, rest)) = sectors.next().and_then(|first| first.split_at_checked(8)) else {
+            continue;
+        };
+        let (signature, stored) = first.split_at(4);
+        let mut sum = crc32c::crc32c(signature);
+        for part in [&[0; 4], rest].into_iter().chain(sectors.clone()) {
+            sum = crc32c::crc32c_append(sum, part);
+        }
+        let mut descriptors = rest
+            .get(Header::LENGTH - first.len()..)
+            .into_iter()
+            .chain(sectors)
+            .flat_map(|bytes| bytes.chunks_exact(DESCRIPTOR))
+            .take(header.descriptors);
+        if !descriptors.all(|descriptor| header.agrees_with(descriptor)) {
+            return Found::Broken { at: at as u64 };
+        }
+        if stored == sum.to_le_bytes() {
+            return Found::Entry { at: at as u64, sequence: header.sequence };
         }
     }
     Found::Nothing
 }
 
-/// The length and the sequence number of the entry that begins with this sector, if they are
-/// possible and it is one of this log.
-fn header(sector: &[u8], guid: &[u8; 16]) -> Option<(usize, u64)> {
-    let word = |at: usize| Some(u32::from_le_bytes(*sector.get(at..)?.first_chunk()?));
-    let len = usize::try_from(word(8)?).ok()?;
-    let sequence = u64::from(word(16)?) | u64::from(word(20)?) << 32;
-    let mine = sector.starts_with(b"loge") && sector.get(32..48)? == guid;
-    (mine && len >= SECTOR && len.is_multiple_of(SECTOR) && sequence > 0).then_some((len, sequence))
+/// What the header of an entry says.
+struct Header {
+    /// Bytes of the entry: whole sectors, perhaps none.
+    len: usize,
+    sequence: u64,
+    /// At most as many as have room in `len` bytes.
+    descriptors: usize,
+}
+
+impl Header {
+    /// Bytes of it.
+    const LENGTH: usize = 64;
+
+    /// The header that this sector begins with, if it is possible and one of this log (QEMU's
+    /// `vhdx_log_hdr_is_valid`).
+    fn read(sector: &[u8], guid: &[u8; 16]) -> Option<Header> {
+        let len = usize::try_from(word(sector, 8)?).ok()?;
+        let sequence = long(sector, 16)?;
+        let descriptors = usize::try_from(word(sector, 24)?).ok()?;
+        let mine = sector.starts_with(b"loge") && sector.get(32..48)? == guid;
+        let fit = descriptors <= len / DESCRIPTOR;
+        let header = Header { len, sequence, descriptors };
+        (mine && fit && len.is_multiple_of(SECTOR) && sequence > 0).then_some(header)
+    }
+
+    /// Sectors that header and descriptors take.
+    fn descriptor_sectors(&self) -> usize {
+        (Header::LENGTH + self.descriptors * DESCRIPTOR).div_ceil(SECTOR)
+    }
+
+    /// Whether a descriptor can be one of this entry (QEMU's `vhdx_log_desc_is_valid`).
+    fn agrees_with(&self, descriptor: &[u8]) -> bool {
+        let whole = |at| long(descriptor, at).is_some_and(|number| number % SECTOR as u64 == 0);
+        let kind = match descriptor.first_chunk() {
+            Some(b"zero") => whole(8),
+            Some(b"desc") => true,
+            _ => false,
+        };
+        kind && whole(16) && long(descriptor, 24) == Some(self.sequence)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -131,6 +194,7 @@ mod tests {
         entry[24] = 1;
         entry[32..48].copy_from_slice(&GUID);
         entry[64..68].copy_from_slice(b"desc");
+        entry[64 + 24] = 3;
         entry[SECTOR..SECTOR + 4].copy_from_slice(b"data");
         let sum = crc32c::crc32c(&entry);
         entry[4..8].copy_from_slice(&sum.to_le_bytes());
@@ -151,8 +215,10 @@ mod tests {
             dirty.put(LOG, &log(sector));
             assert_eq!(codes(dirty.image), [Code::VhdxLogDirty]);
         }
-        // Its signature, checksum, length, sequence number, GUID and data.
-        for (at, byte) in [(0, 0), (4, 0), (9, 0x10), (10, 0xff), (16, 0), (47, 6), (5000, 1)] {
+        // Its signature, checksum, length, sequence number, count of descriptors, GUID and data.
+        for (at, byte) in
+            [(0, 0), (4, 0), (9, 0x10), (10, 0xff), (16, 0), (26, 1), (47, 6), (5000, 1)]
+        {
             let mut stale = sample();
             let mut log = log(0);
             assert_ne!(log[at], byte);
@@ -164,6 +230,29 @@ mod tests {
         let mut other = Sample::new();
         other.put(LOG, &log(0));
         assert_eq!(codes(other.image), []);
+    }
+
+    #[test]
+    fn a_descriptor_that_cannot_be_is_refused() {
+        // Its signature, place, sequence number; whether the checksum is right does not matter.
+        for (at, byte) in [(64, 0), (64, b'z'), (80, 1), (88, 4)] {
+            let mut broken = sample();
+            let mut log = log(9);
+            log[9 * SECTOR + at] = byte;
+            broken.put(LOG, &log);
+            assert_eq!(codes(broken.image), [Code::VhdxLogInvalid], "{at}");
+        }
+    }
+
+    #[test]
+    fn an_entry_without_length_is_one() {
+        let mut log = log(0);
+        log[8..12].fill(0);
+        log[24] = 0;
+        log[4..8].fill(0);
+        let sum = crc32c::crc32c(&log[..SECTOR]);
+        log[4..8].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(valid_entry(&log, &GUID), Found::Entry { at: 0, sequence: 3 });
     }
 
     #[test]
@@ -181,8 +270,8 @@ mod tests {
     fn entries_over_each_other_cost_a_bounded_time() {
         let mut log = log(0);
         for at in (0..log.len()).step_by(SECTOR) {
-            let header = log[..48].to_vec();
-            log[at..at + 48].copy_from_slice(&header);
+            let header = log[..96].to_vec();
+            log[at..at + 96].copy_from_slice(&header);
             log[at + 8..at + 12].copy_from_slice(&(1u32 << 20).to_le_bytes());
         }
         assert_eq!(valid_entry(&log, &GUID), Found::Unsure);

@@ -12,6 +12,7 @@ use crate::formats::{Halt, ImageView};
 /// Largest virtual disk (MS-VHDX 2.6.2.2).
 const LARGEST_DISK: u64 = 64 << 40;
 
+const USER_ITEM: u32 = 1 << 0;
 const REQUIRED_ITEM: u32 = 1 << 2;
 const FIXED: u32 = 1 << 0;
 const HAS_PARENT: u32 = 1 << 1;
@@ -85,7 +86,7 @@ pub(super) fn read(
         return Ok(None);
     }
     let Some(entries) = entries(&table, region, notebook) else { return Ok(None) };
-    let Some(places) = places(entries, region, notebook) else { return Ok(None) };
+    let Some((places, locator_at)) = places(entries, region, notebook) else { return Ok(None) };
 
     // The last of them needs no reading: its value does not matter.
     let mut values = [[0; 8]; 4];
@@ -97,7 +98,7 @@ pub(super) fn read(
             return Ok(None);
         }
     }
-    Ok(judge(values.map(u64::from_le_bytes), places, notebook))
+    Ok(judge(values.map(u64::from_le_bytes), places, locator_at, notebook))
 }
 
 /// The entries of the table.
@@ -117,8 +118,13 @@ fn entries<'t>(table: &'t [u8], region: Span, notebook: &Notebook<'_>) -> Option
     Some(<[Entry]>::ref_from_prefix_with_elems(rest, usize::from(count)).ok()?.0)
 }
 
-/// The image offsets of the known items, all of them.
-fn places(entries: &[Entry], region: Span, notebook: &Notebook<'_>) -> Option<[u64; 5]> {
+/// The image offsets of the known items, all of them; and that of the entry of a parent locator.
+fn places(
+    entries: &[Entry],
+    region: Span,
+    notebook: &Notebook<'_>,
+) -> Option<([u64; 5], Option<u64>)> {
+    let mut locator_at = None;
     let mut seen = HashSet::new();
     let mut places = [None; 5];
     let mut usable = true;
@@ -136,10 +142,16 @@ fn places(entries: &[Entry], region: Span, notebook: &Notebook<'_>) -> Option<[u
             invalid(at, format!("The metadata table names {name} twice."));
             continue;
         }
-        let unknown = item.is_none() && entry.guid != PARENT_LOCATOR;
-        if unknown && entry.flags.get() & REQUIRED_ITEM != 0 {
+        if entry.guid == PARENT_LOCATOR {
+            locator_at = Some(at);
+        } else if item.is_none() && entry.flags.get() & REQUIRED_ITEM != 0 {
             let said = format!("The image says that a reader has to know {name}.");
             notebook.image(Code::VhdxMetadataUnknown, at, said);
+        }
+        if item.is_some() && entry.flags.get() & USER_ITEM != 0 {
+            let said = format!("The metadata table says that {name} is an item of a user's.");
+            invalid(at.saturating_add(24), said);
+            continue;
         }
         let (offset, length) = (u64::from(entry.offset.get()), u64::from(entry.length.get()));
         let nothing = item.is_none() && length == 0;
@@ -170,18 +182,36 @@ fn places(entries: &[Entry], region: Span, notebook: &Notebook<'_>) -> Option<[u
         notebook.image(Code::VhdxMetadataMissing, region.at, said);
     }
     let [parameters, size, logical, physical, page83] = places;
-    Some([parameters?, size?, logical?, physical?, page83?])
+    Some(([parameters?, size?, logical?, physical?, page83?], locator_at))
 }
 
-fn judge(values: [u64; 4], places: [u64; 5], notebook: &Notebook<'_>) -> Option<Metadata> {
+fn judge(
+    values: [u64; 4],
+    places: [u64; 5],
+    locator_at: Option<u64>,
+    notebook: &Notebook<'_>,
+) -> Option<Metadata> {
     let [parameters, size, logical, physical] = values;
     let [parameters_at, size_at, logical_at, physical_at, _] = places;
     // Two numbers of four bytes: the block size, then the flags.
     let (block_size, flags) = (parameters & 0xffff_ffff, (parameters >> 32) as u32);
 
-    if flags & HAS_PARENT != 0 {
-        let said = "The image holds only the differences to a parent image.";
-        notebook.image(Code::VhdxParent, parameters_at.saturating_add(4), said);
+    let flags_at = parameters_at.saturating_add(4);
+    let parent = match (flags & HAS_PARENT != 0, locator_at) {
+        (true, Some(_)) => {
+            Some((flags_at, "The image holds only the differences to a parent image."))
+        }
+        (true, None) => {
+            Some((flags_at, "The image says that it has a parent image, but does not name one."))
+        }
+        (false, Some(at)) => Some((
+            at,
+            "The metadata table has a parent locator, which only images with a parent have.",
+        )),
+        (false, None) => None,
+    };
+    if let Some((at, said)) = parent {
+        notebook.image(Code::VhdxParent, at, said);
     }
     if !matches!(physical, 512 | 4096) {
         let said = format!("Physical sectors have {physical} bytes; 512 and 4096 are possible.");
@@ -268,6 +298,21 @@ mod tests {
             sample.put(METADATA + 192 + 24, &[flags]);
             assert_eq!(codes(sample.image), expected);
         }
+    }
+
+    #[test]
+    fn a_parent_locator_alone_names_a_parent() {
+        for length in [0u8, 40] {
+            let mut sample = Sample::new();
+            sample.put(METADATA + 10, &[6]).put(METADATA + 192, &PARENT_LOCATOR);
+            sample.put(METADATA + 192 + 16, &[0, 0, 2, 0, length, 0, 0, 0]);
+            assert_eq!(codes(sample.image), [Code::VhdxParent]);
+        }
+    }
+
+    #[test]
+    fn the_known_items_are_no_users() {
+        assert_eq!(changed(32 + 24, &[7]), [Code::VhdxMetadataInvalid]);
     }
 
     #[test]

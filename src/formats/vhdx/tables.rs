@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 use super::header::{MIB, Span, damage};
 use crate::bytes::guid as written;
 use crate::facts::{Code, Notebook};
-use crate::formats::{Halt, ImageView, Reach};
+use crate::formats::{Halt, ImageView};
 
 /// Image offsets of the two copies of the region table (MS-VHDX 2.2).
 const REGION_TABLES_AT: [u64; 2] = [192 << 10, 256 << 10];
@@ -53,19 +53,28 @@ struct RegionEntry {
     flags: U32,
 }
 
-/// Where the two regions are that every image has.
-#[derive(Clone, Copy)]
+/// A range of the image that is no place for blocks.
+#[derive(Clone)]
+pub(super) struct Taken {
+    pub(super) span: Span,
+    pub(super) name: String,
+    /// Image offset of the number that says where it is.
+    pub(super) said_at: u64,
+}
+
+/// What a region table says.
 pub(super) struct Regions {
     pub(super) bat: Span,
     pub(super) metadata: Span,
+    /// The log and every region, known or not, in order of their places.
+    pub(super) taken: Vec<Taken>,
 }
 
 /// Reads the region table. `None` if the BAT or the metadata cannot be found with it.
 pub(super) fn regions(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
-    log: Span,
-    reach: &mut Reach,
+    log: (Span, u64),
 ) -> Result<Option<Regions>, Halt> {
     let mut copies = [vec![0; TABLE_LENGTH], vec![0; TABLE_LENGTH]];
     for (copy, at) in copies.iter_mut().zip(REGION_TABLES_AT) {
@@ -74,11 +83,10 @@ pub(super) fn regions(
         }
     }
     let [first, second] = copies.each_ref().map(|copy| region_entries(copy));
-    let damaged = Code::VhdxRegionTableDamaged;
     let (entries, table_at) = match (first, second) {
         (Ok(first), Ok(second)) => {
             let same = |(a, b): (&RegionEntry, &RegionEntry)| {
-                (a.guid, a.offset, a.length) == (b.guid, b.offset, b.length)
+                (a.guid, a.offset, a.length, a.flags) == (b.guid, b.offset, b.length, b.flags)
             };
             if first.len() != second.len() || !first.iter().zip(second).all(same) {
                 notebook.image(Code::VhdxRegionInvalid, REGION_TABLES_AT[1],
@@ -88,12 +96,12 @@ pub(super) fn regions(
         }
         (Ok(first), Err(why)) => {
             let said = format!("The second copy of the region table {why}.");
-            notebook.image(damaged, REGION_TABLES_AT[1], said);
+            notebook.image(Code::VhdxRegionTableDamaged, REGION_TABLES_AT[1], said);
             (first, REGION_TABLES_AT[0])
         }
         (Err(why), Ok(second)) => {
             let said = format!("The first copy of the region table {why}.");
-            notebook.image(damaged, REGION_TABLES_AT[0], said);
+            notebook.image(Code::VhdxFirstRegionTableDamaged, REGION_TABLES_AT[0], said);
             (second, REGION_TABLES_AT[1])
         }
         (Err(first), Err(second)) => {
@@ -107,7 +115,7 @@ pub(super) fn regions(
             return Ok(None);
         }
     };
-    Ok(place(entries, table_at, notebook, log, reach))
+    Ok(place(entries, table_at, notebook, log))
 }
 
 /// The entries of a whole region table, or what is wrong with it.
@@ -132,17 +140,12 @@ fn place(
     entries: &[RegionEntry],
     table_at: u64,
     notebook: &Notebook<'_>,
-    log: Span,
-    reach: &mut Reach,
+    (log, log_at): (Span, u64),
 ) -> Option<Regions> {
     let invalid = |at, said: String| notebook.image(Code::VhdxRegionInvalid, at, said);
     let mut seen = HashSet::new();
-    let mut placed = Vec::new();
     let (mut bat, mut metadata) = (None, None);
-    if log.len > 0 {
-        placed.push((log, "the log".to_owned(), table_at));
-        reach.include("the log", log.at, log.len);
-    }
+    let mut taken = vec![Taken { span: log, name: "the log".to_owned(), said_at: log_at }];
     for (entry, index) in entries.iter().zip(0..) {
         let at = table_at + REGION_TABLE_HEADER + index * ENTRY_LENGTH;
         let span = Span { at: entry.offset.get(), len: u64::from(entry.length.get()) };
@@ -174,20 +177,21 @@ fn place(
                 ),
             );
         }
-        reach.include(&name, span.at, span.len);
-        placed.push((span, name, at + 16));
+        taken.push(Taken { span, name, said_at: at + 16 });
     }
-    placed.sort_by_key(|(span, ..)| (span.at, span.len));
-    for pair in placed.windows(2) {
-        if let [(one, first, _), (two, second, at)] = pair
-            && one.overlaps(*two)
+    taken.sort_by_key(|taken| (taken.span.at, taken.span.len));
+    for pair in taken.windows(2) {
+        if let [one, two] = pair
+            && one.span.overlaps(two.span)
         {
             invalid(
-                *at,
+                two.said_at,
                 format!(
-                    "At byte {} begins {second}, but {first} reaches to byte {}.",
-                    two.at,
-                    one.end()
+                    "At byte {} begins {}, but {} reaches to byte {}.",
+                    two.span.at,
+                    two.name,
+                    one.name,
+                    one.span.end()
                 ),
             );
         }
@@ -198,7 +202,7 @@ fn place(
     if metadata.is_none() {
         invalid(table_at, "The region table does not name the metadata region.".into());
     }
-    Some(Regions { bat: bat?, metadata: metadata? })
+    Some(Regions { bat: bat?, metadata: metadata?, taken })
 }
 
 #[cfg(test)]
@@ -214,11 +218,14 @@ mod tests {
 
     #[test]
     fn one_damaged_copy_is_survived_two_are_not() {
-        let copies = [REGIONS, REGIONS + TABLE_LENGTH];
-        for at in copies {
+        for (at, expected) in [
+            // QEMU reads only this one.
+            (REGIONS, Code::VhdxFirstRegionTableDamaged),
+            (REGIONS + TABLE_LENGTH, Code::VhdxRegionTableDamaged),
+        ] {
             let mut sample = Sample::new();
             sample.image[at + 60_000] ^= 1;
-            assert_eq!(codes(sample.image), [Code::VhdxRegionTableDamaged]);
+            assert_eq!(codes(sample.image), [expected]);
         }
         let mut sample = Sample::new();
         sample.in_region_tables(8, &2048u32.to_le_bytes());
@@ -262,11 +269,33 @@ mod tests {
     fn an_unknown_region_matters_only_if_it_is_required() {
         for (required, expected) in [(0, &[][..]), (1, &[Code::VhdxRegionUnknown])] {
             let mut sample = Sample::new();
-            let mut entry = [9; 32];
-            entry[16..24].copy_from_slice(&(4u64 << 20).to_le_bytes());
-            entry[24..].copy_from_slice(&[0, 0, 0x10, 0, required, 0, 0, 0]);
-            sample.in_region_tables(8, &[3]).in_region_tables(80, &entry);
+            sample.image.resize(6 << 20, 0);
+            sample.third_region(5, required);
             assert_eq!(codes(sample.image), expected);
         }
+    }
+
+    #[test]
+    fn no_block_lies_over_a_region_even_if_nobody_knows_it() {
+        let mut sample = Sample::new();
+        sample.third_region(4, 0);
+        assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid]);
+    }
+
+    #[test]
+    fn a_log_without_bytes_has_its_place_too() {
+        for (at, expected) in [(3u64, &[][..]), (2, &[]), (9, &[])] {
+            let mut sample = Sample::new();
+            sample.in_headers(68, &[0; 4]).in_headers(72, &(at << 20).to_le_bytes());
+            assert_eq!(codes(sample.image), expected, "{at}");
+        }
+        // Within the BAT, which is made 2 MiB long.
+        let mut sample = Sample::new();
+        sample.image[4 << 20..].fill(0);
+        sample.image.resize(6 << 20, 0xab);
+        sample.in_region_tables(16 + 26, &[0x20]).entry(1, (5 << 20) | 6);
+        assert_eq!(codes(sample.image.clone()), []);
+        sample.in_headers(68, &[0; 4]).in_headers(72, &(4u64 << 20).to_le_bytes());
+        assert_eq!(codes(sample.image), [Code::VhdxRegionInvalid]);
     }
 }

@@ -3,7 +3,7 @@ use super::bat::{
 };
 use super::disk::{self, Blocks};
 use super::header::MIB;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
@@ -28,19 +28,23 @@ pub(super) fn walk(
         // What lies at the limit or after it is past the end of every image that is taken.
         used: Bits::new(notebook.limit() / MIB + 1),
         farthest: None,
+        used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
+        kept_to: 0,
+        kept: 0,
+        unplaced: 0,
+        uncompared: false,
         parent: notebook.has(Code::VhdxParent),
     };
-    // `Blocks::new` checked that the entries lie within the region. What comes after them is looked at
-    // as far as it was kept.
-    let needed = blocks.entries() * ENTRY_LENGTH;
+    // All of the region, not only what the disk needs: a block that is stored past its end is one too.
+    let length = blocks.bat.len;
     let mut walked = Walked::Whole;
     let kept = std::mem::take(&mut blocks.kept);
     walk.entries(blocks, view, 0, &kept.0);
     let have = kept.0.len() as u64 / ENTRY_LENGTH * ENTRY_LENGTH;
     blocks.kept = kept;
-    if have < needed {
+    if have < length {
         let mut scan = Scan::new();
-        scan.want_table(blocks.bat.at.saturating_add(have), needed - have, |done| have + done);
+        scan.want_table(blocks.bat.at.saturating_add(have), length - have, |done| have + done);
         while let Some(piece) = scan.next(view)? {
             match piece.missing {
                 // A short piece is cut off by the end of the image, and `reach` has all of the BAT.
@@ -54,7 +58,19 @@ pub(super) fn walk(
     }
     if let Some(block) = walk.farthest {
         let what = format!("the block of the disk's byte {}", block.guest);
-        reach.include(&what, block.at, block.len);
+        let pointer = (Code::VhdxBatEntryInvalid, block.entry_at);
+        reach.include_up_to(blocks.most(), &what, block.at, block.len, pointer);
+    }
+    if walked == Walked::Whole {
+        // QEMU makes fixed images as long as their disk and leaves out blocks of zeros.
+        let unplaced = if blocks.metadata.fixed { walk.unplaced } else { 0 };
+        let room = |blocks_of: u64| blocks_of * blocks.metadata.block_size;
+        let kept_to = walk.kept_to.min(walk.used_to.saturating_add(room(walk.kept)));
+        let end = walk.used_to.max(kept_to).saturating_add(room(unplaced));
+        reach.ends_at(view, end, Code::VhdxTrailingBytes);
+        if walk.uncompared {
+            walked = Walked::Partial(Left::TooManyBlocks);
+        }
     }
     Ok(walked)
 }
@@ -63,7 +79,10 @@ pub(super) fn walk(
 struct Stored {
     guest: u64,
     at: u64,
+    /// Bytes of it that the image has to have.
     len: u64,
+    /// Image offset of its entry.
+    entry_at: u64,
 }
 
 /// What is known while the entries go by.
@@ -76,6 +95,15 @@ struct Walk<'w> {
     used: Bits,
     /// The block that ends last.
     farthest: Option<Stored>,
+    /// Image offset up to which something uses the image.
+    used_to: u64,
+    /// Blocks that are not there and keep a place, and up to where.
+    kept: u64,
+    kept_to: u64,
+    /// Blocks without a place.
+    unplaced: u64,
+    /// Some block lies too far for `used`.
+    uncompared: bool,
     /// The image needs a parent, so entries may lead there.
     parent: bool,
 }
@@ -114,9 +142,19 @@ impl Walk<'_> {
                 self.past_the_disk(entry, entry_at, block, blocks.count());
                 continue;
             }
-            // The last block may be cut where the disk ends: old versions of QEMU wrote no more of it,
-            // and `qemu-img check` lets it pass.
-            let len = blocks.metadata.block_size.min(blocks.metadata.size - guest);
+            let whole = blocks.metadata.block_size;
+            // The last block may be cut where the disk ends: old versions of QEMU wrote no more of it.
+            // QEMU lets it pass, but not after an entry of a sector bitmap, as it then takes the number of
+            // the entry for that of the block (`vhdx_check_bat_entries`).
+            let len = if index == block { whole.min(blocks.metadata.size - guest) } else { whole };
+            match (entry & OFFSET, entry & STATE) {
+                (0, _) => self.unplaced += 1,
+                (at, FULLY_PRESENT) => self.used_to = self.used_to.max(at.saturating_add(whole)),
+                (at, _) => {
+                    self.kept += 1;
+                    self.kept_to = self.kept_to.max(at.saturating_add(whole));
+                }
+            }
             if self.wanted.touches(guest, len) {
                 blocks.remembered.insert(offset, entry);
             }
@@ -130,7 +168,7 @@ impl Walk<'_> {
                 Ok(None) => self.nowhere(blocks.metadata.fixed, entry, entry_at, guest),
                 Ok(Some(at)) => {
                     self.wanted.keep(view, guest, len, at);
-                    self.stored(Stored { guest, at, len }, entry, entry_at);
+                    self.stored(Stored { guest, at, len, entry_at }, entry);
                 }
                 Err(_) if self.parent && entry & STATE == PARTIALLY_PRESENT => {}
                 Err(wrong) => {
@@ -175,15 +213,16 @@ impl Walk<'_> {
         }
     }
 
-    fn stored(&mut self, block: Stored, entry: u64, entry_at: u64) {
+    fn stored(&mut self, block: Stored, entry: u64) {
         let first = block.at / MIB;
         let mut new = true;
         // At most 256 MiB, and as many MiB in all as the disk has.
         for unit in first..first.saturating_add(block.len.div_ceil(MIB)) {
+            self.uncompared |= !self.used.holds(unit) && unit <= self.notebook.limit() / MIB;
             new &= self.used.add(unit);
         }
         if !new {
-            self.say(Code::VhdxBlocksOverlap, entry_at, || format!(
+            self.say(Code::VhdxBlocksOverlap, block.entry_at, || format!(
                 "The BAT entry {entry:#018x} of the disk's byte {} places its block at byte {}, over the block of another entry.",
                 block.guest, block.at));
         }
@@ -197,7 +236,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::bat::{UNDEFINED, UNMAPPED};
-    use super::super::examine::tests::{BAT, METADATA, Sample, codes};
+    use super::super::examine::tests::{BAT, METADATA, Sample, all_codes, codes};
     use super::*;
     use crate::facts::DiskFormat;
     use crate::formats::testing;
@@ -302,6 +341,54 @@ mod tests {
             sample.put(METADATA + (64 << 10) + 4, &[3]);
             assert_eq!(codes(sample.image), [Code::VhdxParent], "{entry:#x}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_nothing_is_said() {
+        let trailing = [Code::VhdxTrailingBytes];
+        let mut sample = Sample::new();
+        sample.image.push(0);
+        assert_eq!(all_codes(sample.image.clone()), trailing);
+        // A region there is not nothing; nor are blocks that keep their place, but not more than they have.
+        sample.image.resize(6 << 20, 1);
+        let mut region = Sample { image: sample.image.clone() };
+        assert_eq!(all_codes(region.third_region(5, 0).image.clone()), []);
+        sample.entry(0, (5 << 20) | UNMAPPED);
+        assert_eq!(all_codes(sample.image.clone()), []);
+        sample.image.push(1);
+        assert_eq!(all_codes(sample.image.clone()), trailing);
+        sample.entry(0, (50 << 20) | UNMAPPED);
+        assert_eq!(all_codes(sample.image), trailing);
+    }
+
+    #[test]
+    fn only_a_block_of_the_first_chunk_may_be_cut() {
+        // 4098 blocks, the last of 512 bytes; a bitmap's entry comes before its own.
+        let mut sample = Sample::new();
+        let size = (4097u64 << 20) + 512;
+        sample.put(METADATA + (64 << 10) + 16, &size.to_le_bytes());
+        sample.entry(4098, (5 << 20) | FULLY_PRESENT);
+        sample.image.resize(6 << 20, 0);
+        assert_eq!(codes(sample.image.clone()), []);
+        sample.image.truncate((5 << 20) + 512);
+        assert_eq!(codes(sample.image), [Code::ImageTruncated]);
+    }
+
+    #[test]
+    fn a_block_past_the_disk_is_found_in_all_of_the_region() {
+        let mut sample = Sample::new();
+        let bat = 6u64 << 20;
+        sample.image.resize(8 << 20, 0xab);
+        sample.image[6 << 20..].fill(0);
+        sample.in_region_tables(16 + 16, &bat.to_le_bytes()).in_region_tables(16 + 26, &[0x20]);
+        let entry = |index: usize| (6 << 20) + 8 * index;
+        sample.put(entry(1), &((4u64 << 20) | FULLY_PRESENT).to_le_bytes());
+        sample.image.drain(5 << 20..6 << 20);
+        sample.in_region_tables(16 + 16, &(5u64 << 20).to_le_bytes());
+        assert_eq!(codes(sample.image.clone()), []);
+        let last = (7 << 20) - 8;
+        sample.put(last, &((4u64 << 20) | FULLY_PRESENT).to_le_bytes());
+        assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid]);
     }
 
     #[test]

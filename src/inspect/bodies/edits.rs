@@ -16,7 +16,7 @@ const RESIZED: u8 = 1;
 const UNREPAIRED: u8 = 2;
 
 /// The bytes of an input, and zeros after them.
-pub(super) struct Input<'b>(&'b [u8]);
+pub(super) struct Input<'b>(pub(super) &'b [u8]);
 
 impl<'b> Input<'b> {
     pub(super) fn new(bytes: &'b [u8]) -> Self {
@@ -33,7 +33,7 @@ impl<'b> Input<'b> {
         (0..bytes).fold(0, |number, _| number << 8 | u64::from(self.byte()))
     }
 
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.byte()).collect()
     }
 }

@@ -3,6 +3,7 @@
 //! the compiler that everything else is built with.
 
 mod edits;
+pub mod structures;
 mod tables;
 mod wrappings;
 
@@ -52,7 +53,7 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 14] = [
+pub const ALL: [Body; 15] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
     ("xz", xz),
@@ -64,6 +65,7 @@ pub const ALL: [Body; 14] = [
     ("vhdx", vhdx),
     ("vdi", vdi),
     ("vmdk", vmdk),
+    ("structures", structures),
     ("partitions", partitions),
     ("partition_tables", partition_tables),
     ("check", check),
@@ -312,26 +314,33 @@ fn both_ways(
 
 /// Examines a container, walks over its tables and reads both ends of its disk.
 fn container(format: DiskFormat, image: &MemoryImage<'_>) {
-    both_ways(image, |view, notebook| {
-        let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
-        let size = examined.virtual_size;
-        assert_eq!(size, examined.layout.virtual_size());
-        let wanted = guest::wanted(size);
-        examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?;
-        let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
-        for range in wanted.0 {
-            let mut bytes = vec![0; range.end.saturating_sub(range.start).min(64 << 10) as usize];
-            let got = disk.read_at(range.start, &mut bytes)?;
-            if let Got::Missing(formats::Missing::Behind) = got {
-                // The check says this of the partition table.
-                notebook.disk(Code::StructureNotExamined, 0, "behind");
-            }
+    both_ways(image, |view, notebook| walked(format, view, notebook));
+}
+
+fn walked(
+    format: DiskFormat,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
+    let size = examined.virtual_size;
+    assert_eq!(size, examined.layout.virtual_size());
+    let wanted = guest::wanted(size);
+    examined.layout.walk(view, notebook, &wanted, &mut examined.reach)?;
+    let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
+    for range in wanted.0 {
+        let mut bytes = vec![0; range.end.saturating_sub(range.start).min(64 << 10) as usize];
+        let got = disk.read_at(range.start, &mut bytes)?;
+        if let Got::Missing(formats::Missing::Behind) = got {
+            // The check says this of the partition table.
+            notebook.disk(Code::StructureNotExamined, 0, "behind");
         }
-        if let Some(size) = view.size()? {
-            examined.reach.judge(size, notebook);
-        }
-        Ok(())
-    });
+    }
+    if let Some(size) = view.size()? {
+        examined.reach.judge(size, notebook);
+        examined.reach.judge_tail(view, size, notebook)?;
+    }
+    Ok(())
 }
 
 /// qcow2, as edits over images of all kinds.
@@ -356,6 +365,32 @@ pub fn vdi(input: &[u8]) {
 pub fn vmdk(input: &[u8]) {
     let image = edits::decode(vmdk_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
     container(DiskFormat::Vmdk, &image);
+}
+
+/// Every kind of container, of which structures were inserted, removed, moved, doubled or cut. What readers
+/// skip is no reason to refuse.
+pub fn structures(input: &[u8]) {
+    let [which, input @ ..] = input else { return };
+    let seeds = [
+        (DiskFormat::Qcow2, qcow2_seeds()),
+        (DiskFormat::Vhdx, vhdx_seeds()),
+        (DiskFormat::Vdi, vdi_seeds()),
+        (DiskFormat::Vmdk, vmdk_seeds()),
+    ];
+    let (format, seeds) = seeds[usize::from(which % 4)];
+    let seed = &seeds[usize::from(which / 4) % seeds.len()].bytes;
+    let Some(edited) = structures::edited(seed, input) else { return };
+    container(format, &edited.image);
+    if edited.harmless {
+        let refused = |image: &MemoryImage<'_>| {
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let codes = codes_of(&mut image.clone(), notebook, image.len(), |view, notebook| {
+                walked(format, view, notebook)
+            });
+            codes.iter().any(|&code| Policy::default().refuses(code))
+        };
+        assert!(refused(&MemoryImage::from(seed)) || !refused(&edited.image), "{:?}", edited.said);
+    }
 }
 
 /// MBR and GPT, as edits over raw disks; the check sums are made right after them.
