@@ -20,4 +20,6 @@ mod readings;
 mod signals;
 mod sources;
 mod streams;
+mod vdi;
+mod vhdx;
 mod vmdk;
