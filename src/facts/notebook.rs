@@ -75,6 +75,11 @@ impl<'a> Notebook<'a> {
         }
     }
 
+    /// Writes down an anomaly that was kept for later.
+    pub fn put(&self, anomaly: Anomaly) {
+        self.add(anomaly.code, anomaly.layer, anomaly.offset, anomaly.said);
+    }
+
     /// As [`image`](Self::image), instead of what was written down of this code before, which saw less of it.
     pub fn image_instead(&self, code: Code, offset: u64, said: impl Into<String>) {
         let said = said.into();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Unread;
+use crate::facts::Anomaly;
 
 /// Partitions that are listed at most: Linux numbers a disk's partitions from 1 to 255 (DISK_MAX_PARTS in
 /// include/linux/genhd.h), and shows no others.
@@ -75,6 +76,9 @@ pub struct PartitionTable {
     /// Why the table is not known in full; empty if it is.
     #[serde(skip)]
     pub unread: Vec<Unread>,
+    /// What is to be said of a disk that has no table, once all else is known of it.
+    #[serde(skip)]
+    pub missing: Option<Anomaly>,
     /// Bytes that names may still take.
     #[serde(skip)]
     room: usize,
@@ -92,6 +96,7 @@ impl PartitionTable {
             partitions: Vec::new(),
             left_out: 0,
             unread: Vec::new(),
+            missing: None,
             room: MOST_NAMES,
         }
     }

@@ -20,7 +20,7 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::facts::{Code, Notebook};
+use crate::facts::{Anomaly, Code, Layer, Notebook};
 use crate::formats::{Disk, Got, Halt, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
@@ -80,7 +80,8 @@ pub fn wanted(size: u64) -> Wanted {
     Wanted(vec![first, last])
 }
 
-/// Reads and judges the partition table. `none_found` is the anomaly of a disk without one.
+/// Reads and judges the partition table. `none_found` is the anomaly of a disk without one: it is not written down,
+/// as it settles the matter, and whoever reads more of the disk says it last ([`PartitionTable::missing`]).
 ///
 /// # Errors
 /// If the image cannot be read further.
@@ -130,7 +131,7 @@ pub fn examine(
         }
         mbr::examine(disk, &boot, notebook, &mut table)?;
     } else {
-        no_table(&first, none_found, notebook);
+        table.missing = Some(no_table(&first, none_found));
         return Ok(table);
     }
     for (what, at) in signatures::members(&first) {
@@ -144,33 +145,24 @@ pub fn examine(
     Ok(table)
 }
 
-/// Says what a disk is that has no partition table.
-fn no_table(first: &[u8], none_found: Code, notebook: &Notebook<'_>) {
+/// What a disk is that has no partition table.
+fn no_table(first: &[u8], none_found: Code) -> Anomaly {
     const NONE: &str = "The disk has neither an MBR nor a GPT; it begins with";
-    if optical::Volume::find(first).is_some() {
-        return notebook.disk(
-            Code::FormatIso9660,
-            optical::MARK,
-            "The disk is an optical disc (ISO 9660, UDF) without a partition table.",
-        );
-    }
-    match signatures::beginning(first) {
-        signatures::Beginning::Known(what) => {
-            notebook.disk(none_found, 0, format!("{NONE} {what}."))
-        }
-        signatures::Beginning::Unknown => {
-            let looks = match signatures::is_dense(first) {
-                true => ", and looks compressed or encrypted",
-                false => "",
-            };
-            let bytes = crate::bytes::hex(&first[..first.len().min(8)]);
-            notebook.disk(
-                Code::ContentUnrecognised,
-                0,
-                format!("{NONE} nothing that is known (bytes {bytes}){looks}."),
-            );
-        }
-    }
+    let (code, offset, said) = if optical::Volume::find(first).is_some() {
+        let said = "The disk is an optical disc (ISO 9660, UDF) without a partition table.";
+        (Code::FormatIso9660, optical::MARK, said.to_owned())
+    } else if let signatures::Beginning::Known(what) = signatures::beginning(first) {
+        (none_found, 0, format!("{NONE} {what}."))
+    } else {
+        let looks = match signatures::is_dense(first) {
+            true => ", and looks compressed or encrypted",
+            false => "",
+        };
+        let bytes = crate::bytes::hex(&first[..first.len().min(8)]);
+        let said = format!("{NONE} nothing that is known (bytes {bytes}){looks}.");
+        (Code::ContentUnrecognised, 0, said)
+    };
+    Anomaly { code, layer: Layer::Disk, offset: Some(offset), said }
 }
 
 /// Writes down that something of the table lies past the end of the disk.

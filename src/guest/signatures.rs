@@ -8,6 +8,7 @@ use crate::facts::{Known, Mark};
 
 /// What a mark says of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Signature {
     /// All of the disk is one file system. Beside a partition table that is a disc for several uses, or left over.
     FileSystem,

@@ -87,13 +87,17 @@ fn packed_again(first: &[u8]) -> Option<Code> {
 }
 
 fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -> Result<(), Halt> {
-    let table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
+    let mut table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
+    if let Some(missing) = table.missing.take() {
+        notebook.put(missing);
+    }
     partition_check(&table, Walked::Whole, notebook, report);
     report.partition_table = Some(table);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
         tiny(size, notebook);
-        if size % SECTOR as u64 != 0 {
+        // Of what nobody knows, nobody knows how to mend it.
+        if size % SECTOR as u64 != 0 && !notebook.has(Code::ContentUnrecognised) {
             notebook.image(
                 Code::RawSizeUnaligned,
                 size,
@@ -131,11 +135,13 @@ fn container(
         Walked::Whole => report.done("allocation-tables"),
         Walked::Partial(left) => report.partial("allocation-tables", left),
     }
+    let mut missing = None;
     if is_elsewhere(notebook) {
         report.skipped("partition-table", Left::Elsewhere);
     } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
-        let table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
+        let mut table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
+        missing = table.missing.take();
         partition_check(&table, walked, notebook, report);
         report.partition_table = Some(table);
     }
@@ -155,7 +161,10 @@ fn container(
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
     }
-    unpack(view, walked, &mut *examined.layout, notebook, listener, report)
+    unpack(view, walked, &mut *examined.layout, notebook, listener, report)?;
+    // Digest and unpacking tell of the image whether its disk can boot or not.
+    missing.into_iter().for_each(|missing| notebook.put(missing));
+    Ok(())
 }
 
 /// Unpacks whatever of the disk is packed, if what was found so far allows it and nobody did so.

@@ -12,6 +12,7 @@ mod flipper;
 mod hostile;
 mod integrity;
 mod limits;
+mod marks;
 mod output;
 mod policy;
 mod qcow2;

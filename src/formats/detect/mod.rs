@@ -98,7 +98,6 @@ pub fn taken(format: DiskFormat) -> Option<Match> {
 
 /// All that an image could be that begins with these bytes; [`LOOKED_AT`] of them tell everything.
 #[must_use]
-
 pub fn candidates(head: &[u8]) -> Candidates {
     let mut candidates = Candidates::default();
     for known in FORMATS {

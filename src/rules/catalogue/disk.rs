@@ -14,11 +14,11 @@ const WRITE_PROTECTIVE: &str = "Make a raw disk of it, `qemu-img convert -O raw 
 pub(super) const ROWS: &[Row] = &[
     judged(
         Code::DiskNoPartitionTable,
-        Warn,
+        Reject,
         "a disk without partition table",
-        "The container is sound, but the disk in it has neither an MBR nor a GPT. It may be a bare file system; such a disk cannot boot by itself.",
-        "Image the whole disk with its partition table and boot loader. If the disk is meant to be so, nothing has to be done.",
-        "DigitalOcean asks for an MBR or GPT on raw images only; a Droplet boots from its disk",
+        "The container is sound, but the disk in it has neither an MBR nor a GPT, as DigitalOcean wants of a raw image. A Droplet gets the same disk from either. It may be a single partition, a bare file system, or empty.",
+        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
+        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table; the disk of a container is that of a raw image",
     ),
     judged(
         Code::DiskMemberSignature,

@@ -1,0 +1,270 @@
+//! What another program would take for something else is never accepted: every mark of the table of readings is put onto
+//! disks that are good without it.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tidegate::facts::Mark;
+use tidegate::formats::{FORMATS, Is};
+use tidegate::guest::{SIGNATURES, Signature};
+
+use crate::common::*;
+
+/// A disk with an MBR of one partition.
+fn mbr_disk() -> Vec<u8> {
+    let mut disk = vec![0; DISK as usize];
+    disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0]);
+    disk[510..512].copy_from_slice(b"\x55\xaa");
+    disk
+}
+
+/// Bytes and their place that a rule finds.
+fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
+    Some(match *mark {
+        Mark::At(at, magic) => (at, magic.to_vec()),
+        Mark::End(before, magic) => (disk - before, magic.to_vec()),
+        Mark::Rule(wants, _) => {
+            let bytes: &[u8] = match wants {
+                _ if wants.contains("line version=") => b"#\xff\x01\n  \nversion=1\nCID=1\n",
+                _ if wants.contains("DescriptorFile") => b"# Disk DescriptorFile\n",
+                _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
+                _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
+                _ => return None,
+            };
+            (0, bytes.to_vec())
+        }
+        _ => return None,
+    })
+}
+
+/// The disks with an MBR and with a GPT that can have `mark` and stay what they are.
+fn disks_with(mark: &Mark) -> Vec<Vec<u8>> {
+    [mbr_disk(), disk()]
+        .into_iter()
+        .filter_map(|mut disk| {
+            let (at, bytes) = sample(mark, disk.len())?;
+            let place = at..at + bytes.len();
+            if disk[place.clone()].iter().any(|&byte| byte != 0) {
+                return None;
+            }
+            disk[place].copy_from_slice(&bytes);
+            Some(disk)
+        })
+        .collect()
+}
+
+/// Checks a disk plain and in gzip, from a file and from a pipe: the codes of the rejects, which are the same.
+fn rejects(scratch: &Scratch, disk: &[u8]) -> Vec<String> {
+    let plain = scratch.write("disk.img", disk);
+    let packed = scratch.write("disk.img.gz", &gzip(disk));
+    let of = |report: &Value| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap();
+        let rejects = findings.iter().filter(|finding| finding["severity"] == "reject");
+        rejects.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let found = of(&report(&[&plain]).1);
+    assert_eq!(found, of(&report(&[&packed]).1));
+    assert_eq!(found, of(&images(&piped(&["--format", "json", "-"], disk))[0]));
+    found
+}
+
+/// What QEMU takes a file for, if it is installed.
+fn qemu_format(path: &Path) -> Option<String> {
+    let output =
+        Command::new("qemu-img").args(["info", "--output=json"]).arg(path).output().ok()?;
+    let info: Value = serde_json::from_slice(&output.stdout).ok()?;
+    info["format"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_partition_table_makes_no_other_format_harmless() {
+    let scratch = Scratch::new();
+    for known in FORMATS.iter().filter(|known| known.is != Is::Optical) {
+        let disks: Vec<_> = known.marks.iter().flat_map(disks_with).collect();
+        assert!(!disks.is_empty(), "{} cannot be tried", known.what);
+        for disk in disks {
+            let found = rejects(&scratch, &disk);
+            let trailer = disk[disk.len() - 512..].iter().any(|&byte| byte != 0)
+                && disk[..446].iter().all(|&byte| byte == 0);
+            match known.what {
+                // A fixed VHD is a disk with a trailer.
+                "a VHD image" if trailer => assert_eq!(found, ["format-vpc"]),
+                "an Apple disk image" if trailer => assert_eq!(found, ["format-dmg"]),
+                what => assert_eq!(found, ["format-polyglot"], "{what}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_accepted_is_raw_to_qemu() {
+    let scratch = Scratch::new();
+    for (name, disk) in [("mbr.img", mbr_disk()), ("gpt.img", disk())] {
+        assert_eq!(rejects(&scratch, &disk), Vec::<String>::new());
+        match qemu_format(&scratch.write(name, &disk)) {
+            Some(format) => assert_eq!(format, "raw"),
+            None => missing_oracle("qemu-img"),
+        }
+    }
+    // It would open what the text names.
+    let mut disk = mbr_disk();
+    let text = b"version=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW 8 FLAT \"flat\" 0\n";
+    disk[..text.len()].copy_from_slice(text);
+    scratch.write("flat", &[0; 4096]);
+    if let Some(format) = qemu_format(&scratch.write("text.img", &disk)) {
+        assert_eq!(format, "vmdk");
+    }
+    assert_eq!(rejects(&scratch, &disk), ["format-polyglot"]);
+}
+
+#[test]
+fn a_disk_is_no_part_of_something_larger() {
+    let scratch = Scratch::new();
+    for known in SIGNATURES.iter().filter(|known| known.is == Signature::Member) {
+        for disk in known.marks.iter().flat_map(disks_with) {
+            let found = rejects(&scratch, &disk);
+            // QEMU knows LUKS, so it is a second format.
+            let expected = match known.what {
+                "a LUKS volume" => "format-polyglot",
+                _ => "disk-member-signature",
+            };
+            // In a GPT's own sectors the mark damages the GPT as well.
+            assert!(found.iter().any(|code| code == expected), "{}: {found:?}", known.what);
+        }
+    }
+}
+
+#[test]
+fn file_systems_beside_a_partition_table_are_no_second_format() {
+    let scratch = Scratch::new();
+    for known in SIGNATURES.iter().filter(|known| known.is == Signature::FileSystem) {
+        for mark in known.marks {
+            let Some((at, bytes)) = sample(mark, DISK as usize) else { continue };
+            let mut disk = mbr_disk();
+            disk[at..at + bytes.len()].copy_from_slice(&bytes);
+            assert_eq!(rejects(&scratch, &disk), Vec::<String>::new(), "{}", known.what);
+        }
+    }
+}
+
+/// A gzip file whose header has an extra field, `extra` from byte 12 on.
+fn gzip_with(extra: &[u8], disk: &[u8]) -> Vec<u8> {
+    let mut writer =
+        flate2::GzBuilder::new().extra(extra).write(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut writer, disk).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn a_compressed_file_is_nothing_else_as_it_is_stored() {
+    let scratch = Scratch::new();
+    let disk = disk();
+    let check = |bytes: &[u8]| {
+        let (_, from_file) = report(&[scratch.write("disk.img.gz", bytes)]);
+        let from_pipe = images(&piped(&["--format", "json", "-"], bytes)).remove(0);
+        // From a file the end is looked at first, and what is found there settles it.
+        assert_eq!(codes(&from_file)[..], codes(&from_pipe)[..codes(&from_file).len()]);
+        let layers = from_file["findings"].as_array().unwrap().iter();
+        let layers: Vec<_> = layers.map(|finding| finding["layer"].clone()).collect();
+        (codes(&from_file).iter().map(|&code| code.to_owned()).collect::<Vec<_>>(), layers)
+    };
+    assert!(check(&gzip_with(&[0; 60000], &disk)).0.is_empty());
+    let mbr = mbr_disk();
+    for (at, mark) in [
+        (0x40, b"\x7f\x10\xda\xbe".as_slice()),
+        (446, &mbr[446..512]),
+        (512, &disk[512..1024]),
+        (257, b"ustar\x0000"),
+        (0x8001, b"CD001"),
+        (0x8001, b"NSR02"),
+        (0x4000, b"SKUL\xba\xbe"),
+        (0x218, b"LVM2 001"),
+        (1024, b"\xe2\xe1\xf5\xe0"),
+    ] {
+        let mut extra = vec![0; 60000];
+        extra[at - 12..at - 12 + mark.len()].copy_from_slice(mark);
+        let found = check(&gzip_with(&extra, &disk));
+        assert_eq!(found, (vec!["format-polyglot".to_owned()], vec!["file".into()]), "{at}");
+    }
+    // The last member of no bytes is the footer of a VHD.
+    let mut empty = vec![0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3];
+    let mut extra = b"conectix".to_vec();
+    extra.resize(502, 0);
+    empty.extend_from_slice(&(extra.len() as u16).to_le_bytes());
+    empty.extend_from_slice(&extra);
+    empty.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let found = check(&[gzip(&disk), empty].concat()).0;
+    assert!(found.contains(&"format-polyglot".to_owned()), "{found:?}");
+}
+
+#[test]
+fn what_is_no_disk_is_named() {
+    let scratch = Scratch::new();
+    let noise: Vec<u8> =
+        (0u32..70_001).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut zlib, &disk()).unwrap();
+    let cases: [(&[u8], &str, &str); 10] = [
+        (b"LZIP\x01\x0c\0\0", "compression-lzip", "lzip"),
+        (b"\x89LZO\0\r\n\x1a\n\x10", "compression-lzop", "lzop"),
+        (&zlib.finish().unwrap(), "compression-zlib", "zlib"),
+        (b"\x3a\xff\x26\xed\x01\0\0\0", "format-android-sparse", "Android"),
+        (b"\xff\x06\0\0sNaPpY\0\0", "compression-other", "snappy"),
+        (b"070701000000", "archive-cpio", "cpio"),
+        (b"\xed\xab\xee\xdb\x03\0", "archive-rpm", "RPM"),
+        (b"MSWIM\0\0\0\xd0\0", "archive-wim", "Imaging"),
+        (b"/annex/objects/SHA256E-s8--ab\n", "content-pointer", "git-annex"),
+        (&noise, "content-unrecognised", "compressed or encrypted"),
+    ];
+    for (bytes, code, said) in cases {
+        let (exit, report) = report(&[scratch.write("disk.img", bytes)]);
+        assert_eq!((exit, codes(&report)[0]), (1, code));
+        assert!(report["findings"][0]["message"].as_str().unwrap().contains(said), "{report}");
+        // Nobody is told to pad what is no disk.
+        assert!(!codes(&report).contains(&"raw-size-unaligned"), "{report}");
+    }
+}
+
+#[test]
+fn a_disk_without_partition_table_is_judged_alike_in_every_container() {
+    let scratch = Scratch::new();
+    let mut disk = vec![0; 4 << 20];
+    disk[0x10040..0x10048].copy_from_slice(b"_BHRfS_M");
+    let raw = scratch.write("disk.raw", &disk);
+    let (exit, of_raw) = report(&[&raw]);
+    assert_eq!((exit, codes(&of_raw)), (1, vec!["raw-no-partition-table"]));
+    for format in ["qcow2", "vdi", "vmdk", "vhdx"] {
+        let image = scratch.path(format!("disk.{format}"));
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-O", format]).args([&raw, &image]);
+        let Ok(true) = convert.status().map(|status| status.success()) else {
+            return missing_oracle("qemu-img");
+        };
+        let (exit, report) = report(&[&image]);
+        assert_eq!((exit, codes(&report)), (1, vec!["disk-no-partition-table"]), "{format}");
+        let same = |report: &Value| report["findings"][0]["message"].as_str().unwrap().to_owned();
+        assert!(same(&report).contains("a btrfs file system") && same(&of_raw) == same(&report));
+    }
+}
+
+#[test]
+fn an_empty_optical_disc_before_the_partitions_is_a_note() {
+    let scratch = Scratch::new();
+    let mut disk = disk();
+    disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
+    disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    for (blocks, verdict, code) in [(24u32, "accept", "iso-shell"), (2000, "warn", "iso-hybrid")] {
+        disk[0x8050..0x8054].copy_from_slice(&blocks.to_le_bytes());
+        disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
+        let (_, report) = report(&[scratch.write("disk.img", &disk)]);
+        assert_eq!((report["verdict"].as_str().unwrap(), codes(&report)), (verdict, vec![code]));
+    }
+}
+
+/// Says that a program to compare with is missing; with `CI=true` that is a failure.
+fn missing_oracle(program: &str) {
+    use std::io::Write;
+    assert!(std::env::var_os("CI").is_none(), "{program} is missing; CI has to have it");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is missing");
+}
