@@ -91,6 +91,7 @@ codes! {
     DiskEmpty "disk-empty",
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
+    ImageOffsetImpossible "image-offset-impossible",
     StructureNotExamined "structure-not-examined",
     StructureUnexaminable "structure-unexaminable",
     DiskNotExamined "disk-not-examined",
@@ -150,10 +151,13 @@ codes! {
     Qcow2RefcountTooLow "qcow2-refcount-too-low",
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
+    Qcow2ClustersLost "qcow2-clusters-lost",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
     Qcow2CompressedTwice "qcow2-compressed-twice",
     Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",
     Qcow2BitmapsInvalid "qcow2-bitmaps-invalid",
+    Qcow2BitmapsStale "qcow2-bitmaps-stale",
+    Qcow2TrailingBytes "qcow2-trailing-bytes",
 
     // vhdx
     VhdxHeaderDamaged "vhdx-header-damaged",
@@ -220,6 +224,12 @@ codes! {
     VmdkGrainsOverlap "vmdk-grains-overlap",
     VmdkTableCopiesDiffer "vmdk-table-copies-differ",
     VmdkMarkersMismatch "vmdk-markers-mismatch",
+    VmdkGrainsUnordered "vmdk-grains-unordered",
+    VmdkCidInvalid "vmdk-cid-invalid",
+    VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkSizeRounded "vmdk-size-rounded",
+    VmdkBytesBehind "vmdk-bytes-behind",
+    VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",

@@ -137,9 +137,18 @@ fn container(
         partition_check(&table, walked, notebook, report);
         report.partition_table = Some(table);
     }
+    if report.mode == Mode::Full
+        && walked == Walked::Whole
+        && let Some(end) = examined.layout.end()
+    {
+        formats::trailing(view, end, notebook)?;
+    }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
         examined.reach.judge_tail(view, size, notebook)?;
+        if !notebook.has(Code::ImageTruncated) {
+            examined.layout.judge_whole(notebook);
+        }
     }
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
@@ -163,9 +172,16 @@ fn unpack(
         _ if report.mode == Mode::Quick => Left::QuickPacked,
         _ if is_elsewhere(notebook) => Left::Elsewhere,
         _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
-        _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => Left::Refused,
-        _ if !view.is_seekable() => Left::PackedBehind,
+        _ if notebook.doomed() || is_cut(notebook) => Left::Refused,
         _ if let Walked::Partial(left) = walked => left,
+        _ if let Some(unpacked) = layout.unpacked() => {
+            match unpacked {
+                Ok(()) => report.done(ID),
+                Err(left) => report.partial(ID, left),
+            }
+            return Ok(());
+        }
+        _ if !view.is_seekable() => Left::PackedBehind,
         // It has read all of the disk.
         Some(true) if digested => {
             report.done(ID);
@@ -221,7 +237,7 @@ fn digest_disk(
         Left::Elsewhere
     } else if layout.virtual_size() >= notebook.limit() {
         Left::DiskTooLarge
-    } else if notebook.doomed() || notebook.has(Code::ImageTruncated) {
+    } else if notebook.doomed() || is_cut(notebook) {
         Left::Refused
     } else {
         let mut cached = CachedView::new(view);
@@ -237,6 +253,11 @@ fn digest_disk(
     };
     report.skipped(ID, left);
     Ok(())
+}
+
+/// Whether parts of the disk are not in the image that has to have them.
+fn is_cut(notebook: &Notebook<'_>) -> bool {
+    notebook.has(Code::ImageTruncated) || notebook.has(Code::ImageOffsetImpossible)
 }
 
 /// Whether what the file says of the disk is not what the guest would see.

@@ -17,6 +17,7 @@ use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{
     self, CachedView, Disk, FileView, Halt, ImageView, Layout, MappedDisk, RawDisk, Store, Trailer,
+    Wanted,
 };
 use crate::rules::{Identity, Policy};
 use crate::source::{LocalFile, Read, Source, shown};
@@ -85,6 +86,11 @@ impl Opened {
         self.format
     }
 
+    /// The file that is read, which may be a temporary one.
+    pub(super) fn file(&self) -> &LocalFile {
+        &self.file
+    }
+
     /// Size of the disk in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {
@@ -124,10 +130,34 @@ impl Opened {
     /// Why not.
     pub fn close(self) -> Result<(), Error> {
         self.unchanged()?;
-        if refused(&self.notebook) {
-            return Err(explained(Halt::Stopped, self.notebook));
+        if !refused(&self.notebook) {
+            return Ok(());
         }
-        Ok(())
+        match self.missing() {
+            Ok(Some(error)) => Err(error),
+            Ok(None) => Err(explained(Halt::Stopped, self.notebook)),
+            Err(halt) => Err(explained(halt, self.notebook)),
+        }
+    }
+
+    /// What is missing of a cut image in all, as a check says it: whoever reads the disk only meets the
+    /// first of it.
+    fn missing(&self) -> Result<Option<Error>, Halt> {
+        let layout = self.layout.as_ref().filter(|_| self.notebook.has(Code::ImageTruncated));
+        if layout.is_none() {
+            return Ok(None);
+        }
+        let notebook = Notebook::new(&never, self.notebook.limit());
+        let mut view = FileView::new(&self.file, &notebook);
+        let Some(mut examined) = formats::examine(self.format, &mut view, &notebook)? else {
+            return Ok(None);
+        };
+        let wanted = Wanted::default();
+        examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach)?;
+        examined.reach.judge(self.file.size(), &notebook);
+        let found = notebook.close().into_iter().find(|a| a.code == Code::ImageTruncated);
+        Ok(found
+            .map(|Anomaly { code, said, .. }| Error { kind: code.as_str().into(), message: said }))
     }
 }
 

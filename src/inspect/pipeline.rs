@@ -47,6 +47,24 @@ pub(super) fn run(
     tap: Option<&Tap>,
     report: &mut Report,
 ) -> Result<Vec<Anomaly>, source::Error> {
+    let blank = report.clone();
+    match attempt(source, options, listener, tap, report) {
+        // Only a quick check stands on parts, and nobody was given any of them: it begins anew, in one piece.
+        Err(error) if error.kind == source::Kind::NoParts => {
+            *report = blank;
+            attempt(source, options, listener, tap, report)
+        }
+        done => done,
+    }
+}
+
+fn attempt(
+    source: &Source,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+    report: &mut Report,
+) -> Result<Vec<Anomaly>, source::Error> {
     let settles = |code| !options.keep_going && options.policy.refuses(code);
     let notebook = Notebook::new(&settles, options.limit);
     let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
@@ -121,11 +139,7 @@ impl Origin<'_> {
 impl<'a> Pipeline<'a> {
     /// A file that can be read at any offset.
     fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
-        let mut first = vec![0; SECTOR.min(file.size() as usize)];
-        let mut offsets = file.offsets();
-        offsets.read_at(0, &mut first)?;
-        let mut last = first.clone();
-        offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+        let (first, last) = ends(file)?;
         // A UDIF image may begin with a bzip2 block; its trailer says what it is.
         let packing = match trailer(&last) {
             Some(Trailer::Dmg) => Packing::Plain,
@@ -450,6 +464,16 @@ impl<'a> Pipeline<'a> {
             );
         }
     }
+}
+
+/// The first and the last sector of a file, or all of it.
+fn ends(file: &LocalFile) -> Result<(Vec<u8>, Vec<u8>), source::Error> {
+    let mut offsets = file.offsets();
+    let mut first = vec![0; SECTOR.min(file.size() as usize)];
+    let mut last = first.clone();
+    offsets.read_at(0, &mut first)?;
+    offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+    Ok((first, last))
 }
 
 /// The parts that a server has, as what lies behind in the stream. A packed image has none.

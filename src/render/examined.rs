@@ -106,7 +106,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         ImageTooLarge => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
-        ImageTruncated => check(is_container(format), "allocation-tables"),
+        ImageTruncated | ImageOffsetImpossible => check(is_container(format), "allocation-tables"),
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
@@ -142,10 +142,13 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2RefcountTooLow
         | Qcow2RefcountStale
         | Qcow2ClustersLeaked
+        | Qcow2ClustersLost
         | Qcow2ClustersOverlap
         | Qcow2CompressedTwice
         | Qcow2CopiedFlagWrong
         | Qcow2BitmapsInvalid
+        | Qcow2BitmapsStale
+        | Qcow2TrailingBytes
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
         Qcow2ClusterDamaged => {
@@ -203,6 +206,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkGrainSizeInvalid
+        | VmdkCidInvalid
+        | VmdkExtentLineInvalid
+        | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
         | VmdkGrainTableInvalid
@@ -212,6 +218,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterInvalid
         | VmdkFooterMismatch
         | VmdkTrailingBytes
+        | VmdkGrainsUnordered
+        | VmdkBytesBehind
+        | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {
             check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")

@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(
             report("/$defs/error_kind/enum"),
             names!(Kind: NotFound PermissionDenied Directory Unsupported Changed Spool Url
-                Unreachable Tls TimedOut Status Redirect Interrupted Protocol Io)
+                Unreachable Tls TimedOut Status Redirect Interrupted Protocol NoParts
+                Private Io)
         );
         // These have no names but those of their serialisation.
         macro_rules! serialised {

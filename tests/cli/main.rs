@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+mod bounds;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
@@ -13,6 +14,9 @@ mod integrity;
 mod limits;
 mod output;
 mod policy;
+mod qcow2;
 mod readings;
 mod signals;
 mod sources;
+mod streams;
+mod vmdk;

@@ -40,6 +40,13 @@ pub(super) const ROWS: &[Row] = &[
         "Compare its size with that at the origin, and fetch it again. If it is cut off there too, build it again.",
         "QEMU block/qcow2.c and others read zeros beyond the end; whatever an image points at has to be in it",
     ),
+    physics(
+        Code::ImageOffsetImpossible,
+        "an offset that leads nowhere",
+        "A header or a table names a place far beyond all that a disk of this size can need. The image is not cut off there: what names the place was overwritten or damaged, and a part of the disk is lost.",
+        "Compare the image's checksum with that at the origin. If they are equal, build it again.",
+        "arithmetic: the size of the disk and of the tables that map it",
+    ),
     judged(
         Code::StructureNotExamined,
         Warn,
