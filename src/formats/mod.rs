@@ -26,7 +26,9 @@ mod vhdx;
 mod view;
 mod vmdk;
 
-pub use detect::{Candidates, Match, Trailer, detect, trailer};
+pub use detect::{
+    Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,
+};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 pub use trailing::{End, trailing};
 #[cfg(feature = "net")]

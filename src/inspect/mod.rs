@@ -15,6 +15,7 @@ mod feed;
 mod identity;
 mod inner;
 mod look;
+mod marks;
 mod name;
 mod opened;
 mod pipeline;

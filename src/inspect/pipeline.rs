@@ -22,9 +22,9 @@ use super::threads::{
     self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
     join, stream_pool,
 };
-use super::{Digested, Event, Listener, Options, examine};
+use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
-use crate::codec::{Packing, sniff};
+use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
@@ -100,6 +100,16 @@ pub(super) fn run_stream(
     Ok(notebook.close())
 }
 
+/// What is said of a file whose packing is refused.
+pub(super) fn refused_packing(compression: Compression, head: &[u8]) -> String {
+    let what = packing_name(head).unwrap_or(compression.as_str());
+    // The name of an archive has an article.
+    match what.starts_with("a ") || what.starts_with("an ") {
+        true => format!("The file is {what}."),
+        false => format!("The file is compressed with {what}."),
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Pipeline<'a> {
     pub(super) options: &'a Options,
@@ -147,6 +157,7 @@ impl<'a> Pipeline<'a> {
         };
         match packing {
             Packing::Gzip | Packing::Bzip2 => {
+                marks::last(packing, &last, file.size(), self.notebook);
                 self.streamed(file.reader(), Origin::File(file, packing), report)
             }
             Packing::Plain => {
@@ -155,7 +166,9 @@ impl<'a> Pipeline<'a> {
             }
             Packing::Foreign(compression, code) => {
                 report.compression = Some(compression);
-                self.beside_digest(file, report, |report| self.refuse(compression, code, report))
+                self.beside_digest(file, report, |report| {
+                    self.refuse((compression, code), &first, report)
+                })
             }
         }
     }
@@ -206,12 +219,11 @@ impl<'a> Pipeline<'a> {
 
     pub(super) fn refuse(
         self,
-        compression: Compression,
-        code: Code,
+        (compression, code): (Compression, Code),
+        head: &[u8],
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        let name = compression.as_str();
-        self.notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        self.notebook.add(code, Layer::File, 0, refused_packing(compression, head));
         report.done("format");
         Ok(())
     }
@@ -249,6 +261,10 @@ impl<'a> Pipeline<'a> {
                     "The file has {most} bytes or more; its image has to be smaller than {} bytes.",
                     self.options.limit));
             }
+            if delivered.whole {
+                let packing = report.compression.map(Packing::of).unwrap_or(Packing::Plain);
+                marks::last(packing, &delivered.last, delivered.bytes, self.notebook);
+            }
             if origin.may_be_endless() && threads::is_dmg(&delivered) {
                 self.turn_into_dmg(&delivered, report);
             }
@@ -273,20 +289,23 @@ impl<'a> Pipeline<'a> {
         origin: Origin<'s>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
+        let Some(first) = unless_stopped(incoming.peek(SECTOR))? else {
+            // The reader failed and says so itself, or whoever gave it knows why it ended.
+            report.stopped = true;
+            return Ok(());
+        };
         let packing = match origin {
             Origin::File(_, packing) => packing,
-            _ => match unless_stopped(incoming.peek(SECTOR))? {
-                Some(first) => sniff(&first),
-                // The reader failed and says so itself, or whoever gave it knows why it ended.
-                None => {
-                    report.stopped = true;
-                    return Ok(());
-                }
-            },
+            _ => sniff(&first),
         };
         report.compression = Some(packing.compression());
         if let Packing::Foreign(compression, code) = packing {
-            return self.refuse(compression, code, report);
+            return self.refuse((compression, code), &first, report);
+        }
+        if packing != Packing::Plain
+            && let Some(head) = unless_stopped(incoming.peek(marks::HEAD))?
+        {
+            marks::head(packing, &head, self.notebook);
         }
         let (digest, image_digest) = if self.wants_image_digest() && packing != Packing::Plain {
             let (sender, digest) = threads::digest(scope, |_| {});

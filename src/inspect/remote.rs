@@ -216,7 +216,7 @@ impl Pipeline<'_> {
                 Packing::Foreign(compression, code) => {
                     report.compression = Some(compression);
                     self.no_digest(report);
-                    return self.refuse(compression, code, report);
+                    return self.refuse((compression, code), &first[..count], report);
                 }
                 Packing::Gzip | Packing::Bzip2 => {}
             }

@@ -9,7 +9,7 @@ pub(super) use primary::examine;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::filesystem::is_volume_boot_record;
+use super::signatures::is_volume_boot_record;
 use super::{Partition, SECTOR, Scheme};
 use crate::facts::{Code, Notebook};
 
