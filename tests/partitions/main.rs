@@ -14,8 +14,9 @@ mod rows;
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use readers::{Blkid, sfdisk};
-use tidegate::inspect::bodies::{Listed, partition_tables_against};
+use tidegate::inspect::bodies::{Listed, partition_tables, partition_tables_against};
 
 /// Tables that are held against libblkid's lists.
 const TABLES: u64 = 20_000;
@@ -81,4 +82,14 @@ fn the_list_is_that_of_sfdisk_or_there_is_a_warning() {
         return;
     }
     compare(TABLES_OF_SFDISK, 2, |path| sfdisk(path).unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No panic, few reads, no more than 255 partitions, and from a stream the same as from a file.
+    #[test]
+    fn any_table_is_read_in_bounds(input in prop::collection::vec(any::<u8>(), 0..300)) {
+        partition_tables(&input);
+    }
 }

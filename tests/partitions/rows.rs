@@ -239,7 +239,7 @@ fn partitions_over_their_table() {
     // A volume's boot sector that has partitions too, as mkfs.vfat --mbr makes it.
     let mut volume = Disk::mbr(&[(0x0c, 0, LAST)]);
     volume.put(0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8");
-    Said::of(&volume).holds("warn", &[over[0], "mbr-in-volume"], &[1]);
+    Said::of(&volume).holds("warn", &["mbr-in-volume", over[0]], &[1]);
 }
 
 #[test]
@@ -265,6 +265,9 @@ fn a_chain_may_go_back() {
     );
 }
 
+/// An entry of a boot record, and the slot it is in.
+type Slot = (u64, (u8, u32, u32));
+
 #[test]
 fn records_with_their_entries_elsewhere() {
     // The link is the first entry, the partition the second one or none.
@@ -275,7 +278,7 @@ fn records_with_their_entries_elsewhere() {
     disk.entry(2100, 1, (0x83, 1, 99));
     Said::of(&disk).holds("accept", &["mbr-extended-unusual"], &[1, 5, 6, 7]);
     // Two partitions in a record; one or the link in the third or fourth entry; two links.
-    let more: [&[(u64, (u8, u32, u32))]; 5] = [
+    let more: [&[Slot]; 5] = [
         &[(1, (0x83, 60, 20)), (0, (0x83, 1, 20)), (2, (0x05, 152, 100))],
         &[(2, (0x83, 60, 20)), (0, (0x83, 1, 20))],
         &[(3, (0x83, 60, 20)), (0, (0x83, 1, 20))],

@@ -251,7 +251,7 @@ fn change(draft: &mut Draft, input: &mut Input<'_>) {
             let (from, to) = (place(), place());
             let (old, new) = (draft.bytes(to, 16), draft.bytes(from, 16));
             draft.write(to, &new);
-            if kind % 2 == 0 {
+            if kind.is_multiple_of(2) {
                 draft.write(from, &old);
             }
         }
