@@ -33,7 +33,7 @@ fn key() -> &'static Key {
         let mut some = |count| words.by_ref().take(count).collect::<Vec<u64>>();
         let (piece, block) = (some(PIECE / 8), some(LARGEST / PIECE * 2));
         let fold = some(6);
-        let wide = |at: usize| u128::from(fold[at]) << 64 | u128::from(fold[at + 1]);
+        let wide = |at: usize| (u128::from(fold[at]) << 64) | u128::from(fold[at + 1]);
         Key { piece, block, fold: [wide(0), wide(2), wide(4)] }
     })
 }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn how_a_block_is_cut_does_not_matter() {
-        let block: Vec<u8> = (0..20_001u32).map(|at| (at * 7919 >> 5) as u8).collect();
+        let block: Vec<u8> = (0..20_001u32).map(|at| ((at * 7919) >> 5) as u8).collect();
         for len in [1, 15, 16, 17, 4095, 4096, 4097, 20_001] {
             let whole = Fingerprint::of(&block[..len]);
             for cut in [1, 3, 16, 100, 4096, 5000] {
