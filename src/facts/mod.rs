@@ -5,11 +5,13 @@
 //! stands in `rules`.
 
 mod code;
+mod mark;
 mod left;
 mod names;
 mod notebook;
 
 pub use code::Code;
+pub use mark::{Known, Mark};
 pub use left::{Cause, Left};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
