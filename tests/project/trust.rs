@@ -56,7 +56,7 @@ fn a_file_that_leads_elsewhere_is_refused_unread() {
     refused("no regular file");
     fs::remove_dir(&file).unwrap();
     scratch.write("tidegate.toml", "# s3cret\n".repeat(120_000).as_bytes());
-    refused("larger than 1024 KiB");
+    refused("larger than 512 KiB");
 }
 
 #[test]
