@@ -279,9 +279,9 @@ mod tests {
     fn entries_that_lead_nowhere_are_told() {
         let sample = Sample::sparse();
         let far = u32::MAX.to_le_bytes();
-        assert_eq!(read(&sample.patched(TABLE, &far), 0, 512).1, [Code::ImageTruncated]);
+        assert_eq!(read(&sample.patched(TABLE, &far), 0, 512).1, [Code::ImageOffsetImpossible]);
         let directory = sample.directory;
-        assert_eq!(read(&sample.patched(directory, &far), 0, 512).1, [Code::ImageTruncated]);
+        assert_eq!(read(&sample.patched(directory, &far), 0, 512).1, [Code::ImageOffsetImpossible]);
         let image = sample.patched(directory, &[3]);
         assert_eq!(read(&image, 0, 512).1, [Code::VmdkTableEntryInvalid]);
     }
