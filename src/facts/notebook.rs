@@ -158,6 +158,7 @@ mod tests {
         for at in 0..20 {
             notebook.image(Code::Qcow2TableEntryInvalid, at, "x");
         }
+        notebook.image(Code::Qcow2TableEntryInvalid, 0, "x");
         let anomalies = notebook.close();
         assert_eq!(anomalies.len(), KEPT_OF_ONE_KIND);
         assert_eq!(anomalies[KEPT_OF_ONE_KIND - 1].said, "x (12 more of this kind)");

@@ -26,7 +26,9 @@ mod vhdx;
 mod view;
 mod vmdk;
 
-pub use detect::{Candidates, Match, Trailer, detect, trailer};
+pub use detect::{
+    Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,
+};
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
 pub use trailing::{End, trailing};
 #[cfg(feature = "net")]
@@ -85,6 +87,9 @@ pub trait Layout {
     fn unpacked(&self) -> Option<Result<(), Left>> {
         None
     }
+
+    /// Writes down what can be told only of an image that is not truncated, once that is known.
+    fn judge_whole(&self, _notebook: &Notebook<'_>) {}
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the

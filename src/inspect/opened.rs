@@ -9,6 +9,8 @@ use std::thread::scope;
 use super::Options;
 use super::examine::{is_elsewhere, recognise, trailer};
 use super::feed::{Incoming, unpack};
+use super::marks;
+use super::pipeline::refused_packing;
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
@@ -84,6 +86,11 @@ impl Opened {
     #[must_use]
     pub fn format(&self) -> DiskFormat {
         self.format
+    }
+
+    /// The file that is read, which may be a temporary one.
+    pub(super) fn file(&self) -> &LocalFile {
+        &self.file
     }
 
     /// Size of the disk in bytes.
@@ -214,9 +221,12 @@ fn spooled(
                 format!("The file has {most} bytes or more."),
             );
         }
+        if let Ok(packing) = packed {
+            marks::last(packing, &delivered.last, delivered.bytes, notebook);
+        }
         packed
     })?;
-    Ok((spool.finish()?, packed))
+    Ok((spool.finish()?, packed != Packing::Plain))
 }
 
 fn fill(
@@ -224,13 +234,14 @@ fn fill(
     mut incoming: Incoming,
     notebook: &Notebook<'_>,
     seen: impl Fn(),
-) -> Result<bool, Halt> {
-    let packing = sniff(&incoming.peek(SECTOR as usize)?);
+) -> Result<Packing, Halt> {
+    let head = incoming.peek(marks::HEAD)?;
+    let packing = sniff(&head);
     if let Packing::Foreign(compression, code) = packing {
-        let name = compression.as_str();
-        notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        notebook.add(code, Layer::File, 0, refused_packing(compression, &head));
         return Err(Halt::Stopped);
     }
+    marks::head(packing, &head, notebook);
     let mut feed = unpack(packing, incoming, notebook, None, Arc::default());
     let mut size = 0;
     while let Some(segment) = feed.next()? {
@@ -247,7 +258,7 @@ fn fill(
         spool.put(&segment)?;
         seen();
     }
-    Ok(packing != Packing::Plain)
+    Ok(packing)
 }
 
 type Found = (DiskFormat, Option<Box<dyn Layout>>);

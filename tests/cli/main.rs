@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+mod bounds;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,3 +18,5 @@ mod qcow2;
 mod readings;
 mod signals;
 mod sources;
+mod streams;
+mod vmdk;

@@ -19,6 +19,7 @@ pub use store::Store;
 pub use stream::{Feed, Reopen, StreamView};
 
 use tail::Tail;
+pub(super) use tail::begin_with;
 
 use super::Walked;
 use crate::bytes::human_size;

@@ -300,7 +300,10 @@ impl<'a> StreamView<'a> {
         }
         let Some(store) = &mut self.store else { return Ok(None) };
         let count = self.fed.saturating_sub(at).min(buf.len() as u64) as usize;
-        store.read_at(at, &mut buf[..count])?;
+        if !store.read_at(at, &mut buf[..count])? {
+            self.store = None;
+            return Ok(None);
+        }
         Ok(Some(count))
     }
 

@@ -87,6 +87,22 @@ pub(super) const ROWS: &[Row] = &[
         "DigitalOcean custom images, limits: ISO is not supported",
     ),
     judged(
+        Code::IsoShell,
+        Note,
+        "an empty optical disc before the first partition",
+        "The disk begins with an ISO 9660 volume that ends before the first partition, so that firmware can start it from an optical drive. mkosi writes such disks. It is judged as the disk that it is.",
+        "Nothing has to be done.",
+        "ECMA-119, 8.4.8 (volume space size); El Torito",
+    ),
+    judged(
+        Code::ContentUnrecognised,
+        Reject,
+        "nothing that is known",
+        "The disk has no partition table, and no format, compression or file system is known that begins like this. It may be compressed or encrypted, damaged, or no disk at all.",
+        "What is it? Ask whoever made it, and look at its beginning: `head -c 64 FILE | xxd`. A whole disk begins with an MBR or a GPT.",
+        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
+    ),
+    judged(
         Code::RawNoPartitionTable,
         Reject,
         "a raw image without partition table",
