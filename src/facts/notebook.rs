@@ -80,6 +80,12 @@ impl<'a> Notebook<'a> {
         self.add(anomaly.code, anomaly.layer, anomaly.offset, anomaly.said);
     }
 
+    /// Takes back what was written down of this code, because something else explains it.
+    pub fn retract(&self, code: Code) {
+        self.anomalies.borrow_mut().retain(|a| a.code != code);
+        self.more.borrow_mut().retain(|(kind, _)| *kind != code);
+    }
+
     /// As [`image`](Self::image), instead of what was written down of this code before, which saw less of it.
     pub fn image_instead(&self, code: Code, offset: u64, said: impl Into<String>) {
         let said = said.into();

@@ -11,9 +11,9 @@ use super::packed::Unpacker;
 use super::{Halt, ImageView, Missing};
 use crate::facts::{Code, Left, Notebook};
 
-/// Clusters or grains that wait, ahead and behind together: 16 MiB. A walk in the order in which images
+/// Clusters or grains that wait, ahead and behind together: 4 MiB. A walk in the order in which images
 /// are written has those of one table at a time.
-const MOST_WAITING: usize = 1 << 20;
+const MOST_WAITING: usize = 1 << 18;
 
 /// What is packed and waits for its turn. All of it is packed in one way.
 pub(super) struct Passing {

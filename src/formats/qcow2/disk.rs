@@ -174,6 +174,6 @@ mod tests {
         image[40..48].copy_from_slice(&(u64::MAX - 511).to_be_bytes());
         image[48..56].copy_from_slice(&512u64.to_be_bytes());
         image[59] = 1;
-        assert_eq!(codes(DiskFormat::Qcow2, image), [Code::ImageTruncated]);
+        assert_eq!(codes(DiskFormat::Qcow2, image), [Code::ImageOffsetImpossible]);
     }
 }

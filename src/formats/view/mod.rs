@@ -335,6 +335,10 @@ impl Reach {
             notebook.image_instead(Code::ImageTruncated, size, missing(what, *end, size));
         }
         if self.beyond.end > size {
+            if self.within.end <= size {
+                // Whoever followed the pointer took the image for cut.
+                notebook.retract(Code::ImageTruncated);
+            }
             beyond(notebook, &self.beyond.what, self.beyond.end, size);
             if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
                 notebook.image(wild.code, wild.said_at, format!(

@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn directories_and_overhead_lie_in_the_image() {
         for at in [48, 56] {
-            assert_eq!(with(at, 1 << 40), [Code::ImageTruncated]);
+            assert_eq!(with(at, 1 << 40), [Code::ImageOffsetImpossible]);
         }
         // With such an overhead the grains lie in it.
-        assert!(with(64, 1 << 40).contains(&Code::ImageTruncated));
-        assert!(with(64, u64::MAX).contains(&Code::ImageTruncated));
+        assert!(with(64, 1 << 40).contains(&Code::ImageOffsetImpossible));
+        assert!(with(64, u64::MAX).contains(&Code::ImageOffsetImpossible));
         assert_eq!(with(64, 20), [Code::VmdkHeaderInvalid]);
     }
 }
