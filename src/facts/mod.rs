@@ -5,14 +5,14 @@
 //! stands in `rules`.
 
 mod code;
-mod mark;
 mod left;
+mod mark;
 mod names;
 mod notebook;
 
 pub use code::Code;
-pub use mark::{Known, Mark};
 pub use left::{Cause, Left};
+pub use mark::{Known, Mark};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
 

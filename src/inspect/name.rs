@@ -33,9 +33,10 @@ struct Promise {
 /// Extensions that promise something else than a disk that DigitalOcean takes, and compressions that it does not take:
 /// QEMU takes a `.dmg` for an Apple disk image by its name alone.
 const OTHERS: [&str; 46] = [
-    "vhd", "vpc", "ova", "ovf", "iso", "cdr", "dmg", "udf", "nrg", "mdf", "cue", "bin", "qcow", "qed", "hds", "hdd",
-    "luks", "e01", "ex01", "aff", "wim", "esd", "simg", "cloop", "zip", "7z", "rar", "tar", "tgz", "tbz", "tbz2", "txz",
-    "xz", "zst", "zstd", "lz4", "lzma", "lz", "lzo", "lrz", "z", "cpio", "deb", "rpm", "cab", "xva",
+    "vhd", "vpc", "ova", "ovf", "iso", "cdr", "dmg", "udf", "nrg", "mdf", "cue", "bin", "qcow",
+    "qed", "hds", "hdd", "luks", "e01", "ex01", "aff", "wim", "esd", "simg", "cloop", "zip", "7z",
+    "rar", "tar", "tgz", "tbz", "tbz2", "txz", "xz", "zst", "zstd", "lz4", "lzma", "lz", "lzo",
+    "lrz", "z", "cpio", "deb", "rpm", "cab", "xva",
 ];
 
 impl Promise {
@@ -128,7 +129,8 @@ mod tests {
         assert!(odd("disk.img.gz", C::None, F::Raw));
         assert!(odd("disk.img", C::Gzip, F::Raw));
         assert!(odd("disk.vmdk.gz", C::Bzip2, F::Vmdk));
-        for name in ["disk.vhd", "box.ova", "disk.ISO", "disk.dmg", "disk.qcow2.xz", "disk.vhd.gz"] {
+        for name in ["disk.vhd", "box.ova", "disk.ISO", "disk.dmg", "disk.qcow2.xz", "disk.vhd.gz"]
+        {
             let packed = if name.ends_with(".gz") { C::Gzip } else { C::None };
             assert!(odd(name, packed, F::Raw), "{name}");
         }
