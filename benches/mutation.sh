@@ -17,4 +17,4 @@ fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # A missing qemu-img is an error here.
 CI=true TIDEGATE_MUTATIONS=${TIDEGATE_MUTATIONS:-2000} \
-    cargo test --quiet --test mutation -- --nocapture
+    cargo test --quiet --test mutation what_qemu_img_reports -- --nocapture

@@ -19,4 +19,6 @@ mod readings;
 mod signals;
 mod sources;
 mod streams;
+mod vdi;
+mod vhdx;
 mod vmdk;

@@ -15,6 +15,7 @@ mod bases;
 #[path = "../common/mod.rs"]
 mod common;
 mod fields;
+mod structures;
 mod table;
 
 use std::collections::BTreeSet;

@@ -11,6 +11,9 @@ use super::walk;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
+/// Bytes between the headers, the log and the regions that writers leave unused, headers included.
+const UNUSED: u64 = 16 * MIB;
+
 /// The way from a byte of the disk to its block: one BAT entry.
 pub(super) struct Blocks {
     pub(super) metadata: Metadata,
@@ -64,13 +67,14 @@ impl Blocks {
         self.count().checked_sub(1).map_or(0, |last| self.index(last) + 1)
     }
 
-    /// Bytes of an image that has everything just once and nothing between: what reaches past the end of
-    /// the image and past this too points nowhere.
+    /// Bytes that an image of this disk has at most, with as much again for what writers leave unused. What
+    /// reaches past the end of the image and past this too points nowhere.
     pub(super) fn most(&self) -> u64 {
-        let taken = self.taken.iter().fold(MIB, |sum, taken| sum.saturating_add(taken.span.len));
+        let taken = self.taken.iter().fold(UNUSED, |sum, taken| sum.saturating_add(taken.span.len));
         let bitmaps = self.count().div_ceil(self.chunk()) * MIB;
         // A disk has at most 2^46 bytes.
-        taken.saturating_add(self.count() * self.metadata.block_size).saturating_add(bitmaps)
+        let blocks = self.count() * self.metadata.block_size + bitmaps;
+        taken.saturating_add(2 * blocks)
     }
 
     /// Payload blocks that share a sector bitmap; its entry comes after theirs. At least 2^32 / 2^28.

@@ -68,6 +68,7 @@ pub(super) fn walk(
         let kept_to = walk.kept_to.min(walk.used_to.saturating_add(room(walk.kept)));
         let end = walk.used_to.max(kept_to).saturating_add(room(unplaced));
         reach.ends_at(view, end, Code::VhdxTrailingBytes);
+        // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared {
             walked = Walked::Partial(Left::TooManyBlocks);
         }

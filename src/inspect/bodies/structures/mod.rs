@@ -12,8 +12,8 @@ use self::model::{List, Model, Pointer};
 use super::edits::{Input, repair_vhdx};
 use crate::formats::MemoryImage;
 
-/// Edits of one image at most.
-const MOST_EDITS: u8 = 3;
+/// Edits of one image: mostly one, as several are more often refused for what is not new.
+const EDITS: [u8; 4] = [1, 1, 2, 3];
 
 /// Bytes after a place that are moved at most, if something is inserted or removed there.
 const MOST_MOVED: u64 = 8 << 20;
@@ -40,7 +40,7 @@ pub fn edited<'i>(bytes: &'i [u8], input: &[u8]) -> Option<Edited<'i>> {
     if harmless {
         said.extend(model.add_harmless(&mut image, &mut input));
     } else {
-        for _ in 0..=flags % MOST_EDITS {
+        for _ in 0..EDITS[usize::from(flags % 4)] {
             said.push(model.edit(&mut image, &mut input));
         }
     }
