@@ -180,6 +180,25 @@ fn good_images_are_accepted_wherever_they_come_from() {
     }
 }
 
+/// QEMU leaves zeros behind the last grain if it wrote that in parts.
+#[test]
+fn zeros_in_the_place_of_the_last_grain_are_no_bytes_behind_the_image() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/gpt.stream.vmdk");
+    let mut bytes = std::fs::read(path).unwrap();
+    let scratch = Scratch::new();
+    let told = |bytes: &[u8]| {
+        let (code, report) = report(&[scratch.write("disk.vmdk", bytes)]);
+        (code, codes(&report).into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(told(&bytes), (0, vec![]));
+    let last = bytes.len() - 1;
+    bytes[last] = 1;
+    assert_eq!(told(&bytes), (0, vec!["vmdk-bytes-behind".to_owned()]));
+    bytes[last] = 0;
+    bytes.extend([0; 512]);
+    assert_eq!(told(&bytes), (0, vec!["vmdk-bytes-behind".to_owned()]));
+}
+
 #[test]
 fn grains_of_a_stream_are_unpacked_as_they_pass() {
     let scratch = Scratch::new();
