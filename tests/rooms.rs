@@ -77,3 +77,30 @@ fn every_folder_is_a_room() {
         assert!(!path.is_dir() || ROOMS.contains(&name), "{name} is not in the table of rooms");
     }
 }
+
+/// Whether the file is of tests alone.
+fn is_of_tests(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let names = ["testing.rs", "properties.rs", "tests.rs"];
+    names.contains(&name)
+        || name.ends_with("_tests.rs")
+        || file.components().any(|part| part.as_os_str() == "bodies")
+}
+
+#[test]
+fn nothing_is_read_whole_without_a_bound() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    files.retain(|file| !is_of_tests(file) && !file.ends_with("bytes/small.rs"));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in (1..).zip(code.lines()) {
+            let whole = ["read_to_end(", "read_to_string(", "fs::read("];
+            let unbounded =
+                whole.iter().any(|call| line.contains(call)) && !line.contains(".take(");
+            assert!(!unbounded, "{}:{number}: read it by bytes::Small\n{line}", file.display());
+        }
+    }
+}

@@ -1,4 +1,5 @@
 mod project;
+mod reach;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
+pub(super) use self::reach::ReachArgs;
 
 /// A gate for disk images on their way to DigitalOcean: verifies before the create call.
 #[derive(Debug, Parser)]
@@ -277,11 +279,14 @@ pub(super) struct NetArgs {
     #[arg(long)]
     pub(super) insecure_http: bool,
 
+    #[command(flatten)]
+    pub(super) reach: ReachArgs,
+
     /// Connections that read one URL at once, if the server can send parts.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(super) connections: u8,
 
-    /// Seconds that a server may be silent.
+    /// Seconds that a server may be silent, or slower than --min-rate.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(super) timeout: u32,
 

@@ -37,6 +37,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8, Usage> {
         Format::Json => compare::json([&names[0], &names[1]], &found)
             .map_err(|e| Usage(format!("cannot write the report: {e}")))?,
     };
-    output::write(&mut None, &text)?;
+    match args.format {
+        Format::Text => output::write(&mut None, &text)?,
+        Format::Json => output::document_text(&text)?,
+    }
     Ok(if found.is_none() { ACCEPTED } else { REJECTED })
 }

@@ -9,7 +9,7 @@ use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
 use crate::project::list;
-use crate::source::{is_url, shown};
+use crate::source::{closed, is_unconnected, is_url, shown};
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
@@ -50,6 +50,7 @@ fn is_document(args: &CheckArgs) -> bool {
 /// The images of a list that `takes` says yes to.
 pub(super) fn listed(from: &OsStr, takes: &dyn Fn(&OsStr) -> bool) -> Result<Vec<OsString>, Usage> {
     let read = || match from == "-" {
+        true if is_unconnected(&std::io::stdin()) => Err(closed().into()),
         true => list(std::io::stdin().lock(), takes),
         false => list(BufReader::new(File::open(from)?), takes),
     };

@@ -64,6 +64,8 @@ pub(super) fn client<'a>(
         cacert: args.cacert.clone(),
         insecure_http,
         direct: args.direct,
+        public_only: args.reach.public_only,
+        least_rate: args.reach.min_rate,
         idle_timeout: Duration::from_secs(u64::from(args.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
 use crate::render::Style;
+use crate::source::is_unconnected;
 
 /// Narrower than this, wrapping does more harm than good; wider, lines are hard to read.
 const WIDTHS: std::ops::RangeInclusive<usize> = 40..=100;
@@ -48,8 +49,17 @@ pub(super) fn document(
     };
     match target {
         Some(file) => to(file),
+        None if is_unconnected(&io::stdout()) => Err(io::Error::new(
+            ErrorKind::NotConnected,
+            "standard output is closed; send it to a file, or to /dev/null by name",
+        )),
         None => to(&mut io::stdout().lock()),
     }
+}
+
+/// A document that is at hand.
+pub(super) fn document_text(text: &str) -> Result<(), Usage> {
+    document(&mut None, |out| out.write_all(text.as_bytes())).map_err(unwritten)
 }
 
 /// What is for people: a reader that has gone away has seen what it wanted to.

@@ -14,7 +14,7 @@ use crate::project::{Artifact, Run, artifact};
 use crate::source::{is_url, shown};
 
 /// What has some thousand builds.
-const MANIFEST: Small = Small { what: "a manifest of Packer that is kept in order", most: 2 << 20 };
+const MANIFEST: Small = Small { what: "a manifest of Packer", most: 2 << 20 };
 
 /// So many bytes tell what a file is.
 const FIRST: u64 = 1 << 20;
@@ -100,7 +100,7 @@ fn look(file: &OsStr) -> Result<(Rank, String), Usage> {
             return Err(std::io::Error::other("it is no regular file"));
         }
         let mut bytes = Vec::new();
-        opened.take(FIRST).read_to_end(&mut bytes)?; // bounded by `take`
+        opened.take(FIRST).read_to_end(&mut bytes)?;
         let whole = bytes.len() as u64 == meta.len();
         Ok((bytes, whole))
     };

@@ -23,7 +23,7 @@ mod zstd;
 pub use self::bzip2::Bzip2;
 pub use self::encode::{EncodeError, Encoded, Encoding, encode};
 pub use self::gzip::Gzip;
-pub use self::sniff::{Packing, sniff};
+pub use self::sniff::{PACKINGS, Packing, is_zlib, packing_name, sniff};
 pub use self::tar::{Tar, TarItem, TarMember};
 pub use self::xz::Xz;
 pub use self::zstd::Zstd;

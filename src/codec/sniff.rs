@@ -1,5 +1,5 @@
 use super::{Bzip2, Decoder, Gzip, zstd};
-use crate::facts::{Code, Compression};
+use crate::facts::{Code, Compression, Known, Mark};
 
 /// How a file is packed, by its first bytes and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ impl Packing {
         }
     }
 
+    /// The packing of this name, of those that DigitalOcean takes.
+    #[must_use]
+    pub fn of(compression: Compression) -> Self {
+        match compression {
+            Compression::Gzip => Packing::Gzip,
+            Compression::Bzip2 => Packing::Bzip2,
+            _ => Packing::Plain,
+        }
+    }
+
     /// A decoder, for what DigitalOcean takes packed.
     #[must_use]
     pub fn decoder(self) -> Option<Box<dyn Decoder>> {
@@ -49,38 +59,270 @@ impl Packing {
 /// Size of a tar header block.
 const TAR_BLOCK: usize = 512;
 
+const LIBMAGIC: &str = "libmagic";
+
+const fn foreign(compression: Compression, code: Code) -> Packing {
+    Packing::Foreign(compression, code)
+}
+
+const OTHER: Packing = foreign(Compression::Other, Code::CompressionOther);
+const ARCHIVE: Packing = foreign(Compression::Other, Code::ArchiveOther);
+
+/// Every way of packing and every archive that is known by its first 512 bytes. Of a file that bears
+/// several of these marks the first one counts.
+pub const PACKINGS: &[Known<Packing>] = &[
+    Known::new("gzip", LIBMAGIC, &[Mark::At(0, b"\x1f\x8b")], Packing::Gzip),
+    Known::new(
+        "xz",
+        LIBMAGIC,
+        &[Mark::At(0, b"\xfd7zXZ\0")],
+        foreign(Compression::Xz, Code::CompressionXz),
+    ),
+    Known::new(
+        "Zstandard",
+        LIBMAGIC,
+        &[
+            Mark::At(0, b"\x28\xb5\x2f\xfd"),
+            Mark::Rule("a skippable frame: 5x 2a 4d 18 at 0", skippable_zstd),
+        ],
+        foreign(Compression::Zstd, Code::CompressionZstd),
+    ),
+    Known::new(
+        "lz4",
+        LIBMAGIC,
+        &[
+            Mark::At(0, b"\x04\x22\x4d\x18"),
+            Mark::At(0, b"\x03\x21\x4c\x18"),
+            Mark::At(0, b"\x02\x21\x4c\x18"),
+        ],
+        foreign(Compression::Lz4, Code::CompressionLz4),
+    ),
+    Known::new(
+        "compress (.Z)",
+        LIBMAGIC,
+        &[Mark::At(0, b"\x1f\x9d")],
+        foreign(Compression::Compress, Code::CompressionCompress),
+    ),
+    Known::new(
+        "a zip archive",
+        LIBMAGIC,
+        &[
+            Mark::At(0, b"PK\x03\x04"),
+            Mark::At(0, b"PK\x05\x06"),
+            Mark::At(0, b"PK\x07\x08"),
+            Mark::At(0, b"PK00PK\x03\x04"),
+        ],
+        foreign(Compression::Zip, Code::ArchiveZip),
+    ),
+    Known::new(
+        "a 7z archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"7z\xbc\xaf\x27\x1c")],
+        foreign(Compression::SevenZip, Code::Archive7z),
+    ),
+    Known::new(
+        "a rar archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"Rar!\x1a\x07"), Mark::At(0, b"RE~^")],
+        foreign(Compression::Rar, Code::ArchiveRar),
+    ),
+    Known::new(
+        "bzip2",
+        LIBMAGIC,
+        &[Mark::Rule("BZh and a digit from 1 to 9 at 0", bzip2)],
+        Packing::Bzip2,
+    ),
+    Known::new(
+        "an OVA archive",
+        LIBMAGIC,
+        &[Mark::Rule("a tar header whose member is called *.ovf", ova)],
+        foreign(Compression::Tar, Code::ArchiveOva),
+    ),
+    Known::new(
+        "a tar archive",
+        LIBMAGIC,
+        &[Mark::Rule("the check sum of a tar header at 148", tar), Mark::At(257, b"ustar")],
+        foreign(Compression::Tar, Code::ArchiveTar),
+    ),
+    Known::new(
+        "lzma",
+        LIBMAGIC,
+        &[Mark::Rule("5d at 0, then dictionary and size of a .lzma header", lzma)],
+        foreign(Compression::Lzma, Code::CompressionLzma),
+    ),
+    Known::new(
+        "lzip",
+        LIBMAGIC,
+        &[Mark::At(0, b"LZIP")],
+        foreign(Compression::Lzip, Code::CompressionLzip),
+    ),
+    Known::new(
+        "lzop",
+        LIBMAGIC,
+        &[Mark::At(0, b"\x89LZO\0\r\n\x1a\n")],
+        foreign(Compression::Lzop, Code::CompressionLzop),
+    ),
+    Known::new(
+        "lrzip",
+        LIBMAGIC,
+        &[Mark::At(0, b"LRZI")],
+        foreign(Compression::Lrzip, Code::CompressionLrzip),
+    ),
+    Known::new("rzip", LIBMAGIC, &[Mark::At(0, b"RZIP")], OTHER),
+    Known::new("framed snappy", LIBMAGIC, &[Mark::At(0, b"\xff\x06\0\0sNaPpY")], OTHER),
+    Known::new("bzip3", LIBMAGIC, &[Mark::At(0, b"BZ3v1")], OTHER),
+    Known::new(
+        "LZFSE",
+        LIBMAGIC,
+        &[Mark::At(0, b"bvx-"), Mark::At(0, b"bvx1"), Mark::At(0, b"bvx2"), Mark::At(0, b"bvxn")],
+        OTHER,
+    ),
+    Known::new("qpress", LIBMAGIC, &[Mark::At(0, b"qpress10")], OTHER),
+    Known::new("kanzi", LIBMAGIC, &[Mark::At(0, b"KANZ")], OTHER),
+    Known::new("ZXC", LIBMAGIC, &[Mark::At(0, b"\xf5\x2e\xb0\x9c")], OTHER),
+    Known::new("xpk", LIBMAGIC, &[Mark::At(0, b"XPKF")], OTHER),
+    Known::new("PowerPacker", LIBMAGIC, &[Mark::At(0, b"PP20"), Mark::At(0, b"PP11")], OTHER),
+    Known::new("UCL", LIBMAGIC, &[Mark::At(0, b"\0\xe9UCL\xff\x01\x1a")], OTHER),
+    Known::new(
+        "a Zstandard of before version 0.8",
+        LIBMAGIC,
+        &[Mark::Rule("22 to 27 at 0, then b5 2f fd", old_zstd)],
+        OTHER,
+    ),
+    Known::new("a Zstandard dictionary", LIBMAGIC, &[Mark::At(0, b"\x37\xa4\x30\xec")], OTHER),
+    Known::new(
+        "a cpio archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"070701"), Mark::At(0, b"070702"), Mark::At(0, b"070707")],
+        foreign(Compression::Cpio, Code::ArchiveCpio),
+    ),
+    Known::new(
+        "an ar archive or a Debian package",
+        LIBMAGIC,
+        &[Mark::At(0, b"!<arch>\n"), Mark::At(0, b"!<thin>\n"), Mark::At(0, b"<ar>")],
+        foreign(Compression::Ar, Code::ArchiveAr),
+    ),
+    Known::new(
+        "an RPM package",
+        LIBMAGIC,
+        &[Mark::At(0, b"\xed\xab\xee\xdb")],
+        foreign(Compression::Rpm, Code::ArchiveRpm),
+    ),
+    Known::new(
+        "a cabinet file",
+        LIBMAGIC,
+        &[Mark::At(0, b"MSCF")],
+        foreign(Compression::Cab, Code::ArchiveCab),
+    ),
+    Known::new(
+        "a xar archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"xar!")],
+        foreign(Compression::Xar, Code::ArchiveXar),
+    ),
+    Known::new(
+        "a Windows Imaging file",
+        LIBMAGIC,
+        &[Mark::At(0, b"MSWIM\0\0\0"), Mark::At(0, b"WLPWM\0\0\0")],
+        foreign(Compression::Wim, Code::ArchiveWim),
+    ),
+    Known::new(
+        "a zpaq archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"zPQ\x01"), Mark::At(0, b"zPQ\x02"), Mark::At(0, b"7kSt")],
+        ARCHIVE,
+    ),
+    Known::new(
+        "an lha archive",
+        LIBMAGIC,
+        &[Mark::Rule("-lh?-, -lz?- or -pm?- at 2", lha)],
+        ARCHIVE,
+    ),
+    Known::new("an ace archive", LIBMAGIC, &[Mark::At(7, b"**ACE**")], ARCHIVE),
+    Known::new("a zoo archive", LIBMAGIC, &[Mark::At(20, b"\xdc\xa7\xc4\xfd")], ARCHIVE),
+    Known::new("a FreeArc archive", LIBMAGIC, &[Mark::At(0, b"ArC\x01")], ARCHIVE),
+    Known::new("an ALZ archive", LIBMAGIC, &[Mark::At(0, b"ALZ\x01")], ARCHIVE),
+    Known::new("an EGG archive", LIBMAGIC, &[Mark::At(0, b"EGGA")], ARCHIVE),
+    Known::new(
+        "a StuffIt archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"SIT!"), Mark::At(0, b"StuffIt ")],
+        ARCHIVE,
+    ),
+    Known::new("an InstallShield cabinet", LIBMAGIC, &[Mark::At(0, b"ISc(")], ARCHIVE),
+    Known::new("a KGB archive", LIBMAGIC, &[Mark::At(0, b"KGB_arch")], ARCHIVE),
+    Known::new("an MPQ archive", LIBMAGIC, &[Mark::At(0, b"MPQ\x1a")], ARCHIVE),
+    Known::new("a Chrome extension", LIBMAGIC, &[Mark::At(0, b"Cr24")], ARCHIVE),
+    Known::new("an Android backup", LIBMAGIC, &[Mark::At(0, b"ANDROID BACKUP\n")], ARCHIVE),
+];
+
 /// Recognises the packing of a file by its first bytes (512 are enough for all).
 #[must_use]
 pub fn sniff(head: &[u8]) -> Packing {
-    use Compression as C;
-    let magics: [(&[u8], Packing); 12] = [
-        (b"\x1f\x8b", Packing::Gzip),
-        (b"\xfd7zXZ\0", Packing::Foreign(C::Xz, Code::CompressionXz)),
-        (b"\x28\xb5\x2f\xfd", Packing::Foreign(C::Zstd, Code::CompressionZstd)),
-        (b"\x04\x22\x4d\x18", Packing::Foreign(C::Lz4, Code::CompressionLz4)),
-        (b"\x02\x21\x4c\x18", Packing::Foreign(C::Lz4, Code::CompressionLz4)),
-        (b"\x1f\x9d", Packing::Foreign(C::Compress, Code::CompressionCompress)),
-        (b"PK\x03\x04", Packing::Foreign(C::Zip, Code::ArchiveZip)),
-        (b"PK\x05\x06", Packing::Foreign(C::Zip, Code::ArchiveZip)),
-        (b"PK\x07\x08", Packing::Foreign(C::Zip, Code::ArchiveZip)),
-        (b"7z\xbc\xaf\x27\x1c", Packing::Foreign(C::SevenZip, Code::Archive7z)),
-        (b"Rar!\x1a\x07", Packing::Foreign(C::Rar, Code::ArchiveRar)),
-        (b"BZh", Packing::Bzip2),
-    ];
-    match magics.into_iter().find(|(magic, _)| head.starts_with(magic)) {
-        // The digit is the block size; `BZh` and another character is text.
-        Some((_, Packing::Bzip2)) if !matches!(head.get(3), Some(b'1'..=b'9')) => Packing::Plain,
+    match PACKINGS.iter().find(|known| known.find(head).is_some()).map(|known| known.is) {
         // Of some its header says already that it cannot be repacked on the way either.
-        Some((_, Packing::Foreign(C::Zstd, usual))) => {
-            Packing::Foreign(C::Zstd, zstd::refusal(head).unwrap_or(usual))
+        Some(Packing::Foreign(Compression::Zstd, usual)) => {
+            Packing::Foreign(Compression::Zstd, zstd::refusal(head).unwrap_or(usual))
         }
-        Some((_, packing)) => packing,
-        None if is_skippable_zstd(head) => Packing::Foreign(C::Zstd, Code::CompressionZstd),
-        None if is_tar(head) && holds_ovf(head) => Packing::Foreign(C::Tar, Code::ArchiveOva),
-        None if is_tar(head) => Packing::Foreign(C::Tar, Code::ArchiveTar),
-        None if is_lzma(head) => Packing::Foreign(C::Lzma, Code::CompressionLzma),
+        Some(packing) => packing,
         None => Packing::Plain,
     }
+}
+
+/// What the packing of a file that begins like this is called, with its article.
+#[must_use]
+pub fn packing_name(head: &[u8]) -> Option<&'static str> {
+    PACKINGS.iter().find(|known| known.find(head).is_some()).map(|known| known.what)
+}
+
+/// Whether the bytes are the beginning of a zlib stream (RFC 1950). Its two bytes are no mark, so the
+/// data has to unpack as far as it is there.
+#[must_use]
+pub fn is_zlib(head: &[u8]) -> bool {
+    let &[method, flags, ..] = head else { return false };
+    let sum = u16::from_be_bytes([method, flags]);
+    // Deflate with a window of 32 KiB, and no dictionary: what zlib itself writes.
+    if method != 0x78 || flags & 0x20 != 0 || !sum.is_multiple_of(31) {
+        return false;
+    }
+    let mut inflate = flate2::Decompress::new(true);
+    let mut output = vec![0; 1 << 16];
+    let status = inflate.decompress(head, &mut output, flate2::FlushDecompress::None);
+    status.is_ok_and(|_| inflate.total_out() > 0)
+}
+
+fn first(found: bool) -> Option<usize> {
+    found.then_some(0)
+}
+
+/// The digit is the block size; `BZh` and another character is text.
+fn bzip2(head: &[u8]) -> Option<usize> {
+    first(matches!(head, [b'B', b'Z', b'h', b'1'..=b'9', ..]))
+}
+
+fn skippable_zstd(head: &[u8]) -> Option<usize> {
+    first(is_skippable_zstd(head))
+}
+
+fn old_zstd(head: &[u8]) -> Option<usize> {
+    first(matches!(head, [0x22..=0x27, 0xb5, 0x2f, 0xfd, ..]))
+}
+
+fn tar(head: &[u8]) -> Option<usize> {
+    first(is_tar(head))
+}
+
+fn ova(head: &[u8]) -> Option<usize> {
+    first(is_tar(head) && holds_ovf(head))
+}
+
+fn lzma(head: &[u8]) -> Option<usize> {
+    first(is_lzma(head))
+}
+
+fn lha(head: &[u8]) -> Option<usize> {
+    let kind = head.get(2..7)?;
+    matches!(kind, [b'-', b'l', b'h' | b'z', _, b'-'] | [b'-', b'p', b'm', _, b'-']).then_some(2)
 }
 
 /// A zstd file may begin with a skippable frame (RFC 8878, 3.1.2): pzstd writes them.

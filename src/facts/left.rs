@@ -69,6 +69,8 @@ reasons! {
     Behind Source "it lies behind what was read, and the source cannot be read again",
     PackedBehind Source "the compressed data of the disk lies behind what was read; --spool keeps it",
 
+    PackedTooMany Source "more compressed data lies behind its tables than one pass can hold; --spool keeps it",
+
     OnePass Source "its clusters are too small to be counted in one pass; --spool keeps it",
 
     TablesTooSmall Image "the grains or grain tables are too small for all of them to be held",

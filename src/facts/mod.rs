@@ -6,11 +6,13 @@
 
 mod code;
 mod left;
+mod mark;
 mod names;
 mod notebook;
 
 pub use code::Code;
 pub use left::{Cause, Left};
+pub use mark::{Known, Mark};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
 

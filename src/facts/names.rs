@@ -46,6 +46,17 @@ named! {
         SevenZip "7z" "A 7z archive, refused.",
         Rar "rar" "A rar archive, refused.",
         Tar "tar" "A tar archive, refused.",
+        Lzip "lzip" "lzip, refused.",
+        Lzop "lzop" "lzop, refused.",
+        Lrzip "lrzip" "lrzip, refused.",
+        Zlib "zlib" "A zlib stream without gzip's header, refused.",
+        Cpio "cpio" "A cpio archive, refused.",
+        Ar "ar" "An ar archive or a Debian package, refused.",
+        Rpm "rpm" "An RPM package, refused.",
+        Cab "cab" "A cabinet file, refused.",
+        Xar "xar" "A xar archive, refused.",
+        Wim "wim" "A Windows Imaging file, refused.",
+        Other "other" "Another compression or archive, which a finding names, refused.",
     }
 }
 
@@ -69,12 +80,15 @@ named! {
         Ewf "ewf" "Expert Witness (EnCase) image, refused.",
         Bochs "bochs" "Bochs growing image, refused.",
         Cloop "cloop" "Compressed loop image, refused.",
+        AndroidSparse "android-sparse" "Android sparse image, refused.",
+        Other "other" "Another program's image, which a finding names, refused.",
         Elf "elf" "An executable, refused.",
         Html "html" "A web page, refused.",
         Xml "xml" "An XML document, refused.",
         Json "json" "A JSON document, refused.",
         Text "text" "Plain text, refused.",
         GitLfsPointer "git-lfs-pointer" "A Git LFS pointer instead of the file, refused.",
+        Pointer "pointer" "A pointer of git-annex, git-xet or DVC instead of the file, refused.",
         Empty "empty" "No bytes at all, refused.",
         Unknown "unknown" "Something else that is no disk, refused.",
     }

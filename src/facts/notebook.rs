@@ -57,9 +57,15 @@ impl<'a> Notebook<'a> {
         if (self.settles)(code) {
             self.doomed.set(true);
         }
+        let (offset, said) = (offset.into(), said.into());
         let mut anomalies = self.anomalies.borrow_mut();
+        // Who reads the disk meets what the walk over the tables has met.
+        let known = |a: &&Anomaly| (a.code, a.layer, a.offset) == (code, layer, offset);
+        if anomalies.iter().filter(known).any(|a| a.said == said) {
+            return;
+        }
         if anomalies.iter().filter(|a| a.code == code).count() < KEPT_OF_ONE_KIND {
-            anomalies.push(Anomaly { code, layer, offset: offset.into(), said: said.into() });
+            anomalies.push(Anomaly { code, layer, offset, said });
             return;
         }
         let mut more = self.more.borrow_mut();
@@ -67,6 +73,16 @@ impl<'a> Notebook<'a> {
             Some((_, count)) => *count += 1,
             None => more.push((code, 1)),
         }
+    }
+
+    /// As [`image`](Self::image), instead of what was written down of this code before, which saw less of it.
+    pub fn image_instead(&self, code: Code, offset: u64, said: impl Into<String>) {
+        let said = said.into();
+        if let Some(known) = self.anomalies.borrow_mut().iter_mut().find(|a| a.code == code) {
+            (known.layer, known.offset, known.said) = (Layer::Image, Some(offset), said);
+            return;
+        }
+        self.image(code, offset, said);
     }
 
     /// An anomaly of the image, at a byte offset of the image.
@@ -142,6 +158,7 @@ mod tests {
         for at in 0..20 {
             notebook.image(Code::Qcow2TableEntryInvalid, at, "x");
         }
+        notebook.image(Code::Qcow2TableEntryInvalid, 0, "x");
         let anomalies = notebook.close();
         assert_eq!(anomalies.len(), KEPT_OF_ONE_KIND);
         assert_eq!(anomalies[KEPT_OF_ONE_KIND - 1].said, "x (12 more of this kind)");

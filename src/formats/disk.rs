@@ -1,6 +1,6 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
-use super::packed::{LARGEST, Unpacker};
+use super::packed::Unpacker;
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
 
@@ -76,6 +76,14 @@ pub struct Packed {
     pub damaged: Code,
 }
 
+impl Packed {
+    /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
+    pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
+        let said = format!("The packed data at byte {} {said}", self.at);
+        notebook.image(self.damaged, self.at, said);
+    }
+}
+
 /// How a cluster or grain is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -125,8 +133,6 @@ pub struct MappedDisk<'v> {
     unpacker: Unpacker,
     /// Its image offset and length.
     unpacked: Option<(u64, u64)>,
-    /// Packed data is read into it.
-    input: Vec<u8>,
 }
 
 impl<'v> MappedDisk<'v> {
@@ -137,7 +143,7 @@ impl<'v> MappedDisk<'v> {
         notebook: &'v Notebook<'v>,
     ) -> Self {
         let unpacker = Unpacker::default();
-        MappedDisk { view, layout, notebook, unpacker, unpacked: None, input: Vec::new() }
+        MappedDisk { view, layout, notebook, unpacker, unpacked: None }
     }
 
     /// Unpacks all that is packed and writes down what cannot be, in the order of the disk, up to what
@@ -200,33 +206,18 @@ impl<'v> MappedDisk<'v> {
         let key = (packed.at, packed.len);
         if self.unpacked != Some(key) {
             self.unpacked = None;
-            self.input.resize((packed.len as usize).min(LARGEST + 4096), 0);
-            let count = match self.view.read_at(packed.at, &mut self.input)? {
-                Got::Bytes(0) => {
-                    self.view.need(packed.at, &mut self.input, self.notebook, "packed data")?;
-                    return Ok(Some(Missing::Broken));
-                }
-                // Its length is an upper bound: the last one may end with the image.
-                Got::Bytes(count) => count,
-                Got::Missing(missing) => return Ok(Some(missing)),
-            };
-            if let Err(said) = self.unpacker.unpack(packed, &self.input[..count]) {
-                return Ok(Some(self.damaged(packed, &said)));
+            if let Some(missing) = self.unpacker.read(self.view, self.notebook, packed)? {
+                return Ok(Some(missing));
             }
             self.unpacked = Some(key);
         }
         let have = self.unpacker.bytes.len();
         if packed.skip.saturating_add(len) > have as u64 {
             let said = format!("unpacks to {have} bytes, which is too few.");
-            return Ok(Some(self.damaged(packed, &said)));
+            packed.note(self.notebook, &said);
+            return Ok(Some(Missing::Broken));
         }
         Ok(None)
-    }
-
-    fn damaged(&self, packed: &Packed, said: &str) -> Missing {
-        let said = format!("The packed data at byte {} {said}", packed.at);
-        self.notebook.image(packed.damaged, packed.at, said);
-        Missing::Broken
     }
 }
 

@@ -8,10 +8,16 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::disk::{Method, Packed};
+use super::view::truncated;
+use super::{Got, Halt, ImageView, Missing};
+use crate::facts::Notebook;
 
 /// The largest packed cluster or grain that is unpacked: QEMU's largest cluster (qcow2 specification,
 /// `cluster_bits` up to 21).
 pub(super) const LARGEST: usize = 2 << 20;
+
+/// The most that a packed cluster or grain takes: qcow2 can name twice as many sectors as a cluster has.
+const LONGEST: usize = 2 * LARGEST;
 
 /// The largest window of a Zstandard frame that is unpacked: what RFC 8878, 3.1.1.1.2, wants every
 /// decoder to take. The decoder holds a window in memory before it gives anything out.
@@ -25,9 +31,46 @@ pub(super) struct Unpacker {
     zstd: Option<FrameDecoder>,
     /// What the last packed data unpacked to.
     pub(super) bytes: Vec<u8>,
+    /// Packed data is read into it.
+    input: Vec<u8>,
 }
 
 impl Unpacker {
+    /// Reads packed data and unpacks it, or writes down why that cannot be.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub(super) fn read(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        packed: &Packed,
+    ) -> Result<Option<Missing>, Halt> {
+        let mut input = std::mem::take(&mut self.input);
+        let want = (packed.len as usize).min(LONGEST);
+        input.resize(want, 0);
+        let count = match view.read_at(packed.at, &mut input)? {
+            Got::Bytes(0) => {
+                view.need(packed.at, &mut input, notebook, "packed data")?;
+                return Ok(Some(Missing::Broken));
+            }
+            Got::Bytes(count) => count,
+            Got::Missing(missing) => return Ok(Some(missing)),
+        };
+        // Behind the end of an image, QEMU reads zeros (`bdrv_aligned_preadv`, `block/io.c`).
+        input[count..].fill(0);
+        let unpacked = self.unpack(packed, &input);
+        self.input = input;
+        let Err(said) = unpacked else { return Ok(None) };
+        if count < want {
+            let end = packed.at.saturating_add(want as u64);
+            truncated(notebook, "packed data", end, packed.at.saturating_add(count as u64));
+        } else {
+            packed.note(notebook, &said);
+        }
+        Ok(Some(Missing::Broken))
+    }
+
     /// Unpacks `input`, which may go on after what is packed.
     ///
     /// # Errors

@@ -55,6 +55,16 @@ impl<T> Scan<T> {
         }
     }
 
+    /// Image offset of the next range ahead.
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.queue.range((self.at, 0)..).next().map(|((at, _), _)| *at)
+    }
+
+    /// Says that the image is read from its beginning again: what lies behind is ahead.
+    pub(super) fn turn(&mut self) {
+        self.at = 0;
+    }
+
     /// Ranges that are still wanted.
     pub(super) fn len(&self) -> usize {
         self.queue.len()

@@ -7,25 +7,46 @@
 //! system of nearly every Droplet is found by what its kernel lists. Where libblkid, sfdisk, parted, sgdisk
 //! or UEFI's firmware would see something else, that is an anomaly. `docs/partition-tables.md` has the rules.
 
-mod filesystem;
 mod gpt;
 mod listing;
 mod mbr;
+mod optical;
+mod signatures;
 
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
+pub use signatures::{SIGNATURES, Signature};
 
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::facts::{Code, Layer, Notebook};
+use crate::facts::{Code, Notebook};
 use crate::formats::{Disk, Got, Halt, Missing, Wanted};
+
+/// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
+/// them used, or the mark of a GPT.
+#[must_use]
+pub fn has_partition_table(first: &[u8]) -> bool {
+    table_mark(first).is_some()
+}
+
+/// Where the mark of the partition table is on a disk that begins like this.
+#[must_use]
+pub fn table_mark(first: &[u8]) -> Option<usize> {
+    let gpt = |sector| gpt::has_signature(first, sector).then_some(sector as usize);
+    let mbr = has_valid_mbr(first).then_some(SECTOR as usize - 2);
+    mbr.or_else(|| gpt(SECTOR)).or_else(|| gpt(gpt::LARGE_SECTOR))
+}
+
+/// Bytes at the beginning of a disk that its marks are looked for in.
+pub const FIRST: usize = FIRST_SECTORS;
 
 /// Bytes of a sector. Disks laid out for 4096-byte sectors are told apart and refused.
 const SECTOR: u64 = 512;
 
-/// The sectors at the beginning that a partition table usually takes: MBR, GPT header, 32 of entries.
-const FIRST_SECTORS: usize = 34 * SECTOR as usize;
+/// Bytes at the beginning that are looked at: a partition table usually takes 34 sectors, an optical disc describes
+/// itself at 32 KiB, and the mark of btrfs is farther than all others, behind 64 KiB.
+const FIRST_SECTORS: usize = 136 * SECTOR as usize;
 
 /// A part of the partition table that could not be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,15 +130,47 @@ pub fn examine(
         }
         mbr::examine(disk, &boot, notebook, &mut table)?;
     } else {
-        let found = filesystem::name(&first);
-        notebook.add(
-            none_found,
-            Layer::Disk,
-            0,
-            format!("The disk has neither an MBR nor a GPT; it begins with {found}."),
+        no_table(&first, none_found, notebook);
+        return Ok(table);
+    }
+    for (what, at) in signatures::members(&first) {
+        notebook.disk(
+            Code::DiskMemberSignature,
+            at,
+            format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
+    optical::judge(&first, &table.partitions, notebook);
     Ok(table)
+}
+
+/// Says what a disk is that has no partition table.
+fn no_table(first: &[u8], none_found: Code, notebook: &Notebook<'_>) {
+    const NONE: &str = "The disk has neither an MBR nor a GPT; it begins with";
+    if optical::Volume::find(first).is_some() {
+        return notebook.disk(
+            Code::FormatIso9660,
+            optical::MARK,
+            "The disk is an optical disc (ISO 9660, UDF) without a partition table.",
+        );
+    }
+    match signatures::beginning(first) {
+        signatures::Beginning::Known(what) => {
+            notebook.disk(none_found, 0, format!("{NONE} {what}."))
+        }
+        signatures::Beginning::Unknown => {
+            let looks = match signatures::is_dense(first) {
+                true => ", and looks compressed or encrypted",
+                false => "",
+            };
+            let bytes = crate::bytes::hex(&first[..first.len().min(8)]);
+            notebook.disk(
+                Code::ContentUnrecognised,
+                0,
+                format!("{NONE} nothing that is known (bytes {bytes}){looks}."),
+            );
+        }
+    }
 }
 
 /// Writes down that something of the table lies past the end of the disk.

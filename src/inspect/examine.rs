@@ -4,7 +4,7 @@
 use super::report::{Mode, Report};
 use super::{Event, Listener, disk_digest};
 use crate::bytes::hex;
-use crate::codec::{Packing, sniff};
+use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{
     self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
@@ -45,26 +45,28 @@ pub(super) fn recognise(
     packed: bool,
     notebook: &Notebook<'_>,
 ) -> Result<Option<Identity>, Halt> {
-    let mut sector = [0; SECTOR];
-    let first = match view.read_at(0, &mut sector)? {
-        Got::Bytes(count) => &sector[..count],
+    let mut head = vec![0; formats::LOOKED_AT];
+    let first = match view.read_at(0, &mut head)? {
+        Got::Bytes(count) => &head[..count],
         Got::Missing(_) => &[],
     };
     if let Some(code) = packed_again(first).filter(|_| packed) {
-        let inner = sniff(first).compression().as_str();
-        let what = match code {
-            Code::ArchiveTar
-            | Code::ArchiveOva
-            | Code::ArchiveZip
-            | Code::Archive7z
-            | Code::ArchiveRar => format!("a {inner} archive"),
-            _ => format!("packed once more, with {inner}"),
-        };
-        notebook.add(code, Layer::Image, 0, format!("Decompressed, the file is {what}."));
+        let what = packing_name(first).unwrap_or("packed");
+        notebook.add(
+            code,
+            Layer::Image,
+            0,
+            match code {
+                Code::CompressionNested => {
+                    format!("Decompressed, the file is packed once more: {what}.")
+                }
+                _ => format!("Decompressed, the file is {what}."),
+            },
+        );
         return Ok(None);
     }
-    let candidates = formats::detect(view)?;
-    Ok(Some(identify(&candidates, guest::has_valid_mbr(first), trailer, notebook)))
+    let partitioned = guest::has_partition_table(first);
+    Ok(Some(identify(&formats::candidates(first), partitioned, trailer, notebook)))
 }
 
 /// Whether the image is inside a packing.
@@ -137,9 +139,18 @@ fn container(
         partition_check(&table, walked, notebook, report);
         report.partition_table = Some(table);
     }
+    if report.mode == Mode::Full
+        && walked == Walked::Whole
+        && let Some(end) = examined.layout.end()
+    {
+        formats::trailing(view, end, notebook)?;
+    }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
         examined.reach.judge_tail(view, size, notebook)?;
+        if !notebook.has(Code::ImageTruncated) {
+            examined.layout.judge_whole(notebook);
+        }
     }
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
@@ -163,9 +174,16 @@ fn unpack(
         _ if report.mode == Mode::Quick => Left::QuickPacked,
         _ if is_elsewhere(notebook) => Left::Elsewhere,
         _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
-        _ if notebook.doomed() || notebook.has(Code::ImageTruncated) => Left::Refused,
-        _ if !view.is_seekable() => Left::PackedBehind,
+        _ if notebook.doomed() || is_cut(notebook) => Left::Refused,
         _ if let Walked::Partial(left) = walked => left,
+        _ if let Some(unpacked) = layout.unpacked() => {
+            match unpacked {
+                Ok(()) => report.done(ID),
+                Err(left) => report.partial(ID, left),
+            }
+            return Ok(());
+        }
+        _ if !view.is_seekable() => Left::PackedBehind,
         // It has read all of the disk.
         Some(true) if digested => {
             report.done(ID);
@@ -221,7 +239,7 @@ fn digest_disk(
         Left::Elsewhere
     } else if layout.virtual_size() >= notebook.limit() {
         Left::DiskTooLarge
-    } else if notebook.doomed() || notebook.has(Code::ImageTruncated) {
+    } else if notebook.doomed() || is_cut(notebook) {
         Left::Refused
     } else {
         let mut cached = CachedView::new(view);
@@ -237,6 +255,11 @@ fn digest_disk(
     };
     report.skipped(ID, left);
     Ok(())
+}
+
+/// Whether parts of the disk are not in the image that has to have them.
+fn is_cut(notebook: &Notebook<'_>) -> bool {
+    notebook.has(Code::ImageTruncated) || notebook.has(Code::ImageOffsetImpossible)
 }
 
 /// Whether what the file says of the disk is not what the guest would see.
@@ -304,11 +327,7 @@ pub(super) fn late_trailer(found: (Trailer, u64), notebook: &Notebook<'_>, repor
         matches!(format, DiskFormat::Qcow2 | DiskFormat::Vhdx | DiskFormat::Vdi | DiskFormat::Vmdk)
     });
     let mut candidates = formats::Candidates::default();
-    candidates.containers.extend(container.map(|format| formats::Match {
-        format,
-        offset: 0,
-        foreign: None,
-    }));
+    candidates.containers.extend(container.and_then(formats::taken));
     if known == Some(trailer.at(at).format) {
         return;
     }

@@ -33,14 +33,18 @@ impl Incoming {
     /// The first `count` bytes of the file, or all that it has, without taking them.
     pub(super) fn peek(&mut self, count: usize) -> Result<Vec<u8>, Halt> {
         let mut bytes = Vec::with_capacity(count);
+        let mut seen = 0;
         while bytes.len() < count {
-            let Some(segment) = self.receive()? else { break };
+            if seen == self.early.len() {
+                let Some(segment) = self.receive()? else { break };
+                self.early.push_back(segment);
+            }
             let want = count - bytes.len();
-            match &segment {
+            match &self.early[seen] {
                 Segment::Data(chunk) => bytes.extend_from_slice(&chunk[..want.min(chunk.len())]),
                 Segment::Zeros(len) => bytes.resize(bytes.len() + want.min(*len as usize), 0),
             }
-            self.early.push_back(segment);
+            seen += 1;
         }
         Ok(bytes)
     }

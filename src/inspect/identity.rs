@@ -23,11 +23,19 @@ pub struct Identity {
 }
 
 #[cfg(feature = "net")]
+fn escaped(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(|text| crate::bytes::Hostile::from(text).to_string())
+}
+
+#[cfg(feature = "net")]
 impl Identity {
+    /// The bytes are those of another answer than the first one.
+    pub(super) fn is_of(&mut self, pin: &source::remote::Pin) {
+        self.etag = escaped(&pin.etag);
+        self.last_modified = escaped(&pin.last_modified);
+    }
+
     pub(super) fn of(served: &source::remote::Served) -> Self {
-        let escaped = |text: &Option<String>| {
-            text.as_deref().map(|text| crate::bytes::Hostile::from(text).to_string())
-        };
         let before = served.hops.split_last().map(|(_, before)| before).unwrap_or_default();
         Identity {
             url: served.address.to_string(),

@@ -2,13 +2,14 @@
 //! of its disk, and the bytes around each finding. Only of what lies on this machine and is not packed:
 //! nothing is fetched, decompressed or waited for again.
 
-use std::fs::File;
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::ffi::OsStr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::{Deaf, Finding, Map, Opened, Options, Report, Verdict, extents};
 use crate::facts::{Compression, DiskFormat, Layer};
 use crate::formats::{Disk, Got, Halt, Run};
+use crate::source::{Known, LocalFile, LocalOffsets, Source};
 
 /// Bytes of an excerpt.
 const EXCERPT: u64 = 64;
@@ -66,25 +67,64 @@ fn file(report: &Report) -> Result<&Path, &'static str> {
         return Err("it came through a pipe");
     }
     if !device && Some(meta.len()) != report.file_size {
-        return Err("the file changed after it was checked");
+        return Err(CHANGED);
     }
     Ok(path)
 }
 
+/// What the check knew of the bytes that will be shown.
+pub(super) fn around(report: &Report, file: &LocalFile) -> Vec<Known> {
+    if report.compression != Some(Compression::None) {
+        return Vec::new();
+    }
+    let starts = report.findings.iter().filter(|finding| is_in_file(finding, report));
+    let starts = starts.filter_map(|finding| finding.offset.map(start));
+    file.agreed().known(starts.flat_map(|start| [start, start.saturating_add(EXCERPT - 1)]))
+}
+
+/// Opens the file again, if it is still what was checked.
+fn reopened(path: &OsStr, report: &Report) -> Result<LocalFile, String> {
+    match Source::open(path).map_err(|e| super::Error::from(&e).message)? {
+        Source::File(file) if report.opened.as_ref().is_none_or(|was| was == file.identity()) => {
+            file.agreed().expect(&report.known);
+            Ok(file)
+        }
+        _ => Err(CHANGED.to_owned()),
+    }
+}
+
+const CHANGED: &str = "the file changed after it was checked";
+
 fn seen(path: &Path, report: &Report, options: &Options) -> Look {
+    let nothing = |why: String| Look {
+        map: Err(why.clone()),
+        excerpts: report.findings.iter().map(|_| Err(why.clone())).collect(),
+    };
+    let file = match reopened(path.as_os_str(), report) {
+        Ok(file) => file,
+        Err(why) => return nothing(why),
+    };
     let mut opened = Opened::open(path.as_os_str(), options, &Deaf).map_err(|e| e.message);
+    if let Ok(opened) = &opened
+        && opened.file().identity() != file.identity()
+    {
+        return nothing(CHANGED.to_owned());
+    }
     let map = match &mut opened {
         Ok(opened) => picture(opened),
         Err(why) => Err(why.clone()),
     };
-    let excerpts =
-        report.findings.iter().map(|finding| excerpt(finding, path, &mut opened, report)).collect();
-    match opened.map(|opened| opened.unchanged()) {
-        Ok(Err(error)) => Look {
-            map: Err(error.message.clone()),
-            excerpts: report.findings.iter().map(|_| Err(error.message.clone())).collect(),
-        },
-        _ => Look { map, excerpts },
+    let mut offsets = file.offsets();
+    let excerpts = report
+        .findings
+        .iter()
+        .map(|finding| excerpt(finding, &mut offsets, &mut opened, report))
+        .collect();
+    let unchanged = file.verify_unchanged().map_err(|e| super::Error::from(&e).message);
+    let both = opened.map_or(Ok(()), |opened| opened.unchanged().map_err(|e| e.message));
+    match unchanged.and(both) {
+        Ok(()) => Look { map, excerpts },
+        Err(why) => nothing(why),
     }
 }
 
@@ -120,17 +160,29 @@ impl Disk for Bounded<'_> {
     }
 }
 
+/// Whether it is about bytes that are those of the file: not compressed, the file, the image and a raw image's disk are
+/// the same.
+fn is_in_file(finding: &Finding, report: &Report) -> bool {
+    finding.layer != Layer::Disk || report.disk_format == Some(DiskFormat::Raw)
+}
+
+/// Where an excerpt begins.
+fn start(offset: u64) -> u64 {
+    (offset - offset % LINE).saturating_sub(LINE)
+}
+
 fn excerpt(
     finding: &Finding,
-    path: &Path,
+    offsets: &mut LocalOffsets<'_>,
     opened: &mut Result<Opened, String>,
     report: &Report,
 ) -> Result<Excerpt, String> {
-    let offset = finding.offset.ok_or("it is about no one place")?;
-    let start = (offset - offset % LINE).saturating_sub(LINE);
+    let start = start(finding.offset.ok_or("it is about no one place")?);
     let mut bytes = vec![0; EXCERPT as usize];
-    let raw = report.disk_format == Some(DiskFormat::Raw);
-    let count = if finding.layer == Layer::Disk && !raw {
+    let count = if is_in_file(finding, report) {
+        let read = offsets.read_at(start, &mut bytes);
+        read.map_err(|e| super::Error::from(&e).message)?
+    } else {
         let opened = opened.as_mut().map_err(|why| why.clone())?;
         match opened.with_disk(|disk| disk.read_at(start, &mut bytes)) {
             Ok(Got::Bytes(count)) => count,
@@ -138,27 +190,10 @@ fn excerpt(
                 return Err("these bytes of the disk cannot be read".to_owned());
             }
         }
-    } else {
-        // Not compressed, so that the file, the image and a raw image's disk are the same bytes.
-        read(path, start, &mut bytes).map_err(|e| format!("they cannot be read: {e}"))?
     };
     bytes.truncate(count);
     if bytes.is_empty() {
         return Err("it is past the end".to_owned());
     }
     Ok(Excerpt { start, bytes })
-}
-
-fn read(path: &Path, start: u64, bytes: &mut [u8]) -> std::io::Result<usize> {
-    let file = File::open(path)?;
-    let mut have = 0;
-    while have < bytes.len() {
-        match file.read_at(&mut bytes[have..], start + have as u64) {
-            Ok(0) => break,
-            Ok(count) => have += count,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(have)
 }

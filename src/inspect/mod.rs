@@ -15,6 +15,7 @@ mod feed;
 mod identity;
 mod inner;
 mod look;
+mod marks;
 mod name;
 mod opened;
 mod pipeline;
@@ -267,8 +268,12 @@ fn inspect_source(
     listener.event(Event::Started { source: &report.source, size: source.size() });
     let outcome = pipeline::run(source, options, listener, tap, &mut report);
     listener.event(Event::Finished);
-    match outcome {
+    let mut report = match outcome {
         Ok(anomalies) => report.judged(anomalies, argument, options),
         Err(error) => report.failed(&error),
+    };
+    if let Source::File(file) = source {
+        report.known = look::around(&report, file);
     }
+    report
 }

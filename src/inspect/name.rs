@@ -24,9 +24,20 @@ pub fn unpacked(name: &str) -> Option<(&str, Compression)> {
 struct Promise {
     compression: Option<Compression>,
     format: Option<DiskFormat>,
+    /// Whether it promises what DigitalOcean does not take.
+    other: bool,
     /// Whether the name ends in anything that says what it is.
     known: bool,
 }
+
+/// Extensions that promise something else than a disk that DigitalOcean takes, and compressions that it does not take:
+/// QEMU takes a `.dmg` for an Apple disk image by its name alone.
+const OTHERS: [&str; 46] = [
+    "vhd", "vpc", "ova", "ovf", "iso", "cdr", "dmg", "udf", "nrg", "mdf", "cue", "bin", "qcow",
+    "qed", "hds", "hdd", "luks", "e01", "ex01", "aff", "wim", "esd", "simg", "cloop", "zip", "7z",
+    "rar", "tar", "tgz", "tbz", "tbz2", "txz", "xz", "zst", "zstd", "lz4", "lzma", "lz", "lzo",
+    "lrz", "z", "cpio", "deb", "rpm", "cab", "xva",
+];
 
 impl Promise {
     fn of(name: &str) -> Self {
@@ -36,16 +47,18 @@ impl Promise {
             None => (name.as_str(), None),
         };
         let format = match Path::new(name).extension().and_then(OsStr::to_str) {
-            Some("raw") => Some(DiskFormat::Raw),
+            Some("raw" | "dd") => Some(DiskFormat::Raw),
             Some("qcow2") => Some(DiskFormat::Qcow2),
             Some("vhdx") => Some(DiskFormat::Vhdx),
             Some("vdi") => Some(DiskFormat::Vdi),
             Some("vmdk") => Some(DiskFormat::Vmdk),
             _ => None,
         };
+        let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
+        let other = OTHERS.contains(&extension);
         // `.img` is used for every format.
-        let known = compression.is_some() || format.is_some() || name.ends_with(".img");
-        Promise { compression, format, known }
+        let known = compression.is_some() || format.is_some() || other || extension == "img";
+        Promise { compression, format, other, known }
     }
 }
 
@@ -72,7 +85,11 @@ pub(super) fn mismatch(
     let wrong_compression =
         silent || promise.known && promise.compression.unwrap_or(Compression::None) != compression;
     let wrong_format = promise.format.is_some_and(|promised| promised != format);
-    if !wrong_compression && !wrong_format {
+    // A hybrid disc is called after what it is.
+    let disc = found.iter().any(|anomaly| matches!(anomaly.code, Code::IsoHybrid | Code::IsoShell));
+    let iso = disc && name.to_string_lossy().to_ascii_lowercase().ends_with(".iso");
+    let other = promise.other && !iso;
+    if !wrong_compression && !wrong_format && !other {
         return None;
     }
     let packed = match compression {
@@ -112,5 +129,11 @@ mod tests {
         assert!(odd("disk.img.gz", C::None, F::Raw));
         assert!(odd("disk.img", C::Gzip, F::Raw));
         assert!(odd("disk.vmdk.gz", C::Bzip2, F::Vmdk));
+        for name in ["disk.vhd", "box.ova", "disk.ISO", "disk.dmg", "disk.qcow2.xz", "disk.vhd.gz"]
+        {
+            let packed = if name.ends_with(".gz") { C::Gzip } else { C::None };
+            assert!(odd(name, packed, F::Raw), "{name}");
+        }
+        assert!(!odd("release-1.2", C::None, F::Raw));
     }
 }

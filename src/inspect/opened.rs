@@ -9,6 +9,8 @@ use std::thread::scope;
 use super::Options;
 use super::examine::{is_elsewhere, recognise, trailer};
 use super::feed::{Incoming, unpack};
+use super::marks;
+use super::pipeline::refused_packing;
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
@@ -17,6 +19,7 @@ use crate::codec::{Packing, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{
     self, CachedView, Disk, FileView, Halt, ImageView, Layout, MappedDisk, RawDisk, Store, Trailer,
+    Wanted,
 };
 use crate::rules::{Identity, Policy};
 use crate::source::{LocalFile, Read, Source, shown};
@@ -85,6 +88,11 @@ impl Opened {
         self.format
     }
 
+    /// The file that is read, which may be a temporary one.
+    pub(super) fn file(&self) -> &LocalFile {
+        &self.file
+    }
+
     /// Size of the disk in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {
@@ -124,10 +132,34 @@ impl Opened {
     /// Why not.
     pub fn close(self) -> Result<(), Error> {
         self.unchanged()?;
-        if refused(&self.notebook) {
-            return Err(explained(Halt::Stopped, self.notebook));
+        if !refused(&self.notebook) {
+            return Ok(());
         }
-        Ok(())
+        match self.missing() {
+            Ok(Some(error)) => Err(error),
+            Ok(None) => Err(explained(Halt::Stopped, self.notebook)),
+            Err(halt) => Err(explained(halt, self.notebook)),
+        }
+    }
+
+    /// What is missing of a cut image in all, as a check says it: whoever reads the disk only meets the
+    /// first of it.
+    fn missing(&self) -> Result<Option<Error>, Halt> {
+        let layout = self.layout.as_ref().filter(|_| self.notebook.has(Code::ImageTruncated));
+        if layout.is_none() {
+            return Ok(None);
+        }
+        let notebook = Notebook::new(&never, self.notebook.limit());
+        let mut view = FileView::new(&self.file, &notebook);
+        let Some(mut examined) = formats::examine(self.format, &mut view, &notebook)? else {
+            return Ok(None);
+        };
+        let wanted = Wanted::default();
+        examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach)?;
+        examined.reach.judge(self.file.size(), &notebook);
+        let found = notebook.close().into_iter().find(|a| a.code == Code::ImageTruncated);
+        Ok(found
+            .map(|Anomaly { code, said, .. }| Error { kind: code.as_str().into(), message: said }))
     }
 }
 
@@ -189,9 +221,12 @@ fn spooled(
                 format!("The file has {most} bytes or more."),
             );
         }
+        if let Ok(packing) = packed {
+            marks::last(packing, &delivered.last, delivered.bytes, notebook);
+        }
         packed
     })?;
-    Ok((spool.finish()?, packed))
+    Ok((spool.finish()?, packed != Packing::Plain))
 }
 
 fn fill(
@@ -199,13 +234,14 @@ fn fill(
     mut incoming: Incoming,
     notebook: &Notebook<'_>,
     seen: impl Fn(),
-) -> Result<bool, Halt> {
-    let packing = sniff(&incoming.peek(SECTOR as usize)?);
+) -> Result<Packing, Halt> {
+    let head = incoming.peek(marks::HEAD)?;
+    let packing = sniff(&head);
     if let Packing::Foreign(compression, code) = packing {
-        let name = compression.as_str();
-        notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        notebook.add(code, Layer::File, 0, refused_packing(compression, &head));
         return Err(Halt::Stopped);
     }
+    marks::head(packing, &head, notebook);
     let mut feed = unpack(packing, incoming, notebook, None, Arc::default());
     let mut size = 0;
     while let Some(segment) = feed.next()? {
@@ -222,7 +258,7 @@ fn fill(
         spool.put(&segment)?;
         seen();
     }
-    Ok(packing != Packing::Plain)
+    Ok(packing)
 }
 
 type Found = (DiskFormat, Option<Box<dyn Layout>>);

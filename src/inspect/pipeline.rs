@@ -22,9 +22,9 @@ use super::threads::{
     self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
     join, stream_pool,
 };
-use super::{Digested, Event, Listener, Options, examine};
+use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
-use crate::codec::{Packing, sniff};
+use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
@@ -41,6 +41,24 @@ pub(super) const SECTOR: usize = 512;
 
 /// Checks an opened source. The anomalies are returned, everything measured goes into the report.
 pub(super) fn run(
+    source: &Source,
+    options: &Options,
+    listener: &dyn Listener,
+    tap: Option<&Tap>,
+    report: &mut Report,
+) -> Result<Vec<Anomaly>, source::Error> {
+    let blank = report.clone();
+    match attempt(source, options, listener, tap, report) {
+        // Only a quick check stands on parts, and nobody was given any of them: it begins anew, in one piece.
+        Err(error) if error.kind == source::Kind::NoParts => {
+            *report = blank;
+            attempt(source, options, listener, tap, report)
+        }
+        done => done,
+    }
+}
+
+fn attempt(
     source: &Source,
     options: &Options,
     listener: &dyn Listener,
@@ -82,6 +100,16 @@ pub(super) fn run_stream(
     Ok(notebook.close())
 }
 
+/// What is said of a file whose packing is refused.
+pub(super) fn refused_packing(compression: Compression, head: &[u8]) -> String {
+    let what = packing_name(head).unwrap_or(compression.as_str());
+    // The name of an archive has an article.
+    match what.starts_with("a ") || what.starts_with("an ") {
+        true => format!("The file is {what}."),
+        false => format!("The file is compressed with {what}."),
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Pipeline<'a> {
     pub(super) options: &'a Options,
@@ -121,11 +149,7 @@ impl Origin<'_> {
 impl<'a> Pipeline<'a> {
     /// A file that can be read at any offset.
     fn local(self, file: &'a LocalFile, report: &mut Report) -> Result<(), source::Error> {
-        let mut first = vec![0; SECTOR.min(file.size() as usize)];
-        let mut offsets = file.offsets();
-        offsets.read_at(0, &mut first)?;
-        let mut last = first.clone();
-        offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+        let (first, last) = ends(file)?;
         // A UDIF image may begin with a bzip2 block; its trailer says what it is.
         let packing = match trailer(&last) {
             Some(Trailer::Dmg) => Packing::Plain,
@@ -133,6 +157,7 @@ impl<'a> Pipeline<'a> {
         };
         match packing {
             Packing::Gzip | Packing::Bzip2 => {
+                marks::last(packing, &last, file.size(), self.notebook);
                 self.streamed(file.reader(), Origin::File(file, packing), report)
             }
             Packing::Plain => {
@@ -141,7 +166,9 @@ impl<'a> Pipeline<'a> {
             }
             Packing::Foreign(compression, code) => {
                 report.compression = Some(compression);
-                self.beside_digest(file, report, |report| self.refuse(compression, code, report))
+                self.beside_digest(file, report, |report| {
+                    self.refuse((compression, code), &first, report)
+                })
             }
         }
     }
@@ -192,12 +219,11 @@ impl<'a> Pipeline<'a> {
 
     pub(super) fn refuse(
         self,
-        compression: Compression,
-        code: Code,
+        (compression, code): (Compression, Code),
+        head: &[u8],
         report: &mut Report,
     ) -> Result<(), source::Error> {
-        let name = compression.as_str();
-        self.notebook.add(code, Layer::File, 0, format!("The file is packed as {name}."));
+        self.notebook.add(code, Layer::File, 0, refused_packing(compression, head));
         report.done("format");
         Ok(())
     }
@@ -235,6 +261,10 @@ impl<'a> Pipeline<'a> {
                     "The file has {most} bytes or more; its image has to be smaller than {} bytes.",
                     self.options.limit));
             }
+            if delivered.whole {
+                let packing = report.compression.map(Packing::of).unwrap_or(Packing::Plain);
+                marks::last(packing, &delivered.last, delivered.bytes, self.notebook);
+            }
             if origin.may_be_endless() && threads::is_dmg(&delivered) {
                 self.turn_into_dmg(&delivered, report);
             }
@@ -259,20 +289,23 @@ impl<'a> Pipeline<'a> {
         origin: Origin<'s>,
         report: &mut Report,
     ) -> Result<(), source::Error> {
+        let Some(first) = unless_stopped(incoming.peek(SECTOR))? else {
+            // The reader failed and says so itself, or whoever gave it knows why it ended.
+            report.stopped = true;
+            return Ok(());
+        };
         let packing = match origin {
             Origin::File(_, packing) => packing,
-            _ => match unless_stopped(incoming.peek(SECTOR))? {
-                Some(first) => sniff(&first),
-                // The reader failed and says so itself, or whoever gave it knows why it ended.
-                None => {
-                    report.stopped = true;
-                    return Ok(());
-                }
-            },
+            _ => sniff(&first),
         };
         report.compression = Some(packing.compression());
         if let Packing::Foreign(compression, code) = packing {
-            return self.refuse(compression, code, report);
+            return self.refuse((compression, code), &first, report);
+        }
+        if packing != Packing::Plain
+            && let Some(head) = unless_stopped(incoming.peek(marks::HEAD))?
+        {
+            marks::head(packing, &head, self.notebook);
         }
         let (digest, image_digest) = if self.wants_image_digest() && packing != Packing::Plain {
             let (sender, digest) = threads::digest(scope, |_| {});
@@ -450,6 +483,16 @@ impl<'a> Pipeline<'a> {
             );
         }
     }
+}
+
+/// The first and the last sector of a file, or all of it.
+fn ends(file: &LocalFile) -> Result<(Vec<u8>, Vec<u8>), source::Error> {
+    let mut offsets = file.offsets();
+    let mut first = vec![0; SECTOR.min(file.size() as usize)];
+    let mut last = first.clone();
+    offsets.read_at(0, &mut first)?;
+    offsets.read_at(file.size() - last.len() as u64, &mut last)?;
+    Ok((first, last))
 }
 
 /// The parts that a server has, as what lies behind in the stream. A packed image has none.

@@ -71,7 +71,7 @@ pub fn glance(
     };
     let served = remote.served();
     let notebook = Notebook::new(&|_| false, options.limit);
-    importer::judge_object(served, &notebook);
+    importer::judge_object(served, options.url_rules, &notebook);
     if options.url_rules {
         importer::judge_fetch(served, &options.headers(), &notebook);
     }
@@ -145,11 +145,13 @@ impl Store for Parts<'_> {
         false
     }
 
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
         // Only what was put is asked for.
-        match self.parts.read_at(at, buf)? == buf.len() {
-            true => Ok(()),
-            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+        match self.parts.read_at(at, buf) {
+            Ok(count) if count == buf.len() => Ok(true),
+            Ok(_) => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
+            Err(error) if error.kind == source::Kind::NoParts => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -161,7 +163,7 @@ impl Pipeline<'_> {
         let notify = notify(self.listener, &source);
         let served = remote.served();
         report.identity = Some(Identity::of(served));
-        importer::judge_object(served, self.notebook);
+        importer::judge_object(served, self.options.url_rules, self.notebook);
         if self.options.url_rules {
             let headers = &self.options.headers();
             match importer::judge_fetch(served, headers, self.notebook) {
@@ -186,6 +188,12 @@ impl Pipeline<'_> {
             return Ok(());
         }
         let result = self.fetch(remote, &notify, report);
+        if let Some(said) = remote.unpinned().filter(|_| !self.notebook.has(Code::UrlUnpinned)) {
+            self.notebook.add(Code::UrlUnpinned, Layer::File, None, said);
+        }
+        if let (Some(read), Some(identity)) = (remote.read(), &mut report.identity) {
+            identity.is_of(&read);
+        }
         report.bytes_read = remote.transferred();
         report.requests = Some(remote.requests());
         result
@@ -208,7 +216,7 @@ impl Pipeline<'_> {
                 Packing::Foreign(compression, code) => {
                     report.compression = Some(compression);
                     self.no_digest(report);
-                    return self.refuse(compression, code, report);
+                    return self.refuse((compression, code), &first[..count], report);
                 }
                 Packing::Gzip | Packing::Bzip2 => {}
             }

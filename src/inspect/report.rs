@@ -79,6 +79,9 @@ pub struct Report {
     /// What identifies the file that was opened, unless it came through a pipe or the network.
     #[serde(skip)]
     pub opened: Option<source::FileIdentity>,
+    /// What was read around the findings, for whoever shows it later.
+    #[serde(skip)]
+    pub(super) known: Vec<source::Known>,
     /// Whether the examination ended before its end, which a finding has to explain.
     #[serde(skip)]
     pub(super) stopped: bool,
@@ -302,6 +305,7 @@ impl Report {
             strict: false,
             took: None,
             opened: None,
+            known: Vec::new(),
             stopped: false,
         }
     }

@@ -86,7 +86,7 @@ impl Store for Spool {
         true
     }
 
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
         let mut have = 0;
         while have < buf.len() {
             match self.file.read_at(&mut buf[have..], at + have as u64) {
@@ -100,7 +100,7 @@ impl Store for Spool {
                 Err(e) => return Err(self.fail(at + have as u64, e).into()),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,7 +1,13 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use url::{Host, Url};
+
+use super::secret::without;
+
+/// What is shorter in a query is no secret, but may be a word.
+const SHORTEST_SECRET: usize = 6;
 
 /// An http or https URL. It shows itself without user name, password, query and fragment, because
 /// credentials and signatures live there.
@@ -43,6 +49,24 @@ impl Address {
         &self.0
     }
 
+    /// Text of a server without what is secret in this address: the credentials, and what is in the query. What is
+    /// very short stays.
+    #[must_use]
+    pub fn hidden_in(&self, text: &str) -> String {
+        let query = self.0.query().map(str::to_owned);
+        let values = self.0.query_pairs().map(|(_, value)| value.into_owned());
+        let password = self.0.password().map(str::to_owned);
+        let mut secrets: Vec<String> = query
+            .into_iter()
+            .chain(values)
+            .chain(password)
+            .chain([self.0.username().to_owned()])
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        String::from_utf8_lossy(&without(text.as_bytes(), &secrets)).into_owned()
+    }
+
     /// Whether the way there is encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -53,6 +77,16 @@ impl Address {
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
+    }
+
+    /// The host, if it is an address.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0.host()? {
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.into()),
+            Host::Domain(_) => None,
+        }
     }
 
     /// Whether the host is this machine: `localhost`, 127.0.0.0/8 or `::1`.
@@ -164,6 +198,15 @@ mod tests {
         let next = address.join("https://u:p@other.example/x").unwrap();
         assert_eq!(next.to_string(), "https://other.example/x");
         assert!(!next.same_origin(&address));
+    }
+
+    #[test]
+    fn a_server_cannot_say_its_secrets() {
+        let address =
+            Address::parse("https://me:passphrase@h/x?X-Amz-Signature=abcdef012345&a=b%2Fcdefg")
+                .unwrap();
+        let said = address.hidden_in("no abcdef012345, no b/cdefg or b%2Fcdefg, no passphrase, me");
+        assert_eq!(said, "no …, no … or …, no …, me");
     }
 
     #[test]

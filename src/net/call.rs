@@ -13,7 +13,7 @@ use super::{Address, Client, Failure, Header, Kind, Pace};
 
 /// An answer has to be whole after so many times the time that nothing may come: it is short, and a server that
 /// sends a byte now and then is never silent.
-const WHOLE_AFTER: u32 = 2;
+pub const WHOLE_AFTER: u32 = 2;
 
 /// An answer that was read to its end, without the secrets of this process wherever a server may have put them.
 pub struct Called {
@@ -55,6 +55,8 @@ pub struct Request {
     pub pace: Option<Pace>,
     /// How long nothing may be sent or come.
     pub idle: Duration,
+    /// How long the body of the answer may take; without it, as long as something comes.
+    pub whole: Option<Duration>,
     /// The longest body of an answer that is read, in bytes.
     pub largest: usize,
 }
@@ -83,12 +85,9 @@ impl Client {
         let (address, body) = (address.clone(), body.unwrap_or_default().into());
         let idle = self.options().idle_timeout;
         let most = idle.saturating_mul(WHOLE_AFTER);
-        let late = Failure::new(
-            Kind::TimedOut,
-            &address,
-            format!("the answer was not whole after {} s", most.as_secs_f64().round()),
-        );
-        let request = Request { method, address, headers, body, pace: None, idle, largest };
+        let late = late(&address, most);
+        let request =
+            Request { method, address, headers, body, pace: None, idle, whole: None, largest };
         tokio::time::timeout(most, self.exchange(request)).await.unwrap_or(Err(late))
     }
 
@@ -98,7 +97,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub async fn exchange(&self, request: Request) -> Result<Called, Failure> {
-        let Request { method, address, headers, body, pace, idle, largest } = request;
+        let Request { method, address, headers, body, pace, idle, whole, largest } = request;
         self.allow(&address).map_err(|failure| Failure { unsent: true, ..failure })?;
         let progress = Progress::new();
         let mut builder = self.patient.request(method.clone(), address.url().clone());
@@ -121,9 +120,14 @@ impl Client {
         self.log(&method, &address, &[], asked, &result);
         let mut response = masked_headers(result?);
         let mut body = Vec::new();
+        let began = Instant::now();
         loop {
-            let chunk = tokio::time::timeout(idle, response.chunk()).await;
-            let chunk = chunk.map_err(|_| stalled())?;
+            let left = whole.map_or(idle, |whole| whole.saturating_sub(began.elapsed()));
+            let chunk = tokio::time::timeout(left.min(idle), response.chunk()).await;
+            let chunk = chunk.map_err(|_| match whole {
+                Some(whole) if left < idle => late(&address, whole),
+                _ => stalled(),
+            })?;
             let Some(chunk) = chunk.map_err(|e| Failure::from_client(&address, e))? else { break };
             if body.len() + chunk.len() > largest {
                 let said = format!("the answer is larger than {largest} bytes");
@@ -138,6 +142,11 @@ impl Client {
         }
         Ok(Called { address, status, body, headers })
     }
+}
+
+fn late(address: &Address, most: Duration) -> Failure {
+    let said = format!("the answer was not whole after {} s", most.as_secs_f64().round());
+    Failure::new(Kind::TimedOut, address, said)
 }
 
 impl fmt::Debug for Request {

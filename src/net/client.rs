@@ -2,23 +2,29 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
-    ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE,
+    RETRY_AFTER, TRANSFER_ENCODING,
 };
-use reqwest::{Method, Response, redirect};
+use reqwest::{Method, Response, Version, redirect};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::bytes::Hostile;
 
+use super::flow::Flow;
+use super::reach::{NotPublic, PublicOnly, is_public};
 use super::retry::{LONGEST_ASKED, retry_after};
 use super::secret::masked;
 use super::{Address, Failure, Header, Kind, trust};
+
+/// Bytes a second that a server has to send at least. A line that is slower takes more than two years for 100 GB.
+const LEAST_RATE: u64 = 1 << 10;
 
 /// How requests are made.
 #[derive(Clone, Debug)]
@@ -34,6 +40,9 @@ pub struct Options {
     pub insecure_http: bool,
     /// If given, only the machine itself and these hosts are asked, redirects included.
     pub only: Option<Vec<String>>,
+    /// Whether only addresses that can be reached from anywhere are asked, redirects included: the address that is
+    /// connected to decides, before anything is sent.
+    pub public_only: bool,
     /// How many redirects in a row are followed at most.
     pub redirects: usize,
     /// Whether no proxy is asked, whatever the environment says.
@@ -42,6 +51,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long nothing may come.
     pub idle_timeout: Duration,
+    /// How many bytes a second have to come at least of one reading, by all its connections together; each is held
+    /// against its share over a time of waiting as long as `idle_timeout`. None is no rate.
+    pub least_rate: u64,
     /// How often in a row something is tried again.
     pub retries: u32,
     /// How many connections read one object at once.
@@ -58,10 +70,12 @@ impl Default for Options {
             cacert: None,
             insecure_http: false,
             only: None,
+            public_only: false,
             redirects: 10,
             direct: false,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
+            least_rate: LEAST_RATE,
             retries: 5,
             connections: 4,
             log: None,
@@ -109,6 +123,7 @@ pub struct Answer {
     /// All answers, this one last.
     pub hops: Vec<Hop>,
     response: Response,
+    flow: Flow,
 }
 
 impl Answer {
@@ -121,9 +136,27 @@ impl Answer {
     /// The next bytes of the body, `None` at its end.
     ///
     /// # Errors
-    /// If the connection fails before.
+    /// If the connection fails before, or is slower than it may be.
     pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
-        self.response.chunk().await.map_err(|e| Failure::from_client(&self.address, e))
+        let asked = Instant::now();
+        let chunk = self.response.chunk().await;
+        let chunk = chunk.map_err(|e| Failure::from_client(&self.address, e))?;
+        if let Some(bytes) = &chunk {
+            self.flow.note(bytes.len(), asked.elapsed()).map_err(|little| {
+                let said = format!("{little}; --min-rate says how slow it may be");
+                Failure::new(Kind::TimedOut, &self.address, said)
+            })?;
+        }
+        Ok(chunk)
+    }
+
+    /// Whether the end of the body can be told from a connection that broke: by a length, by chunks or by frames.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        let chunked = self.header(TRANSFER_ENCODING);
+        self.header(CONTENT_LENGTH).is_some()
+            || chunked.is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"))
+            || self.response.version() > Version::HTTP_11
     }
 
     /// The failure that a refusing status is.
@@ -138,8 +171,14 @@ impl Answer {
         if let Some(asked) = asked.filter(|asked| *asked > LONGEST_ASKED) {
             said.push_str(&format!(", and wants to be asked again after {} s", asked.as_secs()));
         }
-        let failure = Failure::new(Kind::Status(self.status), &self.address, said);
-        Failure { retry_after: asked, ..failure }
+        let kind = match self.status {
+            300..400 => {
+                said.push_str(", and does not say where to");
+                Kind::Redirect
+            }
+            status => Kind::Status(status),
+        };
+        Failure { retry_after: asked, ..Failure::new(kind, &self.address, said) }
     }
 }
 
@@ -156,6 +195,9 @@ impl Client {
             let mut builder = reqwest::Client::builder();
             if options.is_direct() {
                 builder = builder.no_proxy();
+            }
+            if options.public_only {
+                builder = builder.dns_resolver(Arc::new(PublicOnly));
             }
             builder
                 .tls_backend_preconfigured(trust.clone())
@@ -228,8 +270,12 @@ impl Client {
                 false => response.remote_addr().map(|peer| peer.ip()),
             };
             hops.push(Hop { address: address.clone(), status: status.as_u16(), peer });
-            if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Answer { address, status: status.as_u16(), hops, response });
+            let leads = response.headers().contains_key(LOCATION);
+            if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) || !leads {
+                let connections = self.options.connections.max(1) as u64;
+                let least = self.options.least_rate.div_ceil(connections);
+                let flow = Flow::new(least, self.options.idle_timeout);
+                return Ok(Answer { address, status: status.as_u16(), hops, response, flow });
             }
             if hops.len() > self.options.redirects {
                 let said = match self.options.redirects {
@@ -251,6 +297,9 @@ impl Client {
             let said = format!("{} is not among the hosts that may be asked", address.host());
             return Err(Failure::new(Kind::Redirect, address, said));
         }
+        if self.options.public_only {
+            self.allow_public(address)?;
+        }
         match address.is_https() || self.options.insecure_http {
             true => Ok(()),
             false => Err(Failure::new(
@@ -259,6 +308,20 @@ impl Client {
                 "the address is plain http, which anybody on the way can change; --insecure-http reads it all the same",
             )),
         }
+    }
+
+    /// Refuses an address that is private as it is written, and a proxy, which would look for names on its own. What
+    /// names lead to is seen when they are resolved.
+    fn allow_public(&self, address: &Address) -> Result<(), Failure> {
+        let said = match address.ip() {
+            _ if self.is_proxied(address) => {
+                "a proxy stands between, so nobody here sees which address is asked; NO_PROXY goes around it"
+                    .to_owned()
+            }
+            Some(ip) if !is_public(ip) => NotPublic(ip).to_string(),
+            _ => return Ok(()),
+        };
+        Err(Failure::new(Kind::Private, address, said))
     }
 
     pub(super) fn log(

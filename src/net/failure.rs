@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::Address;
+use super::reach::NotPublic;
 use super::secret::masked_text;
 
 /// Why a request brought nothing.
@@ -40,6 +41,10 @@ pub enum Kind {
     Protocol,
     /// The object is not the one that the reading began with.
     Changed,
+    /// No part can be had that is certain to be of the same object: it has to be read in one piece.
+    NoParts,
+    /// Who would be asked is in a private network, and only public addresses may be asked.
+    Private,
 }
 
 impl Kind {
@@ -49,7 +54,12 @@ impl Kind {
         match self {
             Kind::Unreachable | Kind::TimedOut | Kind::Interrupted => true,
             Kind::Status(status) => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
-            Kind::Tls | Kind::Redirect | Kind::Protocol | Kind::Changed => false,
+            Kind::Tls
+            | Kind::Redirect
+            | Kind::Protocol
+            | Kind::Changed
+            | Kind::NoParts
+            | Kind::Private => false,
         }
     }
 }
@@ -68,10 +78,11 @@ impl Failure {
     /// From an error of the client, whose own text may have the URL.
     pub(crate) fn from_client(address: &Address, error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let (mut tls, mut said) = (false, String::new());
+        let (mut tls, mut private, mut said) = (false, false, String::new());
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(inner) = cause {
             tls |= inner.downcast_ref::<rustls::Error>().is_some();
+            private |= inner.downcast_ref::<NotPublic>().is_some();
             // The innermost cause says most.
             said = inner.to_string();
             // An error that holds another as its own cause does not show it as its source.
@@ -80,7 +91,9 @@ impl Failure {
                 None => inner.source(),
             };
         }
-        let kind = if tls {
+        let kind = if private {
+            Kind::Private
+        } else if tls {
             Kind::Tls
         } else if error.is_timeout() {
             said = "nothing came for too long".into();

@@ -9,24 +9,26 @@ mod call;
 mod client;
 mod date;
 mod failure;
+mod flow;
 mod header;
 mod pace;
+mod reach;
 mod retry;
 mod secret;
 mod sign;
 mod trust;
 
 pub use address::Address;
-pub use call::{Called, Request};
+pub use call::{Called, Request, WHOLE_AFTER};
 pub use client::{Answer, Client, Hop, Options};
 pub use date::time;
 pub use failure::{Failure, Kind};
 pub use header::Header;
 pub use pace::Pace;
+pub use reach::is_public;
 pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
 pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};
 pub use secret::Secret;
-#[cfg(test)]
 pub(crate) use secret::masked_text;
 pub use sign::{Headers, Signer, encode};

@@ -73,7 +73,8 @@ pub(crate) fn masked_text(text: String) -> String {
     }
 }
 
-fn without<'a>(text: &'a [u8], secrets: &[String]) -> Cow<'a, [u8]> {
+/// Text without any of these, however it is escaped.
+pub(super) fn without<'a>(text: &'a [u8], secrets: &[String]) -> Cow<'a, [u8]> {
     let found =
         |at: &usize| secrets.iter().find_map(|secret| past(&text[*at..], secret.as_bytes()));
     let Some(first) = (0..text.len()).find(|at| found(at).is_some()) else {

@@ -93,7 +93,11 @@ impl Run<'_> {
         let Some(checked) = checked else { return Err(Stop::Unread) };
         let looking = handed::look(&self.order.source, &self.order.check, &self.world.watch);
         let why = match self.cancel.unless(looking).await? {
-            Ok(now) => checked.difference(&now),
+            Ok(now) => checked.difference(&now).map(|why| {
+                format!(
+                    "{why}; if several servers answer for this URL, --stage sends what was checked"
+                )
+            }),
             Err(why) => Some(format!("it cannot be looked at again: {why}")),
         };
         let Some(why) = why else { return Ok(()) };

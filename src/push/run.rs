@@ -1,7 +1,7 @@
 //! A push from its beginning to its end.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clean::{clean, end, end_key};
 use super::compared;
@@ -17,6 +17,9 @@ use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
 use crate::digitalocean::{Kind, PushId, nearest};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
+
+/// How long a push that is interrupted cleans up: nobody waits for a server that does not answer.
+const HASTE: Duration = Duration::from_secs(120);
 
 /// Pushes an image, and removes what is not to stay, whatever happens.
 pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
@@ -250,6 +253,10 @@ impl Run<'_> {
         // What DigitalOcean is still at, and could not be asked about, may well end well.
         let waits = matches!(&stop, Some(Stop::Wait(error)) if is_open(error));
         let begun = stop.is_some() && !waits;
+        let hurried = matches!(stop, Some(Stop::Interrupted));
+        if hurried {
+            self.world.bucket = self.world.bucket.map(|bucket| bucket.hurried());
+        }
         if begun
             && !matches!(stop, Some(Stop::Spread(_)))
             && let Some(error) = self.journal.note(Entry::Abandoned)
@@ -269,7 +276,17 @@ impl Run<'_> {
             let (world, patience) = (&self.world, &self.order.patience);
             self.pushed.left.extend(end_key(&mut self.journal, world, patience).await);
         } else {
-            self.pushed.left = end(&mut self.journal, &self.world, &self.order.patience).await;
+            let ending = end(&mut self.journal, &self.world, &self.order.patience);
+            self.pushed.left = match hurried {
+                false => ending.await,
+                // All that is done stands in the journal before it is: a sweep goes on wherever this stops.
+                true => tokio::time::timeout(HASTE, ending).await.unwrap_or_else(|_| {
+                    vec![format!(
+                        "what the push made: it was not cleaned up after {} s",
+                        HASTE.as_secs()
+                    )]
+                }),
+            };
         }
         let state = self.journal.state();
         if let Some(image) = &mut self.pushed.image

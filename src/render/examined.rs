@@ -90,9 +90,10 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | ZstdDamaged | ZstdWindowTooLarge | ZstdUnsupported | TarTruncated | TarDamaged
         | TarUnsupported | TarNoImage | TarSeveralImages => None,
         CompressionXz | CompressionZstd | CompressionLz4 | CompressionLzma
-        | CompressionCompress | ArchiveZip | Archive7z | ArchiveRar | ArchiveTar | ArchiveOva => {
-            Some(Part::Known)
-        }
+        | CompressionCompress | CompressionLzip | CompressionLzop | CompressionLrzip
+        | CompressionZlib | CompressionOther | ArchiveZip | Archive7z | ArchiveRar | ArchiveTar
+        | ArchiveOva | ArchiveCpio | ArchiveAr | ArchiveRpm | ArchiveCab | ArchiveXar
+        | ArchiveWim | ArchiveOther => Some(Part::Known),
         CompressionNested => check(packed != Compression::None, "format"),
 
         // Whether there is a proxy matters to who answered, and to nothing else.
@@ -106,17 +107,17 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         ImageTooLarge => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
-        ImageTruncated => check(is_container(format), "allocation-tables"),
+        ImageTruncated | ImageOffsetImpossible => check(is_container(format), "allocation-tables"),
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
         FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
-        IsoHybrid | FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660
-        | FormatCowd | FormatSesparse | FormatVmdkDescriptor | FormatVmdkSplit | FormatEwf
-        | FormatBochs | FormatCloop | ContentElf | ContentHtml | ContentXml | ContentJson
-        | ContentText | ContentGitLfsPointer | ContentEmpty | ContentUnknown => {
-            check(true, "format")
-        }
+        IsoHybrid | IsoShell => check(is_disk(format), "partition-table"),
+        FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660 | FormatCowd
+        | FormatSesparse | FormatVmdkDescriptor | FormatVmdkSplit | FormatEwf | FormatBochs
+        | FormatCloop | FormatAndroidSparse | FormatOther | ContentElf | ContentHtml
+        | ContentXml | ContentJson | ContentText | ContentGitLfsPointer | ContentPointer
+        | ContentEmpty | ContentUnknown => check(true, "format"),
 
         RawNoPartitionTable => check(is(DiskFormat::Raw), "partition-table"),
         RawSizeUnaligned => check(is(DiskFormat::Raw), "image-end"),
@@ -142,10 +143,13 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2RefcountTooLow
         | Qcow2RefcountStale
         | Qcow2ClustersLeaked
+        | Qcow2ClustersLost
         | Qcow2ClustersOverlap
         | Qcow2CompressedTwice
         | Qcow2CopiedFlagWrong
         | Qcow2BitmapsInvalid
+        | Qcow2BitmapsStale
+        | Qcow2TrailingBytes
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
         Qcow2ClusterDamaged => {
@@ -203,6 +207,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkGrainSizeInvalid
+        | VmdkCidInvalid
+        | VmdkExtentLineInvalid
+        | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
         | VmdkGrainTableInvalid
@@ -212,13 +219,18 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterInvalid
         | VmdkFooterMismatch
         | VmdkTrailingBytes
+        | VmdkGrainsUnordered
+        | VmdkBytesBehind
+        | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {
             check(is(DiskFormat::Vmdk) && has_check(report, "packed-data"), "packed-data")
         }
 
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
-        PartitionTableEmpty
+        ContentUnrecognised
+        | DiskMemberSignature
+        | PartitionTableEmpty
         | PartitionTableSecond
         | PartitionsTooMany
         | MbrInvalid
@@ -232,7 +244,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrExtendedUnusual
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
-        | MbrInVolume => check(has_scheme(report, Scheme::Mbr), "partition-table"),
+        | MbrInVolume
+        | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
         | GptBackupDamaged
         | GptBackupMisplaced

@@ -100,17 +100,19 @@ mod tests {
         assert_eq!(report("/$defs/layer/enum"), names!(Layer: File Image Disk));
         assert_eq!(
             report("/$defs/compression/enum"),
-            names!(Compression: None Gzip Bzip2 Xz Zstd Lz4 Lzma Compress Zip SevenZip Rar Tar)
+            names!(Compression: None Gzip Bzip2 Xz Zstd Lz4 Lzma Compress Zip SevenZip Rar Tar
+                Lzip Lzop Lrzip Zlib Cpio Ar Rpm Cab Xar Wim Other)
         );
         assert_eq!(
             report("/$defs/disk_format/enum"),
             names!(DiskFormat: Raw Qcow2 Vhdx Vdi Vmdk Vpc Qcow Qed Parallels Luks Dmg Iso9660
-                Cowd Sesparse Ewf Bochs Cloop Elf Html Xml Json Text GitLfsPointer Empty Unknown)
+                Cowd Sesparse Ewf Bochs Cloop AndroidSparse Other Elf Html Xml Json Text GitLfsPointer Pointer Empty Unknown)
         );
         assert_eq!(
             report("/$defs/error_kind/enum"),
             names!(Kind: NotFound PermissionDenied Directory Unsupported Changed Spool Url
-                Unreachable Tls TimedOut Status Redirect Interrupted Protocol Io)
+                Unreachable Tls TimedOut Status Redirect Interrupted Protocol NoParts
+                Private Io)
         );
         // These have no names but those of their serialisation.
         macro_rules! serialised {

@@ -1,11 +1,16 @@
 //! Text for XML and HTML: the one place that escapes for either.
+//!
+//! Documents are printed to the logs of CI systems, some of which take `##[` and `##vso[` for commands wherever it
+//! stands. So the second of two number signs is never written as itself.
 
 /// Text for an element or a quoted attribute. Characters that XML does not allow become U+FFFD.
 #[must_use]
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
     for c in text.chars() {
         match c {
+            '#' if before == '#' => out.push_str("&#35;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -14,6 +19,7 @@ pub(super) fn escape(text: &str) -> String {
             c if is_legal(c) => out.push(c),
             _ => out.push(char::REPLACEMENT_CHARACTER),
         }
+        before = c;
     }
     out
 }
@@ -32,6 +38,11 @@ mod tests {
     fn text_cannot_leave_its_place() {
         assert_eq!(escape("a<b>&\"c'"), "a&lt;b&gt;&amp;&quot;c&#39;");
         assert_eq!(escape("Größe 漢 🦀\n"), "Größe 漢 🦀\n");
+    }
+
+    #[test]
+    fn begins_no_command_of_a_ci_system() {
+        assert_eq!(escape("a##[error]b###vso["), "a#&#35;[error]b#&#35;&#35;vso[");
     }
 
     #[test]

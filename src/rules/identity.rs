@@ -24,99 +24,75 @@ impl Identity {
     }
 }
 
-/// Judges all marks that an image bears. `bootable` says whether its first sectors are a partition
-/// table, `trailer` what its last sector is, where that is known.
+/// Judges all marks that an image bears. `partitioned` says whether its first sectors are a partition
+/// table, `trailer` what its last sector is, where that is known. A partition table makes no reading
+/// harmless: another reader may look at the other mark first.
 pub fn identify(
     candidates: &Candidates,
-    bootable: bool,
+    partitioned: bool,
     trailer: Option<(Trailer, u64)>,
     notebook: &Notebook<'_>,
 ) -> Identity {
+    let mut formats: Vec<Match> = Vec::new();
     let trailer = trailer.map(|(trailer, at)| trailer.at(at));
-    let mut formats: Vec<Match> = candidates.containers.clone();
-    if let Some(found) = trailer.filter(|found| formats.iter().all(|m| m.format != found.format)) {
-        formats.push(found);
+    for &found in candidates.containers.iter().chain(&trailer).chain(&candidates.documents) {
+        // A format may put its mark at both ends.
+        if formats.iter().all(|known| known.what != found.what) {
+            formats.push(found);
+        }
     }
     if !formats.is_empty() {
         formats.extend(candidates.iso9660);
     }
-    if let [first, second, ..] = formats[..] {
-        notebook.image(
-            Code::FormatPolyglot,
-            second.offset,
-            format!(
-                "The image bears the marks of {} (at byte {}) and of {} (at byte {}).",
-                first.format.as_str(),
-                first.offset,
-                second.format.as_str(),
-                second.offset
-            ),
-        );
-        return Identity::Refused(first.format);
-    }
-    if let [found] = formats[..] {
-        if let Some(code) = found.foreign {
-            return refuse(found, code, notebook);
+    let trailed = trailer.is_some_and(|trailer| formats.first() == Some(&trailer));
+    match formats[..] {
+        [first, second, ..] => {
+            polyglot(first, &format!("{} (at byte {})", second.what, second.offset), notebook);
+            Identity::Refused(first.format)
         }
-        if bootable {
-            notebook.image(Code::FormatPolyglot, 0, format!(
-                "The image is a {} by its magic, and its first sector is a master boot record as well.",
-                found.format.as_str()));
-            return Identity::Refused(found.format);
+        // A fixed VHD is a raw disk with a trailer.
+        [found] if partitioned && !trailed => {
+            polyglot(found, "a disk with a partition table (at byte 510 or 512)", notebook);
+            Identity::Refused(found.format)
         }
-        return Identity::Taken(found.format);
-    }
-    if let Some(iso) = candidates.iso9660 {
-        if !bootable {
-            return refuse(iso, Code::FormatIso9660, notebook);
+        [found] => match found.foreign {
+            Some(code) => refuse(found, code, notebook),
+            None => Identity::Taken(found.format),
+        },
+        [] => {
+            let found = candidates.iso9660.or(candidates.content).filter(|_| !partitioned);
+            match found.and_then(|found| Some((found, found.foreign?))) {
+                Some((found, code)) => refuse(found, code, notebook),
+                None => Identity::Taken(DiskFormat::Raw),
+            }
         }
-        notebook.image(
-            Code::IsoHybrid,
-            iso.offset,
-            "The image is an ISO 9660 file system and a partitioned disk at once.",
-        );
-    } else if let Some(found) = candidates.content.filter(|_| !bootable)
-        && let Some(code) = found.foreign
-    {
-        return refuse(found, code, notebook);
     }
-    Identity::Taken(DiskFormat::Raw)
+}
+
+fn polyglot(first: Match, second: &str, notebook: &Notebook<'_>) {
+    notebook.image(
+        Code::FormatPolyglot,
+        first.offset,
+        format!("The image is {} (at byte {}) and {second} at once.", first.what, first.offset),
+    );
 }
 
 fn refuse(found: Match, code: Code, notebook: &Notebook<'_>) -> Identity {
-    let what = match found.format {
-        DiskFormat::Empty => "The image has no bytes.".to_owned(),
-        format => format!("The image is {}.", with_article(format, code)),
+    let what = match (found.format, code) {
+        (DiskFormat::Empty, _) => "The image has no bytes.".to_owned(),
+        (_, Code::FormatVmdkDescriptor) => {
+            "The image is a VMDK descriptor: a text that names the files with the data.".to_owned()
+        }
+        (DiskFormat::GitLfsPointer | DiskFormat::Pointer, _) => {
+            format!("The image is {}, not the file it stands for.", found.what)
+        }
+        (DiskFormat::Iso9660, _) => {
+            format!("The image is {} without a partition table.", found.what)
+        }
+        _ => format!("The image is {}.", found.what),
     };
     notebook.add(code, Layer::Image, found.offset, what);
     Identity::Refused(found.format)
-}
-
-fn with_article(format: DiskFormat, code: Code) -> &'static str {
-    match format {
-        DiskFormat::Vpc => "a VHD (Virtual PC, Hyper-V generation 1)",
-        DiskFormat::Qcow => "a qcow image of version 1",
-        DiskFormat::Qed => "a QED image",
-        DiskFormat::Parallels => "a Parallels disk image",
-        DiskFormat::Luks => "a LUKS encrypted volume",
-        DiskFormat::Dmg => "an Apple disk image (UDIF)",
-        DiskFormat::Iso9660 => "an optical disc (ISO 9660) without a partition table",
-        DiskFormat::Cowd => "a VMware COWD extent",
-        DiskFormat::Sesparse => "a VMware seSparse extent",
-        DiskFormat::Vmdk if code == Code::FormatVmdkDescriptor => {
-            "a VMDK descriptor: a text that names the files with the data"
-        }
-        DiskFormat::Ewf => "an Expert Witness (EnCase) image",
-        DiskFormat::Bochs => "a Bochs growing image",
-        DiskFormat::Cloop => "a compressed loop image",
-        DiskFormat::Elf => "an executable program (ELF)",
-        DiskFormat::Html => "a web page",
-        DiskFormat::Xml => "an XML document",
-        DiskFormat::Json => "a JSON document",
-        DiskFormat::Text => "plain text",
-        DiskFormat::GitLfsPointer => "a Git LFS pointer, not the file it stands for",
-        _ => "no disk image",
-    }
 }
 
 #[cfg(test)]
@@ -124,7 +100,7 @@ mod tests {
     use super::*;
 
     fn container(format: DiskFormat, offset: u64) -> Match {
-        Match { format, offset, foreign: None }
+        Match { format, what: format.as_str(), offset, foreign: None }
     }
 
     fn judge(
@@ -149,6 +125,17 @@ mod tests {
         candidates.iso9660 = None;
         candidates.containers.push(container(DiskFormat::Vdi, 64));
         assert_eq!(judge(&candidates, false, None).1, [Code::FormatPolyglot]);
+        candidates.containers.clear();
+        candidates.documents.push(container(DiskFormat::Elf, 0));
+        assert_eq!(judge(&candidates, true, None).1, [Code::FormatPolyglot]);
+    }
+
+    #[test]
+    fn a_mark_at_both_ends_is_one_format() {
+        let mut candidates = Candidates::default();
+        candidates.containers.push(Trailer::Vpc.at(0));
+        let vhd = (Identity::Refused(DiskFormat::Vpc), vec![Code::FormatVpc]);
+        assert_eq!(judge(&candidates, false, Some(Trailer::Vpc)), vhd);
     }
 
     #[test]
@@ -160,17 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hybrid_iso_is_a_raw_disk_with_a_warning() {
+    fn an_iso_with_a_partition_table_is_a_raw_disk() {
         let iso = Match {
             format: DiskFormat::Iso9660,
+            what: "an optical disc",
             offset: 0x8001,
             foreign: Some(Code::FormatIso9660),
         };
         let candidates = Candidates { iso9660: Some(iso), ..Candidates::default() };
-        assert_eq!(
-            judge(&candidates, true, None),
-            (Identity::Taken(DiskFormat::Raw), vec![Code::IsoHybrid])
-        );
+        assert_eq!(judge(&candidates, true, None), (Identity::Taken(DiskFormat::Raw), vec![]));
         assert_eq!(judge(&candidates, false, None).1, [Code::FormatIso9660]);
     }
 }

@@ -1,14 +1,13 @@
 //! Whether DigitalOcean's importer could fetch what a server says of an object.
 
-use std::net::IpAddr;
-
 use crate::bytes::Hostile;
 use crate::facts::{Code, Layer, Notebook};
-use crate::net::{Address, Header};
+use crate::net::{Address, Header, is_public};
 use crate::source::remote::{Head, Served};
 
-/// Writes down what makes it uncertain that two requests bring the same bytes, whoever makes them.
-pub fn judge_object(served: &Served, notebook: &Notebook<'_>) {
+/// Writes down what makes it uncertain which bytes there are, whoever asks for them. That the end of them is marked and
+/// not announced matters only to the importer.
+pub fn judge_object(served: &Served, importer: bool, notebook: &Notebook<'_>) {
     let note = |code, said: String| notebook.add(code, Layer::File, None, said);
     if let Some(encoding) = &served.encoding {
         let encoding = Hostile::from(encoding.as_str());
@@ -25,6 +24,14 @@ pub fn judge_object(served: &Served, notebook: &Notebook<'_>) {
             None => "The server sends no ETag.",
         };
         note(Code::UrlUnpinned, said.into());
+    }
+    if served.size.is_none() && !served.framed {
+        note(
+            Code::UrlNoLength,
+            "The answer has no Content-Length, and ends where the connection does.".into(),
+        );
+    } else if served.size.is_none() && importer {
+        note(Code::UrlNoLength, "The answer has no Content-Length.".into());
     }
 }
 
@@ -71,9 +78,6 @@ pub fn judge_fetch(served: &Served, headers: &[Header], notebook: &Notebook<'_>)
     }
     if let Some(head) = &served.head {
         judge_head(head, served, &note);
-    }
-    if served.size.is_none() {
-        note(Code::UrlNoLength, "The answer has no Content-Length.".into());
     }
     all_seen
 }
@@ -144,64 +148,4 @@ fn names_itself_private(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     let local = host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local");
     local || address.is_ok_and(|address| !is_public(address))
-}
-
-/// Whether an address can be reached from anywhere (RFC 6890, and RFC 4193 and 4291 for IPv6).
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let benchmarks = a == 198 && (b == 18 || b == 19);
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || v4.is_documentation()
-                || v4.is_multicast()
-                || a == 0
-                || a >= 240
-                || shared
-                || benchmarks)
-        }
-        IpAddr::V6(v6) => {
-            // Everything that is public lies in 2000::/3; documentation is 2001:db8::/32.
-            let [first, second, ..] = v6.segments();
-            first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0xdb8)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn public_and_private_addresses() {
-        for public in ["1.1.1.1", "172.15.0.1", "100.128.0.1", "2606:4700::1", "::ffff:8.8.8.8"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
-        }
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "100.64.0.1",
-            "198.18.0.1",
-            "255.255.255.255",
-            "224.0.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "2001:db8::1",
-        ] {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
-        }
-    }
 }

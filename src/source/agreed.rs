@@ -4,8 +4,25 @@
 //! No time stamp tells that the bytes were the same each time: a device has none, and a page that is mapped into
 //! memory is written without one. So the source is cut into blocks, and the first reading of a block says what its
 //! fingerprint is. Every later one has to have the same, whoever reads, and in whatever order. What is read at an
-//! offset is read by whole blocks for it. Where all of the source was digested, all that was judged is what was
-//! digested; where nothing was, as in a quick check, it holds for what was read more than once.
+//! offset is read by whole blocks for it. Different bytes are [`Kind::Changed`](super::Kind::Changed).
+//!
+//! Where all of the source was digested, all that was judged is what was digested. Where nothing was digested, in a
+//! quick check, it holds for what was read more than once, and no digest says otherwise.
+//!
+//! These are all readings of a source, and what holds each:
+//!
+//! | reading | of | held by |
+//! | --- | --- | --- |
+//! | `LocalReader`: digest, tap of a push, decoder, second scan, what unwraps, spool of `map` and `compare` | file, device | `LocalFile`'s `Agreed` |
+//! | `LocalOffsets`, in `FileView`: first and last sector, headers, tables, partitions, packed data, digest of a disk, `map`, `compare` | file, device | the same |
+//! | `Stream`, `RemoteReader`: all of it | pipe, URL | nothing else is read: examined, digested and sent are the same buffers |
+//! | `Parts`: what lies behind in the stream of a URL | URL | an `Agreed` of its own, which the stream passes too |
+//! | `RemoteView`: a quick check | URL | nothing is digested; status, range, size and ETag of each answer |
+//! | `Remote::peek`: the first bytes | URL | handed on to the reader, so they are read once |
+//! | the spool, what a stream keeps | our own | a file without a name, and memory |
+//! | `look`: bytes and picture of a page, after the check | file | the stamps, and fingerprints around the findings |
+//!
+//! Receipts believe stamps later, where the file system sets them for every change (`project/receipt/subject.rs`).
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -30,6 +47,14 @@ const TOGETHER: u64 = 512;
 const KEPT: usize = 4;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What one block had for this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Offset of its first byte.
+    at: u64,
+    found: u64,
+}
 
 /// What the blocks of a source have, as far as they were read.
 pub struct Agreed {
@@ -64,6 +89,30 @@ impl Agreed {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
+    }
+
+    /// What is known of the blocks in which these bytes are, for a later opening of the same source.
+    #[must_use]
+    pub fn known(&self, bytes: impl Iterator<Item = u64>) -> Vec<Known> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Known> = bytes
+            .filter(|at| *at < self.size)
+            .filter_map(|at| {
+                let number = at / self.block;
+                let page = known.get(&(number / TOGETHER))?;
+                let found = page[(number % TOGETHER) as usize];
+                (found != 0).then_some(Known { at: number * self.block, found })
+            })
+            .collect();
+        all.dedup();
+        all
+    }
+
+    /// Holds all readings against what an earlier opening of the source met, too.
+    pub fn expect(&self, known: &[Known]) {
+        for block in known {
+            self.agree(block.at, block.found);
+        }
     }
 
     /// The block in which this byte is.

@@ -49,8 +49,8 @@ pub enum Kind {
     /// The server's certificate is not trusted.
     #[error("the connection is not secure (--cacert names a further certificate authority)")]
     Tls,
-    /// Nothing came for too long.
-    #[error("the server is silent")]
+    /// Nothing came for too long, or too little.
+    #[error("the server is silent or too slow")]
     TimedOut,
     /// The server refuses.
     #[error("the server does not give it out")]
@@ -64,6 +64,12 @@ pub enum Kind {
     /// The server's answer makes no sense.
     #[error("the server's answer makes no sense")]
     Protocol,
+    /// The server gives no part that is certain to be of the same file.
+    #[error("the file cannot be read in parts")]
+    NoParts,
+    /// Who would be asked is in a private network, and only public addresses may be asked.
+    #[error("the server is not public")]
+    Private,
     /// Any other failure to open or read.
     #[error("reading failed")]
     Io,
@@ -88,6 +94,8 @@ impl Kind {
             Kind::Redirect => "redirect",
             Kind::Interrupted => "interrupted",
             Kind::Protocol => "protocol",
+            Kind::NoParts => "no-parts",
+            Kind::Private => "private-host",
             Kind::Io => "io",
         }
     }

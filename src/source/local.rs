@@ -112,6 +112,12 @@ impl LocalFile {
         self.size
     }
 
+    /// What its readings agree on.
+    #[must_use]
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
     /// Readings at any offset.
     #[must_use]
     pub fn offsets(&self) -> LocalOffsets<'_> {

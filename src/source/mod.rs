@@ -13,7 +13,7 @@ mod name;
 pub mod remote;
 mod stream;
 
-pub use agreed::{Agreed, Offsets, Passing, ReadAt};
+pub use agreed::{Agreed, Known, Offsets, Passing, ReadAt};
 pub use error::{Error, Kind};
 pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]
@@ -95,10 +95,33 @@ fn at_start(mut file: &File) -> bool {
     std::io::Seek::stream_position(&mut file).is_ok_and(|position| position == 0)
 }
 
+/// Whether one of the standard streams was closed when the program began: the run time opens /dev/null for reading and
+/// writing in its place. A shell opens it for one of both.
+#[must_use]
+pub fn is_unconnected(stream: &impl std::os::fd::AsFd) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = stream.as_fd().try_clone_to_owned().map(File::from);
+    let Ok(file) = file else { return true };
+    let null = std::fs::metadata("/dev/null").map(|null| null.rdev());
+    let there = file.metadata().map(|meta| (meta.file_type().is_char_device(), meta.rdev()));
+    let both = rustix::fs::fcntl_getfl(&file)
+        .is_ok_and(|flags| flags & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDWR);
+    both && matches!((there, null), (Ok((true, device)), Ok(null)) if device == null)
+}
+
+/// What is said of standard input that is closed.
+#[must_use]
+pub fn closed() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, "it is closed")
+}
+
 /// Standard input as a file, positioned where the shell left it.
 fn stdin() -> Result<File, Error> {
     use std::os::fd::AsFd;
     let subject = Hostile::from("standard input");
+    if is_unconnected(&std::io::stdin()) {
+        return Err(Error::io(&subject, None, closed()));
+    }
     let fd =
         std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| Error::io(&subject, None, e))?;
     Ok(File::from(fd))

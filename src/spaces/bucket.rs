@@ -11,7 +11,7 @@ use super::error::{About, Error, Kind, Operation};
 use super::names::{BucketName, ETag, Key, PartNumber};
 use crate::net::{
     self, Address, Backoff, Called, Failure, HeaderName, HeaderValue, Headers, Method, Pace,
-    Request, Retry, Secret, Signer, encode,
+    Request, Retry, Secret, Signer, WHOLE_AFTER, encode,
 };
 
 /// The longest answer that is read, in bytes. A list of 1000 objects takes about 400 kB.
@@ -89,7 +89,14 @@ pub struct Options {
 
 /// A bucket. Clones share one set of connections and one rate.
 #[derive(Clone)]
-pub struct Bucket(Arc<Inner>);
+pub struct Bucket(Arc<Inner>, Haste);
+
+/// Whether somebody waits for the end of it all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    None,
+    Some,
+}
 
 struct Inner {
     net: Arc<net::Client>,
@@ -193,7 +200,14 @@ impl Bucket {
             service: "s3",
         };
         let net = Arc::new(net::Client::new(net)?);
-        Ok(Bucket(Arc::new(Inner { net, endpoint, bucket, signer, pace, listener })))
+        let inner = Inner { net, endpoint, bucket, signer, pace, listener };
+        Ok(Bucket(Arc::new(inner), Haste::None))
+    }
+
+    /// The same for who has no time: a server that is silent or slow is not asked again, and less is waited for it.
+    #[must_use]
+    pub fn hurried(&self) -> Bucket {
+        Bucket(Arc::clone(&self.0), Haste::Some)
     }
 
     /// Its name.
@@ -304,7 +318,7 @@ impl Bucket {
                 Again::Always => true,
                 Again::Refused => !error.is_ambiguous(),
             };
-            if !again {
+            if !again || self.1 == Haste::Some && failure.kind == net::Kind::TimedOut {
                 return Err(error);
             }
             self.rest(&mut backoff, failure, ask).await.map_err(|_| error)?;
@@ -340,6 +354,15 @@ impl Bucket {
         })
     }
 
+    /// How long an answer may take.
+    fn whole(&self) -> Duration {
+        let idle = self.0.net.options().idle_timeout;
+        match self.1 {
+            Haste::None => idle.saturating_mul(WHOLE_AFTER),
+            Haste::Some => idle,
+        }
+    }
+
     /// The signed request. Its time is that of now, so each try has its own.
     fn request(&self, ask: &Ask<'_>, address: &Address) -> Result<Request, String> {
         let inner = &*self.0;
@@ -354,6 +377,8 @@ impl Bucket {
             body: ask.body.bytes().clone(),
             pace: inner.pace.clone(),
             idle: ask.idle.map_or(idle, |least| idle.max(least)),
+            // Who puts parts together sends blanks meanwhile, for as long as it takes.
+            whole: ask.idle.is_none().then(|| self.whole()),
             largest: LARGEST,
         })
     }
@@ -374,6 +399,7 @@ impl Bucket {
                 body: Bytes::new(),
                 pace: None,
                 idle: self.0.net.options().idle_timeout,
+                whole: Some(self.whole()),
                 largest: LARGEST,
             };
             let (error, failure) = match self.0.net.exchange(request).await {

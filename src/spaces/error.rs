@@ -125,6 +125,43 @@ pub enum Kind {
     Unexpected,
 }
 
+impl Kind {
+    /// By S3's name of an error, or else by the status.
+    pub(super) fn of(code: &str, status: u16) -> Kind {
+        match code {
+            "NoSuchBucket" => Kind::NoSuchBucket,
+            "NoSuchKey" => Kind::NoSuchKey,
+            "NoSuchUpload" => Kind::NoSuchUpload,
+            "InvalidAccessKeyId" => Kind::UnknownKey,
+            "SignatureDoesNotMatch" => Kind::BadSignature,
+            "RequestTimeTooSkewed" => Kind::ClockSkew { by: None },
+            "AuthorizationHeaderMalformed"
+            | "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "IllegalLocationConstraintException" => Kind::Region { expected: None },
+            "AccessControlListNotSupported" => Kind::NoAcls,
+            "QuotaExceeded" => Kind::Quota,
+            "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody" => {
+                Kind::Corrupted
+            }
+            "SlowDown" => Kind::SlowDown,
+            "NotImplemented" | "MethodNotAllowed" => Kind::Unsupported,
+            "InternalError" | "ServiceUnavailable" | "OperationAborted" => Kind::Server,
+            _ => match status {
+                429 => Kind::SlowDown,
+                401 | 403 => Kind::Forbidden,
+                404 => Kind::NoSuchKey,
+                301 | 302 | 307 | 308 => Kind::Region { expected: None },
+                405 | 501 => Kind::Unsupported,
+                408 => Kind::Corrupted,
+                400..=499 => Kind::Invalid,
+                500.. => Kind::Server,
+                _ => Kind::Unexpected,
+            },
+        }
+    }
+}
+
 /// What an error is about, and what may not show in it.
 #[derive(Clone, Copy)]
 pub(super) struct About<'a> {
@@ -188,38 +225,13 @@ impl Error {
         let code = said.as_ref().map(|said| said.code.as_str()).unwrap_or_default();
         let region = said.as_ref().and_then(|said| said.region.clone());
         let region = region.or_else(|| called.header("x-amz-bucket-region").map(str::to_owned));
-        let kind = match code {
-            "NoSuchBucket" => Kind::NoSuchBucket,
-            "NoSuchKey" => Kind::NoSuchKey,
-            "NoSuchUpload" => Kind::NoSuchUpload,
-            "InvalidAccessKeyId" => Kind::UnknownKey,
-            "SignatureDoesNotMatch" => Kind::BadSignature,
-            "RequestTimeTooSkewed" => Kind::ClockSkew { by: skew(called) },
-            "AuthorizationHeaderMalformed"
-            | "PermanentRedirect"
-            | "TemporaryRedirect"
-            | "IllegalLocationConstraintException" => Kind::Region { expected: None },
-            "AccessControlListNotSupported" => Kind::NoAcls,
-            "QuotaExceeded" => Kind::Quota,
-            "BadDigest" | "XAmzContentSHA256Mismatch" | "RequestTimeout" | "IncompleteBody" => {
-                Kind::Corrupted
+        let kind = match Kind::of(code, called.status) {
+            Kind::ClockSkew { .. } => Kind::ClockSkew { by: skew(called) },
+            Kind::NoSuchKey if code != "NoSuchKey" && about.operation == Operation::HeadBucket => {
+                Kind::NoSuchBucket
             }
-            "SlowDown" => Kind::SlowDown,
-            "NotImplemented" | "MethodNotAllowed" => Kind::Unsupported,
-            "InternalError" | "ServiceUnavailable" | "OperationAborted" => Kind::Server,
-            _ => match called.status {
-                429 => Kind::SlowDown,
-                401 | 403 => Kind::Forbidden,
-                404 if about.operation == Operation::HeadBucket => Kind::NoSuchBucket,
-                404 => Kind::NoSuchKey,
-                301 | 302 | 307 | 308 => Kind::Region { expected: None },
-                405 | 501 => Kind::Unsupported,
-                408 => Kind::Corrupted,
-                400..=499 => Kind::Invalid,
-                500.. => Kind::Server,
-                _ if said.is_some() => Kind::Invalid,
-                _ => Kind::Unexpected,
-            },
+            Kind::Unexpected if said.is_some() => Kind::Invalid,
+            kind => kind,
         };
         let kind = match kind {
             Kind::Region { .. } => {
@@ -286,7 +298,7 @@ fn skew(called: &Called) -> Option<(Duration, bool)> {
 
 /// The text without the key's id, and without anything that looks like a signature: 64 hexadecimal digits. Secrets are
 /// not in it any more.
-fn redacted(text: &str, access: &str) -> String {
+pub(super) fn redacted(text: &str, access: &str) -> String {
     let text = if access.is_empty() { text.to_owned() } else { text.replace(access, "…") };
     let mut shown = String::with_capacity(text.len());
     let mut run = String::new();
@@ -303,37 +315,44 @@ fn redacted(text: &str, access: &str) -> String {
     shown
 }
 
+/// In words, as a clause.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::NoSuchBucket => f.write_str("there is no such bucket"),
+            Kind::NoSuchKey => f.write_str("there is no such object"),
+            Kind::NoSuchUpload => f.write_str("there is no such upload"),
+            Kind::Forbidden => f.write_str("it is forbidden"),
+            Kind::NoAcls => f.write_str("the bucket takes no ACLs"),
+            Kind::UnknownKey => f.write_str("the access key is not known"),
+            Kind::BadSignature => f.write_str("the signature is refused"),
+            Kind::ClockSkew { by: Some((by, ahead)) } => {
+                let way = if *ahead { "ahead of" } else { "behind" };
+                write!(f, "this machine's clock is {} s {way} the server's", by.as_secs())
+            }
+            Kind::ClockSkew { by: None } => f.write_str("this machine's clock is wrong"),
+            Kind::Region { expected: Some(region) } => {
+                write!(f, "the bucket is in the region {}", Hostile::from(region.as_str()))
+            }
+            Kind::Region { expected: None } => f.write_str("the bucket is in another region"),
+            Kind::Quota => f.write_str("there is no room left"),
+            Kind::Corrupted => f.write_str("what arrived is not what was sent"),
+            Kind::SlowDown => f.write_str("there are too many requests"),
+            Kind::Server => f.write_str("the server failed"),
+            Kind::Transport { .. } => f.write_str("there is no answer"),
+            Kind::Unknown => f.write_str("nobody knows whether it was done"),
+            Kind::NotXml | Kind::Incomplete => f.write_str("the answer makes no sense"),
+            Kind::Unsupported => f.write_str("the server does not know this request"),
+            Kind::Invalid => f.write_str("the request is refused"),
+            Kind::Unexpected => f.write_str("the answer is of no kind that S3 has"),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {} ({}): ", self.operation, Hostile::from(&*self.place))?;
-        match &self.kind {
-            Kind::NoSuchBucket => f.write_str("there is no such bucket")?,
-            Kind::NoSuchKey => f.write_str("there is no such object")?,
-            Kind::NoSuchUpload => f.write_str("there is no such upload")?,
-            Kind::Forbidden => f.write_str("it is forbidden")?,
-            Kind::NoAcls => f.write_str("the bucket takes no ACLs")?,
-            Kind::UnknownKey => f.write_str("the access key is not known")?,
-            Kind::BadSignature => f.write_str("the signature is refused")?,
-            Kind::ClockSkew { by: Some((by, ahead)) } => {
-                let way = if *ahead { "ahead of" } else { "behind" };
-                write!(f, "this machine's clock is {} s {way} the server's", by.as_secs())?;
-            }
-            Kind::ClockSkew { by: None } => f.write_str("this machine's clock is wrong")?,
-            Kind::Region { expected: Some(region) } => {
-                write!(f, "the bucket is in the region {}", Hostile::from(region.as_str()))?;
-            }
-            Kind::Region { expected: None } => f.write_str("the bucket is in another region")?,
-            Kind::Quota => f.write_str("there is no room left")?,
-            Kind::Corrupted => f.write_str("what arrived is not what was sent")?,
-            Kind::SlowDown => f.write_str("there are too many requests")?,
-            Kind::Server => f.write_str("the server failed")?,
-            Kind::Transport { .. } => f.write_str("there is no answer")?,
-            Kind::Unknown => f.write_str("nobody knows whether it was done")?,
-            Kind::NotXml | Kind::Incomplete => f.write_str("the answer makes no sense")?,
-            Kind::Unsupported => f.write_str("the server does not know this request")?,
-            Kind::Invalid => f.write_str("the request is refused")?,
-            Kind::Unexpected => f.write_str("the answer is of no kind that S3 has")?,
-        }
+        write!(f, "{}", self.kind)?;
         if !self.message.is_empty() {
             write!(f, ": {}", Hostile::message(&self.message))?;
         }

@@ -11,6 +11,7 @@ mod error;
 pub mod limits;
 mod names;
 mod objects;
+mod refused;
 mod uploads;
 mod xml;
 
@@ -21,4 +22,5 @@ pub use error::{Error, Kind, Operation};
 pub use limits::part_size;
 pub use names::{BucketName, ETag, Key, PartNumber, UploadId};
 pub use objects::{Acl, Head, Object, Seen};
+pub use refused::refused;
 pub use uploads::{Completed, OpenUpload, Part, Upload};

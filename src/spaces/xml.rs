@@ -114,6 +114,8 @@ pub(super) struct Refusal {
     pub(super) message: String,
     pub(super) request_id: Option<String>,
     pub(super) region: Option<String>,
+    /// Where to ask instead.
+    pub(super) endpoint: Option<String>,
 }
 
 /// The refusal that a body is, if it is one.
@@ -125,6 +127,7 @@ pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
         message: text("Message").unwrap_or_default(),
         request_id: text("RequestId"),
         region: text("Region"),
+        endpoint: text("Endpoint"),
     })
 }
 

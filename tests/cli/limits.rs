@@ -8,7 +8,7 @@ use crate::common::*;
 const MOST_RESIDENT_KB: u64 = 64 << 10;
 
 /// Runs a check while its peak of resident memory, in kB, is watched.
-fn watched(arguments: &[&std::ffi::OsStr]) -> (Output, u64) {
+pub(crate) fn watched(arguments: &[&std::ffi::OsStr]) -> (Output, u64) {
     let mut child = tidegate().args(["check", "--format", "json"]).args(arguments).spawn().unwrap();
     let mut peak = 0;
     wait_until("the program ends", || {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+mod bounds;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
@@ -13,8 +14,11 @@ mod integrity;
 mod limits;
 mod output;
 mod policy;
+mod qcow2;
 mod readings;
 mod signals;
 mod sources;
+mod streams;
 mod vdi;
 mod vhdx;
+mod vmdk;

@@ -108,6 +108,8 @@ pub(crate) struct Reply {
     pub(crate) length: Option<u64>,
     /// In chunks, without a length.
     pub(crate) chunked: bool,
+    /// Neither in chunks nor with a length: it ends where the connection does.
+    pub(crate) unframed: bool,
     /// Closes the connection without a word.
     pub(crate) silent: bool,
 }
@@ -123,6 +125,7 @@ impl Reply {
             drip: None,
             length: None,
             chunked: false,
+            unframed: false,
             silent: false,
         }
     }
@@ -144,6 +147,7 @@ impl Reply {
         }
         match self.chunked {
             true => text += "transfer-encoding: chunked\r\n\r\n",
+            false if self.unframed => text += "\r\n",
             false => {
                 let length = self.length.unwrap_or(self.body.len() as u64);
                 text += &format!("content-length: {length}\r\n\r\n");
@@ -180,7 +184,7 @@ impl Reply {
         if self.chunked {
             stream.write_all(b"0\r\n\r\n")?;
         }
-        Ok(self.length.is_none())
+        Ok(self.length.is_none() && !self.unframed)
     }
 }
 

@@ -15,6 +15,8 @@ mod crash;
 mod disks;
 mod documents;
 mod faults;
+#[path = "../common/flipper.rs"]
+mod flipper;
 mod gate;
 mod interrupts;
 mod job;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::common::*;
 use crate::disks::*;
+use crate::flipper::{self, Flipper};
 use crate::rig::*;
 
 /// Bytes that the program reads beside the image: libraries, certificates, what the system tells of itself.
@@ -84,6 +85,25 @@ fn a_file_that_changes_while_it_is_sent_becomes_no_image() {
         rig.assert_clean(0..=0, "changed");
         assert!(rig.journals().is_empty());
     }
+}
+
+#[test]
+fn no_image_is_made_of_bytes_that_nobody_judged() {
+    let folder = flipper::in_memory();
+    let Some((path, at, values)) = flipper::qcow2(folder.path(), &big_disk(11 * MIB)) else {
+        return;
+    };
+    let rig = Rig::new();
+    for turn in 0..12 {
+        let pause = std::time::Duration::from_millis(1 + 5 * (turn % 5));
+        let Some(_flipper) = Flipper::start(&path, at, values, pause) else { return };
+        let output = rig.pushed(&[path.to_str().unwrap(), "--repack", "never"]);
+        // Accepted, refused, or changed; 5 is an import that fails, which is told what was sent.
+        assert!([0, 1, 3].contains(&exit_code(&output)), "{output:?}");
+    }
+    let images = rig.images();
+    assert!(images.iter().all(|image| image["status"] == "available"), "{images:?}");
+    assert_eq!(rig.state()["objects"], serde_json::json!([]));
 }
 
 #[test]

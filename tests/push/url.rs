@@ -10,7 +10,7 @@ use crate::common::*;
 use crate::crash::{Sweep, UNHURRIED, killer, swept};
 use crate::repack::through;
 use crate::rig::*;
-use crate::server::{Object, Reply, Request, Server};
+use crate::server::{Object, Reply, Request, Server, long_disk};
 
 /// Pushes from a server whose object becomes another one at some request.
 fn pushed(code: i32, changes: fn(&Request) -> bool) -> (Rig, Value, Server) {
@@ -64,6 +64,26 @@ fn an_image_of_what_changed_is_deleted() {
     assert_eq!((rig.creates(), &document["available"]), (1, &json!(false)));
     rig.assert_clean(0..=0, "changed");
     assert!(rig.journals().is_empty());
+}
+
+#[test]
+fn a_url_that_several_servers_answer_is_not_handed_over() {
+    let object = Object::new(gzip(&long_disk()));
+    let server = Server::new(move |request: &Request| {
+        let mut asked = request.clone();
+        asked.headers.remove("if-range");
+        let etag = format!("\"node-{}\"", request.before % 2);
+        object.answer(&asked).with("etag", &etag)
+    });
+    let rig = Rig::new();
+    let url = server.url("disk.raw.gz");
+    let output = rig.push(&[&url, "--no-url-rules"]).output().unwrap();
+    assert_eq!((exit_code(&output), rig.creates()), (1, 0), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("url-unpinned") && said.contains("--stage"), "{said}");
+    // What was read is what is sent, whichever of them it came from.
+    rig.document(0, &[&url, "--no-url-rules", "--stage"]);
+    assert_eq!(rig.creates(), 1);
 }
 
 #[test]

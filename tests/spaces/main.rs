@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod complete;
+mod drip;
 mod faults;
 mod hostile;
 mod moto;

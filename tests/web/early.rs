@@ -193,3 +193,36 @@ fn a_container_whose_tables_lie_behind_is_read_in_parts() {
     let (_, report) = report(&["--no-url-rules", &server.url("disk.qcow2")]);
     assert!(codes(&report).contains(&"structure-not-examined"), "{report}");
 }
+
+#[test]
+fn parts_that_are_not_what_came_by_are_another_object() {
+    let scratch = Scratch::new();
+    let raw = scratch.write("disk.raw", &long_disk());
+    let image = scratch.path("disk.qcow2");
+    let run = |arguments: &[&str]| Command::new("qemu-img").args(arguments).status();
+    let path = image.to_str().unwrap();
+    if run(&["convert", "-O", "qcow2", "-o", "cluster_size=512", raw.to_str().unwrap(), path])
+        .is_err()
+    {
+        assert!(std::env::var_os("CI").is_none(), "qemu-img is missing");
+        eprintln!("SKIPPED: qemu-img is missing");
+        return;
+    }
+    run(&["resize", "-q", path, "1G"]).unwrap();
+    let object = Object::new(std::fs::read(&image).unwrap());
+    // The same length, range and ETag, and other bytes than by the connection that reads all of it.
+    for other in [false, true] {
+        let object = object.clone();
+        let server = Server::new(move |request| {
+            let mut reply = object.answer(request);
+            if other && request.range.is_some_and(|(first, _)| first > 0) {
+                *reply.body.last_mut().unwrap() ^= 1;
+            }
+            reply
+        });
+        let url = server.url("disk.qcow2");
+        let (code, report) = report(&["--no-url-rules", "--connections", "1", &url]);
+        let kind = report["error"]["kind"].as_str();
+        assert_eq!((code, kind), if other { (3, Some("changed")) } else { (0, None) }, "{report}");
+    }
+}

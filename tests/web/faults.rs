@@ -130,12 +130,12 @@ fn a_server_that_ends_too_early_is_given_up() {
     let server = Server::new(move |request| Reply { cut: Some(10), ..inner.answer(request) });
     let said = assert_error(&server, "interrupted", &["--retries", "2"]);
     assert!(said.contains("at byte"), "{said}");
-    // Without a validator nothing can be continued.
+    // Without a validator it begins anew, and comes no further.
     let plain = Object { etag: None, ..object.clone() };
     let server = Server::new(move |request| Reply { cut: Some(500_000), ..plain.answer(request) });
-    let said = assert_error(&server, "interrupted", &[]);
-    assert!(said.contains("nothing by which"), "{said}");
-    assert_eq!(server.requests().len(), 1);
+    let said = assert_error(&server, "interrupted", &["--retries", "1"]);
+    assert!(said.contains("500000"), "{said}");
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
@@ -171,10 +171,16 @@ fn lengths_that_are_lies() {
 #[test]
 fn ranges_that_are_lies() {
     let object = Object::new(long_disk());
-    for lie in ["bytes 5-9/10", "bytes 0-", "bytes 0-99/*", "nonsense", "bytes 0-0/1"] {
+    for lie in ["bytes 5-9/10", "bytes 0-0/1"] {
         let inner = object.clone();
         let server = Server::new(move |request| inner.answer(request).with("content-range", lie));
         assert_error(&server, "protocol", &[]);
+    }
+    // All of it is given to whoever asks for no range.
+    for lie in ["bytes 0-", "bytes 0-99/*", "nonsense"] {
+        let inner = object.clone();
+        let server = Server::new(move |request| inner.answer(request).with("content-range", lie));
+        assert_read(&server, &object, &[]);
     }
     // Only the later ones.
     let inner = object.clone();
@@ -248,7 +254,7 @@ fn an_object_that_changes_is_never_mixed() {
             }
         });
         let said = assert_error(&server, "changed", &["--connections", connections]);
-        assert!(said.contains("same object"), "{said}");
+        assert!(said.contains("first bytes"), "{said}");
     }
     // Shorter than it was.
     let (old, short) =
@@ -287,7 +293,8 @@ fn busy_servers_are_asked_again_when_they_say() {
         let server = Server::new(move |_| Reply::status(status, Vec::new()));
         let said = assert_error(&server, "http-status", &[]);
         assert!(said.contains(&status.to_string()), "{said}");
-        assert_eq!(server.requests().len(), 1, "{status}");
+        // Some servers say 400 to a range.
+        assert_eq!(server.requests().len(), if status == 400 { 2 } else { 1 }, "{status}");
     }
 }
 

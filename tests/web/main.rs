@@ -11,6 +11,8 @@ mod common;
 mod early;
 mod faults;
 mod nginx;
+mod parts;
+mod patience;
 mod redirects;
 mod rules;
 mod secrets;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::Format;
+use crate::cli::args::{Format, ReachArgs};
 use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
 
@@ -66,7 +66,7 @@ pub(in crate::cli) struct ApiArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) cacert: Option<PathBuf>,
 
-    /// Seconds that a server may be silent. An answer of the API has to be whole after twice as many.
+    /// Seconds that a server may be silent. An answer of the API or a bucket has to be whole after twice as many.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(in crate::cli) timeout: u32,
 
@@ -168,6 +168,9 @@ pub(super) struct CreateArgs {
     /// Fetch an http URL for the check, which anybody on the way can change.
     #[arg(long, conflicts_with = "unchecked")]
     pub(super) insecure_http: bool,
+
+    #[command(flatten)]
+    pub(super) reach: ReachArgs,
 
     /// If it is not found, say so and post again. There may be two images then.
     #[arg(long)]

@@ -224,6 +224,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
         header: Vec::new(),
         cacert: args.api.cacert.clone(),
         insecure_http,
+        reach: args.reach.clone(),
         connections: 4,
         timeout: args.api.timeout,
         retries: args.api.retries,

@@ -13,7 +13,7 @@ use crate::digitalocean::{Action, Image};
 pub(in crate::cli) fn write(format: Format, text: &str, document: &Value) -> Result<(), Usage> {
     match format {
         Format::Text => output::write(&mut None, text),
-        Format::Json => output::write(&mut None, &json(document)?),
+        Format::Json => output::document_text(&json(document)?),
     }
 }
 

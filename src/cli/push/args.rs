@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::args::ReachArgs;
 use crate::cli::image::args::{ApiArgs, NewArgs, PatienceArgs};
 
 /// `tidegate push`.
@@ -114,6 +115,9 @@ pub(super) struct CheckArgs {
     /// Send a header to the host of the URL, and to no other; @FILE reads headers from a file.
     #[arg(long, value_name = "HEADER")]
     pub(super) header: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) reach: ReachArgs,
 }
 
 /// Whether a file may be packed otherwise on the way.

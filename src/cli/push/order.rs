@@ -146,6 +146,7 @@ fn check(
         header: check.header.clone(),
         cacert: args.api.cacert.clone(),
         insecure_http,
+        reach: check.reach.clone(),
         connections: 4,
         timeout: args.api.timeout,
         retries: args.api.retries,

@@ -13,7 +13,7 @@ use super::args::StageArgs;
 use super::view::View;
 use super::world;
 use super::{state_folder, sweep_command, watch};
-use crate::cli::args::NetArgs;
+use crate::cli::args::{NetArgs, ReachArgs};
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
@@ -292,6 +292,7 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
         header: Vec::new(),
         cacert: args.api.cacert.clone(),
         insecure_http: url.starts_with("http:"),
+        reach: ReachArgs::default(),
         connections: 1,
         timeout: args.api.timeout,
         retries: args.api.retries,

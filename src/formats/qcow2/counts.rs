@@ -51,10 +51,13 @@ impl Walk<'_> {
             let before = self.tally.get(cluster);
             // Compressed clusters share the clusters of the image, and snapshots share everything.
             let shared = match how {
-                Use::Compressed => before.references > 0 && before.is_data(),
-                Use::Metadata | Use::Data { .. } => before.references > 0,
+                Use::Compressed => {
+                    self.header.snapshots == 0 && before.references > 0 && before.is_data()
+                }
+                Use::Data { .. } => self.header.snapshots == 0 && before.references > 0,
+                Use::Metadata => before.references > 0,
             };
-            if shared && self.header.snapshots == 0 {
+            if shared {
                 self.notebook.image(Code::Qcow2ClustersOverlap, named_at, format!(
                     "The cluster at byte {} is used for {what}, and for something else as well.",
                     cluster << bits));
@@ -88,6 +91,10 @@ impl Walk<'_> {
                 continue;
             }
             self.refer("a refcount block", value, size, at);
+            let cluster = value >> self.header.cluster_bits;
+            if self.clusters.contains(&cluster) && self.block_clusters.len() < MOST_TABLES {
+                self.block_clusters.push(cluster);
+            }
             let first = (before / 8 + index).saturating_mul(covers);
             let end = first.saturating_add(covers);
             let last = self.notebook.limit() >> self.header.cluster_bits;
@@ -131,7 +138,8 @@ impl Walk<'_> {
             let at = piece.at + index * 8;
             let cluster = value & OFFSET;
             // Bit 0 stands for a bitmap of ones where no cluster is.
-            if !cluster.is_multiple_of(self.header.cluster_size()) || value & !OFFSET & !1 != 0 {
+            let reserved = if cluster == 0 { !OFFSET & !1 } else { !OFFSET };
+            if !cluster.is_multiple_of(self.header.cluster_size()) || value & reserved != 0 {
                 if self.band > 0 {
                     continue;
                 }
@@ -153,9 +161,27 @@ impl Walk<'_> {
             return;
         }
         let dirty = self.notebook.has(Code::Qcow2Dirty);
+        // Without snapshots it was said of the second user.
+        for &cluster in self.block_clusters.iter().filter(|_| self.header.snapshots > 0) {
+            let references = self.tally.get(cluster).references;
+            if references > 1 {
+                let at = cluster << self.header.cluster_bits;
+                self.notebook.image(Code::Qcow2ClustersOverlap, at, format!(
+                    "The cluster at byte {at} is a refcount block, and is used {references} times."));
+            }
+        }
         for (cluster, count) in self.tally.iter() {
             let at = cluster << self.header.cluster_bits;
             let (references, stored) = (count.references, count.stored);
+            if references > 0 || stored > 0 {
+                self.last_used = self.last_used.max(cluster);
+            }
+            if references > 0 {
+                self.leaks.used();
+            } else if stored > 0 && !dirty {
+                self.leaks.leaked(cluster, stored);
+                continue;
+            }
             if stored != references {
                 let said = format!(
                     "The cluster at byte {at} is used {references} times, its refcount is {stored}."

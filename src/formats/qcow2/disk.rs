@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use super::entry::{Entry, L1_RESERVED, OFFSET, ZERO};
 use super::header::{Compression, Header};
 use super::walk;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
+use crate::formats::{End, Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// An extended L2 entry maps its cluster in 32 parts.
 const SUBCLUSTERS: u64 = 32;
@@ -18,6 +18,17 @@ pub(super) struct Tables {
     /// Whether the walk has seen a compressed cluster of the active disk; `None` if it has not, but has
     /// not seen all.
     pub(super) has_packed: Option<bool>,
+    /// What became of the compressed clusters of a stream.
+    pub(super) unpacked: Option<Result<(), Left>>,
+    /// Image offset behind the last cluster that is used or counted.
+    pub(super) end: Option<u64>,
+}
+
+impl Tables {
+    /// Of an image of which no table was read yet.
+    pub(super) fn new(header: Header) -> Self {
+        Tables { header, known: BTreeMap::new(), has_packed: None, unpacked: None, end: None }
+    }
 }
 
 impl Layout for Tables {
@@ -81,6 +92,14 @@ impl Layout for Tables {
         self.has_packed
     }
 
+    fn end(&self) -> Option<End> {
+        self.end.map(|at| End { at, trailing: Code::Qcow2TrailingBytes })
+    }
+
+    fn unpacked(&self) -> Option<Result<(), Left>> {
+        self.unpacked
+    }
+
     fn walk(
         &mut self,
         view: &mut dyn ImageView,
@@ -124,12 +143,19 @@ pub(super) fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
     let at = l2 & ((1 << offset_bits) - 1);
     let sectors = (l2 & DESCRIPTOR) >> offset_bits;
     let len = (sectors + 1) * 512 - at % 512;
-    let method = match header.compression {
+    let (whole, method) = (header.cluster_size(), method(header));
+    Packed { at, len, skip, whole, method, damaged: DAMAGED }
+}
+
+/// What a compressed cluster is that cannot be unpacked.
+pub(super) const DAMAGED: Code = Code::Qcow2ClusterDamaged;
+
+/// How compressed clusters are packed.
+pub(super) fn method(header: &Header) -> Method {
+    match header.compression {
         Compression::Zlib => Method::Deflate,
         Compression::Zstd => Method::Zstd,
-    };
-    let whole = header.cluster_size();
-    Packed { at, len, skip, whole, method, damaged: Code::Qcow2ClusterDamaged }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::disk::Tables;
 use super::header::{self, Compression};
 use super::tables;
@@ -28,6 +26,6 @@ pub(in crate::formats) fn examine(
         virtual_size: header.size,
         traits,
         reach,
-        layout: Box::new(Tables { header, known: BTreeMap::new(), has_packed: None }),
+        layout: Box::new(Tables::new(header)),
     }))
 }

@@ -1,7 +1,8 @@
 use zerocopy::byteorder::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use crate::bytes::{Hostile, human_size};
+use super::extensions::{self, Context, Extensions};
+use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Got, Halt, ImageView};
 
@@ -44,6 +45,9 @@ const CLUSTER_BITS: std::ops::RangeInclusive<u32> = 9..=21;
 /// A backing file name is at most this long (`header.backing_file_size`, QEMU).
 const LONGEST_BACKING_NAME: u32 = 1023;
 
+/// Encryption method of which there is a header.
+const LUKS: u32 = 2;
+
 const DIRTY: u64 = 1 << 0;
 const CORRUPT: u64 = 1 << 1;
 const DATA_FILE: u64 = 1 << 2;
@@ -73,21 +77,10 @@ pub(super) struct Header {
     pub(super) snapshots_offset: u64,
     pub(super) extended_l2: bool,
     pub(super) compression: Compression,
-    pub(super) bitmaps: Option<Bitmaps>,
+    /// Whether the data of the disk is in another file, which the L2 entries refer to.
+    pub(super) data_file: bool,
+    pub(super) extensions: Extensions,
 }
-
-/// Where the directory of persistent bitmaps is, by the bitmaps extension.
-#[derive(Clone, Debug)]
-pub(super) struct Bitmaps {
-    pub(super) count: u32,
-    pub(super) size: u64,
-    pub(super) offset: u64,
-    /// Image offset of the extension.
-    pub(super) named_at: u64,
-}
-
-/// The bitmaps extension.
-const BITMAPS_EXTENSION: u32 = 0x2385_2875;
 
 /// Autoclear bit of the bitmaps extension: without it readers ignore the bitmaps.
 const BITMAPS_VALID: u64 = 1;
@@ -179,7 +172,8 @@ pub(super) fn read(
         snapshots_offset: fixed.snapshots_offset.get(),
         extended_l2: features & EXTENDED_L2 != 0,
         compression,
-        bitmaps: None,
+        data_file: features & DATA_FILE != 0,
+        extensions: Extensions::default(),
     };
     check_features(features, cluster_bits, notebook);
     let autoclear = added.as_ref().map_or(0, |added| added.autoclear_features.get());
@@ -193,8 +187,14 @@ pub(super) fn read(
         0 => cluster_size,
         backing => backing.min(cluster_size),
     };
-    let bitmaps = check_extensions(view, notebook, u64::from(header_length), end)?;
-    header.bitmaps = bitmaps.filter(|_| autoclear & BITMAPS_VALID != 0);
+    let context = Context {
+        start: u64::from(header_length),
+        end,
+        cluster_size,
+        luks: fixed.crypt_method.get() == LUKS,
+        bitmaps_valid: autoclear & BITMAPS_VALID != 0,
+    };
+    header.extensions = extensions::read(view, notebook, &context)?;
     Ok(Some(header))
 }
 
@@ -292,7 +292,7 @@ fn check_encryption(method: u32, notebook: &Notebook<'_>) {
     let name = match method {
         0 => return,
         1 => "AES",
-        2 => "LUKS",
+        LUKS => "LUKS",
         _ => "an unknown method",
     };
     notebook.image(
@@ -339,82 +339,6 @@ fn check_backing(
         format!("The image needs the backing file \"{name}\"."),
     );
     Ok(())
-}
-
-/// Walks the header extensions up to the end mark. Those of no interest are stepped over.
-fn check_extensions(
-    view: &mut dyn ImageView,
-    notebook: &Notebook<'_>,
-    mut at: u64,
-    end: u64,
-) -> Result<Option<Bitmaps>, Halt> {
-    #[derive(FromBytes, KnownLayout, Immutable)]
-    #[repr(C)]
-    struct Extension {
-        kind: U32,
-        len: U32,
-    }
-    /// More than this no writer makes; bounds the walk.
-    const MOST: u32 = 256;
-    let mut bitmaps = None;
-    for _ in 0..MOST {
-        let mut bytes = [0; 8];
-        if at + 8 > end {
-            return Ok(bitmaps);
-        }
-        match view.read_at(at, &mut bytes)? {
-            Got::Bytes(8) => {}
-            // A cut image is found by what its tables point at.
-            _ => return Ok(bitmaps),
-        }
-        let Ok(Extension { kind, len }) = Extension::read_from_bytes(&bytes) else {
-            return Ok(bitmaps);
-        };
-        // The end mark has no data, but QEMU looks at its length before it knows that it is one.
-        let next = match kind.get() {
-            0 => at + 8 + u64::from(len.get()),
-            _ => at + 8 + u64::from(len.get()).next_multiple_of(8),
-        };
-        if next > end {
-            notebook.image(Code::Qcow2ExtensionInvalid, at, format!(
-                "The header extension {:#010x} says {} of data, more than the first cluster has left.",
-                kind.get(), human_size(u64::from(len.get()))));
-            return Ok(bitmaps);
-        }
-        if kind == 0 {
-            return Ok(bitmaps);
-        }
-        if kind == BITMAPS_EXTENSION {
-            bitmaps = read_bitmaps(view, at)?;
-        }
-        at = next;
-    }
-    notebook.image(
-        Code::Qcow2ExtensionInvalid,
-        at,
-        format!("There are more than {MOST} header extensions."),
-    );
-    Ok(bitmaps)
-}
-
-fn read_bitmaps(view: &mut dyn ImageView, at: u64) -> Result<Option<Bitmaps>, Halt> {
-    #[derive(FromBytes, KnownLayout, Immutable)]
-    #[repr(C)]
-    struct Raw {
-        count: U32,
-        reserved: U32,
-        size: U64,
-        offset: U64,
-    }
-    let mut bytes = [0; size_of::<Raw>()];
-    let got = view.read_at(at + 8, &mut bytes)?;
-    let raw = Raw::read_from_bytes(&bytes).ok().filter(|_| got == Got::Bytes(bytes.len()));
-    Ok(raw.map(|raw| Bitmaps {
-        count: raw.count.get(),
-        size: raw.size.get(),
-        offset: raw.offset.get(),
-        named_at: at,
-    }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! qcow2, versions 2 and 3 (QEMU `docs/interop/qcow2.rst`). All numbers are big-endian.
 //!
-//! `header` is the fixed header and its extensions, `tables` where the tables lie, `disk` the way
+//! `header` is the fixed header, `extensions` what follows it, `tables` where the tables lie, `disk` the way
 //! from a byte of the disk to its cluster, `examine` puts them in order. `walk` reads every table, L2
 //! tables in `groups`, and `counts` in `tally` what uses which cluster; `side_tables` are snapshots and
 //! bitmaps, `entry` an L2 entry, `refcounts` those of a block.
@@ -9,8 +9,10 @@ mod counts;
 mod disk;
 mod entry;
 mod examine;
+mod extensions;
 mod groups;
 mod header;
+mod leaks;
 mod refcounts;
 mod side_tables;
 mod tables;

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::counts::Use;
-use super::disk::{Tables, packed};
+use super::disk::{DAMAGED, Tables, method, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
+use super::extensions::Encryption;
 use super::groups::{Groups, L2, Touched};
 use super::header::Header;
+use super::leaks::Leaks;
 use super::side_tables::{self, SideTable};
 use super::tally::{BAND, Tally};
 use crate::facts::{Code, Left, Notebook};
+use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
@@ -37,8 +40,11 @@ impl Room {
     /// 8 bands and 46 groups.
     const SEEKABLE: Room = Room { clusters: BAND, bands: 16, tables: 1 << 16, groups: 64 };
 
-    /// For a source that is read once: one pass, and what does not fit into it is not looked at.
-    const STREAM: Room = Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups: 1 };
+    /// For a source that is read in order: what does not fit into one pass waits for another, if there is one.
+    fn of_stream(scans_left: u32) -> Room {
+        let groups = 1 + scans_left as usize;
+        Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups }
+    }
 }
 
 /// What a piece of the image is.
@@ -73,6 +79,11 @@ pub(super) struct Walk<'w> {
     /// one, and what it maps is remembered.
     pub(super) band: u64,
     pub(super) clusters: Range<u64>,
+    /// The last cluster that is used or counted, in all bands so far.
+    pub(super) last_used: u64,
+    /// Refcount blocks in this band. Nothing shares them, whatever snapshots there are.
+    pub(super) block_clusters: Vec<u64>,
+    pub(super) leaks: Leaks,
     /// The last cluster that is used or may have a refcount.
     pub(super) last_cluster: u64,
     pub(super) scan: Scan<Tag>,
@@ -90,6 +101,8 @@ pub(super) struct Walk<'w> {
     known: BTreeMap<u64, Entry>,
     /// Whether the active disk has a compressed cluster.
     packed: bool,
+    /// Unpacks the compressed clusters of the active disk as they come by.
+    passing: Option<Passing>,
 }
 
 /// Walks all tables of the image.
@@ -100,7 +113,10 @@ pub(super) fn walk(
     wanted: &Wanted,
     reach: &mut Reach,
 ) -> Result<Walked, Halt> {
-    let room = if view.is_seekable() { Room::SEEKABLE } else { Room::STREAM };
+    let room = match view.is_seekable() {
+        true => Room::SEEKABLE,
+        false => Room::of_stream(view.scans_left()),
+    };
     walk_in(room, tables, view, notebook, wanted, reach)
 }
 
@@ -122,6 +138,9 @@ pub(super) fn walk_in(
         room,
         band: 0,
         clusters: 0..0,
+        last_used: 0,
+        block_clusters: Vec::new(),
+        leaks: Leaks::default(),
         last_cluster: 0,
         scan: Scan::new(),
         tally: Tally::default(),
@@ -133,9 +152,16 @@ pub(super) fn walk_in(
         partial: None,
         known: BTreeMap::new(),
         packed: false,
+        passing: passes(view, notebook)
+            .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
     };
     walk.run(view)?;
+    if walk.partial.is_none() {
+        walk.leaks.judge(&header, notebook);
+        tables.end = (walk.last_used + 1).checked_mul(header.cluster_size());
+    }
     tables.known = walk.known;
+    tables.unpacked = walk.passing.map(|passing| passing.result());
     tables.has_packed = match walk.packed {
         false if walk.partial.is_some() => None,
         packed => Some(packed),
@@ -143,10 +169,22 @@ pub(super) fn walk_in(
     Ok(walk.partial.map_or(Walked::Whole, Walked::Partial))
 }
 
+/// Whether compressed clusters have to be unpacked as they come by.
+fn passes(view: &dyn ImageView, notebook: &Notebook<'_>) -> bool {
+    const ELSEWHERE: [Code; 3] =
+        [Code::Qcow2BackingFile, Code::Qcow2DataFile, Code::Qcow2Encrypted];
+    view.is_passing() && !ELSEWHERE.iter().any(|&code| notebook.has(code))
+}
+
 impl Walk<'_> {
     fn run(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
         if self.notebook.has(Code::Qcow2RefcountTableInvalid) {
             self.leave(Left::RefcountsUnusable);
+        }
+        if self.passing.is_some() {
+            // The first clusters that a table names may be in the cluster before it, and such a cluster
+            // may reach over the table.
+            view.look_back(4 * self.header.cluster_size());
         }
         let (side_tables, complete) = side_tables::read(view, self.notebook, self.header)?;
         if !complete {
@@ -163,9 +201,7 @@ impl Walk<'_> {
             self.tally = Tally::from(first);
             self.begin(&side_tables, usable);
             loop {
-                while let Some(piece) = self.scan.next(view)? {
-                    self.take(piece, view);
-                }
+                while self.step(view)? {}
                 if !self.next_group() {
                     break;
                 }
@@ -184,10 +220,15 @@ impl Walk<'_> {
         let cluster_size = header.cluster_size();
         self.l1_tables.clear();
         self.blocks = 0;
+        self.block_clusters.clear();
         self.groups.begin();
         self.first_group = true;
         self.refer("the header", 0, cluster_size, 0);
         self.want_l1(header.l1_offset, header.l1_entries, true, 40);
+        if let Some(encryption) = &header.extensions.encryption {
+            let Encryption { offset, len, named_at } = *encryption;
+            self.refer("the encryption header", offset, len, named_at);
+        }
         if refcounts {
             let len = u64::from(header.refcount_clusters) * cluster_size;
             self.refer("the refcount table", header.refcount_offset, len, 48);
@@ -246,6 +287,31 @@ impl Walk<'_> {
         more
     }
 
+    /// Takes the next piece of a table or unpacks the next cluster, whichever comes first; false if there
+    /// is neither.
+    fn step(&mut self, view: &mut dyn ImageView) -> Result<bool, Halt> {
+        let table = self.scan.next_at();
+        if let Some(passing) = &mut self.passing {
+            let next = passing.next_at();
+            if let Some(at) = next
+                && table.is_none_or(|table| at <= table)
+            {
+                passing.take(view, self.notebook)?;
+                return Ok(true);
+            }
+            if table.is_none() && next.is_none() && passing.turn() {
+                self.scan.turn();
+                return Ok(true);
+            }
+        }
+        let piece = self.scan.next(view)?;
+        let more = piece.is_some();
+        if let Some(piece) = piece {
+            self.take(piece, view);
+        }
+        Ok(more)
+    }
+
     fn take(&mut self, piece: Piece<Tag>, view: &mut dyn ImageView) {
         if piece.cut {
             // How much is missing is said of `reach`.
@@ -284,7 +350,20 @@ impl Walk<'_> {
             }
             if table == 0 {
                 if fresh {
+                    // `qemu-img check` follows it into the header (`check_refcounts_l1`).
+                    if value != 0 {
+                        self.notebook.image(
+                            Code::Qcow2TableEntryInvalid,
+                            at,
+                            format!(
+                                "The L1 entry {value:#018x} has the COPIED flag, but no L2 table."
+                            ),
+                        );
+                    }
                     self.remember(guest, self.header.l2_covers(), Entry::default());
+                    if active && guest < self.header.size {
+                        self.leaks.unmapped(guest..guest.saturating_add(self.header.l2_covers()));
+                    }
                 }
                 continue;
             }
@@ -326,6 +405,13 @@ impl Walk<'_> {
         let cluster_size = self.header.cluster_size();
         let fresh = self.band == 0;
         let mut touched = Touched::default();
+        if let Some(guest) = guest.filter(|&guest| fresh && guest < self.header.size)
+            && piece.bytes.iter().all(|&byte| byte == 0)
+        {
+            let start = guest + before / entry_size * cluster_size;
+            let covered = piece.bytes.len() as u64 / entry_size * cluster_size;
+            self.leaks.unmapped(start..start.saturating_add(covered));
+        }
         let mut packed: Vec<(u64, u64)> = Vec::new();
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
@@ -338,6 +424,10 @@ impl Walk<'_> {
                 if fresh {
                     self.notebook.image(Code::Qcow2TableEntryInvalid, at, said);
                 }
+                continue;
+            }
+            if self.header.data_file {
+                // It refers to the other file.
                 continue;
             }
             let (start, len) = if entry.is_compressed() {
@@ -409,11 +499,19 @@ impl Walk<'_> {
             return (packed.at, packed.len);
         }
         self.packed |= guest.is_some();
+        if let Some(passing) = &mut self.passing
+            && guest.is_some_and(|guest| guest < self.header.size)
+        {
+            passing.want(view, packed.at, packed.len);
+        }
         if entry.is_copied() {
             self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
                 "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.");
         }
-        self.reach.include("a compressed cluster", packed.at, packed.len);
+        // The number of sectors is an upper bound. QEMU reads zeros behind the end of an image, but counts
+        // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).
+        let least = packed.len.saturating_sub(self.header.cluster_size() - 1).max(1);
+        self.reach.include("a compressed cluster", packed.at, least);
         if guest.is_some_and(|guest| self.wanted.touches(guest, self.header.cluster_size())) {
             view.keep(packed.at, packed.len);
         }

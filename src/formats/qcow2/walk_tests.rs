@@ -105,7 +105,7 @@ fn found(room: Room, image: &[u8]) -> Option<Found> {
     if !tables::check(&header, &notebook, &mut reach) {
         return None;
     }
-    let mut tables = Tables { header, known: BTreeMap::new(), has_packed: None };
+    let mut tables = Tables::new(header);
     let wanted = Wanted(std::iter::once(0..9000).collect());
     let walked = walk_in(room, &mut tables, &mut view, &notebook, &wanted, &mut reach).unwrap();
     reach.judge(view.size().unwrap().unwrap(), &notebook);

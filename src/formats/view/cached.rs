@@ -3,6 +3,10 @@ use super::{Got, Halt, ImageView};
 /// Longer reads are data. Table entries and the markers before grains are shorter.
 const SMALL: usize = 64;
 
+/// Data of this length is answered from pages if the first one is at hand: a grain lies behind its marker, and would be
+/// read twice.
+const BESIDE: usize = 2 * PAGE;
+
 const PAGE: usize = 64 << 10;
 
 /// One for each level of the tables, and one more for tables that cross a page.
@@ -20,6 +24,10 @@ impl<'v> CachedView<'v> {
     /// A view of what `view` shows.
     pub fn new(view: &'v mut dyn ImageView) -> Self {
         CachedView { view, pages: Vec::with_capacity(PAGES) }
+    }
+
+    fn has(&self, at: u64) -> bool {
+        self.pages.iter().any(|(known, _)| *known == at)
     }
 
     /// Makes the page at this offset the last one; false if the image has none of it at hand.
@@ -45,14 +53,28 @@ impl<'v> CachedView<'v> {
 impl ImageView for CachedView<'_> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
         let skip = (at % PAGE as u64) as usize;
-        if buf.len() > SMALL || skip + buf.len() > PAGE || !self.load(at - skip as u64)? {
+        let small = buf.len() <= SMALL && skip + buf.len() <= PAGE;
+        if !small && (buf.len() > BESIDE || !self.has(at - skip as u64)) {
             return self.view.read_at(at, buf);
         }
-        let Some((_, page)) = self.pages.last() else { return self.view.read_at(at, buf) };
-        let bytes = page.get(skip..).unwrap_or_default();
-        let count = bytes.len().min(buf.len());
-        buf[..count].copy_from_slice(&bytes[..count]);
-        Ok(Got::Bytes(count))
+        let mut have = 0;
+        while have < buf.len() {
+            let from = at.saturating_add(have as u64);
+            let skip = (from % PAGE as u64) as usize;
+            if !self.load(from - skip as u64)? {
+                return self.view.read_at(at, buf);
+            }
+            let bytes = self.pages.last().and_then(|(_, page)| page.get(skip..));
+            let bytes = bytes.unwrap_or_default();
+            let count = bytes.len().min(buf.len() - have);
+            buf[have..have + count].copy_from_slice(&bytes[..count]);
+            have += count;
+            if skip + count < PAGE {
+                // All that was wanted, or all that the image has.
+                break;
+            }
+        }
+        Ok(Got::Bytes(have))
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
@@ -96,7 +118,7 @@ mod tests {
                 2 => 399_990 + turn % 20,
                 _ => at + 8,
             };
-            let len = [8, 16, 64, 65, 4000][(turn % 5) as usize];
+            let len = [8, 16, 64, 65, 4000, 70_000, 140_000][(turn % 7) as usize];
             let (mut one, mut other) = (vec![0xee; len], vec![0xee; len]);
             let expected = plain.read_at(at, &mut one).unwrap();
             assert_eq!(cached.read_at(at, &mut other).unwrap(), expected, "{at} {len}");

@@ -19,6 +19,7 @@ pub use store::Store;
 pub use stream::{Feed, Reopen, StreamView};
 
 use tail::Tail;
+pub(super) use tail::begin_with;
 
 use super::Walked;
 use crate::bytes::human_size;
@@ -62,6 +63,26 @@ pub trait ImageView {
     /// over. A source that has to be scanned again for it is none.
     fn is_seekable(&self) -> bool {
         false
+    }
+
+    /// Whether all of the image comes by in order and is not at hand afterwards: what has to be looked at
+    /// in full is looked at as it passes. False too if not all of it will come by.
+    fn is_passing(&self) -> bool {
+        false
+    }
+
+    /// Asks for the last `len` bytes before what was read last to be kept at hand, from now on. A stream
+    /// keeps a bounded number of them.
+    fn look_back(&mut self, _len: u64) {}
+
+    /// Image offset of the first byte that can be read without reading the image anew.
+    fn at_hand(&self) -> u64 {
+        0
+    }
+
+    /// How often the image can still be read from its beginning for what lies behind.
+    fn scans_left(&self) -> u32 {
+        u32::MAX
     }
 
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
@@ -146,15 +167,31 @@ impl dyn ImageView + '_ {
     }
 }
 
-/// Writes down that the image has to have `end` bytes for `what`, but has only `size`.
+/// Writes down that the image has to have `end` bytes for `what`, but has only `size`. No image reaches as far
+/// as the limit: who leads there is damaged, and nothing was cut off.
 pub(super) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {
-    if notebook.has(Code::ImageTruncated) {
-        return;
+    if end > notebook.limit() {
+        return beyond(notebook, what, end, size);
     }
+    if !notebook.has(Code::ImageTruncated) {
+        notebook.image(Code::ImageTruncated, size, missing(what, end, size));
+    }
+}
+
+fn missing(what: &str, end: u64, size: u64) -> String {
     let missing = end.saturating_sub(size);
-    notebook.image(Code::ImageTruncated, size, format!(
-        "The image ends at byte {size}, but {what} reaches to byte {end}: at least {missing} bytes ({}) are missing.",
-        human_size(missing)));
+    let human = human_size(missing);
+    format!(
+        "The image ends at byte {size}, but {what} reaches to byte {end}: at least {missing} bytes ({human}) are missing."
+    )
+}
+
+/// Writes down that `what` ends at byte `end`, where nothing of a disk of this size can be.
+fn beyond(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {
+    if !notebook.has(Code::ImageOffsetImpossible) {
+        notebook.image(Code::ImageOffsetImpossible, size, format!(
+            "The image ends at byte {size}, and {what} would end at byte {end}, farther than a disk of its size can need: what names that place is damaged."));
+    }
 }
 
 /// Writes down that `what` at image offset `at` could not be looked at, and says what that makes of
@@ -180,13 +217,33 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The farthest byte that an image's headers point at, judged when the image's size is known.
-#[derive(Clone, Debug, Default)]
+/// The farthest byte that an image's headers and tables point at, judged when the image's size is known.
+#[derive(Clone, Debug)]
 pub struct Reach {
-    end: u64,
-    what: String,
+    within: Farthest,
+    /// What is farther than the disk can need.
+    beyond: Farthest,
+    bound: u64,
     wild: Option<Wild>,
     tail: Option<Tail>,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Reach {
+            within: Farthest::default(),
+            beyond: Farthest::default(),
+            bound: u64::MAX,
+            wild: None,
+            tail: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Farthest {
+    end: u64,
+    what: String,
 }
 
 /// What an image of its disk cannot need, so that a pointer is wrong if the image ends before it.
@@ -201,15 +258,30 @@ struct Wild {
     said_at: u64,
 }
 
-impl Reach {
-    /// Says that `what` takes the `len` bytes from image offset `at`.
-    pub fn include(&mut self, what: &str, at: u64, len: u64) {
-        let end = at.saturating_add(len);
+impl Farthest {
+    fn include(&mut self, what: &str, end: u64) {
         if end > self.end {
             self.end = end;
             // Keeps its buffer: a walk gets here for nearly every cluster.
             self.what.clear();
             self.what.push_str(what);
+        }
+    }
+}
+
+impl Reach {
+    /// Says that an image of this format and disk cannot need more than `bound` bytes: whatever is
+    /// placed farther is damaged, and no sign that the image is cut off.
+    pub fn bound(&mut self, bound: u64) {
+        self.bound = bound;
+    }
+
+    /// Says that `what` takes the `len` bytes from image offset `at`.
+    pub fn include(&mut self, what: &str, at: u64, len: u64) {
+        let end = at.saturating_add(len);
+        match end > self.bound {
+            true => self.beyond.include(what, end),
+            false => self.within.include(what, end),
         }
     }
 
@@ -255,13 +327,20 @@ impl Reach {
 
     /// Writes down what is missing of an image of `size` bytes.
     pub fn judge(&self, size: u64, notebook: &Notebook<'_>) {
-        if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
-            notebook.image(wild.code, wild.said_at, format!(
+        let Farthest { end, what } = &self.within;
+        if *end > notebook.limit() {
+            beyond(notebook, what, *end, size);
+        } else if *end > size {
+            // Whoever needed a part of the image saw no more than that part.
+            notebook.image_instead(Code::ImageTruncated, size, missing(what, *end, size));
+        }
+        if self.beyond.end > size {
+            beyond(notebook, &self.beyond.what, self.beyond.end, size);
+            if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
+                notebook.image(wild.code, wild.said_at, format!(
                 "By this pointer, {} reaches to byte {}, but the image has {size} bytes, and one of such a disk needs {} at most: the pointer is damaged.",
                 wild.what, wild.end, wild.most));
-        }
-        if self.end > size {
-            truncated(notebook, &self.what, self.end, size);
+            }
         }
     }
 }

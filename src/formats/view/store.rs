@@ -15,9 +15,9 @@ pub trait Store {
     /// Whether it can be read as often as one likes; across a network it is better not to.
     fn is_near(&self) -> bool;
 
-    /// Fills `buf` from image offset `at`. Only what was put is asked for.
+    /// Fills `buf` from image offset `at`. Only what was put is asked for. False if nothing can be had of it any more.
     ///
     /// # Errors
     /// If it cannot be read.
-    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Halt>;
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt>;
 }

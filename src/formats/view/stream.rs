@@ -10,6 +10,10 @@ const HEAD: usize = 1 << 20;
 /// Bytes before the position that a stream keeps: trailers and the backup GPT live in the last ones.
 const KEPT_BEHIND: u64 = 64 << 10;
 
+/// The most that a stream keeps behind its position on request: a table of the largest cluster, the
+/// cluster before it, and one that reaches over it.
+const MOST_LOOKED_BACK: u64 = 8 << 20;
+
 /// How far into a compressed image a quick check reads. Headers and first tables lie before it.
 const QUICK_HORIZON: u64 = 64 << 20;
 
@@ -26,6 +30,50 @@ struct Keepsake {
     bytes: Vec<u8>,
     /// How much of it has come by; the rest is still ahead.
     have: usize,
+}
+
+/// Copies of the last bytes that were let go, so that no buffer of a pool is held for them.
+#[derive(Default)]
+struct Trail {
+    /// Image offset behind its last byte.
+    end: u64,
+    bytes: VecDeque<u8>,
+    /// Bytes before the position of the view that are kept.
+    len: u64,
+}
+
+impl Trail {
+    /// Takes a run that is let go while the view is at `at`.
+    fn take(&mut self, start: u64, segment: &Segment, at: u64) {
+        let end = start + segment.len();
+        let from = at.saturating_sub(self.len).clamp(start, end);
+        match segment {
+            Segment::Data(chunk) => self.bytes.extend(&chunk[(from - start) as usize..]),
+            // At most `len` bytes.
+            Segment::Zeros(_) => self.bytes.resize(self.bytes.len() + (end - from) as usize, 0),
+        }
+        self.end = end;
+        let excess = at.saturating_sub(self.len).saturating_sub(self.start());
+        self.bytes.drain(..self.bytes.len().min(excess as usize));
+    }
+
+    fn start(&self) -> u64 {
+        self.end - self.bytes.len() as u64
+    }
+
+    /// Copies what it has of a range.
+    fn copy(&self, at: u64, buf: &mut [u8]) {
+        let from = at.max(self.start());
+        let to = (at + buf.len() as u64).min(self.end);
+        let (first, second) = self.bytes.as_slices();
+        for (start, have) in [(self.start(), first), (self.end - second.len() as u64, second)] {
+            let (from, to) = (from.max(start), to.min(start + have.len() as u64));
+            if from < to {
+                buf[(from - at) as usize..(to - at) as usize]
+                    .copy_from_slice(&have[(from - start) as usize..(to - start) as usize]);
+            }
+        }
+    }
 }
 
 /// Where a [`StreamView`] gets the image from.
@@ -52,6 +100,8 @@ pub struct StreamView<'a> {
     head: Option<Vec<u8>>,
     /// Runs that were read, oldest first, each with its image offset. The last ones reach to `fed`.
     kept: VecDeque<(u64, Segment)>,
+    /// What came before the kept runs, as far as somebody looks back for it.
+    trail: Trail,
     keepsakes: Vec<Keepsake>,
     /// Image bytes that the feed has delivered in this scan.
     fed: u64,
@@ -85,6 +135,7 @@ impl<'a> StreamView<'a> {
             quick,
             head: None,
             kept: VecDeque::new(),
+            trail: Trail::default(),
             keepsakes: Vec::new(),
             fed: 0,
             at: 0,
@@ -136,6 +187,11 @@ impl<'a> StreamView<'a> {
         }
     }
 
+    /// Image offset from which on what was read is kept.
+    fn kept_from(&self) -> u64 {
+        self.at.saturating_sub(KEPT_BEHIND.max(self.trail.len))
+    }
+
     /// Takes the next run from the feed; false at the end.
     fn pull(&mut self) -> Result<bool, Halt> {
         let Some(segment) = self.feed.next()? else {
@@ -151,7 +207,11 @@ impl<'a> StreamView<'a> {
         self.fill_keepsakes();
         let behind = self.at.saturating_sub(KEPT_BEHIND);
         while self.kept.front().is_some_and(|(start, segment)| start + segment.len() <= behind) {
-            self.kept.pop_front();
+            if let Some((start, segment)) = self.kept.pop_front()
+                && self.trail.len > 0
+            {
+                self.trail.take(start, &segment, self.at);
+            }
         }
         if self.fed >= self.notebook.limit() {
             too_large(self.notebook, self.notebook.limit());
@@ -199,6 +259,7 @@ impl<'a> StreamView<'a> {
     /// Copies a range that lies within the kept runs.
     fn copy_kept(&self, at: u64, buf: &mut [u8]) {
         let end = at + buf.len() as u64;
+        self.trail.copy(at, buf);
         for (start, segment) in &self.kept {
             let from = at.max(*start);
             let to = end.min(start + segment.len());
@@ -223,6 +284,7 @@ impl<'a> StreamView<'a> {
         }
         let Some(reopen) = &mut self.reopen else { return Ok(false) };
         self.kept.clear();
+        (self.trail.bytes, self.trail.end) = (VecDeque::new(), 0);
         self.feed = reopen();
         (self.fed, self.at) = (0, 0);
         self.scans += 1;
@@ -238,7 +300,10 @@ impl<'a> StreamView<'a> {
         }
         let Some(store) = &mut self.store else { return Ok(None) };
         let count = self.fed.saturating_sub(at).min(buf.len() as u64) as usize;
-        store.read_at(at, &mut buf[..count])?;
+        if !store.read_at(at, &mut buf[..count])? {
+            self.store = None;
+            return Ok(None);
+        }
         Ok(Some(count))
     }
 
@@ -287,7 +352,7 @@ impl ImageView for StreamView<'_> {
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
             return Ok(Got::Missing(Missing::Quick));
         }
-        if at < self.at.saturating_sub(KEPT_BEHIND) {
+        if at < self.kept_from() {
             if let Some(count) = self.stored(at, buf)? {
                 return Ok(Got::Bytes(in_head + count));
             }
@@ -310,6 +375,26 @@ impl ImageView for StreamView<'_> {
         self.store.as_ref().is_some_and(|store| store.is_near())
     }
 
+    fn is_passing(&self) -> bool {
+        !self.quick && !self.is_seekable()
+    }
+
+    fn look_back(&mut self, len: u64) {
+        self.trail.len = self.trail.len.max(len.min(MOST_LOOKED_BACK));
+    }
+
+    fn at_hand(&self) -> u64 {
+        if self.store.is_some() { 0 } else { self.kept_from() }
+    }
+
+    fn scans_left(&self) -> u32 {
+        match (&self.store, &self.reopen) {
+            (Some(_), _) => u32::MAX,
+            (None, Some(_)) => MOST_SCANS.saturating_sub(self.scans),
+            (None, None) => 0,
+        }
+    }
+
     fn release(&mut self) {
         if !self.lasting {
             self.written = self.written();
@@ -320,7 +405,7 @@ impl ImageView for StreamView<'_> {
     /// Only of what is still ahead or surely at hand, so that it does not matter how the feed cuts.
     fn keep(&mut self, at: u64, len: u64) {
         let held: u64 = self.keepsakes.iter().map(|keepsake| keepsake.bytes.len() as u64).sum();
-        if at < self.at.saturating_sub(KEPT_BEHIND)
+        if at < self.kept_from()
             || self.keepsakes.len() >= MOST_KEEPSAKES
             || held.saturating_add(len) > MOST_KEPT
             || at.checked_add(len).is_none()

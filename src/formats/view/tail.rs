@@ -57,7 +57,7 @@ impl Tail {
 }
 
 /// What bytes are, as the end of a sentence.
-fn begin_with(sample: &[u8]) -> Result<String, Halt> {
+pub(in crate::formats) fn begin_with(sample: &[u8]) -> Result<String, Halt> {
     if sample.is_empty() {
         return Ok(String::new());
     }

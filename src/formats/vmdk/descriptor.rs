@@ -1,14 +1,8 @@
 use super::header::{DESCRIPTOR_SECTOR as PLACE, Header, MOST_DESCRIPTOR_SECTORS};
-use super::{SECTOR, extents, offset_of};
+use super::{extents, offset_of, parent, qemu};
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
-use crate::formats::{Got, Halt, ImageView};
-
-/// Bytes from the second sector on in which QEMU looks for a parent (`DESC_SIZE`, `block/vmdk.c`).
-const SEARCHED_FOR_PARENT: usize = 20 * SECTOR as usize;
-
-/// A setting that makes QEMU open another image (`vmdk_parent_open`, `block/vmdk.c`).
-const PARENT_HINT: &[u8] = b"parentFileNameHint";
+use crate::formats::{Halt, ImageView};
 
 /// Kinds of images that keep header, descriptor and grains in one file.
 const CREATE_TYPES: [&str; 2] = ["monolithicSparse", "streamOptimized"];
@@ -32,7 +26,7 @@ pub(super) fn check(
     if place != PLACE {
         notebook.image(Code::VmdkDescriptorMisplaced, 28, format!(
             "The header places the descriptor at sector {place}; readers look for it at sector {PLACE}."));
-        check_parent_for_qemu(view, notebook)?;
+        qemu::check(view, notebook)?;
         return Ok(true);
     }
     if !(1..=MOST_DESCRIPTOR_SECTORS).contains(&sectors) {
@@ -41,7 +35,7 @@ pub(super) fn check(
             36,
             format!("The header says that the descriptor has {sectors} sectors; 1 to {MOST_DESCRIPTOR_SECTORS} are possible."),
         );
-        check_parent_for_qemu(view, notebook)?;
+        qemu::check(view, notebook)?;
         return Ok(true);
     }
     let mut bytes = vec![0; offset_of(sectors) as usize];
@@ -58,14 +52,14 @@ pub(super) fn check(
         return Ok(false);
     }
     check_text(&bytes, header, notebook);
-    check_parent_for_qemu(view, notebook)?;
+    qemu::check(view, notebook)?;
     Ok(true)
 }
 
 /// Checks the descriptor, with its padding, as it stands from [`PLACE`] on.
 fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
     // Whatever a reader makes of the padding, no parent may hide in it.
-    check_parent_hint(bytes, notebook);
+    parent::check_hint(bytes, notebook);
     let text = up_to_nul(bytes);
     let is_mark = |line: &[u8]| line.eq_ignore_ascii_case(b"# Disk DescriptorFile");
     let versioned = |line: &[u8]| setting(line, b"version").is_some();
@@ -82,7 +76,7 @@ fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
         return;
     }
     check_create_type(text, notebook);
-    check_parent_cid(text, notebook);
+    parent::check(text, notebook);
     extents::check(text, header, notebook);
 }
 
@@ -102,46 +96,6 @@ fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
     }
 }
 
-fn check_parent_cid(text: &[u8], notebook: &Notebook<'_>) {
-    for (at, line) in lines(text) {
-        let Some(value) = setting(line, b"parentCID") else { continue };
-        let number = std::str::from_utf8(value).ok().and_then(|v| u32::from_str_radix(v, 16).ok());
-        if number != Some(u32::MAX) {
-            notebook.image(Code::VmdkParent, at, format!(
-                "The descriptor's parentCID is \"{}\"; an image that needs no other has ffffffff.",
-                Hostile::new(value)));
-        }
-    }
-}
-
-/// Looks where QEMU looks, which is not where the header says, and up to the first NUL.
-fn check_parent_for_qemu(view: &mut dyn ImageView, notebook: &Notebook<'_>) -> Result<(), Halt> {
-    let mut bytes = vec![0; SEARCHED_FOR_PARENT];
-    if let Got::Bytes(count) = view.read_at(offset_of(PLACE), &mut bytes)? {
-        check_parent_hint(up_to_nul(bytes.get(..count).unwrap_or_default()), notebook);
-    }
-    Ok(())
-}
-
-/// A parent's name counts wherever it stands: QEMU finds it in comments as well.
-fn check_parent_hint(bytes: &[u8], notebook: &Notebook<'_>) {
-    let found = bytes.windows(PARENT_HINT.len()).position(|w| w.eq_ignore_ascii_case(PARENT_HINT));
-    let Some(found) = found else { return };
-    let at = offset_of(PLACE).saturating_add(found as u64);
-    let rest = bytes.get(found..).unwrap_or_default();
-    let line = rest.split(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default();
-    if !notebook.has(Code::VmdkParent) {
-        notebook.image(
-            Code::VmdkParent,
-            at,
-            format!(
-                "The descriptor names another image that this one needs: {}.",
-                Hostile::new(line)
-            ),
-        );
-    }
-}
-
 /// The lines of a descriptor without the space around them, each with its image offset.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut next = offset_of(PLACE);
@@ -153,7 +107,7 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 }
 
 /// The value of a `key = "value"` line, if it is about this key.
-fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
+pub(super) fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     let equals = line.iter().position(|&b| b == b'=')?;
     let (name, value) = line.split_at_checked(equals)?;
     let value = value.strip_prefix(b"=")?.trim_ascii();
@@ -161,7 +115,7 @@ fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     name.trim_ascii().eq_ignore_ascii_case(key).then_some(bare)
 }
 
-fn up_to_nul(bytes: &[u8]) -> &[u8] {
+pub(super) fn up_to_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&b| b == 0).next().unwrap_or_default()
 }
 
@@ -203,7 +157,7 @@ mod tests {
         for (from, to, code) in cases {
             assert_eq!(with(from, to), [code], "{to}");
         }
-        assert_eq!(of("hello\n"), [Code::VmdkDescriptorInvalid]);
+        assert!(of("hello\n").starts_with(&[Code::VmdkDescriptorInvalid]));
         assert_eq!(of(&format!("{DESCRIPTOR}\0ParentFileNameHint=x")), [Code::VmdkParent]);
     }
 

@@ -4,7 +4,7 @@ use super::header::Header;
 use super::markers::{GRAIN_DATA, Grain, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::disk::{Method, Packed};
 use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
@@ -18,6 +18,10 @@ pub(super) struct Grains {
     pub(super) unlocated: Missing,
     /// Grains that are known without the tables, by number.
     pub(super) known: BTreeMap<u64, Known>,
+    /// Sectors among the grains that a walk found neither grain nor table for.
+    pub(super) unused: u64,
+    /// Whether a walk unpacked all grains as they passed; `None` if it did not try.
+    pub(super) unpacked: Option<Result<(), Left>>,
 }
 
 /// Where a grain is.
@@ -86,6 +90,18 @@ impl Layout for Grains {
 
     fn has_packed(&self) -> Option<bool> {
         Some(self.header.is_compressed())
+    }
+
+    fn unpacked(&self) -> Option<Result<(), Left>> {
+        self.unpacked
+    }
+
+    fn judge_whole(&self, notebook: &Notebook<'_>) {
+        if self.unused >= self.header.grain_size {
+            notebook.image(Code::VmdkSpaceUnused, offset_of(self.header.overhead), format!(
+                "{} bytes between the grains belong to none: the grains are larger than the header says, or the disk reads as zeros what they hold.",
+                offset_of(self.unused)));
+        }
     }
 
     fn walk(
@@ -206,7 +222,8 @@ impl Grains {
     }
 }
 
-fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
+/// Where a grain's packed bytes are; what is wanted of it lies behind its first `skip` bytes.
+pub(super) fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
     Packed {
         at: grain.at.saturating_add(GRAIN_DATA),
         len: grain.len,
@@ -278,11 +295,16 @@ mod tests {
     #[test]
     fn entries_that_lead_nowhere_are_told() {
         let sample = Sample::sparse();
-        let far = u32::MAX.to_le_bytes();
-        assert_eq!(read(&sample.patched(TABLE, &far), 0, 512).1, [Code::ImageTruncated]);
-        let directory = sample.directory;
-        assert_eq!(read(&sample.patched(directory, &far), 0, 512).1, [Code::ImageTruncated]);
-        let image = sample.patched(directory, &[3]);
+        let entry =
+            |at: usize, sector: u32| read(&sample.patched(at, &sector.to_le_bytes()), 0, 0).1;
+        for at in [TABLE, sample.directory] {
+            assert_eq!(entry(at, 1000), [Code::ImageTruncated]);
+            // Farther than any image of such a disk.
+            assert_eq!(entry(at, 1 << 20), [Code::VmdkTableEntryInvalid]);
+            assert_eq!(entry(at, u32::MAX), [Code::VmdkTableEntryInvalid]);
+            assert_eq!(entry(at, u32::from_le_bytes(*b"text")), [Code::VmdkTableEntryInvalid]);
+        }
+        let image = sample.patched(sample.directory, &[3]);
         assert_eq!(read(&image, 0, 512).1, [Code::VmdkTableEntryInvalid]);
     }
 

@@ -23,8 +23,14 @@ pub(in crate::formats) fn examine(
     tables::check_overhead(&header, notebook, &mut reach);
     let traits = traits(&header);
     let virtual_size = header.virtual_size();
-    let mut grains =
-        Grains { header, located: None, unlocated: Missing::Behind, known: BTreeMap::new() };
+    let mut grains = Grains {
+        header,
+        located: None,
+        unlocated: Missing::Behind,
+        known: BTreeMap::new(),
+        unused: 0,
+        unpacked: None,
+    };
     if !grains.header.has_footer() {
         let first_free = grains.header.first_free_sector();
         if !tables::check_directories(&grains.header, first_free, notebook, &mut reach) {

@@ -42,7 +42,9 @@ pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
     }
     let shown = Hostile::new(line);
     let Some(extent) = extent(line) else {
-        return invalid(at, &format!("The extent line cannot be read: {shown}."));
+        let said = format!("The extent line cannot be read: {shown}.");
+        notebook.image(Code::VmdkExtentLineInvalid, at, said);
+        return;
     };
     // Converters that write streams say RDONLY, because streams are not written to in place.
     if extent.access.eq_ignore_ascii_case(b"NOACCESS") {
@@ -55,13 +57,23 @@ pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
     if extent.name.is_empty() || separated || matches!(extent.name, b"." | b"..") {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
     }
-    if extent.sectors != header.capacity {
+    check_size(extent.sectors, at, header, notebook);
+}
+
+/// The descriptor may have the size of the disk, and the header that size in whole grains.
+fn check_size(sectors: u64, at: u64, header: &Header, notebook: &Notebook<'_>) {
+    let capacity = header.capacity;
+    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
+    if sectors == capacity {
+    } else if rounded == Some(capacity) {
+        notebook.image(Code::VmdkSizeRounded, at, format!(
+            "The descriptor says that the disk has {sectors} sectors, the header says {capacity}, which is that in whole grains. The header's size counts here, as it does for QEMU."));
+    } else {
         notebook.image(
             Code::VmdkDescriptorMismatch,
             at,
             format!(
-                "The descriptor says that the disk has {} sectors, the header says {}.",
-                extent.sectors, header.capacity
+                "The descriptor says that the disk has {sectors} sectors, the header says {capacity}."
             ),
         );
     }
@@ -72,6 +84,8 @@ fn is_extent(line: &[u8]) -> bool {
     ACCESSES.iter().any(|known| access.eq_ignore_ascii_case(known))
 }
 
+/// Access, sectors, kind and name; an offset, the UUID of a partition and the name of a device may
+/// follow.
 fn extent(line: &[u8]) -> Option<Extent<'_>> {
     let (access, rest) = word(line);
     let (sectors, rest) = word(rest);
@@ -79,9 +93,12 @@ fn extent(line: &[u8]) -> Option<Extent<'_>> {
     let quoted = rest.trim_ascii().strip_prefix(b"\"")?;
     let end = quoted.iter().position(|&b| b == b'"')?;
     let (name, rest) = quoted.split_at_checked(end)?;
-    let offset = rest.strip_prefix(b"\"")?.trim_ascii();
+    let (offset, rest) = word(rest.strip_prefix(b"\"")?);
+    let (_uuid, rest) = word(rest);
+    let (_device, rest) = word(rest);
     let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
-    offset.iter().all(u8::is_ascii_digit).then_some(Extent { access, sectors, kind, name })
+    let readable = offset.iter().all(u8::is_ascii_digit) && rest.trim_ascii().is_empty();
+    readable.then_some(Extent { access, sectors, kind, name })
 }
 
 /// The first word of a text and what follows it.
@@ -102,11 +119,15 @@ mod tests {
             ("RW 40 SPARSE", "# RW 40 SPARSE", Code::VmdkExtentsInvalid),
             ("RW 40 SPARSE", "NOACCESS 40 SPARSE", Code::VmdkExtentsInvalid),
             ("RW 40 SPARSE", "RW 40 FLAT", Code::VmdkExtentsInvalid),
-            ("RW 40 SPARSE", "RW x SPARSE", Code::VmdkExtentsInvalid),
+            ("RW 40 SPARSE", "RW x SPARSE", Code::VmdkExtentLineInvalid),
+            ("RW 40 SPARSE", "RW 40", Code::VmdkExtentLineInvalid),
             ("RW 40 SPARSE", "RW 41 SPARSE", Code::VmdkDescriptorMismatch),
+            ("RW 40 SPARSE", "RW 32 SPARSE", Code::VmdkDescriptorMismatch),
             ("\"a disk.vmdk\"", "\"/etc/passwd\"", Code::VmdkExtentsInvalid),
             ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentsInvalid),
+            ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentLineInvalid),
+            ("\"a disk.vmdk\"", "\"x\" 0 uuid dev0 more", Code::VmdkExtentLineInvalid),
+            ("\"a disk.vmdk\"", "\"x", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x\"\nrw 40 flat \"secret\" 0", Code::VmdkExtentsInvalid),
         ];
         for (from, to, code) in cases {
@@ -114,5 +135,22 @@ mod tests {
             let text = DESCRIPTOR.replace(from, to);
             assert_eq!(codes(&Sample::sparse().described(&text).image), [code], "{to}");
         }
+    }
+
+    #[test]
+    fn fields_behind_the_name_are_optional() {
+        for rest in ["", " 0", "  0 ", " 0 1a2b-3c dev0", "\t0 \"1a2b\" \"dev0\"\r"] {
+            let text = DESCRIPTOR.replace("\"a disk.vmdk\"", &format!("\"a disk.vmdk\"{rest}"));
+            assert_eq!(codes(&Sample::sparse().described(&text).image), [], "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn the_header_may_round_the_size_up_to_a_grain() {
+        let capacity = |sectors: u64| Sample::sparse().patched(12, &sectors.to_le_bytes());
+        let mut whole = capacity(48);
+        whole.resize(whole.len() + 8 * 512, 0);
+        assert_eq!(codes(&whole), [Code::VmdkSizeRounded]);
+        assert_eq!(codes(&capacity(39)), [Code::VmdkDescriptorMismatch]);
     }
 }

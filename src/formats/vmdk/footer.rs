@@ -2,11 +2,12 @@ use super::SECTOR;
 use super::header::Header;
 use super::markers::{Kind, Marker};
 use crate::facts::{Code, Notebook};
-use crate::formats::{Halt, ImageView};
+use crate::formats::view::begin_with;
+use crate::formats::{Got, Halt, ImageView};
 
 /// Marker, header copy and end-of-stream marker, one sector each (VMware Virtual Disk Format 1.1,
 /// stream-optimized compressed sparse extents).
-const LENGTH: u64 = 3 * SECTOR;
+pub(super) const LENGTH: u64 = 3 * SECTOR;
 
 /// Bytes at the end in which a footer is looked for: those that a stream keeps.
 const LOOKED_AT: u64 = 64 << 10;
@@ -21,20 +22,28 @@ pub(super) enum Footer {
     Broken,
 }
 
-/// Reads the footer that the header announces and compares the two.
+/// Reads the footer that the header announces and compares the two. `marker` is the place of its marker,
+/// if a walk over all markers found it; else it is looked for at the end of the image.
 pub(super) fn read(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
     header: &Header,
+    marker: Option<u64>,
 ) -> Result<Footer, Halt> {
+    let found = match marker {
+        Some(at) => at_marker(view, at)?,
+        None => None,
+    };
     let Some(size) = view.size()? else { return Ok(Footer::NotRead) };
-    let start = size.saturating_sub(LOOKED_AT).max(SECTOR).min(size);
-    let mut tail = vec![0; size.saturating_sub(start).min(LOOKED_AT) as usize];
-    if !view.need(start, &mut tail, notebook, "the footer")? {
-        return Ok(Footer::Broken);
-    }
+    let found = match found {
+        Some(found) => Some(found),
+        None => match at_end(view, notebook, size)? {
+            Some(found) => found,
+            None => return Ok(Footer::Broken),
+        },
+    };
     let last = size.saturating_sub(LENGTH);
-    let Some(footer) = find(&tail, start, size) else {
+    let Some((footer, after)) = found else {
         notebook.image(Code::VmdkFooterInvalid, last,
             "The header announces a footer with the place of the grain directory, but the image does not end with one.");
         return Ok(Footer::Broken);
@@ -42,7 +51,8 @@ pub(super) fn read(
     let end = footer.at.saturating_add(2 * SECTOR);
     if end < size {
         notebook.image(Code::VmdkTrailingBytes, end, format!(
-            "{} bytes follow the end of the stream; QEMU looks for the footer in the last {LENGTH} bytes of the file.", size - end));
+            "The stream ends at byte {end}, but {} bytes follow{}. QEMU looks for the footer in the last {LENGTH} bytes of the file.",
+            size - end, begin_with(&after)?));
     }
     if footer.has_footer() {
         notebook.image(
@@ -63,18 +73,47 @@ pub(super) fn read(
     Ok(Footer::Found(footer))
 }
 
+/// A header copy, and the beginning of what stands behind the footer.
+type Copy = (Header, Vec<u8>);
+
+/// The footer at a marker, if it is whole.
+fn at_marker(view: &mut dyn ImageView, at: u64) -> Result<Option<Copy>, Halt> {
+    let mut bytes = vec![0; (LENGTH + SECTOR) as usize];
+    let Got::Bytes(count) = view.read_at(at, &mut bytes)? else { return Ok(None) };
+    bytes.truncate(count);
+    Ok(footer(&bytes, at.saturating_add(SECTOR)).map(|header| (header, behind(&bytes, 0))))
+}
+
+/// The last footer of an image of `size` bytes. `None` if its end cannot be read, and the notebook has
+/// the reason.
+fn at_end(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    size: u64,
+) -> Result<Option<Option<Copy>>, Halt> {
+    let start = size.saturating_sub(LOOKED_AT).max(SECTOR).min(size);
+    let mut tail = vec![0; size.saturating_sub(start).min(LOOKED_AT) as usize];
+    Ok(view.need(start, &mut tail, notebook, "the footer")?.then(|| find(&tail, start, size)))
+}
+
 /// The header copy of the last footer in `tail`, which reaches from image offset `start` to `size`.
-fn find(tail: &[u8], start: u64, size: u64) -> Option<Header> {
-    let mut at = size.checked_sub(LENGTH)?;
-    // At the very end first, as QEMU does; then where sectors begin, below padding.
+fn find(tail: &[u8], start: u64, size: u64) -> Option<Copy> {
+    // QEMU takes a sector that is cut for a whole one; footers begin where sectors do.
+    let mut at = size.checked_sub(LENGTH)?.div_ceil(SECTOR) * SECTOR;
     loop {
         let from = usize::try_from(at.checked_sub(start)?).ok()?;
         let sectors = tail.get(from..)?;
         if let Some(header) = footer(sectors, at.saturating_add(SECTOR)) {
-            return Some(header);
+            return Some((header, behind(tail, from)));
         }
-        at = at.checked_sub(1)? / SECTOR * SECTOR;
+        at = at.checked_sub(SECTOR)?;
     }
+}
+
+/// What stands behind the footer that begins at `from`: a sector at most.
+fn behind(bytes: &[u8], from: usize) -> Vec<u8> {
+    let end = from.saturating_add(LENGTH as usize);
+    bytes.get(end..).unwrap_or_default().iter().copied().take(SECTOR as usize).collect()
 }
 
 /// The header copy, if footer marker, header copy and end-of-stream marker stand here.
@@ -151,18 +190,16 @@ mod tests {
             assert!(codes(&image).contains(&Code::VmdkFooterInvalid), "byte {at}");
         }
         assert_eq!(codes(&sample.image[..end - 1536]), [Code::VmdkFooterInvalid]);
+        assert_eq!(codes(&sample.image[..end - 100]), [Code::ImageTruncated]);
         assert_eq!(codes(&sample.patched(end - 1024 + 56, &[0xff; 8])), [Code::VmdkFooterInvalid]);
     }
 
     #[test]
     fn padding_behind_the_stream_is_told() {
-        for padding in [1, 511, 512, 4096, 60_000] {
+        for padding in [1, 511, 512, 4096, 60_000, 1 << 20] {
             let mut image = Sample::stream(3).image;
             image.resize(image.len() + padding, 0);
             assert_eq!(codes(&image), [Code::VmdkTrailingBytes], "{padding}");
         }
-        let mut image = Sample::stream(3).image;
-        image.resize(image.len() + (1 << 20), 0);
-        assert_eq!(codes(&image), [Code::VmdkFooterInvalid]);
     }
 }

@@ -1,6 +1,8 @@
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use super::markers::GRAIN_DATA;
+use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
@@ -48,8 +50,13 @@ const LARGEST_GRAIN: u64 = 0x20_0000;
 /// Largest compressed grain, in sectors: 2 MiB, as much as is ever unpacked in one piece.
 const LARGEST_COMPRESSED_GRAIN: u64 = 4096;
 
-/// Most entries of a grain table (`num_gtes_per_gt`, `block/vmdk.c`); everybody writes as many.
-const MOST_ENTRIES: u32 = 512;
+/// Smallest grain, in sectors: a power of two greater than 8 (VMware Virtual Disk Format 1.1, 4.1,
+/// grainSize).
+const SMALLEST_GRAIN: u64 = 16;
+
+/// Entries of a grain table (VMware Virtual Disk Format 1.1, 4.1, numGTEsPerGT). Everybody writes as
+/// many; QEMU opens fewer, VirtualBox and open-vmdk only from 128 on.
+pub(super) const ENTRIES: u32 = 512;
 
 /// Most grain tables that QEMU opens (`l1_size`, `block/vmdk.c`).
 const MOST_TABLES: u64 = 32 << 20;
@@ -59,6 +66,9 @@ pub(super) const DESCRIPTOR_SECTOR: u64 = 1;
 
 /// Descriptors have to be smaller than 1 MiB (`vmdk_read_desc`, `block/vmdk.c`).
 pub(super) const MOST_DESCRIPTOR_SECTORS: u64 = (1 << 20) / SECTOR - 1;
+
+/// Where an entry leads that does not stay below [`Header::farthest`].
+pub(super) const FARTHER: &str = "farther than any image of such a disk reaches";
 
 /// A header, or the copy of it in the footer. Its numbers are what the image says.
 #[derive(Clone, Debug)]
@@ -138,10 +148,26 @@ impl Header {
         self.capacity.div_ceil(self.grain_size.max(1))
     }
 
+    /// The sector that no grain or table of this disk can reach: room for every grain, with a marker, and
+    /// two copies of all tables; and as much again for what a writer gave up.
+    pub(super) fn farthest(&self) -> u64 {
+        let entries = self.tables().saturating_mul(u64::from(self.entries_per_table) + 1);
+        let tables = entries.saturating_mul(2 * ENTRY).div_ceil(SECTOR);
+        let grains = self.grains().saturating_mul(self.grain_size.saturating_add(1));
+        let sectors = MOST_DESCRIPTOR_SECTORS.saturating_add(tables).saturating_add(grains);
+        sectors.saturating_mul(2)
+    }
+
     /// Most packed bytes of a grain. Deflate adds little to what it cannot pack, and QEMU reads two
-    /// grains at most (`vmdk_read_extent`, `block/vmdk.c`).
+    /// grains at most, the marker included (`vmdk_read_extent`, `block/vmdk.c`).
     pub(super) fn largest_packed_grain(&self) -> u64 {
-        self.grain_bytes().saturating_mul(2)
+        self.grain_bytes().saturating_mul(2).saturating_sub(GRAIN_DATA)
+    }
+
+    /// Bytes of the disk that the grain which begins at disk sector `sector` holds: the last one may be
+    /// cut by the end of the disk.
+    pub(super) fn bytes_from(&self, sector: u64) -> u64 {
+        self.virtual_size().saturating_sub(offset_of(sector)).min(self.grain_bytes())
     }
 
     /// Whether a grain table entry stands for no grain.
@@ -212,15 +238,18 @@ pub(super) fn check_geometry(header: &Header, notebook: &Notebook<'_>) -> bool {
 fn check_grains(header: &Header, notebook: &Notebook<'_>) -> bool {
     let grain = header.grain_size;
     let most = if header.is_compressed() { LARGEST_COMPRESSED_GRAIN } else { LARGEST_GRAIN };
-    if !grain.is_power_of_two() || grain > most {
+    if !grain.is_power_of_two() || !(SMALLEST_GRAIN..=most).contains(&grain) {
         notebook.image(Code::VmdkGrainSizeInvalid, 20, format!(
-            "The header says grains of {grain} sectors; a power of two up to {most} is possible."));
+            "The header says grains of {grain} sectors; a power of two from {SMALLEST_GRAIN} to {most} is possible."));
         return false;
     }
     let entries = header.entries_per_table;
-    if entries == 0 || entries > MOST_ENTRIES {
-        notebook.image(Code::VmdkGrainTableInvalid, 44, format!(
-            "The header says grain tables of {entries} entries; 1 to {MOST_ENTRIES} are possible."));
+    if entries != ENTRIES {
+        notebook.image(
+            Code::VmdkGrainTableInvalid,
+            44,
+            format!("The header says grain tables of {entries} entries; the format has {ENTRIES}."),
+        );
         return false;
     }
     let tables = header.tables();
@@ -282,8 +311,12 @@ mod tests {
         assert_eq!(with(20, &[0; 8]), [Code::VmdkGrainSizeInvalid]);
         assert_eq!(with(20, &[17]), [Code::VmdkGrainSizeInvalid]);
         assert_eq!(with(20, &big), [Code::VmdkGrainSizeInvalid]);
-        assert_eq!(with(44, &[0; 4]), [Code::VmdkGrainTableInvalid]);
-        assert_eq!(with(44, &513u32.to_le_bytes()), [Code::VmdkGrainTableInvalid]);
+        for grain in [1u64, 2, 4, 8, 1 << 22] {
+            assert_eq!(with(20, &grain.to_le_bytes()), [Code::VmdkGrainSizeInvalid], "{grain}");
+        }
+        for entries in [0u32, 1, 32, 128, 256, 511, 513, 1024] {
+            assert_eq!(with(44, &entries.to_le_bytes()), [Code::VmdkGrainTableInvalid]);
+        }
         assert!(with(12, &big).contains(&Code::VmdkGrainTableInvalid));
         assert!(with(12, &big).contains(&Code::DiskTooLarge));
         assert_eq!(with(77, &[1]), [Code::VmdkCompressionInvalid]);

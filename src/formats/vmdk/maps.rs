@@ -1,18 +1,17 @@
 use std::collections::BTreeMap;
+use std::hash::RandomState;
 
-use super::header::Header;
+use super::header::{FARTHER, Header};
 use super::tables::{ENTRY, digest};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach};
 
-/// Most grain tables whose places are held, with a digest each. A disk of 99 GB with grains of 512
-/// bytes and tables of 512 entries, as all writers make them, has fewer.
-pub(super) const MOST_HELD: u64 = 512 << 10;
-
-/// Most ranges that are wanted at once, so that many tables do not take much memory.
-const MOST_WANTED: usize = 64 << 10;
+/// Most grain tables whose places are held, with a digest each. A disk of 99 GB with the smallest grains
+/// has 24,000, one of 2 TB with the usual ones as many as this. With what waits to be read, both copies
+/// take 12 MiB at most.
+pub(super) const MOST_HELD: u64 = 64 << 10;
 
 /// The two copies of the grain directory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +55,8 @@ pub(super) struct Maps<'a> {
     pub(super) places: [Vec<u32>; 2],
     /// What the tables say, as a digest; `None` if it is not known.
     digests: [Vec<Option<u64>>; 2],
+    /// What they are keyed with, so that no image can be made in which two tables have the same.
+    key: RandomState,
     /// Why something could not be read.
     pub(super) missing: Option<Missing>,
 }
@@ -73,6 +74,7 @@ impl<'a> Maps<'a> {
             later: Vec::new(),
             places: [Vec::new(), Vec::new()],
             digests: [Vec::new(), Vec::new()],
+            key: RandomState::new(),
             missing: None,
         };
         let bytes = header.tables().min(MOST_HELD).saturating_mul(ENTRY);
@@ -104,22 +106,10 @@ impl<'a> Maps<'a> {
         for (at, len, tag) in std::mem::take(&mut self.later) {
             self.want(view, reach, end, announced, each, (at, len, tag));
         }
-        loop {
-            while let Some(piece) = self.scan.next(view)? {
-                self.take(view, reach, end, announced, each, piece);
-            }
-            // What did not fit among the ranges that were wanted.
-            let (now, later) =
-                std::mem::take(&mut self.later).into_iter().partition(|(at, ..)| *at < end);
-            self.later = later;
-            let now: Vec<_> = now;
-            if now.is_empty() {
-                return Ok(());
-            }
-            for wanted in now {
-                self.want(view, reach, end, announced, each, wanted);
-            }
+        while let Some(piece) = self.scan.next(view)? {
+            self.take(view, reach, end, announced, each, piece);
         }
+        Ok(())
     }
 
     fn want(
@@ -135,7 +125,7 @@ impl<'a> Maps<'a> {
             let bytes = bytes.get(..len).unwrap_or_default().to_vec();
             let piece = Piece { tag, at, bytes, missing: None, cut: false };
             self.take(view, reach, end, announced, each, piece);
-        } else if at >= end || self.scan.len() >= MOST_WANTED {
+        } else if at >= end {
             self.later.push((at, len, tag));
         } else if at < self.notebook.limit() {
             self.scan.want(at, len, tag);
@@ -180,7 +170,7 @@ impl<'a> Maps<'a> {
                 let grains = self.header.grains().saturating_sub(first);
                 entries.truncate(usize::try_from(grains).unwrap_or(usize::MAX));
                 if whole && let Some(slot) = self.digests[copy as usize].get_mut(number as usize) {
-                    *slot = Some(digest(&entries, self.header));
+                    *slot = Some(digest(&entries, self.header, &self.key));
                 }
                 if copy == Copy::Main {
                     each(view, reach, Table { first, at: piece.at, entries: &entries });
@@ -199,19 +189,26 @@ impl<'a> Maps<'a> {
         reach: &mut Reach,
     ) {
         let len = self.table_bytes();
-        let free = self.header.first_free_sector();
+        let (free, far) = (self.header.first_free_sector(), self.header.farthest());
         let mut digests = vec![Some(0); entries.len()];
         for (index, sector) in entries.iter_mut().enumerate().filter(|(_, sector)| **sector != 0) {
             digests[index] = None;
             let from = u64::from(*sector);
-            reach.include("a grain table", offset_of(from), len);
-            if from < free {
-                let entry = at.saturating_add(index as u64 * ENTRY);
-                self.notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
-                    "The grain directory places grain table {} at sector {from}, in the header or descriptor.",
-                    first.saturating_add(index as u64)));
-                *sector = 0;
+            if (free..far).contains(&from) {
+                reach.include("a grain table", offset_of(from), len);
+                continue;
             }
+            let entry = at.saturating_add(index as u64 * ENTRY);
+            let number = first.saturating_add(index as u64);
+            let place = if from < free { "in the header or descriptor" } else { FARTHER };
+            self.notebook.image(
+                Code::VmdkTableEntryInvalid,
+                entry,
+                format!(
+                    "The grain directory places grain table {number} at sector {from}, {place}."
+                ),
+            );
+            *sector = 0;
         }
         // The piece before may be missing.
         let (places, known) = (&mut self.places[copy as usize], &mut self.digests[copy as usize]);

@@ -36,6 +36,9 @@ pub(super) enum Kind {
     Table,
     Directory,
     Footer,
+    /// Nothing of the disk: VMware's writers show with it how far they are (`GRAIN_MARKER_PROGRESS` of
+    /// VMware's open-vmdk).
+    Progress,
 }
 
 impl Marker {
@@ -57,6 +60,7 @@ impl Marker {
             (0, 1) => Some(Kind::Table),
             (0, 2) => Some(Kind::Directory),
             (0, 3) => Some(Kind::Footer),
+            (0, 4) => Some(Kind::Progress),
             _ => None,
         }
     }
@@ -101,7 +105,7 @@ pub(super) fn first_grains(view: &mut dyn ImageView, header: &Header) -> Result<
                 .saturating_mul(SECTOR)
         } else {
             match marker.kind() {
-                Some(Kind::Table | Kind::Directory) => {
+                Some(Kind::Table | Kind::Directory | Kind::Progress) => {
                     at.saturating_add(SECTOR).saturating_add(offset_of(marker.value.get()))
                 }
                 _ => break,

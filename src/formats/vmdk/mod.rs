@@ -2,7 +2,7 @@
 //! (VMware Virtual Disk Format 1.1). All numbers are little-endian and count sectors of 512 bytes.
 //!
 //! `header` is the sparse extent header, `descriptor` the text that names the parts, `extents` its
-//! lines about them, `footer` the copy of the header at the end of a stream, `tables` where the grain
+//! lines about them, `parent` all ways to name a parent in it, `qemu` what QEMU makes of it, `footer` the copy of the header at the end of a stream, `tables` where the grain
 //! directories lie, `maps` what directories and tables say, `starts` whether grains overlap, `markers`
 //! what stands before the grains of a stream, `stream` all of it in order, `agreement` holds it against
 //! the tables, `walk` goes over both, `resolve` finds the directory, `disk` is the way from a byte of
@@ -17,6 +17,8 @@ mod footer;
 mod header;
 mod maps;
 mod markers;
+mod parent;
+mod qemu;
 mod resolve;
 #[cfg(test)]
 mod sample;

@@ -3,25 +3,28 @@
 use super::disk::{Grains, Known};
 use super::footer::{self, Footer};
 use super::header::Header;
-use super::{markers, tables};
+use super::{SECTOR, markers, tables};
 use crate::facts::Notebook;
 use crate::formats::{Halt, ImageView, Missing, Reach};
 
 impl Grains {
-    /// Finds the grain directory by way of the footer, unless the header has it.
+    /// Finds the grain directory by way of the footer, unless the header has it. `marker` is the image
+    /// offset of the footer's marker, if a walk found it.
     pub(super) fn resolve(
         &mut self,
         view: &mut dyn ImageView,
         notebook: &Notebook<'_>,
         reach: &mut Reach,
+        marker: Option<u64>,
     ) -> Result<(), Halt> {
         if self.located.is_some() {
             return Ok(());
         }
-        self.unlocated = match footer::read(view, notebook, &self.header)? {
+        self.unlocated = match footer::read(view, notebook, &self.header, marker)? {
             Footer::Broken => Missing::Broken,
             Footer::NotRead => Missing::Quick,
             Footer::Found(footer) => {
+                reach.include("the footer", footer.at, 2 * SECTOR);
                 let located = Header {
                     at: footer.at,
                     directory: footer.directory,
@@ -51,6 +54,6 @@ impl Grains {
                 self.known.insert(index, Known::Packed(grain));
             }
         }
-        self.resolve(view, notebook, &mut Reach::default())
+        self.resolve(view, notebook, &mut Reach::default(), None)
     }
 }

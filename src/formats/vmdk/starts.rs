@@ -30,6 +30,29 @@ impl Starts {
         }
     }
 
+    /// How many grains there are.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Starts::Listed(starts) => starts.len() as u64,
+            Starts::Bits { words, .. } => words.iter().map(|w| u64::from(w.count_ones())).sum(),
+        }
+    }
+
+    /// The sector at which the last grain of `size` sectors ends, 0 if there is none.
+    pub(super) fn end(&self, size: u64) -> u64 {
+        match self {
+            Starts::Listed(starts) => starts.iter().map(|start| (start >> 32) + size).max(),
+            Starts::Bits { words, phase, .. } => {
+                let last = words.iter().rposition(|word| *word != 0);
+                last.map(|at| {
+                    let bits = WORD - u64::from(words[at].leading_zeros());
+                    (at as u64 * WORD + bits) * size + phase.unwrap_or(0)
+                })
+            }
+        }
+        .unwrap_or(0)
+    }
+
     /// Says that grain number `index` of `size` sectors is at `sector`, as the entry at image offset
     /// `entry` has it.
     pub(super) fn add(
@@ -149,5 +172,18 @@ mod tests {
         assert_eq!(overlaps(10, &[83, 11, 20], &[]), (0, true));
         assert_eq!(overlaps(MOST_LISTED + 1, &[83, 11, 12], &[]), (0, false));
         assert_eq!(overlaps(MOST_LISTED + 1, &[u32::MAX], &[]), (0, false));
+    }
+
+    #[test]
+    fn knows_how_many_there_are_and_where_the_last_one_ends() {
+        for grains in [10, MOST_LISTED + 1] {
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut starts = Starts::new(grains);
+            assert_eq!((starts.count(), starts.end(8)), (0, 0));
+            for (index, sector) in [83, 11, 8 * 64 * 3 + 3].into_iter().enumerate() {
+                starts.add(&notebook, sector, index as u64, 8, 0);
+            }
+            assert_eq!((starts.count(), starts.end(8)), (3, 8 * 64 * 3 + 11));
+        }
     }
 }

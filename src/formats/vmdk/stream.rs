@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use super::disk::packed;
+use super::footer;
 use super::header::Header;
 use super::maps::Announced;
 pub(super) use super::markers::GRAIN_DATA;
 use super::markers::{Grain, Kind, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
+use crate::formats::packed::Unpacker;
 use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 
-/// Most grains whose places are held, with four bytes each: 16 MiB.
-pub(super) const MOST_MARKED: u64 = 4 << 20;
-
-/// Most bytes of tables that are held until the directory says which is which. A disk of 99 GB with the
-/// usual grains of 64 KiB has 6 MB of them.
-const MOST_ANNOUNCED: usize = 8 << 20;
+/// Most grains whose places are held. A disk of 99 GB with the usual grains of 64 KiB has fewer. The
+/// places that the markers say, those that the tables say, and these in the order of the image take four
+/// bytes a grain each: 24 MiB.
+pub(super) const MOST_MARKED: u64 = 2 << 20;
 
 /// After so many faults nothing more is to be learned.
 const MOST_FAULTS: u32 = 1000;
@@ -34,17 +35,27 @@ pub(super) struct Stream<'a> {
     pub(super) marked: Vec<u32>,
     /// The grains that are wanted.
     pub(super) grains: BTreeMap<u64, Grain>,
-    /// The tables and directories that came by.
+    /// The tables and directories that came by, in two copies at most: 16 MiB, until the directory says
+    /// which is which.
     pub(super) announced: Announced,
+    directories: u32,
     /// Places of tables and directories that markers announced, whether held or not.
     pub(super) tables: Vec<u64>,
-    held: usize,
     last: Option<u64>,
+    /// The first grain that is behind one for a later place on the disk, as image offset, disk sector and
+    /// the sector before it; and how many there are.
+    unordered: Option<((u64, u64, u64), u64)>,
+    /// Unpacks each grain as it passes, if it will not be at hand later.
+    unpacker: Option<Unpacker>,
+    /// Why a grain was not unpacked, or could not be.
+    left: Option<Left>,
     faults: u32,
     /// The markers cannot be followed further.
     lost: bool,
     /// Image offset of the footer marker.
     pub(super) footer: Option<u64>,
+    /// Image offset up to which the markers say what there is, in whole sectors.
+    pub(super) end: u64,
     /// Why a marker could not be read.
     pub(super) missing: Option<Missing>,
 }
@@ -64,12 +75,16 @@ impl<'a> Stream<'a> {
             marked: Vec::new(),
             grains: BTreeMap::new(),
             announced: Announced::new(),
+            directories: 0,
             tables: Vec::new(),
-            held: 0,
             last: None,
+            unordered: None,
+            unpacker: None,
+            left: None,
             faults: 0,
             lost: false,
             footer: None,
+            end: 0,
             missing: None,
         }
     }
@@ -84,6 +99,11 @@ impl<'a> Stream<'a> {
         !self.lost && self.missing.is_none()
     }
 
+    /// Whether every grain was unpacked as it passed; `None` if they are at hand later.
+    pub(super) fn unpacked(&self) -> Option<Result<(), Left>> {
+        self.unpacker.as_ref().map(|_| self.left.map_or(Ok(()), Err))
+    }
+
     /// Follows the markers. `named` has the sectors of the grains, if the tables came first.
     pub(super) fn walk(
         &mut self,
@@ -91,12 +111,42 @@ impl<'a> Stream<'a> {
         reach: &mut Reach,
         named: &[u32],
     ) -> Result<(), Halt> {
-        let mut ahead: Vec<u32> = named.iter().copied().filter(|sector| *sector != 0).collect();
-        ahead.sort_unstable();
+        self.unpacker = view.is_passing().then(Unpacker::default);
+        self.follow(view, reach, named)?;
+        if let Some(((at, sector, before), count)) = self.unordered {
+            self.notebook.image(Code::VmdkGrainsUnordered, at, format!(
+                "The grain for sector {sector} of the disk, at byte {at}, stands behind the one for sector {before}; {count} in all are out of order."));
+        }
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        view: &mut dyn ImageView,
+        reach: &mut Reach,
+        named: &[u32],
+    ) -> Result<(), Halt> {
+        // What the tables name, in the order of the image; made when it is first needed.
+        let mut ahead: Option<Vec<u32>> = None;
+        let mut after = |at: u64| {
+            let ahead = ahead.get_or_insert_with(|| {
+                let mut ahead: Vec<u32> =
+                    named.iter().copied().filter(|sector| *sector != 0).collect();
+                ahead.sort_unstable();
+                ahead
+            });
+            let next = ahead.partition_point(|sector| offset_of((*sector).into()) <= at);
+            ahead.get(next).map(|sector| offset_of((*sector).into()))
+        };
         // Where the data before the marker ends; up to the next sector there is padding.
         let mut end = self.begin();
-        while end < self.notebook.limit() && self.faults < MOST_FAULTS {
+        loop {
             let at = end.div_ceil(SECTOR).saturating_mul(SECTOR);
+            self.end = at;
+            if at >= self.notebook.limit() || self.faults >= MOST_FAULTS {
+                self.lost = true;
+                return Ok(());
+            }
             let padding = at.saturating_sub(end) as usize;
             let mut bytes = vec![0; padding + MARKER];
             let count = match view.read_at(end, &mut bytes)? {
@@ -118,30 +168,24 @@ impl<'a> Stream<'a> {
             let Some(marker) = Marker::parse(marker) else { return Ok(()) };
             let next = match marker.size.get() {
                 0 => self.metadata(view, reach, at, &marker)?,
-                _ => self.grain(view, reach, at, &marker),
+                _ => self.grain(view, reach, at, &marker)?,
             };
+            // QEMU may leave a gap when it opens an image again; the tables say what follows.
             end = match next {
                 Next::At(next) => next,
-                // QEMU may leave a gap when it opens an image again; the tables say what follows.
-                Next::Gap | Next::Lost if !ahead.is_empty() => {
-                    let after = ahead.partition_point(|s| offset_of((*s).into()) <= at);
-                    match ahead.get(after) {
-                        Some(sector) => offset_of((*sector).into()),
-                        None => {
-                            self.lost |= matches!(next, Next::Lost);
-                            return Ok(());
-                        }
+                Next::Gap(_) | Next::Lost => match (after(at), next) {
+                    (Some(named), _) => named,
+                    (None, Next::Gap(end)) => {
+                        self.end = end;
+                        return Ok(());
                     }
-                }
-                Next::Gap => return Ok(()),
-                Next::Lost => {
-                    self.lost = true;
-                    return Ok(());
-                }
+                    (None, _) => {
+                        self.lost = true;
+                        return Ok(());
+                    }
+                },
             };
         }
-        self.lost |= self.faults >= MOST_FAULTS;
-        Ok(())
     }
 
     fn grain(
@@ -150,24 +194,24 @@ impl<'a> Stream<'a> {
         reach: &mut Reach,
         at: u64,
         marker: &Marker,
-    ) -> Next {
+    ) -> Result<Next, Halt> {
         let (sector, len) = (marker.value.get(), u64::from(marker.size.get()));
         let most = self.header.largest_packed_grain();
         if len > most {
             self.fault(at.saturating_add(8), format!(
                 "The marker at byte {at} announces a grain of {len} packed bytes; {most} are possible."));
-            return Next::Lost;
+            return Ok(Next::Lost);
         }
         let data = at.saturating_add(GRAIN_DATA);
         reach.include("a compressed grain", data, len);
         let end = data.saturating_add(len);
-        let Ok(place) = u32::try_from(at / SECTOR) else { return Next::Lost };
+        let Ok(place) = u32::try_from(at / SECTOR) else { return Ok(Next::Lost) };
         if sector >= self.header.capacity || !sector.is_multiple_of(self.header.grain_size.max(1)) {
             self.fault(at, format!(
                 "The marker at byte {at} is for sector {sector}, where no grain of the disk begins; the disk has {} sectors.", self.header.capacity));
-            return Next::At(end);
+            return Ok(Next::At(end));
         }
-        if !marker.begins_zlib() {
+        if self.unpacker.is_none() && !marker.begins_zlib() {
             self.notebook.image(
                 Code::VmdkGrainDamaged,
                 data,
@@ -186,22 +230,45 @@ impl<'a> Stream<'a> {
             self.faults += 1;
             self.notebook.image(Code::VmdkGrainsOverlap, at, format!(
                 "The stream has a grain for sector {sector} at byte {at} and another one at byte {}.", offset_of(before.into())));
-            return Next::At(end);
+            return Ok(Next::At(end));
         }
         if let Some(last) = self.last.filter(|last| *last > sector) {
-            self.fault(at, format!(
-                "The marker at byte {at} is for sector {sector}, but the one before it was for sector {last}; streams ascend."));
+            let count = self.unordered.map_or(0, |(_, count)| count);
+            let first = self.unordered.map_or((at, sector, last), |(first, _)| first);
+            self.unordered = Some((first, count + 1));
         }
         self.last = Some(sector);
         if let Some(slot) = self.marked.get_mut(index as usize) {
             *slot = place;
         }
+        let grain = Grain { sector, at, len };
         if self.wanted.touches(offset_of(sector), self.header.grain_bytes()) {
-            self.grains.insert(index, Grain { sector, at, len });
+            self.grains.insert(index, grain);
             let from = data.max(end.min(HEAD));
             view.keep(from, end - from);
         }
-        Next::At(end)
+        self.unpack(view, &grain)?;
+        Ok(Next::At(end))
+    }
+
+    /// Unpacks a grain that passes, up to what settles the verdict.
+    fn unpack(&mut self, view: &mut dyn ImageView, grain: &Grain) -> Result<(), Halt> {
+        let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
+        if self.notebook.doomed() {
+            self.left = Some(Left::Stopped);
+            return Ok(());
+        }
+        let packed = packed(grain, 0, &self.header);
+        if unpacker.read(view, self.notebook, &packed)?.is_some() {
+            self.left = Some(Left::DiskUnreadable);
+            return Ok(());
+        }
+        let (have, least) = (unpacker.bytes.len() as u64, self.header.bytes_from(grain.sector));
+        if have < least {
+            packed.note(self.notebook, &format!("unpacks to {have} bytes, which is too few."));
+            self.left = Some(Left::DiskUnreadable);
+        }
+        Ok(())
     }
 
     fn metadata(
@@ -214,24 +281,32 @@ impl<'a> Stream<'a> {
         let sectors = marker.value.get();
         let table = u64::from(self.header.entries_per_table).saturating_mul(ENTRY);
         let (what, len) = match marker.kind() {
-            Some(Kind::EndOfStream) if sectors == 0 => return Ok(Next::Gap),
+            Some(Kind::EndOfStream) if sectors == 0 => {
+                return Ok(Next::Gap(at.saturating_add(SECTOR)));
+            }
             Some(Kind::Table) => ("grain table", table),
             Some(Kind::Directory) => {
+                self.directories += 1;
                 ("grain directory", self.header.tables().saturating_mul(ENTRY))
             }
             Some(Kind::Footer) => {
                 self.footer = Some(at);
-                return Ok(Next::Gap);
+                return Ok(Next::Gap(at.saturating_add(footer::LENGTH)));
+            }
+            Some(Kind::Progress) => {
+                let begin = at.saturating_add(SECTOR);
+                reach.include("what a marker announces", begin, offset_of(sectors));
+                return Ok(Next::At(begin.saturating_add(offset_of(sectors))));
             }
             _ => {
                 self.fault(at, format!(
-                    "The marker at byte {at} announces neither a grain nor a table, directory, footer or the end."));
+                    "The marker at byte {at} announces neither a grain nor a table, directory, footer, progress or the end."));
                 return Ok(Next::Lost);
             }
         };
         let least = len.div_ceil(SECTOR);
-        if sectors < least || self.tables.len() as u64 > self.header.tables().saturating_mul(2) + 2
-        {
+        let most = self.header.tables().saturating_mul(2) + 2;
+        if sectors < least || self.tables.len() as u64 > most || self.directories > 2 {
             self.fault(at, format!(
                 "The marker at byte {at} announces a {what} of {sectors} sectors, number {} of its kind; it needs {least}, and there are {} tables.",
                 self.tables.len(), self.header.tables()));
@@ -240,16 +315,12 @@ impl<'a> Stream<'a> {
         let begin = at.saturating_add(SECTOR);
         reach.include("what a marker announces", begin, offset_of(sectors));
         self.tables.push(begin);
-        // At most 2 MiB, for the number of tables was checked.
-        let bytes = len as usize;
-        if self.held.saturating_add(bytes) <= MOST_ANNOUNCED {
-            let mut content = vec![0; bytes];
-            if let Got::Bytes(count) = view.read_at(begin, &mut content)?
-                && count == bytes
-            {
-                self.held += bytes;
-                self.announced.insert(begin, content);
-            }
+        // At most 16 KiB: no disk has more than `MOST_MARKED` grains here.
+        let mut content = vec![0; len as usize];
+        if let Got::Bytes(count) = view.read_at(begin, &mut content)?
+            && count == content.len()
+        {
+            self.announced.insert(begin, content);
         }
         Ok(Next::At(begin.saturating_add(offset_of(sectors))))
     }
@@ -264,8 +335,8 @@ impl<'a> Stream<'a> {
 enum Next {
     /// Something, and what is announced ends at this image offset.
     At(u64),
-    /// The end, or nothing for a while.
-    Gap,
+    /// The end at this image offset, or nothing for a while.
+    Gap(u64),
     /// Something that cannot be skipped, because its length is not known.
     Lost,
 }

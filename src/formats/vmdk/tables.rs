@@ -1,4 +1,4 @@
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use super::header::Header;
 use super::offset_of;
@@ -44,8 +44,8 @@ pub(super) fn check_directories(
 }
 
 /// Equal for tables that map the disk alike; 0 for those that map nothing.
-pub(super) fn digest(entries: &[u32], header: &Header) -> u64 {
-    let mut hasher = DefaultHasher::new();
+pub(super) fn digest(entries: &[u32], header: &Header, key: &RandomState) -> u64 {
+    let mut hasher = key.build_hasher();
     let mut nothing = true;
     for &entry in entries {
         let entry = if header.reads_as_zeros(entry) { 0 } else { entry };

@@ -1,7 +1,7 @@
 //! The walk over grain directories, grain tables and the markers of a stream.
 
 use super::disk::{Grains, Known};
-use super::header::Header;
+use super::header::{FARTHER, Header};
 use super::maps::{Announced, MOST_HELD, Maps, Table};
 use super::offset_of;
 use super::starts::Starts;
@@ -11,7 +11,6 @@ use crate::facts::{Code, Left, Notebook};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
 const TOO_SMALL: Walked = Walked::Partial(Left::TablesTooSmall);
-const BEHIND: Walked = Walked::Partial(Left::Behind);
 
 impl Grains {
     pub(super) fn walk_all(
@@ -40,7 +39,7 @@ impl Grains {
         wanted: &Wanted,
         reach: &mut Reach,
     ) -> Result<Walked, Halt> {
-        self.resolve(view, notebook, reach)?;
+        self.resolve(view, notebook, reach, None)?;
         let Some(header) = self.located.clone() else { return Ok(self.unlocated()) };
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
@@ -78,10 +77,17 @@ impl Grains {
             };
         }
         maps.compare_copies();
-        let even =
-            starts.judge(notebook, header.grain_size, &maps.ranges(), |grain| maps.entry_at(grain));
+        let ranges = maps.ranges();
+        let last = ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
+        let end = last.max(starts.end(header.grain_size)).max(header.overhead);
+        let unused = unused(&header, end, starts.count(), &ranges);
+        let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
+        if maps.missing.is_none() {
+            reach.ends_at(view, offset_of(end), Code::VmdkBytesBehind);
+            self.unused = unused;
+        }
         Ok(match (maps.missing, even) {
-            (Some(_), _) => BEHIND,
+            (Some(missing), _) => Walked::Partial(missing.into()),
             (None, false) => TOO_SMALL,
             (None, true) => Walked::Whole,
         })
@@ -105,8 +111,12 @@ impl Grains {
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         stream.walk(view, reach, &named)?;
+        self.unpacked = stream.unpacked();
         if early.is_none() {
-            self.resolve(view, notebook, reach)?;
+            let marker = stream.footer.filter(|_| stream.is_whole());
+            self.resolve(view, notebook, reach, marker)?;
+        } else if stream.is_whole() {
+            reach.ends_at(view, stream.end, Code::VmdkBytesBehind);
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);
@@ -123,16 +133,16 @@ impl Grains {
         if stream.is_whole() {
             stream.check_tables(&maps);
         }
-        if maps.missing.is_some() {
+        if let Some(missing) = maps.missing {
             self.remember(&stream, None, wanted);
-            return Ok(BEHIND);
+            return Ok(Walked::Partial(missing.into()));
         }
         if stream.is_whole() {
             stream.compare(&named, |grain| maps.entry_at(grain));
         }
         self.remember(&stream, Some(&named), wanted);
         Ok(match (stream.missing, stream.is_whole()) {
-            (Some(_), _) => BEHIND,
+            (Some(missing), _) => Walked::Partial(missing.into()),
             (None, true) => Walked::Whole,
             (None, false) => Walked::Partial(Left::MarkersBroken),
         })
@@ -164,9 +174,21 @@ impl Grains {
         match self.unlocated {
             Missing::Broken => Walked::Partial(Left::FooterBroken),
             Missing::Quick => Walked::Partial(Left::QuickEnd),
-            Missing::Behind => BEHIND,
+            Missing::Behind => Walked::Partial(Left::Behind),
         }
     }
+}
+
+/// Sectors between `header.overhead` and `end` that neither `grains` nor tables take. A table that was lost
+/// leaves such space, and so do grains that are larger than the header says.
+fn unused(header: &Header, end: u64, grains: u64, ranges: &[(u64, u64)]) -> u64 {
+    let begin = header.overhead.max(header.first_free_sector());
+    let tables = ranges.iter().filter(|(_, end)| *end > begin);
+    // A table among the grains may leave a part of a grain's place behind it.
+    let taken = tables
+        .map(|(from, end)| (end - (*from).max(begin)).next_multiple_of(header.grain_size.max(1)))
+        .fold(grains.saturating_mul(header.grain_size), u64::saturating_add);
+    end.saturating_sub(begin).saturating_sub(taken)
 }
 
 /// Numbers of the grains that are wanted.
@@ -204,10 +226,16 @@ fn naming<'e>(
 /// Whether a grain table entry leads to where no grain can be.
 fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
     let free = header.overhead.max(header.first_free_sector());
-    let taken = u64::from(sector) < free;
-    if taken {
-        notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
-            "The grain table places grain {index} at sector {sector}, but data begins at sector {free}."));
+    let sector = u64::from(sector);
+    let taken = sector < free;
+    if !taken && sector < header.farthest() {
+        return false;
     }
-    taken
+    let place = match taken {
+        true => format!("but data begins at sector {free}"),
+        false => FARTHER.into(),
+    };
+    let said = format!("The grain table places grain {index} at sector {sector}, {place}.");
+    notebook.image(Code::VmdkTableEntryInvalid, entry, said);
+    true
 }

@@ -23,7 +23,12 @@ fn told(image: &[u8]) -> Vec<Code> {
         codes.dedup();
         codes
     };
-    assert_eq!(codes(true), codes(false));
+    // A pipe's grains are unpacked as they pass, so that more is seen of their damage.
+    let but_damage = |mut codes: Vec<Code>| {
+        codes.retain(|code| *code != Code::VmdkGrainDamaged);
+        codes
+    };
+    assert_eq!(but_damage(codes(true)), but_damage(codes(false)));
     codes(false)
 }
 
@@ -50,7 +55,8 @@ fn tables_of_sparse_images_are_held_against_themselves() {
     assert_eq!(entry(1, first + 7), [Code::VmdkGrainsOverlap]);
     assert_eq!(entry(1, 22), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(0, 1), [Code::VmdkTableEntryInvalid]);
-    assert_eq!(entry(1, u32::MAX), [Code::ImageTruncated]);
+    assert_eq!(entry(1, 2000), [Code::ImageTruncated]);
+    assert_eq!(entry(1, u32::MAX), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(2, first + 24), [], "half a grain is on the disk");
     assert_eq!(entry(2, first + 25), [Code::ImageTruncated]);
     assert_eq!(entry(3, 5), [], "behind the end of the disk");
@@ -58,7 +64,8 @@ fn tables_of_sparse_images_are_held_against_themselves() {
     assert_eq!(directory(21 * 512, 0), [Code::VmdkTableCopiesDiffer]);
     assert!(directory(22 * 512, 22).contains(&Code::VmdkGrainsOverlap));
     assert!(directory(22 * 512, 22).contains(&Code::VmdkTableCopiesDiffer));
-    assert_eq!(directory(22 * 512, u32::MAX), [Code::ImageTruncated]);
+    assert_eq!(directory(22 * 512, 2000), [Code::ImageTruncated]);
+    assert_eq!(directory(22 * 512, u32::MAX), [Code::VmdkTableEntryInvalid]);
     // A table among the grains.
     let mut image = sample.patched(22 * 512, &[first as u8]);
     image[first as usize * 512..][..2048].copy_from_slice(&sample.image[TABLE..TABLE + 2048]);

@@ -1,6 +1,7 @@
 //! The master boot record: what Linux takes for one, and what it says of a GPT.
 
 mod ebr;
+mod nested;
 mod primary;
 
 pub(super) use primary::examine;
@@ -8,7 +9,7 @@ pub(super) use primary::examine;
 use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::filesystem::is_volume_boot_record;
+use super::signatures::is_volume_boot_record;
 use super::{Partition, SECTOR, Scheme};
 use crate::facts::{Code, Notebook};
 
@@ -82,13 +83,13 @@ fn check_entry(entry: &Entry, at: u64, what: &str, notebook: &Notebook<'_>) {
     }
     let said = if entry.kind == 0 {
         format!(
-            "{what} has type 00, which means unused, and {} sectors from sector {}: Linux and libblkid show it, sfdisk and parted do not.",
+            "{what} has type 00, which means unused, and {} sectors from sector {}: Linux and libblkid show it, parted and UEFI do not.",
             entry.sectors.get(),
             entry.first.get()
         )
     } else {
         format!(
-            "{what} has type {:02x}, but no sectors: Linux and libblkid do not show it, others do.",
+            "{what} has type {:02x}, but no sectors: sfdisk shows an empty partition, Linux and libblkid show none.",
             entry.kind
         )
     };
@@ -190,12 +191,11 @@ pub(super) fn parse(first: &[u8]) -> Option<Mbr> {
     let valid = entries.iter().all(Entry::is_valid);
     // Linux takes none of the entries if one is invalid; if one looks good still, it is a damaged MBR.
     let sensible = entries.iter().any(|e| e.is_used() && e.is_valid() && (valid || e.kind != 0));
+    // Of an entry that covers a GPT, nobody looks at the flag, or at what else the sector is.
+    let announced = entries.iter().any(announces_gpt);
     // As Linux does: a volume's boot record with partition entries that are all valid is an MBR too.
-    if is_volume_boot_record(sector) && !(sensible && valid) {
-        return None;
-    }
-    // Of an entry that covers a GPT, nobody looks at the flag.
-    (sensible || valid || entries.iter().any(announces_gpt)).then_some(Mbr { entries })
+    let table = if is_volume_boot_record(sector) { sensible && valid } else { sensible || valid };
+    (table || announced).then_some(Mbr { entries })
 }
 
 /// Whether the sector is a master boot record with valid entries, at least one of them used.

@@ -1,7 +1,7 @@
 //! The partitions of a master boot record, as Linux's `msdos_partition` lists them.
 
 use super::ebr::Logicals;
-use super::{ENTRIES_AT, Entry, Mbr, check_entry, entry_at};
+use super::{ENTRIES_AT, Entry, Mbr, check_entry, entry_at, nested};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Disk, Halt, Missing};
 use crate::guest::{Part, Partition, PartitionTable, Scheme, Unread, past_end};
@@ -24,6 +24,9 @@ pub(in crate::guest) fn examine(
     let end = table.partitions.iter().map(Partition::end).max().unwrap_or(0);
     notebook.claim_disk_size(end, Layer::Disk, ENTRIES_AT as u64);
 
+    let extended_at = mbr.entries.iter().find(|entry| entry.is_extended()).map(|e| e.first.get());
+    let is_before = |entry: &Entry| extended_at.is_none_or(|at| entry.first.get() < at);
+    look_into(disk, mbr, is_before, notebook)?;
     let is_extended = |entry: &&Entry| entry.is_valid() && entry.is_used() && entry.is_extended();
     let mut logicals = Logicals::default();
     for (count, extended) in mbr.entries.iter().filter(is_extended).enumerate() {
@@ -36,6 +39,7 @@ pub(in crate::guest) fn examine(
         }
         logicals.follow(disk, extended, notebook, table)?;
     }
+    look_into(disk, mbr, |entry| !is_before(entry), notebook)?;
     logicals.check(notebook, table);
     let count = table.partitions.len();
     if count > MOST_OF_SFDISK {
@@ -51,6 +55,23 @@ pub(in crate::guest) fn examine(
         if end > size {
             let what = format!("Partition {}", partition.number);
             past_end(notebook, Code::MbrPartitionPastEnd, ENTRIES_AT as u64, &what, end, size);
+        }
+    }
+    Ok(())
+}
+
+/// Looks for tables within those primary partitions that are to be read now: a stream does not go back.
+fn look_into(
+    disk: &mut dyn Disk,
+    mbr: &Mbr,
+    now: impl Fn(&Entry) -> bool,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let mut entries: Vec<(u32, &Entry)> = (1..).zip(&mbr.entries).collect();
+    entries.sort_by_key(|(_, entry)| entry.first.get());
+    for (number, entry) in entries {
+        if entry.is_used() && entry.is_valid() && now(entry) {
+            nested::look(disk, entry, number, notebook)?;
         }
     }
     Ok(())

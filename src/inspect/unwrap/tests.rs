@@ -298,7 +298,7 @@ fn the_inner_file_is_checked_like_any_other() {
     assert_eq!(report.source, "a/box.tar.xz → what is inside");
     assert_eq!((report.verdict, report.compression), (Verdict::Accept, Some(Compression::Gzip)));
     let report = check(&gzip(&archive(&[member("disk.raw", b'0', &[7; 512])])), &options);
-    assert_eq!(report.findings[0].code, Code::RawNoPartitionTable);
+    assert_eq!(report.findings[0].code, Code::ContentUnrecognised);
 }
 
 #[test]

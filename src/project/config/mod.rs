@@ -20,7 +20,7 @@ use crate::rules::Severity;
 pub const NAME: &str = "tidegate.toml";
 
 /// What names some thousand images.
-const PROJECT: Small = Small { what: "a tidegate.toml", most: 1 << 20 };
+const PROJECT: Small = Small { what: "a tidegate.toml", most: 512 << 10 };
 
 /// What a project says.
 #[derive(Clone, Debug)]

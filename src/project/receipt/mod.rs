@@ -308,6 +308,9 @@ impl Receipt {
         report.bytes_read = 0;
         report.requests = None;
         report.spooled_bytes = 0;
+        if let Subject::File { identity, .. } = self.subject {
+            report.opened = Some(identity);
+        }
         report.receipt =
             Some(inspect::Receipt::Unchanged { checked_at: self.checked_at, rules: self.rules });
         if !options.expected.is_empty() {

@@ -239,7 +239,8 @@ fn before((seconds, nanos): (i64, i64), limit: SystemTime) -> bool {
 }
 
 /// Whether the file is on a file system of this machine that notes every change with nanoseconds. Network file
-/// systems keep old attributes for a while, and those in user space say what they like (magic numbers: statfs(2)).
+/// systems keep old attributes for a while, and those in user space say what they like (magic numbers: statfs(2)). tmpfs
+/// notes only the first change through a mapping, since it never writes pages back.
 #[cfg(target_os = "linux")]
 fn is_local(file: &File) -> bool {
     const EXT: i64 = 0xef53;
@@ -248,9 +249,8 @@ fn is_local(file: &File) -> bool {
     const F2FS: i64 = 0xf2f5_2010;
     const BCACHEFS: i64 = 0xca45_1a4e;
     const ZFS: i64 = 0x2fc1_2fc1;
-    const TMPFS: i64 = 0x0102_1994;
     const OVERLAYFS: i64 = 0x794c_7630;
-    let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, TMPFS, OVERLAYFS];
+    let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, OVERLAYFS];
     // The kernel's field is narrower on some machines, and then signed.
     #[allow(clippy::unnecessary_cast)]
     let magic = |stat: rustix::fs::StatFs| stat.f_type as i64 & 0xffff_ffff;

@@ -109,6 +109,20 @@ pub(super) const ROWS: &[Row] = &[
         FORMATS,
     ),
     physics(
+        Code::FormatAndroidSparse,
+        "an Android sparse image",
+        "This is a partition or disk in the form that fastboot flashes. DigitalOcean does not take that format.",
+        "Make the plain image of it, `simg2img FILE disk.img`, and check that: mostly it is one partition and no disk.",
+        FORMATS,
+    ),
+    physics(
+        Code::FormatOther,
+        "an image of another program",
+        "The finding names the format. DigitalOcean takes raw, qcow2, VHDX, VDI and VMDK, and nothing else.",
+        "Export the disk as raw or qcow2 with the program that wrote it.",
+        FORMATS,
+    ),
+    physics(
         Code::ContentElf,
         "a program, not a disk",
         "This is an ELF file: a program, a library or a kernel. A Droplet boots from a disk, not from such a file.",
@@ -151,6 +165,13 @@ pub(super) const ROWS: &[Row] = &[
         "Git LFS specification, the pointer",
     ),
     physics(
+        Code::ContentPointer,
+        "a pointer, not the file",
+        "git-annex, git-xet or DVC keeps the image elsewhere; this is only the note that says where. The checkout did not fetch the file itself.",
+        "Fetch it with the program that the finding names: `git annex get FILE`, `git xet checkout`, or `dvc pull`.",
+        "git-annex internals, pointer files; git-xet and DVC documentation",
+    ),
+    physics(
         Code::ContentEmpty,
         "nothing at all",
         "There is not a single byte in it. A build or download failed without saying so, or wrote elsewhere.",
@@ -160,7 +181,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::ContentUnknown,
         "a document, not a disk",
-        "The first bytes are those of a picture, a PDF, a database, a key or a library archive. There is no disk in such a file.",
+        "The first bytes are those of a picture, a PDF, a database or a key. There is no disk in such a file.",
         "This is probably the wrong file; see `file FILE`.",
         NO_IMAGE,
     ),

@@ -40,6 +40,13 @@ pub(super) const ROWS: &[Row] = &[
         "Compare its size with that at the origin, and fetch it again. If it is cut off there too, build it again.",
         "QEMU block/qcow2.c and others read zeros beyond the end; whatever an image points at has to be in it",
     ),
+    physics(
+        Code::ImageOffsetImpossible,
+        "an offset that leads nowhere",
+        "A header or a table names a place far beyond all that a disk of this size can need. The image is not cut off there: what names the place was overwritten or damaged, and a part of the disk is lost.",
+        "Compare the image's checksum with that at the origin. If they are equal, build it again.",
+        "arithmetic: the size of the disk and of the tables that map it",
+    ),
     judged(
         Code::StructureNotExamined,
         Warn,
@@ -78,6 +85,22 @@ pub(super) const ROWS: &[Row] = &[
         "The image is an ISO 9660 file system with a partition table, as installers and live systems are made for USB sticks. It is judged as a raw disk, but DigitalOcean does not support ISO images.",
         "Install the system into a disk image first, or take the distribution's cloud image, and upload that.",
         "DigitalOcean custom images, limits: ISO is not supported",
+    ),
+    judged(
+        Code::IsoShell,
+        Note,
+        "an empty optical disc before the first partition",
+        "The disk begins with an ISO 9660 volume that ends before the first partition, so that firmware can start it from an optical drive. mkosi writes such disks. It is judged as the disk that it is.",
+        "Nothing has to be done.",
+        "ECMA-119, 8.4.8 (volume space size); El Torito",
+    ),
+    judged(
+        Code::ContentUnrecognised,
+        Reject,
+        "nothing that is known",
+        "The disk has no partition table, and no format, compression or file system is known that begins like this. It may be compressed or encrypted, damaged, or no disk at all.",
+        "What is it? Ask whoever made it, and look at its beginning: `head -c 64 FILE | xxd`. A whole disk begins with an MBR or a GPT.",
+        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
     ),
     judged(
         Code::RawNoPartitionTable,

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the server is not reachable from outside",
         "The address that answered belongs to this machine or to a private network. DigitalOcean cannot reach it.",
-        "Put the image on a public server, or check with --no-url-rules if this is a private mirror.",
+        "Put the image on a public server, or check with --no-url-rules if this is a private mirror. With --public-only nothing is sent to such a server.",
         "RFC 6890: address blocks that are not globally reachable",
     ),
     judged(
@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::UrlNoLength,
         Warn,
         "the server does not say how long the file is",
-        "Without a length nobody can tell a cut transfer from a whole one, and no progress can be shown.",
+        "Where the end of the body is marked by nothing either, nobody can tell a cut transfer from a whole one. No progress can be shown.",
         "Serve it as a file with a Content-Length.",
         "RFC 9112, 6.3",
     ),
@@ -98,8 +98,8 @@ pub(super) const ROWS: &[Row] = &[
         Code::UrlUnpinned,
         Warn,
         "nothing tells whether the object stays the same",
-        "The server sends no strong ETag, so nobody can tell whether what DigitalOcean fetches is what was checked.",
-        "Serve it with strong ETags, as object stores and most web servers do, or compare digests after the import.",
+        "The server sends no strong ETag, or answers contradict each other. So nobody can tell whether what DigitalOcean fetches is what was checked.",
+        "Serve it with the same strong ETag from every server, as object stores do. `tidegate push --stage` sends the bytes that were checked instead.",
         "RFC 9110, 8.8.1 and 8.8.3",
     ),
 ];

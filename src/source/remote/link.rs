@@ -1,18 +1,23 @@
 //! What all readers of an object share: how a part of it is asked for, and what an answer has to be.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue, IF_RANGE, RANGE};
 
+use super::refusal::refusal;
 use super::served::{ContentRange, Pin, Served, length};
+use crate::bytes::Hostile;
 use crate::net::{Address, Answer, Backoff, Client, Failure, Kind, Retry};
-use crate::source::Error;
+use crate::source::{self, Error};
 
 /// So much in one go is progress: a server that cuts earlier, again and again, is given up.
 pub(super) const PROGRESS: u64 = 64 << 10;
+
+/// Bytes before a part that are skipped at most: some servers begin where their blocks do.
+const OVERLAP: u64 = 4 << 20;
 
 /// What everybody shares who reads the object.
 pub(super) struct Link {
@@ -23,6 +28,25 @@ pub(super) struct Link {
     pub(super) cut: AtomicBool,
     /// Wakes whoever waits for the network when the transfer is cut.
     pub(super) wake: tokio::sync::Notify,
+    /// Whether no parts are asked for any more, because they cannot be had or are not certain to be of one object.
+    alone: AtomicBool,
+    /// What showed that nothing pins the object, and the pin of the answer that was read instead of the first one.
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    unpinned: Option<String>,
+    read: Option<Pin>,
+}
+
+/// An answer with bytes of the object.
+pub(super) struct Given {
+    pub(super) answer: Answer,
+    /// Where its body begins.
+    pub(super) begins: u64,
+    /// Where its body ends, as far as the server says.
+    ends: Option<u64>,
 }
 
 impl Link {
@@ -34,12 +58,49 @@ impl Link {
             requests: AtomicU64::new(requests),
             cut: AtomicBool::new(false),
             wake: tokio::sync::Notify::new(),
+            alone: AtomicBool::new(false),
+            found: Mutex::default(),
         }
     }
 
-    /// Asks for the bytes from `from` to before `to`, or to the end. The answer's body begins there;
-    /// or at the beginning of the object, if the server has no parts but says that it is the same.
-    pub(super) async fn part(&self, from: u64, to: Option<u64>) -> Result<(Answer, u64), Failure> {
+    /// No parts are asked for from now on.
+    pub(super) fn go_alone(&self) {
+        self.alone.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Acquire)
+    }
+
+    /// What showed that nothing pins the object.
+    pub(super) fn unpinned(&self) -> Option<String> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).unpinned.clone()
+    }
+
+    /// What the answer says of the object that was read, if it is not the first one.
+    pub(super) fn read(&self) -> Option<Pin> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).read.clone()
+    }
+
+    /// Notes that the bytes which were read before are those of this answer too, and are read on from it.
+    pub(super) fn reads_from(&self, pin: &Pin) {
+        if let Some(said) = difference(&self.served.pin, pin) {
+            self.note_unpinned(said);
+        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).read = Some(pin.clone());
+    }
+
+    fn note_unpinned(&self, said: String) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.unpinned.get_or_insert(said);
+    }
+
+    /// Asks for the bytes from `from` to before `to`, or to the end, of the object with this pin. The body may begin
+    /// before and end behind.
+    ///
+    /// # Errors
+    /// [`Kind::NoParts`] if the server gives something else than this part of this object.
+    async fn part(&self, pin: &Pin, from: u64, to: Option<u64>) -> Result<Given, Failure> {
         let served = &self.served;
         let range = match to {
             Some(to) => format!("bytes={from}-{}", to - 1),
@@ -47,63 +108,121 @@ impl Link {
         };
         let mut headers: Vec<(HeaderName, HeaderValue)> =
             vec![(RANGE, value(&range, &served.asked)?)];
-        if let Some(validator) = served.pin.if_range() {
+        if let Some(validator) = pin.if_range() {
             headers.push((IF_RANGE, value(validator, &served.asked)?));
         }
-        let client = &self.client;
-        let mut answer = client.send(Method::GET, &served.address, &served.asked, &headers).await?;
-        if matches!(answer.status, 401 | 403 | 404 | 410) && served.address != served.asked {
-            // What a redirect led to may be valid for a short time only.
-            answer = client.send(Method::GET, &served.asked, &served.asked, &headers).await?;
-        }
-        let changed =
-            |answer: &Answer, said: &str| Err(Failure::new(Kind::Changed, &answer.address, said));
-        self.requests.fetch_add(answer.hops.len() as u64, Ordering::Relaxed);
-        let pin = Pin::of(&answer);
-        if matches!(answer.status, 200 | 206) && served.pin.contradicts(&pin) {
-            return changed(&answer, "the server has another object there now");
-        }
-        // An answer to If-Range has to say which object it is of (RFC 9110, 15.3.7).
-        if answer.status == 206
-            && served.pin.if_range().is_some()
-            && !served.pin.is_confirmed_by(&pin)
+        let answer = self.send(&headers).await?;
+        let none = |said: &str| Err(Failure::new(Kind::NoParts, &answer.address, said));
+        let theirs = Pin::of(&answer);
+        if matches!(answer.status, 200 | 206)
+            && let Some(said) = difference(pin, &theirs)
         {
-            return changed(&answer, "the server does not say that the part is of the same object");
+            self.note_unpinned(said);
+            return none("the server has another object there now");
         }
         match answer.status {
+            // An answer to If-Range has to say which object it is of (RFC 9110, 15.3.7).
+            206 if pin.if_range().is_some() && !pin.is_confirmed_by(&theirs) => {
+                let said = "the server does not say that the part is of the same object";
+                self.note_unpinned("Parts come without the ETag or date of the whole.".into());
+                none(said)
+            }
             206 => {
-                let range = ContentRange::of(&answer)?;
-                if range.total.is_some() && range.total != served.size {
-                    return changed(&answer, "the object has another size now");
-                }
-                let last = to.or(served.size).map(|to| to - 1);
-                let Some((first, end)) = range.bytes else {
-                    return Err(protocol(&answer, "the server sends no part of the object"));
+                let Ok(range) = ContentRange::of(&answer) else {
+                    return none("the server does not say which part it sends");
                 };
-                if first != from
-                    || last.is_some_and(|last| last != end)
-                    || length(&answer).is_some_and(|length| length != end - first + 1)
-                {
-                    return Err(protocol(
-                        &answer,
-                        "the server sends another part of the object than it was asked for",
-                    ));
+                if range.total.is_some() && range.total != served.size {
+                    self.note_unpinned("Parts come of an object of another size.".into());
+                    return none("the object has another size now");
                 }
-                Ok((answer, from))
+                let body = length(&answer);
+                match range.bytes {
+                    Some((first, last))
+                        if first <= from
+                            && from <= last
+                            && from - first <= OVERLAP
+                            && served.size.is_none_or(|size| last < size)
+                            && body.is_none_or(|body| body == last - first + 1) =>
+                    {
+                        Ok(Given { answer, begins: first, ends: Some(last + 1) })
+                    }
+                    _ => none("the server sends another part of the object than it was asked for"),
+                }
             }
-            200 if served.pin.strong().is_some()
-                && Pin::of(&answer).strong() == served.pin.strong() =>
-            {
-                Ok((answer, 0))
-            }
-            // Nothing was had before that it could differ from.
-            200 if from == 0 && to.is_none() && length(&answer) == served.size => Ok((answer, 0)),
-            // To If-Range this is the answer that says so.
-            200 => changed(&answer, "the server does not go on with the object that it began with"),
-            416 => changed(&answer, "the object is shorter now"),
-            412 => changed(&answer, "the server has another object there now"),
-            _ => Err(answer.refusal()),
+            200 => Ok(Given { begins: 0, ends: length(&answer), answer }),
+            412 | 416 => none("the server does not have this part of the object"),
+            _ => Err(refusal(&self.client, answer, &served.asked).await),
         }
+    }
+
+    /// Asks for a part, for who puts parts together: all of it is only the part if it begins there.
+    async fn piece(&self, from: u64, to: u64) -> Result<Given, Failure> {
+        let given = self.part(&self.served.pin, from, Some(to)).await?;
+        match given.begins == 0 && given.answer.status == 200 && from > 0 {
+            true => Err(Failure::new(
+                Kind::NoParts,
+                &given.answer.address,
+                "the server sends all of the object instead of a part",
+            )),
+            false => Ok(given),
+        }
+    }
+
+    /// Asks for what is left from `from` on, for who reads by one connection: a part of the object with this pin if it
+    /// can be had, and otherwise all of it.
+    pub(super) async fn rest(&self, pin: &Pin, from: u64) -> Result<Given, Failure> {
+        if from > 0 && self.served.ranges && pin.if_range().is_some() {
+            match self.part(pin, from, None).await {
+                // There are servers that refuse parts and give the whole; it is refused with a reason of its own.
+                Err(failure)
+                    if matches!(failure.kind, Kind::NoParts | Kind::Status(_))
+                        && !failure.kind.is_passing() => {}
+                Ok(given) if given.ends.zip(self.served.size).is_some_and(|(a, b)| a != b) => {}
+                given => return given,
+            }
+        }
+        self.whole().await
+    }
+
+    /// Asks for all of the object.
+    async fn whole(&self) -> Result<Given, Failure> {
+        let answer = self.send(&[]).await?;
+        let size = match answer.status {
+            200 => length(&answer),
+            206 => match ContentRange::of(&answer)? {
+                ContentRange { bytes: Some((0, last)), total: Some(total) }
+                    if last + 1 == total =>
+                {
+                    Some(total)
+                }
+                _ => {
+                    let said =
+                        "the server sends a part of the object to whoever asks for all of it";
+                    return Err(Failure::new(Kind::Protocol, &answer.address, said));
+                }
+            },
+            _ => return Err(refusal(&self.client, answer, &self.served.asked).await),
+        };
+        match (self.served.size, size) {
+            (Some(before), Some(now)) if before != now => {
+                let said = format!("the object had {before} bytes, and has {now} now");
+                Err(Failure::new(Kind::Changed, &answer.address, said))
+            }
+            _ => Ok(Given { answer, begins: 0, ends: size }),
+        }
+    }
+
+    /// GET, at the address of the first answer as long as that one is valid.
+    async fn send(&self, headers: &[(HeaderName, HeaderValue)]) -> Result<Answer, Failure> {
+        let (client, served) = (&self.client, &self.served);
+        let mut answer = client.send(Method::GET, &served.address, &served.asked, headers).await?;
+        self.requests.fetch_add(answer.hops.len() as u64, Ordering::Relaxed);
+        if matches!(answer.status, 401 | 403 | 404 | 410) && served.address != served.asked {
+            // What a redirect led to may be valid for a short time only.
+            answer = client.send(Method::GET, &served.asked, &served.asked, headers).await?;
+            self.requests.fetch_add(answer.hops.len() as u64, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// Fetches a part, whatever it takes. `put` is given its bytes in order and says whether it wants
@@ -122,7 +241,13 @@ impl Link {
         loop {
             let began = at;
             let failure = match self.stretch(&mut at, part.end, first.take(), &mut put).await {
-                Ok(wanted) => return Ok(wanted),
+                Ok(wanted) if !wanted || at == part.end => return Ok(wanted),
+                // The server sent a shorter part than it was asked for, as it may.
+                Ok(_) if at - began >= PROGRESS => continue,
+                Ok(_) => {
+                    let said = "the server sends parts that are too short";
+                    Failure::new(Kind::NoParts, &self.served.address, said)
+                }
                 Err(failure) => failure,
             };
             if at - began >= PROGRESS {
@@ -138,7 +263,7 @@ impl Link {
         }
     }
 
-    /// Fetches what is missing of a part by one request, which moves `at` on.
+    /// Fetches what is missing of a part by one request, which moves `at` on; false if no more is wanted.
     async fn stretch(
         &self,
         at: &mut u64,
@@ -146,37 +271,39 @@ impl Link {
         first: Option<Answer>,
         put: &mut impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Failure> {
-        let open = first.is_some();
-        let mut answer = match first {
-            Some(answer) => answer,
-            None => {
-                let (answer, begins) = self.part(*at, Some(end)).await?;
-                if begins != *at {
-                    return Err(protocol(
-                        &answer,
-                        "the server sent parts of the object before, and now sends all of it",
-                    ));
-                }
-                answer
-            }
+        if self.is_alone() {
+            let said = "the server gives no parts that are certain to be of one object";
+            return Err(Failure::new(Kind::NoParts, &self.served.address, said));
+        }
+        let Given { mut answer, begins, ends } = match first {
+            // It goes on to the end of the object.
+            Some(answer) => Given { answer, begins: *at, ends: None },
+            None => self.piece(*at, end).await?,
         };
-        while let Some(bytes) = answer.chunk().await? {
+        let mut skip = *at - begins;
+        while let Some(mut bytes) = answer.chunk().await? {
+            let known = skip.min(bytes.len() as u64);
+            skip -= known;
+            bytes::Buf::advance(&mut bytes, known as usize);
             let wanted = (end - *at).min(bytes.len() as u64) as usize;
-            if wanted < bytes.len() && !open {
+            if wanted < bytes.len() && ends == Some(end) {
                 return Err(surplus(&answer));
             }
-            self.count(wanted);
+            self.count(known as usize + wanted);
             *at += wanted as u64;
-            if !put(&bytes[..wanted]) {
+            if wanted > 0 && !put(&bytes[..wanted]) {
                 return Ok(false);
             }
             if *at == end {
                 // The end of an answer has to be seen before its connection can be used again.
-                return match if open { None } else { answer.chunk().await? } {
+                return match if ends == Some(end) { answer.chunk().await? } else { None } {
                     Some(_) => Err(surplus(&answer)),
                     None => Ok(true),
                 };
             }
+        }
+        if ends == Some(*at) {
+            return Ok(true);
         }
         let said = format!("the server ended at byte {at} of {}", self.served.size.unwrap_or(end));
         Err(Failure::new(Kind::Interrupted, &answer.address, said))
@@ -193,6 +320,19 @@ impl Link {
     pub(super) fn error(&self, at: u64, failure: Failure) -> Error {
         Error::net(&self.served.asked, Some(at), failure)
     }
+}
+
+/// Whether a connection may fare better that asks for no parts.
+pub(super) fn is_of_parts(kind: source::Kind) -> bool {
+    use source::Kind::{NoParts, Protocol, Status};
+    matches!(kind, NoParts | Protocol | Status)
+}
+
+/// What tells an object from another one, in a sentence.
+fn difference(before: &Pin, now: &Pin) -> Option<String> {
+    let (what, one, other) = before.difference(now)?;
+    let shown = |text: &str| Hostile::from(text).to_string();
+    Some(format!("Answers have different {what}: {} and {}.", shown(one), shown(other)))
 }
 
 pub(super) fn value(text: &str, address: &Address) -> Result<HeaderValue, Failure> {

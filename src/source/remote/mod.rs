@@ -2,10 +2,13 @@
 //!
 //! The first request says what there is; its body is read on as a stream. An object with a validator
 //! is read by several connections, and goes on after an interruption where it stopped. One without is
-//! read once, in one piece or not at all: nobody could tell whether two requests bring the same bytes.
+//! read in one piece. So is one whose server turns out to give no parts that are certain to be of one object. What one
+//! connection cannot go on with is read anew from its first byte, and what was had before is held against it: whatever
+//! a server does, the bytes that a reader gets are those of one object.
 
 mod link;
 mod ranges;
+mod refusal;
 mod served;
 mod single;
 mod window;
@@ -20,9 +23,10 @@ use reqwest::Method;
 use reqwest::header::RANGE;
 
 use self::link::{Link, protocol, value};
+use self::refusal::refusal;
 use self::served::{ContentRange, encoding, length};
 use self::single::Single;
-use self::window::Window;
+use self::window::{Ended, Window};
 use super::{Error, Read};
 use crate::bytes::{Hostile, Pool, Segment};
 use crate::net::{Address, Answer, Backoff, Client, Failure, Kind, Retry};
@@ -82,7 +86,7 @@ impl Remote {
                 false => None,
             };
             let mut backoff = Backoff::new(client.options().retries);
-            let (answer, size) = loop {
+            let (answer, size, asked_twice) = loop {
                 match first(client, asked, want).await {
                     Ok(found) => break found,
                     Err(failure) => {
@@ -92,7 +96,8 @@ impl Remote {
                     }
                 }
             };
-            let requests = answer.hops.len() as u64 + u64::from(head.is_some());
+            let requests =
+                answer.hops.len() as u64 + u64::from(head.is_some()) + u64::from(asked_twice);
             let served = Served::of(&answer, asked, size, head);
             // Parts are asked for anew: the answer has some of the object only.
             let first = First { bytes: Vec::new(), answer: Some(answer) };
@@ -129,7 +134,20 @@ impl Remote {
     #[must_use]
     pub fn has_parts(&self) -> bool {
         let served = self.served();
-        served.ranges && served.size.is_some() && served.pin.if_range().is_some()
+        let pinned = served.ranges && served.size.is_some() && served.pin.if_range().is_some();
+        pinned && !self.link.is_alone()
+    }
+
+    /// What showed, while it was read, that nothing tells the object from others.
+    #[must_use]
+    pub fn unpinned(&self) -> Option<String> {
+        self.link.unpinned()
+    }
+
+    /// What the server says of the object that was read, where that is another answer than the first one.
+    #[must_use]
+    pub fn read(&self) -> Option<Pin> {
+        self.link.read()
     }
 
     /// Reads parts of it at any offset, if that is possible. What the first answer brought is one.
@@ -172,18 +190,19 @@ impl Remote {
             first = First::default();
         }
         let connections = self.link.client.options().connections;
-        match self.served().size {
+        RemoteReader(match self.served().size {
             Some(size) if self.has_parts() && connections > 1 && size > SMALL => {
-                RemoteReader::Several(Window::new(&self.link, first, size, notify))
+                Way::Several(Window::new(&self.link, first, size, notify))
             }
-            _ => RemoteReader::One(Box::new(Single::new(&self.link, first, notify))),
-        }
+            _ => Way::One(Box::new(Single::new(&self.link, first, notify))),
+        })
     }
 }
 
 /// Reads a [`Remote`] from its beginning to its end.
-#[non_exhaustive]
-pub enum RemoteReader<'r> {
+pub struct RemoteReader<'r>(Way<'r>);
+
+enum Way<'r> {
     /// By one connection.
     One(Box<Single<'r>>),
     /// By several, in order.
@@ -192,71 +211,86 @@ pub enum RemoteReader<'r> {
 
 impl Read for RemoteReader<'_> {
     fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
-        match self {
-            RemoteReader::One(single) => single.next(pool),
-            RemoteReader::Several(window) => window.next(pool),
+        let mut chunk = pool.take();
+        if let Way::Several(window) = &mut self.0 {
+            match window.fill(&mut chunk) {
+                Ok(()) => {}
+                Err(Ended::Failed(error)) => return Err(error),
+                Err(Ended::Alone(single)) => self.0 = Way::One(single),
+            }
         }
+        if let Way::One(single) = &mut self.0 {
+            single.fill(&mut chunk)?;
+        }
+        Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))
     }
 
     fn is_whole(&self) -> bool {
-        match self {
-            RemoteReader::One(single) => single.is_whole(),
-            RemoteReader::Several(window) => window.is_whole(),
+        match &self.0 {
+            Way::One(single) => single.is_whole(),
+            Way::Several(window) => window.is_whole(),
         }
     }
 }
 
-/// The answer to the first request whose body is wanted, and the size of the object.
+/// The answer to the first request whose body is wanted, the size of the object, and whether it took a second request
+/// without a range.
 async fn first(
     client: &Client,
     asked: &Address,
     want: Want,
-) -> Result<(Answer, Option<u64>), Failure> {
+) -> Result<(Answer, Option<u64>, bool), Failure> {
     // An open range reads like the whole, and its answer says whether parts can be had.
     let range = match want {
         Want::All => "bytes=0-".to_owned(),
         Want::Parts => format!("bytes=0-{}", FIRST_PART - 1),
     };
     let answer = client.send(Method::GET, asked, asked, &[(RANGE, value(&range, asked)?)]).await?;
+    // What an answer that cannot be used says of the size of the whole.
+    let said = ContentRange::of(&answer).ok().and_then(|range| range.total);
     match answer.status {
         200 => {
             let size = length(&answer);
-            Ok((answer, size))
+            return Ok((answer, size, false));
         }
         206 => {
-            let range = ContentRange::of(&answer)?;
-            match range.bytes {
-                Some((0, last)) => {
-                    // A server that does not say how much there is may send less than all of it.
-                    let size = range.total.ok_or_else(|| protocol(&answer, "the server sends a part of the object and does not say of how many bytes"))?;
-                    let whole = want == Want::Parts || last + 1 == size;
-                    if !whole || length(&answer).is_some_and(|length| length != last + 1) {
-                        return Err(protocol(
-                            &answer,
-                            "the server sends another part of the object than it was asked for",
-                        ));
-                    }
-                    Ok((answer, Some(size)))
-                }
-                _ => Err(protocol(
-                    &answer,
-                    "the server sends another part of the object than it was asked for",
-                )),
+            if let Some(size) = beginning(&answer, want) {
+                return Ok((answer, Some(size), false));
             }
         }
-        416 => {
-            // Of an empty object no range can be had.
-            let answer = client.send(Method::GET, asked, asked, &[]).await?;
-            match answer.status {
-                200 => {
-                    let size = length(&answer);
-                    Ok((answer, size))
-                }
-                _ => Err(answer.refusal()),
-            }
-        }
-        _ => Err(answer.refusal()),
+        // Of an empty object no range can be had, and some servers know no ranges.
+        400 | 416 | 501 => {}
+        _ => return Err(refusal(client, answer, asked).await),
     }
+    let answer = client.send(Method::GET, asked, asked, &[]).await?;
+    match answer.status {
+        200 => {
+            let size = length(&answer);
+            if said.zip(size).is_some_and(|(said, size)| said != size) {
+                return Err(protocol(&answer, "the server says two sizes of the same object"));
+            }
+            Ok((answer, size, true))
+        }
+        206 => match beginning(&answer, Want::All) {
+            Some(size) => Ok((answer, Some(size), true)),
+            None => Err(protocol(
+                &answer,
+                "the server sends another part of the object than it was asked for",
+            )),
+        },
+        _ => Err(refusal(client, answer, asked).await),
+    }
+}
+
+/// The size of an object, if an answer brings what is wanted of it, from its first byte on.
+fn beginning(answer: &Answer, want: Want) -> Option<u64> {
+    let ContentRange { bytes: Some((0, last)), total: Some(size) } =
+        ContentRange::of(answer).ok()?
+    else {
+        return None;
+    };
+    let enough = want == Want::Parts || last + 1 == size;
+    (enough && length(answer).is_none_or(|length| length == last + 1)).then_some(size)
 }
 
 /// Asks HEAD. Only what makes GET useless as well is a failure.
@@ -264,7 +298,9 @@ async fn ask_head(client: &Client, asked: &Address, notify: Notify<'_>) -> Resul
     let mut backoff = Backoff::new(client.options().retries);
     loop {
         let failure = match client.send(Method::HEAD, asked, asked, &[]).await {
-            Ok(answer) if matches!(answer.status, 429 | 500..600) => answer.refusal(),
+            Ok(answer) if matches!(answer.status, 429 | 500..600) => {
+                refusal(client, answer, asked).await
+            }
             Ok(answer) => {
                 return Ok(Head {
                     status: Ok(answer.status),
@@ -313,9 +349,11 @@ impl Error {
             Kind::Interrupted => super::Kind::Interrupted,
             Kind::Protocol => super::Kind::Protocol,
             Kind::Changed => super::Kind::Changed,
+            Kind::NoParts => super::Kind::NoParts,
+            Kind::Private => super::Kind::Private,
         };
         let subject = Hostile::from(asked.to_string().as_str());
-        let said = Hostile::from(failure.said.as_str()).to_string();
+        let said = Hostile::message(&failure.said).to_string();
         Error { kind, subject, offset, source: Some(std::io::Error::other(said)) }
     }
 }

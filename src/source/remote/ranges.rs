@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Notify;
-use super::link::Link;
-use crate::source::Error;
+use super::link::{Link, is_of_parts};
+use crate::source::{Error, Kind};
 
 /// What is asked for begins and ends at multiples of this, so that small reads side by side are one
 /// request.
@@ -46,7 +46,7 @@ impl<'r> Ranges<'r> {
     /// Fills `buf` from byte `at`; less only at the end of the object.
     ///
     /// # Errors
-    /// If the network fails, or the object is another one by now.
+    /// If the network fails; [`Kind::NoParts`] if no part can be had that is certain to be of the object.
     pub fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Error> {
         let want = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
         let mut have = 0;
@@ -147,7 +147,13 @@ impl<'r> Ranges<'r> {
             fetched
         });
         for (at, bytes) in fetched {
-            let bytes = bytes?;
+            let bytes = bytes.map_err(|error| match is_of_parts(error.kind) {
+                true => {
+                    link.go_alone();
+                    Error { kind: Kind::NoParts, ..error }
+                }
+                false => error,
+            })?;
             self.kept += bytes.len();
             self.spans.push_back((at, bytes));
         }

@@ -23,6 +23,8 @@ pub struct Served {
     pub pin: Pin,
     /// Whether a part of it can be asked for.
     pub ranges: bool,
+    /// Whether the end of its bytes can be told from a connection that broke.
+    pub framed: bool,
     /// `Content-Encoding`, unless it is `identity`.
     pub encoding: Option<String>,
     /// `Content-Type`.
@@ -94,13 +96,22 @@ impl Pin {
     /// Whether an answer is known to be of another object.
     #[must_use]
     pub fn contradicts(&self, other: &Pin) -> bool {
-        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => a != b,
-            _ => false,
-        };
+        self.difference(other).is_some()
+    }
+
+    /// What tells an answer of another object from one of this: what it is, and both values. Entity tags are compared
+    /// as weak ones (RFC 9110, 8.8.3.2): on the way some servers make a weak one of a strong one.
+    pub(super) fn difference<'p>(
+        &'p self,
+        other: &'p Pin,
+    ) -> Option<(&'static str, &'p str, &'p str)> {
+        let opaque = |etag: &'p str| etag.strip_prefix("W/").unwrap_or(etag);
         match (&self.etag, &other.etag) {
-            (Some(_), Some(_)) => differ(&self.etag, &other.etag),
-            _ => differ(&self.last_modified, &other.last_modified),
+            (Some(a), Some(b)) => (opaque(a) != opaque(b)).then_some(("ETags", a, b)),
+            _ => {
+                let (a, b) = (self.last_modified.as_deref()?, other.last_modified.as_deref()?);
+                (a != b).then_some(("dates", a, b))
+            }
         }
     }
 }
@@ -181,6 +192,7 @@ impl Served {
             pin: Pin::of(answer),
             ranges: answer.status == 206
                 || text(ACCEPT_RANGES).as_deref() == Some("bytes") && answer.status == 416,
+            framed: answer.is_framed(),
             encoding: encoding(answer),
             content_type: text(CONTENT_TYPE),
             head,

@@ -1,24 +1,53 @@
 //! One connection, from the first byte to the last.
+//!
+//! What cannot be continued is read anew from its first byte, and what was had before is held against it: all that a
+//! reader gets is of one object.
 
 use std::sync::Arc;
 
-use super::link::{Link, PROGRESS};
+use sha2::{Digest, Sha256};
+
+use super::link::{Given, Link, PROGRESS};
+use super::served::Pin;
 use super::{First, Notify};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::Chunk;
 use crate::net::{Answer, Backoff, Failure, Kind};
-use crate::source::{Error, Read};
+use crate::source::Error;
+
+/// Bytes of the object that readers were given, and their digest, so that they can be held against others.
+#[derive(Clone, Default)]
+pub(super) struct Taken {
+    pub(super) bytes: u64,
+    digest: Sha256,
+}
+
+impl Taken {
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+
+    fn is(&self, other: &Taken) -> bool {
+        self.bytes == other.bytes
+            && self.digest.clone().finalize() == other.digest.clone().finalize()
+    }
+}
 
 /// Reads by one connection at a time.
-pub struct Single<'r> {
+pub(super) struct Single<'r> {
     link: &'r Arc<Link>,
     notify: Notify<'r>,
     answer: Option<Answer>,
     backoff: Backoff,
+    /// What the connection says of the object.
+    pin: Pin,
     /// Bytes of the object that were taken from connections.
-    at: u64,
-    /// Bytes to come that were had before, from a server that begins again.
+    taken: Taken,
+    /// Bytes to come that were had before.
     again: u64,
-    /// Where the connection began.
+    /// Those of them that came, from the first byte of the object on, if the connection began there.
+    anew: Option<Taken>,
+    /// Where the connection began to bring something new.
     began: u64,
     /// What came and found no room.
     left: bytes::Bytes,
@@ -27,16 +56,26 @@ pub struct Single<'r> {
 
 impl<'r> Single<'r> {
     pub(super) fn new(link: &'r Arc<Link>, first: First, notify: Notify<'r>) -> Self {
+        let mut taken = Taken::default();
+        taken.take(&first.bytes);
+        let single = Single::after(link, taken, notify);
+        Single { answer: first.answer, began: 0, left: first.bytes.into(), ..single }
+    }
+
+    /// Goes on after what others have read.
+    pub(super) fn after(link: &'r Arc<Link>, taken: Taken, notify: Notify<'r>) -> Self {
         let backoff = Backoff::new(link.client.options().retries);
         Single {
             link,
             notify,
-            answer: first.answer,
+            answer: None,
             backoff,
-            at: first.bytes.len() as u64,
+            pin: link.served.pin.clone(),
+            began: taken.bytes,
+            taken,
             again: 0,
-            began: 0,
-            left: first.bytes.into(),
+            anew: None,
+            left: bytes::Bytes::new(),
             ended: false,
         }
     }
@@ -64,38 +103,73 @@ impl<'r> Single<'r> {
         }
     }
 
+    /// Makes a connection that goes on with what is missing.
+    async fn connect(&mut self) -> Result<Answer, Failure> {
+        let Given { answer, begins, .. } = self.link.rest(&self.pin, self.taken.bytes).await?;
+        self.again = self.taken.bytes - begins;
+        self.began = self.taken.bytes;
+        self.anew = (begins == 0).then(Taken::default);
+        if begins == 0 {
+            self.pin = Pin::of(&answer);
+        }
+        self.hold()?;
+        Ok(answer)
+    }
+
+    /// Holds what was had before against what comes again, once all of it has come.
+    fn hold(&mut self) -> Result<(), Failure> {
+        let Some(anew) = self.anew.take_if(|_| self.again == 0) else { return Ok(()) };
+        match anew.is(&self.taken) {
+            true => {
+                self.link.reads_from(&self.pin);
+                Ok(())
+            }
+            false => {
+                let said = "the first bytes of the object are others now";
+                Err(Failure::new(Kind::Changed, &self.link.served.address, said))
+            }
+        }
+    }
+
     /// The next bytes of the connection, which is made if there is none.
     async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
-        if self.answer.is_none() {
-            // With nothing to hold it against, only a beginning can be asked for a second time.
-            let (answer, from) = self.link.part(self.at, None).await?;
-            (self.again, self.began) = (self.at - from, self.at);
-            self.answer = Some(answer);
-        }
-        let Some(answer) = &mut self.answer else { return Ok(None) };
+        let mut answer = match self.answer.take() {
+            Some(answer) => answer,
+            None => self.connect().await?,
+        };
         while let Some(mut bytes) = answer.chunk().await? {
+            self.link.count(bytes.len());
             let known = self.again.min(bytes.len() as u64);
-            self.again -= known;
-            bytes::Buf::advance(&mut bytes, known as usize);
+            if known > 0 {
+                self.again -= known;
+                let known = bytes::Buf::copy_to_bytes(&mut bytes, known as usize);
+                if let Some(anew) = &mut self.anew {
+                    anew.take(&known);
+                }
+                self.hold()?;
+            }
             if bytes.is_empty() {
                 continue;
             }
-            self.at += bytes.len() as u64;
-            self.link.count(bytes.len());
-            return match self.link.served.size {
-                Some(size) if self.at > size => Err(Failure::new(
-                    Kind::Protocol,
-                    &answer.address,
-                    format!("the server sends more than the {size} bytes that it announced"),
-                )),
-                _ => Ok(Some(bytes)),
-            };
+            self.taken.take(&bytes);
+            if let Some(size) = self.link.served.size.filter(|size| self.taken.bytes > *size) {
+                let said = format!("the server sends more than the {size} bytes that it announced");
+                return Err(Failure::new(Kind::Protocol, &answer.address, said));
+            }
+            self.answer = Some(answer);
+            return Ok(Some(bytes));
         }
+        let had = self.taken.bytes - self.again;
         match self.link.served.size {
-            Some(size) if self.at < size => Err(Failure::new(
+            Some(size) if had < size => Err(Failure::new(
                 Kind::Interrupted,
                 &answer.address,
-                format!("the server ended after {} of {size} bytes", self.at),
+                format!("the server ended after {had} of {size} bytes"),
+            )),
+            _ if self.again > 0 => Err(Failure::new(
+                Kind::Changed,
+                &answer.address,
+                format!("the object had {} bytes or more, and has {had} now", self.taken.bytes),
             )),
             _ => Ok(None),
         }
@@ -103,40 +177,28 @@ impl<'r> Single<'r> {
 
     /// Gets ready to go on after a failure, or gives up.
     async fn recover(&mut self, failure: Failure) -> Result<(), Error> {
-        self.answer = None;
-        let pinned = self.link.served.ranges && self.link.served.pin.if_range().is_some();
-        if self.at > 0 && !pinned && self.link.served.pin.strong().is_none() {
-            let said = format!(
-                "{}; the server gives nothing by which the rest could be asked for",
-                failure.said
-            );
-            return Err(self.link.error(self.at, Failure { said, ..failure }));
-        }
-        if self.at >= self.began.saturating_add(PROGRESS) {
+        let at = self.taken.bytes;
+        // Whoever begins anew each time gets little further each time, however much comes.
+        let anew = self.again > 0 || !self.link.served.ranges || self.pin.if_range().is_none();
+        if !anew && at >= self.began.saturating_add(PROGRESS) {
             self.backoff.succeeded();
         }
-        let retry = self.backoff.after(failure).map_err(|e| self.link.error(self.at, e))?;
+        self.anew = None;
+        let retry = self.backoff.after(failure).map_err(|e| self.link.error(at, e))?;
         (self.notify)(&retry);
         tokio::time::sleep(retry.wait).await;
         Ok(())
     }
-}
 
-impl Read for Single<'_> {
-    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
-        if self.ended && self.left.is_empty() {
-            return Ok(None);
-        }
-        let mut chunk = pool.take();
-        while !chunk.space().is_empty() {
+    /// Fills a chunk, unless the object ends before.
+    pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), Error> {
+        while !chunk.space().is_empty() && !(self.ended && self.left.is_empty()) {
             if self.left.is_empty() {
                 match self.pull()? {
                     Some(bytes) => self.left = bytes,
-                    None => {
-                        self.ended = true;
-                        break;
-                    }
+                    None => self.ended = true,
                 }
+                continue;
             }
             let space = chunk.space();
             let count = space.len().min(self.left.len());
@@ -144,10 +206,10 @@ impl Read for Single<'_> {
             bytes::Buf::advance(&mut self.left, count);
             chunk.grow(count);
         }
-        Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))
+        Ok(())
     }
 
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         !self.link.is_cut()
     }
 }

@@ -1,21 +1,29 @@
 //! Several connections at once, in order.
 //!
 //! The object is cut into pieces. Each connection takes the next piece that nobody has, as long as it
-//! lies within a window before the reader; the reader takes the bytes of the first piece as they come.
+//! lies within a window before the reader; the reader takes the bytes of the first piece as they come. If it turns out
+//! that the pieces may not belong together, one connection goes on.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use super::link::Link;
+use super::link::{Link, is_of_parts};
+use super::single::{Single, Taken};
 use super::{First, Notify};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::Chunk;
 use crate::net::{Answer, Failure, Kind, Retry};
-use crate::source::{self, Error, Read};
+use crate::source::{self, Error};
 
-/// Bytes of all pieces in flight.
-const WINDOW: u64 = 20 << 20;
+/// Bytes of all pieces in flight, and of what their connections hold themselves.
+const ROOM: u64 = 20 << 20;
+
+/// What a connection holds: hyper reads up to 400 KiB ahead, and TLS has its records.
+const CONNECTION: u64 = 512 << 10;
+
+/// The pieces have so much room however many connections there are.
+const LEAST_WINDOW: u64 = 8 << 20;
 
 /// Pieces are not larger, so that the first bytes after a seek do not wait long, and not smaller, so
 /// that requests cost little.
@@ -23,10 +31,11 @@ const LARGEST_PIECE: u64 = 4 << 20;
 const SMALLEST_PIECE: u64 = 256 << 10;
 
 /// Reads by several connections.
-pub struct Window<'r> {
+pub(super) struct Window<'r> {
+    link: &'r Arc<Link>,
     shared: Arc<Shared>,
     notify: Notify<'r>,
-    done: u64,
+    taken: Taken,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -67,11 +76,17 @@ struct Piece {
 }
 
 impl<'r> Window<'r> {
-    pub(super) fn new(link: &Arc<Link>, mut first: First, size: u64, notify: Notify<'r>) -> Self {
+    pub(super) fn new(
+        link: &'r Arc<Link>,
+        mut first: First,
+        size: u64,
+        notify: Notify<'r>,
+    ) -> Self {
         let connections = link.client.options().connections.clamp(1, 64) as u64;
         // Twice as many as connections, so that one that lags does not stop the others.
-        let piece = (WINDOW / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
-        let most = (WINDOW / piece).max(1) as usize;
+        let window = ROOM.saturating_sub(connections * CONNECTION).max(LEAST_WINDOW);
+        let piece = (window / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
+        let most = (window / piece).max(1) as usize;
         let mut state = State { live: connections as usize, ..State::default() };
         let len = piece.min(size) as usize;
         if first.bytes.len() >= len {
@@ -100,7 +115,7 @@ impl<'r> Window<'r> {
             })
             .collect();
         tasks.push(link.client.spawn(cut(Arc::clone(&shared))));
-        Window { shared, notify, done: 0, tasks }
+        Window { link, shared, notify, taken: Taken::default(), tasks }
     }
 }
 
@@ -229,12 +244,27 @@ fn is_of_one_connection(kind: source::Kind) -> bool {
     matches!(kind, Status | Unreachable | TimedOut | Interrupted)
 }
 
-impl Read for Window<'_> {
-    fn next(&mut self, pool: &mut Pool) -> Result<Option<Segment>, Error> {
+/// How a window ends before the object does.
+pub(super) enum Ended<'r> {
+    /// One connection goes on.
+    Alone(Box<Single<'r>>),
+    Failed(Error),
+}
+
+impl<'r> Window<'r> {
+    fn end(&self, error: Error) -> Ended<'r> {
+        if !is_of_parts(error.kind) {
+            return Ended::Failed(error);
+        }
+        self.link.go_alone();
+        Ended::Alone(Box::new(Single::after(self.link, self.taken.clone(), self.notify)))
+    }
+
+    /// Fills a chunk, unless the object ends before.
+    pub(super) fn fill(&mut self, chunk: &mut Chunk) -> Result<(), Ended<'r>> {
         let shared = Arc::clone(&self.shared);
-        let mut chunk = pool.take();
         let mut state = shared.lock();
-        while !chunk.space().is_empty() && self.done < shared.size && !shared.link.is_cut() {
+        while !chunk.space().is_empty() && self.taken.bytes < shared.size && !shared.link.is_cut() {
             let retries = std::mem::take(&mut state.retries);
             if !retries.is_empty() {
                 drop(state);
@@ -245,7 +275,7 @@ impl Read for Window<'_> {
             let ready = state.pieces.front().map_or(0, |piece| piece.bytes.len() - piece.taken);
             if ready == 0 {
                 if let Some(error) = state.failed.take() {
-                    return Err(error);
+                    return Err(self.end(error));
                 }
                 state = shared.news.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -254,9 +284,7 @@ impl Read for Window<'_> {
             let space = chunk.space();
             let count = space.len().min(ready);
             space[..count].copy_from_slice(&piece.bytes[piece.taken..piece.taken + count]);
-            chunk.grow(count);
             piece.taken += count;
-            self.done += count as u64;
             if piece.taken == piece.len {
                 state.front += 1;
                 if let Some(piece) = state.pieces.pop_front() {
@@ -264,11 +292,16 @@ impl Read for Window<'_> {
                 }
                 shared.room.notify_waiters();
             }
+            // Others need not wait for the digest.
+            drop(state);
+            self.taken.take(&chunk.space()[..count]);
+            chunk.grow(count);
+            state = shared.lock();
         }
-        Ok((!chunk.is_empty()).then(|| Segment::Data(Arc::new(chunk))))
+        Ok(())
     }
 
-    fn is_whole(&self) -> bool {
-        self.done == self.shared.size
+    pub(super) fn is_whole(&self) -> bool {
+        self.taken.bytes == self.shared.size
     }
 }

@@ -1,0 +1,454 @@
+//! The marks of what lies at the beginning of a disk: file systems, partition maps that a Droplet does not read, and
+//! volumes that are a part of something larger.
+//!
+//! The marks are those of libblkid 2.41 (`superblocks/`, `partitions/`); most are in libmagic too.
+
+use super::SECTOR;
+use crate::facts::{Known, Mark};
+
+/// What a mark says of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// All of the disk is one file system. Beside a partition table that is a disc for several uses, or left over.
+    FileSystem,
+    /// Another partition map than MBR and GPT.
+    Map,
+    /// All of the disk is a part of something larger, which a system may assemble by itself.
+    Member,
+}
+
+use Signature::{FileSystem, Map, Member};
+
+const BLKID: &str = "libblkid";
+const BOTH: &str = "libblkid, libmagic";
+
+/// Everything that is known by a mark in the first 68 KiB of a disk.
+pub const SIGNATURES: &[Known<Signature>] = &[
+    Known::new(
+        "an LVM physical volume",
+        BOTH,
+        &[
+            Mark::At(0x018, b"LVM2 001"),
+            Mark::At(0x218, b"LVM2 001"),
+            Mark::At(0x418, b"LVM2 001"),
+            Mark::At(0x618, b"LVM2 001"),
+            Mark::At(0, b"HM\x01\0"),
+            Mark::At(0, b"HM\x02\0"),
+        ],
+        Member,
+    ),
+    Known::new(
+        "a member of a Linux RAID",
+        BOTH,
+        &[
+            Mark::At(0, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
+            Mark::At(4096, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
+        ],
+        Member,
+    ),
+    Known::new(
+        "a bcache device",
+        BOTH,
+        &[Mark::At(0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81")],
+        Member,
+    ),
+    Known::new("a LUKS volume", BOTH, &[Mark::At(0, b"LUKS\xba\xbe")], Member),
+    Known::new("a BitLocker volume", BLKID, &[Mark::At(3, b"-FVE-FS-")], Member),
+    Known::new(
+        "a Stratis device",
+        BLKID,
+        &[
+            Mark::At(516, b"!Stra0tis\x86\xff\x02^\x41rh"),
+            Mark::At(4612, b"!Stra0tis\x86\xff\x02^\x41rh"),
+        ],
+        Member,
+    ),
+    Known::new("a VDO volume", BLKID, &[Mark::At(0, b"dmvdo001")], Member),
+    Known::new("a hash tree of dm-verity", BLKID, &[Mark::At(0, b"verity\0\0")], Member),
+    Known::new("a dm-integrity volume", BLKID, &[Mark::At(0, b"integrt\0")], Member),
+    Known::new("an LVM snapshot store", BOTH, &[Mark::At(0, b"SnAp")], Member),
+    Known::new("a Ceph block device", BLKID, &[Mark::At(0, b"bluestore block device")], Member),
+    Known::new(
+        "an Oracle ASM volume",
+        BOTH,
+        &[Mark::At(32, b"ORCLDISK"), Mark::At(32, b"ORCLCLRD")],
+        Member,
+    ),
+    Known::new(
+        "a DRBD device",
+        BLKID,
+        &[Mark::At(0, b"$DRBDmgr=q"), Mark::At(0, b"DRBDdlh*")],
+        Member,
+    ),
+    Known::new("a UBI volume", BOTH, &[Mark::At(0, b"UBI#")], Member),
+    Known::new(
+        "a Highpoint RAID member",
+        BLKID,
+        &[Mark::At(4640, b"\xf0\x16\x78\x5a"), Mark::At(4640, b"\xfd\x16\x78\x5a")],
+        Member,
+    ),
+    Known::new("a loop label of parted", "parted", &[Mark::At(0, b"GNU Parted Loopback 0")], Map),
+    Known::new(
+        "an Apple partition map",
+        BOTH,
+        &[Mark::Rule("ER at 0, then PM at the sector size that it names, or at 512", apple)],
+        Map,
+    ),
+    Known::new(
+        "a BSD disklabel",
+        BOTH,
+        &[
+            Mark::At(512, b"\x57\x45\x56\x82"),
+            Mark::At(64, b"\x57\x45\x56\x82"),
+            Mark::At(128, b"\x57\x45\x56\x82"),
+        ],
+        Map,
+    ),
+    Known::new(
+        "a Sun disk label",
+        BOTH,
+        &[Mark::Rule("da be at 508, and the sum of its words is 0", sun)],
+        Map,
+    ),
+    Known::new("an SGI disk label", BOTH, &[Mark::At(0, b"\x0b\xe5\xa9\x41")], Map),
+    Known::new(
+        "an Amiga partition map",
+        "libmagic, Linux",
+        &[Mark::Rule("RDSK or PART in one of the first 16 sectors", amiga)],
+        Map,
+    ),
+    Known::new("an AIX disk label", BLKID, &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
+    Known::new(
+        "a DASD label",
+        BLKID,
+        &[Mark::Rule(
+            "VOL1, LNX1 or CMS1 in EBCDIC at the third block of 512 to 4096 bytes, or 8 behind it",
+            dasd,
+        )],
+        Map,
+    ),
+    Known::new(
+        "an Ultrix disk label",
+        BLKID,
+        &[Mark::At(16384 - 72, b"\x57\x29\x03\0\x01\0\0\0")],
+        Map,
+    ),
+    Known::new("a UnixWare disk label", BLKID, &[Mark::At(29 * 512 + 4, b"\x0d\x60\xe5\xca")], Map),
+    Known::new(
+        "a NeXT disk label",
+        "libmagic",
+        &[Mark::At(0, b"NeXT"), Mark::At(0, b"dlV1"), Mark::At(0, b"dlV2")],
+        Map,
+    ),
+    Known::new("an NTFS file system", BOTH, &[Mark::At(3, b"NTFS    ")], FileSystem),
+    Known::new("an exFAT file system", BOTH, &[Mark::At(3, b"EXFAT   ")], FileSystem),
+    Known::new("a ReFS file system", BOTH, &[Mark::At(3, b"ReFS\0")], FileSystem),
+    Known::new("an XFS file system", BOTH, &[Mark::At(0, b"XFSB")], FileSystem),
+    Known::new("a btrfs file system", BOTH, &[Mark::At(0x10040, b"_BHRfS_M")], FileSystem),
+    Known::new(
+        "a squashfs file system",
+        BOTH,
+        &[Mark::At(0, b"hsqs"), Mark::At(0, b"sqsh")],
+        FileSystem,
+    ),
+    Known::new("an EROFS file system", BOTH, &[Mark::At(1024, b"\xe2\xe1\xf5\xe0")], FileSystem),
+    Known::new("an F2FS file system", BOTH, &[Mark::At(1024, b"\x10\x20\xf5\xf2")], FileSystem),
+    Known::new(
+        "a bcachefs file system",
+        BOTH,
+        &[Mark::At(0x1018, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef")],
+        FileSystem,
+    ),
+    Known::new("an APFS container", BLKID, &[Mark::At(32, b"NXSB")], FileSystem),
+    Known::new(
+        "an HFS or HFS+ file system",
+        BOTH,
+        &[Mark::Rule("BD, H+ or HX at 1024, with a version of theirs", hfs)],
+        FileSystem,
+    ),
+    Known::new(
+        "Linux swap space",
+        BOTH,
+        &[
+            Mark::At(0xff6, b"SWAPSPACE2"),
+            Mark::At(0x1ff6, b"SWAPSPACE2"),
+            Mark::At(0x3ff6, b"SWAPSPACE2"),
+            Mark::At(0x7ff6, b"SWAPSPACE2"),
+            Mark::At(0xfff6, b"SWAPSPACE2"),
+            Mark::At(0xff6, b"SWAP-SPACE"),
+            Mark::At(0xff6, b"S1SUSPEND"),
+            Mark::At(0xff6, b"LINHIB0001"),
+        ],
+        FileSystem,
+    ),
+    Known::new("a JFS file system", BOTH, &[Mark::At(0x8000, b"JFS1")], FileSystem),
+    Known::new(
+        "a ReiserFS file system",
+        BOTH,
+        &[
+            Mark::At(0x10034, b"ReIsEr"),
+            Mark::At(0x2034, b"ReIsErFs"),
+            Mark::At(0x10000, b"ReIsEr4"),
+        ],
+        FileSystem,
+    ),
+    Known::new("a GFS2 file system", BOTH, &[Mark::At(0x10000, b"\x01\x16\x19\x70")], FileSystem),
+    Known::new(
+        "an OCFS2 file system",
+        BLKID,
+        &[
+            Mark::At(0x400, b"OCFSV2"),
+            Mark::At(0x800, b"OCFSV2"),
+            Mark::At(0x1000, b"OCFSV2"),
+            Mark::At(0x2000, b"OCFSV2"),
+        ],
+        FileSystem,
+    ),
+    Known::new(
+        "a UFS file system",
+        BOTH,
+        &[
+            Mark::At(8192 + 1372, b"\x54\x19\x01\0"),
+            Mark::At(8192 + 1372, b"\0\x01\x19\x54"),
+            Mark::At(65536 + 1372, b"\x19\x01\x54\x19"),
+            Mark::At(65536 + 1372, b"\x19\x54\x01\x19"),
+        ],
+        FileSystem,
+    ),
+    Known::new(
+        "a BeFS file system",
+        BOTH,
+        &[Mark::At(32, b"1SFB"), Mark::At(512 + 32, b"1SFB")],
+        FileSystem,
+    ),
+    Known::new(
+        "a HAMMER file system",
+        "libmagic",
+        &[
+            Mark::At(0, b"\x31\x30\x52\xc5\x4d\x4d\x41\xc8"),
+            Mark::At(0, b"\x11\x20\x17\x05\x32\x4d\x41\x48"),
+        ],
+        FileSystem,
+    ),
+    Known::new(
+        "a cramfs file system",
+        BOTH,
+        &[
+            Mark::At(0, b"\x45\x3d\xcd\x28"),
+            Mark::At(0, b"\x28\xcd\x3d\x45"),
+            Mark::At(512, b"\x45\x3d\xcd\x28"),
+        ],
+        FileSystem,
+    ),
+    Known::new("a romfs file system", BOTH, &[Mark::At(0, b"-rom1fs-")], FileSystem),
+    Known::new("a UBIFS file system", BOTH, &[Mark::At(0, b"\x31\x18\x10\x06")], FileSystem),
+    Known::new("a zonefs file system", BLKID, &[Mark::At(0, b"SFOZ")], FileSystem),
+    Known::new("an mpool", BLKID, &[Mark::At(0, b"mpoolDev")], FileSystem),
+    Known::new("an exfs file system", BLKID, &[Mark::At(0, b"EXFS")], FileSystem),
+    Known::new(
+        "an ext2, ext3 or ext4 file system",
+        BOTH,
+        &[Mark::Rule("53 ef at 1080, and fields that fit", ext)],
+        FileSystem,
+    ),
+    Known::new(
+        "a FAT file system",
+        BOTH,
+        &[Mark::Rule("a jump, then a BIOS parameter block", fat)],
+        FileSystem,
+    ),
+];
+
+/// What lies at the beginning of a disk that has no partition table.
+pub(super) enum Beginning {
+    /// This.
+    Known(&'static str),
+    /// Nothing that is known.
+    Unknown,
+}
+
+/// Says what the first 68 KiB of a disk are.
+pub(super) fn beginning(first: &[u8]) -> Beginning {
+    if let Some(known) = SIGNATURES.iter().find(|known| known.find(first).is_some()) {
+        return Beginning::Known(known.what);
+    }
+    let sector = &first[..first.len().min(SECTOR as usize)];
+    if first.len() < SECTOR as usize {
+        Beginning::Known("less than one sector")
+    } else if first.iter().all(|&b| b == 0) {
+        Beginning::Known("nothing but zeros")
+    } else if sector.ends_with(b"\x55\xaa") {
+        Beginning::Known("a boot sector without usable partitions")
+    } else {
+        Beginning::Unknown
+    }
+}
+
+/// The volumes that a disk claims to be a part of, and where.
+pub(super) fn members(first: &[u8]) -> impl Iterator<Item = (&'static str, u64)> {
+    let members = SIGNATURES.iter().filter(|known| known.is == Member);
+    members.filter_map(|known| Some((known.what, known.find(first)? as u64)))
+}
+
+/// Whether the bytes look compressed or encrypted: nearly eight bits of entropy in each.
+pub(super) fn is_dense(first: &[u8]) -> bool {
+    const FEWEST: usize = 2048;
+    let mut counts = [0u32; 256];
+    first.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    let all = first.len() as f64;
+    let bits: f64 = counts
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| f64::from(count) / all)
+        .map(|share| -share * share.log2())
+        .sum();
+    first.len() >= FEWEST && bits > 7.5
+}
+
+/// A number of the superblock.
+fn le32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Two bytes are no mark, so the fields that have few values have to have one of them: state, errors, revision, block
+/// size (libblkid's `ext_get_super`, Linux's `ext4_load_super`).
+fn ext(first: &[u8]) -> Option<usize> {
+    const SUPER: usize = 1024;
+    let mark = first.get(SUPER + 56..)?.starts_with(b"\x53\xef");
+    let inodes = le32(first, SUPER)?;
+    let blocks = le32(first, SUPER + 4)?;
+    let block_size = le32(first, SUPER + 24)?;
+    let revision = le32(first, SUPER + 76)?;
+    (mark && inodes > 0 && blocks > 0 && block_size <= 6 && revision <= 1).then_some(SUPER + 56)
+}
+
+/// HFS, HFS+ and HFSX, by their versions or the size of a block.
+fn hfs(first: &[u8]) -> Option<usize> {
+    const HEADER: usize = 1024;
+    let header = first.get(HEADER..HEADER + 44)?;
+    let is = match header {
+        [b'H', b'+', 0, 4, ..] | [b'H', b'X', 0, 5, ..] => true,
+        // The size of an allocation block is a multiple of 512.
+        [b'B', b'D', ..] => {
+            let size = u32::from_be_bytes(*header[20..].first_chunk()?);
+            size > 0 && size.is_multiple_of(512)
+        }
+        _ => false,
+    };
+    is.then_some(HEADER)
+}
+
+fn fat(first: &[u8]) -> Option<usize> {
+    is_volume_boot_record(first).then_some(0)
+}
+
+fn apple(first: &[u8]) -> Option<usize> {
+    let rest = first.strip_prefix(b"ER")?;
+    let size = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+    let map = |at: usize| first.get(at..).is_some_and(|entry| entry.starts_with(b"PM\0\0"));
+    (map(size) || map(512)).then_some(0)
+}
+
+fn sun(first: &[u8]) -> Option<usize> {
+    let label = first.get(..SECTOR as usize)?;
+    let sum =
+        label.chunks_exact(2).fold(0, |sum, word| sum ^ u16::from_be_bytes([word[0], word[1]]));
+    (label[508..].starts_with(b"\xda\xbe") && sum == 0).then_some(508)
+}
+
+fn amiga(first: &[u8]) -> Option<usize> {
+    (0..16).map(|sector| sector * SECTOR as usize).find(|&at| {
+        first
+            .get(at..)
+            .is_some_and(|block| block.starts_with(b"RDSK") || block.starts_with(b"PART"))
+    })
+}
+
+fn dasd(first: &[u8]) -> Option<usize> {
+    const LABELS: [&[u8]; 3] = [b"\xe5\xd6\xd3\xf1", b"\xd3\xd5\xe7\xf1", b"\xc3\xd4\xe2\xf1"];
+    [512, 1024, 2048, 4096]
+        .into_iter()
+        .flat_map(|block| [2 * block, 2 * block + 8, block, block + 8])
+        .find(|&at| {
+            first.get(at..).is_some_and(|rest| LABELS.iter().any(|label| rest.starts_with(label)))
+        })
+}
+
+/// Whether the sector is a FAT, NTFS or exFAT volume's: it ends in 55 AA like an MBR, but what stands
+/// in the place of the partition entries is boot code.
+pub(super) fn is_volume_boot_record(sector: &[u8]) -> bool {
+    let Some(start) = sector.first_chunk::<36>() else { return false };
+    if !matches!(start, [0xeb, _, 0x90, ..] | [0xe9, ..]) {
+        return false;
+    }
+    if &start[3..11] == b"NTFS    " || &start[3..11] == b"EXFAT   " {
+        return true;
+    }
+    // BIOS parameter block of FAT (Microsoft FAT specification 1.03). Boot loaders leave it zero.
+    let sector_size = u16::from_le_bytes([start[11], start[12]]);
+    let sectors_per_cluster = start[13];
+    let reserved = u16::from_le_bytes([start[14], start[15]]);
+    let fats = start[16];
+    let media = start[21];
+    matches!(sector_size, 512 | 1024 | 2048 | 4096)
+        && sectors_per_cluster.is_power_of_two()
+        && reserved > 0
+        && (1..=2).contains(&fats)
+        && (media == 0xf0 || media >= 0xf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_fat_volume_from_a_boot_loader() {
+        let mut sector = [0u8; 512];
+        sector[..3].copy_from_slice(&[0xeb, 0x3c, 0x90]);
+        sector[3..11].copy_from_slice(b"MSDOS5.0");
+        assert!(!is_volume_boot_record(&sector));
+        sector[11..22].copy_from_slice(&[0, 2, 4, 1, 0, 2, 0, 2, 0, 0, 0xf8]);
+        assert!(is_volume_boot_record(&sector));
+    }
+
+    fn name(first: &[u8]) -> &'static str {
+        match beginning(first) {
+            Beginning::Known(what) => what,
+            Beginning::Unknown => "unknown",
+        }
+    }
+
+    #[test]
+    fn names_what_a_disk_begins_with() {
+        let mut first = vec![0u8; 69632];
+        assert_eq!(name(&first), "nothing but zeros");
+        first[1080..1082].copy_from_slice(b"\x53\xef");
+        assert_eq!(name(&first), "unknown");
+        first[1024] = 8;
+        first[1028] = 8;
+        assert_eq!(name(&first), "an ext2, ext3 or ext4 file system");
+        assert_eq!(name(&[1; 100]), "less than one sector");
+        let cases: [(usize, &[u8], &str); 6] = [
+            (0x10040, b"_BHRfS_M", "a btrfs file system"),
+            (0, b"GNU Parted Loopback 0", "a loop label of parted"),
+            (0, b"hsqs", "a squashfs file system"),
+            (0x218, b"LVM2 001", "an LVM physical volume"),
+            (2 * 512, b"RDSK", "an Amiga partition map"),
+            (512, b"\x57\x45\x56\x82", "a BSD disklabel"),
+        ];
+        for (at, mark, what) in cases {
+            let mut first = vec![0u8; 69632];
+            first[at..at + mark.len()].copy_from_slice(mark);
+            assert_eq!(name(&first), what);
+        }
+    }
+
+    #[test]
+    fn compressed_bytes_are_dense() {
+        let noise: Vec<u8> =
+            (0u32..8192).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        assert!(is_dense(&noise));
+        assert!(!is_dense(&noise[..100]));
+        assert!(!is_dense(&[b'a'; 8192]));
+    }
+}
