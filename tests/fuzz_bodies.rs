@@ -246,3 +246,16 @@ fn fields_at_their_bounds_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn structures_inserted_and_removed_do_no_harm() {
+    let mut random = 1u64;
+    let mut byte = || {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (random >> 56) as u8
+    };
+    for number in 0..400u32 {
+        let input: Vec<u8> = (0..64).map(|_| byte()).collect();
+        run(&format!("structures {number}"), bodies::structures, &input);
+    }
+}

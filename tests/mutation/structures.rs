@@ -15,6 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate::bytes::Segment;
+use tidegate::facts::DiskFormat;
 use tidegate::formats::MemoryFeed;
 use tidegate::inspect::bodies::structures::{self, Edited};
 use tidegate::inspect::{Deaf, Options, Report, Verdict, inspect};
@@ -135,6 +136,16 @@ fn ask_qemu(format: &str, path: &Path, out: Option<&Path>) -> Said {
     Said::Nothing
 }
 
+/// Whether `qemu-img` takes the image for the same.
+fn ask_what_it_is(format: &str, path: &Path) -> Said {
+    let info = qemu_img(&["info", "--output", "json"], &[path]);
+    let found: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap_or_default();
+    match found["format"] == format {
+        true => Said::Nothing,
+        false => Said::Refused(format!("it is {}, not {format}", found["format"])),
+    }
+}
+
 /// The input of a case, and which image it is about.
 fn case(bases: &[Base], format: usize, number: u64) -> (usize, Vec<u8>) {
     let mut random = Random(number ^ (format as u64) << 48);
@@ -166,7 +177,12 @@ fn judge(base: &Base, number: u64, input: &[u8], paths: [&Path; 2], tally: &mut 
         return;
     }
     tally.shown += 1;
-    let said = ask_qemu(base.made.format, path, (number % CONVERTED == 0).then_some(out));
+    let format = report.disk_format.map_or("", DiskFormat::as_str);
+    let said = match format == base.made.format {
+        true => ask_qemu(format, path, (number % CONVERTED == 0).then_some(out)),
+        // The mark is gone, and with it what the structures were of.
+        false => ask_what_it_is(format, path),
+    };
     let new = |least: Severity| {
         let mut found = report.findings.iter();
         found.any(|f| {

@@ -112,7 +112,6 @@ pub(super) mod tests {
             (0x180, u32::MAX, Code::VdiBlockCountMismatch),
             (0x184, 4, Code::VdiBlockCountMismatch),
             (0x184, 2, Code::ImageTruncated),
-            (0x158, 0xffff_fe00, Code::VdiBlockMapInvalid),
             (0x1a8, 1, Code::VdiParent),
             (0x1b8, 1, Code::VdiParent),
             (516, 3, Code::VdiBlockMapEntryInvalid),
@@ -125,6 +124,20 @@ pub(super) mod tests {
         assert_eq!(changed(0x48, 0x180), []);
         assert_eq!(changed(0x4c, 2), []);
         assert_eq!(changed(0x174, u32::MAX), [Code::DiskTooLarge, Code::VdiBlockCountMismatch]);
+    }
+
+    #[test]
+    fn a_pointer_past_what_such_a_disk_needs_is_damage() {
+        for at in [0x154, 0x158] {
+            let mut image = sample();
+            image[0x158..0x15c].copy_from_slice(&0xffff_fe00_u32.to_le_bytes());
+            image[at..at + 4].copy_from_slice(&0x7fff_fe00_u32.to_le_bytes());
+            assert_eq!(
+                testing::codes(DiskFormat::Vdi, image),
+                [Code::VdiBlockMapInvalid],
+                "{at:#x}"
+            );
+        }
     }
 
     #[test]

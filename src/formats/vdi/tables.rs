@@ -8,9 +8,6 @@ use crate::formats::Reach;
 /// The block size that VirtualBox and QEMU write, and the only one that QEMU opens.
 const USUAL_BLOCK: u64 = 1 << 20;
 
-/// Writers begin block map and data at multiples of this or less.
-const ALIGNMENT: u64 = 1 << 20;
-
 /// Most blocks that QEMU opens (`VDI_BLOCKS_IN_IMAGE_MAX`).
 const MOST_BLOCKS: u32 = 0x1fff_ff80;
 
@@ -114,13 +111,18 @@ fn check_places(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) -> 
             ),
         );
     }
-    // Writers begin each part at a MiB at most.
-    let most = header.end.next_multiple_of(ALIGNMENT) + u64::from(header.blocks) * 4;
+    let map = map_end - header.map_at;
     let pointer = (Code::VdiBlockMapInvalid, MAP_AT);
-    reach.include_up_to(most, "the block map", header.map_at, map_end - header.map_at, pointer);
+    reach.include_up_to(
+        header.most_before_map() + map,
+        "the block map",
+        header.map_at,
+        map,
+        pointer,
+    );
     // Writers store every block in full, the last one too.
     let data = u64::from(header.allocated).saturating_mul(header.block_size);
-    let most = most.next_multiple_of(ALIGNMENT).saturating_add(data);
+    let most = header.most_before_data().saturating_add(data);
     let pointer = (Code::VdiBlockMapInvalid, DATA_AT);
     reach.include_up_to(most, "the last allocated block", header.data_at, data, pointer);
     usable

@@ -56,14 +56,15 @@ pub(super) fn walk(
             }
         }
     }
-    if let Some(block) = walk.farthest {
+    if let Some(block) = &walk.farthest {
         let what = format!("the block of the disk's byte {}", block.guest);
         let pointer = (Code::VhdxBatEntryInvalid, block.entry_at);
         reach.include_up_to(blocks.most(), &what, block.at, block.len, pointer);
     }
     if walked == Walked::Whole {
-        // QEMU makes fixed images as long as their disk and leaves out blocks of zeros.
-        let unplaced = if blocks.metadata.fixed { walk.unplaced } else { 0 };
+        // QEMU makes fixed images as long as their disk, and places blocks only when they are written.
+        let blank = blocks.metadata.fixed && walk.farthest.is_none();
+        let unplaced = if blank { walk.unplaced } else { 0 };
         let room = |blocks_of: u64| blocks_of * blocks.metadata.block_size;
         let kept_to = walk.kept_to.min(walk.used_to.saturating_add(room(walk.kept)));
         let end = walk.used_to.max(kept_to).saturating_add(room(unplaced));
@@ -150,6 +151,7 @@ impl Walk<'_> {
             let len = if index == block { whole.min(blocks.metadata.size - guest) } else { whole };
             match (entry & OFFSET, entry & STATE) {
                 (0, _) => self.unplaced += 1,
+                (_, NOT_PRESENT) => {}
                 (at, FULLY_PRESENT) => self.used_to = self.used_to.max(at.saturating_add(whole)),
                 (at, _) => {
                     self.kept += 1;
