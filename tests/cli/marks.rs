@@ -227,7 +227,7 @@ fn what_is_no_disk_is_named() {
 }
 
 #[test]
-fn a_disk_without_partition_table_is_judged_alike_in_every_container() {
+fn a_disk_without_partition_table_is_told_alike_in_every_container() {
     let scratch = Scratch::new();
     let mut disk = vec![0; 4 << 20];
     disk[0x10040..0x10048].copy_from_slice(b"_BHRfS_M");
@@ -242,7 +242,7 @@ fn a_disk_without_partition_table_is_judged_alike_in_every_container() {
             return missing_oracle("qemu-img");
         };
         let (exit, report) = report(&[&image]);
-        assert_eq!((exit, codes(&report)), (1, vec!["disk-no-partition-table"]), "{format}");
+        assert_eq!((exit, codes(&report)), (0, vec!["disk-no-partition-table"]), "{format}");
         let same = |report: &Value| report["findings"][0]["message"].as_str().unwrap().to_owned();
         assert!(same(&report).contains("a btrfs file system") && same(&of_raw) == same(&report));
     }

@@ -452,7 +452,8 @@ fn what_readers_skip_is_no_reason() {
     let scratch = Scratch::new();
     let Some(base) = base(&scratch) else { return };
     let path = scratch.path("case.vhdx");
-    let harmless: &[(&str, fn(&mut Image))] = &[
+    type Change = fn(&mut Image);
+    let harmless: &[(&str, Change)] = &[
         ("an unknown region", |i| {
             let end = i.bytes.len();
             i.add_region(UNKNOWN, end, MIB, 0);

@@ -173,13 +173,13 @@ fn judge(base: &Base, number: u64, input: &[u8], paths: [&Path; 2], tally: &mut 
     if edited.harmless && refused {
         tally.missed.push(format!("refused without a reason: {name}: {:?}", findings(&report)));
     }
-    if refused && number % SAMPLED != 0 {
+    if refused && !number.is_multiple_of(SAMPLED) {
         return;
     }
     tally.shown += 1;
     let format = report.disk_format.map_or("", DiskFormat::as_str);
     let said = match format == base.made.format {
-        true => ask_qemu(format, path, (number % CONVERTED == 0).then_some(out)),
+        true => ask_qemu(format, path, number.is_multiple_of(CONVERTED).then_some(out)),
         // The mark is gone, and with it what the structures were of.
         false => ask_what_it_is(format, path),
     };

@@ -140,7 +140,8 @@ fn given(object: &Object, first: u64, last: u64) -> Reply {
 fn parts_that_are_wider_or_narrower_than_what_was_asked_for() {
     let object = Object::new(long_disk());
     let end = object.bytes.len() as u64 - 1;
-    let plans: [fn(u64, u64, u64) -> (u64, u64); 6] = [
+    type Plan = fn(u64, u64, u64) -> (u64, u64);
+    let plans: [Plan; 6] = [
         |first, last, _| (first.saturating_sub(1000), last),
         |first, last, _| (first / (1 << 20) * (1 << 20), last),
         |first, last, end| (first, (last + 5000).min(end)),

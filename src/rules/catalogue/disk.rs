@@ -14,11 +14,11 @@ const WRITE_PROTECTIVE: &str = "Make a raw disk of it, `qemu-img convert -O raw 
 pub(super) const ROWS: &[Row] = &[
     judged(
         Code::DiskNoPartitionTable,
-        Reject,
+        Warn,
         "a disk without partition table",
-        "The container is sound, but the disk in it has neither an MBR nor a GPT, as DigitalOcean wants of a raw image. A Droplet gets the same disk from either. It may be a single partition, a bare file system, or empty.",
-        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
-        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table; the disk of a container is that of a raw image",
+        "The container is sound, but the disk in it has neither an MBR nor a GPT. DigitalOcean asks for one in raw images only, which it has to recognise by it. Some official images have a bootable file system on the whole disk; any other such disk does not boot.",
+        "If you do not know that the disk boots like this, image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
+        "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table; Alpine Linux's cloud images have none",
     ),
     judged(
         Code::DiskMemberSignature,

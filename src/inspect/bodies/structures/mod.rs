@@ -19,6 +19,7 @@ const EDITS: [u8; 4] = [1, 1, 2, 3];
 const MOST_MOVED: u64 = 8 << 20;
 
 /// An image with other structures than the one it was made of.
+#[non_exhaustive]
 pub struct Edited<'i> {
     /// The image.
     pub image: MemoryImage<'i>,

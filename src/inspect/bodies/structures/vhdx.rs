@@ -113,7 +113,7 @@ pub(super) fn model(bytes: &[u8]) -> Model {
     };
     let blocks = List {
         room: MIB,
-        templates: (0..=7).map(|state| (end - MIB | state).to_le_bytes().to_vec()).collect(),
+        templates: (0..=7).map(|state| ((end - MIB) | state).to_le_bytes().to_vec()).collect(),
         ..List::table("BAT", bytes, bat, 8, 24)
     };
     let copies = List {
