@@ -267,7 +267,7 @@ mod tests {
         let walked = examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach);
         assert_eq!(walked.unwrap(), Walked::Whole);
         examined.reach.judge(1 << 20, &notebook);
-        assert!(notebook.has(Code::ImageTruncated));
+        assert!(notebook.has(Code::ImageOffsetImpossible));
     }
 
     #[test]

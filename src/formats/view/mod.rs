@@ -334,17 +334,21 @@ impl Reach {
             // Whoever needed a part of the image saw no more than that part.
             notebook.image_instead(Code::ImageTruncated, size, missing(what, *end, size));
         }
+        // Whoever followed a pointer that is damaged took the image for cut.
+        let whole = self.within.end <= size;
         if self.beyond.end > size {
-            if self.within.end <= size {
-                // Whoever followed the pointer took the image for cut.
+            if whole {
                 notebook.retract(Code::ImageTruncated);
             }
             beyond(notebook, &self.beyond.what, self.beyond.end, size);
-            if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
-                notebook.image(wild.code, wild.said_at, format!(
+        }
+        if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
+            if whole {
+                notebook.retract(Code::ImageTruncated);
+            }
+            notebook.image(wild.code, wild.said_at, format!(
                 "By this pointer, {} reaches to byte {}, but the image has {size} bytes, and one of such a disk needs {} at most: the pointer is damaged.",
                 wild.what, wild.end, wild.most));
-            }
         }
     }
 }
