@@ -26,7 +26,7 @@ macro_rules! reasons {
         ///
         /// These are all the reasons there are: every place that gives up on something takes one of them, and
         /// the report decides by its [`Cause`] what that makes of the verdict. An examiner has no other way to say
-        /// that it did not look.
+        /// that it did not look. `tests/cli/closed.rs` has an image or a call for each.
         #[allow(missing_docs)] // the words beside each say it
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -77,7 +77,6 @@ reasons! {
     TooManyBlocks Image "there are more blocks than are compared with each other",
     MarkersBroken Image "the markers of the stream are broken",
     FooterBroken Image "the footer is broken",
-    TableBroken Image "a table that leads to it is broken",
     TableCut Image "the image ends inside a table",
     RefcountsUnusable Image "the refcount table cannot be used",
     SideTableUnread Image "a snapshot or bitmap table could not be read",

@@ -97,8 +97,7 @@ impl Passing {
         if let Some(missing) = self.unpacker.read(view, notebook, &packed)? {
             self.leave(match missing {
                 Missing::Behind => Left::PackedBehind,
-                Missing::Quick => Left::QuickFar,
-                Missing::Broken => Left::DiskUnreadable,
+                missing => missing.into(),
             });
         }
         Ok(())

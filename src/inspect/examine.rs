@@ -224,7 +224,6 @@ fn unpack(
 /// Why a part of a disk is missing whose tables were walked so far.
 fn unreadable(missing: Missing, walked: Walked) -> Left {
     match (missing, walked) {
-        (Missing::Broken, Walked::Whole) => Left::DiskUnreadable,
         // What was not walked leads nowhere.
         (Missing::Broken, Walked::Partial(left)) => left,
         (missing, _) => missing.into(),
@@ -303,18 +302,21 @@ fn partition_check(
     report: &mut Report,
 ) {
     const ID: &str = "partition-table";
-    let Some(unread) = table.unread.first() else { return report.done(ID) };
-    if unread.why == Missing::Behind && !notebook.has(Code::StructureNotExamined) {
+    let lefts = table.unread.iter().map(|unread| unreadable(unread.why, walked));
+    let Some(left) = lefts.reduce(|left, other| left.or_graver(Some(other))) else {
+        return report.done(ID);
+    };
+    let behind = table.unread.iter().any(|unread| unread.why == Missing::Behind);
+    if behind && !notebook.has(Code::StructureNotExamined) {
         notebook.disk(
             Code::StructureNotExamined,
             0,
             "A part of the partition table lies behind what was read, and the source cannot be read again.",
         );
     }
-    let left = unreadable(unread.why, walked);
-    match unread.what {
-        guest::Part::Table => report.skipped(ID, left),
-        _ => report.partial(ID, left),
+    match table.unread.iter().any(|unread| unread.what == guest::Part::Table) {
+        true => report.skipped(ID, left),
+        false => report.partial(ID, left),
     }
 }
 

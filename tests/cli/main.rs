@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
 mod bounds;
+mod closed;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;

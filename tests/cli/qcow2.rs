@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use crate::common::*;
 use serde_json::Value;
 
-const CLUSTER: usize = 1 << 16;
-const REFCOUNTS: usize = CLUSTER;
+pub(super) const CLUSTER: usize = 1 << 16;
+pub(super) const REFCOUNTS: usize = CLUSTER;
 const BLOCK: usize = 2 * CLUSTER;
-const L1: usize = 3 * CLUSTER;
-const L2: usize = 4 * CLUSTER;
-const DATA: usize = 5 * CLUSTER;
-const COPIED: u64 = 1 << 63;
+pub(super) const L1: usize = 3 * CLUSTER;
+pub(super) const L2: usize = 4 * CLUSTER;
+pub(super) const DATA: usize = 5 * CLUSTER;
+pub(super) const COPIED: u64 = 1 << 63;
 
 const BACKING_FORMAT: u32 = 0xe279_2aca;
 const FEATURE_NAMES: u32 = 0x6803_f857;
@@ -22,14 +22,14 @@ const ENCRYPTION: u32 = 0x0537_be77;
 
 /// An image of version 3 with a disk of 1 GiB, of which the first cluster is stored.
 #[derive(Clone)]
-struct Image {
-    bytes: Vec<u8>,
+pub(super) struct Image {
+    pub(super) bytes: Vec<u8>,
     /// Where the next header extension goes.
     extensions: usize,
 }
 
 impl Image {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut image = Image { bytes: vec![0; 6 * CLUSTER], extensions: 104 };
         image.put(0, b"QFI\xfb\0\0\0\x03");
         image.put(20, &16u32.to_be_bytes());
@@ -52,16 +52,16 @@ impl Image {
         image
     }
 
-    fn put(&mut self, at: usize, bytes: &[u8]) {
+    pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn long(&mut self, at: usize, value: u64) {
+    pub(super) fn long(&mut self, at: usize, value: u64) {
         self.put(at, &value.to_be_bytes());
     }
 
     /// Adds a cluster that is counted once.
-    fn cluster(&mut self) -> usize {
+    pub(super) fn cluster(&mut self) -> usize {
         let at = self.bytes.len();
         self.bytes.resize(at + CLUSTER, 0);
         self.put(BLOCK + 2 * (at / CLUSTER), &[0, 1]);
@@ -78,7 +78,7 @@ impl Image {
     }
 
     /// Adds the bitmaps extension, whose directory has these entries.
-    fn bitmaps(&mut self, entries: &[Bitmap]) -> usize {
+    pub(super) fn bitmaps(&mut self, entries: &[Bitmap]) -> usize {
         let directory = self.cluster();
         let mut bytes = Vec::new();
         for entry in entries {
@@ -98,7 +98,7 @@ impl Image {
     }
 
     /// Adds a snapshot with an L1 table of its own that maps nothing.
-    fn snapshot(&mut self, extra: &[u8]) -> usize {
+    pub(super) fn snapshot(&mut self, extra: &[u8]) -> usize {
         let (table, l1) = (self.cluster(), self.cluster());
         self.put(60, &1u32.to_be_bytes());
         self.long(64, table as u64);
@@ -114,7 +114,7 @@ impl Image {
 
 /// An entry of a bitmap directory.
 #[derive(Clone)]
-struct Bitmap {
+pub(super) struct Bitmap {
     table: Option<u64>,
     entries: u32,
     flags: u32,
@@ -128,7 +128,7 @@ struct Bitmap {
 
 impl Bitmap {
     /// One that is right: 1 GiB in parts of 64 KiB is less than a cluster.
-    fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         Bitmap {
             table: None,
             entries: 1,
@@ -172,7 +172,7 @@ enum Qemu {
 }
 use Qemu::{Complains, Refuses, Silent};
 
-fn qemu_img(arguments: &[&str], path: &Path) -> Option<Output> {
+pub(super) fn qemu_img(arguments: &[&str], path: &Path) -> Option<Output> {
     let done = Command::new("qemu-img").args(arguments).arg(path).output();
     if done.is_err() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");

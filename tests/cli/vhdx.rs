@@ -11,14 +11,15 @@ const MIB: usize = 1 << 20;
 const HEADERS: [usize; 2] = [64 * KIB, 128 * KIB];
 const TABLES: [usize; 2] = [192 * KIB, 256 * KIB];
 
-const BAT: &[u8; 16] = b"\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08";
+pub(super) const BAT: &[u8; 16] =
+    b"\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08";
 const METADATA: &[u8; 16] = b"\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e";
 const LOCATOR: &[u8; 16] = b"\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c";
 const UNKNOWN: &[u8; 16] = &[9; 16];
 
 /// An image that `qemu-img` made, with changes; checksums are right again when it is written.
 #[derive(Clone)]
-struct Image {
+pub(super) struct Image {
     bytes: Vec<u8>,
     /// Structures whose checksum stays wrong.
     unsealed: Vec<usize>,
@@ -27,7 +28,7 @@ struct Image {
 }
 
 impl Image {
-    fn put(&mut self, at: usize, with: &[u8]) {
+    pub(super) fn put(&mut self, at: usize, with: &[u8]) {
         let end = at + with.len();
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
@@ -49,7 +50,7 @@ impl Image {
     }
 
     /// Where the entry of a region stands in both tables, and where the region is.
-    fn region(&self, guid: &[u8; 16]) -> (usize, usize) {
+    pub(super) fn region(&self, guid: &[u8; 16]) -> (usize, usize) {
         let at = (16..).step_by(32).find(|at| &self.bytes[TABLES[0] + at..][..16] == guid).unwrap();
         (at, self.word(TABLES[0] + at + 16))
     }
@@ -143,7 +144,7 @@ impl Image {
         self.put(self.log(), &entry);
     }
 
-    fn write(&mut self, path: &Path) {
+    pub(super) fn write(&mut self, path: &Path) {
         let structures =
             HEADERS.map(|at| (at, 4 * KIB)).into_iter().chain(TABLES.map(|at| (at, 64 * KIB)));
         for (at, len) in
@@ -400,7 +401,7 @@ const CASES: &[Case] = &[
     ("a block that is partly in a parent", |i| i.put(i.bat(0), &[7]), "vhdx-bat-entry-invalid"),
 ];
 
-fn base(scratch: &Scratch) -> Option<Image> {
+pub(super) fn base(scratch: &Scratch) -> Option<Image> {
     let (raw, path) = (scratch.write("raw", &disk()), scratch.path("base.vhdx"));
     let made = Command::new("qemu-img")
         .args(["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=1M,log_size=1M"])

@@ -33,15 +33,15 @@ fn header(flags: u32, directory: u64, compression: u16) -> Vec<u8> {
     header
 }
 
-fn marker(sectors: u64, kind: u32) -> Vec<u8> {
+pub(super) fn marker(sectors: u64, kind: u32) -> Vec<u8> {
     let mut marker = [&sectors.to_le_bytes()[..], &[0; 4], &kind.to_le_bytes()].concat();
     marker.resize(SECTOR, 0);
     marker
 }
 
 /// An image, and the offsets of its grains in the order of the disk.
-struct Image {
-    bytes: Vec<u8>,
+pub(super) struct Image {
+    pub(super) bytes: Vec<u8>,
     grains: Vec<(usize, usize)>,
     /// Image offset of the grain table.
     table: usize,
@@ -55,7 +55,7 @@ impl Image {
     }
 
     /// With another text in the place of one that the descriptor has.
-    fn with(mut self, from: &str, to: &str) -> Image {
+    pub(super) fn with(mut self, from: &str, to: &str) -> Image {
         let text = String::from_utf8_lossy(&self.bytes[SECTOR..21 * SECTOR]).into_owned();
         let text = text.trim_end_matches('\0').to_owned();
         assert!(text.contains(from), "{from}");
@@ -63,7 +63,7 @@ impl Image {
         self
     }
 
-    fn patched(mut self, at: usize, bytes: &[u8]) -> Image {
+    pub(super) fn patched(mut self, at: usize, bytes: &[u8]) -> Image {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         self
     }
@@ -71,7 +71,7 @@ impl Image {
 
 /// The stream that VMware and VirtualBox write: grains, the table, the directory, the footer. `order`
 /// sorts the grains, and `between` goes between grains and table.
-fn stream_of(disk: &[u8], order: impl Fn(&mut Vec<usize>), between: &[u8]) -> Image {
+pub(super) fn stream_of(disk: &[u8], order: impl Fn(&mut Vec<usize>), between: &[u8]) -> Image {
     let mut bytes = header(0x3_0001, u64::MAX, 1);
     bytes.resize(OVERHEAD * SECTOR, 0);
     let pieces: Vec<&[u8]> = disk.chunks(GRAIN).collect();
@@ -106,7 +106,7 @@ fn stream_of(disk: &[u8], order: impl Fn(&mut Vec<usize>), between: &[u8]) -> Im
 }
 
 /// A disk of which ten grains are noise.
-fn noisy() -> Vec<u8> {
+pub(super) fn noisy() -> Vec<u8> {
     let mut disk = disk();
     let mut state = 88172645463325252u64;
     for byte in &mut disk[1 << 20..(1 << 20) + 10 * GRAIN] {
@@ -118,7 +118,7 @@ fn noisy() -> Vec<u8> {
     disk
 }
 
-fn stream() -> Image {
+pub(super) fn stream() -> Image {
     stream_of(&noisy(), |_| {}, &[])
 }
 

@@ -77,6 +77,10 @@ fn a_host_is_judged_by_who_answers() {
         (check["id"].as_str(), check["state"].as_str()),
         (Some("importer-fetch"), Some("partial"))
     );
+    assert_eq!(
+        (check["why"].as_str(), check["cause"].as_str()),
+        (Some("a proxy hides who answered"), Some("aside"))
+    );
 }
 
 #[test]

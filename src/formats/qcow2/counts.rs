@@ -2,6 +2,7 @@
 
 use super::entry::OFFSET;
 use super::refcounts::refcounts;
+use super::tally::BAND;
 use super::walk::{MOST_TABLES, Tag, Walk, entries};
 use crate::facts::{Code, Left};
 use crate::formats::scan::Piece;
@@ -154,7 +155,7 @@ impl Walk<'_> {
     /// Holds references against refcounts.
     pub(super) fn compare(&mut self) {
         if self.tally.is_full() && self.partial.is_none() {
-            self.leave_too_many(Left::TooManyClusters);
+            self.leave_too_many(Left::TooManyClusters, self.last_cluster >= BAND);
         }
         if self.partial.is_some() {
             // Tables that were not read make every count too low.

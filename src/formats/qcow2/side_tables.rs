@@ -8,7 +8,7 @@ use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::header::Header;
-use crate::facts::{Code, Notebook};
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::{Got, Halt, ImageView};
 
 /// The most entries that are followed in each of the two directories.
@@ -81,18 +81,23 @@ struct Bitmap {
     extra_len: U32,
 }
 
-/// Reads both directories. False with what was found if they could not be read to their end.
+/// Reads both directories. With what was found goes why they could not be read to their end.
 pub(super) fn read(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
     header: &Header,
-) -> Result<(Vec<SideTable>, bool), Halt> {
+) -> Result<(Vec<SideTable>, Option<Left>), Halt> {
     let mut found = Vec::new();
     let mut entries = 0u64;
-    let complete = snapshots(view, notebook, header, &mut found, &mut entries)?
-        & bitmaps(view, notebook, header, &mut found, &mut entries)?;
-    Ok((found, complete && entries <= MOST_ENTRIES))
+    let snapshots = snapshots(view, notebook, header, &mut found, &mut entries)?.err();
+    let bitmaps = bitmaps(view, notebook, header, &mut found, &mut entries)?.err();
+    Ok((found, snapshots.map_or(bitmaps, |left| Some(left.or_graver(bitmaps)))))
 }
+
+/// That a directory was read to its end, or why not.
+type Done = Result<(), Left>;
+
+const UNREAD: Done = Err(Left::SideTableUnread);
 
 fn snapshots(
     view: &mut dyn ImageView,
@@ -100,9 +105,9 @@ fn snapshots(
     header: &Header,
     found: &mut Vec<SideTable>,
     entries: &mut u64,
-) -> Result<bool, Halt> {
+) -> Result<Done, Halt> {
     if header.snapshots == 0 || notebook.has(Code::Qcow2SnapshotTableInvalid) {
-        return Ok(header.snapshots == 0);
+        return Ok(if header.snapshots == 0 { Ok(()) } else { UNREAD });
     }
     let start = header.snapshots_offset;
     let (mut at, mut end) = (start, start);
@@ -119,11 +124,11 @@ fn snapshots(
                     len,
                     named_at: 64,
                 });
-                return Ok(false);
+                return Ok(UNREAD);
             }
-            Got::Missing(_) => return Ok(false),
+            Got::Missing(missing) => return Ok(Err(missing.into())),
         }
-        let Ok(snapshot) = Snapshot::read_from_bytes(&bytes) else { return Ok(false) };
+        let Ok(snapshot) = Snapshot::read_from_bytes(&bytes) else { return Ok(UNREAD) };
         let (l1, count) = (snapshot.l1_offset.get(), snapshot.l1_entries.get());
         if count > LARGEST_L1 || !l1.is_multiple_of(header.cluster_size()) {
             notebook.image(
@@ -133,7 +138,7 @@ fn snapshots(
                     "A snapshot's L1 table has {count} entries at byte {l1}, which is impossible."
                 ),
             );
-            return Ok(false);
+            return Ok(UNREAD);
         }
         let extra = snapshot.extra_len.get();
         if header.version >= 3 && extra < LEAST_EXTRA {
@@ -156,7 +161,7 @@ fn snapshots(
         }
         *entries += u64::from(count);
         if *entries > MOST_ENTRIES {
-            return Ok(false);
+            return Ok(UNREAD);
         }
         found.push(SideTable::L1 { at: l1, entries: count, named_at: at });
         let names = u64::from(snapshot.id_len.get()) + u64::from(snapshot.name_len.get());
@@ -167,7 +172,7 @@ fn snapshots(
         if end - start > LARGEST_SNAPSHOT_TABLE {
             notebook.image(Code::Qcow2SnapshotTableInvalid, start, format!(
                 "The snapshot table has more than {LARGEST_SNAPSHOT_TABLE} bytes, which QEMU does not open."));
-            return Ok(false);
+            return Ok(UNREAD);
         }
     }
     found.push(SideTable::Place {
@@ -176,7 +181,7 @@ fn snapshots(
         len: end - start,
         named_at: 64,
     });
-    Ok(header.snapshots <= MOST)
+    Ok(if header.snapshots <= MOST { Ok(()) } else { UNREAD })
 }
 
 fn bitmaps(
@@ -185,8 +190,8 @@ fn bitmaps(
     header: &Header,
     found: &mut Vec<SideTable>,
     entries: &mut u64,
-) -> Result<bool, Halt> {
-    let Some(directory) = &header.extensions.bitmaps else { return Ok(true) };
+) -> Result<Done, Halt> {
+    let Some(directory) = &header.extensions.bitmaps else { return Ok(Ok(())) };
     found.push(SideTable::Place {
         what: "the bitmap directory",
         at: directory.offset,
@@ -196,7 +201,7 @@ fn bitmaps(
     let end = directory.offset.saturating_add(directory.size);
     let invalid = |at, said: String| {
         notebook.image(Code::Qcow2BitmapsInvalid, at, said);
-        Ok(false)
+        Ok(UNREAD)
     };
     let (mut at, mut count) = (directory.offset, 0);
     // Their hashes: 65,535 names may have a KiB each.
@@ -214,10 +219,12 @@ fn bitmaps(
         }
         count += 1;
         // A directory past the end is found by its place.
-        if !whole(view.read_at(at, &mut bytes)?, bytes.len()) {
-            return Ok(false);
+        match view.read_at(at, &mut bytes)? {
+            Got::Bytes(count) if count == bytes.len() => {}
+            Got::Bytes(_) => return Ok(UNREAD),
+            Got::Missing(missing) => return Ok(Err(missing.into())),
         }
-        let Ok(bitmap) = Bitmap::read_from_bytes(&bytes) else { return Ok(false) };
+        let Ok(bitmap) = Bitmap::read_from_bytes(&bytes) else { return Ok(UNREAD) };
         let len = bytes.len() as u64
             + u64::from(bitmap.extra_len.get())
             + u64::from(bitmap.name_len.get());
@@ -246,7 +253,7 @@ fn bitmaps(
         let size = bitmap.table_entries.get();
         *entries += u64::from(size);
         if *entries > MOST_ENTRIES {
-            return Ok(false);
+            return Ok(UNREAD);
         }
         found.push(SideTable::Bitmap {
             at: bitmap.table_offset.get(),
@@ -261,7 +268,7 @@ fn bitmaps(
             format!("The header says {} bitmaps, the directory has {count}.", directory.count),
         );
     }
-    Ok(true)
+    Ok(Ok(()))
 }
 
 impl Bitmap {

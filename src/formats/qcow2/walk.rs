@@ -186,10 +186,8 @@ impl Walk<'_> {
             // may reach over the table.
             view.look_back(4 * self.header.cluster_size());
         }
-        let (side_tables, complete) = side_tables::read(view, self.notebook, self.header)?;
-        if !complete {
-            self.leave(Left::SideTableUnread);
-        }
+        let (side_tables, left) = side_tables::read(view, self.notebook, self.header)?;
+        left.into_iter().for_each(|left| self.leave(left));
         let usable = !self.notebook.has(Code::Qcow2RefcountTableInvalid);
         for band in 0..self.room.bands {
             let first = band.saturating_mul(self.room.clusters);
@@ -209,7 +207,7 @@ impl Walk<'_> {
             self.compare();
         }
         if self.last_cluster >= self.clusters.end {
-            self.leave_too_many(Left::TooManyClusters);
+            self.leave(Left::TooManyClusters);
         }
         Ok(())
     }
@@ -267,9 +265,11 @@ impl Walk<'_> {
         self.partial = Some(left.or_graver(self.partial));
     }
 
-    /// Says that not all could be counted; of a stream that is so because it passes once.
-    pub(super) fn leave_too_many(&mut self, left: Left) {
-        self.leave(if self.room.bands == 1 { Left::OnePass } else { left });
+    /// Says that not all could be counted. That a stream passes once is the reason only where a file would be
+    /// looked at in several passes: what does not fit into one of them either is the image's doing.
+    pub(super) fn leave_too_many(&mut self, left: Left, several_passes: bool) {
+        let passes_once = self.room.bands == 1 && several_passes;
+        self.leave(if passes_once { Left::OnePass } else { left });
     }
 
     /// Reads the L1 tables once more if there is another group of L2 tables for this band.
@@ -379,7 +379,7 @@ impl Walk<'_> {
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
             if !self.groups.settle() {
-                self.leave_too_many(Left::TooManyTables);
+                self.leave_too_many(Left::TooManyTables, true);
             }
             for table in self.groups.of_band(self.band) {
                 self.scan.want_table(table, size, |before| Tag::L2 { table, before });

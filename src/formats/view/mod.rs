@@ -115,7 +115,8 @@ impl From<Missing> for Left {
         match missing {
             Missing::Behind => Left::Behind,
             Missing::Quick => Left::QuickFar,
-            Missing::Broken => Left::TableBroken,
+            // A view does not say so of the image, but whoever looks in it for a part of the disk.
+            Missing::Broken => Left::DiskUnreadable,
         }
     }
 }

@@ -20,8 +20,10 @@ impl Grains {
         wanted: &Wanted,
         reach: &mut Reach,
     ) -> Result<Walked, Halt> {
-        let sized = self.header.virtual_size() < notebook.limit();
-        if !sized || self.header.tables() > MOST_HELD {
+        if self.header.virtual_size() >= notebook.limit() {
+            return Ok(Walked::Partial(Left::DiskTooLarge));
+        }
+        if self.header.tables() > MOST_HELD {
             return Ok(TOO_SMALL);
         }
         match self.header.is_compressed() {
