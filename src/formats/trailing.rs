@@ -1,6 +1,6 @@
 //! What lies behind the end of a container.
 
-use super::view::{Got, Halt, ImageView, MemoryImage};
+use super::view::{Got, Halt, ImageView, MemoryImage, not_examined};
 use super::{DiskFormat, detect};
 use crate::bytes::human_size;
 use crate::codec::{Packing, sniff};
@@ -32,7 +32,13 @@ pub fn trailing(view: &mut dyn ImageView, end: End, notebook: &Notebook<'_>) -> 
         if let (len, true) = view.hole(at) {
             at = at.saturating_add(len.max(1));
         }
-        let Got::Bytes(count) = view.read_at(at, &mut bytes)? else { return Ok(()) };
+        let count = match view.read_at(at, &mut bytes)? {
+            Got::Bytes(count) => count,
+            Got::Missing(missing) => {
+                not_examined(notebook, at, "what follows the end of the container", missing);
+                return Ok(());
+            }
+        };
         let found = &bytes[..count];
         if found != &ZEROS[..count] {
             let zeros = found.iter().take_while(|&&byte| byte == 0).count();
@@ -70,6 +76,7 @@ fn what(bytes: &[u8]) -> Result<String, Halt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::{MemoryFeed, StreamView};
 
     fn found(tail: &[u8]) -> Option<String> {
         let notebook = Notebook::new(&|_| false, 1 << 40);
@@ -91,5 +98,16 @@ mod tests {
         assert!(said.contains("like qcow2"), "{said}");
         let said = found(&[0x9e; 100]).unwrap();
         assert!(said.contains("100 bytes") && said.contains("9e 9e"), "{said}");
+    }
+
+    #[test]
+    fn what_a_stream_has_passed_is_not_taken_for_nothing() {
+        let image = MemoryImage::new(vec![7; 4 << 20]);
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut view = StreamView::new(Box::new(MemoryFeed::new(image)), None, &notebook, false);
+        view.run_out().unwrap();
+        let end = End { at: 2 << 20, trailing: Code::Qcow2TrailingBytes };
+        trailing(&mut view, end, &notebook).unwrap();
+        assert!(notebook.has(Code::StructureNotExamined));
     }
 }

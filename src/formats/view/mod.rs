@@ -202,7 +202,7 @@ pub(super) fn not_walked(notebook: &Notebook<'_>, at: u64, what: &str, missing: 
 }
 
 /// Writes down that `what` at image offset `at` could not be looked at.
-fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) {
+pub(super) fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) {
     match missing {
         Missing::Behind => notebook.image(Code::StructureNotExamined, at, format!(
             "{} at byte {at} lies behind what was read already, and the source cannot be read again.",
