@@ -123,7 +123,7 @@ mod tests {
                 &b"QFI\xfb\0\0\0\x03"[..],
                 "as a qcow2 file does, with \"QFI\\xfb\\x00\\x00\\x00\\x03\".",
             ),
-            (b"noise", "they begin with \"noise\"."),
+            (b"\x9e\x01noise", "they begin with \"\\x9e\\x01noise\"."),
         ] {
             let said = found(tail).unwrap();
             assert!(said.ends_with(expected), "{said}");

@@ -195,7 +195,7 @@ mod tests {
         let mut sample = Sample::new();
         // Farther than anything of so small a disk can be.
         sample.entry(1, OFFSET | 6);
-        assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid]);
+        assert_eq!(codes(sample.image), [Code::ImageOffsetImpossible]);
     }
 
     #[test]

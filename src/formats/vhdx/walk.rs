@@ -344,7 +344,7 @@ mod tests {
     fn what_belongs_to_nothing_is_said() {
         let trailing = [Code::VhdxTrailingBytes];
         let mut sample = Sample::new();
-        sample.image.push(0);
+        sample.image.push(1);
         assert_eq!(all_codes(sample.image.clone()), trailing);
         // A region there is not nothing; nor are blocks that keep their place, but not more than they have.
         sample.image.resize(6 << 20, 1);

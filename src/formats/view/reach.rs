@@ -86,6 +86,7 @@ impl Reach {
         }
         if let Some(anomaly) = &self.if_whole
             && !notebook.has(Code::ImageTruncated)
+            && !notebook.has(Code::ImageOffsetImpossible)
         {
             notebook.put(anomaly.clone());
         }
