@@ -373,6 +373,10 @@ fn what_follows_the_end_is_told() {
         for (make, code, finding) in
             [(sparse as fn() -> Image, 0, "vmdk-bytes-behind"), (stream, 1, "vmdk-trailing-bytes")]
         {
+            // Zeros keep QEMU from finding the footer, and are nothing where there is none.
+            if code == 0 && named == "zeros" {
+                continue;
+            }
             let mut image = make();
             image.bytes.extend(bytes);
             let scratch = Scratch::new();
