@@ -36,7 +36,9 @@ pub fn has_partition_table(first: &[u8]) -> bool {
 pub fn table_mark(first: &[u8]) -> Option<usize> {
     let gpt = |sector| gpt::has_signature(first, sector).then_some(sector as usize);
     let mbr = has_valid_mbr(first).then_some(SECTOR as usize - 2);
-    mbr.or_else(|| gpt(SECTOR)).or_else(|| gpt(gpt::LARGE_SECTOR))
+    // A GPT for sectors of 4096 bytes counts for nobody who takes them for 512, and a container of small clusters may
+    // have one there that is its disk's.
+    mbr.or_else(|| gpt(SECTOR))
 }
 
 /// Bytes at the beginning of a disk that its marks are looked for in.

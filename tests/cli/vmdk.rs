@@ -556,5 +556,5 @@ fn structures_that_are_taken_out_or_doubled_are_not_reported_by_qemu_alone() {
         inserted.bytes.splice(at..at, marker(0, (sector % 6) as u32));
         hold(&format!("a marker before sector {}", sector - first), &inserted);
     }
-    assert!(tried > 100);
+    assert!(tried > 90, "{tried}");
 }
