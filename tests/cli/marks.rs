@@ -171,7 +171,7 @@ fn the_disk_in_a_container_is_no_other_image() {
             disk[..begin.len()].copy_from_slice(begin);
             let raw = scratch.write("inner.raw", &disk);
             for format in ["qcow2", "vdi", "vhdx", "vmdk"] {
-                let image = scratch.path(&format!("outer.{format}"));
+                let image = scratch.path(format!("outer.{format}"));
                 let made = Command::new("qemu-img")
                     .args(["convert", "-f", "raw", "-O", format])
                     .args([&raw, &image])
