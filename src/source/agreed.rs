@@ -233,12 +233,42 @@ pub trait ReadAt {
     fn changed(&self, at: u64) -> Error;
 }
 
+/// A block that was read.
+struct Block {
+    at: u64,
+    /// Where its bytes begin; before and behind them it has zeros.
+    begin: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// What it has of these bytes, without the zeros around; empty if that is nothing.
+    fn part(&self, wanted: &Range<u64>) -> (u64, &[u8]) {
+        let end = self.begin + self.bytes.len() as u64;
+        let from = wanted.start.clamp(self.begin, end);
+        let to = wanted.end.clamp(from, end);
+        (from, &self.bytes[(from - self.begin) as usize..(to - self.begin) as usize])
+    }
+
+    fn copy(&self, at: u64, buf: &mut [u8]) {
+        buf.fill(0);
+        let (from, bytes) = self.part(&(at..at + buf.len() as u64));
+        if !bytes.is_empty() {
+            buf[(from - at) as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    fn is_zeros(&self, wanted: Range<u64>) -> bool {
+        self.part(&wanted).1.iter().all(|&byte| byte == 0)
+    }
+}
+
 /// Readings at any offset, by whole blocks that agree with all other readings.
 pub struct Offsets<S> {
     source: S,
     agreed: Arc<Agreed>,
-    /// Blocks with their offsets, the one that was used last at the end.
-    kept: VecDeque<(u64, Vec<u8>)>,
+    /// The blocks that were used last, the last one at the end.
+    kept: VecDeque<Block>,
     /// Bytes that were in no hole when somebody asked last.
     data: Range<u64>,
 }
@@ -269,10 +299,8 @@ impl<S: ReadAt> Offsets<S> {
                 self.read(from, left)?;
                 have += (until - from) as usize;
             } else {
-                let skip = (from - block.start) as usize;
-                let bytes = &self.block(block)?[skip..];
-                let count = bytes.len().min(left.len());
-                left[..count].copy_from_slice(&bytes[..count]);
+                let count = (block.end - from).min(left.len() as u64) as usize;
+                self.block(block)?.copy(from, &mut left[..count]);
                 have += count;
             }
         }
@@ -295,8 +323,7 @@ impl<S: ReadAt> Offsets<S> {
                     return Err(self.source.changed(from));
                 }
             } else {
-                let part = (from - block.start) as usize..(until - block.start) as usize;
-                if self.block(block)?[part].iter().any(|&byte| byte != 0) {
+                if !self.block(block)?.is_zeros(from..until) {
                     // There is no hole any more.
                     break;
                 }
@@ -309,20 +336,43 @@ impl<S: ReadAt> Offsets<S> {
         })
     }
 
-    fn block(&mut self, block: Range<u64>) -> Result<&[u8], Error> {
-        if let Some(index) = self.kept.iter().position(|(at, _)| *at == block.start) {
-            let known = self.kept.remove(index);
-            self.kept.extend(known);
-        } else {
-            let mut bytes = match self.kept.len() {
-                KEPT => self.kept.pop_front().map(|(_, bytes)| bytes).unwrap_or_default(),
-                _ => Vec::new(),
+    fn block(&mut self, block: Range<u64>) -> Result<&Block, Error> {
+        let known = self.kept.iter().position(|known| known.at == block.start);
+        let known = match known.and_then(|index| self.kept.remove(index)) {
+            Some(known) => known,
+            None => self.load(&block)?,
+        };
+        self.kept.push_back(known);
+        Ok(&self.kept[self.kept.len() - 1])
+    }
+
+    /// Reads a block from its first data to its last: around them, a large one is a hole.
+    fn load(&mut self, block: &Range<u64>) -> Result<Block, Error> {
+        let mut bytes = match self.kept.len() {
+            KEPT => self.kept.pop_front().map(|old| old.bytes).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        bytes.clear();
+        let mut begin = block.end;
+        let mut passing = Passing { at: block.start, block: Fingerprint::default() };
+        while passing.at < block.end {
+            let from = passing.at;
+            let (run, hole) = self.run_known(from);
+            let run = run.clamp(1, block.end - from);
+            let same = if hole {
+                passing.zeros(&self.agreed, run)
+            } else {
+                begin = begin.min(from);
+                bytes.resize((from - begin + run) as usize, 0);
+                let now = &mut bytes[(from - begin) as usize..];
+                self.source.fill(from, now)?;
+                passing.bytes(&self.agreed, now)
             };
-            bytes.resize((block.end - block.start) as usize, 0);
-            self.read(block.start, &mut bytes)?;
-            self.kept.push_back((block.start, bytes));
+            if !same {
+                return Err(self.source.changed(from));
+            }
         }
-        Ok(self.kept.back().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default())
+        Ok(Block { at: block.start, begin, bytes })
     }
 
     /// Reads whole blocks. What is a hole of a large one is zeros without being read.

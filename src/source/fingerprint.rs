@@ -69,6 +69,7 @@ pub(super) struct Fingerprint {
 
 impl Fingerprint {
     /// Of a block that is here in one run.
+    #[cfg(test)]
     pub(super) fn of(bytes: &[u8]) -> u64 {
         let mut fingerprint = Fingerprint::default();
         fingerprint.update(bytes);
