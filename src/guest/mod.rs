@@ -11,6 +11,7 @@ mod gpt;
 mod listing;
 mod mbr;
 mod optical;
+mod raid;
 mod signatures;
 
 pub use listing::{Partition, PartitionTable, Scheme};
@@ -20,8 +21,8 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::facts::{Anomaly, Code, Layer, Notebook};
-use crate::formats::{Disk, Got, Halt, Missing, Wanted};
+use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
+use crate::formats::{Disk, FORMATS, Got, Halt, Is, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
 /// them used, or the mark of a GPT.
@@ -74,11 +75,12 @@ pub enum Part {
     Bounds,
 }
 
-/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT.
+/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, and
+/// the marks at the end.
 #[must_use]
 pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
-    let last = size.saturating_sub(gpt::BACKUP_WINDOW).max(first.end)..size;
+    let last = size.saturating_sub(raid::WINDOW).max(first.end)..size;
     Wanted(vec![first, last])
 }
 
@@ -133,9 +135,12 @@ pub fn examine(
         }
         mbr::examine(disk, &boot, notebook, &mut table)?;
     } else {
-        table.missing = Some(no_table(&first, none_found));
+        if !name_image(&first, "The disk", notebook) {
+            table.missing = Some(no_table(&first, none_found));
+        }
         return Ok(table);
     }
+    name_image(&first, "The disk has a partition table, but", notebook);
     for (what, at) in signatures::members(&first) {
         notebook.disk(
             Code::DiskMemberSignature,
@@ -143,8 +148,23 @@ pub fn examine(
             format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
+    raid::find(disk, notebook, &mut table)?;
     optical::judge(&first, &table.partitions, notebook);
     Ok(table)
+}
+
+/// Writes down the format of an image that the disk bears the mark of, and says whether it does. Converted to a raw
+/// disk it is such an image to every program that goes by the first bytes, and that program opens what is named there.
+/// A LUKS volume is both, and is named as a volume.
+fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
+    let images = FORMATS.iter().filter(|known| matches!(known.is, Is::Taken(_) | Is::Refused(..)));
+    let images = images.filter(|known| known.is != Is::Refused(DiskFormat::Luks, Code::FormatLuks));
+    let found = images.filter_map(|known| Some((known.what, known.find(first)?))).next();
+    if let Some((what, at)) = found {
+        notebook.disk(Code::FormatPolyglot, at as u64, format!(
+            "{subject} begins as {what} does (at byte {at}): converted to raw sectors it is opened as one."));
+    }
+    found.is_some()
 }
 
 /// What a disk is that has no partition table.
@@ -162,7 +182,9 @@ fn no_table(first: &[u8], none_found: Code) -> Anomaly {
         };
         let bytes = crate::bytes::hex(&first[..first.len().min(8)]);
         let said = format!("{NONE} nothing that is known (bytes {bytes}){looks}.");
-        (Code::ContentUnrecognised, 0, said)
+        // A container is known for what it is, whatever its disk begins with.
+        let raw = none_found == Code::RawNoPartitionTable;
+        (if raw { Code::ContentUnrecognised } else { none_found }, 0, said)
     };
     Anomaly { code, layer: Layer::Disk, offset: Some(offset), said }
 }

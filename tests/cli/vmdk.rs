@@ -196,7 +196,7 @@ fn zeros_in_the_place_of_the_last_grain_are_no_bytes_behind_the_image() {
     assert_eq!(told(&bytes), (0, vec!["vmdk-bytes-behind".to_owned()]));
     bytes[last] = 0;
     bytes.extend([0; 512]);
-    assert_eq!(told(&bytes), (0, vec!["vmdk-bytes-behind".to_owned()]));
+    assert_eq!(told(&bytes), (0, vec![]));
 }
 
 #[test]
@@ -373,6 +373,10 @@ fn what_follows_the_end_is_told() {
         for (make, code, finding) in
             [(sparse as fn() -> Image, 0, "vmdk-bytes-behind"), (stream, 1, "vmdk-trailing-bytes")]
         {
+            // Zeros keep QEMU from finding the footer, and are nothing where there is none.
+            if code == 0 && named == "zeros" {
+                continue;
+            }
             let mut image = make();
             image.bytes.extend(bytes);
             let scratch = Scratch::new();
