@@ -388,10 +388,10 @@ fn too_many_blocks(scratch: &Scratch) -> Option<Call> {
     let mut image = vhdx::base(scratch)?;
     let (_, bat) = image.region(vhdx::BAT);
     image.put(bat, &(65u64 << 40 | 6).to_le_bytes());
-    let options = ["--max-size", "100TiB", "--allow", "vhdx-bat-entry-invalid"];
+    let options = ["--max-size", "100TiB"];
     let path = scratch.path("image.vhdx");
     image.write(&path);
-    Call::file(&options, path)
+    Call::refused(path, &options, "image-offset-impossible")
 }
 
 /// A marker of a kind that there is none of.
