@@ -30,6 +30,7 @@ pub struct Notebook<'a> {
     doomed: Cell<bool>,
     settles: &'a dyn Fn(Code) -> bool,
     limit: u64,
+    bound: Cell<u64>,
 }
 
 impl<'a> Notebook<'a> {
@@ -43,6 +44,7 @@ impl<'a> Notebook<'a> {
             doomed: Cell::new(false),
             settles,
             limit,
+            bound: Cell::new(limit),
         }
     }
 
@@ -78,12 +80,6 @@ impl<'a> Notebook<'a> {
     /// Writes down an anomaly that was kept for later.
     pub fn put(&self, anomaly: Anomaly) {
         self.add(anomaly.code, anomaly.layer, anomaly.offset, anomaly.said);
-    }
-
-    /// Takes back what was written down of this code, because something else explains it.
-    pub fn retract(&self, code: Code) {
-        self.anomalies.borrow_mut().retain(|a| a.code != code);
-        self.more.borrow_mut().retain(|(kind, _)| *kind != code);
     }
 
     /// As [`image`](Self::image), instead of what was written down of this code before, which saw less of it.
@@ -131,6 +127,18 @@ impl<'a> Notebook<'a> {
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// Says that an image of this format and disk cannot need more than `most` bytes.
+    pub fn set_bound(&self, most: u64) {
+        self.bound.set(self.limit.min(most));
+    }
+
+    /// Bytes that the image can need: what is placed farther, and is not there, was not cut off, but is
+    /// named by something damaged. The limit, before the size of the disk is known.
+    #[must_use]
+    pub fn bound(&self) -> u64 {
+        self.bound.get()
     }
 
     /// Whether an anomaly of this code was written down.

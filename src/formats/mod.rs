@@ -18,9 +18,9 @@ mod packed;
 mod passing;
 mod qcow2;
 mod scan;
+mod tail;
 #[cfg(test)]
 mod testing;
-mod trailing;
 mod vdi;
 mod vhdx;
 mod view;
@@ -30,7 +30,6 @@ pub use detect::{
     Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,
 };
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
-pub use trailing::{End, trailing};
 #[cfg(feature = "net")]
 pub use view::RemoteView;
 pub use view::too_large;
@@ -77,19 +76,11 @@ pub trait Layout {
         Some(false)
     }
 
-    /// Where the walk found that the image ends, and what it is if there is more behind.
-    fn end(&self) -> Option<End> {
-        None
-    }
-
     /// Whether the walk over a stream has unpacked all that is packed of the disk, or why not. `None` if
     /// it did not try, because the view is at hand for it afterwards, or the disk is not in this image.
     fn unpacked(&self) -> Option<Result<(), Left>> {
         None
     }
-
-    /// Writes down what can be told only of an image that is not truncated, once that is known.
-    fn judge_whole(&self, _notebook: &Notebook<'_>) {}
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the

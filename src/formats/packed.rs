@@ -149,8 +149,16 @@ fn unzstd(
     output: &mut Vec<u8>,
     whole: usize,
 ) -> bool {
+    /// Bits of a frame header descriptor (RFC 8878, 3.1.1.1.1): whether the window is the content, one that has
+    /// to be zero, and the length of the content size that follows.
+    const SINGLE_SEGMENT: u8 = 1 << 5;
+    const RESERVED: u8 = 1 << 3;
+    const SIZE_FIELD: u8 = 3 << 6;
+
     while output.len() < whole && !input.is_empty() {
         let before = output.len();
+        // Behind the magic number.
+        let descriptor = input.get(4).copied().unwrap_or(0);
         let frame = StreamingDecoder::new_with_decoder(&mut input, &mut *decoder);
         let mut frame = match frame {
             Ok(frame) => frame,
@@ -171,11 +179,16 @@ fn unzstd(
             return false;
         }
         let made = (output.len() - before) as u64;
+        let claims = descriptor & (SINGLE_SEGMENT | SIZE_FIELD) != 0;
         let claimed = decoder.content_size();
         let sound = decoder
             .get_checksum_from_data()
             .is_none_or(|sum| decoder.get_calculated_checksum() == Some(sum));
-        if !decoder.is_finished() || claimed != 0 && claimed != made || !sound {
+        if !decoder.is_finished()
+            || descriptor & RESERVED != 0
+            || claims && claimed != made
+            || !sound
+        {
             return false;
         }
     }
@@ -279,6 +292,28 @@ mod tests {
         open[6] &= !1;
         assert!(try_it(&open).is_err());
         assert!(try_it(&frame(2, 4096, Some(12345))).is_err());
+    }
+
+    #[test]
+    fn what_a_frame_header_says_is_held_against_the_frame() {
+        let sound = frame(2, 4096, None);
+        let with = |flags: u8, size: &[u8]| {
+            let mut frame = sound.clone();
+            frame[4] = flags;
+            frame.splice(6..6, size.iter().copied());
+            unpack(Method::Zstd, 4096, &frame)
+        };
+        assert_eq!(with(0x80, &[0, 16, 0, 0]), Ok(4096));
+        assert_eq!(with(0xc0, &[0, 16, 0, 0, 0, 0, 0, 0]), Ok(4096));
+        // Nobody reads an unused bit; a reserved one is for a format that nobody knows.
+        assert_eq!(with(0x10, &[]), Ok(4096));
+        assert!(with(0x08, &[]).is_err());
+        // A size of nothing is a size as well.
+        for (flags, size) in
+            [(0x40, &[0, 0][..]), (0x80, &[0; 4]), (0xc0, &[0; 8]), (0x80, &[1, 16, 0, 0])]
+        {
+            assert!(with(flags, size).is_err(), "{flags:#x}");
+        }
     }
 
     #[test]

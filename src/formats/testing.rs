@@ -23,8 +23,8 @@ pub(super) fn codes(format: DiskFormat, image: Vec<u8>) -> Vec<Code> {
             .layout
             .walk(&mut view, &notebook, &Wanted::default(), &mut examined.reach)
             .unwrap();
+        examined.reach.judge_tail(&mut view, &notebook).unwrap();
         examined.reach.judge(size, &notebook);
-        examined.reach.judge_tail(&mut view, size, &notebook).unwrap();
         assert_eq!(examined.virtual_size, examined.layout.virtual_size());
         let mut bytes = vec![0; examined.virtual_size.min(MOST_READ) as usize];
         let mut disk = MappedDisk::new(&mut view, &mut *examined.layout, &notebook);
@@ -110,9 +110,9 @@ pub(super) fn walks_what_qemu_writes(format: DiskFormat, options: &str, size: u6
         let walked = examined.layout.walk(view, &notebook, &wanted, &mut examined.reach).unwrap();
         assert_eq!(walked, Walked::Whole, "{options}");
         // Whatever else is wanted of a stream: it has reached its end.
+        examined.reach.judge_tail(view, &notebook).unwrap();
         let image_size = view.size().unwrap().unwrap();
         examined.reach.judge(image_size, &notebook);
-        examined.reach.judge_tail(view, image_size, &notebook).unwrap();
         for end in &ends {
             let expected = &raw[end.start as usize..end.end as usize];
             let mut bytes = vec![1; expected.len()];

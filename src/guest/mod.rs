@@ -11,6 +11,7 @@ mod gpt;
 mod listing;
 mod mbr;
 mod optical;
+mod raid;
 mod signatures;
 
 pub use listing::{Partition, PartitionTable, Scheme};
@@ -20,8 +21,8 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::facts::{Anomaly, Code, Layer, Notebook};
-use crate::formats::{Disk, Got, Halt, Missing, Wanted};
+use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
+use crate::formats::{Disk, FORMATS, Got, Halt, Is, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
 /// them used, or the mark of a GPT.
@@ -35,7 +36,9 @@ pub fn has_partition_table(first: &[u8]) -> bool {
 pub fn table_mark(first: &[u8]) -> Option<usize> {
     let gpt = |sector| gpt::has_signature(first, sector).then_some(sector as usize);
     let mbr = has_valid_mbr(first).then_some(SECTOR as usize - 2);
-    mbr.or_else(|| gpt(SECTOR)).or_else(|| gpt(gpt::LARGE_SECTOR))
+    // A GPT for sectors of 4096 bytes counts for nobody who takes them for 512, and a container of small clusters may
+    // have one there that is its disk's.
+    mbr.or_else(|| gpt(SECTOR))
 }
 
 /// Bytes at the beginning of a disk that its marks are looked for in.
@@ -72,11 +75,12 @@ pub enum Part {
     Bounds,
 }
 
-/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT.
+/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, and
+/// the marks at the end.
 #[must_use]
 pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
-    let last = size.saturating_sub(gpt::BACKUP_WINDOW).max(first.end)..size;
+    let last = size.saturating_sub(raid::WINDOW).max(first.end)..size;
     Wanted(vec![first, last])
 }
 
@@ -131,9 +135,12 @@ pub fn examine(
         }
         mbr::examine(disk, &boot, notebook, &mut table)?;
     } else {
-        table.missing = Some(no_table(&first, none_found));
+        if !name_image(&first, "The disk", notebook) {
+            table.missing = Some(no_table(&first, none_found));
+        }
         return Ok(table);
     }
+    name_image(&first, "The disk has a partition table, but", notebook);
     for (what, at) in signatures::members(&first) {
         notebook.disk(
             Code::DiskMemberSignature,
@@ -141,8 +148,23 @@ pub fn examine(
             format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
+    raid::find(disk, notebook, &mut table)?;
     optical::judge(&first, &table.partitions, notebook);
     Ok(table)
+}
+
+/// Writes down the format of an image that the disk bears the mark of, and says whether it does. Converted to a raw
+/// disk it is such an image to every program that goes by the first bytes, and that program opens what is named there.
+/// A LUKS volume is both, and is named as a volume.
+fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
+    let images = FORMATS.iter().filter(|known| matches!(known.is, Is::Taken(_) | Is::Refused(..)));
+    let images = images.filter(|known| known.is != Is::Refused(DiskFormat::Luks, Code::FormatLuks));
+    let found = images.filter_map(|known| Some((known.what, known.find(first)?))).next();
+    if let Some((what, at)) = found {
+        notebook.disk(Code::FormatPolyglot, at as u64, format!(
+            "{subject} begins as {what} does (at byte {at}): converted to raw sectors it is opened as one."));
+    }
+    found.is_some()
 }
 
 /// What a disk is that has no partition table.

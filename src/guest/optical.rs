@@ -16,7 +16,8 @@ impl Volume {
     /// The volume of a disk that begins like this.
     pub(super) fn find(first: &[u8]) -> Option<Self> {
         let mark = first.get(MARK as usize..)?;
-        let marks: [&[u8]; 4] = [b"CD001", b"BEA01", b"NSR02", b"NSR03"];
+        let marks: [&[u8]; 7] =
+            [b"CD001", b"BEA01", b"BOOT2", b"CDW02", b"NSR02", b"NSR03", b"TEA01"];
         let is = marks.iter().any(|known| mark.starts_with(known))
             || mark.get(8..).is_some_and(|mark| mark.starts_with(b"CDROM"));
         is.then(|| Volume { end: primary_end(&first[MARK as usize - 1..]) })

@@ -54,6 +54,16 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         Member,
     ),
     Known::new("a LUKS volume", BOTH, &[Mark::At(0, b"LUKS\xba\xbe")], Member),
+    Known::new(
+        "a LUKS volume, by its second header",
+        BLKID,
+        &[
+            Mark::At(0x4000, b"SKUL\xba\xbe"),
+            Mark::At(0x8000, b"SKUL\xba\xbe"),
+            Mark::At(0x10000, b"SKUL\xba\xbe"),
+        ],
+        Member,
+    ),
     Known::new("a BitLocker volume", BLKID, &[Mark::At(3, b"-FVE-FS-")], Member),
     Known::new(
         "a Stratis device",

@@ -145,18 +145,11 @@ fn container(
         partition_check(&table, walked, notebook, report);
         report.partition_table = Some(table);
     }
-    if report.mode == Mode::Full
-        && walked == Walked::Whole
-        && let Some(end) = examined.layout.end()
-    {
-        formats::trailing(view, end, notebook)?;
+    if report.mode == Mode::Full {
+        examined.reach.judge_tail(view, notebook)?;
     }
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
-        examined.reach.judge_tail(view, size, notebook)?;
-        if !notebook.has(Code::ImageTruncated) {
-            examined.layout.judge_whole(notebook);
-        }
     }
     if digest {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
@@ -277,12 +270,14 @@ pub(super) fn is_elsewhere(notebook: &Notebook<'_>) -> bool {
 }
 
 /// With these, what the file says of the disk is not what the guest would see.
-const ELSEWHERE: [Code; 6] = [
+const ELSEWHERE: [Code; 7] = [
     Code::Qcow2BackingFile,
     Code::Qcow2DataFile,
     Code::Qcow2Encrypted,
     Code::VhdxParent,
     Code::VdiParent,
+    // Of undo and differencing images, blocks that are not there are in another file.
+    Code::VdiTypeUnsupported,
     Code::VmdkParent,
 ];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::entry::{Entry, Outcome};
-use super::event::Step;
+use super::event::{Event, Step};
 use super::handed;
 use super::order::{Repack, Route};
 use super::pushed::Source;
@@ -13,6 +13,7 @@ use super::run::Run;
 use super::stop::Stop;
 use crate::bytes::hex;
 use crate::inspect::{Inside, Report, Tap, Verdict, Wrapped, inspect_inside, inspect_tapped};
+use crate::rules::Severity;
 
 /// A check that is under way.
 pub(super) struct Checking {
@@ -77,10 +78,15 @@ impl Run<'_> {
             },
             wrappings,
         });
+        let accepted = complete && verdict == Verdict::Warn && !self.order.strict;
+        for finding in report.findings.iter().filter(|f| accepted && f.severity == Severity::Warn) {
+            self.world
+                .tell(&Event::Warning { code: finding.code.as_str(), what: &finding.message });
+        }
         self.pushed.report = Some(report);
         match verdict {
             Verdict::Accept if complete => Ok(()),
-            Verdict::Warn if complete && !self.order.strict => Ok(()),
+            Verdict::Warn if accepted => Ok(()),
             Verdict::Warn if complete => Err(Stop::Rejected),
             Verdict::Reject => Err(Stop::Rejected),
             _ => Err(Stop::Unread),

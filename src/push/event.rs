@@ -86,6 +86,13 @@ pub enum Event<'a> {
         /// How long it took.
         took: Duration,
     },
+    /// A finding of an image that is accepted all the same, before anything is made of it.
+    Warning {
+        /// Its code.
+        code: &'a str,
+        /// What was found.
+        what: &'a str,
+    },
     /// Something that the user should know.
     Note(&'a str),
     /// Something is undone or cleaned up.

@@ -6,7 +6,7 @@
 
 use crate::facts::{Code, Compression, DiskFormat, Layer};
 use crate::guest::Scheme;
-use crate::inspect::{Finding, Report, State};
+use crate::inspect::{Finding, Mode, Report, State};
 use crate::rules::{Row, row};
 
 /// What became of a rule.
@@ -72,6 +72,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
     let check = |applies: bool, id| applies.then_some(Part::Check(id));
     let is = |one: DiskFormat| format == Some(one);
     let known = |applies: bool| applies.then_some(Part::Known);
+    // A quick check may know where the image ends, but does not look at what is there.
+    let tail = if report.mode == Mode::Quick { "file-digest" } else { "image-end" };
     match code {
         DigestMismatch => known(report.compared.contains(&Layer::File)),
         ImageDigestMismatch => known(report.compared.contains(&Layer::Image)),
@@ -149,12 +151,16 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2CopiedFlagWrong
         | Qcow2BitmapsInvalid
         | Qcow2BitmapsStale
-        | Qcow2TrailingBytes
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
         Qcow2ClusterDamaged => {
             check(is(DiskFormat::Qcow2) && has_check(report, "packed-data"), "packed-data")
         }
+
+        Qcow2TrailingBytes => check(is(DiskFormat::Qcow2), tail),
+        VhdxTrailingBytes => check(is(DiskFormat::Vhdx), tail),
+        VdiTrailingBytes => check(is(DiskFormat::Vdi), tail),
+        VmdkBytesBehind => check(is(DiskFormat::Vmdk), tail),
 
         VhdxHeaderDamaged
         | VhdxNoValidHeader
@@ -175,11 +181,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent
-        | VhdxBatEntryInvalid
-        | VhdxBlocksOverlap
-        | VhdxFixedBlockMissing
-        | VhdxTrailingBytes => check(is(DiskFormat::Vhdx), "allocation-tables"),
+        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
+            check(is(DiskFormat::Vhdx), "allocation-tables")
+        }
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -190,11 +194,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch
-        | VdiBlockMapEntryInvalid
-        | VdiBlocksOverlap
-        | VdiBlocksUnused
-        | VdiTrailingBytes => check(is(DiskFormat::Vdi), "allocation-tables"),
+        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
+            check(is(DiskFormat::Vdi), "allocation-tables")
+        }
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -220,7 +222,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterMismatch
         | VmdkTrailingBytes
         | VmdkGrainsUnordered
-        | VmdkBytesBehind
         | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {

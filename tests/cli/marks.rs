@@ -56,12 +56,17 @@ fn disks_with(mark: &Mark) -> Vec<Vec<u8>> {
 
 /// Checks a disk plain and in gzip, from a file and from a pipe: the codes of the rejects, which are the same.
 fn rejects(scratch: &Scratch, disk: &[u8]) -> Vec<String> {
+    found(scratch, disk, "reject")
+}
+
+/// The same of all findings of one severity.
+fn found(scratch: &Scratch, disk: &[u8], severity: &str) -> Vec<String> {
     let plain = scratch.write("disk.img", disk);
     let packed = scratch.write("disk.img.gz", &gzip(disk));
     let of = |report: &Value| -> Vec<String> {
         let findings = report["findings"].as_array().unwrap();
-        let rejects = findings.iter().filter(|finding| finding["severity"] == "reject");
-        rejects.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+        let these = findings.iter().filter(|finding| finding["severity"] == severity);
+        these.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
     };
     let found = of(&report(&[&plain]).1);
     assert_eq!(found, of(&report(&[&packed]).1));
@@ -123,14 +128,61 @@ fn a_disk_is_no_part_of_something_larger() {
     let scratch = Scratch::new();
     for known in SIGNATURES.iter().filter(|known| known.is == Signature::Member) {
         for disk in known.marks.iter().flat_map(disks_with) {
-            let found = rejects(&scratch, &disk);
             // QEMU knows LUKS, so it is a second format.
-            let expected = match known.what {
-                "a LUKS volume" => "format-polyglot",
-                _ => "disk-member-signature",
+            let (expected, severity) = match known.what {
+                "a LUKS volume" => ("format-polyglot", "reject"),
+                _ => ("disk-member-signature", "warn"),
             };
             // In a GPT's own sectors the mark damages the GPT as well.
+            let found = found(&scratch, &disk, severity);
             assert!(found.iter().any(|code| code == expected), "{}: {found:?}", known.what);
+        }
+    }
+}
+
+#[test]
+fn a_superblock_of_a_raid_at_the_end_is_found() {
+    let scratch = Scratch::new();
+    let mut disks = Vec::new();
+    for size in [DISK as usize, DISK as usize + 70_144] {
+        for at in [(size & !0xffff) - 0x1_0000, (size - 8192) & !4095] {
+            let mut disk = mbr_disk();
+            disk.resize(size, 0);
+            disk[at..at + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+            disks.push(disk);
+        }
+    }
+    for disk in &disks {
+        assert_eq!(found(&scratch, disk, "warn"), ["disk-member-signature"]);
+        assert_eq!(rejects(&scratch, disk), Vec::<String>::new());
+    }
+    // Elsewhere it is data.
+    let mut disk = mbr_disk();
+    disk[DISK as usize - 16384..][..4].copy_from_slice(b"\xfc\x4e\x2b\xa9");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+}
+
+#[test]
+fn the_disk_in_a_container_is_no_other_image() {
+    let scratch = Scratch::new();
+    let text = b"version=1\nCID=1\ncreateType=\"monolithicFlat\"\nRW 8 FLAT \"/etc/hostname\" 0\n";
+    for begin in [text.as_slice(), b"QFI\xfb\0\0\0\x03", b"KDMV", b"WithoutFreeSpace"] {
+        for mut disk in [mbr_disk(), vec![0; DISK as usize]] {
+            disk[..begin.len()].copy_from_slice(begin);
+            let raw = scratch.write("inner.raw", &disk);
+            for format in ["qcow2", "vdi", "vhdx", "vmdk"] {
+                let image = scratch.path(format!("outer.{format}"));
+                let made = Command::new("qemu-img")
+                    .args(["convert", "-f", "raw", "-O", format])
+                    .args([&raw, &image])
+                    .status();
+                if made.is_err() {
+                    return missing_oracle("qemu-img");
+                }
+                let report = report(&[&image]).1;
+                assert_eq!(codes(&report), ["format-polyglot"], "{format}");
+                assert_eq!(report["findings"][0]["layer"], "disk");
+            }
         }
     }
 }

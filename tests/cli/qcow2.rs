@@ -702,9 +702,9 @@ fn what_follows_the_image_is_named() {
     let sound = Image::new().bytes;
     for (tail, expected) in [
         (vec![0; 3 * CLUSTER + 100], None),
-        ([&[0; 1000][..], b"PK\x03\x04 and so on"].concat(), Some("like zip")),
-        (sound.clone(), Some("like qcow2")),
-        (vec![0x9e; CLUSTER], Some("9e 9e")),
+        ([&[0; 1000][..], b"PK\x03\x04 and so on"].concat(), Some("as a zip file does")),
+        (sound.clone(), Some("as a qcow2 file does")),
+        (vec![0x9e; CLUSTER], Some("x9e\\x9e")),
     ] {
         let bytes = [&sound[..], &tail].concat();
         let plain = scratch.write("tail.qcow2", &bytes);

@@ -346,7 +346,7 @@ const CASES: &[Case] = &[
         },
         "vhdx-bat-invalid",
     ),
-    ("a block past all numbers", |i| i.entry(0, !0xf_ffff | 6), "vhdx-bat-entry-invalid"),
+    ("a block past all numbers", |i| i.entry(0, !0xf_ffff | 6), "image-offset-impossible"),
     (
         "a block past the end",
         |i| i.entry(3, (i.bytes.len() as u64 + 0xf_ffff) & !0xf_ffff | 6),

@@ -65,6 +65,27 @@ fn what_is_refused_at_its_very_end_is_aborted() {
 }
 
 #[test]
+fn warnings_come_before_anything_is_made() {
+    let blank = root().join("testdata/blank.qcow2");
+    let blank = blank.to_str().unwrap();
+    for quiet in [&[][..], &["--quiet"]] {
+        let rig = Rig::new();
+        let output = rig.pushed(&[&[blank], quiet].concat());
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let said = stderr(&output);
+        let warned = said.find("warning: ").unwrap_or_else(|| panic!("{said}"));
+        assert!(said[warned..].contains("[disk-no-partition-table]"), "{said}");
+        // A quiet push tells of no step.
+        assert!(said.find("complete: ").is_none_or(|at| warned < at), "{said}");
+        assert_eq!(said.contains("complete: "), quiet.is_empty(), "{said}");
+    }
+    let rig = Rig::new();
+    let output = rig.pushed(&[blank, "--strict"]);
+    assert_eq!(exit_code(&output), 1, "{output:?}");
+    assert_refused(&rig, "a warning under --strict");
+}
+
+#[test]
 fn what_cannot_be_read_is_not_pushed() {
     let rig = Rig::new();
     std::fs::create_dir(rig.scratch.path("folder")).unwrap();

@@ -154,6 +154,10 @@ impl View {
                 }
             }
             // What the user should know is said also when it is quiet.
+            Event::Warning { code, what } => {
+                self.teller.close();
+                state.line(&format!("warning: {what} [{code}]"));
+            }
             Event::Note(what) => {
                 self.teller.close();
                 state.line(&format!("note: {what}"));

@@ -64,12 +64,8 @@ pub const FORMATS: &[Known<Is>] = &[
     ),
     Known::new(
         "a LUKS volume",
-        "QEMU, libblkid (the second header too), libmagic, oslo.utils",
-        &[
-            Mark::At(0, b"LUKS\xba\xbe"),
-            Mark::At(0x4000, b"SKUL\xba\xbe"),
-            Mark::At(0x8000, b"SKUL\xba\xbe"),
-        ],
+        "QEMU, libblkid, libmagic, oslo.utils",
+        &[Mark::At(0, b"LUKS\xba\xbe")],
         Is::Refused(DiskFormat::Luks, Code::FormatLuks),
     ),
     Known::new(
@@ -221,6 +217,9 @@ pub const FORMATS: &[Known<Is>] = &[
             Mark::At(VOLUME_DESCRIPTOR + 1, b"CD001"),
             Mark::At(VOLUME_DESCRIPTOR + 9, b"CDROM"),
             Mark::At(VOLUME_DESCRIPTOR + 1, b"BEA01"),
+            Mark::At(VOLUME_DESCRIPTOR + 1, b"BOOT2"),
+            Mark::At(VOLUME_DESCRIPTOR + 1, b"CDW02"),
+            Mark::At(VOLUME_DESCRIPTOR + 1, b"TEA01"),
             Mark::At(VOLUME_DESCRIPTOR + 1, b"NSR02"),
             Mark::At(VOLUME_DESCRIPTOR + 1, b"NSR03"),
         ],

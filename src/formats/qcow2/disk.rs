@@ -5,7 +5,7 @@ use super::header::{Compression, Header};
 use super::walk;
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::disk::{Method, Packed};
-use crate::formats::{End, Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 /// An extended L2 entry maps its cluster in 32 parts.
 const SUBCLUSTERS: u64 = 32;
@@ -20,14 +20,12 @@ pub(super) struct Tables {
     pub(super) has_packed: Option<bool>,
     /// What became of the compressed clusters of a stream.
     pub(super) unpacked: Option<Result<(), Left>>,
-    /// Image offset behind the last cluster that is used or counted.
-    pub(super) end: Option<u64>,
 }
 
 impl Tables {
     /// Of an image of which no table was read yet.
     pub(super) fn new(header: Header) -> Self {
-        Tables { header, known: BTreeMap::new(), has_packed: None, unpacked: None, end: None }
+        Tables { header, known: BTreeMap::new(), has_packed: None, unpacked: None }
     }
 }
 
@@ -90,10 +88,6 @@ impl Layout for Tables {
 
     fn has_packed(&self) -> Option<bool> {
         self.has_packed
-    }
-
-    fn end(&self) -> Option<End> {
-        self.end.map(|at| End { at, trailing: Code::Qcow2TrailingBytes })
     }
 
     fn unpacked(&self) -> Option<Result<(), Left>> {

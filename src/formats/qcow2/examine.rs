@@ -11,7 +11,8 @@ pub(in crate::formats) fn examine(
 ) -> Result<Option<Examined>, Halt> {
     let Some(header) = header::read(view, notebook)? else { return Ok(None) };
     notebook.claim_disk_size(header.size, Layer::Image, 24);
-    let mut reach = Reach::default();
+    notebook.set_bound(tables::bound(&header));
+    let mut reach = Reach::new(notebook);
     if !tables::check(&header, notebook, &mut reach) {
         return Ok(None);
     }

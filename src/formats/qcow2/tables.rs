@@ -18,7 +18,6 @@ const SMALLEST_SNAPSHOT: u64 = 40;
 /// Checks where the header places the tables, without reading them. False if the L1 table cannot be
 /// used.
 pub(super) fn check(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) -> bool {
-    reach.bound(bound(header));
     check_refcounts(header, notebook, reach);
     check_snapshots(header, notebook, reach);
     check_l1(header, notebook, reach)
@@ -26,7 +25,7 @@ pub(super) fn check(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach)
 
 /// What an image of this disk can need: the disk twice for itself and for each snapshot, for tables and for
 /// what was given up, and the state of a machine for each snapshot.
-fn bound(header: &Header) -> u64 {
+pub(super) fn bound(header: &Header) -> u64 {
     const SLACK: u64 = 64 << 20;
     const MACHINE: u64 = 64 << 30;
     let disk = header.size.saturating_mul(2).saturating_add(SLACK);

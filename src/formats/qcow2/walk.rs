@@ -158,7 +158,9 @@ pub(super) fn walk_in(
     walk.run(view)?;
     if walk.partial.is_none() {
         walk.leaks.judge(&header, notebook);
-        tables.end = (walk.last_used + 1).checked_mul(header.cluster_size());
+        if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
+            walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
+        }
     }
     tables.known = walk.known;
     tables.unpacked = walk.passing.map(|passing| passing.result());

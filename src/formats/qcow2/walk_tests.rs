@@ -101,7 +101,8 @@ fn found(room: Room, image: &[u8]) -> Option<Found> {
     let notebook = Notebook::new(&|_| false, 1 << 30);
     let mut view = MemoryView::from(image);
     let header = header::read(&mut view, &notebook).unwrap()?;
-    let mut reach = Reach::default();
+    notebook.set_bound(tables::bound(&header));
+    let mut reach = Reach::new(&notebook);
     if !tables::check(&header, &notebook, &mut reach) {
         return None;
     }

@@ -36,15 +36,11 @@ pub(super) fn stored(entry: u32) -> bool {
 const ALIGNMENT: u64 = 1 << 20;
 
 impl Header {
-    /// Bytes of an image before its block map at most.
-    pub(super) fn most_before_map(&self) -> u64 {
-        self.end.next_multiple_of(ALIGNMENT)
-    }
-
-    /// Bytes of an image before its first block at most.
-    pub(super) fn most_before_data(&self) -> u64 {
+    /// Bytes that an image of this disk has at most.
+    pub(super) fn most(&self) -> u64 {
         let map = u64::from(self.blocks) * ENTRY_LENGTH;
-        (self.most_before_map() + map).next_multiple_of(ALIGNMENT)
+        let before_data = (self.end.next_multiple_of(ALIGNMENT) + map).next_multiple_of(ALIGNMENT);
+        before_data.saturating_add(u64::from(self.blocks).saturating_mul(self.block_size))
     }
 
     /// Image offset of a stored block. Fields of 32 bits: it cannot overflow.
@@ -73,11 +69,6 @@ impl Layout for Blocks {
         guest: u64,
     ) -> Result<Run, Halt> {
         let header = &self.header;
-        // The end of the image tells which of them is nowhere.
-        let far =
-            header.map_at > header.most_before_map() || header.data_at > header.most_before_data();
-        let size = if far { view.size()? } else { None };
-        let nowhere = |at: u64| size.is_some_and(|size| at >= size);
         let in_block = guest % header.block_size;
         let len = header.block_size - in_block;
         let broken = Run { len, place: Place::Missing(Missing::Broken) };
@@ -87,7 +78,6 @@ impl Layout for Blocks {
         let entry_at = header.map_at + block * ENTRY_LENGTH;
         let entry = match self.remembered.get(&block) {
             Some(&entry) => entry,
-            None if nowhere(entry_at) => return Ok(broken),
             None => {
                 let mut bytes = [0; ENTRY_LENGTH as usize];
                 if !view.need(entry_at, &mut bytes, notebook, "a block map entry")? {
@@ -105,9 +95,6 @@ impl Layout for Blocks {
                 let said = header.no_such_block(entry, guest);
                 notebook.image(Code::VdiBlockMapEntryInvalid, entry_at, said);
             }
-            return Ok(broken);
-        }
-        if nowhere(header.block_at(entry)) {
             return Ok(broken);
         }
         Ok(Run { len, place: Place::Stored(header.block_at(entry) + in_block) })

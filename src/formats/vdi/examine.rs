@@ -11,7 +11,8 @@ pub(in crate::formats) fn examine(
 ) -> Result<Option<Examined>, Halt> {
     let Some(header) = header::read(view, notebook)? else { return Ok(None) };
     notebook.claim_disk_size(header.size, Layer::Image, DISK_SIZE_AT);
-    let mut reach = Reach::default();
+    notebook.set_bound(header.most());
+    let mut reach = Reach::new(notebook);
     if !tables::check(&header, notebook, &mut reach) {
         return Ok(None);
     }
@@ -134,7 +135,7 @@ pub(super) mod tests {
             image[at..at + 4].copy_from_slice(&0x7fff_fe00_u32.to_le_bytes());
             assert_eq!(
                 testing::codes(DiskFormat::Vdi, image),
-                [Code::VdiBlockMapInvalid],
+                [Code::ImageOffsetImpossible],
                 "{at:#x}"
             );
         }

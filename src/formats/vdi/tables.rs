@@ -111,19 +111,9 @@ fn check_places(header: &Header, notebook: &Notebook<'_>, reach: &mut Reach) -> 
             ),
         );
     }
-    let map = map_end - header.map_at;
-    let pointer = (Code::VdiBlockMapInvalid, MAP_AT);
-    reach.include_up_to(
-        header.most_before_map() + map,
-        "the block map",
-        header.map_at,
-        map,
-        pointer,
-    );
+    reach.include("the block map", header.map_at, map_end - header.map_at);
     // Writers store every block in full, the last one too.
     let data = u64::from(header.allocated).saturating_mul(header.block_size);
-    let most = header.most_before_data().saturating_add(data);
-    let pointer = (Code::VdiBlockMapInvalid, DATA_AT);
-    reach.include_up_to(most, "the last allocated block", header.data_at, data, pointer);
+    reach.include("the last allocated block", header.data_at, data);
     usable
 }

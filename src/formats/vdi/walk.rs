@@ -1,5 +1,5 @@
 use super::disk::{Blocks, ENTRY_LENGTH, stored};
-use super::header::{ALLOCATED_AT, DATA_AT, Header};
+use super::header::{ALLOCATED_AT, Header};
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
@@ -52,10 +52,7 @@ pub(super) fn walk(
     if let Some((last, guest)) = walk.last {
         let what = format!("the block of the disk's byte {guest}");
         let header = &blocks.header;
-        let stored = u64::from(header.blocks).saturating_mul(header.block_size);
-        let most = header.most_before_data().saturating_add(stored);
-        let pointer = (Code::VdiBlockMapInvalid, DATA_AT);
-        reach.include_up_to(most, &what, header.block_at(last), header.block_size, pointer);
+        reach.include(&what, header.block_at(last), header.block_size);
     }
     // Without all of the map there is nothing to count.
     if read == length {
@@ -66,7 +63,7 @@ pub(super) fn walk(
         let end = walk.last.map_or(header.data_at, |(last, _)| {
             header.block_at(last).saturating_add(header.block_size)
         });
-        reach.ends_at(view, end, Code::VdiTrailingBytes);
+        reach.ends_at(end, Code::VdiTrailingBytes);
     }
     if walk.uncompared && walked == Walked::Whole {
         walked = Walked::Partial(Left::TooManyBlocks);

@@ -1,18 +1,15 @@
 use std::collections::BTreeMap;
 
 use super::bat::{
-    ENTRY_LENGTH, FULLY_PRESENT, Kept, LARGEST_BAT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT,
-    SECTORS_OF_A_BITMAP, STATE, UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
+    ENTRY_LENGTH, FULLY_PRESENT, Kept, LARGEST_BAT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, STATE,
+    UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
 };
-use super::header::{MIB, Span};
+use super::header::Span;
 use super::metadata::Metadata;
 use super::tables::{Regions, Taken};
 use super::walk;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
-
-/// Bytes between the headers, the log and the regions that writers leave unused, headers included.
-const UNUSED: u64 = 16 * MIB;
 
 /// The way from a byte of the disk to its block: one BAT entry.
 pub(super) struct Blocks {
@@ -46,7 +43,7 @@ impl Blocks {
             );
             return None;
         }
-        let (count, entries) = (blocks.count(), blocks.entries());
+        let (count, entries) = (blocks.metadata.blocks(), blocks.entries());
         if entries * ENTRY_LENGTH > bat.len {
             notebook.image(Code::VhdxBatInvalid, bat.at, format!(
                 "The BAT has {} bytes; the {count} blocks of the disk need {entries} entries of {ENTRY_LENGTH} bytes.",
@@ -56,35 +53,15 @@ impl Blocks {
         Some(blocks)
     }
 
-    /// Payload blocks of the disk.
-    pub(super) fn count(&self) -> u64 {
-        self.metadata.size.div_ceil(self.metadata.block_size)
-    }
-
     /// Entries that the disk needs. The last payload block comes after all bitmap entries that an
     /// image without parent needs.
     pub(super) fn entries(&self) -> u64 {
-        self.count().checked_sub(1).map_or(0, |last| self.index(last) + 1)
-    }
-
-    /// Bytes that an image of this disk has at most, with as much again for what writers leave unused. What
-    /// reaches past the end of the image and past this too points nowhere.
-    pub(super) fn most(&self) -> u64 {
-        let taken = self.taken.iter().fold(UNUSED, |sum, taken| sum.saturating_add(taken.span.len));
-        let bitmaps = self.count().div_ceil(self.chunk()) * MIB;
-        // A disk has at most 2^46 bytes.
-        let blocks = self.count() * self.metadata.block_size + bitmaps;
-        taken.saturating_add(2 * blocks)
-    }
-
-    /// Payload blocks that share a sector bitmap; its entry comes after theirs. At least 2^32 / 2^28.
-    pub(super) fn chunk(&self) -> u64 {
-        SECTORS_OF_A_BITMAP * self.metadata.sector / self.metadata.block_size
+        self.metadata.blocks().checked_sub(1).map_or(0, |last| self.index(last) + 1)
     }
 
     /// The number of the entry of a payload block.
     fn index(&self, block: u64) -> u64 {
-        block + block / self.chunk()
+        block + block / self.metadata.chunk()
     }
 
     /// Where an entry says that its block is, `None` for nowhere, or what is wrong with it.
@@ -100,12 +77,6 @@ impl Blocks {
             PARTIALLY_PRESENT => Err("says that part of its block is in a parent image".into()),
             state => Err(format!("has the state {state}, which does not exist")),
         }
-    }
-
-    /// Whether the image ends before a block that lies farther than an image of this disk can reach.
-    fn points_nowhere(&self, view: &mut dyn ImageView, at: u64) -> Result<bool, Halt> {
-        let far = at.saturating_add(self.metadata.block_size) > self.most();
-        Ok(far && view.size()?.is_some_and(|size| at >= size))
     }
 
     /// What is wrong with the place of a stored block.
@@ -156,12 +127,9 @@ impl Layout for Blocks {
                 Ok(Run { len, place: Place::Unallocated })
             }
             Ok(None) => Ok(Run { len, place: Place::Zeros }),
-            Ok(Some(at)) if !self.points_nowhere(view, at)? => {
-                Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) })
-            }
-            unreadable => {
+            Ok(Some(at)) => Ok(Run { len, place: Place::Stored(at.saturating_add(in_block)) }),
+            Err(wrong) => {
                 if !self.walked {
-                    let wrong = unreadable.err().unwrap_or_else(|| NOWHERE.to_owned());
                     let said = invalid(entry, guest, &wrong);
                     notebook.image(Code::VhdxBatEntryInvalid, entry_at, said);
                 }
@@ -183,9 +151,6 @@ impl Layout for Blocks {
     }
 }
 
-/// What an entry does whose block lies past everything.
-const NOWHERE: &str = "places its block past all that an image of this disk can have";
-
 /// What an impossible entry does.
 pub(super) fn invalid(entry: u64, guest: u64, wrong: &str) -> String {
     format!("The BAT entry {entry:#018x} of the disk's byte {guest} {wrong}.")
@@ -194,6 +159,7 @@ pub(super) fn invalid(entry: u64, guest: u64, wrong: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::examine::tests::{BAT, METADATA, Sample, codes};
+    use super::super::header::MIB;
     use super::*;
     use crate::formats::testing::{self, MemoryView};
     use crate::formats::{Got, StreamView};
@@ -229,7 +195,7 @@ mod tests {
         let mut sample = Sample::new();
         // Farther than anything of so small a disk can be.
         sample.entry(1, OFFSET | 6);
-        assert_eq!(codes(sample.image), [Code::VhdxBatEntryInvalid]);
+        assert_eq!(codes(sample.image), [Code::ImageOffsetImpossible]);
     }
 
     #[test]
@@ -298,7 +264,7 @@ mod tests {
         let notebook = Notebook::new(&|_| false, 1 << 40);
         let mut blocks = blocks(&notebook);
         let mut view = StreamView::new(testing::forward(&sample.image), None, &notebook, false);
-        let (wanted, mut reach) = (Wanted(vec![0..512, MIB..MIB + 1024]), Reach::default());
+        let (wanted, mut reach) = (Wanted(vec![0..512, MIB..MIB + 1024]), Reach::new(&notebook));
         let walked = blocks.walk(&mut view, &notebook, &wanted, &mut reach).unwrap();
         assert_eq!(walked, Walked::Whole);
         view.run_out().unwrap();
@@ -320,7 +286,7 @@ mod tests {
         let mut blocks = blocks(&notebook);
         let mut view = StreamView::new(testing::forward(&sample.image), None, &notebook, false);
         view.run_out().unwrap();
-        let mut reach = Reach::default();
+        let mut reach = Reach::new(&notebook);
         let walked = blocks.walk(&mut view, &notebook, &Wanted::default(), &mut reach).unwrap();
         assert!(matches!(walked, Walked::Partial(_)));
         assert!(notebook.has(Code::StructureNotExamined));

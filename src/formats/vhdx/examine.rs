@@ -2,7 +2,7 @@ use super::bat::Kept;
 use super::disk::Blocks;
 use super::header::{self, MIB};
 use super::{log, metadata, tables};
-use crate::facts::{Code, Layer, Notebook};
+use crate::facts::{Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Reach};
 
 /// What lies somewhere after the headers, in any order.
@@ -34,7 +34,12 @@ pub(in crate::formats) fn examine(
         match part {
             Part::Log => log::examine(view, notebook, header.log, header.log_guid)?,
             Part::Bat => kept = Kept::read(view, regions.bat)?,
-            Part::Metadata => metadata = metadata::read(view, notebook, regions.metadata)?,
+            Part::Metadata => {
+                metadata = metadata::read(view, notebook, regions.metadata)?;
+                if let Some(metadata) = &metadata {
+                    notebook.set_bound(metadata.most(&regions.taken));
+                }
+            }
         }
     }
     let Some(metadata) = metadata else { return Ok(None) };
@@ -42,20 +47,9 @@ pub(in crate::formats) fn examine(
     let Some(blocks) = Blocks::new(metadata, regions, kept, notebook) else {
         return Ok(None);
     };
-    let mut reach = Reach::default();
-    let most = blocks.most();
+    let mut reach = Reach::new(notebook);
     for taken in blocks.taken.iter().filter(|taken| taken.span.len > 0) {
-        let code = match taken.said_at {
-            at if at == header.log_at => Code::VhdxLogInvalid,
-            _ => Code::VhdxRegionInvalid,
-        };
-        reach.include_up_to(
-            most,
-            &taken.name,
-            taken.span.at,
-            taken.span.len,
-            (code, taken.said_at),
-        );
+        reach.include(&taken.name, taken.span.at, taken.span.len);
     }
 
     let mut traits = vec![
@@ -71,7 +65,7 @@ pub(in crate::formats) fn examine(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::facts::DiskFormat;
+    use crate::facts::{Code, DiskFormat};
     use crate::formats::testing::{self, MemoryView};
     use crate::formats::{Disk, Got, MappedDisk};
 

@@ -3,8 +3,9 @@ use std::collections::HashSet;
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
+use super::bat::SECTORS_OF_A_BITMAP;
 use super::header::{MIB, Span};
-use super::tables::{MOST_ENTRIES, TABLE_LENGTH, guid};
+use super::tables::{MOST_ENTRIES, TABLE_LENGTH, Taken, guid};
 use crate::bytes::{guid as written, human_size};
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
@@ -73,6 +74,31 @@ pub(super) struct Metadata {
     pub(super) sector: u64,
     /// Whether blocks stay allocated.
     pub(super) fixed: bool,
+}
+
+/// Bytes between the headers, the log and the regions that writers leave unused, headers included.
+const UNUSED: u64 = 16 * MIB;
+
+impl Metadata {
+    /// Payload blocks of the disk.
+    pub(super) fn blocks(&self) -> u64 {
+        self.size.div_ceil(self.block_size)
+    }
+
+    /// Payload blocks that share a sector bitmap; its entry comes after theirs. At least 2^32 / 2^28.
+    pub(super) fn chunk(&self) -> u64 {
+        SECTORS_OF_A_BITMAP * self.sector / self.block_size
+    }
+
+    /// Bytes that an image of this disk has at most, beside what is `taken`; with as much again as the
+    /// disk for what writers gave up.
+    pub(super) fn most(&self, taken: &[Taken]) -> u64 {
+        let taken = taken.iter().fold(UNUSED, |sum, taken| sum.saturating_add(taken.span.len));
+        let bitmaps = self.blocks().div_ceil(self.chunk()) * MIB;
+        // A disk has at most 2^46 bytes.
+        let blocks = self.blocks() * self.block_size + bitmaps;
+        taken.saturating_add(2 * blocks)
+    }
 }
 
 /// Reads the metadata. `None` if the disk cannot be found with it.

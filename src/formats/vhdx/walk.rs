@@ -31,7 +31,6 @@ pub(super) fn walk(
         used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
         kept_to: 0,
         kept: 0,
-        unplaced: 0,
         uncompared: false,
         parent: notebook.has(Code::VhdxParent),
     };
@@ -57,18 +56,16 @@ pub(super) fn walk(
         }
     }
     if let Some(block) = &walk.farthest {
-        let what = format!("the block of the disk's byte {}", block.guest);
-        let pointer = (Code::VhdxBatEntryInvalid, block.entry_at);
-        reach.include_up_to(blocks.most(), &what, block.at, block.len, pointer);
+        let what = format!(
+            "the block of the disk's byte {} (BAT entry at byte {})",
+            block.guest, block.entry_at
+        );
+        reach.include(&what, block.at, block.len);
     }
     if walked == Walked::Whole {
-        // QEMU makes fixed images as long as their disk, and places blocks only when they are written.
-        let blank = blocks.metadata.fixed && walk.farthest.is_none();
-        let unplaced = if blank { walk.unplaced } else { 0 };
-        let room = |blocks_of: u64| blocks_of * blocks.metadata.block_size;
-        let kept_to = walk.kept_to.min(walk.used_to.saturating_add(room(walk.kept)));
-        let end = walk.used_to.max(kept_to).saturating_add(room(unplaced));
-        reach.ends_at(view, end, Code::VhdxTrailingBytes);
+        let kept = walk.used_to.saturating_add(walk.kept * blocks.metadata.block_size);
+        let end = walk.used_to.max(walk.kept_to.min(kept));
+        reach.ends_at(end, Code::VhdxTrailingBytes);
         // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared {
             walked = Walked::Partial(Left::TooManyBlocks);
@@ -102,8 +99,6 @@ struct Walk<'w> {
     /// Blocks that are not there and keep a place, and up to where.
     kept: u64,
     kept_to: u64,
-    /// Blocks without a place.
-    unplaced: u64,
     /// Some block lies too far for `used`.
     uncompared: bool,
     /// The image needs a parent, so entries may lead there.
@@ -127,7 +122,7 @@ impl Walk<'_> {
         offset: u64,
         bytes: &[u8],
     ) {
-        let chunk = blocks.chunk();
+        let chunk = blocks.metadata.chunk();
         let (chunks, _) = bytes.as_chunks::<{ ENTRY_LENGTH as usize }>();
         for (index, bytes) in (offset / ENTRY_LENGTH..).zip(chunks) {
             let entry = u64::from_le_bytes(*bytes);
@@ -141,7 +136,7 @@ impl Walk<'_> {
             // A BAT has fewer than 2^29 entries, for blocks of at most 2^28 bytes.
             let guest = block * blocks.metadata.block_size;
             if guest >= blocks.metadata.size {
-                self.past_the_disk(entry, entry_at, block, blocks.count());
+                self.past_the_disk(entry, entry_at, block, blocks.metadata.blocks());
                 continue;
             }
             let whole = blocks.metadata.block_size;
@@ -150,8 +145,7 @@ impl Walk<'_> {
             // the entry for that of the block (`vhdx_check_bat_entries`).
             let len = if index == block { whole.min(blocks.metadata.size - guest) } else { whole };
             match (entry & OFFSET, entry & STATE) {
-                (0, _) => self.unplaced += 1,
-                (_, NOT_PRESENT) => {}
+                (0, _) | (_, NOT_PRESENT) => {}
                 (at, FULLY_PRESENT) => self.used_to = self.used_to.max(at.saturating_add(whole)),
                 (at, _) => {
                     self.kept += 1;
@@ -350,7 +344,7 @@ mod tests {
     fn what_belongs_to_nothing_is_said() {
         let trailing = [Code::VhdxTrailingBytes];
         let mut sample = Sample::new();
-        sample.image.push(0);
+        sample.image.push(1);
         assert_eq!(all_codes(sample.image.clone()), trailing);
         // A region there is not nothing; nor are blocks that keep their place, but not more than they have.
         sample.image.resize(6 << 20, 1);

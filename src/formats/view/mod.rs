@@ -3,23 +3,23 @@
 mod cached;
 mod file;
 mod memory;
+mod reach;
 #[cfg(feature = "net")]
 mod remote;
 mod store;
 mod stream;
-mod tail;
 
 pub use cached::CachedView;
 pub use file::FileView;
 #[doc(hidden)]
 pub use memory::{MemoryFeed, MemoryImage};
+pub use reach::Reach;
 #[cfg(feature = "net")]
 pub use remote::RemoteView;
 pub use store::Store;
 pub use stream::{Feed, Reopen, StreamView};
 
-use tail::Tail;
-pub(super) use tail::begin_with;
+pub(super) use reach::truncated;
 
 use super::Walked;
 use crate::bytes::human_size;
@@ -167,33 +167,6 @@ impl dyn ImageView + '_ {
     }
 }
 
-/// Writes down that the image has to have `end` bytes for `what`, but has only `size`. No image reaches as far
-/// as the limit: who leads there is damaged, and nothing was cut off.
-pub(super) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {
-    if end > notebook.limit() {
-        return beyond(notebook, what, end, size);
-    }
-    if !notebook.has(Code::ImageTruncated) {
-        notebook.image(Code::ImageTruncated, size, missing(what, end, size));
-    }
-}
-
-fn missing(what: &str, end: u64, size: u64) -> String {
-    let missing = end.saturating_sub(size);
-    let human = human_size(missing);
-    format!(
-        "The image ends at byte {size}, but {what} reaches to byte {end}: at least {missing} bytes ({human}) are missing."
-    )
-}
-
-/// Writes down that `what` ends at byte `end`, where nothing of a disk of this size can be.
-fn beyond(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {
-    if !notebook.has(Code::ImageOffsetImpossible) {
-        notebook.image(Code::ImageOffsetImpossible, size, format!(
-            "The image ends at byte {size}, and {what} would end at byte {end}, farther than a disk of its size can need: what names that place is damaged."));
-    }
-}
-
 /// Writes down that `what` at image offset `at` could not be looked at, and says what that makes of
 /// the walk that wanted it.
 pub(super) fn not_walked(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) -> Walked {
@@ -202,7 +175,7 @@ pub(super) fn not_walked(notebook: &Notebook<'_>, at: u64, what: &str, missing: 
 }
 
 /// Writes down that `what` at image offset `at` could not be looked at.
-fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) {
+pub(super) fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) {
     match missing {
         Missing::Behind => notebook.image(Code::StructureNotExamined, at, format!(
             "{} at byte {at} lies behind what was read already, and the source cannot be read again.",
@@ -215,142 +188,6 @@ fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing: Missing) 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// The farthest byte that an image's headers and tables point at, judged when the image's size is known.
-#[derive(Clone, Debug)]
-pub struct Reach {
-    within: Farthest,
-    /// What is farther than the disk can need.
-    beyond: Farthest,
-    bound: u64,
-    wild: Option<Wild>,
-    tail: Option<Tail>,
-}
-
-impl Default for Reach {
-    fn default() -> Self {
-        Reach {
-            within: Farthest::default(),
-            beyond: Farthest::default(),
-            bound: u64::MAX,
-            wild: None,
-            tail: None,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Farthest {
-    end: u64,
-    what: String,
-}
-
-/// What an image of its disk cannot need, so that a pointer is wrong if the image ends before it.
-#[derive(Clone, Debug)]
-struct Wild {
-    end: u64,
-    /// Bytes that such an image takes at most.
-    most: u64,
-    what: String,
-    /// What it is called, and the image offset of the pointer.
-    code: Code,
-    said_at: u64,
-}
-
-impl Farthest {
-    fn include(&mut self, what: &str, end: u64) {
-        if end > self.end {
-            self.end = end;
-            // Keeps its buffer: a walk gets here for nearly every cluster.
-            self.what.clear();
-            self.what.push_str(what);
-        }
-    }
-}
-
-impl Reach {
-    /// Says that an image of this format and disk cannot need more than `bound` bytes: whatever is
-    /// placed farther is damaged, and no sign that the image is cut off.
-    pub fn bound(&mut self, bound: u64) {
-        self.bound = bound;
-    }
-
-    /// Says that `what` takes the `len` bytes from image offset `at`.
-    pub fn include(&mut self, what: &str, at: u64, len: u64) {
-        let end = at.saturating_add(len);
-        match end > self.bound {
-            true => self.beyond.include(what, end),
-            false => self.within.include(what, end),
-        }
-    }
-
-    /// As [`Reach::include`], where no image of this format with such a disk takes more than `most` bytes.
-    /// If the image ends before what lies farther, then the pointer to it is damaged, and the image not cut:
-    /// that is said with `code` and the image offset of the pointer.
-    pub fn include_up_to(
-        &mut self,
-        most: u64,
-        what: &str,
-        at: u64,
-        len: u64,
-        (code, said_at): (Code, u64),
-    ) {
-        let end = at.saturating_add(len);
-        if end <= most {
-            self.include(what, at, len);
-        } else if self.wild.as_ref().is_none_or(|wild| wild.end < end) {
-            self.wild = Some(Wild { end, most, what: what.to_owned(), code, said_at });
-        }
-    }
-
-    /// Says that nothing of the image lies at `end` or after it; what does is written down with `code`.
-    pub fn ends_at(&mut self, view: &mut dyn ImageView, end: u64, code: Code) {
-        self.tail = Some(Tail::after(view, end, code));
-    }
-
-    /// Writes down what an image of `size` bytes has behind its end.
-    ///
-    /// # Errors
-    /// If the image cannot be read further.
-    pub fn judge_tail(
-        &self,
-        view: &mut dyn ImageView,
-        size: u64,
-        notebook: &Notebook<'_>,
-    ) -> Result<(), Halt> {
-        match &self.tail {
-            Some(tail) => tail.judge(view, size, notebook),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes down what is missing of an image of `size` bytes.
-    pub fn judge(&self, size: u64, notebook: &Notebook<'_>) {
-        let Farthest { end, what } = &self.within;
-        if *end > notebook.limit() {
-            beyond(notebook, what, *end, size);
-        } else if *end > size {
-            // Whoever needed a part of the image saw no more than that part.
-            notebook.image_instead(Code::ImageTruncated, size, missing(what, *end, size));
-        }
-        // Whoever followed a pointer that is damaged took the image for cut.
-        let whole = self.within.end <= size;
-        if self.beyond.end > size {
-            if whole {
-                notebook.retract(Code::ImageTruncated);
-            }
-            beyond(notebook, &self.beyond.what, self.beyond.end, size);
-        }
-        if let Some(wild) = self.wild.as_ref().filter(|wild| wild.end > size) {
-            if whole {
-                notebook.retract(Code::ImageTruncated);
-            }
-            notebook.image(wild.code, wild.said_at, format!(
-                "By this pointer, {} reaches to byte {}, but the image has {size} bytes, and one of such a disk needs {} at most: the pointer is damaged.",
-                wild.what, wild.end, wild.most));
-        }
-    }
 }
 
 /// Writes down that an image reaches the limit.

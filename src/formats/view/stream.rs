@@ -7,8 +7,9 @@ use crate::facts::Notebook;
 /// Bytes at the beginning of an image that a stream keeps: headers live there.
 const HEAD: usize = 1 << 20;
 
-/// Bytes before the position that a stream keeps: trailers and the backup GPT live in the last ones.
-const KEPT_BEHIND: u64 = 64 << 10;
+/// Bytes before the position that a stream keeps: trailers, the backup GPT and the marks of a RAID live in the last
+/// ones.
+const KEPT_BEHIND: u64 = 128 << 10;
 
 /// The most that a stream keeps behind its position on request: a table of the largest cluster, the
 /// cluster before it, and one that reaches over it.

@@ -96,10 +96,11 @@ fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
     }
 }
 
-/// The lines of a descriptor without the space around them, each with its image offset.
+/// The lines of a descriptor without the space around them, each with its image offset. Readers differ in
+/// whether a carriage return alone ends one, so nothing may hide behind it.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let mut next = offset_of(PLACE);
-    text.split(|&b| b == b'\n').map(move |line| {
+    text.split(|&b| matches!(b, b'\n' | b'\r')).map(move |line| {
         let at = next;
         next = next.saturating_add(line.len() as u64 + 1);
         (at, line.trim_ascii())

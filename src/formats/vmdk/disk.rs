@@ -18,8 +18,6 @@ pub(super) struct Grains {
     pub(super) unlocated: Missing,
     /// Grains that are known without the tables, by number.
     pub(super) known: BTreeMap<u64, Known>,
-    /// Sectors among the grains that a walk found neither grain nor table for.
-    pub(super) unused: u64,
     /// Whether a walk unpacked all grains as they passed; `None` if it did not try.
     pub(super) unpacked: Option<Result<(), Left>>,
 }
@@ -94,14 +92,6 @@ impl Layout for Grains {
 
     fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
-    }
-
-    fn judge_whole(&self, notebook: &Notebook<'_>) {
-        if self.unused >= self.header.grain_size {
-            notebook.image(Code::VmdkSpaceUnused, offset_of(self.header.overhead), format!(
-                "{} bytes between the grains belong to none: the grains are larger than the header says, or the disk reads as zeros what they hold.",
-                offset_of(self.unused)));
-        }
     }
 
     fn walk(
@@ -300,9 +290,9 @@ mod tests {
         for at in [TABLE, sample.directory] {
             assert_eq!(entry(at, 1000), [Code::ImageTruncated]);
             // Farther than any image of such a disk.
-            assert_eq!(entry(at, 1 << 20), [Code::VmdkTableEntryInvalid]);
-            assert_eq!(entry(at, u32::MAX), [Code::VmdkTableEntryInvalid]);
-            assert_eq!(entry(at, u32::from_le_bytes(*b"text")), [Code::VmdkTableEntryInvalid]);
+            assert_eq!(entry(at, 1 << 20), [Code::ImageOffsetImpossible]);
+            assert_eq!(entry(at, u32::MAX), [Code::ImageOffsetImpossible]);
+            assert_eq!(entry(at, u32::from_le_bytes(*b"text")), [Code::ImageOffsetImpossible]);
         }
         let image = sample.patched(sample.directory, &[3]);
         assert_eq!(read(&image, 0, 512).1, [Code::VmdkTableEntryInvalid]);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::disk::Grains;
 use super::header::{self, Header};
-use super::{descriptor, tables};
+use super::{descriptor, offset_of, tables};
 use crate::facts::{Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Missing, Reach};
 
@@ -19,7 +19,8 @@ pub(in crate::formats) fn examine(
     if !header::check_geometry(&header, notebook) {
         return Ok(None);
     }
-    let mut reach = Reach::default();
+    notebook.set_bound(offset_of(header.farthest()));
+    let mut reach = Reach::new(notebook);
     tables::check_overhead(&header, notebook, &mut reach);
     let traits = traits(&header);
     let virtual_size = header.virtual_size();
@@ -28,7 +29,6 @@ pub(in crate::formats) fn examine(
         located: None,
         unlocated: Missing::Behind,
         known: BTreeMap::new(),
-        unused: 0,
         unpacked: None,
     };
     if !grains.header.has_footer() {

@@ -2,7 +2,7 @@ use super::SECTOR;
 use super::header::Header;
 use super::markers::{Kind, Marker};
 use crate::facts::{Code, Notebook};
-use crate::formats::view::begin_with;
+use crate::formats::tail::begin_with;
 use crate::formats::{Got, Halt, ImageView};
 
 /// Marker, header copy and end-of-stream marker, one sector each (VMware Virtual Disk Format 1.1,

@@ -67,9 +67,6 @@ pub(super) const DESCRIPTOR_SECTOR: u64 = 1;
 /// Descriptors have to be smaller than 1 MiB (`vmdk_read_desc`, `block/vmdk.c`).
 pub(super) const MOST_DESCRIPTOR_SECTORS: u64 = (1 << 20) / SECTOR - 1;
 
-/// Where an entry leads that does not stay below [`Header::farthest`].
-pub(super) const FARTHER: &str = "farther than any image of such a disk reaches";
-
 /// A header, or the copy of it in the footer. Its numbers are what the image says.
 #[derive(Clone, Debug)]
 pub(super) struct Header {

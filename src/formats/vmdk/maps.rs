@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::hash::RandomState;
 
-use super::header::{FARTHER, Header};
+use super::header::Header;
 use super::tables::{ENTRY, digest};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
@@ -189,23 +189,22 @@ impl<'a> Maps<'a> {
         reach: &mut Reach,
     ) {
         let len = self.table_bytes();
-        let (free, far) = (self.header.first_free_sector(), self.header.farthest());
+        let free = self.header.first_free_sector();
         let mut digests = vec![Some(0); entries.len()];
         for (index, sector) in entries.iter_mut().enumerate().filter(|(_, sector)| **sector != 0) {
             digests[index] = None;
             let from = u64::from(*sector);
-            if (free..far).contains(&from) {
+            if from >= free {
                 reach.include("a grain table", offset_of(from), len);
                 continue;
             }
             let entry = at.saturating_add(index as u64 * ENTRY);
             let number = first.saturating_add(index as u64);
-            let place = if from < free { "in the header or descriptor" } else { FARTHER };
             self.notebook.image(
                 Code::VmdkTableEntryInvalid,
                 entry,
                 format!(
-                    "The grain directory places grain table {number} at sector {from}, {place}."
+                    "The grain directory places grain table {number} at sector {from}, in the header or descriptor."
                 ),
             );
             *sector = 0;

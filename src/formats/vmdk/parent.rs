@@ -87,6 +87,8 @@ mod tests {
             "isNativeSnapshot=\"yes\"",
             "parentFileNameHint=\"base.vmdk\"",
             "# parentfilenamehint",
+            "ddb.comment = \"1\"\rddb.uuid.parent = \"1\"",
+            "#\rparentCID=00000001\r#",
         ];
         for way in ways {
             assert_eq!(with(way), [Code::VmdkParent], "{way}");

@@ -54,6 +54,6 @@ impl Grains {
                 self.known.insert(index, Known::Packed(grain));
             }
         }
-        self.resolve(view, notebook, &mut Reach::default(), None)
+        self.resolve(view, notebook, &mut Reach::new(notebook), None)
     }
 }

@@ -25,9 +25,6 @@ const MOST_FAULTS: u32 = 1000;
 /// Bytes at the beginning that a stream keeps anyway, and from where on it has to be asked to.
 const HEAD: u64 = 1 << 20;
 
-/// Bytes that are looked at in one piece.
-const PIECE: usize = 64 << 10;
-
 const MARKER: usize = size_of::<Marker>();
 
 pub(super) struct Stream<'a> {
@@ -55,8 +52,6 @@ pub(super) struct Stream<'a> {
     faults: u32,
     /// The markers cannot be followed further.
     lost: bool,
-    /// Image offset of the marker of the last grain.
-    last_at: u64,
     /// Image offset of the footer marker.
     pub(super) footer: Option<u64>,
     /// Image offset up to which the markers say what there is, in whole sectors.
@@ -88,7 +83,6 @@ impl<'a> Stream<'a> {
             left: None,
             faults: 0,
             lost: false,
-            last_at: 0,
             footer: None,
             end: 0,
             missing: None,
@@ -119,32 +113,10 @@ impl<'a> Stream<'a> {
     ) -> Result<(), Halt> {
         self.unpacker = view.is_passing().then(Unpacker::default);
         self.follow(view, reach, named)?;
-        self.skip_fill(view)?;
         if let Some(((at, sector, before), count)) = self.unordered {
             self.notebook.image(Code::VmdkGrainsUnordered, at, format!(
                 "The grain for sector {sector} of the disk, at byte {at}, stands behind the one for sector {before}; {count} in all are out of order."));
         }
-        Ok(())
-    }
-
-    /// QEMU fills the place of a grain with zeros before it writes a part of it, so that they may follow
-    /// the last one, up to the size of a grain (`get_whole_cluster`, `block/vmdk.c`).
-    fn skip_fill(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
-        let fill = self.last_at.saturating_add(self.header.grain_bytes());
-        let mut at = self.end;
-        let mut piece = vec![0; PIECE];
-        while self.footer.is_none() && self.is_whole() && at < fill {
-            let len = (fill - at).min(PIECE as u64) as usize;
-            let Got::Bytes(count) = view.read_at(at, &mut piece[..len])? else { break };
-            if piece[..count].iter().any(|&byte| byte != 0) {
-                return Ok(());
-            }
-            at += count as u64;
-            if count < len {
-                break;
-            }
-        }
-        self.end = at;
         Ok(())
     }
 
@@ -266,7 +238,6 @@ impl<'a> Stream<'a> {
             self.unordered = Some((first, count + 1));
         }
         self.last = Some(sector);
-        self.last_at = at;
         if let Some(slot) = self.marked.get_mut(index as usize) {
             *slot = place;
         }

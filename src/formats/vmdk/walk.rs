@@ -1,13 +1,13 @@
 //! The walk over grain directories, grain tables and the markers of a stream.
 
 use super::disk::{Grains, Known};
-use super::header::{FARTHER, Header};
+use super::header::Header;
 use super::maps::{Announced, MOST_HELD, Maps, Table};
 use super::offset_of;
 use super::starts::Starts;
 use super::stream::{self, MOST_MARKED, Stream};
 use super::tables::ENTRY;
-use crate::facts::{Code, Left, Notebook};
+use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
 const TOO_SMALL: Walked = Walked::Partial(Left::TablesTooSmall);
@@ -83,8 +83,18 @@ impl Grains {
         let unused = unused(&header, end, starts.count(), &ranges);
         let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
         if maps.missing.is_none() {
-            reach.ends_at(view, offset_of(end), Code::VmdkBytesBehind);
-            self.unused = unused;
+            reach.ends_at(offset_of(end), Code::VmdkBytesBehind);
+            if unused >= header.grain_size {
+                // Of an image that is cut off, the tables that name such space may be missing.
+                reach.if_whole(Anomaly {
+                    code: Code::VmdkSpaceUnused,
+                    layer: Layer::Image,
+                    offset: Some(offset_of(header.overhead)),
+                    said: format!(
+                        "{} bytes between the grains belong to none: the grains are larger than the header says, or the disk reads as zeros what they hold.",
+                        offset_of(unused)),
+                });
+            }
         }
         Ok(match (maps.missing, even) {
             (Some(missing), _) => Walked::Partial(missing.into()),
@@ -116,7 +126,7 @@ impl Grains {
             let marker = stream.footer.filter(|_| stream.is_whole());
             self.resolve(view, notebook, reach, marker)?;
         } else if stream.is_whole() {
-            reach.ends_at(view, stream.end, Code::VmdkBytesBehind);
+            reach.ends_at(stream.end, Code::VmdkBytesBehind);
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);
@@ -227,15 +237,10 @@ fn naming<'e>(
 fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
     let free = header.overhead.max(header.first_free_sector());
     let sector = u64::from(sector);
-    let taken = sector < free;
-    if !taken && sector < header.farthest() {
+    if sector >= free {
         return false;
     }
-    let place = match taken {
-        true => format!("but data begins at sector {free}"),
-        false => FARTHER.into(),
-    };
-    let said = format!("The grain table places grain {index} at sector {sector}, {place}.");
-    notebook.image(Code::VmdkTableEntryInvalid, entry, said);
+    notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
+        "The grain table places grain {index} at sector {sector}, but data begins at sector {free}."));
     true
 }

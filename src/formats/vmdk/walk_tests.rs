@@ -56,7 +56,7 @@ fn tables_of_sparse_images_are_held_against_themselves() {
     assert_eq!(entry(1, 22), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(0, 1), [Code::VmdkTableEntryInvalid]);
     assert_eq!(entry(1, 2000), [Code::ImageTruncated]);
-    assert_eq!(entry(1, u32::MAX), [Code::VmdkTableEntryInvalid]);
+    assert_eq!(entry(1, u32::MAX), [Code::ImageOffsetImpossible]);
     assert_eq!(entry(2, first + 24), [], "half a grain is on the disk");
     assert_eq!(entry(2, first + 25), [Code::ImageTruncated]);
     assert_eq!(entry(3, 5), [], "behind the end of the disk");
@@ -65,7 +65,7 @@ fn tables_of_sparse_images_are_held_against_themselves() {
     assert!(directory(22 * 512, 22).contains(&Code::VmdkGrainsOverlap));
     assert!(directory(22 * 512, 22).contains(&Code::VmdkTableCopiesDiffer));
     assert_eq!(directory(22 * 512, 2000), [Code::ImageTruncated]);
-    assert_eq!(directory(22 * 512, u32::MAX), [Code::VmdkTableEntryInvalid]);
+    assert_eq!(directory(22 * 512, u32::MAX), [Code::ImageOffsetImpossible]);
     // A table among the grains.
     let mut image = sample.patched(22 * 512, &[first as u8]);
     image[first as usize * 512..][..2048].copy_from_slice(&sample.image[TABLE..TABLE + 2048]);

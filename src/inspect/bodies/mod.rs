@@ -336,9 +336,9 @@ fn walked(
             notebook.disk(Code::StructureNotExamined, 0, "behind");
         }
     }
+    examined.reach.judge_tail(view, notebook)?;
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
-        examined.reach.judge_tail(view, size, notebook)?;
     }
     Ok(())
 }

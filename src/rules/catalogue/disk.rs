@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     judged(
         Code::DiskMemberSignature,
-        Reject,
+        Warn,
         "a disk that is also a part of something larger",
         "Beside its partition table the disk bears the mark of a volume: of LVM, RAID, encryption or a cache. A system may take all of the disk for that, and never look at its partitions. Mostly the mark is left over from an earlier use.",
         "If the mark is left over, remove it from the raw disk, `qemu-img convert -O raw FILE disk.raw`: list all marks with `wipefs disk.raw`, then remove that one by its offset, `wipefs -o OFFSET disk.raw`. Check the partition table afterwards.",

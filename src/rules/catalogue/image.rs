@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::ImageOffsetImpossible,
         "an offset that leads nowhere",
-        "A header or a table names a place far beyond all that a disk of this size can need. The image is not cut off there: what names the place was overwritten or damaged, and a part of the disk is lost.",
+        "A header or a table names a place past the end of the image and past all that a disk of this size can need. The image is not cut off there: what names the place was overwritten or damaged, and a part of the disk is lost. An entry that no image of any size can have keeps its format's own finding.",
         "Compare the image's checksum with that at the origin. If they are equal, build it again.",
         "arithmetic: the size of the disk and of the tables that map it",
     ),

@@ -1,0 +1,132 @@
+//! What lies behind the end of a container.
+
+use super::view::{Got, Halt, ImageView, MemoryImage, not_examined};
+use super::{DiskFormat, detect};
+use crate::bytes::human_size;
+use crate::codec::{Packing, sniff};
+use crate::facts::{Code, Notebook};
+
+/// Bytes that are looked at at a time, and that tell what they are.
+const PIECE: usize = 64 << 10;
+
+/// Bytes that are shown.
+const SHOWN: usize = 16;
+
+static ZEROS: [u8; PIECE] = [0; PIECE];
+
+/// Writes down with `code` what is behind the end of a container, if that is more than zeros: preallocated
+/// space and the rest of a block device hold those.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub(super) fn judge(
+    view: &mut dyn ImageView,
+    end: u64,
+    code: Code,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    // A table that is broken uses less than it should.
+    if notebook.doomed() {
+        return Ok(());
+    }
+    let mut bytes = vec![0; PIECE];
+    let mut at = end;
+    loop {
+        if let (len, true) = view.hole(at) {
+            at = at.saturating_add(len.max(1));
+        }
+        let Some(found) = read(view, at, &mut bytes, notebook)? else { return Ok(()) };
+        let zeros = found.iter().take_while(|&&byte| byte == 0).count();
+        if zeros < found.len() {
+            at = at.saturating_add(zeros as u64);
+            break;
+        }
+        if found.len() < PIECE {
+            return Ok(());
+        }
+        at = at.saturating_add(PIECE as u64);
+    }
+    let Some(first) = read(view, at, &mut bytes, notebook)? else { return Ok(()) };
+    let begins = begin_with(first)?;
+    let Some(size) = view.size()? else { return Ok(()) };
+    let len = size.saturating_sub(at);
+    notebook.image(code, at, format!(
+        "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
+        human_size(len)));
+    Ok(())
+}
+
+fn read<'b>(
+    view: &mut dyn ImageView,
+    at: u64,
+    bytes: &'b mut [u8],
+    notebook: &Notebook<'_>,
+) -> Result<Option<&'b [u8]>, Halt> {
+    match view.read_at(at, bytes)? {
+        Got::Bytes(count) => Ok(Some(&bytes[..count])),
+        Got::Missing(missing) => {
+            not_examined(notebook, at, "what follows the image", missing);
+            Ok(None)
+        }
+    }
+}
+
+/// What bytes are, as the end of a sentence.
+pub(super) fn begin_with(bytes: &[u8]) -> Result<String, Halt> {
+    if bytes.is_empty() {
+        return Ok(String::new());
+    }
+    if bytes == &ZEROS[..bytes.len().min(PIECE)] {
+        return Ok("; the first of them are zeros".into());
+    }
+    let shown = bytes.get(..SHOWN).unwrap_or(bytes).escape_ascii();
+    Ok(match known(bytes)? {
+        Some(name) => format!("; they begin as a {name} file does, with \"{shown}\""),
+        None => format!("; they begin with \"{shown}\""),
+    })
+}
+
+/// Which format bytes begin like.
+fn known(bytes: &[u8]) -> Result<Option<&'static str>, Halt> {
+    let packing = sniff(bytes);
+    if !matches!(packing, Packing::Plain) {
+        return Ok(Some(packing.compression().as_str()));
+    }
+    let found = detect(&mut MemoryImage::from(bytes))?;
+    let known = found.containers.first().or(found.iso9660.as_ref()).or(found.content.as_ref());
+    let known = known.filter(|known| known.format != DiskFormat::Unknown);
+    Ok(known.map(|known| known.format.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(tail: &[u8]) -> Option<String> {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut view = MemoryImage::new([&[7; 4096][..], tail].concat());
+        judge(&mut view, 4096, Code::Qcow2TrailingBytes, &notebook).unwrap();
+        notebook.close().pop().map(|anomaly| anomaly.said)
+    }
+
+    #[test]
+    fn zeros_are_nothing_and_the_rest_is_named() {
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[0; 3 * PIECE + 5]), None);
+        let mut far = vec![0; 2 * PIECE + 700];
+        far.extend(b"PK\x03\x04\x1b[m");
+        let said = found(&far).unwrap();
+        assert!(said.contains("7 bytes (7 B) from byte 135868 on"), "{said}");
+        assert!(said.ends_with("as a zip file does, with \"PK\\x03\\x04\\x1b[m\"."), "{said}");
+        for (tail, expected) in [
+            (
+                &b"QFI\xfb\0\0\0\x03"[..],
+                "as a qcow2 file does, with \"QFI\\xfb\\x00\\x00\\x00\\x03\".",
+            ),
+            (b"\x9e\x01noise", "they begin with \"\\x9e\\x01noise\"."),
+        ] {
+            let said = found(tail).unwrap();
+            assert!(said.ends_with(expected), "{said}");
+        }
+    }
+}
