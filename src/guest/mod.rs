@@ -182,7 +182,9 @@ fn no_table(first: &[u8], none_found: Code) -> Anomaly {
         };
         let bytes = crate::bytes::hex(&first[..first.len().min(8)]);
         let said = format!("{NONE} nothing that is known (bytes {bytes}){looks}.");
-        (Code::ContentUnrecognised, 0, said)
+        // A container is known for what it is, whatever its disk begins with.
+        let raw = none_found == Code::RawNoPartitionTable;
+        (if raw { Code::ContentUnrecognised } else { none_found }, 0, said)
     };
     Anomaly { code, layer: Layer::Disk, offset: Some(offset), said }
 }

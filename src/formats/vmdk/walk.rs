@@ -44,6 +44,7 @@ impl Grains {
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
         let known = &mut self.known;
+        let mut zeroed = 0u64;
         let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
             for ((index, &sector), entry) in
                 (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -54,6 +55,7 @@ impl Grains {
                 let place = if sector == 0 {
                     Known::Unallocated
                 } else if header.reads_as_zeros(sector) {
+                    zeroed += 1;
                     Known::Zeros
                 } else if is_taken(&header, notebook, sector, index, entry) {
                     Known::Missing(Missing::Broken)
@@ -80,7 +82,8 @@ impl Grains {
         let ranges = maps.ranges();
         let last = ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let end = last.max(starts.end(header.grain_size)).max(header.overhead);
-        let unused = unused(&header, end, starts.count(), &ranges);
+        // What is overwritten with zeros may leave its grain behind, as QEMU does.
+        let unused = unused(&header, end, starts.count().saturating_add(zeroed), &ranges);
         let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
         if maps.missing.is_none() {
             reach.ends_at(offset_of(end), Code::VmdkBytesBehind);
