@@ -24,7 +24,9 @@ pub(super) fn style(to_stdout: bool) -> Style {
     Style { width, color }
 }
 
-/// Writes to the file, or to standard output. A reader that has gone away is no error.
+/// Writes text for people to the file, or to standard output. A reader that has gone away is no error. Nor is standard
+/// output that was closed: it cannot be told from /dev/null opened for reading and writing, which is what Python's
+/// `DEVNULL`, libuv's `UV_IGNORE`, `daemon(3)` and git give a program of which they want the exit status alone.
 pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
     let result = match target {
         Some(file) => file.write_all(text.as_bytes()),

@@ -4,7 +4,8 @@
 //! No time stamp tells that the bytes were the same each time: a device has none, and a page that is mapped into
 //! memory is written without one. So the source is cut into blocks, and the first reading of a block says what its
 //! fingerprint is. Every later one has to have the same, whoever reads, and in whatever order. What is read at an
-//! offset is read by whole blocks for it. Different bytes are [`Kind::Changed`](super::Kind::Changed).
+//! offset is read by whole blocks for it, without their holes. To say of bytes that they are a hole is a reading, too:
+//! they are zeros for everybody. Different bytes are [`Kind::Changed`](super::Kind::Changed).
 //!
 //! Where all of the source was digested, all that was judged is what was digested. Where nothing was digested, in a
 //! quick check, it holds for what was read more than once, and no digest says otherwise.
@@ -46,7 +47,7 @@ const TOGETHER: u64 = 512;
 /// Blocks that are kept by whoever reads at offsets.
 const KEPT: usize = 4;
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; SMALLEST as usize] = [0; SMALLEST as usize];
 
 /// What one block had for this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Agreed {
         let block = (size / MOST).max(1).next_power_of_two().clamp(SMALLEST, LARGEST as u64);
         let mut zeros = Fingerprint::default();
         for _ in 0..block / SMALLEST {
-            zeros.update(&ZEROS[..SMALLEST as usize]);
+            zeros.update(&ZEROS);
         }
         Agreed {
             size,
@@ -187,9 +188,13 @@ impl Passing {
                 self.at = block.end;
                 agreed.block
             } else {
-                let now = len.min(ZEROS.len() as u64);
-                same = self.bytes(agreed, &ZEROS[..now as usize]);
-                now
+                // All but the last piece at once, which may end the block.
+                let most = len.min(block.end.saturating_sub(self.at).saturating_sub(SMALLEST));
+                let skipped = self.block.zeros(most as usize) as u64;
+                self.at += skipped;
+                let rest = (len - skipped).min(SMALLEST);
+                same = self.bytes(agreed, &ZEROS[..rest as usize]);
+                skipped + rest
             };
             len -= now;
         }
@@ -219,22 +224,59 @@ pub trait ReadAt {
     /// If it cannot be read.
     fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error>;
 
+    /// For how many bytes from `at` on there is a hole, or none: holes are not read.
+    fn run(&mut self, at: u64) -> (u64, bool) {
+        (u64::MAX - at, false)
+    }
+
     /// The error of a source that has other bytes by now.
     fn changed(&self, at: u64) -> Error;
+}
+
+/// A block that was read.
+struct Block {
+    at: u64,
+    /// Where its bytes begin; before and behind them it has zeros.
+    begin: u64,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// What it has of these bytes, without the zeros around; empty if that is nothing.
+    fn part(&self, wanted: &Range<u64>) -> (u64, &[u8]) {
+        let end = self.begin + self.bytes.len() as u64;
+        let from = wanted.start.clamp(self.begin, end);
+        let to = wanted.end.clamp(from, end);
+        (from, &self.bytes[(from - self.begin) as usize..(to - self.begin) as usize])
+    }
+
+    fn copy(&self, at: u64, buf: &mut [u8]) {
+        buf.fill(0);
+        let (from, bytes) = self.part(&(at..at + buf.len() as u64));
+        if !bytes.is_empty() {
+            buf[(from - at) as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    fn is_zeros(&self, wanted: Range<u64>) -> bool {
+        self.part(&wanted).1.iter().all(|&byte| byte == 0)
+    }
 }
 
 /// Readings at any offset, by whole blocks that agree with all other readings.
 pub struct Offsets<S> {
     source: S,
     agreed: Arc<Agreed>,
-    /// Blocks with their offsets, the one that was used last at the end.
-    kept: VecDeque<(u64, Vec<u8>)>,
+    /// The blocks that were used last, the last one at the end.
+    kept: VecDeque<Block>,
+    /// Bytes that were in no hole when somebody asked last.
+    data: Range<u64>,
 }
 
 impl<S: ReadAt> Offsets<S> {
     /// Readings of `source`, held against those that `agreed` knows.
     pub fn new(source: S, agreed: Arc<Agreed>) -> Self {
-        Offsets { source, agreed, kept: VecDeque::with_capacity(KEPT) }
+        Offsets { source, agreed, kept: VecDeque::with_capacity(KEPT), data: 0..0 }
     }
 
     /// Fills `buf` from byte `at`; less only at the end.
@@ -254,46 +296,122 @@ impl<S: ReadAt> Offsets<S> {
                 let last = self.agreed.around(end);
                 let until = if end == self.agreed.size { end } else { last.start };
                 let left = &mut left[..(until - from) as usize];
-                read(&mut self.source, &self.agreed, from, left)?;
-                have += left.len();
+                self.read(from, left)?;
+                have += (until - from) as usize;
             } else {
-                let skip = (from - block.start) as usize;
-                let bytes = &self.block(block)?[skip..];
-                let count = bytes.len().min(left.len());
-                left[..count].copy_from_slice(&bytes[..count]);
+                let count = (block.end - from).min(left.len() as u64) as usize;
+                self.block(block)?.copy(from, &mut left[..count]);
                 have += count;
             }
         }
         Ok(want)
     }
 
-    fn block(&mut self, block: Range<u64>) -> Result<&[u8], Error> {
-        if let Some(index) = self.kept.iter().position(|(at, _)| *at == block.start) {
-            let known = self.kept.remove(index);
-            self.kept.extend(known);
-        } else {
-            let mut bytes = match self.kept.len() {
-                KEPT => self.kept.pop_front().map(|(_, bytes)| bytes).unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            bytes.resize((block.end - block.start) as usize, 0);
-            read(&mut self.source, &self.agreed, block.start, &mut bytes)?;
-            self.kept.push_back((block.start, bytes));
+    /// For how many bytes from `at` on there is a hole, or none. To say so is a reading of zeros like any other.
+    ///
+    /// # Errors
+    /// If the source cannot be read, or has other bytes than it had for another reading.
+    pub fn run_at(&mut self, at: u64) -> Result<(u64, bool), Error> {
+        let (len, hole) = self.source.run(at);
+        let end = at.saturating_add(len).min(self.agreed.size);
+        let mut from = at;
+        while hole && from < end {
+            let block = self.agreed.around(from);
+            let until = block.end.min(end);
+            if block == (from..until) && until - from == self.agreed.block {
+                if !self.agreed.agree(from, self.agreed.zeros) {
+                    return Err(self.source.changed(from));
+                }
+            } else {
+                if !self.block(block)?.is_zeros(from..until) {
+                    // There is no hole any more.
+                    break;
+                }
+            }
+            from = until;
         }
-        Ok(self.kept.back().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default())
+        Ok(match from - at {
+            0 => (len, false),
+            zeros => (zeros, true),
+        })
     }
-}
 
-/// Reads whole blocks.
-fn read(source: &mut impl ReadAt, agreed: &Agreed, at: u64, buf: &mut [u8]) -> Result<(), Error> {
-    source.fill(at, buf)?;
-    for (at, block) in (at..).step_by(agreed.block as usize).zip(buf.chunks(agreed.block as usize))
-    {
-        if !agreed.agree(at, Fingerprint::of(block)) {
-            return Err(source.changed(at));
-        }
+    fn block(&mut self, block: Range<u64>) -> Result<&Block, Error> {
+        let known = self.kept.iter().position(|known| known.at == block.start);
+        let known = match known.and_then(|index| self.kept.remove(index)) {
+            Some(known) => known,
+            None => self.load(&block)?,
+        };
+        self.kept.push_back(known);
+        Ok(&self.kept[self.kept.len() - 1])
     }
-    Ok(())
+
+    /// Reads a block from its first data to its last: around them, a large one is a hole.
+    fn load(&mut self, block: &Range<u64>) -> Result<Block, Error> {
+        let mut bytes = match self.kept.len() {
+            KEPT => self.kept.pop_front().map(|old| old.bytes).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        bytes.clear();
+        let mut begin = block.end;
+        let mut passing = Passing { at: block.start, block: Fingerprint::default() };
+        while passing.at < block.end {
+            let from = passing.at;
+            let (run, hole) = self.run_known(from);
+            let run = run.clamp(1, block.end - from);
+            let same = if hole {
+                passing.zeros(&self.agreed, run)
+            } else {
+                begin = begin.min(from);
+                bytes.resize((from - begin + run) as usize, 0);
+                let now = &mut bytes[(from - begin) as usize..];
+                self.source.fill(from, now)?;
+                passing.bytes(&self.agreed, now)
+            };
+            if !same {
+                return Err(self.source.changed(from));
+            }
+        }
+        Ok(Block { at: block.start, begin, bytes })
+    }
+
+    /// Reads whole blocks. What is a hole of a large one is zeros without being read.
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let mut passing = Passing { at, block: Fingerprint::default() };
+        let mut left = buf;
+        while !left.is_empty() {
+            let from = passing.at;
+            let (run, hole) = self.run_known(from);
+            let (now, later) = left.split_at_mut(run.clamp(1, left.len() as u64) as usize);
+            let same = if hole {
+                now.fill(0);
+                passing.zeros(&self.agreed, now.len() as u64)
+            } else {
+                self.source.fill(from, now)?;
+                passing.bytes(&self.agreed, now)
+            };
+            if !same {
+                return Err(self.source.changed(from));
+            }
+            left = later;
+        }
+        Ok(())
+    }
+
+    /// For how many bytes from `at` on there is a hole, or none that has to be known.
+    fn run_known(&mut self, at: u64) -> (u64, bool) {
+        if self.agreed.block == SMALLEST {
+            return (u64::MAX, false);
+        }
+        if self.data.contains(&at) {
+            return (self.data.end - at, false);
+        }
+        let (run, hole) = self.source.run(at);
+        if !hole {
+            self.data = at..at.saturating_add(run);
+        }
+        (run, hole)
+    }
 }
 
 #[cfg(test)]
@@ -414,6 +532,75 @@ mod tests {
             assert!(Passing::default().take(&agreed, &Segment::Zeros(size as u64)));
             let mut offsets = Offsets::new(Bytes(bytes), Arc::clone(&agreed));
             assert_eq!(offsets.read_at(1000, &mut vec![0; size]).is_ok(), same);
+        }
+    }
+
+    /// Bytes of which all but one part is a hole, and how many of them were read.
+    struct Sparse {
+        data: Range<u64>,
+        value: u8,
+        read: u64,
+    }
+
+    impl ReadAt for &mut Sparse {
+        fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Error> {
+            self.read += buf.len() as u64;
+            for (at, byte) in (at..).zip(buf) {
+                *byte = if self.data.contains(&at) { self.value } else { 0 };
+            }
+            Ok(())
+        }
+
+        fn run(&mut self, at: u64) -> (u64, bool) {
+            match () {
+                () if at < self.data.start => (self.data.start - at, true),
+                () if at < self.data.end => (self.data.end - at, false),
+                () => (u64::MAX - at, true),
+            }
+        }
+
+        fn changed(&self, at: u64) -> Error {
+            Bytes(&[]).changed(at)
+        }
+    }
+
+    #[test]
+    fn holes_of_large_blocks_are_not_read() {
+        let size = 100_000_000_000;
+        let at = 50_000_000_000 / 4096 * 4096;
+        let mut sparse = Sparse { data: at..at + 4096, value: 7, read: 0 };
+        let agreed = Arc::new(Agreed::new(size));
+        let mut buf = [0; 600];
+        let mut offsets = Offsets::new(&mut sparse, Arc::clone(&agreed));
+        offsets.read_at(at + 4000, &mut buf).unwrap();
+        assert!(buf[..96] == [7; 96] && buf[96..] == [0; 504]);
+        assert_eq!(sparse.read, 4096);
+        // It is the same block for whoever reads all of it.
+        let block = agreed.around(at);
+        let mut passing = Passing { at: block.start, block: Fingerprint::default() };
+        assert!(passing.zeros(&agreed, at - block.start));
+        assert!(passing.bytes(&agreed, &[7; 4096]));
+        assert!(passing.zeros(&agreed, block.end - at - 4096));
+        assert!(!agreed.is_broken());
+    }
+
+    #[test]
+    fn what_was_said_to_be_a_hole_has_no_bytes_later() {
+        for size in [40_000, 1 << 40] {
+            for at in [0, 5000, size / 2, size - 1] {
+                let agreed = Arc::new(Agreed::new(size));
+                let mut sparse = Sparse { data: size..size, value: 7, read: 0 };
+                let mut offsets = Offsets::new(&mut sparse, Arc::clone(&agreed));
+                // Of the large one so much that it is seen here.
+                let most = 8 << 20;
+                let from = at.saturating_sub(most / 2);
+                let seen = agreed.size.min(from + most);
+                offsets.source.data = seen..size;
+                assert_eq!(offsets.run_at(from).unwrap(), (seen - from, true));
+                let mut other = Sparse { data: at..at + 1, value: 7, read: 0 };
+                let mut offsets = Offsets::new(&mut other, Arc::clone(&agreed));
+                assert!(offsets.read_at(at, &mut [0]).is_err(), "{size} {at}");
+            }
         }
     }
 

@@ -22,6 +22,8 @@ struct Key {
     /// Two for each piece of a block.
     block: Vec<u64>,
     fold: [u128; 3],
+    /// What comes of a piece of zeros.
+    zeros: u128,
 }
 
 fn key() -> &'static Key {
@@ -34,7 +36,8 @@ fn key() -> &'static Key {
         let (piece, block) = (some(PIECE / 8), some(LARGEST / PIECE * 2));
         let fold = some(6);
         let wide = |at: usize| (u128::from(fold[at]) << 64) | u128::from(fold[at + 1]);
-        Key { piece, block, fold: [wide(0), wide(2), wide(4)] }
+        let zeros = nh(&[0; PIECE], &piece);
+        Key { piece, block, fold: [wide(0), wide(2), wide(4)], zeros }
     })
 }
 
@@ -66,6 +69,7 @@ pub(super) struct Fingerprint {
 
 impl Fingerprint {
     /// Of a block that is here in one run.
+    #[cfg(test)]
     pub(super) fn of(bytes: &[u8]) -> u64 {
         let mut fingerprint = Fingerprint::default();
         fingerprint.update(bytes);
@@ -90,6 +94,18 @@ impl Fingerprint {
         self.words(words);
         self.word[..rest.len()].copy_from_slice(rest);
         self.begun = rest.len();
+    }
+
+    /// Takes zeros by whole pieces, up to so many; how many it took. They cost next to nothing.
+    pub(super) fn zeros(&mut self, len: usize) -> usize {
+        let whole = self.begun == 0 && self.len.is_multiple_of(PIECE);
+        let pieces = if whole { len / PIECE } else { 0 };
+        for _ in 0..pieces {
+            self.len += PIECE;
+            self.piece = key().zeros;
+            self.end_piece(self.len / PIECE - 1);
+        }
+        pieces * PIECE
     }
 
     /// Takes whole words.
@@ -142,6 +158,23 @@ mod tests {
                 block[..len].chunks(cut).for_each(|run| running.update(run));
                 assert_eq!(running.finish(), whole, "{len} {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn zeros_are_zeros_however_they_come() {
+        let mut block = vec![7; 40_000];
+        block[4000..30_000].fill(0);
+        for at in [0, 4000, 4096, 5000, 8192] {
+            let mut running = Fingerprint::default();
+            running.update(&block[..at]);
+            let zeros = match at {
+                0 => 0,
+                _ => running.zeros(30_000 - at),
+            };
+            assert!(zeros > 0 || !at.is_multiple_of(4096) || at == 0);
+            running.update(&block[at + zeros..]);
+            assert_eq!(running.finish(), Fingerprint::of(&block), "{at}");
         }
     }
 

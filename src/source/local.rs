@@ -89,8 +89,7 @@ impl LocalFile {
     }
 
     /// For how many bytes from `at` on there is a hole, or none; none at the end of the file.
-    #[must_use]
-    pub fn run_at(&self, at: u64) -> (u64, bool) {
+    fn run_at(&self, at: u64) -> (u64, bool) {
         if at >= self.size {
             return (0, false);
         }
@@ -183,6 +182,10 @@ impl ReadAt for &LocalFile {
             }
         }
         Ok(())
+    }
+
+    fn run(&mut self, at: u64) -> (u64, bool) {
+        self.run_at(at)
     }
 
     fn changed(&self, at: u64) -> Error {

@@ -61,22 +61,52 @@ fn a_read_that_never_ends_is_interrupted() {
 }
 
 #[test]
-fn a_closed_standard_output_changes_no_exit_code() {
+fn a_reader_that_goes_away_has_seen_what_it_wanted_to_of_text() {
     let scratch = Scratch::new();
     let good = scratch.write("good.raw", &disk());
     let bad = scratch.write("bad.raw", &[0; 4096]);
-    for format in ["text", "json"] {
-        for (path, expected) in [(&good, 0), (&bad, 1), (&scratch.path("missing"), 3)] {
-            let mut child =
-                tidegate().args(["check", "--format", format]).arg(path).spawn().unwrap();
-            drop(child.stdout.take());
-            let output = child.wait_with_output().unwrap();
-            assert_eq!(exit_code(&output), expected, "{format} {path:?}");
-            assert!(stderr(&output).is_empty(), "{output:?}");
-        }
+    let run = |arguments: &[&str], path: &std::path::Path| {
+        let mut child = tidegate().args(arguments).arg(path).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    };
+    for (path, expected) in [(&good, 0), (&bad, 1), (&scratch.path("missing"), 3)] {
+        let output = run(&["check"], path);
+        assert_eq!((exit_code(&output), stderr(&output)), (expected, ""), "{path:?}");
+        // A document that nobody has is no result, whatever it would have said.
+        let output = run(&["check", "--format", "json"], path);
+        assert_eq!(exit_code(&output), 2, "{path:?}");
+        assert!(stderr(&output).contains("was not written in full"), "{output:?}");
     }
     let mut child = tidegate().arg("explain").spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
+    assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
+}
+
+/// Runs a command line of a shell with the program as `$1` and an image as `$2`.
+fn shell(line: &str, image: &std::path::Path) -> std::process::Output {
+    let program = tidegate().get_program().to_owned();
+    Command::new("sh").args(["-c", line, "sh"]).arg(program).arg(image).output().unwrap()
+}
+
+#[test]
+fn a_document_for_a_closed_standard_output_is_an_error() {
+    let scratch = Scratch::new();
+    let good = scratch.write("good.raw", &disk());
+    let output = shell("\"$1\" check --format json \"$2\" >&-", &good);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("standard output is closed"), "{output:?}");
+    // Where the report goes elsewhere, nothing is lost.
+    let output = shell("\"$1\" check --format json --output \"$2.json\" \"$2\" >&-", &good);
+    assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
+    // What many programs give those whose text they do not want is /dev/null for reading and writing.
+    for line in ["check", "check -q"] {
+        for to in [">/dev/null", "1<>/dev/null"] {
+            let output = shell(&format!("\"$1\" {line} \"$2\" {to}"), &good);
+            assert_eq!((exit_code(&output), stderr(&output)), (0, ""), "{line} {to}");
+        }
+    }
+    let output = shell("\"$1\" check --format json \"$2\" >/dev/null", &good);
     assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
 }

@@ -42,6 +42,7 @@ impl ImageView for FileView<'_> {
     }
 
     fn hole(&mut self, at: u64) -> (u64, bool) {
-        self.file.run_at(at)
+        // What cannot be read is said by whoever reads it.
+        self.offsets.run_at(at).unwrap_or((1, false))
     }
 }
