@@ -3,7 +3,7 @@
 //!
 //! In the environment:
 //!
-//!   TIDEGATE_STRUCTURES=N     cases of each format (default 100; 1,000 with `CI=true`; `.ci/run full` takes 5,000)
+//!   TIDEGATE_STRUCTURES=N     cases of each format (default 100; 2,000 with `CI=true`; `.ci/run full` takes 5,000)
 //!   TIDEGATE_STRUCTURES_OF=FORMAT  only of this format
 //!   TIDEGATE_STRUCTURE=CASE   only this one, as a failure names it; its image is kept
 
@@ -269,7 +269,7 @@ fn what_qemu_refuses_of_changed_structures_is_refused() {
     if let Ok(name) = std::env::var("TIDEGATE_STRUCTURE") {
         return again(&bases, &name);
     }
-    let count = number_of("TIDEGATE_STRUCTURES").unwrap_or(if ci { 1000 } else { 100 });
+    let count = number_of("TIDEGATE_STRUCTURES").unwrap_or(if ci { 2000 } else { 100 });
     let mut missed = Vec::new();
     let only = std::env::var("TIDEGATE_STRUCTURES_OF").ok();
     for (index, format) in FORMATS.iter().enumerate() {

@@ -77,6 +77,20 @@ fn the_list_is_that_of_libblkid_or_there_is_a_warning() {
 }
 
 #[test]
+fn the_seeds_of_the_fuzzer_list_what_libblkid_does_or_there_is_a_warning() {
+    let Some(mut blkid) = Blkid::start() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/partition_tables");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let input = std::fs::read(&path).unwrap();
+        let compared = partition_tables_against(&input, |disk| Some(blkid.list(disk))).unwrap();
+        assert!(!compared.is_silent(), "{}: {compared:?}", path.display());
+        let empty = compared.ours.is_empty();
+        assert!(!compared.valid || !empty, "{} has no partitions", path.display());
+    }
+}
+
+#[test]
 fn the_list_is_that_of_sfdisk_or_there_is_a_warning() {
     if sfdisk(Path::new("/dev/null")).is_none() {
         return;

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::edits::Seed;
 use super::{Deaf, Options, Report, Verdict, pipeline};
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Bzip2, Damage, Decoder, Gzip, Summary, sniff};
+use crate::codec::{Bzip2, Damage, Decoder, Gzip, Packing, Summary, sniff};
 use crate::facts::{Code, DiskFormat, Notebook};
 use crate::formats::{
     self, Disk as _, Got, Halt, ImageView, MappedDisk, MemoryFeed, MemoryImage, RawDisk, StreamView,
@@ -41,6 +41,9 @@ const LARGEST_DISK: u64 = 1 << 36;
 
 /// Bytes that an image which is checked from end to end is made longer to: all of it is digested twice.
 const LARGEST_CHECKED: u64 = 2 << 20;
+
+/// The same of a file that is packed: zeros of which a decoder makes a thousand times as many are no hang.
+const LARGEST_PACKED: u64 = 128 << 10;
 
 /// Times the size of an image that an examiner may read, and bytes that it may read of any.
 const MOST_READ_OVER: u64 = 16;
@@ -480,7 +483,12 @@ pub fn check(input: &[u8]) {
             _ => edits::repair_gpt(image),
         }
     };
-    let image = edits::decode(checked_seeds(), input, LARGEST_CHECKED, repair);
+    let mut image = edits::decode(checked_seeds(), input, LARGEST_CHECKED, repair);
+    let mut first = [0; 512];
+    let count = image.read(0, &mut first);
+    if !matches!(sniff(&first[..count]), Packing::Plain) {
+        image.resize(image.len().min(LARGEST_PACKED));
+    }
     // An empty regular file is taken for a stream.
     let file = match image.is_empty() {
         true => check_stream(&image, &options),
