@@ -17,6 +17,8 @@ pub(super) struct Scan<T> {
     serial: u64,
     /// Image offset up to which ranges were served.
     at: u64,
+    /// Where the image ends, once a range reached past that.
+    end: u64,
 }
 
 /// A range that was wanted.
@@ -35,7 +37,7 @@ pub(super) struct Piece<T> {
 
 impl<T> Scan<T> {
     pub(super) fn new() -> Self {
-        Scan { queue: BTreeMap::new(), serial: 0, at: 0 }
+        Scan { queue: BTreeMap::new(), serial: 0, at: 0, end: u64::MAX }
     }
 
     /// Wants `len` bytes, at most [`LARGEST_PIECE`], from image offset `at`.
@@ -77,10 +79,16 @@ impl<T> Scan<T> {
         let Some(key) = ahead.or_else(|| self.queue.keys().next().copied()) else {
             return Ok(None);
         };
+        let (at, _) = key;
+        if at >= self.end {
+            // A length that an image claims costs no reads of what it does not have.
+            let Some((len, tag)) = self.queue.remove(&key) else { return Ok(None) };
+            self.at = at;
+            return Ok(Some(Piece { tag, at, bytes: Vec::new(), missing: None, cut: len > 0 }));
+        }
         let next = self.queue.range(key..).map(|((at, _), (len, _))| (*at, *len as u64));
         view.ahead(&mut next.take(MOST_AHEAD))?;
         let Some((len, tag)) = self.queue.remove(&key) else { return Ok(None) };
-        let (at, _) = key;
         let mut bytes = vec![0; len];
         let missing = match view.read_at(at, &mut bytes)? {
             Got::Bytes(count) => {
@@ -94,14 +102,35 @@ impl<T> Scan<T> {
         };
         self.at = at;
         let cut = missing.is_none() && bytes.len() < len;
+        if cut {
+            self.end = at.saturating_add(bytes.len() as u64);
+        }
         Ok(Some(Piece { tag, at, bytes, missing, cut }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MemoryImage;
     use super::super::testing::MemoryView;
     use super::*;
+
+    /// Counts reads.
+    struct Counted<'v> {
+        view: &'v mut dyn ImageView,
+        reads: usize,
+    }
+
+    impl ImageView for Counted<'_> {
+        fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+            self.reads += 1;
+            self.view.read_at(at, buf)
+        }
+
+        fn size(&mut self) -> Result<Option<u64>, Halt> {
+            self.view.size()
+        }
+    }
 
     #[test]
     fn serves_ahead_first_and_then_what_lies_behind() {
@@ -128,6 +157,24 @@ mod tests {
             ("behind", vec![5]),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_lies_past_the_end_is_not_read() {
+        let mut image = MemoryImage::new(vec![7; LARGEST_PIECE + 100]);
+        let mut view = Counted { view: &mut image, reads: 0 };
+        let mut scan = Scan::new();
+        scan.want_table(0, 1 << 30, |before| before);
+        let mut pieces = Vec::new();
+        while let Some(piece) = scan.next(&mut view).unwrap() {
+            pieces.push((piece.bytes.len(), piece.cut));
+        }
+        assert_eq!(pieces.len(), 1024);
+        assert_eq!(pieces[..3], [(LARGEST_PIECE, false), (100, true), (0, true)]);
+        assert_eq!(view.reads, 2);
+        // What lies before the end is read still.
+        scan.want(10, 5, 0);
+        assert_eq!(scan.next(&mut view).unwrap().unwrap().bytes, [7; 5]);
     }
 
     #[test]
