@@ -201,6 +201,7 @@ codes! {
     VhdxFixedBlockMissing "vhdx-fixed-block-missing",
     VhdxLogStale "vhdx-log-stale",
     VhdxTrailingBytes "vhdx-trailing-bytes",
+    VhdxSpaceUnused "vhdx-space-unused",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",

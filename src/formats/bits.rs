@@ -38,6 +38,11 @@ impl Bits {
         new
     }
 
+    /// How many numbers are in it.
+    pub(super) fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
     /// The first number that is not in it.
     pub(super) fn first_free(&self) -> u64 {
         let full = self.words.iter().take_while(|&&word| word == u64::MAX).count();
@@ -58,6 +63,7 @@ mod tests {
             assert!(bits.add(number));
             assert!(!bits.add(number));
         }
+        assert_eq!(bits.count(), 71);
         assert_eq!(bits.first_free(), 70);
         assert!(!bits.holds(1000) && bits.add(1000) && bits.add(1000));
         assert!(bits.add(u64::MAX) && bits.words.len() < 20);

@@ -73,10 +73,9 @@ pub(super) fn mismatch(
     let name = source::file_name(argument)?;
     let compression = compression?;
     let format = format?;
-    if found.iter().any(|anomaly| {
-        anomaly.code.as_str().starts_with("format-")
-            || anomaly.code.as_str().starts_with("content-")
-    }) {
+    let says = |anomaly: &Anomaly, what| anomaly.code.as_str().starts_with(what);
+    let families = ["format-", "content-", "archive-", "compression-"];
+    if found.iter().any(|anomaly| families.iter().any(|family| says(anomaly, family))) {
         return None;
     }
     let promise = Promise::of(&name.to_string_lossy());

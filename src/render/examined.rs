@@ -181,9 +181,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxSectorSize
         | VhdxSizeInvalid
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
-        VhdxParent | VhdxBatEntryInvalid | VhdxBlocksOverlap | VhdxFixedBlockMissing => {
-            check(is(DiskFormat::Vhdx), "allocation-tables")
-        }
+        VhdxParent
+        | VhdxBatEntryInvalid
+        | VhdxBlocksOverlap
+        | VhdxFixedBlockMissing
+        | VhdxSpaceUnused => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid

@@ -475,7 +475,10 @@ fn what_readers_skip_is_no_reason() {
         change(&mut image);
         image.write(&path);
         let (code, found) = report(&[path.as_os_str()]);
-        assert_eq!((code, codes(&found)), (0, vec![]), "{name}: {found}");
+        // A log that is gone leaves its place behind.
+        let mut said = codes(&found);
+        said.retain(|code| *code != "vhdx-space-unused" || !name.contains("log"));
+        assert_eq!((code, said), (0, vec![]), "{name}: {found}");
     }
 }
 
@@ -496,4 +499,31 @@ fn bytes_behind_the_end_are_shown() {
     let piped = crate::common::piped(&["--format", "json", "-"], &base.bytes);
     let of_pipe = &crate::common::images(&piped)[0];
     assert_eq!(of_pipe["findings"][0]["message"], message);
+}
+
+#[test]
+fn blocks_that_the_table_has_lost_are_noticed() {
+    let scratch = Scratch::new();
+    let mut raw = disk();
+    raw.resize(40 << 20, 7);
+    let (source, path) = (scratch.write("source.raw", &raw), scratch.path("lost.vhdx"));
+    let made = Command::new("qemu-img")
+        .args(["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=8M"])
+        .args([&source, &path])
+        .status();
+    let Ok(made) = made else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");
+        eprintln!("skipped: qemu-img is not installed");
+        return;
+    };
+    assert!(made.success());
+    let bytes = std::fs::read(&path).unwrap();
+    let mut image = Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() };
+    let found = |path: &Path| codes(&report(&[path.as_os_str()]).1).join(" ");
+    assert!(!found(&path).contains("vhdx"), "{}", found(&path));
+    // QEMU takes the second block for zeros, and says nothing.
+    let entry = image.region(BAT).1 + 8;
+    image.put(entry, &[0; 8]);
+    image.write(&path);
+    assert!(found(&path).contains("vhdx-space-unused"), "{}", found(&path));
 }

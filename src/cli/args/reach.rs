@@ -25,7 +25,20 @@ impl Default for ReachArgs {
 }
 
 fn rate(text: &str) -> Result<u64, String> {
-    read_size(text).ok_or_else(|| {
+    let none = (text == "0").then_some(0);
+    none.or_else(|| read_size(text)).ok_or_else(|| {
         format!("{} is no rate; it is bytes a second, such as 10KiB", Hostile::from(text))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_of_0_is_no_limit() {
+        assert_eq!(rate("0"), Ok(0));
+        assert_eq!(rate("10KiB"), Ok(10 << 10));
+        assert!(rate("slow").is_err());
+    }
 }

@@ -3,7 +3,7 @@ use super::bat::{
 };
 use super::disk::{self, Blocks};
 use super::header::MIB;
-use crate::facts::{Code, Left, Notebook};
+use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
@@ -12,6 +12,9 @@ use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 /// Anomalies of entries after which no more are written down, only looked for: a map of millions of
 /// broken entries shall not cost more time than a whole one. The notebook keeps far fewer.
 const MOST_SAID: u32 = 10_000;
+
+/// Bytes that QEMU leaves between the last region and the first block (`vhdx_create`, `block/vhdx.c`).
+const LEFT_BY_QEMU: u64 = 4 * MIB;
 
 /// Looks at every entry of the BAT.
 pub(super) fn walk(
@@ -31,6 +34,7 @@ pub(super) fn walk(
         used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
         kept_to: 0,
         kept: 0,
+        cut: 0,
         uncompared: false,
         parent: notebook.has(Code::VhdxParent),
     };
@@ -66,6 +70,21 @@ pub(super) fn walk(
         let kept = walk.used_to.saturating_add(walk.kept * blocks.metadata.block_size);
         let end = walk.used_to.max(walk.kept_to.min(kept));
         reach.ends_at(end, Code::VhdxTrailingBytes);
+        let unused = walk.unused(blocks);
+        // QEMU makes a fixed image at its full size and then stores blocks behind that; what such an image lacks is said
+        // of its entries.
+        let fixed = blocks.metadata.fixed;
+        if !fixed && unused >= blocks.metadata.block_size.saturating_add(LEFT_BY_QEMU) {
+            // Of an image that is cut off, the entries may be cut off too.
+            reach.if_whole(Anomaly {
+                code: Code::VhdxSpaceUnused,
+                layer: Layer::Image,
+                offset: Some(blocks.bat.at),
+                said: format!(
+                    "{unused} bytes before byte {} belong to nothing, and a block has {}: the BAT may have lost some.",
+                    walk.used_to, blocks.metadata.block_size),
+            });
+        }
         // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared {
             walked = Walked::Partial(Left::TooManyBlocks);
@@ -99,6 +118,8 @@ struct Walk<'w> {
     /// Blocks that are not there and keep a place, and up to where.
     kept: u64,
     kept_to: u64,
+    /// Bytes of blocks that the image need not have, because the disk ends before them.
+    cut: u64,
     /// Some block lies too far for `used`.
     uncompared: bool,
     /// The image needs a parent, so entries may lead there.
@@ -146,7 +167,10 @@ impl Walk<'_> {
             let len = if index == block { whole.min(blocks.metadata.size - guest) } else { whole };
             match (entry & OFFSET, entry & STATE) {
                 (0, _) | (_, NOT_PRESENT) => {}
-                (at, FULLY_PRESENT) => self.used_to = self.used_to.max(at.saturating_add(whole)),
+                (at, FULLY_PRESENT) => {
+                    self.used_to = self.used_to.max(at.saturating_add(whole));
+                    self.cut = self.cut.saturating_add(whole - len);
+                }
                 (at, _) => {
                     self.kept += 1;
                     self.kept_to = self.kept_to.max(at.saturating_add(whole));
@@ -175,6 +199,21 @@ impl Walk<'_> {
                 }
             }
         }
+    }
+
+    /// Bytes before the end of what is used that no block and no region takes, after all entries went by.
+    fn unused(&mut self, blocks: &Blocks) -> u64 {
+        // The first MiB has the headers.
+        self.used.add(0);
+        for taken in &blocks.taken {
+            let last = taken.span.end().min(self.used_to).div_ceil(MIB);
+            for unit in taken.span.at / MIB..last {
+                self.used.add(unit);
+            }
+        }
+        let kept = self.kept.saturating_mul(blocks.metadata.block_size);
+        let taken = (self.used.count() * MIB).saturating_add(kept).saturating_add(self.cut);
+        self.used_to.saturating_sub(taken)
     }
 
     /// A fixed image keeps a place for each of its blocks. QEMU gives blocks of zeros none in any image

@@ -57,7 +57,10 @@ pub(super) fn check(
                     usable.end()
                 ),
             );
-            continue;
+            // Linux shows it all the same, if it is on the disk (`is_pte_valid`); the backup is in its last sector.
+            if first > last || last > header.alternate_lba.get() {
+                continue;
+            }
         }
         used.push(Used { first, last, number, unique: entry.unique });
         if !shown || number > MOST_LISTED {

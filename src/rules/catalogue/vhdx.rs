@@ -186,4 +186,12 @@ pub(super) const ROWS: &[Row] = &[
         "Look what follows, from the byte that the finding names. If nothing of it is wanted, write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
         "MS-VHDX 2.1",
     ),
+    judged(
+        Code::VhdxSpaceUnused,
+        Warn,
+        "a part of the image belongs to no block",
+        "Between its blocks the image has room for at least one more that no BAT entry names. A writer may have given it up; or entries of the BAT were lost, and then a part of the disk reads as zeros.",
+        "Compare the disk with its origin before you repair anything. If it is right, write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        "arithmetic: writers place blocks side by side",
+    ),
 ];
