@@ -1,6 +1,7 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
 use super::packed::Unpacker;
+use super::view::truncated;
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
 
@@ -13,7 +14,8 @@ pub trait Disk {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt>;
 
     /// Where the disk's byte `at` is, and for how many bytes that holds: at least one, and none past
-    /// the end of the disk.
+    /// the end of the disk. What the tables place past the end of the image is missing, so the
+    /// size of the image is asked for.
     ///
     /// # Errors
     /// If the image cannot be read further.
@@ -181,6 +183,7 @@ impl<'v> MappedDisk<'v> {
             Place::Stored(at) => match self.view.read_at(at, buf)? {
                 Got::Bytes(count) if count == buf.len() => {}
                 Got::Missing(missing) => return Ok(Some(missing)),
+                Got::Bytes(count) if self.may_be_short(at)? => buf[count..].fill(0),
                 Got::Bytes(_) => {
                     let what = format!("the disk's byte {guest}");
                     self.view.need(at, buf, self.notebook, &what)?;
@@ -198,6 +201,39 @@ impl<'v> MappedDisk<'v> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the image may end inside the cluster that has its byte `at`, so that the rest reads as zeros.
+    fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
+        let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
+        Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
+    }
+
+    /// The run as far as it is in the image: a part that lies past the end is missing.
+    fn within_image(&mut self, guest: u64, run: Run) -> Result<Run, Halt> {
+        let (at, end) = match &run.place {
+            Place::Stored(at) => (*at, at.saturating_add(run.len)),
+            Place::Packed(packed) => (packed.at, packed.at.saturating_add(packed.len)),
+            Place::Unallocated | Place::Zeros | Place::Missing(_) => return Ok(run),
+        };
+        let size = self.view.size()?.unwrap_or(u64::MAX);
+        if end <= size {
+            return Ok(run);
+        }
+        let missing = match &run.place {
+            // What lies past the end may be more than the packed data needs.
+            Place::Packed(packed) => self.unpacked(packed, run.len)?,
+            _ if self.may_be_short(at)? => None,
+            _ if at < size => return Ok(Run { len: size - at, ..run }),
+            _ => {
+                truncated(self.notebook, &format!("the disk's byte {guest}"), end, size);
+                Some(Missing::Broken)
+            }
+        };
+        Ok(match missing {
+            Some(missing) => Run { len: run.len, place: Place::Missing(missing) },
+            None => run,
+        })
     }
 
     /// Makes the unpacker hold this packed cluster, of which `len` bytes from its `skip` on are wanted;
@@ -241,7 +277,7 @@ impl Disk for MappedDisk<'_> {
     fn run(&mut self, at: u64) -> Result<Run, Halt> {
         let left = self.layout.virtual_size().saturating_sub(at);
         let run = self.layout.locate(self.view, self.notebook, at)?;
-        Ok(Run { len: run.len.min(left).max(1), ..run })
+        self.within_image(at, Run { len: run.len.min(left).max(1), ..run })
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {

@@ -70,6 +70,11 @@ pub trait Layout {
         guest: u64,
     ) -> Result<Run, Halt>;
 
+    /// Size of a cluster, if the image may end inside its last one: what is not there reads as zeros.
+    fn short_cluster(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether any of the disk is packed; `None` if that is not known, because the tables that would say
     /// so were not all read.
     fn has_packed(&self) -> Option<bool> {
