@@ -91,8 +91,7 @@ fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -
     if let Some(missing) = table.missing.take() {
         notebook.put(missing);
     }
-    partition_check(&table, Walked::Whole, notebook, report);
-    report.partition_table = Some(table);
+    partition_table(table, Walked::Whole, notebook, report);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
         tiny(size, notebook);
@@ -142,8 +141,7 @@ fn container(
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let mut table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
         missing = table.missing.take();
-        partition_check(&table, walked, notebook, report);
-        report.partition_table = Some(table);
+        partition_table(table, walked, notebook, report);
     }
     if report.mode == Mode::Full {
         examined.reach.judge_tail(view, notebook)?;
@@ -289,9 +287,10 @@ fn tiny(size: u64, notebook: &Notebook<'_>) {
     }
 }
 
-/// Says how much of the partition table was seen.
-fn partition_check(
-    table: &guest::PartitionTable,
+/// Reports the partition table and how much of it was seen. Of a disk whose first sectors nobody read there is none
+/// to report, which is not the same as a disk without one.
+fn partition_table(
+    table: guest::PartitionTable,
     walked: Walked,
     notebook: &Notebook<'_>,
     report: &mut Report,
@@ -299,7 +298,9 @@ fn partition_check(
     const ID: &str = "partition-table";
     let lefts = table.unread.iter().map(|unread| unreadable(unread.why, walked));
     let Some(left) = lefts.reduce(|left, other| left.or_graver(Some(other))) else {
-        return report.done(ID);
+        report.done(ID);
+        report.partition_table = Some(table);
+        return;
     };
     let behind = table.unread.iter().any(|unread| unread.why == Missing::Behind);
     if behind && !notebook.has(Code::StructureNotExamined) {
@@ -309,10 +310,11 @@ fn partition_check(
             "A part of the partition table lies behind what was read, and the source cannot be read again.",
         );
     }
-    match table.unread.iter().any(|unread| unread.what == guest::Part::Table) {
-        true => report.skipped(ID, left),
-        false => report.partial(ID, left),
+    if table.unread.iter().any(|unread| unread.what == guest::Part::Table) {
+        return report.skipped(ID, left);
     }
+    report.partial(ID, left);
+    report.partition_table = Some(table);
 }
 
 /// What the last sector of an image of this size is.

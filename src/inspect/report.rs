@@ -55,7 +55,7 @@ pub struct Report {
     pub spooled_bytes: u64,
     /// Properties of the container, as short words.
     pub traits: Vec<String>,
-    /// The disk's partition table; `None` if it was not reached.
+    /// The disk's partition table; `None` if nobody looked at the disk's first sectors.
     pub partition_table: Option<PartitionTable>,
     /// What a receipt had to do with it, if receipts were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
