@@ -176,6 +176,31 @@ pub(crate) fn gpt_parts(size: u64, name: &str) -> Vec<(u64, Vec<u8>)> {
     ]
 }
 
+/// A disk with so many logical partitions whose records lie each before the last one, so that a stream has to be read
+/// once for each.
+pub(crate) fn backward_chain(records: u32) -> Vec<u8> {
+    const STEP: u32 = 2048;
+    let extended = STEP;
+    let mut disk = vec![0; 512 * (extended + (records + 1) * STEP) as usize];
+    let mut entry = |sector: u32, slot: usize, kind: u8, start: u32, len: u32| {
+        let record = &mut disk[512 * sector as usize..][..512];
+        record[510..].copy_from_slice(&[0x55, 0xaa]);
+        let entry = &mut record[446 + 16 * slot..][..16];
+        entry[4] = kind;
+        entry[8..12].copy_from_slice(&start.to_le_bytes());
+        entry[12..].copy_from_slice(&len.to_le_bytes());
+    };
+    entry(0, 0, 5, extended, (records + 1) * STEP);
+    let place = |number: u32| if number == 0 { 0 } else { (records - number) * STEP };
+    for number in 0..records {
+        entry(extended + place(number), 0, 0x83, 64, STEP - 64);
+        if number + 1 < records {
+            entry(extended + place(number), 1, 5, place(number + 1), STEP);
+        }
+    }
+    disk
+}
+
 /// A qcow2 image of version 2 with nothing allocated and a backing file of this name.
 pub(crate) fn qcow2_with_backing(name: &[u8]) -> Vec<u8> {
     const CLUSTER: u64 = 1 << 16;

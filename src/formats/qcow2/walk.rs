@@ -17,8 +17,11 @@ use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
-/// Tables of one kind that are held. 100 GB in clusters of 2 KiB have as many L2 tables.
-pub(super) const MOST_TABLES: usize = 200_000;
+/// Refcount blocks that are followed.
+pub(super) const MOST_BLOCKS: usize = 200_000;
+
+/// L2 tables of a stream that are held at once. 100 GB in clusters of 4 KiB have 50,000.
+const TABLES_OF_STREAM: usize = 1 << 17;
 
 /// How much of an image is looked at in one pass over its tables. The L1 tables are read once for each
 /// group of L2 tables in each band.
@@ -40,10 +43,13 @@ impl Room {
     /// 8 bands and 46 groups.
     const SEEKABLE: Room = Room { clusters: BAND, bands: 16, tables: 1 << 16, groups: 64 };
 
+    /// Groups of a stream that have as many tables as those of a file.
+    const MOST_OF_STREAM: usize = Room::SEEKABLE.groups * Room::SEEKABLE.tables / TABLES_OF_STREAM;
+
     /// For a source that is read in order: what does not fit into one pass waits for another, if there is one.
     fn of_stream(scans_left: u32) -> Room {
-        let groups = 1 + scans_left as usize;
-        Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups }
+        let groups = Room::MOST_OF_STREAM.min(1 + scans_left as usize);
+        Room { clusters: u64::MAX, bands: 1, tables: TABLES_OF_STREAM, groups }
     }
 }
 
@@ -381,7 +387,7 @@ impl Walk<'_> {
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
             if !self.groups.settle() {
-                self.leave_too_many(Left::TooManyTables, true);
+                self.leave_too_many(Left::TooManyTables, self.room.groups < Room::MOST_OF_STREAM);
             }
             for table in self.groups.of_band(self.band) {
                 self.scan.want_table(table, size, |before| Tag::L2 { table, before });

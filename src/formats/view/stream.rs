@@ -18,8 +18,10 @@ const MOST_LOOKED_BACK: u64 = 8 << 20;
 /// How far into a compressed image a quick check reads. Headers and first tables lie before it.
 const QUICK_HORIZON: u64 = 64 << 20;
 
-/// How often a source is read again for what lay behind. Bounds what a hostile layout can cost.
-const MOST_SCANS: u32 = 8;
+/// How often a source is read from its beginning for what lay behind: an image of nearly the limit so often, a
+/// smaller one for as many bytes in all, up to the larger number. That bounds what a hostile layout can cost.
+const SCANS_OF_LARGEST: u32 = 8;
+const MOST_SCANS: u32 = 32;
 
 /// What a stream keeps on request: ranges, and bytes in all.
 const MOST_KEEPSAKES: usize = 64;
@@ -277,19 +279,28 @@ impl<'a> StreamView<'a> {
         }
     }
 
-    /// Begins a new scan of the same image, after the first one has seen all of it.
-    fn rewind(&mut self) -> Result<bool, Halt> {
+    /// How often the image may be read from its beginning.
+    fn most_scans(&self) -> u32 {
+        let Some(size) = self.size else { return MOST_SCANS };
+        let bytes = self.notebook.limit().saturating_mul(SCANS_OF_LARGEST.into());
+        let scans = u32::try_from(bytes / size.max(1)).unwrap_or(u32::MAX);
+        scans.clamp(SCANS_OF_LARGEST, MOST_SCANS)
+    }
+
+    /// Begins a new scan of the same image, after the first one has seen all of it; or says why not.
+    fn rewind(&mut self) -> Result<Result<(), Missing>, Halt> {
         self.run_out()?;
-        if self.scans >= MOST_SCANS {
-            return Ok(false);
+        let most = self.most_scans();
+        let Some(reopen) = &mut self.reopen else { return Ok(Err(Missing::Behind)) };
+        if self.scans >= most {
+            return Ok(Err(Missing::Scattered));
         }
-        let Some(reopen) = &mut self.reopen else { return Ok(false) };
         self.kept.clear();
         (self.trail.bytes, self.trail.end) = (VecDeque::new(), 0);
         self.feed = reopen();
         (self.fed, self.at) = (0, 0);
         self.scans += 1;
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// Reads a range that begins behind from the store, after the rest of it has come by.
@@ -357,8 +368,8 @@ impl ImageView for StreamView<'_> {
             if let Some(count) = self.stored(at, buf)? {
                 return Ok(Got::Bytes(in_head + count));
             }
-            if !self.rewind()? {
-                return Ok(Got::Missing(Missing::Behind));
+            if let Err(missing) = self.rewind()? {
+                return Ok(Got::Missing(missing));
             }
         }
         Ok(Got::Bytes(in_head + self.forward(at, buf)?))
@@ -391,7 +402,7 @@ impl ImageView for StreamView<'_> {
     fn scans_left(&self) -> u32 {
         match (&self.store, &self.reopen) {
             (Some(_), _) => u32::MAX,
-            (None, Some(_)) => MOST_SCANS.saturating_sub(self.scans),
+            (None, Some(_)) => self.most_scans().saturating_sub(self.scans),
             (None, None) => 0,
         }
     }
