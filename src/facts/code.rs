@@ -231,6 +231,7 @@ codes! {
     VmdkCreateType "vmdk-create-type",
     VmdkExtentsInvalid "vmdk-extents-invalid",
     VmdkParent "vmdk-parent",
+    VmdkEncrypted "vmdk-encrypted",
     VmdkGrainSizeInvalid "vmdk-grain-size-invalid",
     VmdkGrainTableInvalid "vmdk-grain-table-invalid",
     VmdkCompressionInvalid "vmdk-compression-invalid",

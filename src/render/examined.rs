@@ -210,6 +210,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkCreateType
         | VmdkExtentsInvalid
         | VmdkParent
+        | VmdkEncrypted
         | VmdkGrainSizeInvalid
         | VmdkCidInvalid
         | VmdkExtentLineInvalid
