@@ -739,3 +739,41 @@ fn map_and_check_count_the_same_bytes() {
     let said = stderr(&map).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(number(&said), number(cut["message"].as_str().unwrap()), "{said}");
 }
+
+/// What is said of an image, each code once.
+fn said_once(name: &str, image: &Image) -> Vec<String> {
+    let scratch = Scratch::new();
+    let (_, report) = report(&[scratch.write(name, &image.bytes)]);
+    let mut codes: Vec<String> = codes(&report).into_iter().map(str::to_owned).collect();
+    codes.dedup();
+    codes
+}
+
+#[test]
+fn what_follows_from_damage_is_not_said_beside_it() {
+    let text = b"The quick brown fox jumps over the lazy dog. ".repeat(2000);
+    let mut extra = Image::new();
+    let table = extra.snapshot(&[0; 1032]);
+    extra.bytes.truncate(table + CLUSTER);
+    assert_eq!(said_once("extra", &extra), ["qcow2-snapshot-table-invalid", "qcow2-snapshots"]);
+
+    let mut longer = Image::new();
+    let directory = longer.bitmaps(&[Bitmap::named("one")]);
+    let size = longer.extensions - 16;
+    let bytes = u64::from_be_bytes(longer.bytes[size..size + 8].try_into().unwrap());
+    longer.long(size, bytes + 8);
+    longer.bytes.truncate(directory + bytes as usize);
+    assert!(said_once("longer", &longer).contains(&"qcow2-bitmaps-invalid".to_owned()));
+    assert!(!said_once("longer", &longer).contains(&"qcow2-clusters-lost".to_owned()));
+
+    let mut counts = Image::new();
+    counts.put(REFCOUNTS, &text[..CLUSTER]);
+    assert_eq!(said_once("counts", &counts), ["qcow2-refcount-table-invalid"]);
+
+    let mut entries = Image::new();
+    for _ in 0..40 {
+        entries.cluster();
+    }
+    entries.put(L1, &text[..16]);
+    assert_eq!(said_once("entries", &entries), ["qcow2-table-entry-invalid"]);
+}

@@ -114,3 +114,16 @@ fn what_is_no_part_of_the_disk_is_said() {
     let (code, found) = report(&[path.as_os_str()]);
     assert_eq!((code, codes(&found)), (0, vec!["vdi-blocks-unused"]), "{found}");
 }
+
+#[test]
+fn a_child_with_holes_is_one_finding() {
+    let scratch = Scratch::new();
+    let Some(base) = base(&scratch) else { return };
+    // A link, a block that is not in this image, and so one that nothing names.
+    let image = changed(&base, &[(0x4c, 4), (0x1a8, 1), (0x204, u32::MAX)]);
+    assert_eq!(codes(&report(&[scratch.write("child.vdi", &image)]).1), ["vdi-parent"]);
+    // A broken map is no reason to doubt the header's count.
+    let image = changed(&base, &[(0x200, 77)]);
+    let path = scratch.write("broken.vdi", &image);
+    assert!(!codes(&report(&[path]).1).contains(&"vdi-block-count-mismatch"));
+}

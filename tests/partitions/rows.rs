@@ -346,3 +346,11 @@ fn a_partition_that_is_divided() {
     minix.entry(2048, 0, (0x81, 2049, 10));
     Said::of(&minix).holds("accept", &divided, &[1]);
 }
+
+#[test]
+fn an_extended_partition_at_sector_0_is_one_finding() {
+    for kind in [0x05, 0x0f, 0x85] {
+        let disk = Disk::mbr(&[(0x83, 2048, 100), (kind, 0, 2000)]);
+        Said::of(&disk).holds("reject", &["mbr-extended-invalid"], &[1, 2]);
+    }
+}

@@ -89,6 +89,8 @@ impl Walk<'_> {
                     self.notebook.image(Code::Qcow2RefcountTableInvalid, at, format!(
                         "The refcount table entry {value:#018x} has reserved bits set or points between clusters."));
                 }
+                // The refcounts that it should lead to would be wrong one by one.
+                self.leave(Left::RefcountsUnusable);
                 continue;
             }
             self.refer("a refcount block", value, size, at);

@@ -163,7 +163,10 @@ pub(super) fn walk_in(
     };
     walk.run(view)?;
     if walk.partial.is_none() {
-        walk.leaks.judge(&header, notebook);
+        // An entry that leads nowhere says already that what it led to is lost.
+        if !notebook.has(Code::Qcow2TableEntryInvalid) {
+            walk.leaks.judge(&header, notebook);
+        }
         if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
             walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
         }

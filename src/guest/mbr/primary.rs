@@ -37,6 +37,14 @@ pub(in crate::guest) fn examine(
                 "The MBR has more than one extended partition: Linux and libblkid show the logical ones in all of them, sfdisk and parted those of one.",
             );
         }
+        if extended.first.get() == 0 {
+            notebook.disk(
+                Code::MbrExtendedInvalid,
+                ENTRIES_AT as u64,
+                "The extended partition begins at sector 0, which makes the MBR its first record: Linux takes the entries there for logical partitions, sfdisk and fdisk take none.",
+            );
+            continue;
+        }
         logicals.follow(disk, extended, notebook, table)?;
     }
     look_into(disk, mbr, |entry| !is_before(entry), notebook)?;
@@ -97,7 +105,8 @@ fn primary(entry: &Entry, index: usize, notebook: &Notebook<'_>, table: &mut Par
     if !entry.is_used() {
         return;
     }
-    if entry.first.get() == 0 {
+    // Of an extended one the MBR would be a record, which is said where its records are followed.
+    if entry.first.get() == 0 && !entry.is_extended() {
         notebook.disk(
             Code::MbrPartitionOverTable,
             at,
