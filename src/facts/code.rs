@@ -260,6 +260,7 @@ codes! {
     MbrExtendedInvalid "mbr-extended-invalid",
     MbrEntryAmbiguous "mbr-entry-ambiguous",
     MbrPartitionOverTable "mbr-partition-over-table",
+    MbrActiveTwice "mbr-active-twice",
     MbrExtendedAmbiguous "mbr-extended-ambiguous",
     MbrExtendedUnusual "mbr-extended-unusual",
     MbrInVolume "mbr-in-volume",

@@ -248,6 +248,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrExtendedUnusual
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
+        | MbrActiveTwice
         | MbrInVolume
         | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
