@@ -1,6 +1,6 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
-use super::packed::Unpacker;
+use super::packed::{Unpacker, too_few};
 use super::view::truncated;
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
@@ -79,6 +79,15 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Whether the `have` bytes that it unpacked to are at least so many; if not, that is written down.
+    pub(super) fn has_enough(&self, have: usize, least: u64, notebook: &Notebook<'_>) -> bool {
+        let enough = have as u64 >= least;
+        if !enough {
+            self.note(notebook, &too_few(have));
+        }
+        enough
+    }
+
     /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
     pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
         let said = format!("The packed data at byte {} {said}", self.at);
@@ -247,13 +256,9 @@ impl<'v> MappedDisk<'v> {
             }
             self.unpacked = Some(key);
         }
-        let have = self.unpacker.bytes.len();
-        if packed.skip.saturating_add(len) > have as u64 {
-            let said = format!("unpacks to {have} bytes, which is too few.");
-            packed.note(self.notebook, &said);
-            return Ok(Some(Missing::Broken));
-        }
-        Ok(None)
+        let least = packed.skip.saturating_add(len);
+        let enough = packed.has_enough(self.unpacker.bytes.len(), least, self.notebook);
+        Ok((!enough).then_some(Missing::Broken))
     }
 }
 

@@ -14,6 +14,7 @@
 mod bits;
 mod detect;
 mod disk;
+mod entries;
 mod packed;
 mod passing;
 mod qcow2;
