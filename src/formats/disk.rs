@@ -192,7 +192,6 @@ impl<'v> MappedDisk<'v> {
             Place::Stored(at) => match self.view.read_at(at, buf)? {
                 Got::Bytes(count) if count == buf.len() => {}
                 Got::Missing(missing) => return Ok(Some(missing)),
-                Got::Bytes(count) if self.may_be_short(at)? => buf[count..].fill(0),
                 Got::Bytes(_) => {
                     let what = format!("the disk's byte {guest}");
                     self.view.need(at, buf, self.notebook, &what)?;
@@ -212,7 +211,8 @@ impl<'v> MappedDisk<'v> {
         Ok(None)
     }
 
-    /// Whether the image may end inside the cluster that has its byte `at`, so that the rest reads as zeros.
+    /// Whether the image may end inside the cluster that has its byte `at`. Whoever reads what is not there is not given
+    /// zeros for it all the same: of an image that was cut they would be another disk.
     fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
         let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
         Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
