@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_last_bytes_however_they_came() {
-        let all: Vec<u8> = (0..20_000u32).map(|at| (at * 7919 >> 6) as u8).collect();
+        let all: Vec<u8> = (0..20_000u32).map(|at| ((at * 7919) >> 6) as u8).collect();
         for step in [1, 7, 1000, 4095, 4096, 4097, 20_000] {
             let mut tail = Tail::default();
             for (number, run) in all.chunks(step).enumerate() {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_comes_again_is_the_same_or_not() {
-        let all: Vec<u8> = (0..9_000u32).map(|at| (at * 7919 >> 6) as u8).collect();
+        let all: Vec<u8> = (0..9_000u32).map(|at| ((at * 7919) >> 6) as u8).collect();
         for had in [0, 1, 100, 5000] {
             let tail = Tail::of(&all[..had]);
             for before in [0, 1, 50, 100, 4095, 4096, 4097, 5000] {
