@@ -173,6 +173,25 @@ fn lengths_that_are_lies() {
 }
 
 #[test]
+fn the_largest_sizes_that_can_be_said() {
+    for size in [u64::MAX, u64::MAX - 5, (1 << 63) + 1] {
+        let server = Server::new(move |request| {
+            let (first, last) = request.range.unwrap();
+            let last = last.unwrap_or(u64::MAX).min(size - 1);
+            let len = (last - first + 1).min(1 << 20);
+            let reply = Reply::status(206, vec![b'A'; len as usize]);
+            reply
+                .with("etag", "\"large\"")
+                .with("content-range", &format!("bytes {first}-{last}/{size}"))
+        });
+        for more in [&["--keep-going"][..], &["--max-size", "18446744073709551615"]] {
+            let (code, report) = check(&server, &[&["--quick"], more].concat());
+            assert_eq!((code, report["verdict"].as_str()), (1, Some("reject")), "{report}");
+        }
+    }
+}
+
+#[test]
 fn ranges_that_are_lies() {
     let object = Object::new(long_disk());
     for lie in ["bytes 5-9/10", "bytes 0-0/1"] {

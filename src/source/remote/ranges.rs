@@ -94,7 +94,8 @@ impl<'r> Ranges<'r> {
     }
 
     fn pages(&self, part: Range<u64>) -> Range<u64> {
-        part.start / PAGE * PAGE..part.end.next_multiple_of(PAGE).min(self.size)
+        let end = part.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+        part.start / PAGE * PAGE..end.min(self.size)
     }
 
     fn has(&self, part: &Range<u64>) -> bool {
