@@ -1,6 +1,6 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
-use super::packed::Unpacker;
+use super::packed::{Unpacker, too_few};
 use super::view::truncated;
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
@@ -79,6 +79,15 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Whether the `have` bytes that it unpacked to are at least so many; if not, that is written down.
+    pub(super) fn has_enough(&self, have: usize, least: u64, notebook: &Notebook<'_>) -> bool {
+        let enough = have as u64 >= least;
+        if !enough {
+            self.note(notebook, &too_few(have));
+        }
+        enough
+    }
+
     /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
     pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
         let said = format!("The packed data at byte {} {said}", self.at);
@@ -183,7 +192,6 @@ impl<'v> MappedDisk<'v> {
             Place::Stored(at) => match self.view.read_at(at, buf)? {
                 Got::Bytes(count) if count == buf.len() => {}
                 Got::Missing(missing) => return Ok(Some(missing)),
-                Got::Bytes(count) if self.may_be_short(at)? => buf[count..].fill(0),
                 Got::Bytes(_) => {
                     let what = format!("the disk's byte {guest}");
                     self.view.need(at, buf, self.notebook, &what)?;
@@ -203,7 +211,8 @@ impl<'v> MappedDisk<'v> {
         Ok(None)
     }
 
-    /// Whether the image may end inside the cluster that has its byte `at`, so that the rest reads as zeros.
+    /// Whether the image may end inside the cluster that has its byte `at`. Whoever reads what is not there is not given
+    /// zeros for it all the same: of an image that was cut they would be another disk.
     fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
         let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
         Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
@@ -247,13 +256,9 @@ impl<'v> MappedDisk<'v> {
             }
             self.unpacked = Some(key);
         }
-        let have = self.unpacker.bytes.len();
-        if packed.skip.saturating_add(len) > have as u64 {
-            let said = format!("unpacks to {have} bytes, which is too few.");
-            packed.note(self.notebook, &said);
-            return Ok(Some(Missing::Broken));
-        }
-        Ok(None)
+        let least = packed.skip.saturating_add(len);
+        let enough = packed.has_enough(self.unpacker.bytes.len(), least, self.notebook);
+        Ok((!enough).then_some(Missing::Broken))
     }
 }
 

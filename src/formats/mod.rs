@@ -14,6 +14,7 @@
 mod bits;
 mod detect;
 mod disk;
+mod entries;
 mod packed;
 mod passing;
 mod qcow2;
@@ -70,7 +71,7 @@ pub trait Layout {
         guest: u64,
     ) -> Result<Run, Halt>;
 
-    /// Size of a cluster, if the image may end inside its last one: what is not there reads as zeros.
+    /// Size of a cluster, if the tables of an image that ends inside its last one are in order.
     fn short_cluster(&self) -> Option<u64> {
         None
     }

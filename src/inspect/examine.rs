@@ -135,7 +135,7 @@ fn container(
         Walked::Partial(left) => report.partial("allocation-tables", left),
     }
     let mut missing = None;
-    if is_elsewhere(notebook) {
+    if notebook.is_elsewhere() {
         report.skipped("partition-table", Left::Elsewhere);
     } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
@@ -172,7 +172,7 @@ fn unpack(
     let left = match layout.has_packed() {
         Some(false) => return Ok(()),
         _ if report.mode == Mode::Quick => Left::QuickPacked,
-        _ if is_elsewhere(notebook) => Left::Elsewhere,
+        _ if notebook.is_elsewhere() => Left::Elsewhere,
         _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
         _ if notebook.doomed() || is_cut(notebook) => Left::Refused,
         _ if let Walked::Partial(left) = walked => left,
@@ -234,7 +234,7 @@ fn digest_disk(
     report: &mut Report,
 ) -> Result<(), Halt> {
     const ID: &str = "disk-digest";
-    let left = if is_elsewhere(notebook) {
+    let left = if notebook.is_elsewhere() {
         Left::Elsewhere
     } else if layout.virtual_size() >= notebook.limit() {
         Left::DiskTooLarge
@@ -260,23 +260,6 @@ fn digest_disk(
 fn is_cut(notebook: &Notebook<'_>) -> bool {
     notebook.has(Code::ImageTruncated) || notebook.has(Code::ImageOffsetImpossible)
 }
-
-/// Whether what the file says of the disk is not what the guest would see.
-pub(super) fn is_elsewhere(notebook: &Notebook<'_>) -> bool {
-    ELSEWHERE.iter().any(|&code| notebook.has(code))
-}
-
-/// With these, what the file says of the disk is not what the guest would see.
-const ELSEWHERE: [Code; 7] = [
-    Code::Qcow2BackingFile,
-    Code::Qcow2DataFile,
-    Code::Qcow2Encrypted,
-    Code::VhdxParent,
-    Code::VdiParent,
-    // Of undo and differencing images, blocks that are not there are in another file.
-    Code::VdiTypeUnsupported,
-    Code::VmdkParent,
-];
 
 /// No boot loader with a partition after it fits into less.
 const SMALLEST_DISK: u64 = 64 << 10;

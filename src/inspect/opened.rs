@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::scope;
 
 use super::Options;
-use super::examine::{is_elsewhere, recognise, trailer};
+use super::examine::{recognise, trailer};
 use super::feed::{Incoming, unpack};
 use super::marks;
 use super::pipeline::refused_packing;
@@ -279,7 +279,7 @@ fn layout(
         return Ok(Some((format, None)));
     }
     let examined = formats::examine(format, view, notebook)?;
-    Ok(examined.filter(|_| !is_elsewhere(notebook)).map(|known| (format, Some(known.layout))))
+    Ok(examined.filter(|_| !notebook.is_elsewhere()).map(|known| (format, Some(known.layout))))
 }
 
 /// Whether something was found for which a check refuses the image.

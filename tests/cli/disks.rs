@@ -164,22 +164,17 @@ fn an_image_whose_data_is_cut_off_is_not_mapped_as_whole() {
 }
 
 #[test]
-fn the_last_cluster_of_an_old_qcow2_may_be_short() {
+fn the_last_cluster_of_an_old_qcow2_may_be_short_where_nobody_reads_it() {
     let scratch = Scratch::new();
-    let mut whole = std::fs::read(testdata("gpt-v2.qcow2")).unwrap();
-    let end = whole.len() - 512;
-    let cut = scratch.write("cut.qcow2", &whole[..end]);
-    whole[end..].fill(0);
-    let zeroed = scratch.write("zeroed.qcow2", &whole);
-    let (cut, zeroed) = (cut.to_str().unwrap(), zeroed.to_str().unwrap());
-    // What is not there reads as zeros, whoever reads the disk.
-    let (_, short) = report(&["--digest", "disk", cut]);
-    let (_, whole) = report(&["--digest", "disk", zeroed]);
-    assert!(whole["digests"]["disk_sha256"].is_string());
-    assert_eq!(short["digests"]["disk_sha256"], whole["digests"]["disk_sha256"]);
-    assert_eq!(codes(&short), codes(&whole));
-    assert_eq!(exit_code(&run(&["compare", cut, zeroed])), 0);
+    let mut image = std::fs::read(testdata("gpt-v2.qcow2")).unwrap();
+    let whole = scratch.write("whole.qcow2", &image);
+    image.truncate(image.len() - 512);
+    let cut = scratch.write("cut.qcow2", &image);
+    let (whole, cut) = (whole.to_str().unwrap(), cut.to_str().unwrap());
+    // The tables are in order. Zeros for what is not there would make another disk of an image that was cut.
     assert_eq!(exit_code(&run(&["map", cut])), 0);
+    assert_eq!(exit_code(&run(&["compare", cut, whole])), 3);
+    assert_eq!(codes(&report(&["--digest", "disk", cut]).1)[0], "image-truncated");
 }
 
 #[test]

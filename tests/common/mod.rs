@@ -1,7 +1,7 @@
 //! What the tests of the program share: running it, and disks to run it on.
 
 // Every test binary has its own copy of this module and none uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::print_stderr)]
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
 use std::ffi::OsStr;
@@ -75,6 +75,16 @@ pub(crate) fn report<S: AsRef<OsStr>>(arguments: &[S]) -> (i32, Value) {
 pub(crate) fn codes(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap();
     findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// Runs `qemu-img`; `None` if it is not installed, which is said, and is a failure in CI.
+pub(crate) fn qemu_img<P: AsRef<OsStr>>(arguments: &[&str], paths: &[P]) -> Option<Output> {
+    let done = Command::new("qemu-img").args(arguments).args(paths).output();
+    if done.is_err() {
+        assert!(std::env::var_os("CI").is_none(), "qemu-img is not installed");
+        eprintln!("SKIPPED: qemu-img is not installed");
+    }
+    done.ok()
 }
 
 /// Feeds `bytes` to the program's standard input through a pipe.
@@ -255,6 +265,19 @@ pub(crate) fn has_open(child: &Child, path: &Path) -> bool {
         return false;
     };
     descriptors.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path))
+}
+
+/// Waits for the process to end and gives its peak of resident memory in kB.
+pub(crate) fn peak(child: &mut Child) -> u64 {
+    let mut peak = 0;
+    wait_until("the program ends", || {
+        let now =
+            status(child, "VmHWM").and_then(|kb| kb.trim_end_matches("kB").trim().parse().ok());
+        peak = now.unwrap_or(0).max(peak);
+        child.try_wait().unwrap().is_some()
+    });
+    assert!(peak > 0, "nothing was measured");
+    peak
 }
 
 /// A field of the process's `/proc/PID/status`.

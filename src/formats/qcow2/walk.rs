@@ -15,7 +15,8 @@ use super::tally::{BAND, Tally};
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
-use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
+use crate::formats::view::not_examined;
+use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Refcount blocks that are followed.
 pub(super) const MOST_BLOCKS: usize = 200_000;
@@ -182,9 +183,7 @@ pub(super) fn walk_in(
 
 /// Whether compressed clusters have to be unpacked as they come by.
 fn passes(view: &dyn ImageView, notebook: &Notebook<'_>) -> bool {
-    const ELSEWHERE: [Code; 3] =
-        [Code::Qcow2BackingFile, Code::Qcow2DataFile, Code::Qcow2Encrypted];
-    view.is_passing() && !ELSEWHERE.iter().any(|&code| notebook.has(code))
+    view.is_passing() && !notebook.is_elsewhere()
 }
 
 impl Walk<'_> {
@@ -330,10 +329,8 @@ impl Walk<'_> {
         }
         if let Some(missing) = piece.missing {
             self.leave(missing.into());
-            if missing == Missing::Behind && !self.notebook.has(Code::StructureNotExamined) {
-                self.notebook.image(Code::StructureNotExamined, piece.at, format!(
-                    "A table at byte {} lies behind what was read already, and the source cannot be read again.",
-                    piece.at));
+            if !self.notebook.has(Code::StructureNotExamined) {
+                not_examined(self.notebook, piece.at, "a table", missing);
             }
         }
         match piece.tag {
