@@ -106,6 +106,9 @@ pub(super) struct Walk<'w> {
     pub(super) partial: Option<Left>,
     /// L2 entries that map what is wanted, by cluster of the disk.
     known: BTreeMap<u64, Entry>,
+    /// Where on the active disk the L2 tables begin to map that have to do with what is wanted, by image offset of the
+    /// table. Several entries of an L1 table may share one.
+    wanted_tables: BTreeMap<u64, Vec<u64>>,
     /// Whether the active disk has a compressed cluster.
     packed: bool,
     /// Unpacks the compressed clusters of the active disk as they come by.
@@ -158,6 +161,7 @@ pub(super) fn walk_in(
         blocks: 0,
         partial: None,
         known: BTreeMap::new(),
+        wanted_tables: BTreeMap::new(),
         packed: false,
         passing: passes(view, notebook)
             .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
@@ -368,7 +372,9 @@ impl Walk<'_> {
                             ),
                         );
                     }
-                    self.remember(guest, self.header.l2_covers(), Entry::default());
+                    if active {
+                        self.remember(guest, self.header.l2_covers(), Entry::default());
+                    }
                     if active && guest < self.header.size {
                         self.leaks.unmapped(guest..guest.saturating_add(self.header.l2_covers()));
                     }
@@ -377,6 +383,9 @@ impl Walk<'_> {
             }
             if fresh {
                 self.reach.include("an L2 table", table, size);
+                if active && self.wanted.touches(guest, self.header.l2_covers()) {
+                    self.wanted_tables.entry(table).or_default().push(guest);
+                }
             }
             if self.first_group {
                 let copied = active.then_some(value & COPIED != 0);
@@ -413,6 +422,10 @@ impl Walk<'_> {
         let cluster_size = self.header.cluster_size();
         let fresh = self.band == 0;
         let mut touched = Touched::default();
+        let shown = match fresh {
+            true => self.wanted_tables.get(&table).cloned().unwrap_or_default(),
+            false => Vec::new(),
+        };
         if let Some(guest) = guest.filter(|&guest| fresh && guest < self.header.size)
             && piece.bytes.iter().all(|&byte| byte == 0)
         {
@@ -424,9 +437,10 @@ impl Walk<'_> {
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
             let entry = Entry::parse(bytes);
-            let place = guest.map(|guest| guest + (before / entry_size + index) * cluster_size);
-            if let Some(guest) = place.filter(|_| fresh) {
-                self.remember(guest, cluster_size, entry);
+            let in_table = (before / entry_size + index) * cluster_size;
+            let place = guest.map(|guest| guest + in_table);
+            for guest in &shown {
+                self.remember(guest + in_table, cluster_size, entry);
             }
             if let Err(said) = entry.check(self.header) {
                 if fresh {
@@ -440,6 +454,10 @@ impl Walk<'_> {
             }
             let (start, len) = if entry.is_compressed() {
                 let (start, len) = self.compressed(&entry, at, users, place, view);
+                let wanted = |guest: &u64| self.wanted.touches(guest + in_table, cluster_size);
+                if shown.iter().any(wanted) {
+                    view.keep(start, len);
+                }
                 packed.push((start, at));
                 (start, len)
             } else if entry.cluster() != 0 {
@@ -447,8 +465,8 @@ impl Walk<'_> {
                 self.count("data", entry.cluster(), cluster_size, users, at, Use::Data { copied });
                 if fresh {
                     self.data_reach(&entry);
-                    if let Some(guest) = place.filter(|_| entry.is_stored()) {
-                        self.wanted.keep(view, guest, cluster_size, entry.cluster());
+                    for guest in shown.iter().filter(|_| entry.is_stored()) {
+                        self.wanted.keep(view, guest + in_table, cluster_size, entry.cluster());
                     }
                 }
                 (entry.cluster(), cluster_size)
@@ -520,9 +538,6 @@ impl Walk<'_> {
         // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).
         let least = packed.len.saturating_sub(self.header.cluster_size() - 1).max(1);
         self.reach.include("a compressed cluster", packed.at, least);
-        if guest.is_some_and(|guest| self.wanted.touches(guest, self.header.cluster_size())) {
-            view.keep(packed.at, packed.len);
-        }
         (packed.at, packed.len)
     }
 }
