@@ -85,6 +85,8 @@ pub(super) struct Walk<'w> {
     /// The band that is looked at, and its clusters. What is wrong with an entry is said in the first
     /// one, and what it maps is remembered.
     pub(super) band: u64,
+    /// The tables are walked once more, for compressed clusters that had to wait; everything else was seen.
+    again: bool,
     pub(super) clusters: Range<u64>,
     /// The last cluster that is used or counted, in all bands so far.
     pub(super) last_used: u64,
@@ -147,6 +149,7 @@ pub(super) fn walk_in(
         reach,
         room,
         band: 0,
+        again: false,
         clusters: 0..0,
         last_used: 0,
         block_clusters: Vec::new(),
@@ -206,22 +209,42 @@ impl Walk<'_> {
         for band in 0..self.room.bands {
             let first = band.saturating_mul(self.room.clusters);
             if band > 0 && first > self.last_cluster {
-                return Ok(());
+                break;
             }
             self.band = band;
             self.clusters = first..first.saturating_add(self.room.clusters);
             self.tally = Tally::from(first);
             self.begin(&side_tables, usable);
-            loop {
-                while self.step(view)? {}
-                if !self.next_group() {
-                    break;
-                }
-            }
+            self.follow(view)?;
             self.compare();
         }
         if self.last_cluster >= self.clusters.end {
             self.leave(Left::TooManyClusters);
+        }
+        self.unpack_the_rest(view)
+    }
+
+    /// Reads all that is wanted, group by group.
+    fn follow(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
+        loop {
+            while self.step(view)? {}
+            if !self.next_group() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Walks the tables of the disk as often as it takes to unpack all compressed clusters, if that is still of use.
+    fn unpack_the_rest(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
+        while self.partial.is_none()
+            && !self.notebook.doomed()
+            && let Some(passing) = &mut self.passing
+            && passing.next_round(view)
+        {
+            // No cluster is counted twice.
+            (self.again, self.band, self.clusters) = (true, 0, 0..0);
+            self.begin(&[], false);
+            self.follow(view)?;
         }
         Ok(())
     }
@@ -348,7 +371,7 @@ impl Walk<'_> {
 
     fn l1(&mut self, piece: &Piece<Tag>, active: bool, before: u64) {
         let size = self.header.cluster_size();
-        let fresh = self.band == 0 && self.first_group;
+        let fresh = self.band == 0 && self.first_group && !self.again;
         for (index, value) in entries(&piece.bytes) {
             let at = piece.at + index * 8;
             let guest = (before / 8 + index).saturating_mul(self.header.l2_covers());
@@ -420,7 +443,7 @@ impl Walk<'_> {
         let L2 { guest, users, number } = self.groups.get(table).unwrap_or_default();
         let entry_size = self.header.l2_entry_size();
         let cluster_size = self.header.cluster_size();
-        let fresh = self.band == 0;
+        let fresh = self.band == 0 && !self.again;
         let mut touched = Touched::default();
         let shown = match fresh {
             true => self.wanted_tables.get(&table).cloned().unwrap_or_default(),
@@ -521,14 +544,14 @@ impl Walk<'_> {
     ) -> (u64, u64) {
         let packed = packed(self.header, entry.first, 0);
         self.count("a compressed cluster", packed.at, packed.len, users, at, Use::Compressed);
-        if self.band > 0 {
-            return (packed.at, packed.len);
-        }
         self.packed |= guest.is_some();
         if let Some(passing) = &mut self.passing
             && guest.is_some_and(|guest| guest < self.header.size)
         {
             passing.want(view, packed.at, packed.len);
+        }
+        if self.band > 0 || self.again {
+            return (packed.at, packed.len);
         }
         if entry.is_copied() {
             self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
