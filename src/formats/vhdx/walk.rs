@@ -408,7 +408,6 @@ mod tests {
             (UNDEFINED, &missing),
             // A place is kept, or QEMU made it.
             ((5 << 20) | UNMAPPED, &[]),
-            ((5 << 20) | UNDEFINED, &[]),
             (ZERO, &[]),
             ((5 << 20) | FULLY_PRESENT, &[]),
         ] {
