@@ -8,6 +8,7 @@ mod reach;
 mod remote;
 mod store;
 mod stream;
+mod trail;
 
 pub use cached::CachedView;
 pub use file::FileView;

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use super::trail::Trail;
 use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
@@ -33,50 +34,6 @@ struct Keepsake {
     bytes: Vec<u8>,
     /// How much of it has come by; the rest is still ahead.
     have: usize,
-}
-
-/// Copies of the last bytes that were let go, so that no buffer of a pool is held for them.
-#[derive(Default)]
-struct Trail {
-    /// Image offset behind its last byte.
-    end: u64,
-    bytes: VecDeque<u8>,
-    /// Bytes before the position of the view that are kept.
-    len: u64,
-}
-
-impl Trail {
-    /// Takes a run that is let go while the view is at `at`.
-    fn take(&mut self, start: u64, segment: &Segment, at: u64) {
-        let end = start + segment.len();
-        let from = at.saturating_sub(self.len).clamp(start, end);
-        match segment {
-            Segment::Data(chunk) => self.bytes.extend(&chunk[(from - start) as usize..]),
-            // At most `len` bytes.
-            Segment::Zeros(_) => self.bytes.resize(self.bytes.len() + (end - from) as usize, 0),
-        }
-        self.end = end;
-        let excess = at.saturating_sub(self.len).saturating_sub(self.start());
-        self.bytes.drain(..self.bytes.len().min(excess as usize));
-    }
-
-    fn start(&self) -> u64 {
-        self.end - self.bytes.len() as u64
-    }
-
-    /// Copies what it has of a range.
-    fn copy(&self, at: u64, buf: &mut [u8]) {
-        let from = at.max(self.start());
-        let to = (at + buf.len() as u64).min(self.end);
-        let (first, second) = self.bytes.as_slices();
-        for (start, have) in [(self.start(), first), (self.end - second.len() as u64, second)] {
-            let (from, to) = (from.max(start), to.min(start + have.len() as u64));
-            if from < to {
-                buf[(from - at) as usize..(to - at) as usize]
-                    .copy_from_slice(&have[(from - start) as usize..(to - start) as usize]);
-            }
-        }
-    }
 }
 
 /// Where a [`StreamView`] gets the image from.
