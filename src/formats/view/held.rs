@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::trail::Trail;
 use crate::bytes::Segment;
 
 /// Bytes before the position that a stream keeps: trailers, the backup GPT and the marks of a RAID live in the last
@@ -58,7 +59,7 @@ impl Held {
     /// Forgets everything but how far to look back, because the image is read from its beginning again.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
-        self.trail = Trail { len: self.trail.len, ..Trail::default() };
+        self.trail.clear();
         self.gone = 0;
     }
 
@@ -77,54 +78,6 @@ impl Held {
                     target.copy_from_slice(&chunk[skip as usize..skip as usize + count]);
                 }
             }
-            have += count;
-        }
-        have
-    }
-}
-
-/// Copies of the last bytes that were let go, so that no buffer of a pool is held for them.
-#[derive(Default)]
-struct Trail {
-    /// Image offset behind its last byte.
-    end: u64,
-    bytes: VecDeque<u8>,
-    /// Bytes before the position of the reader that are kept.
-    len: u64,
-}
-
-impl Trail {
-    /// Takes a run that is let go while the reader is at `at`.
-    fn take(&mut self, start: u64, segment: &Segment, at: u64) {
-        let end = start + segment.len();
-        let from = at.saturating_sub(self.len).clamp(start, end);
-        match segment {
-            Segment::Data(chunk) => self.bytes.extend(&chunk[(from - start) as usize..]),
-            // At most `len` bytes.
-            Segment::Zeros(_) => self.bytes.resize(self.bytes.len() + (end - from) as usize, 0),
-        }
-        self.end = end;
-        let excess = at.saturating_sub(self.len).saturating_sub(self.start());
-        self.bytes.drain(..self.bytes.len().min(excess as usize));
-    }
-
-    fn start(&self) -> u64 {
-        self.end - self.bytes.len() as u64
-    }
-
-    /// Copies what it has from image offset `at` on, and says how many bytes that were.
-    fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
-        let Some(skip) = at.checked_sub(self.start()).and_then(|skip| usize::try_from(skip).ok())
-        else {
-            return 0;
-        };
-        let (first, second) = self.bytes.as_slices();
-        let parts = [first.get(skip..), second.get(skip.saturating_sub(first.len())..)]
-            .map(Option::unwrap_or_default);
-        let mut have = 0;
-        for part in parts {
-            let count = part.len().min(buf.len() - have);
-            buf[have..have + count].copy_from_slice(&part[..count]);
             have += count;
         }
         have

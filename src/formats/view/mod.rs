@@ -11,6 +11,7 @@ mod store;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod trail;
 
 pub use cached::CachedView;
 pub use file::FileView;
