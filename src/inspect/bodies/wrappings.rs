@@ -4,7 +4,7 @@ use super::{Delivery, LARGEST_CHECKED, MOST_UNPACKED, packed};
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Damage, Tar, TarItem, Xz, Zstd};
 use crate::formats::{MemoryFeed, MemoryImage};
-use crate::inspect::{Deaf, Options, Verdict, inspect_unwrapped, unwrapped};
+use crate::inspect::{Deaf, Depth, Options, Verdict, inspect_unwrapped, unwrapped};
 use crate::source::Read as _;
 
 /// xz: the same image and the same damage however the file is cut, and the same bytes as another reader
@@ -72,9 +72,10 @@ pub fn tar(input: &[u8]) {
 }
 
 /// What comes out of all wrappings, and what is wrong with them.
-fn inner(input: &[u8], buffer: usize) -> (Vec<u8>, String, bool) {
+fn inner(input: &[u8], buffer: usize, depth: Depth) -> (Vec<u8>, String, bool) {
     let feed = MemoryFeed::new(MemoryImage::from(input));
-    let mut unwrapping = unwrapped(Delivery(feed), LARGEST_CHECKED).expect("memory can be read");
+    let mut unwrapping =
+        unwrapped(Delivery(feed), LARGEST_CHECKED, depth).expect("memory can be read");
     let aftermath = unwrapping.aftermath();
     let mut pool = Pool::new(1, buffer);
     let mut inner = Vec::new();
@@ -93,14 +94,20 @@ fn inner(input: &[u8], buffer: usize) -> (Vec<u8>, String, bool) {
 /// Everything around an image: the same comes out into large and small buffers, what is left alone comes
 /// out as it is, and what is damaged is not accepted.
 pub fn unwrap(input: &[u8]) {
-    let (image, fault, alone) = inner(input, 64 << 10);
-    let (again, fault_again, alone_again) = inner(input, 997);
+    for depth in [Depth::Refused, Depth::Everything] {
+        unwrap_to(input, depth);
+    }
+}
+
+fn unwrap_to(input: &[u8], depth: Depth) {
+    let (image, fault, alone) = inner(input, 64 << 10, depth);
+    let (again, fault_again, alone_again) = inner(input, 997, depth);
     assert_eq!((&fault, alone), (&fault_again, alone_again), "another size of buffers");
     // What was made before damage was found may be lost.
     assert!(fault != "None" || image == again, "another size of buffers");
     assert!(!alone || image == input, "a file that is left alone came out otherwise");
     let feed = MemoryFeed::new(MemoryImage::from(input));
-    let unwrapping = unwrapped(Delivery(feed), LARGEST_CHECKED).expect("memory can be read");
+    let unwrapping = unwrapped(Delivery(feed), LARGEST_CHECKED, depth).expect("memory can be read");
     let aftermath = unwrapping.aftermath();
     let options = Options { limit: LARGEST_CHECKED, ..Options::default() };
     let report = inspect_unwrapped("x".as_ref(), unwrapping, &options, &Deaf, None);
