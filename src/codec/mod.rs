@@ -17,6 +17,7 @@ mod gzip;
 mod sniff;
 mod tar;
 mod tar_header;
+mod tar_sparse;
 mod xz;
 mod xz_check;
 mod zstd;

@@ -119,6 +119,19 @@ fn what_is_refused_as_it_is_is_taken_out() {
 }
 
 #[test]
+fn an_archive_with_holes_is_taken_out() {
+    let scratch = Scratch::new();
+    scratch.sparse("disk.raw", 9 << 20);
+    let mut command = Command::new("tar");
+    command.current_dir(scratch.path(".")).args(["--format=oldgnu", "-Sczf", "-", "disk.raw"]);
+    let Ok(archive) = command.output() else { return missing("tar is missing") };
+    let rig = Rig::new();
+    let document = pushed(&rig, "disk.tar.gz", &archive.stdout, &[]);
+    let disk = std::fs::read(scratch.path("disk.raw")).unwrap();
+    assert_eq!(document["report"]["digests"]["sha256"], sha256(&disk));
+}
+
+#[test]
 fn what_is_behind_packed_data_is_left_out() {
     let disk = disk();
     for (name, packed) in [("disk.raw.gz", gzip(&disk)), ("disk.raw.bz2", bzip2(&disk))] {

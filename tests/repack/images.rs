@@ -227,3 +227,32 @@ fn what_is_expected_is_held_against_it() {
     document(&["a.raw.gz.gz", "--sha256", &right], 0);
     assert_eq!(names(&folder), ["a.raw.gz", "a.raw.gz.gz"]);
 }
+
+#[test]
+fn tar_archives_with_holes_are_taken_out() {
+    let scratch = Scratch::new();
+    let folder = scratch.path(".");
+    scratch.sparse("disk.raw", 9 << 20);
+    let disk = std::fs::read(scratch.path("disk.raw")).unwrap();
+    for how in [
+        &["--format=oldgnu"][..],
+        &["--format=gnu"],
+        &["--format=pax", "--sparse-version=0.0"],
+        &["--format=pax", "--sparse-version=0.1"],
+        &["--format=pax", "--sparse-version=1.0"],
+    ] {
+        for (name, arguments) in [
+            ("a.tar", &["-Scf", "a.tar", "disk.raw"]),
+            ("a.tar.gz", &["-Sczf", "a.tar.gz", "disk.raw"]),
+        ] {
+            if oracle(&folder, "tar", &[how, arguments].concat()).is_none() {
+                return;
+            }
+            let (_, report) = report(&[scratch.path(name)]);
+            assert_eq!(report["findings"][0]["repairable"], true, "{how:?}: {report}");
+            document(&folder, &[name], 0);
+            assert!(unpacked(&scratch.path("a.img.gz")) == disk, "{how:?} {name}");
+            std::fs::remove_file(scratch.path("a.img.gz")).unwrap();
+        }
+    }
+}

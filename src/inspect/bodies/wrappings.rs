@@ -27,22 +27,47 @@ pub fn zstd(input: &[u8]) {
     let _ = packed(input, || Box::new(Zstd::default()));
 }
 
-/// Names and data of the files in an archive that arrives in pieces.
-fn files(archive: &[u8], piece: usize) -> Result<Vec<(String, u64, Vec<u8>)>, Damage> {
+/// A file in an archive.
+#[derive(Debug, PartialEq)]
+struct File {
+    name: String,
+    size: u64,
+    /// Bytes of it that came, holes included.
+    len: u64,
+    data: Vec<u8>,
+    /// Where in the data holes are, and how many bytes they have.
+    holes: Vec<(usize, u64)>,
+}
+
+/// The files in an archive that arrives in pieces.
+fn files(archive: &[u8], piece: usize) -> Result<Vec<File>, Damage> {
     let mut tar = Tar::default();
-    let mut files: Vec<(String, u64, Vec<u8>)> = Vec::new();
+    let mut files: Vec<File> = Vec::new();
     for mut input in archive.chunks(piece) {
         loop {
             match tar.next(&mut input)? {
                 TarItem::Nothing => break,
-                TarItem::File(file) => files.push((file.name.to_string(), file.size, Vec::new())),
+                TarItem::File(file) => files.push(File {
+                    name: file.name.to_string(),
+                    size: file.size,
+                    len: 0,
+                    data: Vec::new(),
+                    holes: Vec::new(),
+                }),
                 TarItem::Data(bytes) => {
-                    let (_, _, data) = files.last_mut().expect("data follows its file");
-                    data.extend_from_slice(bytes);
+                    let file = files.last_mut().expect("data follows its file");
+                    file.data.extend_from_slice(bytes);
+                    file.len += bytes.len() as u64;
+                }
+                TarItem::Hole(len) => {
+                    let file = files.last_mut().expect("a hole follows its file");
+                    assert!(len > 0, "holes are never empty");
+                    file.holes.push((file.data.len(), len));
+                    file.len += len;
                 }
                 TarItem::FileEnd => {
-                    let (_, size, data) = files.last().expect("the end follows its file");
-                    assert_eq!(data.len() as u64, *size);
+                    let file = files.last().expect("the end follows its file");
+                    assert_eq!(file.len, file.size);
                 }
             }
         }

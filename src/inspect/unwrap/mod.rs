@@ -204,7 +204,7 @@ fn unwrap<'a>(
             Take::Xz => (packed(pull, Compression::Xz, Box::<Xz>::default()), Wrapping::Xz),
             Take::Zstd => (packed(pull, Compression::Zstd, Box::<Zstd>::default()), Wrapping::Zstd),
             Take::Tar => {
-                let mut members = Members::new(pull, level);
+                let mut members = Members::new(pull, level, rule.most);
                 let member = members.open()?;
                 (Box::new(members), Wrapping::Tar { member })
             }

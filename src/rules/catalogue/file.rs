@@ -191,7 +191,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::TarUnsupported,
         "a tar archive with rare features",
-        "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
+        "A member of the archive is a part of a larger one, has holes in an unknown way or very many of them, or has a header that is too long. Such archives are not repacked on the way.",
         "Take the image out of it and upload that: `tar -xf FILE`.",
         TAR,
     ),
