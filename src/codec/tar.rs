@@ -313,7 +313,11 @@ impl Tar {
     fn text_map(&mut self, input: &mut &[u8]) -> Result<(), Damage> {
         let at = self.at;
         let Some(Holes { name, map: Map::Text(text), .. }) = &mut self.holes else { return Ok(()) };
-        let (count, done) = text.take(input).map_err(|fault| faulty(name, at, fault))?;
+        let before = text.taken();
+        let taken = text.take(input);
+        // The byte that was refused counts as taken.
+        let offset = at + (text.taken() - before).saturating_sub(1);
+        let (count, done) = taken.map_err(|fault| faulty(name, offset, fault))?;
         if done {
             self.state = State::MapPadding { left: text.padding() };
         }

@@ -142,6 +142,11 @@ impl TextMap {
         TextMap { sparse, number: 0, digits: 0, left: None, offset: None, taken: 0 }
     }
 
+    /// Bytes of it that came.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Takes bytes up to its end; how many, and whether it is there.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), Fault> {
         let invalid = Fault::Damaged("has a map with invalid numbers");
