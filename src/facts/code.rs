@@ -113,6 +113,8 @@ codes! {
 
     // What is no image that DigitalOcean takes.
     FormatVpc "format-vpc",
+    VpcHeaderInvalid "vpc-header-invalid",
+    VpcTableInvalid "vpc-table-invalid",
     FormatQcow1 "format-qcow1",
     FormatQed "format-qed",
     FormatParallels "format-parallels",

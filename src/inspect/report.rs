@@ -435,7 +435,10 @@ fn path_of(argument: &OsStr) -> Option<PathBuf> {
 /// What to do about a finding in a file of this name.
 fn remedy_of(code: Code, layer: Layer, compression: Option<Compression>, shown: &str) -> String {
     match compression {
-        Some(packed) if layer != Layer::File => decompressed(row(code).remedy, shown, packed),
+        // Repacking takes the image out of it anyway.
+        Some(packed) if layer != Layer::File && !row(code).repairable => {
+            decompressed(row(code).remedy, shown, packed)
+        }
         _ => remedy(row(code).remedy, shown),
     }
 }

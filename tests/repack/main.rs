@@ -15,3 +15,4 @@ mod rig;
 mod server;
 #[cfg(feature = "net")]
 mod urls;
+mod vhd;

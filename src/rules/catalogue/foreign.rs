@@ -1,8 +1,9 @@
-use super::{Row, physics};
+use super::{Row, physics, repairable};
 use crate::facts::Code;
 
 const FORMATS: &str =
     "DigitalOcean custom images, requirements: raw (.img), qcow2, VHDX, VDI or VMDK";
+const VHD: &str = "Virtual Hard Disk Image Format Specification, Microsoft, 2006";
 const NO_IMAGE: &str =
     "DigitalOcean custom images, requirements: an image of a disk, raw, qcow2, VHDX, VDI or VMDK";
 const ONE_FILE: &str = "DigitalOcean API, create a custom image: one URL, one file";
@@ -10,12 +11,26 @@ const LOOK: &str =
     "This is probably the wrong file. Look at its beginning: `head -c 300 FILE | cat -v`.";
 
 pub(super) const ROWS: &[Row] = &[
-    physics(
+    repairable(physics(
         Code::FormatVpc,
         "a VHD image",
         "VHD is the older format of Virtual PC, Hyper-V and Azure. DigitalOcean takes VHDX, but not VHD.",
-        "Convert it: `qemu-img convert -f vpc -O qcow2 FILE disk.qcow2`.",
+        "Take the disk out of it: `tidegate repack FILE`.",
         FORMATS,
+    )),
+    physics(
+        Code::VpcHeaderInvalid,
+        "a VHD header is not valid",
+        "A header or footer of the VHD image has values that contradict each other, or that only some programs read; or the image holds only the differences to another one. So its disk is not taken out of it.",
+        "See whether QEMU can read it, and compare what comes out with the machine's disk: `qemu-img info -f vpc FILE`. Of a differencing disk, merge the chain where it was made.",
+        VHD,
+    ),
+    physics(
+        Code::VpcTableInvalid,
+        "the VHD's table of blocks is not valid",
+        "The table leads to places that are not in the image or are taken by something else, or the bits of a block contradict its bytes. Programs would read different disks from it.",
+        "Fetch the image again, or export it again where it was made. If it stays like this, it is damaged.",
+        VHD,
     ),
     physics(
         Code::FormatQcow1,
