@@ -117,7 +117,7 @@ impl Blocks {
         let (sectors, eight) = (self.block_size / SECTOR, if used { 0xff } else { 0 });
         let mut sector = first + 1;
         while sector < sectors {
-            if sector % 8 == 0 && self.bits.1.get((sector / 8) as usize) == Some(&eight) {
+            if sector.is_multiple_of(8) && self.bits.1.get((sector / 8) as usize) == Some(&eight) {
                 sector += 8;
             } else if self.is_used(sector) == used {
                 sector += 1;
