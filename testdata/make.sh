@@ -163,6 +163,13 @@ vhd fixed.vhd $(($(size fixed.vhd) - 512))
 qemu-img convert -q -f raw -O vpc -o subformat=dynamic,force_size=on gpt.raw gpt.vhd
 vhd gpt.vhd 0 $(($(size gpt.vhd) - 512))
 
+## qcow of version 1
+
+qemu-img convert -q -f raw -O qcow gpt.raw gpt.qcow
+qemu-img convert -q -c -f raw -O qcow gpt.raw gpt-compressed.qcow
+gzip -9 -n < gpt.qcow > gpt.qcow.gz
+gzip -9 -n < gpt-compressed.qcow > gpt-compressed.qcow.gz
+
 ## What is no image
 
 cat > box.ovf <<'OVF'
@@ -187,4 +194,5 @@ cp gpt.raw mbr.raw gpt-cut.raw mbr-past-end.raw blank.raw empty.img \
   gpt.qcow2 gpt-v2.qcow2 gpt-compressed.qcow2 gpt-zstd.qcow2 gpt.qcow2.gz blank.qcow2 \
   gpt-dirty.qcow2 encrypted.qcow2 truncated.qcow2 backing.qcow2 polyglot.qcow2 bomb.qcow2.gz \
   gpt.sparse.vmdk.gz gpt.stream.vmdk split-s001.vmdk descriptor.vmdk \
-  gpt.vdi.gz gpt.vdi.bz2 gpt.vhdx.gz gpt.vhd.gz fixed.vhd.gz box.ova page.html pointer.img "$out"
+  gpt.vdi.gz gpt.vdi.bz2 gpt.vhdx.gz gpt.vhd.gz fixed.vhd.gz \
+  gpt.qcow.gz gpt-compressed.qcow.gz box.ova page.html pointer.img "$out"

@@ -149,6 +149,14 @@ fn fields(target: &str, image: &[u8]) -> Vec<Field> {
             fields.extend(entries(little, at(little(0x154, 4)), 4, 4));
             fields
         }
+        "qcow" => {
+            let mut fields = vec![big(4, 4), big(8, 8), big(24, 8), big(32, 1), big(33, 1)];
+            fields.extend([big(36, 4), big(40, 8)]);
+            let l1 = at(big(40, 8));
+            fields.extend(entries(big, l1, 8, 2));
+            fields.extend(entries(big, at(big(l1, 8)), 8, 8));
+            fields
+        }
         "vpc" => {
             let mut fields = Vec::new();
             for footer in [0, image.len() as u64 - 512] {

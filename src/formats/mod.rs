@@ -16,6 +16,7 @@ mod detect;
 mod disk;
 mod packed;
 mod passing;
+mod qcow;
 mod qcow2;
 mod scan;
 mod tail;
@@ -150,6 +151,7 @@ pub fn examine(
         DiskFormat::Vmdk => vmdk::examine(view, notebook),
         // Nobody imports these: the disk is taken out of them.
         DiskFormat::Vpc => vpc::examine(view, notebook),
+        DiskFormat::Qcow => qcow::examine(view, notebook),
         _ => Ok(None),
     }
 }

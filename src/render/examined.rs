@@ -90,9 +90,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         // Of what is refused as it is, only whoever repacks it looks inside.
         XzTruncated | XzDamaged | XzWindowTooLarge | XzUnsupported | ZstdTruncated
         | ZstdDamaged | ZstdWindowTooLarge | ZstdUnsupported | TarTruncated | TarDamaged
-        | TarUnsupported | TarNoImage | TarSeveralImages | VpcHeaderInvalid | VpcTableInvalid => {
-            None
-        }
+        | TarUnsupported | TarNoImage | TarSeveralImages | VpcHeaderInvalid | VpcTableInvalid
+        | Qcow1HeaderInvalid | Qcow1TableInvalid => None,
         CompressionXz | CompressionZstd | CompressionLz4 | CompressionLzma
         | CompressionCompress | CompressionLzip | CompressionLzop | CompressionLrzip
         | CompressionZlib | CompressionOther | ArchiveZip | Archive7z | ArchiveRar | ArchiveTar

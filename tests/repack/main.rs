@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod files;
 mod images;
 mod kills;
@@ -15,4 +16,3 @@ mod rig;
 mod server;
 #[cfg(feature = "net")]
 mod urls;
-mod vhd;

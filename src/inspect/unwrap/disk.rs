@@ -13,7 +13,8 @@ use crate::bytes::{Pool, Segment};
 use crate::codec::{Damage, Packing, sniff};
 use crate::facts::{Code, DiskFormat, Notebook};
 use crate::formats::{
-    self, Disk as _, FileView, Footer, Got, Halt, ImageView as _, Layout, MappedDisk, Store as _,
+    self, CachedView, Disk as _, FileView, Footer, Got, Halt, ImageView as _, Layout, MappedDisk,
+    Store as _,
 };
 use crate::rules::Identity;
 use crate::source::{self, LocalFile, Read};
@@ -131,7 +132,7 @@ impl<'a> Unwrapping<'a> {
 
 /// Whether an image that begins like this may be a container whose disk is taken out of it.
 pub(super) fn is_contained(head: &[u8]) -> bool {
-    head.starts_with(b"conectix")
+    head.starts_with(b"conectix") || head.starts_with(b"QFI\xfb\0\0\0\x01")
 }
 
 /// The disk in a file.
@@ -152,18 +153,12 @@ fn notebook() -> Notebook<'static> {
     Notebook::new(&never, u64::MAX)
 }
 
-impl Contained<'_> {
-    fn failure(&self, halt: Option<Halt>, notebook: Notebook<'_>) -> Failure {
-        failure(halt, notebook, self.level)
-    }
-}
-
 /// Why the disk cannot be read further.
 fn failure(halt: Option<Halt>, notebook: Notebook<'_>, level: usize) -> Failure {
     if let Some(Halt::Source(error)) = halt {
         return Failure::Source(error);
     }
-    let refused = |code| matches!(code, Code::FormatVpc);
+    let refused = |code| matches!(code, Code::FormatVpc | Code::FormatQcow1);
     let first = notebook.close().into_iter().find(|anomaly| !refused(anomaly.code));
     let damage = match first {
         Some(found) => {
@@ -201,6 +196,7 @@ fn opened(file: Held<'_>, level: usize) -> Result<Option<(Wrapping, Contained<'_
     };
     let wrapping = match format {
         DiskFormat::Vpc => Wrapping::Vhd,
+        DiskFormat::Qcow => Wrapping::Qcow1,
         _ => return Ok(None),
     };
     match formats::examine(format, &mut view, &notebook) {
@@ -216,34 +212,36 @@ fn opened(file: Held<'_>, level: usize) -> Result<Option<(Wrapping, Contained<'_
 
 impl Pull for Contained<'_> {
     fn pull(&mut self, buf: &mut [u8]) -> Result<usize, Failure> {
-        let left = self.layout.virtual_size() - self.at;
-        if left == 0 {
-            return Ok(0);
-        }
+        let size = self.layout.virtual_size();
         let notebook = notebook();
         let mut view = FileView::new(&self.file, &notebook);
-        let mut disk = MappedDisk::new(&mut view, &mut *self.layout, &notebook);
-        let run = match disk.run(self.at) {
-            Ok(run) => run,
-            Err(halt) => return Err(self.failure(Some(halt), notebook)),
-        };
-        // At most the length of the buffer.
-        let count = run.len.min(left).min(buf.len() as u64) as usize;
-        let buf = &mut buf[..count];
-        let read = match run.place.reads_as_zeros() {
-            true => {
-                buf.fill(0);
-                Ok(Got::Bytes(count))
+        let mut cached = CachedView::new(&mut view);
+        let mut disk = MappedDisk::new(&mut cached, &mut *self.layout, &notebook);
+        let mut have = 0;
+        while have < buf.len() && self.at < size {
+            let run = match disk.run(self.at) {
+                Ok(run) => run,
+                Err(halt) => return Err(failure(Some(halt), notebook, self.level)),
+            };
+            // At most the length of the buffer.
+            let count = run.len.min((buf.len() - have) as u64) as usize;
+            let part = &mut buf[have..have + count];
+            let read = match run.place.reads_as_zeros() {
+                true => {
+                    part.fill(0);
+                    Ok(Got::Bytes(count))
+                }
+                false => disk.read_at(self.at, part),
+            };
+            match read {
+                Ok(Got::Bytes(read)) if read == count => {}
+                Ok(_) => return Err(failure(None, notebook, self.level)),
+                Err(halt) => return Err(failure(Some(halt), notebook, self.level)),
             }
-            false => disk.read_at(self.at, buf),
-        };
-        match read {
-            Ok(Got::Bytes(have)) if have == count => {}
-            Ok(_) => return Err(self.failure(None, notebook)),
-            Err(halt) => return Err(self.failure(Some(halt), notebook)),
+            self.at += count as u64;
+            have += count;
         }
-        self.at += count as u64;
-        Ok(count)
+        Ok(have)
     }
 }
 

@@ -47,8 +47,10 @@ pub enum Wrapping {
     Xz,
     /// Zstandard.
     Zstd,
-    /// A container whose disk came out: VHD.
+    /// A VHD, of which the disk came out.
     Vhd,
+    /// qcow of version 1, of which the disk came out.
+    Qcow1,
     /// A tar archive, or an OVA.
     Tar {
         /// The member that is the image.
@@ -64,6 +66,7 @@ impl fmt::Display for Wrapping {
             Wrapping::Xz => f.write_str("xz"),
             Wrapping::Zstd => f.write_str("zstd"),
             Wrapping::Vhd => f.write_str("vhd"),
+            Wrapping::Qcow1 => f.write_str("qcow1"),
             Wrapping::Tar { member } => write!(f, "tar ({member})"),
         }
     }
@@ -291,6 +294,7 @@ impl Unwrapping<'_> {
                 Wrapping::Xz => &[".xz"],
                 Wrapping::Zstd => &[".zst", ".zstd"],
                 Wrapping::Vhd => &[".vhd", ".vpc"],
+                Wrapping::Qcow1 => &[".qcow", ".qcow1"],
                 Wrapping::Tar { member } => {
                     name = member.to_string();
                     continue;

@@ -3,6 +3,7 @@ use crate::facts::Code;
 
 const FORMATS: &str =
     "DigitalOcean custom images, requirements: raw (.img), qcow2, VHDX, VDI or VMDK";
+const QCOW: &str = "QEMU 10.0, block/qcow.c";
 const VHD: &str = "Virtual Hard Disk Image Format Specification, Microsoft, 2006";
 const NO_IMAGE: &str =
     "DigitalOcean custom images, requirements: an image of a disk, raw, qcow2, VHDX, VDI or VMDK";
@@ -32,12 +33,26 @@ pub(super) const ROWS: &[Row] = &[
         "Fetch the image again, or export it again where it was made. If it stays like this, it is damaged.",
         VHD,
     ),
-    physics(
+    repairable(physics(
         Code::FormatQcow1,
         "a qcow image of version 1",
         "The first qcow format shares little more than its first bytes with qcow2, and DigitalOcean takes only qcow2.",
-        "Convert it: `qemu-img convert -f qcow -O qcow2 FILE disk.qcow2`.",
+        "Take the disk out of it: `tidegate repack FILE`.",
         FORMATS,
+    )),
+    physics(
+        Code::Qcow1HeaderInvalid,
+        "a qcow header that leads to no disk",
+        "The header of the qcow image has values that QEMU refuses, or says that the disk is encrypted, or that the image holds only the differences to another one. So its disk is not taken out of it.",
+        "See what QEMU makes of it: `qemu-img info -f qcow FILE`. An encrypted disk needs its key, and a difference the image that it names.",
+        QCOW,
+    ),
+    physics(
+        Code::Qcow1TableInvalid,
+        "the qcow's tables are not valid",
+        "An entry of a table leads to no place where a cluster can be, or the compressed data there is damaged. A part of the disk cannot be read.",
+        "Fetch the image again, or make it again. If it stays like this, it is damaged.",
+        QCOW,
     ),
     physics(
         Code::FormatQed,

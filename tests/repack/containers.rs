@@ -1,20 +1,29 @@
-//! The disk in a VHD, fixed and dynamic.
+//! The disk in a container that DigitalOcean does not take: VHD, fixed and dynamic, and qcow of version 1.
 
 use serde_json::json;
 
 use crate::common::*;
 use crate::rig::*;
 
-/// VHD images of one disk that is a multiple of no block, by QEMU, and that disk.
-fn images(scratch: &Scratch) -> Option<(Vec<(&'static str, Vec<u8>)>, Vec<u8>)> {
+/// A container by its name here, its ending, how `qemu-img` makes it, and what it is called when it is taken off.
+type Kind = (&'static str, &'static str, &'static [&'static str], &'static str);
+
+const KINDS: [Kind; 4] = [
+    ("fixed", "vhd", &["-O", "vpc", "-o", "subformat=fixed,force_size=on"], "format-vpc"),
+    ("dynamic", "vhd", &["-O", "vpc", "-o", "subformat=dynamic,force_size=on"], "format-vpc"),
+    ("qcow", "qcow", &["-O", "qcow"], "format-qcow1"),
+    ("qcow-packed", "qcow", &["-c", "-O", "qcow"], "format-qcow1"),
+];
+
+/// Images of one disk that is a multiple of no block, by QEMU, in the order of [`KINDS`], and that disk.
+fn images(scratch: &Scratch) -> Option<(Vec<Vec<u8>>, Vec<u8>)> {
     let folder = scratch.path(".");
     scratch.sparse("disk.raw", (9 << 20) + 512);
     let mut found = Vec::new();
-    for name in ["fixed", "dynamic"] {
-        let options = format!("subformat={name},force_size=on");
-        let arguments = ["convert", "-f", "raw", "-O", "vpc", "-o", &options, "disk.raw", "made"];
+    for (_, _, how, _) in KINDS {
+        let arguments = [&["convert", "-f", "raw"], how, &["disk.raw", "made"]].concat();
         oracle(&folder, "qemu-img", &arguments)?;
-        found.push((name, std::fs::read(scratch.path("made")).unwrap()));
+        found.push(std::fs::read(scratch.path("made")).unwrap());
         std::fs::remove_file(scratch.path("made")).unwrap();
     }
     let disk = std::fs::read(scratch.path("disk.raw")).unwrap();
@@ -27,20 +36,23 @@ fn the_disk_is_taken_out() {
     let scratch = Scratch::new();
     let Some((images, disk)) = images(&scratch) else { return };
     let folder = scratch.path(".");
-    for (kind, image) in images {
+    for ((kind, ending, _, code), image) in KINDS.into_iter().zip(images) {
         let packed = gzip(&image);
-        for (name, bytes) in [("web.vhd", &image), ("web.vhd.gz", &packed)] {
-            scratch.write(name, bytes);
-            let (code, report) = report(&[scratch.path(name)]);
+        for (name, bytes) in
+            [(format!("web.{ending}"), &image), (format!("web.{ending}.gz"), &packed)]
+        {
+            let what = format!("{kind} {name}");
+            scratch.write(&name, bytes);
+            let (exit, report) = report(&[scratch.path(&name)]);
             // Of what streams by, the partition table is held against the footer's end too.
-            assert_eq!((code, codes(&report)[0]), (1, "format-vpc"), "{kind} {name}");
+            assert_eq!((exit, codes(&report)[0]), (1, code), "{what}");
             let remedy = report["findings"][0]["remedy"].as_str().unwrap();
             assert!(remedy.contains("`tidegate repack ") && !remedy.contains("gzip"), "{remedy}");
             assert_eq!(report["findings"][0]["repairable"], true);
-            let document = document(&folder, &[name], 0);
-            assert_eq!(document["output"]["name"], "web.img.gz", "{kind} {name}");
-            assert_eq!(document["source"]["sha256"], sha256(bytes), "{kind} {name}");
-            assert!(unpacked(&scratch.path("web.img.gz")) == disk, "{kind} {name}");
+            let document = document(&folder, &[&name], 0);
+            assert_eq!(document["output"]["name"], "web.img.gz", "{what}");
+            assert_eq!(document["source"]["sha256"], sha256(bytes), "{what}");
+            assert!(unpacked(&scratch.path("web.img.gz")) == disk, "{what}");
             std::fs::remove_file(scratch.path("web.img.gz")).unwrap();
             // From a pipe, too; and with the digest that somebody says the file has.
             let script = format!(
@@ -48,11 +60,10 @@ fn the_disk_is_taken_out() {
                 env!("CARGO_BIN_EXE_tidegate"),
                 sha256(bytes)
             );
-            let script = ["-c", &script];
-            oracle(&folder, "sh", &script).unwrap();
-            assert!(unpacked(&scratch.path("out.gz")) == disk, "{kind} {name}");
+            oracle(&folder, "sh", &["-c", &script]).unwrap();
+            assert!(unpacked(&scratch.path("out.gz")) == disk, "{what}");
             std::fs::remove_file(scratch.path("out.gz")).unwrap();
-            std::fs::remove_file(scratch.path(name)).unwrap();
+            std::fs::remove_file(scratch.path(&name)).unwrap();
         }
     }
 }
@@ -62,7 +73,10 @@ fn what_is_wrong_with_it_is_named() {
     let scratch = Scratch::new();
     let Some((images, _)) = images(&scratch) else { return };
     let folder = scratch.path(".");
-    let of = |kind: &str| images.iter().find(|(name, _)| *name == kind).unwrap().1.clone();
+    let of = |kind: &str| {
+        let at = KINDS.iter().position(|(name, ..)| *name == kind).unwrap();
+        images[at].clone()
+    };
     let changed = |kind: &str, at: usize, byte: u8| {
         let mut image = of(kind);
         image[at] ^= byte;
@@ -70,7 +84,12 @@ fn what_is_wrong_with_it_is_named() {
     };
     let (fixed, dynamic) = (of("fixed"), of("dynamic"));
     let table = 1536;
+    let qcow = of("qcow");
     for (image, code) in [
+        (changed("qcow", 15, 1), "qcow1-header-invalid"),
+        (changed("qcow", 39, 1), "qcow1-header-invalid"),
+        (changed("qcow", 40, 0x7f), "qcow1-table-invalid"),
+        (qcow[..qcow.len() - 4096].to_vec(), "image-truncated"),
         (changed("dynamic", 50, 1), "vpc-header-invalid"),
         (changed("dynamic", 600, 1), "vpc-header-invalid"),
         (changed("dynamic", table, 0x80), "vpc-table-invalid"),
