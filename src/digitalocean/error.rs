@@ -84,7 +84,7 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match &self.kind {
-            Kind::Server | Kind::RateLimited { .. } | Kind::NotJson => true,
+            Kind::Server | Kind::RateLimited { .. } | Kind::NotJson | Kind::Incomplete => true,
             Kind::Transport { kind, .. } => kind.is_passing(),
             _ => matches!(self.status, Some(408 | 425)),
         }

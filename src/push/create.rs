@@ -41,7 +41,7 @@ impl Run<'_> {
         self.cancel.unless(std::future::ready(())).await?;
         self.begin(Step::Create, &format!("marked {}", push.tag()));
         self.intend(Intent::Create { checked })?;
-        let image = match self.world.api.images().create(&request).await {
+        let image = match self.world.api.images().create_marked(&request, &push).await {
             Ok(image) => image,
             Err(error) if error.is_ambiguous() => self.settle(&push, error).await?,
             Err(error) => return Err(self.refused(&push, error).await?),

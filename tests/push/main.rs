@@ -34,6 +34,7 @@ mod random;
 mod rehearsal;
 mod repack;
 mod resume;
+mod retyped;
 mod rig;
 mod secrets;
 #[path = "../common/server.rs"]
