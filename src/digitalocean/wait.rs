@@ -141,7 +141,9 @@ impl<'a> Watch<'a> {
     /// Whether an error may pass: one that says so, or `lenient` ones, for so long.
     fn bear(&mut self, error: Error, lenient: bool, most: Duration) -> Result<(), Error> {
         let since = self.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        match (lenient || error.is_passing()) && since.elapsed() < most {
+        // A limit ends at a time that is known; the wait may end before.
+        let limited = matches!(error.kind, Kind::RateLimited { .. });
+        match limited || (lenient || error.is_passing()) && since.elapsed() < most {
             true => {
                 self.trouble = Some((since, error));
                 Ok(())

@@ -1,6 +1,6 @@
 //! The image on DigitalOcean's side: created once, and waited for.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::compared;
 use super::entry::{Intent, Outcome};
@@ -15,6 +15,9 @@ use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 /// For how long an image is looked for after a refusal: there should be none, but a server has said no and
 /// made one all the same.
 const DOUBT: Duration = Duration::from_secs(2);
+
+/// How often a create is posted at most: only after answers that say that there were too many calls.
+const MOST_POSTS: u32 = 3;
 
 impl Run<'_> {
     /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
@@ -40,16 +43,69 @@ impl Run<'_> {
         // Nothing is created for somebody who does not want it any more.
         self.cancel.unless(std::future::ready(())).await?;
         self.begin(Step::Create, &format!("marked {}", push.tag()));
-        self.intend(Intent::Create { checked })?;
-        let image = match self.world.api.images().create_marked(&request, &push).await {
-            Ok(image) => image,
-            Err(error) if error.is_ambiguous() => self.settle(&push, error).await?,
-            Err(error) => return Err(self.refused(&push, error).await?),
-        };
+        let image = self.post(&request, &push, checked).await?;
         self.conclude_step(Outcome::Create { image: image.id })?;
         self.done(Step::Create, &format!("image {}", image.id));
         self.pushed.image = Some(image);
         Ok(())
+    }
+
+    /// Posts the create when calls are taken, and again with the same marks after an answer that says that there were
+    /// too many of them: that one made nothing, which is seen before.
+    async fn post(
+        &mut self,
+        request: &ImageNewCustom,
+        push: &PushId,
+        checked: Option<Checked>,
+    ) -> Result<Image, Stop> {
+        let mut posts = 1;
+        loop {
+            if let Some(until) = self.world.api.budget().opens() {
+                self.wait_for_calls(until).await?;
+            }
+            self.intend(Intent::Create { checked: checked.clone() })?;
+            let error = match self.world.api.images().create_marked(request, push).await {
+                Ok(image) => return Ok(image),
+                Err(error) if error.is_ambiguous() => return self.settle(push, error).await,
+                Err(error) => error,
+            };
+            let Kind::RateLimited { until } = error.kind else {
+                return Err(self.refused(push, error).await?);
+            };
+            self.conclude_step(Outcome::NotCreated)?;
+            if posts == MOST_POSTS {
+                return Err(Stop::Api { step: Step::Create, error });
+            }
+            let soon = SystemTime::now() + self.order.patience.first;
+            self.wait_for_calls(until.unwrap_or(soon).max(soon)).await?;
+            let images = self.world.api.images();
+            let looking = images.find(push, Duration::ZERO, &self.order.patience, None);
+            match self.cancel.unless(looking).await? {
+                Ok(found) => {
+                    if let Some(image) = found.into_iter().next() {
+                        self.world.note(&format!("image {} was made all the same", image.id));
+                        return Ok(image);
+                    }
+                }
+                Err(error) if matches!(error.kind, Kind::RateLimited { .. }) => {}
+                // Who could not look does not post again.
+                Err(error) => return Err(Stop::Api { step: Step::Create, error }),
+            }
+            posts += 1;
+        }
+    }
+
+    /// Waits until calls are taken, if that is as long as the user waits for an import at most.
+    async fn wait_for_calls(&self, until: SystemTime) -> Result<(), Stop> {
+        let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
+        if wait > self.order.patience.most {
+            let error = Error::limited(until);
+            return Err(Stop::Api { step: Step::Create, error });
+        }
+        let seconds = wait.as_secs_f64().ceil();
+        self.world
+            .note(&format!("the API takes no calls for {seconds} s; the create waits for that"));
+        Ok(self.cancel.unless(tokio::time::sleep(wait)).await?)
     }
 
     /// What the image has to be made of, if the URL of others is handed over.
@@ -63,6 +119,8 @@ impl Run<'_> {
     async fn refused(&mut self, push: &PushId, error: Error) -> Result<Stop, Stop> {
         let made = match &error.kind {
             Kind::Invalid { stray: Some(stray) } => Ok(Some(stray.id)),
+            // It was never sent.
+            _ if error.had_no_effect() => Ok(None),
             _ => self.stray(push).await?,
         };
         match made {

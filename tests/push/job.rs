@@ -272,3 +272,47 @@ fn warnings_are_told_also_of_what_is_accepted() {
     assert_eq!(exit_code(&output), 0, "{output:?}");
     assert!(stderr(&output).contains("warning: ") && stderr(&output).contains("qcow2-dirty"));
 }
+
+#[test]
+fn the_number_is_never_written_over_anything_else() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw", &disk());
+    rig.scratch.write("work.txt", b"something that somebody wrote");
+    let path = |name: &str| rig.scratch.path(name);
+    std::os::unix::fs::symlink("disk.raw", path("link")).unwrap();
+    std::fs::hard_link(path("disk.raw"), path("hard")).unwrap();
+    std::os::unix::fs::symlink("work.txt", path("to-work")).unwrap();
+    for name in ["disk.raw", "./disk.raw", "link", "hard", "work.txt", "to-work"] {
+        let output = rig.pushed(&["disk.raw", "--output-image-id", name]);
+        assert_eq!(exit_code(&output), 2, "{name}: {output:?}");
+        assert!(stderr(&output).contains("something else than the number"), "{output:?}");
+        assert_eq!(std::fs::read(path("disk.raw")).unwrap(), disk(), "{name}");
+        assert_eq!(std::fs::read(path("work.txt")).unwrap(), b"something that somebody wrote");
+    }
+    assert!(rig.log().is_empty() && rig.journals().is_empty());
+    for before in ["", "200000001\n", "7"] {
+        rig.scratch.write("id", before.as_bytes());
+        let document = rig.document(0, &["disk.raw", "--output-image-id", "id"]);
+        let id = std::fs::read_to_string(path("id")).unwrap();
+        assert_eq!(id, format!("{}\n", document["image"]["id"]), "{before:?}");
+    }
+    // Of a push that fails no number stays.
+    rig.scratch.write("id", b"200000001\n");
+    rig.scratch.write("bad.qcow2", &crate::disks::backed());
+    rig.document(1, &["bad.qcow2", "--output-image-id", "id"]);
+    assert!(!path("id").exists());
+}
+
+#[test]
+fn a_document_that_nobody_reads_is_no_success() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw", &disk());
+    let mut push = rig.push(&["disk.raw", "--format", "json"]);
+    push.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut push = Running::start(&mut push);
+    drop(push.child().stdout.take());
+    let output = push.output();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("is available all the same"), "{said}");
+}

@@ -21,6 +21,7 @@ mod gate;
 mod interrupts;
 mod job;
 mod journals;
+mod limits;
 mod lost;
 mod mint;
 mod moto;

@@ -65,7 +65,10 @@ impl Rig {
         scratch.write("plan.toml", plan.as_bytes());
         let mut command = bare(&scratch);
         command.arg("simulate").args(["--env-file", "env", "--log", "log"]);
-        command.args(["--faults", "plan.toml", "--rate-limit", "100000/100000"]).args(arguments);
+        command.args(["--faults", "plan.toml"]).args(arguments);
+        if !arguments.contains(&"--rate-limit") {
+            command.args(["--rate-limit", "100000/100000"]);
+        }
         let mut child = command.spawn().unwrap();
         let env = scratch.path("env");
         let started = Instant::now();

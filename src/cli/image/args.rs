@@ -115,7 +115,7 @@ impl PatienceArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewArgs {
     /// The image's name; otherwise that of the file.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = line)]
     pub(in crate::cli) name: Option<String>,
 
     /// Its distribution, such as Debian.
@@ -317,10 +317,29 @@ pub(super) struct ActionsArgs {
     pub(super) api: ApiArgs,
 }
 
-/// A tag; what it may consist of is the API's part.
+/// The longest tag, in characters (DigitalOcean API, "Tags").
+const LONGEST_TAG: usize = 255;
+
+/// A tag: letters, digits, colons, dashes and underscores (DigitalOcean API, "Tags").
 pub(in crate::cli) fn tag(text: &str) -> Result<String, &'static str> {
-    match text.trim().is_empty() {
-        true => Err("a tag has a name"),
+    let text = text.trim();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_');
+    if text.is_empty() {
+        return Err("a tag has a name");
+    }
+    match text.len() <= LONGEST_TAG && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a tag has 255 letters, digits, colons, dashes and underscores at most"),
+    }
+}
+
+/// The name of an image, or what is written about it: one line that shows something.
+pub(in crate::cli) fn line(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("there is nothing in it");
+    }
+    match text.chars().any(char::is_control) {
+        true => Err("it has a line break or another control character"),
         false => Ok(text.to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args::{self, PushArgs, StageArgs};
 use super::view::View;
 use super::world;
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, human_size};
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::args::one_region;
@@ -19,7 +19,9 @@ use crate::push::{Event, NewImage, Order, Repack, Route, fingerprint, stem};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
-use crate::spaces::limits::{LARGEST_PART, LONGEST_PRESIGNED, SMALLEST_PART};
+use crate::spaces::limits::{
+    LARGEST_OBJECT, LARGEST_PART, LONGEST_PRESIGNED, MOST_PARTS, SMALLEST_PART, holds,
+};
 
 /// Where a rehearsal has its image.
 const REHEARSED_REGION: &str = "nyc3";
@@ -51,11 +53,15 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
             transfer.push(slug);
         }
     }
+    let part_size = args.stage.part_size.as_deref().map(part_size).transpose()?;
+    if staged {
+        fits(&source, part_size)?;
+    }
     let route = match staged {
         true => Route::Staged {
             stem: stem(&file_name(&args.image).unwrap_or_default()),
             at_once: usize::from(args.stage.uploads),
-            part_size: args.stage.part_size.as_deref().map(part_size).transpose()?,
+            part_size,
             keep_object: args.stage.keep_object,
             read_back: args.stage.read_back,
             repack: match args.stage.repack {
@@ -255,6 +261,29 @@ fn described(image: &OsStr) -> (String, Vec<u8>) {
             (shown(path.as_os_str()).to_string(), path.into_os_string().into_encoded_bytes())
         }
         _ => (shown(image).to_string(), as_given()),
+    }
+}
+
+/// Whether an object can take the file, as far as its size is known before it is read.
+fn fits(source: &OsStr, part_size: Option<u64>) -> Result<(), Usage> {
+    let size = std::fs::metadata(source).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
+    let Some(size) = size else { return Ok(()) };
+    if size > LARGEST_OBJECT {
+        return Err(Usage(format!(
+            "the file has {}, and an object {} at most",
+            human_size(size),
+            human_size(LARGEST_OBJECT)
+        )));
+    }
+    match part_size {
+        Some(part_size) if size > holds(part_size) => Err(Usage(format!(
+            "--part-size: {MOST_PARTS} parts of {} hold {}, and the file has {}; give {} or more, or leave it out",
+            human_size(part_size),
+            human_size(holds(part_size)),
+            human_size(size),
+            size.div_ceil(MOST_PARTS.into()),
+        ))),
+        _ => Ok(()),
     }
 }
 
