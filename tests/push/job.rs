@@ -316,3 +316,51 @@ fn a_document_that_nobody_reads_is_no_success() {
     let said = stderr(&output);
     assert!(said.contains("is available all the same"), "{said}");
 }
+
+#[test]
+fn names_differ_from_build_to_build() {
+    let rig = Rig::new();
+    rig.scratch.write("server.raw.gz", &gzip(&disk()));
+    let named = |name: &str, build: Option<&str>| {
+        let mut push = rig.push(&["server.raw.gz", "--name", name, "--format", "json"]);
+        push.env_remove("PACKER_BUILD_NAME").envs(build.map(|build| ("PACKER_BUILD_NAME", build)));
+        push.output().unwrap()
+    };
+    let name = |output: &std::process::Output| {
+        assert_eq!(exit_code(output), 0, "{output:?}");
+        let document = crate::documents::parsed("push", output);
+        document["image"]["name"].as_str().unwrap().to_owned()
+    };
+    let dated = name(&named("{stem} {date} {{x}}", None));
+    assert!(dated.starts_with("server 20") && dated.ends_with(" {x}"), "{dated}");
+    assert_eq!(dated.len(), "server 2026-01-02 {x}".len(), "{dated}");
+    let timed = name(&named("{build}-{time}", Some("qemu.nightly")));
+    assert!(timed.starts_with("qemu.nightly-20") && timed.ends_with('Z'), "{timed}");
+    assert_eq!(timed.len(), "qemu.nightly-20260102T030405Z".len(), "{timed}");
+    let creates = rig.creates();
+    for (bad, said) in [("{build}", "PACKER_BUILD_NAME"), ("{day}", "{stem}"), ("{stem", "partner")]
+    {
+        let output = named(bad, None);
+        assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{bad}: {output:?}");
+        assert!(stderr(&output).contains(said), "{bad}: {output:?}");
+    }
+    assert_eq!(rig.creates(), creates);
+}
+
+#[test]
+fn what_is_packed_on_the_way_shows_its_pace() {
+    // Slow enough that a line is due, which comes every ten seconds.
+    let plan = "[[bucket]]\nkind = \"slow\"\nrate = 1000000\nforever = true\n";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw", &big_disk(24 * MIB));
+    let mut push = rig.push(&["disk.raw", "--part-size", "5MiB", "--uploads", "1"]);
+    push.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut push = Running::start(&mut push);
+    let stderr = push.child().stderr.take().unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stderr));
+    let line = lines.map_while(Result::ok).find(|line| line.contains("packed, "));
+    signal(push.child(), "INT");
+    let line = line.expect("it tells how far it is");
+    assert!(line.starts_with("check: ") && line.contains("/s") && line.contains(" left"), "{line}");
+    push.output();
+}

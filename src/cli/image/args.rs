@@ -114,7 +114,8 @@ impl PatienceArgs {
 /// What an image is to be, and how it is found again.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewArgs {
-    /// The image's name; otherwise that of the file.
+    /// The image's name; otherwise that of the file. {stem} stands for the file's name without its endings, {file} for
+    /// all of it, {date} and {time} for now, in UTC, and {build} for Packer's build; {{ and }} are braces.
     #[arg(long, value_name = "TEXT", value_parser = line)]
     pub(in crate::cli) name: Option<String>,
 

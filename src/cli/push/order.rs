@@ -11,6 +11,7 @@ use crate::bytes::{Hostile, human_size};
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::args::one_region;
+use crate::cli::image::naming::{Naming, S3};
 use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
@@ -41,7 +42,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         Some(object) => object.url.clone().into(),
         None => args.image.clone(),
     };
-    let name = name(args)?;
+    let naming = Naming::of(&args.image, args.build.as_deref());
     let (shown, whole) = described(&args.image);
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = one_region(region).map_err(|why| Usage(format!("--region: {why}")))?;
@@ -59,7 +60,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
     }
     let route = match staged {
         true => Route::Staged {
-            stem: stem(&file_name(&args.image).unwrap_or_default()),
+            stem: stem(naming.file().unwrap_or_default()),
             at_once: usize::from(args.stage.uploads),
             part_size,
             keep_object: args.stage.keep_object,
@@ -90,7 +91,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         strict: args.check.strict,
         route,
         image: NewImage {
-            name,
+            name: naming.name(&args.new)?,
             region,
             distribution,
             description: args.new.description.clone(),
@@ -200,9 +201,6 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
     Ok(Some(Object { url, plain: bucket.endpoint().address().is_loopback() }))
 }
 
-/// What objects begin with that are fetched with the key of the bucket.
-const S3: &str = "s3://";
-
 /// Why DigitalOcean's importer cannot be given this URL, as far as the URL itself tells.
 fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
     if !is_url(&args.image) {
@@ -221,28 +219,6 @@ fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
         return Ok(None);
     };
     Ok(Some(why.to_owned()))
-}
-
-/// The image's name.
-fn name(args: &PushArgs) -> Result<String, Usage> {
-    if let Some(name) = &args.new.name {
-        return Ok(name.clone());
-    }
-    file_name(&args.image).ok_or_else(|| {
-        Usage("there is no file name that could be the image's name; give --name".into())
-    })
-}
-
-/// The name of the file, without its folders.
-fn file_name(image: &OsStr) -> Option<String> {
-    if let Some(object) = image.to_str().and_then(|image| image.strip_prefix(S3)) {
-        return Path::new(object).file_name()?.to_str().map(str::to_owned);
-    }
-    match is_url(image) {
-        true => source::address(image).ok()?.file_name().map(str::to_owned),
-        false if image == "-" => None,
-        false => Some(Path::new(image).file_name()?.to_string_lossy().into_owned()),
-    }
 }
 
 /// What is pushed: for people, and as what tells it from everything else. URLs go without their secrets, which
