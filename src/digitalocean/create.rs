@@ -235,21 +235,13 @@ impl Images {
     /// it has the marks, there or where it is looked at: one that has none is somebody else's.
     ///
     /// # Errors
-    /// As for [`Images::create`]. A stray image without the marks is none either.
+    /// As for [`Images::create`].
     pub async fn create_marked(
         &self,
         marked: &ImageNewCustom,
         push: &PushId,
     ) -> Result<Image, Error> {
-        let made = match self.create(marked).await {
-            Ok(made) => made,
-            Err(Error { kind: Kind::Invalid { stray }, status, id, message, request_id }) => {
-                let stray = stray.filter(|stray| push.marks(stray));
-                let kind = Kind::Invalid { stray };
-                return Err(Error { kind, status, id, message, request_id });
-            }
-            Err(error) => return Err(error),
-        };
+        let made = self.create(marked).await?;
         if push.marks(&made) {
             return Ok(made);
         }

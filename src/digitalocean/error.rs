@@ -80,10 +80,14 @@ impl Error {
         }
     }
 
-    /// Whether the call certainly had no effect, as it was never sent, or as there were too many.
+    /// Whether the call was certainly never sent.
     #[must_use]
-    pub fn had_no_effect(&self) -> bool {
-        matches!(self.kind, Kind::RateLimited { .. } | Kind::Transport { unsent: true, .. })
+    pub fn is_unsent(&self) -> bool {
+        match self.kind {
+            Kind::RateLimited { .. } => self.status.is_none(),
+            Kind::Transport { unsent, .. } => unsent,
+            _ => false,
+        }
     }
 
     /// Whether asking later may help.
@@ -276,9 +280,12 @@ fn plain(page: &str) -> String {
 /// When an answer says that calls are taken again: `retry-after` where the burst was too much,
 /// `ratelimit-reset` (when the oldest call of the hour no longer counts) otherwise.
 pub(super) fn until(called: &Called) -> Option<SystemTime> {
+    let left =
+        called.header("ratelimit-remaining").and_then(|left| left.trim().parse::<u64>().ok());
     match called.header("retry-after").and_then(retry_after) {
         Some(wait) => SystemTime::now().checked_add(wait),
-        None => reset(called),
+        // With calls left it is not that limit that the answer is about.
+        None => reset(called).filter(|_| left.is_none_or(|left| left == 0)),
     }
 }
 

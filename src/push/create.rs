@@ -51,7 +51,7 @@ impl Run<'_> {
     }
 
     /// Posts the create when calls are taken, and again with the same marks after an answer that says that there were
-    /// too many of them: that one made nothing, which is seen before.
+    /// too many of them, if no image is seen then.
     async fn post(
         &mut self,
         request: &ImageNewCustom,
@@ -61,7 +61,10 @@ impl Run<'_> {
         let mut posts = 1;
         loop {
             if let Some(until) = self.world.api.budget().opens() {
-                self.wait_for_calls(until).await?;
+                let error = Error::limited(until);
+                self.wait_for_calls(until)
+                    .await?
+                    .map_err(|()| Stop::Api { step: Step::Create, error })?;
             }
             self.intend(Intent::Create { checked: checked.clone() })?;
             let error = match self.world.api.images().create_marked(request, push).await {
@@ -72,40 +75,41 @@ impl Run<'_> {
             let Kind::RateLimited { until } = error.kind else {
                 return Err(self.refused(push, error).await?);
             };
-            self.conclude_step(Outcome::NotCreated)?;
-            if posts == MOST_POSTS {
-                return Err(Stop::Api { step: Step::Create, error });
-            }
             let soon = SystemTime::now() + self.order.patience.first;
-            self.wait_for_calls(until.unwrap_or(soon).max(soon)).await?;
-            let images = self.world.api.images();
-            let looking = images.find(push, Duration::ZERO, &self.order.patience, None);
-            match self.cancel.unless(looking).await? {
-                Ok(found) => {
-                    if let Some(image) = found.into_iter().next() {
-                        self.world.note(&format!("image {} was made all the same", image.id));
-                        return Ok(image);
-                    }
-                }
-                Err(error) if matches!(error.kind, Kind::RateLimited { .. }) => {}
-                // Who could not look does not post again.
-                Err(error) => return Err(Stop::Api { step: Step::Create, error }),
+            let until = until.unwrap_or(soon).max(soon);
+            if posts == MOST_POSTS || self.wait_for_calls(until).await?.is_err() {
+                return Err(self.refused(push, error).await?);
             }
+            if !error.is_unsent() {
+                let images = self.world.api.images();
+                let looking = images.find(push, Duration::ZERO, &self.order.patience, None);
+                match self.cancel.unless(looking).await? {
+                    Ok(found) => {
+                        if let Some(image) = found.into_iter().next() {
+                            self.world.note(&format!("image {} was made all the same", image.id));
+                            return Ok(image);
+                        }
+                    }
+                    // Who could not look does not post again.
+                    Err(_) => return Err(self.refused(push, error).await?),
+                }
+            }
+            self.conclude_step(Outcome::NotCreated)?;
             posts += 1;
         }
     }
 
-    /// Waits until calls are taken, if that is as long as the user waits for an import at most.
-    async fn wait_for_calls(&self, until: SystemTime) -> Result<(), Stop> {
+    /// Waits until calls are taken. `Err` if that is longer than the user waits for an import.
+    async fn wait_for_calls(&self, until: SystemTime) -> Result<Result<(), ()>, Stop> {
         let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
         if wait > self.order.patience.most {
-            let error = Error::limited(until);
-            return Err(Stop::Api { step: Step::Create, error });
+            return Ok(Err(()));
         }
         let seconds = wait.as_secs_f64().ceil();
         self.world
             .note(&format!("the API takes no calls for {seconds} s; the create waits for that"));
-        Ok(self.cancel.unless(tokio::time::sleep(wait)).await?)
+        self.cancel.unless(tokio::time::sleep(wait)).await?;
+        Ok(Ok(()))
     }
 
     /// What the image has to be made of, if the URL of others is handed over.
@@ -118,9 +122,9 @@ impl Run<'_> {
     /// A create that was refused. One that made an image all the same leaves it to be deleted.
     async fn refused(&mut self, push: &PushId, error: Error) -> Result<Stop, Stop> {
         let made = match &error.kind {
-            Kind::Invalid { stray: Some(stray) } => Ok(Some(stray.id)),
+            Kind::Invalid { stray: Some(stray) } if push.marks(stray) => Ok(Some(stray.id)),
             // It was never sent.
-            _ if error.had_no_effect() => Ok(None),
+            _ if error.is_unsent() => Ok(None),
             _ => self.stray(push).await?,
         };
         match made {
@@ -128,6 +132,12 @@ impl Run<'_> {
             Ok(None) => self.conclude_step(Outcome::NotCreated)?,
             // Whose token the API does not take has made nothing with it.
             Err(_) if matches!(error.kind, Kind::Unauthorized) => {
+                self.conclude_step(Outcome::NotCreated)?
+            }
+            // The API takes no calls, as it said to the create: nobody can look, and that one made nothing.
+            Err(Error { kind: Kind::RateLimited { .. }, .. })
+                if matches!(error.kind, Kind::RateLimited { .. }) =>
+            {
                 self.conclude_step(Outcome::NotCreated)?
             }
             // Nobody could look, so it is not said that there is none: clean-up looks again, and then a sweep.

@@ -91,7 +91,10 @@ fn a_create_that_comes_too_often_is_posted_again() {
     assert_eq!(exit_code(&output), 4, "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("the next is taken in 7"), "{said}");
-    assert!(said.contains("nothing was created, and nothing is left behind"), "{said}");
+    assert!(
+        said.contains("no image of it is seen, and nothing that is known of is left behind"),
+        "{said}"
+    );
     rig.assert_clean(0..=0, "too many");
     assert!(rig.journals().is_empty());
 }
@@ -133,4 +136,17 @@ fn a_create_that_was_never_sent_is_known_to_be_unsent() {
     assert!(said.contains("nothing was created, and nothing is left behind"), "{said}");
     assert!(rig.journals().is_empty());
     rig.assert_clean(0..=0, "unsent");
+}
+
+#[test]
+fn what_was_never_sent_is_not_undone() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let mut push = rig.push(&["disk.raw.gz", "-v", "--retries", "0"]);
+    let output = push.env("SPACES_ENDPOINT_URL", "http://127.0.0.1:1").output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(exit_code(&output), 4, "{said}");
+    assert!(said.contains("PUT ") && !said.contains("DELETE "), "{said}");
+    assert!(said.contains("nothing was created, and nothing is left behind"), "{said}");
+    assert!(rig.journals().is_empty());
 }

@@ -199,7 +199,7 @@ pub(super) struct ListArgs {
     pub(super) kind: Option<String>,
 
     /// Only those with this tag.
-    #[arg(long, value_name = "TAG", value_parser = tag)]
+    #[arg(long, value_name = "TAG", value_parser = line)]
     pub(super) tag: Option<String>,
 
     #[command(flatten)]

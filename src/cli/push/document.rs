@@ -74,7 +74,7 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
         }
-        (Stop::Api { step: Step::Create, error }, None) if cleaned && !error.had_no_effect() => {
+        (Stop::Api { step: Step::Create, error }, None) if cleaned && !error.is_unsent() => {
             output::complain("no image of it is seen, and nothing that is known of is left behind");
         }
         (_, None) if cleaned => output::complain("nothing was created, and nothing is left behind"),
