@@ -85,6 +85,14 @@ pub(super) const ROWS: &[Row] = &[
         MBR,
     ),
     judged(
+        Code::MbrActiveTwice,
+        Warn,
+        "several active partitions",
+        "More than one entry of the MBR is marked as the one to boot from. Boot code that goes by the mark refuses such a disk (\"Multiple active partitions\", \"Invalid partition table\"); GRUB does not look at it.",
+        "Leave the mark on one. On the raw disk, if partition 1 is the one to boot from: `sfdisk --activate disk.raw 1`.",
+        "SYSLINUX mbr.bin, \"Multiple active partitions\"",
+    ),
+    judged(
         Code::MbrExtendedAmbiguous,
         Warn,
         "logical partitions that readers list differently",

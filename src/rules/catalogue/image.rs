@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::StructureNotExamined,
         Warn,
         "a part could not be examined",
-        "A part of the image lies before what was read already, and this source cannot be read again, or not as often as that would take. What it holds is not known; nothing was found wrong so far.",
+        "A part of the image lies before what was read already, and this source cannot be read again. What it holds is not known; nothing was found wrong so far.",
         "Check it with --spool, which keeps a temporary copy, or save it to a local file and check that: it can be read in any order.",
         "tidegate: what was not seen is not called good",
     ),
