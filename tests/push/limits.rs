@@ -31,6 +31,20 @@ fn parts_that_cannot_hold_the_file_are_refused_before_anything_is_done() {
 }
 
 #[test]
+fn a_file_past_the_limit_is_refused_by_a_plan_as_by_a_push() {
+    let rig = Rig::new();
+    sparse(&rig, "large.raw", 120_000_000_000);
+    let output = rig.pushed(&["large.raw", "--dry-run", "--format", "json"]);
+    assert_eq!(exit_code(&output), 1, "{output:?}");
+    let plan = crate::documents::parsed("plan", &output);
+    assert_eq!((&plan["error"]["kind"], &plan["steps"]), (&json!("too-large"), &json!([])));
+    assert!(rig.log().is_empty());
+    let document = rig.document(1, &["large.raw"]);
+    assert_eq!(document["error"]["kind"], "rejected");
+    assert!(rig.asked("put-object").is_empty() && rig.creates() == 0, "{:?}", rig.log());
+}
+
+#[test]
 fn names_that_cannot_be_are_refused_before_anything_is_done() {
     let rig = Rig::new();
     rig.scratch.write("disk.raw", &disk());

@@ -104,7 +104,7 @@ fn random_types_leave_nothing_public() {
                 image[key] = retyped(&image[key], picks[1]);
             });
             let outer = ["links", "meta"][picks[2] as usize % 2];
-            if value.get(outer).is_some() && picks[2] % 3 == 0 {
+            if value.get(outer).is_some() && picks[2].is_multiple_of(3) {
                 value[outer] = retyped(&value[outer], picks[1]);
             }
         });
