@@ -74,7 +74,10 @@ pub fn main() -> ExitCode {
     };
     signals::bear_limits();
     #[cfg(feature = "net")]
-    net::know_secrets();
+    {
+        signals::keep_memory();
+        net::know_secrets();
+    }
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
         args::Command::Repack(args) => repack::run(&args),
