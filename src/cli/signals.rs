@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +8,7 @@ use signal_hook::iterator::Signals;
 
 use super::progress::Progress;
 use super::{INTERRUPTED, output};
+use crate::bytes::Small;
 
 /// A file that may not grow any more is a write that fails, and not the end of the program: there may be something
 /// to clean up.
@@ -15,10 +17,13 @@ pub(super) fn bear_limits() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
+/// What the system says of a process is a page or two.
+const STATUS: Small = Small { what: "the status of the process", most: 1 << 20 };
+
 /// Those of these signals that the program listens to. What whoever started it had it ignore stays ignored, as
 /// `nohup` and the shell of a background job have it; where that cannot be seen, it listens to all.
 pub(super) fn heard(signals: &[i32]) -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = STATUS.text(Path::new("/proc/self/status")).unwrap_or_default();
     let ignored = ignored(&status);
     signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
 }
