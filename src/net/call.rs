@@ -1,10 +1,13 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+};
 
 use super::client::masked_headers;
 use super::pace::{Pieces, Progress};
@@ -137,10 +140,25 @@ impl Client {
         }
         let (status, headers) =
             (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            *self.dated.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((date, Instant::now()));
+        }
         if let Cow::Owned(clean) = masked(&body) {
             body = clean;
         }
         Ok(Called { address, status, body, headers })
+    }
+}
+
+impl Client {
+    /// The time by the clock of the server that answered a call last; it may be a little behind, and is never ahead.
+    /// `None` if none has said it.
+    #[must_use]
+    pub fn server_time(&self) -> Option<SystemTime> {
+        let (date, came) = (*self.dated.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.checked_add(came.elapsed())
     }
 }
 

@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
@@ -100,6 +100,8 @@ pub struct Client {
     pub(super) patient: reqwest::Client,
     proxies: Matcher,
     options: Options,
+    /// What the last answer to a call said of the time, and when it came.
+    pub(super) dated: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 /// One answer on the way to the last one.
@@ -215,7 +217,8 @@ impl Client {
         let patient = builder().build().map_err(|e| e.to_string())?;
         let http = builder().read_timeout(options.idle_timeout).build();
         let http = http.map_err(|e| e.to_string())?;
-        Ok(Client { runtime: runtime()?, http, patient, proxies: Matcher::from_system(), options })
+        let (proxies, dated) = (Matcher::from_system(), Mutex::default());
+        Ok(Client { runtime: runtime()?, http, patient, proxies, options, dated })
     }
 
     /// How it was made.

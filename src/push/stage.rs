@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::cut::{self, Cut, Go};
-use super::entry::{Intent, Outcome};
-use super::event::Step;
+use super::entry::{Entry, Intent, Outcome};
+use super::event::{Event, Step};
 use super::object;
 use super::order::{KEPT, Repack, Route, staged_name};
 use super::parts::Cutter;
@@ -23,6 +24,9 @@ use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, 
 
 /// What an object is uploaded as; the importer looks at its bytes.
 const CONTENT_TYPE: &str = "application/octet-stream";
+
+/// How long it is waited for the answer to what is under way, when the push is to end.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Bytes of parts that may wait for their MD5s beside those that are on their way.
 const WAITING: u64 = 16 << 20;
@@ -91,12 +95,13 @@ impl Run<'_> {
             total: size.filter(|_| as_it_is),
             there,
         };
-        let work = async {
-            let parts = sending.run(cuts, home).await?;
-            Ok((parts, cutting.done.await.ok().flatten(), checking.report.await))
-        };
-        let (parts, cut, checked) = match self.cancel.unless(work).await? {
-            Ok(done) => done,
+        let (parts, cut, checked) = match sending.run(cuts, home, self.cancel).await {
+            Ok(parts) => {
+                let rest = async { (cutting.done.await.ok().flatten(), checking.report.await) };
+                let (cut, checked) = self.cancel.unless(rest).await?;
+                (parts, cut, checked)
+            }
+            Err(Broken::Cancelled) => return Err(Stop::Interrupted),
             Err(Broken::Bucket(error)) => return Err(Stop::Spaces { step: Step::Check, error }),
             Err(Broken::TooMany) => {
                 return Err(Stop::Order(format!(
@@ -149,18 +154,29 @@ impl Run<'_> {
     }
 
     async fn probe(&mut self, bucket: &Bucket) -> Result<(), Stop> {
-        let key = self.key("probe")?;
+        let key = self.key_of("/", probe::NAME)?;
         self.begin(Step::Probe, bucket.name().as_str());
+        let keeps = self.cancel.unless(probe::keeps(bucket)).await??;
         self.intend(Intent::Probe { key: key.as_str().to_owned() })?;
-        match self.cancel.unless(probe::put(bucket, &key)).await? {
-            Ok(()) => {}
+        // What is under way on the server would come after it was deleted.
+        match self.cancel.finish(probe::put(bucket, &key), GRACE).await? {
+            Ok(put) => {
+                self.conclude_step(Outcome::Answered)?;
+                if let Some(what) = keeps.or_else(|| probe::shows(&put)) {
+                    self.world.tell(&Event::Caution(&what));
+                }
+            }
             Err(error) => {
                 if !error.is_ambiguous() {
-                    // It was refused, so there should be nothing to be deleted, and perhaps no right to do so.
-                    if !error.is_unsent() {
-                        let _ = self.cancel.unless(bucket.delete(&key)).await?;
+                    self.conclude_step(Outcome::Answered)?;
+                    // There should be nothing, and perhaps no right to look.
+                    let unsent = error.is_unsent();
+                    let looked =
+                        async { if unsent { Ok(false) } else { bucket.erase(&key).await } };
+                    let nothing = self.cancel.unless(looked).await?;
+                    if nothing.map_or_else(|error| !error.is_ambiguous(), |_| true) {
+                        self.conclude_step(Outcome::Probe)?;
                     }
-                    self.conclude_step(Outcome::Probe)?;
                 }
                 return Err(Stop::Spaces { step: Step::Probe, error });
             }
@@ -173,11 +189,11 @@ impl Run<'_> {
 
     /// The key of an object of this push.
     fn key(&self, name: &str) -> Result<Key, Stop> {
+        self.key_of(if self.journal.state().began.keep_object { KEPT } else { "/" }, name)
+    }
+
+    fn key_of(&self, folder: &str, name: &str) -> Result<Key, Stop> {
         let push = self.journal.push().as_str();
-        let folder = match self.journal.state().began.keep_object {
-            true => KEPT,
-            false => "/",
-        };
         Key::parse(&format!("{PREFIX}{push}{folder}{name}")).map_err(Stop::Order)
     }
 
@@ -215,9 +231,19 @@ impl Run<'_> {
         self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
         // What is under way on the server is not left to itself: clean-up could come before its effect.
         let upload = again::create_upload(bucket, &key, CONTENT_TYPE).await;
-        let upload = upload.map_err(Stop::spaces(Step::Check))?;
+        let upload = self.answered(upload).map_err(Stop::spaces(Step::Check))?;
         self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
         Ok((upload, BTreeMap::new()))
+    }
+
+    /// Writes down that nothing comes any more of what was asked for, if that is so.
+    fn answered<T>(&mut self, asked: Result<T, spaces::Error>) -> Result<T, spaces::Error> {
+        if asked.as_ref().is_err_and(|error| !error.is_ambiguous())
+            && let Some(error) = self.journal.note(Entry::Outcome(Outcome::Answered))
+        {
+            self.world.note(&error.to_string());
+        }
+        asked
     }
 
     async fn abort(&self, bucket: &Bucket, upload: &Upload) -> Result<(), Stop> {
@@ -237,7 +263,7 @@ impl Run<'_> {
         self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
         // Likewise.
         let completed = again::complete(bucket, upload, parts, size).await;
-        completed.map_err(Stop::spaces(Step::Complete))?;
+        self.answered(completed).map_err(Stop::spaces(Step::Complete))?;
         self.conclude_step(Outcome::Complete)?;
         let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
         self.pushed.staged = Some(Staged {
@@ -282,7 +308,7 @@ impl Run<'_> {
         let url = bucket.url(key).map_err(Stop::Order)?.to_string();
         self.begin(Step::Publish, &url);
         self.intend(Intent::Publish)?;
-        let published = self.cancel.unless(bucket.set_acl(key, Acl::PublicRead)).await?;
+        let published = self.cancel.finish(bucket.set_acl(key, Acl::PublicRead), GRACE).await?;
         published.map_err(Stop::spaces(Step::Publish))?;
         self.cancel.unless(object::is_public(bucket, key, size, Step::Publish)).await??;
         self.conclude_step(Outcome::Publish)?;

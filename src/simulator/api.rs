@@ -45,6 +45,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
     let parts = request.parts();
     let ["v2", rest @ ..] = parts.as_slice() else { return request.not_found() };
     match (request.method.as_str(), rest) {
+        ("GET", ["account"]) => Reply::json(200, &account()),
         ("GET", ["regions"]) => {
             let all: Vec<_> = regions::all().collect();
             let place = format!("{}/v2/regions", shared.base);
@@ -71,4 +72,19 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
         ("DELETE", ["spaces", "keys", key]) => keys::delete(shared, request, key),
         _ => request.not_found(),
     }
+}
+
+/// The account, the same in each run as what is kept is.
+fn account() -> serde_json::Value {
+    serde_json::json!({ "account": {
+        "droplet_limit": 25,
+        "floating_ip_limit": 5,
+        "email": "simulator@example.com",
+        "name": "simulator",
+        "uuid": "00000000-0000-4000-8000-000000000001",
+        "email_verified": true,
+        "status": "active",
+        "status_message": "",
+        "team": { "uuid": "00000000-0000-4000-8000-000000000002", "name": "simulator" },
+    } })
 }

@@ -123,6 +123,41 @@ impl fmt::Display for UploadId {
     }
 }
 
+/// The server's name for a version of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VersionId(String);
+
+impl VersionId {
+    /// Parses it, as it came from a server.
+    ///
+    /// # Errors
+    /// Says that it is none.
+    pub fn parse(id: &str) -> Result<VersionId, String> {
+        match id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+            true => Err(format!("\"{}\" is no name of a version", Hostile::from(id))),
+            false => Ok(VersionId(id.to_owned())),
+        }
+    }
+
+    /// Whether it is that of what was written without versions (S3, "Using versioning in S3 buckets").
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.0 == "null"
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Hostile::from(self.0.as_str()), f)
+    }
+}
+
 /// The number of a part: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartNumber(u16);

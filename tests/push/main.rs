@@ -18,6 +18,7 @@ mod faults;
 #[path = "../common/flipper.rs"]
 mod flipper;
 mod gate;
+mod gone;
 mod interrupts;
 mod job;
 mod journals;
@@ -31,6 +32,7 @@ mod nightly;
 mod objects;
 mod once;
 mod plan;
+mod radosgw;
 mod random;
 mod rehearsal;
 mod repack;

@@ -200,16 +200,23 @@ impl Rig {
         entries.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
     }
 
+    /// Nothing is in the bucket: no object, no version, no upload.
+    pub(crate) fn assert_nothing_staged(&self, what: &str) {
+        let state = self.state();
+        for kind in ["objects", "uploads", "versions"] {
+            let log: String = self.log().iter().map(|line| format!("{line}\n")).collect();
+            assert!(state[kind].as_array().unwrap().is_empty(), "{what}: {state:#}\n{log}");
+        }
+    }
+
     /// Holds what is left against what may be: nothing in the bucket, and so many images that can be used.
     pub(crate) fn assert_clean(&self, images: std::ops::RangeInclusive<usize>, what: &str) {
+        self.assert_nothing_staged(what);
         let state = self.state();
         let log = || {
             let lines = self.log();
             lines.iter().map(|line| format!("{line}\n")).collect::<String>()
         };
-        for kind in ["objects", "uploads"] {
-            assert!(state[kind].as_array().unwrap().is_empty(), "{what}: {state:#}\n{}", log());
-        }
         let alive = self.images();
         assert!(images.contains(&alive.len()), "{what}: {state:#}\n{}", log());
         assert!(alive.iter().all(|image| image["status"] == "available"), "{what}: {state:#}");

@@ -30,7 +30,7 @@ fn nobody_gets_in_without_the_token() {
             assert!(!answer.header("x-request-id").is_empty());
         }
     }
-    let empty = json!({"images": [], "actions": [], "objects": [], "uploads": []});
+    let empty = json!({"images": [], "actions": [], "objects": [], "uploads": [], "versions": []});
     assert_eq!(rig.state(), empty);
 }
 

@@ -177,7 +177,7 @@ pub(super) struct CreateArgs {
     #[arg(long)]
     pub(super) retry_create: bool,
 
-    /// Wait until the image is available.
+    /// Wait until the image is available, and make sure that the URL still leads to what was checked.
     #[arg(long)]
     pub(super) wait: bool,
 

@@ -163,6 +163,10 @@ impl View {
                 self.teller.close();
                 state.line(&format!("warning: {what} [{code}]"));
             }
+            Event::Caution(what) => {
+                self.teller.close();
+                state.line(&format!("warning: {what}"));
+            }
             Event::Note(what) => {
                 self.teller.close();
                 state.line(&format!("note: {what}"));

@@ -4,7 +4,6 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::Bucket;
-use super::objects::remove;
 use super::problem::{BAD_XML, Problem};
 use super::serve::{Outcome, document};
 use super::xml::{Xml, character};
@@ -23,7 +22,7 @@ pub(super) fn objects(bucket: &Bucket, body: &[u8]) -> Outcome {
     let mut contents = bucket.there()?;
     let mut xml = Xml::answer("DeleteResult");
     for key in &asked.keys {
-        remove(&mut contents, key)?;
+        contents.delete(key, None)?;
         if !asked.quiet {
             xml.open("Deleted").text("Key", key).close("Deleted");
         }

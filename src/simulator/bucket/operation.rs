@@ -12,6 +12,9 @@ pub(super) enum Operation {
     GetBucketLocation,
     ListObjects,
     ListMultipartUploads,
+    ListObjectVersions,
+    GetBucketVersioning,
+    PutBucketVersioning,
     PutObject,
     HeadObject,
     GetObject,
@@ -50,6 +53,19 @@ impl Operation {
                     "encoding-type",
                 ],
             ),
+            ("GET", true, false) if has("versioning") => (GetBucketVersioning, &["versioning"]),
+            ("PUT", true, false) if has("versioning") => (PutBucketVersioning, &["versioning"]),
+            ("GET", true, false) if has("versions") => (
+                ListObjectVersions,
+                &[
+                    "versions",
+                    "prefix",
+                    "key-marker",
+                    "version-id-marker",
+                    "max-keys",
+                    "encoding-type",
+                ],
+            ),
             ("GET", true, false) if call.get("list-type") == Some("2") => (
                 ListObjects,
                 &[
@@ -68,21 +84,21 @@ impl Operation {
                 (ListObjects, &["prefix", "delimiter", "max-keys", "marker", "encoding-type"])
             }
             ("POST", true, false) if has("delete") => (DeleteObjects, &["delete"]),
-            ("PUT", _, true) if has("acl") => (PutObjectAcl, &["acl"]),
+            ("PUT", _, true) if has("acl") => (PutObjectAcl, &["acl", "versionId"]),
             ("PUT", _, true) if has("uploadId") || has("partNumber") => {
                 (UploadPart, &["uploadId", "partNumber"])
             }
             ("PUT", _, true) => (PutObject, &[]),
-            ("HEAD", _, true) => (HeadObject, &[]),
-            ("GET", _, true) if has("acl") => (GetObjectAcl, &["acl"]),
+            ("HEAD", _, true) => (HeadObject, &["versionId"]),
+            ("GET", _, true) if has("acl") => (GetObjectAcl, &["acl", "versionId"]),
             ("GET", _, true) if has("uploadId") => {
                 (ListParts, &["uploadId", "part-number-marker", "max-parts", "encoding-type"])
             }
-            ("GET", _, true) => (GetObject, &[]),
+            ("GET", _, true) => (GetObject, &["versionId"]),
             ("POST", _, true) if has("uploads") => (CreateMultipartUpload, &["uploads"]),
             ("POST", _, true) if has("uploadId") => (CompleteMultipartUpload, &["uploadId"]),
             ("DELETE", _, true) if has("uploadId") => (AbortMultipartUpload, &["uploadId"]),
-            ("DELETE", _, true) => (DeleteObject, &[]),
+            ("DELETE", _, true) => (DeleteObject, &["versionId"]),
             ("GET" | "PUT" | "POST" | "DELETE", true, false) => {
                 return Err(Problem::said(NOT_IMPLEMENTED, "this is not simulated"));
             }
@@ -109,6 +125,9 @@ impl Operation {
             GetBucketLocation => "get-bucket-location",
             ListObjects => "list-objects",
             ListMultipartUploads => "list-multipart-uploads",
+            ListObjectVersions => "list-object-versions",
+            GetBucketVersioning => "get-bucket-versioning",
+            PutBucketVersioning => "put-bucket-versioning",
             PutObject => "put-object",
             HeadObject => "head-object",
             GetObject => "get-object",
@@ -135,7 +154,7 @@ impl Operation {
             | UploadPart
             | CompleteMultipartUpload
             | AbortMultipartUpload => Permission::ReadWrite,
-            PutObjectAcl => Permission::FullAccess,
+            PutObjectAcl | PutBucketVersioning => Permission::FullAccess,
             _ => Permission::Read,
         }
     }

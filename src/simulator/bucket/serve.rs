@@ -15,7 +15,7 @@ use super::problem::{self, *};
 use super::request::Call;
 use super::sign::{self, Payload, Who};
 use super::xml::Xml;
-use super::{NAME, REGION, contents, deletes, listing, lists, multipart, objects};
+use super::{NAME, REGION, contents, deletes, listing, lists, multipart, objects, versions};
 use crate::simulator::log::Line;
 use crate::simulator::reply::Reply;
 use crate::simulator::server::{Cut, Shared};
@@ -91,6 +91,9 @@ async fn answer(
         && let Err(problem) = shared.bucket.contents().vanish()
     {
         return Ok(Err(problem));
+    }
+    if met.versions {
+        shared.bucket.contents().versioned = true;
     }
     if let Some(rate) = met.rate {
         inflow.slow(rate);
@@ -206,9 +209,12 @@ async fn perform(
         }),
         Operation::ListObjects => listing::objects(bucket, call),
         Operation::ListMultipartUploads => lists::uploads(bucket, call),
+        Operation::ListObjectVersions => versions::list(bucket, call),
+        Operation::GetBucketVersioning => versions::status(bucket),
+        Operation::PutBucketVersioning => versions::enable(bucket, &body),
         Operation::HeadObject => objects::get(bucket, call, public_only, false),
         Operation::GetObject => objects::get(bucket, call, public_only, true),
-        Operation::DeleteObject => objects::delete(bucket, call),
+        Operation::DeleteObject => versions::delete(bucket, call),
         Operation::DeleteObjects => deletes::objects(bucket, &body),
         Operation::PutObjectAcl => objects::put_acl(bucket, call),
         Operation::GetObjectAcl => objects::get_acl(bucket, call),
