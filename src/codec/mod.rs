@@ -18,6 +18,7 @@ mod tar;
 mod tar_header;
 mod xz;
 mod xz_check;
+mod zip;
 mod zstd;
 
 pub use self::bzip2::Bzip2;
@@ -27,6 +28,7 @@ pub use self::sniff::{PACKINGS, Packing, is_zlib, packing_name, sniff};
 pub use self::tar::{Tar, TarItem, TarMember};
 pub use self::xz::Xz;
 pub use self::zstd::Zstd;
+pub use zip::{ZIP_TAIL, zip_end};
 
 use crate::facts::Code;
 
