@@ -14,7 +14,7 @@ use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
-        (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?)],
+        (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?.0)],
         (None, Some(from)) => {
             let takes = |image: &OsStr| args.shard.is_none_or(|shard| shard.takes(image));
             listed(from, &takes)?.into_iter().map(plain).collect()

@@ -24,6 +24,7 @@ mod project;
 #[cfg(feature = "net")]
 mod push;
 mod receipts;
+mod repack;
 mod report;
 mod shell;
 mod signals;
@@ -74,9 +75,13 @@ pub fn main() -> ExitCode {
     };
     signals::bear_limits();
     #[cfg(feature = "net")]
-    net::know_secrets();
+    {
+        signals::keep_memory();
+        net::know_secrets();
+    }
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
+        args::Command::Repack(args) => repack::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "net")]

@@ -30,9 +30,9 @@ enum Rank {
     Disk,
 }
 
-/// The image of the build that Packer runs this program for. Tells from here on what is under way as Packer shows it, if
+/// The image of the build that Packer runs this program for, and the name of that build. Tells from here on what is under way as Packer shows it, if
 /// standard output is not for a `document`.
-pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> {
+pub(super) fn image(manifest: &Path, document: bool) -> Result<(OsString, String), Usage> {
     if !document {
         output::tell_packer();
     }
@@ -50,7 +50,7 @@ pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> 
         shown(&found),
         Hostile::from(artifact.build.as_str())
     ));
-    Ok(found)
+    Ok((found, artifact.build))
 }
 
 fn choose(artifact: &Artifact) -> Result<OsString, Usage> {

@@ -247,8 +247,7 @@ impl Client {
                         tokio::time::sleep(wait).await;
                     }
                     Err((_, until)) => {
-                        let kind = Kind::RateLimited { until: Some(until) };
-                        return Err(Error::new(kind, "the API's rate limit is used up"));
+                        return Err(Error::limited(until));
                     }
                 }
             };

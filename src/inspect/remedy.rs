@@ -12,7 +12,10 @@ pub(super) fn remedy_of(
     shown: &str,
 ) -> String {
     match compression {
-        Some(packed) if layer != Layer::File => decompressed(row(code).remedy, shown, packed),
+        // Repacking takes the image out of it anyway.
+        Some(packed) if layer != Layer::File && !row(code).repairable => {
+            decompressed(row(code).remedy, shown, packed)
+        }
         _ => remedy(row(code).remedy, shown),
     }
 }

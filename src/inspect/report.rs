@@ -260,7 +260,7 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// What to do about it; commands are between backticks.
     pub remedy: String,
-    /// Whether repacking the file mends it, which a push does on the way.
+    /// Whether `tidegate repack` mends it; a push does so on the way where it would be refused otherwise.
     #[serde(default, skip_serializing_if = "is_false")]
     pub repairable: bool,
 }

@@ -83,10 +83,21 @@ impl Cleaning<'_> {
 
     fn leave(&mut self, what: String) -> Fate {
         self.left.push(what);
-        match self.journal.state().abandoned {
-            true => Fate::Remove,
-            false => Fate::Needed,
+        let state = self.journal.state();
+        match (state.abandoned, state.began.keep_object) {
+            (true, _) => Fate::Remove,
+            (false, _) if !self.is_overdue() => Fate::Needed,
+            (false, true) => Fate::Keep,
+            (false, false) => Fate::Remove,
         }
+    }
+
+    /// Whether the image was asked for so long ago that no importer reads its object any more, whatever the API
+    /// says, or does not say.
+    fn is_overdue(&self) -> bool {
+        let most = Patience::default().most.max(self.patience.most);
+        let asked = self.journal.state().asked;
+        asked.is_some_and(|asked| now().saturating_sub(asked) > most.as_secs())
     }
 
     /// Brings everything but the key to its end.

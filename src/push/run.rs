@@ -1,7 +1,7 @@
 //! A push from its beginning to its end.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::clean::{clean, end, end_key};
 use super::compared;
@@ -15,7 +15,7 @@ use super::stop::Stop;
 use super::world::{Cancel, World};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
-use crate::digitalocean::{Kind, PushId, nearest};
+use crate::digitalocean::{Error, Kind, PushId, nearest};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 
 /// How long a push that is interrupted cleans up: nobody waits for a server that does not answer.
@@ -171,6 +171,12 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
     Journal::begin(folder, &push, began)
 }
 
+/// Calls that an image takes at least: its create, a look at it, and one to undo it.
+const LEAST_CALLS: u64 = 3;
+
+/// For how long a push waits that finds no calls left at its beginning: a limit of a minute ends while it uploads.
+const LONGEST_LIMIT: Duration = Duration::from_secs(60);
+
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
     /// With a bucket, once there is a key to it.
@@ -220,7 +226,9 @@ impl Run<'_> {
 
     /// Makes sure that the API takes the token, and that it knows the regions, before anything is sent.
     async fn account(&mut self) -> Result<(), Stop> {
-        let known = match self.cancel.unless(self.world.api.regions().once()).await? {
+        let known = self.cancel.unless(self.world.api.regions().once()).await?;
+        self.calls()?;
+        let known = match known {
             Ok(known) => known,
             Err(error) if matches!(error.kind, Kind::Unauthorized) => {
                 return Err(Stop::Api { step: Step::Account, error });
@@ -246,6 +254,19 @@ impl Run<'_> {
             hint.unwrap_or_else(|| ".".into()),
             Hostile::message(&known.join(", "))
         )))
+    }
+
+    /// Makes sure that there are calls left for the image, before anything is sent that would wait for them, public.
+    fn calls(&self) -> Result<(), Stop> {
+        let budget = self.world.api.budget();
+        let short = budget.remaining.is_some_and(|left| left < LEAST_CALLS);
+        let until = budget.opens().or(budget.reset.filter(|_| short));
+        match until {
+            Some(until) if until > SystemTime::now() + LONGEST_LIMIT => {
+                Err(Stop::Api { step: Step::Account, error: Error::limited(until) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whatever happened, nothing is left but what is to stay.

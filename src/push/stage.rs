@@ -18,6 +18,7 @@ use super::upload::{Broken, Sending};
 use super::{PREFIX, again, back};
 use crate::facts::Compression;
 use crate::inspect::{Inside, Recognised, Tap};
+use crate::spaces::limits::PartSizes;
 use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
 
 /// What an object is uploaded as; the importer looks at its bytes.
@@ -46,12 +47,13 @@ impl Run<'_> {
             Object::Open { part_size, .. } => Some(*part_size),
             _ => *wanted,
         };
-        // What is inside of something may be of any size.
-        let inner_size = size.filter(|_| wrappings.is_empty());
-        let part_size = begun.unwrap_or_else(|| part_size(inner_size));
+        // What is inside of something may be of any size below the limit.
+        let most = bound(size.filter(|_| wrappings.is_empty()).unwrap_or(self.order.check.limit));
+        let part_size = begun.unwrap_or_else(|| part_size(Some(most)));
+        let sizes = PartSizes::new(part_size, most);
         // A part never has more than 5 GB.
-        let buffers = at_once + 1 + (WAITING / part_size) as usize;
-        let (cutter, cuts, home) = Cutter::new(part_size as usize, buffers);
+        let buffers = at_once + 1 + (WAITING / sizes.largest()) as usize;
+        let (cutter, cuts, home) = Cutter::new(sizes, buffers);
         let (go, told) = mpsc::channel();
         let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
 
@@ -155,7 +157,9 @@ impl Run<'_> {
             Err(error) => {
                 if !error.is_ambiguous() {
                     // It was refused, so there should be nothing to be deleted, and perhaps no right to do so.
-                    let _ = self.cancel.unless(bucket.delete(&key)).await?;
+                    if !error.is_unsent() {
+                        let _ = self.cancel.unless(bucket.delete(&key)).await?;
+                    }
                     self.conclude_step(Outcome::Probe)?;
                 }
                 return Err(Stop::Spaces { step: Step::Probe, error });
@@ -199,7 +203,12 @@ impl Run<'_> {
                 }
                 // It is gone, or was of something else.
                 Ok(_) => self.abort(bucket, &upload).await?,
-                Err(error) if error.kind == spaces::Kind::NoSuchUpload => {}
+                // Ceph's gateway says of an upload that is gone that there is no such key.
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        spaces::Kind::NoSuchUpload | spaces::Kind::NoSuchKey
+                    ) => {}
                 Err(error) => return Err(Stop::Spaces { step: Step::Check, error }),
             }
         }
@@ -282,12 +291,17 @@ impl Run<'_> {
     }
 }
 
+/// What is sent at most of so many bytes: those that cannot be compressed take more room when they are packed.
+fn bound(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 50).saturating_add(1 << 20)
+}
+
 /// How the file goes on.
 fn how(repack: Repack, inside: &Inside, head: &Recognised) -> Go {
     let packs = match repack {
         Repack::Never => false,
         Repack::Auto => inside.raw,
-        Repack::Always => head.compression == Compression::None,
+        Repack::Always | Repack::Anew => head.compression == Compression::None,
     };
     if packs { Go::Packed } else { Go::Plain }
 }

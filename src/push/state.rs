@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) probe: Option<String>,
     pub(super) object: Object,
     pub(super) image: Image,
+    /// When the image was asked for last, in seconds since 1970.
+    pub(super) asked: Option<u64>,
     /// What the image has to be made of, if it is made of what a URL of others leads to.
     pub(super) checked: Option<Checked>,
     /// Whether the image's description may say that it was not compared with that.
@@ -93,6 +95,7 @@ impl State {
             probe: None,
             object: Object::None,
             image: Image::None,
+            asked: None,
             checked: None,
             says_uncompared: false,
             abandoned: false,
@@ -140,6 +143,7 @@ impl State {
             Intent::Publish => self.publish(Public::Yes),
             Intent::Create { checked } => {
                 self.image = Image::Asked(at);
+                self.asked = Some(at);
                 self.checked.clone_from(checked);
                 self.says_uncompared = checked.is_some();
             }

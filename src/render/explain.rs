@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Style;
 use super::wrap::with_commands;
 use crate::facts::Code;
-use crate::rules::{Row, row};
+use crate::rules::{Row, Severity, row};
 
 /// Columns before the text of a field.
 const INDENT: usize = 13;
@@ -31,7 +31,7 @@ pub fn one(row: &Row, style: Style) -> String {
         }
     };
     let mut out = format!("{}: {}\n\n", row.code.as_str(), row.title);
-    let remedy = match row.repairable {
+    let remedy = match row.repairable && row.severity == Severity::Reject {
         true => format!("{} Or let tidegate push repack it on the way.", row.remedy),
         false => row.remedy.to_owned(),
     };

@@ -2,7 +2,7 @@ use super::faults::Trouble;
 use super::pages::Query;
 use super::reply::Reply;
 use super::server::Shared;
-use super::{actions, images, keys, regions};
+use super::{actions, images, keys, regions, tags};
 use std::sync::Arc;
 
 /// A request, read to its end.
@@ -18,9 +18,10 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The parts of the path.
+    /// The parts of the path. A slash at its end changes nothing: there are clients that put one there.
     pub(super) fn parts(&self) -> Vec<&str> {
-        self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        path.strip_suffix('/').unwrap_or(path).split('/').collect()
     }
 
     pub(super) fn query(&self) -> Query {
@@ -50,6 +51,8 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
             let document = super::pages::document("regions", &all, &place, &request.query());
             Reply::json(200, &document)
         }
+        ("GET", ["tags"]) => tags::list(shared, request),
+        ("GET", ["tags", tag]) => tags::get(shared, request, tag),
         ("POST", ["images"]) => images::create(shared, request, troubles),
         ("GET", ["images"]) => images::list(shared, request, troubles),
         ("GET", ["images", image]) => images::get(shared, request, image),
@@ -60,6 +63,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
         ("GET", ["images", image, "actions", action]) => {
             actions::get(shared, request, Some(image), action)
         }
+        ("GET", ["actions"]) => actions::all(shared, request),
         ("GET", ["actions", action]) => actions::get(shared, request, None, action),
         ("POST", ["spaces", "keys"]) => keys::create(shared, request),
         ("GET", ["spaces", "keys"]) => keys::list(shared, request),

@@ -182,6 +182,12 @@ impl Error {
         }
     }
 
+    /// Whether certainly nothing of the request was sent.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.kind, Kind::Transport { unsent: true, .. })
+    }
+
     /// Whether asking later may help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -299,7 +305,9 @@ fn skew(called: &Called) -> Option<(Duration, bool)> {
 /// The text without the key's id, and without anything that looks like a signature: 64 hexadecimal digits. Secrets are
 /// not in it any more.
 pub(super) fn redacted(text: &str, access: &str) -> String {
-    let text = if access.is_empty() { text.to_owned() } else { text.replace(access, "…") };
+    // A secret may only come to light when its escapes are taken off.
+    let text = net::masked_text(text.to_owned());
+    let text = if access.is_empty() { text } else { text.replace(access, "…") };
     let mut shown = String::with_capacity(text.len());
     let mut run = String::new();
     for c in text.chars().map(Some).chain([None]) {

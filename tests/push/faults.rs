@@ -244,9 +244,11 @@ fn creates_that_say_yes_no_or_nothing() {
         .map(|kind| create(&format!("kind = \"{kind}\""), 4, 0))
         .into();
     cases.extend([
-        create("kind = \"429\"\nretry-after = 1", 4, 0),
+        // Too many calls: it waits, looks, and posts again if nothing is there.
+        create("kind = \"429\"\nretry-after = 1", 0, 1),
+        create("kind = \"429\"\nretry-after = 1\neffect = true", 0, 1),
+        create("kind = \"429\"\nforever = true", 4, 0),
         // Refused, and made all the same.
-        create("kind = \"429\"\nretry-after = 1\neffect = true", 4, 0),
         create("kind = \"400\"\neffect = true", 4, 0),
         create("kind = \"409\"\neffect = true", 4, 0),
         create("kind = \"422\"\neffect = true", 4, 0).of(File::Big),

@@ -21,6 +21,7 @@ mod gate;
 mod interrupts;
 mod job;
 mod journals;
+mod limits;
 mod lost;
 mod mint;
 mod moto;
@@ -34,6 +35,7 @@ mod random;
 mod rehearsal;
 mod repack;
 mod resume;
+mod retyped;
 mod rig;
 mod secrets;
 #[path = "../common/server.rs"]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::args::CreateArgs;
 use super::connect::Teller;
+use super::naming::Naming;
 use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::args::{Format, NetArgs};
@@ -197,18 +198,12 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
     if !is_url(OsStr::new(&args.url)) || args.url.contains(odd) {
         return Err(Usage("an image is imported from an http or https URL".into()));
     }
-    let address = Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
-    let name = match &args.new.name {
-        Some(name) => name.clone(),
-        None => address
-            .file_name()
-            .map(str::to_owned)
-            .ok_or_else(|| Usage("the URL ends in no file name; give --name".into()))?,
-    };
+    Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
+    let naming = Naming::of(OsStr::new(&args.url), None);
     let distribution = args.new.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     Ok(ImageNewCustom {
-        name,
+        name: naming.name(&args.new)?,
         url: args.url.clone(),
         region: args.region.clone(),
         distribution,

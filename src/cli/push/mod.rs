@@ -2,6 +2,7 @@
 
 pub(super) mod args;
 mod document;
+mod id_file;
 mod order;
 mod plan;
 mod project;
@@ -9,7 +10,7 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +21,13 @@ use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
 use self::view::View;
-use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
+use super::{
+    ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
+};
 use crate::bytes::is_harmless;
-use crate::push::{Canceller, Event, Order, Pushed, Route, Stop, World, push};
+use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
 use crate::rules::Severity;
+use crate::source::is_url;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut args = project::completed(args)?;
@@ -37,11 +41,13 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         Some(rehearsal) => rehearsal.folder().to_owned(),
         None => state_folder(args.state.clone())?,
     };
-    let mut id_file = args.output_image_id.as_deref().map(id_file).transpose()?;
+    let mut id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
-    if let Some((order, world)) = repacking(&mut args, &order, &pushed, &view) {
+    let (mut order, mut world) = (order, world);
+    while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
+        (order, world) = next;
         pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     }
     let args = &args;
@@ -53,10 +59,9 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     if available.is_none()
-        && let Some(path) = args.output_image_id.as_deref().filter(|path| path.is_file())
+        && let Some(path) = args.output_image_id.as_deref()
     {
-        // It is there only with a number in it.
-        let _ = std::fs::remove_file(path);
+        id_file::remove(path);
     }
     let code = code(&pushed);
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
@@ -68,11 +73,12 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     Ok(if code == ACCEPTED { REFUSED } else { code })
 }
 
-/// The push of a URL through the bucket, if it was to be handed over and is refused for nothing but how it is
-/// packed. Little of it was read then: how a file is packed is seen at its first bytes.
+/// The push that mends what refused this one, if that was nothing but how the file is packed. A URL that was to be handed
+/// over goes through the bucket; little of it was read then. What is behind packed data is met at its end only, so it is
+/// left out when the file is read again.
 fn repacking(
     args: &mut PushArgs,
-    order: &Order,
+    (order, world): (&Order, &World),
     pushed: &Pushed,
     view: &Arc<View>,
 ) -> Option<(Order, World)> {
@@ -82,9 +88,23 @@ fn repacking(
         false => severity == Severity::Reject,
     };
     let mendable = report.findings.iter().filter(|f| refuses(f.severity)).all(|f| f.repairable);
-    let handed_over = matches!(order.route, Route::Url(_));
-    if !handed_over || !mendable || args.stage.repack == args::Repack::Never {
+    if !mendable || args.stage.repack == args::Repack::Never {
         return None;
+    }
+    let mut next = order.clone();
+    match &mut next.route {
+        Route::Url(_) => {}
+        Route::Staged { repack, .. } if *repack == Repack::Anew => return None,
+        Route::Staged { repack, .. } => {
+            if !is_there_again(&order.source) {
+                return None;
+            }
+            *repack = Repack::Anew;
+            next.resume = false;
+            let why = "the image is packed anew: the importer does not take it as it is packed";
+            view.event(&Event::Note(why));
+            return Some((next, world.clone()));
+        }
     }
     args.stage.stage = true;
     let staged =
@@ -102,10 +122,9 @@ fn repacking(
     }
 }
 
-/// The file for the image's number, before anything is done. What an earlier run wrote is gone.
-fn id_file(path: &Path) -> Result<File, Usage> {
-    let shown = crate::source::shown(path.as_os_str());
-    File::create(path).map_err(|e| Usage(format!("cannot write {shown}: {e}")))
+/// Whether a source can be read once more.
+fn is_there_again(source: &OsStr) -> bool {
+    source != "-" && (is_url(source) || Path::new(source).is_file())
 }
 
 /// Where journals are.
@@ -140,7 +159,7 @@ const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let Ok(mut signals) = Signals::new(signals::heard(&[SIGINT, SIGTERM, SIGHUP])) else {
         // Without handlers the signals end the program, and a sweep cleans up.
         return;
     };

@@ -17,8 +17,10 @@ const TAR: &str =
 const XZ_AGAIN: &str = "Fetch the file again and test it: `xz -t FILE`. If it is damaged at its origin too, pack the image again.";
 const ZSTD_AGAIN: &str = "Fetch the file again and test it: `zstd -t FILE`. If it is damaged at its origin too, pack the image again.";
 const TAR_AGAIN: &str = "Fetch the file again and look at it: `tar -tvf FILE`. If it is damaged at its origin too, pack the image again.";
-const GZIP_REPACK: &str = "Repack it: `gzip -dc FILE | gzip > new.gz`.";
-const BZIP2_REPACK: &str = "Repack it with gzip: `bzip2 -dc FILE | gzip > disk.img.gz`.";
+
+const REPACK: &str = "Repack it: `tidegate repack FILE`.";
+const TAKE_OUT: &str = "Take the image out of it: `tidegate repack FILE`.";
+const LEAVE_OUT: &str = "Find out where the bytes come from. If they are no part of the disk, leave them out: `tidegate repack FILE`.";
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -56,21 +58,21 @@ pub(super) const ROWS: &[Row] = &[
         GZIP_AGAIN,
         "RFC 1952, 2.3.1, ISIZE",
     ),
-    judged(
+    repairable(judged(
         Code::GzipTrailingZeros,
         Warn,
         "zero bytes after the gzip data",
         "The compressed data is whole; padding follows it, as tapes and block devices leave it. The gzip tool skips it; other readers may take it for damage.",
-        GZIP_REPACK,
+        REPACK,
         "RFC 1952, 2.2: a file is a series of members and nothing else",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::GzipTrailingGarbage,
         "foreign bytes after the gzip data",
-        "After the compressed data come bytes that belong to no gzip member. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        "Find out where the bytes come from. Test it, `gzip -t FILE`, and if it complains of nothing else, repack it: `gzip -dc FILE | gzip > new.gz`.",
+        "After the compressed data come bytes that belong to no gzip member. They may be a note of the program that made the file, the remains of a larger one, or something appended by mistake; readers may stop or fail there.",
+        LEAVE_OUT,
         "RFC 1952, 2.2: a file is a series of members and nothing else",
-    ),
+    )),
     judged(
         Code::GzipMultipleMembers,
         Note,
@@ -93,27 +95,27 @@ pub(super) const ROWS: &[Row] = &[
         BZIP2_AGAIN,
         BZIP2,
     ),
-    judged(
+    repairable(judged(
         Code::Bzip2TrailingZeros,
         Warn,
         "zero bytes after the bzip2 data",
         "The compressed data is whole; padding follows it. The bzip2 tool skips it with a warning; other readers may take it for damage.",
-        BZIP2_REPACK,
+        REPACK,
         "bzip2(1): trailing garbage after EOF ignored",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::Bzip2TrailingGarbage,
         "foreign bytes after the bzip2 data",
-        "After the compressed data come bytes that belong to no bzip2 stream. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        "Find out where the bytes come from. Test it, `bzip2 -t FILE`, and if it complains of nothing else, repack it: `bzip2 -dc FILE | gzip > disk.img.gz`.",
+        "After the compressed data come bytes that belong to no bzip2 stream. They may be a note of the program that made the file, the remains of a larger one, or something appended by mistake; readers may stop or fail there.",
+        LEAVE_OUT,
         "bzip2(1): trailing garbage after EOF ignored",
-    ),
+    )),
     repairable(judged(
         Code::Bzip2MultipleStreams,
         Warn,
         "the bzip2 file has several streams",
         "lbzip2 and pbzip2 write such files, and bzip2 reads them. Imports of files that lbzip2 had written were reported to fail at DigitalOcean; the cause was never proven.",
-        BZIP2_REPACK,
+        REPACK,
         "Flatcar issue 37, flatcar-docs issues 121 and 204; that the streams are the cause is inferred",
     )),
     physics(
@@ -189,7 +191,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::TarUnsupported,
         "a tar archive with rare features",
-        "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
+        "A member of the archive is a part of a larger one, has holes in an unknown way or very many of them, or has a header that is too long. Such archives are not repacked on the way.",
         "Take the image out of it and upload that: `tar -xf FILE`.",
         TAR,
     ),
@@ -211,14 +213,14 @@ pub(super) const ROWS: &[Row] = &[
         Code::CompressionXz,
         "compressed with xz",
         "DigitalOcean unpacks gzip and bzip2 only; images compressed with xz were refused.",
-        "Repack it: `xz -dc FILE | gzip > disk.img.gz`.",
+        REPACK,
         "DigitalOcean API, create a custom image: gzip or bzip2; fedora-coreos-tracker issue 395",
     )),
     repairable(physics(
         Code::CompressionZstd,
         "compressed with zstd",
         "DigitalOcean unpacks gzip and bzip2 only, not Zstandard.",
-        "Repack it: `zstd -dc FILE | gzip > disk.img.gz`.",
+        REPACK,
         TAKEN,
     )),
     physics(
@@ -281,7 +283,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::CompressionNested,
         "packed twice",
         "Inside the compressed file is another compressed file or an archive, not an image. Unpacked once it is still no disk, and DigitalOcean does not offer to unpack twice.",
-        "Take the outer layer off and check what is in it: `tidegate check FILE`.",
+        REPACK,
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
     )),
     judged(
@@ -317,14 +319,14 @@ pub(super) const ROWS: &[Row] = &[
         Code::ArchiveTar,
         "a tar archive",
         "DigitalOcean takes one compressed stream, not an archive. A tar.gz was refused too, although it is compressed with gzip.",
-        "Look for the image with `tar -tf FILE`, then repack it: `tar -xOf FILE disk.raw | gzip > disk.img.gz`.",
+        TAKE_OUT,
         NO_ARCHIVE,
     )),
     repairable(physics(
         Code::ArchiveOva,
         "an OVA archive",
         "An OVA is a tar archive with a machine's description and its disks. DigitalOcean takes the disk alone.",
-        "Unpack it, `tar -xf FILE`, and upload the .vmdk file from it.",
+        TAKE_OUT,
         "hashicorp/packer issue 7848: an OVA was refused as an unsupported compression format",
     )),
     physics(

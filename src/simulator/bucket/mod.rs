@@ -7,9 +7,11 @@
 
 mod blocks;
 mod contents;
+mod deletes;
 mod faults;
 mod inflow;
 mod keys;
+mod listing;
 mod lists;
 mod multipart;
 mod objects;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Bucket;
-use super::contents::{Acl, Manner, Object, now};
+use super::contents::{Acl, Contents, Manner, Object, now};
 use super::inflow::{Inflow, Stored};
 use super::outflow::Body;
 use super::problem::*;
@@ -129,11 +129,17 @@ pub(super) fn get(bucket: &Bucket, call: &Call, public_only: bool, body: bool) -
 /// `DeleteObject`: it is not there afterwards, whether it was or not.
 pub(super) fn delete(bucket: &Bucket, call: &Call) -> Outcome {
     let mut contents = bucket.there()?;
-    if let Some(object) = contents.objects.remove(call.object()?) {
+    remove(&mut contents, call.object()?)?;
+    Ok(empty(204))
+}
+
+/// Deletes an object, if there is one.
+pub(super) fn remove(contents: &mut Contents, key: &str) -> Result<(), Problem> {
+    if let Some(object) = contents.objects.remove(key) {
         contents.saved()?;
         contents.remove_file(&object.file);
     }
-    Ok(empty(204))
+    Ok(())
 }
 
 /// `PutObjectAcl`, by its header.

@@ -16,6 +16,7 @@ pub(super) enum Operation {
     HeadObject,
     GetObject,
     DeleteObject,
+    DeleteObjects,
     PutObjectAcl,
     GetObjectAcl,
     CreateMultipartUpload,
@@ -54,6 +55,7 @@ impl Operation {
                 &[
                     "list-type",
                     "prefix",
+                    "delimiter",
                     "max-keys",
                     "continuation-token",
                     "start-after",
@@ -61,6 +63,11 @@ impl Operation {
                     "encoding-type",
                 ],
             ),
+            // Whatever else of a bucket can be asked for has a parameter that is not among these.
+            ("GET", true, false) if !has("list-type") => {
+                (ListObjects, &["prefix", "delimiter", "max-keys", "marker", "encoding-type"])
+            }
+            ("POST", true, false) if has("delete") => (DeleteObjects, &["delete"]),
             ("PUT", _, true) if has("acl") => (PutObjectAcl, &["acl"]),
             ("PUT", _, true) if has("uploadId") || has("partNumber") => {
                 (UploadPart, &["uploadId", "partNumber"])
@@ -77,7 +84,7 @@ impl Operation {
             ("DELETE", _, true) if has("uploadId") => (AbortMultipartUpload, &["uploadId"]),
             ("DELETE", _, true) => (DeleteObject, &[]),
             ("GET" | "PUT" | "POST" | "DELETE", true, false) => {
-                return Err(Problem::because(NOT_IMPLEMENTED, "this is not simulated"));
+                return Err(Problem::said(NOT_IMPLEMENTED, "this is not simulated"));
             }
             _ => return Err(Problem::of(METHOD_NOT_ALLOWED)),
         };
@@ -106,6 +113,7 @@ impl Operation {
             HeadObject => "head-object",
             GetObject => "get-object",
             DeleteObject => "delete-object",
+            DeleteObjects => "delete-objects",
             PutObjectAcl => "put-object-acl",
             GetObjectAcl => "get-object-acl",
             CreateMultipartUpload => "create-multipart-upload",
@@ -122,6 +130,7 @@ impl Operation {
         match self {
             PutObject
             | DeleteObject
+            | DeleteObjects
             | CreateMultipartUpload
             | UploadPart
             | CompleteMultipartUpload
