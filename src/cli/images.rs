@@ -9,7 +9,7 @@ use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
 use crate::project::list;
-use crate::source::{closed, is_unconnected, is_url, shown};
+use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
@@ -56,8 +56,8 @@ pub(super) fn listed(from: &OsStr, takes: &dyn Fn(&OsStr) -> bool) -> Result<Vec
     };
     let mut images = read()
         .map_err(|e| Usage(format!("cannot use the list of images in {}: {e}", shown(from))))?;
-    // As `report merge` has them, which knows no more of a URL than what is shown of it.
-    images.sort_by_cached_key(|image| shown(image).to_string());
+    // As `report merge` has them.
+    images.sort_unstable_by(|a, b| by_shown(a, b));
     Ok(images)
 }
 

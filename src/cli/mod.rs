@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, the terminal. It knows no bytes of any format.
 
 mod args;
+mod beside;
 mod check;
 mod checksums;
 mod compare;

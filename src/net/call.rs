@@ -12,7 +12,7 @@ use reqwest::header::{
 use super::client::masked_headers;
 use super::pace::{Pieces, Progress};
 use super::secret::masked;
-use super::{Address, Client, Failure, Header, Kind, Pace};
+use super::{Address, Client, Failure, Header, Kind, Pace, header};
 
 /// An answer has to be whole after so many times the time that nothing may come: it is short, and a server that
 /// sends a byte now and then is never silent.
@@ -30,10 +30,16 @@ pub struct Called {
 }
 
 impl Called {
-    /// A header as text.
+    /// The one value of a header: none if there are several that differ, or one that is no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        header::only(&self.headers, name)
+    }
+
+    /// All values of a header, as one list.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<String> {
+        header::list(&self.headers, name)
     }
 }
 

@@ -134,7 +134,7 @@ impl Bucket {
             status: called.status,
             size: size(&called),
             etag: called.header("etag").map(ETag::new),
-            content_encoding: called.header("content-encoding").map(str::to_owned),
+            content_encoding: called.list("content-encoding"),
         })
     }
 
