@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,6 +11,7 @@ use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
 use crate::guest::PartitionTable;
+use crate::rules::remedy::{Case, Input};
 use crate::rules::{Row, Severity, row};
 use crate::source;
 
@@ -248,6 +250,9 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// What to do about it; commands are between backticks.
     pub remedy: String,
+    /// The commands of the remedy, to be pasted as they are; empty if it takes judgement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// Whether repacking the file mends it, which a push does on the way.
     #[serde(default, skip_serializing_if = "is_false")]
     pub repairable: bool,
@@ -348,7 +353,6 @@ impl Report {
             identity.sha256.clone_from(&self.digests.sha256);
         }
         anomalies.extend(name::mismatch(argument, self.compression, self.disk_format, &anomalies));
-        let shown = source::shown(argument).to_string();
         self.findings = anomalies
             .into_iter()
             .map(|anomaly| Finding {
@@ -357,10 +361,12 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: remedy_of(anomaly.code, anomaly.layer, self.compression, &shown),
+                remedy: String::new(),
+                commands: Vec::new(),
                 repairable: row(anomaly.code).repairable,
             })
             .collect();
+        self.advise(argument);
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.verdict = match self.findings.first().map(|finding| finding.severity) {
             Some(Severity::Reject) => Verdict::Reject,
@@ -381,10 +387,33 @@ impl Report {
     pub fn told_of(mut self, argument: &OsStr) -> Self {
         self.source = source::shown(argument).to_string();
         self.path = path_of(argument);
-        for finding in &mut self.findings {
-            finding.remedy = remedy_of(finding.code, finding.layer, self.compression, &self.source);
-        }
+        self.advise(argument);
         self
+    }
+
+    /// Makes the remedies of all findings, for an input that is reached by this argument.
+    fn advise(&mut self, argument: &OsStr) {
+        let mut findings = std::mem::take(&mut self.findings);
+        let input = if source::is_url(argument) {
+            Input::Url
+        } else if argument != "-" {
+            Input::File(Path::new(argument))
+        } else if self.path.is_some() || self.source != "-" {
+            Input::Inside
+        } else {
+            Input::Pipe
+        };
+        for finding in &mut findings {
+            let mut case = Case::new(input, finding.layer, self.limit, &is_free);
+            case.offset = finding.offset;
+            case.compression = self.compression;
+            case.format = self.disk_format;
+            case.virtual_size = self.virtual_size;
+            case.partitions = self.partition_table.as_ref();
+            let advice = row(finding.code).remedy.advice(&case);
+            (finding.remedy, finding.commands) = (advice.text, advice.commands);
+        }
+        self.findings = findings;
     }
 
     /// Holds the digests against those that were expected.
@@ -432,92 +461,7 @@ fn path_of(argument: &OsStr) -> Option<PathBuf> {
     (argument != "-" && !source::is_url(argument)).then(|| argument.into())
 }
 
-/// What to do about a finding in a file of this name.
-fn remedy_of(code: Code, layer: Layer, compression: Option<Compression>, shown: &str) -> String {
-    match compression {
-        Some(packed) if layer != Layer::File => decompressed(row(code).remedy, shown, packed),
-        _ => remedy(row(code).remedy, shown),
-    }
-}
-
-/// The remedy for what is wrong with a packed image: its commands take the image decompressed. QEMU
-/// would take the packed file for a raw disk without a word.
-fn decompressed(template: &str, file: &str, packed: Compression) -> String {
-    let tool = match packed {
-        Compression::Gzip => "gzip",
-        Compression::Bzip2 => "bzip2",
-        _ => return remedy(template, file),
-    };
-    if !has_name(file) && template.contains("FILE") {
-        return format!("Decompress it first. {template}");
-    }
-    let stem = name::unpacked(file).map(|(stem, _)| stem);
-    let target = stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/')).unwrap_or("disk.img");
-    let then = remedy(template, target);
-    if then == template {
-        return then;
-    }
-    let into = remedy("FILE", target);
-    format!("{} > {into}`. {then}", remedy(&format!("Decompress it first: `{tool} -dc FILE"), file))
-}
-
-/// Whether a command can be given this name. An escaped name is not the file's name, and backticks enclose commands.
-fn has_name(file: &str) -> bool {
-    file != "-" && !file.contains("://") && !file.contains('\\') && !file.contains(['…', '`'])
-}
-
-/// The remedy with the name of the image in the place of `FILE`, quoted for a shell where needed.
-fn remedy(template: &str, file: &str) -> String {
-    if !has_name(file) {
-        return template.to_owned();
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    // A name that looks like an option has to be told from one.
-    let file = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
-    let shown =
-        if file.chars().all(plain) { file } else { format!("'{}'", file.replace('\'', "'\\''")) };
-    template
-        .split_inclusive(|c: char| !c.is_ascii_alphanumeric())
-        .map(|word| match word.strip_prefix("FILE") {
-            Some(rest) if rest.chars().all(|c| !c.is_ascii_alphanumeric()) => {
-                format!("{shown}{rest}")
-            }
-            _ => word.to_owned(),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remedies_name_the_file() {
-        let template = "Flatten it: qemu-img convert -O qcow2 FILE flat.qcow2. PROFILE stays.";
-        assert_eq!(
-            remedy(template, "a/disk.img"),
-            "Flatten it: qemu-img convert -O qcow2 a/disk.img flat.qcow2. PROFILE stays."
-        );
-        assert_eq!(remedy("x `y FILE`.", "my disk"), "x `y 'my disk'`.");
-        assert_eq!(remedy("x `y FILE`.", "a`b"), "x `y FILE`.");
-        assert_eq!(remedy("x FILE.", "-"), "x FILE.");
-        assert_eq!(remedy("x FILE.", "-rf"), "x ./-rf.");
-        assert_eq!(remedy("x FILE.", "a\\u{1b}b"), "x FILE.");
-    }
-
-    #[test]
-    fn remedies_of_packed_images_decompress_first() {
-        let told = |template, file| decompressed(template, file, Compression::Gzip);
-        assert_eq!(
-            told("Look: file -s FILE.", "a b.raw.gz"),
-            "Decompress it first: `gzip -dc 'a b.raw.gz' > 'a b.raw'`. Look: file -s 'a b.raw'."
-        );
-        assert_eq!(
-            told("x FILE.", "packed"),
-            "Decompress it first: `gzip -dc packed > disk.img`. x disk.img."
-        );
-        assert_eq!(told("Build it again.", "disk.gz"), "Build it again.");
-        assert_eq!(told("x FILE.", "-"), "Decompress it first. x FILE.");
-        assert_eq!(decompressed("x FILE.", "d.vdi", Compression::None), "x d.vdi.");
-    }
+/// Whether a file of this name could be made. A link that leads nowhere is in the way as well.
+fn is_free(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

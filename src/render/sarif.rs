@@ -215,7 +215,7 @@ fn rule(row: &Row) -> Value {
         "id": row.code.as_str(),
         "shortDescription": { "text": row.title },
         "fullDescription": { "text": row.explanation },
-        "help": { "text": format!("{} Source of the rule: {}.", row.remedy, row.source) },
+        "help": { "text": format!("{} Source of the rule: {}.", row.remedy.words(), row.source) },
         "defaultConfiguration": { "level": level(row.severity) },
     })
 }
@@ -269,6 +269,7 @@ fn result<'a>(
             "layer": finding.layer,
             "offset": finding.offset,
             "remedy": finding.remedy,
+            "commands": finding.commands,
             "repairable": finding.repairable,
         }),
     }
