@@ -155,7 +155,7 @@
 //!
 //! From the lowest to the highest; imports go down only:
 //! [`bytes`], [`facts`], `net`, `digitalocean`, `spaces`, [`source`], [`codec`], [`formats`], [`guest`],
-//! [`rules`], [`inspect`](mod@inspect), `simulator`, `push`, [`project`], [`render`], [`cli`].
+//! [`rules`], [`inspect`](mod@inspect), [`repack`](mod@repack), `simulator`, `push`, [`project`], [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
@@ -174,6 +174,7 @@ pub mod project;
 #[cfg(feature = "net")]
 pub mod push;
 pub mod render;
+pub mod repack;
 pub mod rules;
 #[cfg(feature = "simulator")]
 pub mod simulator;

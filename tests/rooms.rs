@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "bytes",
     "facts",
     "net",
@@ -16,6 +16,7 @@ const ROOMS: [&str; 16] = [
     "guest",
     "rules",
     "inspect",
+    "repack",
     "simulator",
     "push",
     "project",

@@ -213,6 +213,29 @@ fn comparisons_are_valid() {
 }
 
 #[test]
+fn documents_of_repack_are_valid() {
+    let scratch = Scratch::new();
+    let raw = scratch.write("a\u{1b}\u{202e}.raw", &disk());
+    let behind = scratch.write("b.raw.gz", &[gzip(&disk()), b"more\x1b".to_vec()].concat());
+    let cut = scratch.write("c.raw.gz", &gzip(&disk())[..2000]);
+    let fine = scratch.write("d.raw.gz", &gzip(&disk()));
+    let written = |image: &Path| written("repack", &[image]);
+    let packed = written(&raw);
+    assert_eq!(packed["done"], json!(true));
+    assert_eq!(written(&behind)["source"]["left_out"].as_array().unwrap().len(), 1);
+    assert_eq!(written(&cut)["error"]["kind"], json!("rejected"));
+    assert_eq!(written(&raw)["error"]["kind"], json!("exists"));
+    assert_eq!(written(&scratch.path("missing"))["error"]["kind"], json!("unread"));
+    let nothing = written(&fine);
+    assert!(nothing["output"].is_null() && nothing["done"] == json!(true));
+    assert!(takes("repack", &packed, |d| d["added-later"] = json!(1)), "keys may be added");
+    assert!(!takes("repack", &packed, |d| d["schema"] = json!("tidegate.repack/2")));
+    assert!(!takes("repack", &packed, |d| d["done"] = json!(false)));
+    assert!(!takes("repack", &packed, |d| d["output"]["path"] = json!("a b")));
+    assert!(!takes("repack", &packed, |d| d["source"]["wrappings"] = json!(["a\u{1b}"])));
+}
+
+#[test]
 fn every_code_is_a_name() {
     let schema = json!({ "$ref": "#/$defs/name", "$defs": schema()["$defs"] });
     let validator = jsonschema::draft202012::new(&schema).unwrap();

@@ -1,5 +1,6 @@
 mod project;
 mod reach;
+mod repack;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
+pub(super) use self::repack::RepackArgs;
 
 /// A gate for disk images on their way to DigitalOcean: verifies before the create call.
 #[derive(Debug, Parser)]
@@ -27,6 +29,15 @@ pub(super) enum Command {
     /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted. With several images 3 beats 1 beats 0.
     Check(Box<CheckArgs>),
+    /// Pack an image so that DigitalOcean takes it, into a file that was not there before.
+    ///
+    /// The image is taken out of xz, Zstandard, gzip, bzip2 and a tar archive or OVA, however they are nested, and packed
+    /// as one gzip member. Bytes behind the packed data that belong to nothing are left out, which is said. The result is
+    /// checked before the file gets its name: nothing is left of what is rejected or interrupted, and no file is replaced.
+    ///
+    /// Exit codes: 0 written, or there is nothing to repack, 1 rejected, 2 wrong usage, or there is a file already, or it
+    /// cannot be written, 3 the image could not be read, 130 interrupted.
+    Repack(Box<RepackArgs>),
     /// Show where the disk's bytes are in an image.
     ///
     /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.

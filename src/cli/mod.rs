@@ -23,6 +23,7 @@ mod project;
 #[cfg(feature = "net")]
 mod push;
 mod receipts;
+mod repack;
 mod report;
 mod shell;
 mod signals;
@@ -76,6 +77,7 @@ pub fn main() -> ExitCode {
     net::know_secrets();
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
+        args::Command::Repack(args) => repack::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
         #[cfg(feature = "net")]

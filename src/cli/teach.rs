@@ -14,6 +14,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("push", "check an image, and bring it to DigitalOcean"),
             #[cfg(feature = "net")]
             ("sweep", "finish or undo what killed pushes left"),
+            ("repack", "pack an image so that DigitalOcean takes it"),
             ("report", "one report of those of several checks"),
             ("explain", "what a finding means, and what to do about it"),
         ],
@@ -89,6 +90,16 @@ const LESSONS: &[Lesson] = &[
             "tidegate check --images-from images.txt --shard 0/8 --format json --output shard-0.json",
             "tidegate check --packer-manifest packer-manifest.json",
             "tidegate check",
+        ],
+    ),
+    lesson(
+        &["repack"],
+        "",
+        &[
+            "tidegate repack disk.raw.xz",
+            "tidegate repack server.tar.gz server.img.gz",
+            "tidegate repack https://example.com/disk.raw.zst",
+            "tidegate repack - disk.img.gz --format json",
         ],
     ),
     lesson(&["map"], "", &["tidegate map disk.qcow2", "tidegate map disk.vhdx --format svg"]),

@@ -6,7 +6,7 @@
 
 use ::bzip2::{Decompress, Status};
 
-use super::{Damage, Decoder, Step, Summary};
+use super::{Behind, Damage, Decoder, Step, Summary};
 use crate::facts::Code;
 
 /// Unpacks bzip2 files of any number of streams.
@@ -29,6 +29,8 @@ enum State {
     /// So many bytes of a stream's `BZh` were seen.
     Magic(usize),
     Stream(Box<Stream>),
+    /// After all streams and their padding.
+    Behind(Behind),
 }
 
 /// A stream that is being decoded.
@@ -120,6 +122,10 @@ impl Bzip2 {
         Damage { code, offset: self.at, said: said.into() }
     }
 
+    fn summary(&self, behind: Option<Behind>) -> Summary {
+        Summary { members: self.streams, trailing_zeros: self.zeros, behind }
+    }
+
     /// Counts bytes as taken, from those that are decoded again or from the input.
     fn take(&mut self, count: usize, step: &mut Step) {
         self.at += count as u64;
@@ -201,13 +207,24 @@ impl Decoder for Bzip2 {
                         }
                     } else if byte == 0 && *seen == 0 && self.streams > 0 {
                         self.zeros += 1;
+                    } else if self.streams > 0 {
+                        let mut behind = Behind::at(self.at - *seen as u64);
+                        behind.take(&MAGIC[..*seen]);
+                        self.state = State::Behind(behind);
+                        continue;
                     } else {
                         return Err(self.damage(
-                            Code::Bzip2TrailingGarbage,
-                            "After the last bzip2 stream there are bytes that belong to nothing.",
+                            Code::Bzip2Damaged,
+                            "The file does not begin with a bzip2 stream.",
                         ));
                     }
                     self.take(1, &mut step);
+                }
+                State::Behind(_) if bytes.is_empty() => return Ok(step),
+                State::Behind(behind) => {
+                    behind.take(bytes);
+                    let count = bytes.len();
+                    self.take(count, &mut step);
                 }
             }
         }
@@ -215,9 +232,8 @@ impl Decoder for Bzip2 {
 
     fn finish(&mut self) -> Result<Summary, Damage> {
         match &self.state {
-            State::Magic(0) if self.streams > 0 => {
-                Ok(Summary { members: self.streams, trailing_zeros: self.zeros })
-            }
+            State::Magic(0) if self.streams > 0 => Ok(self.summary(None)),
+            State::Behind(behind) => Ok(self.summary(Some(behind.clone()))),
             _ => {
                 let stream = self.streams + 1;
                 Err(self.damage(
@@ -257,7 +273,7 @@ mod tests {
         let file = [stream(b"one"), stream(b""), stream(b"two")].concat();
         let (image, summary) = unpack(&file);
         assert_eq!(image, b"onetwo");
-        assert_eq!(summary.unwrap(), Summary { members: 3, trailing_zeros: 0 });
+        assert_eq!(summary.unwrap(), Summary { members: 3, trailing_zeros: 0, behind: None });
     }
 
     #[test]
@@ -286,7 +302,7 @@ mod tests {
             [(file.len(), image.len() + 1), (1, 70_001), (999, 1 << 20), (file.len(), 10_000)]
         {
             let (found, result) = decode(&mut Bzip2::default(), &file, input, output);
-            assert_eq!(result.unwrap(), Summary { members: 9, trailing_zeros: 0 });
+            assert_eq!(result.unwrap(), Summary { members: 9, trailing_zeros: 0, behind: None });
             assert!(found == image, "pieces of {input} and {output}");
         }
     }
@@ -315,13 +331,23 @@ mod tests {
     }
 
     #[test]
-    fn zero_padding_is_told_from_garbage() {
-        let file = [stream(b"x"), vec![0; 9]].concat();
-        assert_eq!(unpack(&file).1.unwrap(), Summary { members: 1, trailing_zeros: 9 });
-        for tail in [&b"\0BZh"[..], b"junk", b"Bz"] {
-            let file = [stream(b"x"), tail.to_vec()].concat();
-            assert_eq!(unpack(&file).1.unwrap_err().code, Code::Bzip2TrailingGarbage);
+    fn zero_padding_is_told_from_what_belongs_to_nothing() {
+        let one = stream(b"x");
+        let file = [&one[..], &[0; 9]].concat();
+        let padded = Summary { members: 1, trailing_zeros: 9, behind: None };
+        assert_eq!(unpack(&file).1.unwrap(), padded);
+        for (zeros, first) in [(1, &b"BZh"[..]), (0, b"junk"), (0, b"Bz"), (0, b"BZx"), (2, b"B")] {
+            let file = [&one[..], &vec![0; zeros], first].concat();
+            let (image, summary) = unpack(&file);
+            let offset = (one.len() + zeros) as u64;
+            let behind = Behind { offset, len: first.len() as u64, first: first.to_vec() };
+            let expected =
+                Summary { members: 1, trailing_zeros: zeros as u64, behind: Some(behind) };
+            assert_eq!((image, summary.unwrap()), (b"x".to_vec(), expected));
         }
+        // The next stream may have begun.
+        let cut = [&one[..], b"BZ"].concat();
+        assert_eq!(unpack(&cut).1.unwrap_err().code, Code::Bzip2Truncated);
     }
 
     #[test]

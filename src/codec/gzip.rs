@@ -3,7 +3,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Damage, Decoder, Step, Summary};
+use super::{Behind, Damage, Decoder, Step, Summary};
 use crate::facts::Code;
 
 /// A header longer than this is no header: names and comments are short. Bounds the header loop.
@@ -36,8 +36,12 @@ enum State {
     Header(Header),
     Body,
     Trailer(Vec<u8>),
-    /// After a member: another one, zero padding, or garbage.
+    /// After a member: another one, zero padding, or what belongs to nothing.
     Between,
+    /// The first byte of a member, or of what belongs to nothing.
+    Mark,
+    /// After all members and their padding.
+    Behind(Behind),
 }
 
 impl Default for Gzip {
@@ -57,6 +61,10 @@ impl Default for Gzip {
 impl Gzip {
     fn damage(&self, code: Code, said: impl Into<String>) -> Damage {
         Damage { code, offset: self.at, said: said.into() }
+    }
+
+    fn summary(&self, behind: Option<Behind>) -> Summary {
+        Summary { members: self.members, trailing_zeros: self.zeros, behind }
     }
 
     fn body(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
@@ -141,15 +149,26 @@ impl Decoder for Gzip {
                     }
                 }
                 State::Between if byte == 0 => self.zeros += 1,
-                State::Between if byte == ID1 && self.zeros == 0 => {
-                    self.state = State::Header(Header::default());
+                State::Between if byte == ID1 && self.zeros == 0 => self.state = State::Mark,
+                State::Between => {
+                    self.state = State::Behind(Behind::at(self.at));
                     continue;
                 }
-                State::Between => {
-                    return Err(self.damage(
-                        Code::GzipTrailingGarbage,
-                        "After the last gzip member there are bytes that belong to nothing.",
-                    ));
+                State::Mark => {
+                    // Taken as the first byte of a header now, or of what is behind.
+                    let at = self.at - 1;
+                    self.state = match byte {
+                        ID2 => State::Header(Header::begun()),
+                        _ => State::Behind(begun(at)),
+                    };
+                    continue;
+                }
+                State::Behind(behind) => {
+                    let rest = &input[step.taken..];
+                    behind.take(rest);
+                    step.taken += rest.len();
+                    self.at += rest.len() as u64;
+                    return Ok(step);
                 }
             }
             step.taken += 1;
@@ -160,10 +179,10 @@ impl Decoder for Gzip {
     fn finish(&mut self) -> Result<Summary, Damage> {
         let member = self.members + 1;
         let missing = match &self.state {
-            State::Between => {
-                return Ok(Summary { members: self.members, trailing_zeros: self.zeros });
-            }
-            State::Header(_) => "header",
+            State::Between => return Ok(self.summary(None)),
+            State::Behind(behind) => return Ok(self.summary(Some(behind.clone()))),
+            // A member may have begun here, and then the disk would be short.
+            State::Mark | State::Header(_) => "header",
             State::Body => "compressed data",
             State::Trailer(_) => "check sum",
         };
@@ -200,7 +219,22 @@ enum Field {
     },
 }
 
+/// What is behind and begins as a member does, by its first byte.
+fn begun(at: u64) -> Behind {
+    let mut behind = Behind::at(at);
+    behind.take(&[ID1]);
+    behind
+}
+
 impl Header {
+    /// A header of which the first byte was taken.
+    fn begun() -> Self {
+        let mut header = Header::default();
+        // The first byte is right.
+        let _ = header.push(ID1);
+        header
+    }
+
     /// Takes one byte; true after the last one.
     fn push(&mut self, byte: u8) -> Result<bool, String> {
         let at = self.at;
@@ -334,17 +368,41 @@ mod tests {
         let file = [member(b"one"), member(b""), member_with_all_fields(b"two")].concat();
         let (image, summary) = unpack(&file);
         assert_eq!(image, b"onetwo");
-        assert_eq!(summary.unwrap(), Summary { members: 3, trailing_zeros: 0 });
+        assert_eq!(summary.unwrap(), Summary { members: 3, trailing_zeros: 0, behind: None });
     }
 
     #[test]
-    fn zero_padding_is_told_from_garbage() {
-        let file = [member(b"x"), vec![0; 300]].concat();
-        assert_eq!(unpack(&file).1.unwrap(), Summary { members: 1, trailing_zeros: 300 });
-        assert_eq!(code(&[member(b"x"), vec![0, 0, 7]].concat()), Code::GzipTrailingGarbage);
-        assert_eq!(code(&[member(b"x"), b"junk".to_vec()].concat()), Code::GzipTrailingGarbage);
-        let after_zeros = [member(b"x"), vec![0], member(b"y")].concat();
-        assert_eq!(code(&after_zeros), Code::GzipTrailingGarbage);
+    fn zero_padding_is_told_from_what_belongs_to_nothing() {
+        let one = member(b"x");
+        let len = one.len() as u64;
+        let file = [&one[..], &[0; 300]].concat();
+        let padded = Summary { members: 1, trailing_zeros: 300, behind: None };
+        assert_eq!(unpack(&file).1.unwrap(), padded);
+        let second = member(b"y");
+        for (zeros, first) in [
+            (2, &b"\x07"[..]),
+            (0, b"junk"),
+            (0, b"\x1f\x1f\x8b\x08"),
+            (0, b"\x1f\x8a\x08"),
+            // After padding there is no member.
+            (1, &second),
+            (0, &[7; 2000]),
+        ] {
+            let file = [&one[..], &vec![0; zeros], first].concat();
+            let (image, summary) = unpack(&file);
+            let (offset, kept) = (len + zeros as u64, first.len().min(512));
+            let behind = Behind { offset, len: first.len() as u64, first: first[..kept].to_vec() };
+            let expected =
+                Summary { members: 1, trailing_zeros: zeros as u64, behind: Some(behind) };
+            assert_eq!(summary.unwrap(), expected);
+            assert_eq!(image, b"x");
+        }
+        // What begins as a member is a damaged one, or one that is cut off.
+        assert_eq!(code(&[&one[..], &[0x1f]].concat()), Code::GzipTruncated);
+        assert_eq!(
+            code(&[member(b"x"), b"\x1f\x8b\x07".to_vec()].concat()),
+            Code::GzipHeaderInvalid
+        );
     }
 
     #[test]

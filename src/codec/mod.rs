@@ -10,16 +10,19 @@
     reason = "no part of the API that is kept"
 )]
 
+mod behind;
 mod bzip2;
 mod encode;
 mod gzip;
 mod sniff;
 mod tar;
 mod tar_header;
+mod tar_sparse;
 mod xz;
 mod xz_check;
 mod zstd;
 
+pub use self::behind::Behind;
 pub use self::bzip2::Bzip2;
 pub use self::encode::{EncodeError, Encoded, Encoding, encode};
 pub use self::gzip::Gzip;
@@ -62,12 +65,14 @@ pub struct Step {
 }
 
 /// What is known of a packed file that was read to its end without damage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// gzip members, bzip2 or xz streams, or Zstandard frames.
     pub members: u64,
     /// Zero bytes after the last of them.
     pub trailing_zeros: u64,
+    /// What follows all of these and belongs to nothing (gzip and bzip2).
+    pub behind: Option<Behind>,
 }
 
 /// Collects a structure of `size` bytes, which the caller bounds; true when it is there. `at` goes along.

@@ -46,12 +46,16 @@ impl Packing {
         }
     }
 
-    /// What several packed streams in one file, and zeros after the last, are called.
+    /// What several packed streams in one file, zeros after the last, and bytes that belong to nothing are called.
     #[must_use]
-    pub fn oddities(self) -> (Code, Code) {
+    pub fn oddities(self) -> [Code; 3] {
+        use Code::{
+            Bzip2MultipleStreams, Bzip2TrailingGarbage, Bzip2TrailingZeros, GzipMultipleMembers,
+            GzipTrailingGarbage, GzipTrailingZeros,
+        };
         match self {
-            Packing::Bzip2 => (Code::Bzip2MultipleStreams, Code::Bzip2TrailingZeros),
-            _ => (Code::GzipMultipleMembers, Code::GzipTrailingZeros),
+            Packing::Bzip2 => [Bzip2MultipleStreams, Bzip2TrailingZeros, Bzip2TrailingGarbage],
+            _ => [GzipMultipleMembers, GzipTrailingZeros, GzipTrailingGarbage],
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One header block of a tar archive, and the records of pax.
 
+use super::tar_sparse::{Fault, Sparse, SparseRecords};
+
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -51,6 +53,16 @@ pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) name: Vec<u8>,
     pub(super) size: u64,
+    holes: Holes,
+}
+
+/// What a header of GNU tar says of a member with holes.
+struct Holes {
+    is_gnu: bool,
+    /// The places of four pieces, and whether more of them follow in the next block.
+    entries: Vec<u8>,
+    extended: u8,
+    size: Option<u64>,
 }
 
 impl Header {
@@ -87,7 +99,24 @@ impl Header {
         } else {
             size
         };
-        Ok(Header { kind, name, size })
+        let holes = Holes {
+            is_gnu: field(257, 8) == b"ustar  \0",
+            entries: field(386, 96).to_vec(),
+            extended: field(482, 1).first().copied().unwrap_or_default(),
+            size: number(field(483, 12)),
+        };
+        Ok(Header { kind, name, size, holes })
+    }
+
+    /// The map of a member with holes, as far as this block has it, and whether it goes on in the next one.
+    pub(super) fn holes(&self) -> Result<(Sparse, bool), Fault> {
+        if !self.holes.is_gnu {
+            return Err(Fault::Unsupported("is stored sparsely in an unknown way"));
+        }
+        let size = self.holes.size.ok_or(Fault::Damaged("has holes and no size"))?;
+        let mut sparse = Sparse::new(size);
+        let more = sparse.add_entries(&self.holes.entries, self.holes.extended)?;
+        Ok((sparse, more))
     }
 }
 
@@ -97,7 +126,7 @@ fn text(field: &[u8]) -> &[u8] {
 
 /// A number in octal, or in base 256 where its first bit says so (GNU); `None` if it is negative or no
 /// number.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     match field {
         [0x80, rest @ ..] => rest
             .iter()
@@ -125,11 +154,18 @@ fn octal(field: &[u8]) -> Option<u64> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Records {
     pub(super) path: Option<Vec<u8>>,
+    /// The name of a member with holes, which bears another one for programs that know no holes.
+    pub(super) sparse_name: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
-    pub(super) sparse: bool,
+    pub(super) sparse: Option<SparseRecords>,
 }
 
 impl Records {
+    /// Whether they say anything of holes.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.sparse.is_some() || self.sparse_name.is_some()
+    }
+
     /// Takes over records: `LENGTH KEYWORD=VALUE` with a newline. `None` if they are not valid.
     pub(super) fn read(&mut self, mut text: &[u8]) -> Option<()> {
         // Some writers fill the block with NULs.
@@ -149,10 +185,13 @@ impl Records {
             match key {
                 b"path" => self.path = Some(value.to_vec()),
                 b"size" => self.size = Some(std::str::from_utf8(value).ok()?.parse().ok()?),
-                _ if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" => {
-                    self.sparse = true;
+                b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
+                b"SCHILY.realsize" => self.sparse.get_or_insert_default().refuse(),
+                _ => {
+                    if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                        self.sparse.get_or_insert_default().take(key, value)?;
+                    }
                 }
-                _ => {}
             }
         }
         Some(())
@@ -184,7 +223,8 @@ mod tests {
         let records = read(b"17 path=disk.raw\n20 size=12345678901\n").unwrap();
         assert_eq!(records.path.as_deref(), Some(&b"disk.raw"[..]));
         assert_eq!(records.size, Some(12_345_678_901));
-        assert!(read(b"22 GNU.sparse.major=1\n\0\0").unwrap().sparse);
+        assert!(read(b"22 GNU.sparse.major=1\n\0\0").unwrap().sparse.is_some());
+        assert!(read(b"22 GNU.sparse.major=x\n\0\0").is_none());
         for text in [
             &b"9 path=x"[..],
             b"99 path=x\n",

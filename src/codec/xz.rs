@@ -375,7 +375,7 @@ impl Decoder for Xz {
     fn finish(&mut self) -> Result<Summary, Damage> {
         match &self.state {
             State::Between if self.padding.is_multiple_of(4) => {
-                Ok(Summary { members: self.streams, trailing_zeros: self.padding })
+                Ok(Summary { members: self.streams, trailing_zeros: self.padding, behind: None })
             }
             State::Between => {
                 Err(self.damaged("The padding after an xz stream is not a multiple of four bytes."))

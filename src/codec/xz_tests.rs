@@ -50,7 +50,7 @@ fn streams_are_joined_over_padding() {
     let file = [&one[..], &[0; 8], &two, &[0; 4]].concat();
     let (image, summary) = unpack(&file);
     assert_eq!(image, b"onetwo");
-    assert_eq!(summary.unwrap(), Summary { members: 2, trailing_zeros: 4 });
+    assert_eq!(summary.unwrap(), Summary { members: 2, trailing_zeros: 4, behind: None });
     for tail in [&[0; 3][..], b"junk", b"\0\0\0\0x", b"\0\xfd"] {
         let file = [&one[..], tail].concat();
         assert_eq!(unpack(&file).1.unwrap_err().code, Code::XzDamaged, "{tail:?}");

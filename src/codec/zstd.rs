@@ -224,7 +224,7 @@ impl Decoder for Zstd {
     fn finish(&mut self) -> Result<Summary, Damage> {
         match self.state {
             State::Magic if self.have.is_empty() && self.frames > 0 => {
-                Ok(Summary { members: self.frames, trailing_zeros: 0 })
+                Ok(Summary { members: self.frames, trailing_zeros: 0, behind: None })
             }
             _ => {
                 let frame = self.frames + 1;

@@ -32,7 +32,7 @@ fn frames_are_joined_and_others_skipped() {
     let file = [skipped(b"abc"), raw_frame(0, b"one"), skipped(b""), raw_frame(0, b"two")].concat();
     let (image, summary) = unpack(&file);
     assert_eq!(image, b"onetwo");
-    assert_eq!(summary.unwrap(), Summary { members: 2, trailing_zeros: 0 });
+    assert_eq!(summary.unwrap(), Summary { members: 2, trailing_zeros: 0, behind: None });
 }
 
 #[test]

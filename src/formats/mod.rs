@@ -30,6 +30,7 @@ pub use detect::{
     Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,
 };
 pub use disk::{Disk, MappedDisk, Place, RawDisk, Run};
+pub use tail::begin_with;
 #[cfg(feature = "net")]
 pub use view::RemoteView;
 pub use view::too_large;

@@ -73,7 +73,10 @@ fn read<'b>(
 }
 
 /// What bytes are, as the end of a sentence.
-pub(super) fn begin_with(bytes: &[u8]) -> Result<String, Halt> {
+///
+/// # Errors
+/// None, as memory can be read.
+pub fn begin_with(bytes: &[u8]) -> Result<String, Halt> {
     if bytes.is_empty() {
         return Ok(String::new());
     }

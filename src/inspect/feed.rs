@@ -1,14 +1,14 @@
 //! Turns the segments of a file into the segments of its image.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Damage, Decoder, Packing, Summary};
-use crate::facts::{Layer, Notebook};
-use crate::formats::{Feed, Halt};
+use crate::codec::{Behind, Damage, Decoder, Packing};
+use crate::facts::{Compression, Layer, Notebook};
+use crate::formats::{Feed, Halt, begin_with};
 
 /// The file, as the reader's thread hands it over.
 pub(super) struct Incoming {
@@ -91,8 +91,7 @@ struct PackedFeed<'a> {
     input: Option<(Segment, u64)>,
     /// Whoever digests the image.
     digest: Option<Sender<Segment>>,
-    /// Set when the packed stream was read to its end and found whole.
-    whole: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     ended: Option<Result<(), Halt>>,
 }
 
@@ -100,14 +99,46 @@ struct PackedFeed<'a> {
 pub(super) const IMAGE_BUFFER: usize = 256 << 10;
 pub(super) const IMAGE_BUFFERS: usize = 24;
 
-/// The image in a file that is packed like this. `digest` is given all of it, and `whole` is set at
-/// the end of a packed stream that was found whole.
+/// What is known of a packed stream that was read to its end and found whole.
+#[derive(Default)]
+pub(super) struct Ending(OnceLock<Option<Behind>>);
+
+impl Ending {
+    /// Whether it was.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Writes down what is behind it. To be called when the image was examined: what is behind refuses the file, and
+    /// says nothing about the image.
+    pub(super) fn note(&self, packing: Packing, notebook: &Notebook<'_>) {
+        if let Some(Some(behind)) = self.0.get() {
+            let [_, _, code] = packing.oddities();
+            let said = said_behind(packing.compression(), behind);
+            notebook.add(code, Layer::File, behind.offset, said);
+        }
+    }
+}
+
+/// What is said of bytes behind packed data.
+pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
+    let (packed, len, at) = (packed.as_str(), behind.len, behind.offset);
+    let noun = if len == 1 { "byte" } else { "bytes" };
+    // Memory can be read.
+    let begins = begin_with(&behind.first).unwrap_or_default();
+    format!(
+        "The {packed} data is whole. From byte {at} on, {len} {noun} belong to nothing{begins}."
+    )
+}
+
+/// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
+/// packed stream that was found whole.
 pub(super) fn unpack<'a>(
     packing: Packing,
     incoming: Incoming,
     notebook: &'a Notebook<'a>,
     digest: Option<Sender<Segment>>,
-    whole: Arc<AtomicBool>,
+    ending: Arc<Ending>,
 ) -> Box<dyn Feed + 'a> {
     match packing.decoder() {
         None => Box::new(PlainFeed { incoming }),
@@ -119,7 +150,7 @@ pub(super) fn unpack<'a>(
             notebook,
             input: None,
             digest,
-            whole,
+            ending,
             ended: None,
         }),
     }
@@ -147,14 +178,15 @@ impl PackedFeed<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Halt> {
-        let Summary { members, trailing_zeros } =
-            self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
-        if self.whole.swap(true, Ordering::AcqRel) {
+        let summary = self.decoder.finish().map_err(|damage| note(self.notebook, damage))?;
+        let (members, trailing_zeros) = (summary.members, summary.trailing_zeros);
+        let behind = summary.behind.as_ref().map_or(0, |behind| behind.len);
+        if self.ending.0.set(summary.behind).is_err() {
             // A second scan; the first one has noted what follows.
             return Ok(());
         }
         let file = self.incoming.taken.load(Ordering::Relaxed);
-        let (several, zeros) = self.packing.oddities();
+        let [several, zeros, _] = self.packing.oddities();
         if members > 1 {
             self.notebook.add(
                 several,
@@ -167,7 +199,7 @@ impl PackedFeed<'_> {
             self.notebook.add(
                 zeros,
                 Layer::File,
-                file.saturating_sub(trailing_zeros),
+                file.saturating_sub(trailing_zeros.saturating_add(behind)),
                 format!("After the packed data there are {trailing_zeros} zero bytes."),
             );
         }

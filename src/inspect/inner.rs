@@ -1,13 +1,14 @@
 //! The check of what is inside a file that DigitalOcean does not take as it is.
 
 use std::ffi::OsStr;
+use std::fs::File;
 
-use super::report::Report;
-use super::unwrap::{Unwrapping, Wrapped, Wrapping, unwrapped};
+use super::report::{Error, Report};
+use super::unwrap::{Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
 use super::{Digested, Event, Expected, Listener, Options, Tap, open, pipeline};
 use crate::bytes::hex;
 use crate::facts::{Anomaly, Code, Layer};
-use crate::source::{self, Source};
+use crate::source::{self, LocalFile, Source};
 
 #[cfg(feature = "net")]
 use super::recognise::Beginning;
@@ -22,18 +23,65 @@ pub struct Inside {
     pub raw: bool,
 }
 
+impl Inside {
+    fn of(unwrapping: &Unwrapping<'_>) -> Self {
+        let (wrappings, raw) = (unwrapping.wrappings().to_vec(), unwrapping.needs_gzip());
+        Inside { wrappings, raw }
+    }
+}
+
 /// Bytes that tell what is inside an object behind a URL.
 #[cfg(feature = "net")]
 const FIRST: usize = 1 << 20;
 
+/// Says what is inside a file, by its first bytes. `None` of a pipe, whose bytes come once.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn look_inside(
+    argument: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+    depth: Depth,
+) -> Result<Option<Inside>, Error> {
+    let limit = options.limit;
+    let source = open(argument, options, listener).map_err(|error| Error::from(&error))?;
+    let found = match &source {
+        Source::Stream(_) => return Ok(None),
+        Source::File(file) => {
+            unwrapped(file.reader(), limit, depth).map(|found| Inside::of(&found))
+        }
+        #[cfg(feature = "net")]
+        Source::Remote(remote) => {
+            let first = remote.peek(FIRST);
+            unwrapped(Beginning::of(&first), limit, depth).map(|found| Inside::of(&found))
+        }
+    };
+    found.map(Some).map_err(|error| Error::from(&error))
+}
+
+/// Checks a file that is open and that nobody else has a name for, as if it were at this path.
+pub fn inspect_file(
+    file: File,
+    name: &OsStr,
+    options: &Options,
+    listener: &dyn Listener,
+) -> Report {
+    match LocalFile::temporary(file, &source::shown(name)) {
+        Ok(file) => super::inspect_source(&Source::File(file), name, options, listener, None),
+        Err(error) => Report::new(name, options).failed(&error),
+    }
+}
+
 /// Checks a path, a URL or standard input as [`inspect`](super::inspect()) does, but takes the file out of
-/// wrappings first that DigitalOcean does not take. `tell` is told what was found before any byte goes to
+/// wrappings first, those of this depth. `tell` is told what was found before any byte goes to
 /// the tap, which gets the inner file. What the outer file was is returned if it was another one.
 pub fn inspect_inside(
     argument: &OsStr,
     options: &Options,
     listener: &dyn Listener,
     tap: Option<&Tap>,
+    depth: Depth,
     tell: impl FnOnce(Inside),
 ) -> (Report, Option<Wrapped>) {
     let failed = |error: &source::Error| (Report::new(argument, options).failed(error), None);
@@ -41,16 +89,12 @@ pub fn inspect_inside(
         Ok(source) => source,
         Err(error) => return failed(&error),
     };
-    let inside = |unwrapping: &Unwrapping<'_>| Inside {
-        wrappings: unwrapping.wrappings().to_vec(),
-        raw: unwrapping.needs_gzip(),
-    };
     #[cfg(feature = "net")]
     let shown = source::shown(argument).to_string();
     // Nothing is to be taken off, nor is anything wrong with what would be.
     let as_it_is = |unwrapping: &Unwrapping<'_>| {
         let plain = unwrapping.wrappings().is_empty() && unwrapping.aftermath().fault().is_none();
-        plain.then(|| inside(unwrapping))
+        plain.then(|| Inside::of(unwrapping))
     };
     let limit = options.limit;
     #[cfg(feature = "net")]
@@ -58,11 +102,11 @@ pub fn inspect_inside(
     // What can be had again is looked at first; if there is nothing to take off, it is checked as it is.
     let looked = match &source {
         Source::Stream(_) => None,
-        Source::File(file) => Some(unwrapped(file.reader(), limit).map(|it| as_it_is(&it))),
+        Source::File(file) => Some(unwrapped(file.reader(), limit, depth).map(|it| as_it_is(&it))),
         #[cfg(feature = "net")]
         Source::Remote(remote) => {
             let first = remote.peek(FIRST);
-            Some(unwrapped(Beginning::of(&first), limit).map(|it| as_it_is(&it)))
+            Some(unwrapped(Beginning::of(&first), limit, depth).map(|it| as_it_is(&it)))
         }
     };
     match looked {
@@ -74,16 +118,16 @@ pub fn inspect_inside(
         _ => {}
     }
     let unwrapping = match &source {
-        Source::Stream(stream) => unwrapped(stream.reader(), limit),
-        Source::File(file) => unwrapped(file.reader(), limit),
+        Source::Stream(stream) => unwrapped(stream.reader(), limit, depth),
+        Source::File(file) => unwrapped(file.reader(), limit, depth),
         #[cfg(feature = "net")]
-        Source::Remote(remote) => unwrapped(remote.reader(&notify), limit),
+        Source::Remote(remote) => unwrapped(remote.reader(&notify), limit, depth),
     };
     let unwrapping = match unwrapping {
         Ok(unwrapping) => unwrapping,
         Err(error) => return failed(&error),
     };
-    tell(inside(&unwrapping));
+    tell(Inside::of(&unwrapping));
     let aftermath = unwrapping.aftermath();
     let report = inspect_unwrapped(argument, unwrapping, options, listener, tap);
     match &source {

@@ -31,7 +31,7 @@ mod unwrap;
 pub use compare::{Difference, compare};
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use identity::Identity;
-pub use inner::{Inside, inspect_inside, inspect_unwrapped};
+pub use inner::{Inside, inspect_file, inspect_inside, inspect_unwrapped, look_inside};
 pub use look::{Excerpt, Look, look};
 pub use name::unpacked;
 pub use opened::Opened;
@@ -40,7 +40,7 @@ pub use recognise::{Recognised, recognise};
 pub use remote::{glance, identity};
 pub use report::{Check, Digests, Error, Finding, Mode, Receipt, Report, State, Verdict};
 pub use tap::{Tap, Tapped};
-pub use unwrap::{Aftermath, Unwrapping, Wrapped, Wrapping, unwrapped};
+pub use unwrap::{Aftermath, Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
 use std::io;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, scope};
 
-use super::feed::{IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
+use super::feed::{Ending, IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
 use super::report::Report;
 use super::spool::Spool;
 use super::tap::Tap;
@@ -318,9 +318,9 @@ impl<'a> Pipeline<'a> {
             true => Some(Box::new(Spool::new()?) as Box<dyn Store + 's>),
             false => parts(origin, packing),
         };
-        let whole = Arc::<AtomicBool>::default();
-        let feed = unpack(packing, incoming, self.notebook, digest, Arc::clone(&whole));
-        let noted = Arc::clone(&whole);
+        let ending = Arc::<Ending>::default();
+        let feed = unpack(packing, incoming, self.notebook, digest, Arc::clone(&ending));
+        let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
                 let (sender, segments) = channel();
@@ -348,7 +348,8 @@ impl<'a> Pipeline<'a> {
         let size = unless_stopped(result)?;
         report.stopped = size.is_none();
         report.image_size = size.flatten();
-        self.say_stream(packing, whole.load(Ordering::Acquire), report);
+        ending.note(packing, self.notebook);
+        self.say_stream(packing, ending.is_whole(), report);
         if let (Some(digest), Some(_)) = (image_digest.map(join), report.image_size) {
             report.digests.image_sha256 = Some(hex(&digest));
         }
@@ -443,6 +444,7 @@ impl<'a> Pipeline<'a> {
         if !delivered.whole {
             let left = match self.notebook.doomed() {
                 true => Left::Stopped,
+                false if delivered.bytes < self.longest_file() => Left::NotToTheEnd,
                 false => Left::FileTooLarge,
             };
             return report.partial("file-digest", left);

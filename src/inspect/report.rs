@@ -253,7 +253,7 @@ pub struct Finding {
     /// The commands of the remedy, to be pasted as they are; empty if it takes judgement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// Whether repacking the file mends it, which a push does on the way.
+    /// Whether `tidegate repack` mends it; a push does so on the way where it would be refused otherwise.
     #[serde(default, skip_serializing_if = "is_false")]
     pub repairable: bool,
 }

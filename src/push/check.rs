@@ -12,7 +12,9 @@ use super::pushed::Source;
 use super::run::Run;
 use super::stop::Stop;
 use crate::bytes::hex;
-use crate::inspect::{Inside, Report, Tap, Verdict, Wrapped, inspect_inside, inspect_tapped};
+use crate::inspect::{
+    Depth, Inside, Report, Tap, Verdict, Wrapped, inspect_inside, inspect_tapped,
+};
 use crate::rules::Severity;
 
 /// A check that is under way.
@@ -48,7 +50,10 @@ impl Run<'_> {
                     (inspect_tapped(&source, &options, &*watch, tap), None)
                 }
                 Repack::Auto | Repack::Always => {
-                    inspect_inside(&source, &options, &*watch, tap, tell)
+                    inspect_inside(&source, &options, &*watch, tap, Depth::Refused, tell)
+                }
+                Repack::Anew => {
+                    inspect_inside(&source, &options, &*watch, tap, Depth::Everything, tell)
                 }
             };
             let _ = say_report.send(checked);
@@ -62,16 +67,20 @@ impl Run<'_> {
         (mut report, wrapped): (Report, Option<Wrapped>),
         wrappings: Vec<String>,
     ) -> Result<(), Stop> {
-        if matches!(self.order.route, Route::Staged { repack: Repack::Auto | Repack::Always, .. }) {
+        let mended = |repack| repack == Repack::Anew || !wrappings.is_empty();
+        if matches!(self.order.route, Route::Staged { repack, .. } if mended(repack)) {
             // What can be mended by repacking was mended, or it would not be found.
             report.findings.iter_mut().for_each(|finding| finding.repairable = false);
+        }
+        for said in wrapped.iter().flat_map(|file| &file.left_out) {
+            self.world.note(&format!("left out of what is sent: {said}"));
         }
         let whole = wrappings.is_empty() || wrapped.is_some();
         let (verdict, complete) = (report.verdict, report.complete && whole);
         self.pushed.source = Some(Source {
             name: self.order.shown.clone(),
-            size: wrapped.map_or(report.file_size, |file| Some(file.size)),
-            sha256: match wrapped {
+            size: wrapped.as_ref().map_or(report.file_size, |file| Some(file.size)),
+            sha256: match &wrapped {
                 Some(file) => Some(hex(&file.sha256)),
                 None if wrappings.is_empty() => report.digests.sha256.clone(),
                 None => None,

@@ -8,12 +8,10 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use super::parts::Cutter;
-use super::repack::{Packed, pack};
 use crate::bytes::Segment;
+use crate::codec::Encoding;
 use crate::inspect::{Options, Recognised, Tapped, recognise};
-
-/// Bytes that a file is recognised by.
-const HEAD: usize = 64 << 10;
+use crate::repack::{Packed, beginning, first_bytes, pack, until_refused};
 
 /// A file that is being cut.
 pub(super) struct Cutting {
@@ -55,7 +53,7 @@ pub(super) fn start(tapped: Tapped, cutter: Cutter, options: Options, go: Receiv
     std::thread::spawn(move || {
         let (first, whole) = beginning(&tapped);
         // Whoever does not want the answer does not want the rest either.
-        let _ = say_head.send(recognise(&bytes(&first), whole, &options));
+        let _ = say_head.send(recognise(&first_bytes(&first), whole, &options));
         let cut = go.recv().ok().and_then(|go| match go {
             Go::Plain => plain(first, &tapped, cutter),
             Go::Packed => packed(first, &tapped, cutter),
@@ -65,38 +63,9 @@ pub(super) fn start(tapped: Tapped, cutter: Cutter, options: Options, go: Receiv
     Cutting { head, done }
 }
 
-/// The first segments, and whether there are no others.
-fn beginning(tapped: &Tapped) -> (Vec<Segment>, bool) {
-    let (mut first, mut count) = (Vec::new(), 0);
-    while count < HEAD as u64 {
-        let Ok(segment) = tapped.segments.recv() else { return (first, true) };
-        count += segment.len();
-        first.push(segment);
-    }
-    (first, false)
-}
-
-/// The first bytes of segments.
-fn bytes(segments: &[Segment]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEAD);
-    for segment in segments {
-        let room = HEAD - bytes.len();
-        match segment {
-            Segment::Data(chunk) => bytes.extend_from_slice(&chunk[..room.min(chunk.len())]),
-            Segment::Zeros(len) => bytes.resize(bytes.len() + (*len).min(room as u64) as usize, 0),
-        }
-    }
-    bytes
-}
-
-/// All segments, until the file is refused or ends.
-fn segments(first: Vec<Segment>, tapped: &Tapped) -> impl Iterator<Item = Segment> {
-    first.into_iter().chain(&tapped.segments).take_while(|_| !tapped.is_refused())
-}
-
 fn plain(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<Cut> {
     let mut taken = 0;
-    for segment in segments(first, tapped) {
+    for segment in until_refused(first, tapped) {
         taken += segment.len();
         if cutter.segment(&segment) == ControlFlow::Break(()) {
             return None;
@@ -107,7 +76,8 @@ fn plain(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<Cut
 }
 
 fn packed(first: Vec<Segment>, tapped: &Tapped, mut cutter: Cutter) -> Option<Cut> {
-    let (taken, packed) = pack(segments(first, tapped), &mut |bytes| cutter.bytes(bytes))?;
+    let (taken, packed) =
+        pack(until_refused(first, tapped), Encoding::default(), &mut |bytes| cutter.bytes(bytes))?;
     let sent = cutter.end().filter(|_| !tapped.is_refused())?;
     Some(Cut { taken, sent, packed: Some(packed) })
 }

@@ -22,7 +22,6 @@ mod parts;
 mod probe;
 mod pushed;
 mod remote;
-mod repack;
 mod run;
 mod spread;
 mod stage;

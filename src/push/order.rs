@@ -79,6 +79,9 @@ pub enum Repack {
     Never,
     /// Everything that is not packed is packed as gzip, containers too.
     Always,
+    /// Everything that it is packed in is taken off, and what comes out is packed as gzip: bytes behind packed data are
+    /// left out, which are met only at the end.
+    Anew,
 }
 
 /// The image to be.

@@ -287,7 +287,7 @@ fn how(repack: Repack, inside: &Inside, head: &Recognised) -> Go {
     let packs = match repack {
         Repack::Never => false,
         Repack::Auto => inside.raw,
-        Repack::Always => head.compression == Compression::None,
+        Repack::Always | Repack::Anew => head.compression == Compression::None,
     };
     if packs { Go::Packed } else { Go::Plain }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Style;
 use super::wrap::with_commands;
 use crate::facts::Code;
-use crate::rules::{Row, row};
+use crate::rules::{Row, Severity, row};
 
 /// Columns before the text of a field.
 const INDENT: usize = 13;
@@ -37,7 +37,7 @@ pub fn one(row: &Row, style: Style) -> String {
         remedy
             .push_str(" The report of a check has the command for your image, where there is one.");
     }
-    if row.repairable {
+    if row.repairable && row.severity == Severity::Reject {
         remedy.push_str(" Or let tidegate push repack it on the way.");
     }
     for (name, text) in [

@@ -13,6 +13,7 @@ pub mod map;
 mod markup;
 mod pieces;
 mod place;
+pub mod repack;
 pub mod sarif;
 mod tally;
 pub mod text;

@@ -178,7 +178,7 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         wrapped(&finding.message),
         with_commands(&format!("Fix: {}", finding.remedy), style.width, INDENT),
     ];
-    if finding.repairable {
+    if finding.repairable && finding.severity == Severity::Reject {
         lines.push("Or let tidegate push repack it on the way.".to_owned());
     }
     let _ = write!(out, "  {word}  ");

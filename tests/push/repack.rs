@@ -119,6 +119,41 @@ fn what_is_refused_as_it_is_is_taken_out() {
 }
 
 #[test]
+fn an_archive_with_holes_is_taken_out() {
+    let scratch = Scratch::new();
+    scratch.sparse("disk.raw", 9 << 20);
+    let mut command = Command::new("tar");
+    command.current_dir(scratch.path(".")).args(["--format=oldgnu", "-Sczf", "-", "disk.raw"]);
+    let Ok(archive) = command.output() else { return missing("tar is missing") };
+    let rig = Rig::new();
+    let document = pushed(&rig, "disk.tar.gz", &archive.stdout, &[]);
+    let disk = std::fs::read(scratch.path("disk.raw")).unwrap();
+    assert_eq!(document["report"]["digests"]["sha256"], sha256(&disk));
+}
+
+#[test]
+fn what_is_behind_packed_data_is_left_out() {
+    let disk = disk();
+    for (name, packed) in [("disk.raw.gz", gzip(&disk)), ("disk.raw.bz2", bzip2(&disk))] {
+        let bytes = [&packed[..], b"{ \"metadata_version\": 1 }FWx0"].concat();
+        let rig = Rig::new();
+        let document = pushed(&rig, name, &bytes, &[]);
+        assert!(document["staged"]["key"].as_str().unwrap().ends_with("/disk.img.gz"), "{name}");
+        assert_eq!(document["report"]["digests"]["sha256"], sha256(&disk), "{name}");
+        // It is met at the end of the file only: of a pipe there is no second reading.
+        let rig = Rig::new();
+        let output = fed(&mut rig.push(&["-", "--name", "piped"]), &bytes);
+        assert_eq!(exit_code(&output), 1, "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains("tidegate repack"), "{name}: {}", stderr(&output));
+        rig.assert_clean(0..=0, name);
+        let rig = Rig::new();
+        rig.scratch.write(name, &bytes);
+        rig.document(1, &[name, "--repack", "never"]);
+        rig.assert_clean(0..=0, name);
+    }
+}
+
+#[test]
 fn one_packing_more_is_taken_off_and_no_other() {
     let rig = Rig::new();
     rig.scratch.write("thrice.gz", &gzip(&gzip(&gzip(&disk()))));

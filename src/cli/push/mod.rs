@@ -9,6 +9,7 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,9 @@ use self::args::PushArgs;
 use self::view::View;
 use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
 use crate::bytes::is_harmless;
-use crate::push::{Canceller, Event, Order, Pushed, Route, Stop, World, push};
+use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
 use crate::rules::Severity;
+use crate::source::is_url;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut args = project::completed(args)?;
@@ -41,7 +43,9 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
-    if let Some((order, world)) = repacking(&mut args, &order, &pushed, &view) {
+    let (mut order, mut world) = (order, world);
+    while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
+        (order, world) = next;
         pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     }
     let args = &args;
@@ -68,11 +72,12 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     Ok(if code == ACCEPTED { REFUSED } else { code })
 }
 
-/// The push of a URL through the bucket, if it was to be handed over and is refused for nothing but how it is
-/// packed. Little of it was read then: how a file is packed is seen at its first bytes.
+/// The push that mends what refused this one, if that was nothing but how the file is packed. A URL that was to be handed
+/// over goes through the bucket; little of it was read then. What is behind packed data is met at its end only, so it is
+/// left out when the file is read again.
 fn repacking(
     args: &mut PushArgs,
-    order: &Order,
+    (order, world): (&Order, &World),
     pushed: &Pushed,
     view: &Arc<View>,
 ) -> Option<(Order, World)> {
@@ -82,9 +87,23 @@ fn repacking(
         false => severity == Severity::Reject,
     };
     let mendable = report.findings.iter().filter(|f| refuses(f.severity)).all(|f| f.repairable);
-    let handed_over = matches!(order.route, Route::Url(_));
-    if !handed_over || !mendable || args.stage.repack == args::Repack::Never {
+    if !mendable || args.stage.repack == args::Repack::Never {
         return None;
+    }
+    let mut next = order.clone();
+    match &mut next.route {
+        Route::Url(_) => {}
+        Route::Staged { repack, .. } if *repack == Repack::Anew => return None,
+        Route::Staged { repack, .. } => {
+            if !is_there_again(&order.source) {
+                return None;
+            }
+            *repack = Repack::Anew;
+            next.resume = false;
+            let why = "the image is packed anew: the importer does not take it as it is packed";
+            view.event(&Event::Note(why));
+            return Some((next, world.clone()));
+        }
     }
     args.stage.stage = true;
     let staged =
@@ -100,6 +119,11 @@ fn repacking(
             None
         }
     }
+}
+
+/// Whether a source can be read once more.
+fn is_there_again(source: &OsStr) -> bool {
+    source != "-" && (is_url(source) || Path::new(source).is_file())
 }
 
 /// The file for the image's number, before anything is done. What an earlier run wrote is gone.

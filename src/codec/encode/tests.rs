@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(said.made, file.len() as u64);
         prop_assert_eq!(said.crc, crc32fast::hash(&image));
         let (again, summary) = decode(&mut Gzip::default(), &file, 100_000, 1 << 20);
-        prop_assert_eq!(summary.unwrap(), Summary { members: 1, trailing_zeros: 0 });
+        prop_assert_eq!(summary.unwrap(), Summary { members: 1, trailing_zeros: 0, behind: None });
         prop_assert!(again == image);
         let size = u32::from_le_bytes(file[file.len() - 4..].try_into().unwrap());
         prop_assert_eq!(size, image.len() as u32);

@@ -1,13 +1,14 @@
 //! Bytes on their way out of wrappings, pulled through one layer after another.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::feed::said_behind;
 use super::Wrapped;
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Damage, Decoder};
-use crate::facts::Code;
+use crate::facts::{Code, Compression};
 use crate::source::{self, Read};
 
 /// Why nothing more can be pulled.
@@ -45,11 +46,20 @@ pub(super) struct Outer<'a> {
     ended: bool,
     digest: Sha256,
     size: u64,
+    most: u64,
     wrapped: Arc<OnceLock<Wrapped>>,
 }
 
+/// What is said of bytes that were left out of what came out.
+pub(super) type LeftOut = Arc<Mutex<Vec<String>>>;
+
 impl<'a> Outer<'a> {
-    pub(super) fn new(reader: Box<dyn Read + 'a>, wrapped: Arc<OnceLock<Wrapped>>) -> Self {
+    /// At most `most` bytes of it are taken out of wrappings.
+    pub(super) fn new(
+        reader: Box<dyn Read + 'a>,
+        most: u64,
+        wrapped: Arc<OnceLock<Wrapped>>,
+    ) -> Self {
         Outer {
             reader,
             pool: Pool::new(2, BUFFER),
@@ -59,6 +69,7 @@ impl<'a> Outer<'a> {
             ended: false,
             digest: Sha256::new(),
             size: 0,
+            most,
             wrapped,
         }
     }
@@ -151,13 +162,23 @@ impl Pull for Outer<'_> {
             }
             let sha256 = std::mem::take(&mut self.digest).finalize().into();
             // The end comes once.
-            let _ = self.wrapped.set(Wrapped { size: self.size, sha256 });
+            let _ = self.wrapped.set(Wrapped { size: self.size, sha256, left_out: Vec::new() });
             return Ok(0);
         }
         self.digest.update(&buf[..count]);
         self.size += count as u64;
+        if self.size > self.most {
+            // What is behind packed data may have no end.
+            return Err(Failure::Wrapping { level: 0, damage: too_long(self.most) });
+        }
         Ok(count)
     }
+}
+
+fn too_long(most: u64) -> Damage {
+    let said =
+        format!("The file has more than {most} bytes, which no image that it may hold needs.");
+    Damage { code: Code::FileTooLarge, offset: most, said }
 }
 
 /// What a decoder makes of another layer.
@@ -168,17 +189,22 @@ pub(super) struct Packed<'a> {
     level: usize,
     made: u64,
     most: u64,
+    left_out: LeftOut,
+    packed: Compression,
 }
 
 impl<'a> Packed<'a> {
     /// At most `most` bytes are unpacked.
     pub(super) fn new(
         inner: Box<dyn Pull + 'a>,
-        decoder: Box<dyn Decoder>,
+        (packed, decoder): (Compression, Box<dyn Decoder>),
         level: usize,
         most: u64,
+        left_out: &LeftOut,
     ) -> Self {
-        Packed { inner, decoder, input: Input::default(), level, made: 0, most }
+        let left_out = Arc::clone(left_out);
+        let input = Input::default();
+        Packed { inner, decoder, input, level, made: 0, most, left_out, packed }
     }
 }
 
@@ -205,7 +231,12 @@ impl Pull for Packed<'_> {
                 return Ok(step.made);
             }
             if !more {
-                self.decoder.finish().map_err(damaged)?;
+                let summary = self.decoder.finish().map_err(damaged)?;
+                if let Some(behind) = &summary.behind {
+                    let said = said_behind(self.packed, behind);
+                    let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+                    left_out.push(said);
+                }
                 return Ok(0);
             }
         }

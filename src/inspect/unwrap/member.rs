@@ -23,8 +23,11 @@ pub(super) struct Members<'a> {
     input: Input,
     tar: Tar,
     level: usize,
+    most: u64,
     at: u64,
     state: State,
+    /// Zero bytes of the current member that are to be given out before its data goes on.
+    hole: u64,
     chosen: Option<Hostile>,
     /// Members that are no images: the first of them, and how many.
     others: Vec<Hostile>,
@@ -41,14 +44,17 @@ enum State {
 }
 
 impl<'a> Members<'a> {
-    pub(super) fn new(inner: Box<dyn Pull + 'a>, level: usize) -> Self {
+    /// The image may have at most `most` bytes.
+    pub(super) fn new(inner: Box<dyn Pull + 'a>, level: usize, most: u64) -> Self {
         Members {
             inner,
             input: Input::default(),
             tar: Tar::default(),
             level,
+            most,
             at: 0,
             state: State::Passing,
+            hole: 0,
             chosen: None,
             others: Vec::new(),
             count: 0,
@@ -92,6 +98,9 @@ impl<'a> Members<'a> {
             *done += count;
             return Ok(Some(count));
         }
+        if self.hole > 0 {
+            return self.pass_hole(buf).map(Some);
+        }
         let more = self.input.refill(&mut *self.inner)?;
         // No more than can be put away.
         let room = match &self.state {
@@ -126,6 +135,7 @@ impl<'a> Members<'a> {
                 buf[..data.len()].copy_from_slice(data);
                 made = data.len();
             }
+            (TarItem::Hole(len), _) => self.hole = len,
             (TarItem::Data(_), State::Passing) => {}
             (TarItem::FileEnd, State::Looking { .. }) => decide = true,
             (TarItem::FileEnd, state) => *state = State::Passing,
@@ -136,6 +146,29 @@ impl<'a> Members<'a> {
             self.decide()?;
         }
         Ok(Some(made))
+    }
+
+    /// Takes a part of a hole; bytes of the image that were written.
+    fn pass_hole(&mut self, buf: &mut [u8]) -> Result<usize, Failure> {
+        match &mut self.state {
+            State::Passing => self.hole = 0,
+            State::Looking { head, .. } => {
+                let count = self.hole.min((HEAD - head.len()) as u64);
+                // No more than the beginning.
+                head.resize(head.len() + count as usize, 0);
+                self.hole -= count;
+                if head.len() == HEAD {
+                    self.decide()?;
+                }
+            }
+            State::Inside { .. } => {
+                let count = self.hole.min(buf.len() as u64);
+                self.hole -= count;
+                buf[..count as usize].fill(0);
+                return Ok(count as usize);
+            }
+        }
+        Ok(0)
     }
 
     /// Whether the member of which the beginning was collected is the image.
@@ -155,6 +188,13 @@ impl<'a> Members<'a> {
                 member.name
             );
             return Err(self.fail(Code::TarSeveralImages, said));
+        }
+        if member.size > self.most {
+            let (name, size) = (&member.name, member.size);
+            let said = format!(
+                "The archive's member {name} has {size} bytes, and no image may be as large."
+            );
+            return Err(self.fail(Code::FileTooLarge, said));
         }
         self.chosen = Some(member.name);
         self.state = State::Inside { head, done: 0 };

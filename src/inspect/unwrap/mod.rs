@@ -1,5 +1,6 @@
 //! Takes a file out of what DigitalOcean does not take: xz, Zstandard, a second packing, bzip2 of
-//! several streams, an archive with one image in it.
+//! several streams, an archive with one image in it; or out of all that it is packed in. Bytes behind packed data
+//! that belong to nothing are left out, which is said.
 //!
 //! It decides by the first bytes what has to be taken off and delivers the inner file as a reader,
 //! which is checked like any other. What is damaged on the way is kept until it is asked for, as
@@ -9,9 +10,9 @@ mod layers;
 mod member;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
-use self::layers::{Failure, Outer, Packed, Peeked, Pull};
+use self::layers::{Failure, LeftOut, Outer, Packed, Peeked, Pull};
 use self::member::Members;
 use super::threads::longest_file;
 use crate::bytes::{Hostile, Pool, Segment};
@@ -62,14 +63,26 @@ impl fmt::Display for Wrapping {
     }
 }
 
-/// A file that was read to its end while it was unwrapped.
+/// How much is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Depth {
+    /// What DigitalOcean refuses, and nothing that it takes.
+    Refused,
+    /// All packings and an archive, so that an image comes out that is not packed.
+    Everything,
+}
+
+/// A file that was read to its end while it was unwrapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wrapped {
     /// Its bytes.
     pub size: u64,
     /// SHA-256 of it.
     pub sha256: [u8; 32],
+    /// What is said of bytes in it that did not come out, as they belong to nothing.
+    pub left_out: Vec<String>,
 }
 
 /// The file inside a file, as a reader. Without wrappings it is the file itself.
@@ -78,6 +91,7 @@ pub struct Unwrapping<'a> {
     needs_gzip: bool,
     inner: Inner<'a>,
     wrapped: Arc<OnceLock<Wrapped>>,
+    left_out: LeftOut,
     fault: Arc<OnceLock<Anomaly>>,
     whole: bool,
 }
@@ -95,6 +109,7 @@ enum Inner<'a> {
 #[derive(Clone)]
 pub struct Aftermath {
     wrapped: Arc<OnceLock<Wrapped>>,
+    left_out: LeftOut,
     fault: Arc<OnceLock<Anomaly>>,
 }
 
@@ -103,7 +118,9 @@ impl Aftermath {
     /// wrappings is digested by whoever checks it, and not here.
     #[must_use]
     pub fn wrapped(&self) -> Option<Wrapped> {
-        self.wrapped.get().copied().filter(|_| self.fault.get().is_none())
+        let wrapped = self.wrapped.get().filter(|_| self.fault.get().is_none())?;
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(Wrapped { left_out, ..wrapped.clone() })
     }
 
     /// What is wrong with a wrapping.
@@ -120,9 +137,14 @@ impl Aftermath {
 ///
 /// # Errors
 /// If the source cannot be read.
-pub fn unwrapped<'a>(reader: impl Read + 'a, limit: u64) -> Result<Unwrapping<'a>, source::Error> {
+pub fn unwrapped<'a>(
+    reader: impl Read + 'a,
+    limit: u64,
+    depth: Depth,
+) -> Result<Unwrapping<'a>, source::Error> {
     let wrapped = Arc::<OnceLock<Wrapped>>::default();
-    let mut outer = Outer::new(Box::new(reader), Arc::clone(&wrapped));
+    let most = longest_file(limit);
+    let mut outer = Outer::new(Box::new(reader), most, Arc::clone(&wrapped));
     let head = outer.peek(HEAD)?;
     let head = if sniff(head) == Packing::Bzip2 { outer.peek(BZIP2_HEAD)? } else { head };
     let mut unwrapping = Unwrapping {
@@ -130,15 +152,18 @@ pub fn unwrapped<'a>(reader: impl Read + 'a, limit: u64) -> Result<Unwrapping<'a
         needs_gzip: is_raw(head),
         inner: Inner::Ended,
         wrapped,
+        left_out: LeftOut::default(),
         fault: Arc::default(),
         whole: false,
     };
-    let Some(first) = Take::of(head) else {
+    let Some(first) = Take::of(head, depth) else {
         unwrapping.inner = Inner::Same(outer);
         return Ok(unwrapping);
     };
     unwrapping.needs_gzip = false;
-    match unwrap(outer, first, longest_file(limit), &mut unwrapping.wrappings) {
+    let left_out = LeftOut::clone(&unwrapping.left_out);
+    let rule = Rule { depth, most, left_out };
+    match unwrap(outer, first, &rule, &mut unwrapping.wrappings) {
         Ok((inner, raw)) => {
             unwrapping.inner = Inner::Unwrapped(inner);
             unwrapping.needs_gzip = raw;
@@ -148,25 +173,38 @@ pub fn unwrapped<'a>(reader: impl Read + 'a, limit: u64) -> Result<Unwrapping<'a
     Ok(unwrapping)
 }
 
+/// By what wrappings are taken off.
+struct Rule {
+    depth: Depth,
+    /// Bytes that one may unpack to.
+    most: u64,
+    left_out: LeftOut,
+}
+
 /// Takes off one wrapping after another; what is left, and whether it is a raw image.
 fn unwrap<'a>(
     outer: Outer<'a>,
     first: Take,
-    most: u64,
+    rule: &Rule,
     wrappings: &mut Vec<Wrapping>,
 ) -> Result<(Peeked<'a>, bool), Failure> {
     let mut take = first;
     let mut pull: Box<dyn Pull + 'a> = Box::new(outer);
     loop {
         let level = wrappings.len();
-        let packed = |pull, decoder: Box<dyn Decoder>| Packed::new(pull, decoder, level, most);
+        let packed = |pull, compression, decoder: Box<dyn Decoder>| {
+            let packing = (compression, decoder);
+            Box::new(Packed::new(pull, packing, level, rule.most, &rule.left_out))
+        };
         let (inner, wrapping): (Box<dyn Pull + 'a>, _) = match take {
-            Take::Gzip => (Box::new(packed(pull, Box::<Gzip>::default())), Wrapping::Gzip),
-            Take::Bzip2 => (Box::new(packed(pull, Box::<Bzip2>::default())), Wrapping::Bzip2),
-            Take::Xz => (Box::new(packed(pull, Box::<Xz>::default())), Wrapping::Xz),
-            Take::Zstd => (Box::new(packed(pull, Box::<Zstd>::default())), Wrapping::Zstd),
+            Take::Gzip => (packed(pull, Compression::Gzip, Box::<Gzip>::default()), Wrapping::Gzip),
+            Take::Bzip2 => {
+                (packed(pull, Compression::Bzip2, Box::<Bzip2>::default()), Wrapping::Bzip2)
+            }
+            Take::Xz => (packed(pull, Compression::Xz, Box::<Xz>::default()), Wrapping::Xz),
+            Take::Zstd => (packed(pull, Compression::Zstd, Box::<Zstd>::default()), Wrapping::Zstd),
             Take::Tar => {
-                let mut members = Members::new(pull, level);
+                let mut members = Members::new(pull, level, rule.most);
                 let member = members.open()?;
                 (Box::new(members), Wrapping::Tar { member })
             }
@@ -175,7 +213,9 @@ fn unwrap<'a>(
         let mut peeked = Peeked::new(inner);
         let head = peeked.peek(HEAD)?;
         let head = if sniff(head) == Packing::Bzip2 { peeked.peek(BZIP2_HEAD)? } else { head };
-        match Take::of(head).filter(|take| wrappings.len() < MOST && may_follow(*take, wrappings)) {
+        let may_follow =
+            |take: &Take| wrappings.len() < MOST && may_follow(*take, wrappings, rule.depth);
+        match Take::of(head, rule.depth).filter(may_follow) {
             Some(next) => take = next,
             None => {
                 let raw = is_raw(head);
@@ -203,7 +243,11 @@ impl Unwrapping<'_> {
     /// What will be known after it was read.
     #[must_use]
     pub fn aftermath(&self) -> Aftermath {
-        Aftermath { wrapped: Arc::clone(&self.wrapped), fault: Arc::clone(&self.fault) }
+        Aftermath {
+            wrapped: Arc::clone(&self.wrapped),
+            left_out: LeftOut::clone(&self.left_out),
+            fault: Arc::clone(&self.fault),
+        }
     }
 
     /// The name of the inner file, for people: that of the archive's member, or what is left of `outer`
@@ -291,12 +335,13 @@ impl Read for Unwrapping<'_> {
 
 /// Whether this may be taken off after those: of what is packed around an archive, and of what is packed in
 /// it, two layers and no more. gzip and bzip2 are taken off only if something packed is in them, which is the
-/// second layer then.
-fn may_follow(take: Take, wrappings: &[Wrapping]) -> bool {
+/// second layer then. Who takes everything off takes all of that off, and an archive in an archive nobody.
+fn may_follow(take: Take, wrappings: &[Wrapping], depth: Depth) -> bool {
     let archive = |wrapping: &Wrapping| matches!(wrapping, Wrapping::Tar { .. });
     let packings = wrappings.iter().rev().take_while(|wrapping| !archive(wrapping)).count();
     match take {
         Take::Tar => !wrappings.iter().any(archive),
+        _ if depth == Depth::Everything => true,
         Take::Gzip | Take::Bzip2 => packings == 0,
         Take::Xz | Take::Zstd => packings <= 1,
     }
@@ -314,9 +359,10 @@ enum Take {
 
 impl Take {
     /// What has to be taken off a file that begins like this.
-    fn of(head: &[u8]) -> Option<Self> {
+    fn of(head: &[u8], depth: Depth) -> Option<Self> {
         let take = Take::possible(head)?;
         match take {
+            _ if depth == Depth::Everything => Some(take),
             Take::Xz | Take::Zstd | Take::Tar => Some(take),
             // These are taken packed, unless there is something packed in them.
             Take::Bzip2 if has_second_stream(head) => Some(take),

@@ -33,7 +33,7 @@ fn runs(file: &[u8], piece: usize) -> Runs {
 }
 
 fn open(file: &[u8], piece: usize) -> Unwrapping<'static> {
-    unwrapped(runs(file, piece), SIZE_LIMIT).unwrap()
+    unwrapped(runs(file, piece), SIZE_LIMIT, Depth::Refused).unwrap()
 }
 
 /// What comes out, in which wrappings it was, and what is wrong.
@@ -53,8 +53,9 @@ fn read(file: &[u8], piece: usize) -> (Vec<u8>, Vec<String>, Option<Anomaly>) {
     if unwrapping.wrappings().is_empty() || aftermath.fault().is_some() {
         assert_eq!(wrapped, None);
     } else {
-        let expected = Wrapped { size: file.len() as u64, sha256: Sha256::digest(file).into() };
-        assert_eq!(wrapped, Some(expected));
+        let wrapped = wrapped.unwrap();
+        assert_eq!(wrapped.size, file.len() as u64);
+        assert_eq!(wrapped.sha256, <[u8; 32]>::from(Sha256::digest(file)));
     }
     let wrappings = unwrapping.wrappings().iter().map(ToString::to_string).collect();
     (inner, wrappings, aftermath.fault())
@@ -244,7 +245,51 @@ fn damage_is_told_with_its_place() {
     assert!(found.said.starts_with("Inside gzip: "), "{}", found.said);
     let tar = archive(&[member("disk.raw", b'0', &test_data("gpt.raw"))]);
     assert_eq!(fault(&tar[..tar.len() - 1024]).code, Code::TarTruncated);
-    assert_eq!(fault(&[gzip(&tar), b"x".to_vec()].concat()).code, Code::GzipTrailingGarbage);
+}
+
+#[test]
+fn what_is_behind_a_wrapping_is_left_out_and_said() {
+    let tar = archive(&[member("disk.raw", b'0', &test_data("gpt.raw"))]);
+    let packed = gzip(&tar);
+    let file = [&packed[..], b"{ \"version\": 1 }"].concat();
+    assert_eq!(unwrap(&file).0, test_data("gpt.raw"));
+    let mut unwrapping = open(&file, 100);
+    let aftermath = unwrapping.aftermath();
+    while unwrapping.next(&mut Pool::new(1, 1 << 16)).unwrap().is_some() {}
+    let left_out = aftermath.wrapped().unwrap().left_out;
+    let said = format!(
+        "The gzip data is whole. From byte {} on, 16 bytes belong to nothing; they begin as a json file does, with \"{{ \\\"version\\\": 1 }}\".",
+        packed.len()
+    );
+    assert_eq!(left_out, [said]);
+}
+
+#[test]
+fn everything_is_taken_off_for_who_wants_the_image_itself() {
+    let raw = test_data("gpt.raw");
+    let deep = |file: &[u8]| {
+        let mut unwrapping = unwrapped(runs(file, 4096), SIZE_LIMIT, Depth::Everything).unwrap();
+        let mut inner = Vec::new();
+        while let Some(segment) = unwrapping.next(&mut Pool::new(1, 1 << 16)).unwrap() {
+            if let Segment::Data(chunk) = &segment {
+                inner.extend_from_slice(chunk);
+            }
+        }
+        assert!(unwrapping.is_whole());
+        let wrappings: Vec<_> = unwrapping.wrappings().iter().map(ToString::to_string).collect();
+        (inner, wrappings)
+    };
+    for (file, wrappings) in [
+        (test_data("gpt.raw.gz"), &["gzip"][..]),
+        (test_data("gpt.raw.bz2"), &["bzip2"]),
+        (test_data("gpt-members.raw.gz"), &["gzip"]),
+        (gzip(&gzip(&gzip(&raw))), &["gzip", "gzip", "gzip"]),
+        (archive(&[member("d.gz", b'0', &gzip(&raw))]), &["tar (d.gz)", "gzip"]),
+    ] {
+        let (inner, found) = deep(&file);
+        assert_eq!(found, wrappings);
+        assert!(inner == raw, "{wrappings:?}");
+    }
 }
 
 #[test]
@@ -266,7 +311,7 @@ fn a_bomb_is_stopped_at_the_limit_in_every_wrapping() {
     let tar = archive(&[member("disk.raw", b'0', &vec![0; 16 << 20])]);
     let limit = 4 << 20;
     for file in [packed, gzip(&tar)] {
-        let mut unwrapping = unwrapped(runs(&file, 1 << 16), limit).unwrap();
+        let mut unwrapping = unwrapped(runs(&file, 1 << 16), limit, Depth::Refused).unwrap();
         let aftermath = unwrapping.aftermath();
         let mut pool = Pool::new(1, 1 << 20);
         let mut size = 0;

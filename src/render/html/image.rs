@@ -9,6 +9,7 @@ use super::{badge, bytes, scale};
 use crate::bytes::human_size;
 use crate::guest::{PartitionTable, Scheme};
 use crate::inspect::{Excerpt, Finding, Look, Map, Report, State};
+use crate::rules::Severity;
 
 /// Partitions that are listed; hostile tables have thousands.
 const LISTED: usize = 128;
@@ -83,7 +84,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
         finding.code.as_str(),
         escape(&finding.message),
         remedy(&finding.remedy),
-        if finding.repairable {
+        if finding.repairable && finding.severity == Severity::Reject {
             " Or let <code>tidegate push</code> repack it on the way."
         } else {
             ""

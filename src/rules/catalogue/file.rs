@@ -16,6 +16,12 @@ const AGAIN: Remedy = Judge(
     "Fetch the file again, and compare its SHA-256 with that at the origin. If it is damaged there too, build or pack the image again.",
 );
 const REPACK: Remedy = run("Repack it", Recipe::Repack, "");
+const TAKE_OUT: Remedy = run("Take the image out of it", Recipe::Repack, "");
+const LEAVE_OUT: Remedy = run(
+    "Find out where the bytes come from. If they are no part of the disk, leave them out",
+    Recipe::Repack,
+    "",
+);
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -53,31 +59,27 @@ pub(super) const ROWS: &[Row] = &[
         AGAIN,
         "RFC 1952, 2.3.1, ISIZE",
     ),
-    judged(
+    repairable(judged(
         Code::GzipTrailingZeros,
         Warn,
         "zero bytes after the gzip data",
         "The compressed data is whole; padding follows it, as tapes and block devices leave it. The gzip tool skips it; other readers may take it for damage.",
         REPACK,
         "RFC 1952, 2.2: a file is a series of members and nothing else",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::GzipTrailingGarbage,
         "foreign bytes after the gzip data",
-        "After the compressed data come bytes that belong to no gzip member. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        run(
-            "Find out where the bytes come from. If nothing of them is wanted, repack the file without them",
-            Recipe::Repack,
-            "",
-        ),
+        "After the compressed data come bytes that belong to no gzip member. They may be a note of the program that made the file, the remains of a larger one, or something appended by mistake; readers may stop or fail there.",
+        LEAVE_OUT,
         "RFC 1952, 2.2: a file is a series of members and nothing else",
-    ),
+    )),
     judged(
         Code::GzipMultipleMembers,
         Note,
         "the gzip file has several members",
         "That is valid, and every gzip tool joins them; bgzip writes such files, and so does joining them with cat. A reader that stops after the first one would get a disk that is too short.",
-        run("Nothing has to be done. To have one member, repack it", Recipe::Repack, ""),
+        run("Nothing has to be done. To have one member", Recipe::Repack, ""),
         "RFC 1952, 2.2",
     ),
     physics(
@@ -94,25 +96,21 @@ pub(super) const ROWS: &[Row] = &[
         AGAIN,
         BZIP2,
     ),
-    judged(
+    repairable(judged(
         Code::Bzip2TrailingZeros,
         Warn,
         "zero bytes after the bzip2 data",
         "The compressed data is whole; padding follows it. The bzip2 tool skips it with a warning; other readers may take it for damage.",
         REPACK,
         "bzip2(1): trailing garbage after EOF ignored",
-    ),
-    physics(
+    )),
+    repairable(physics(
         Code::Bzip2TrailingGarbage,
         "foreign bytes after the bzip2 data",
-        "After the compressed data come bytes that belong to no bzip2 stream. They may be the remains of a larger file, or something appended by mistake; readers may stop or fail there.",
-        run(
-            "Find out where the bytes come from. If nothing of them is wanted, repack the file without them",
-            Recipe::Repack,
-            "",
-        ),
+        "After the compressed data come bytes that belong to no bzip2 stream. They may be a note of the program that made the file, the remains of a larger one, or something appended by mistake; readers may stop or fail there.",
+        LEAVE_OUT,
         "bzip2(1): trailing garbage after EOF ignored",
-    ),
+    )),
     repairable(judged(
         Code::Bzip2MultipleStreams,
         Warn,
@@ -198,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::TarUnsupported,
         "a tar archive with rare features",
-        "A member of the archive is stored sparsely, is a part of a larger one, or has a header that is too long. Such archives are not repacked on the way.",
+        "A member of the archive is a part of a larger one, has holes in an unknown way or very many of them, or has a header that is too long. Such archives are not repacked on the way.",
         Judge(
             "Take the image out of the archive with tar, in a folder of its own, and check that.",
         ),
@@ -330,14 +328,14 @@ pub(super) const ROWS: &[Row] = &[
         Code::ArchiveTar,
         "a tar archive",
         "DigitalOcean takes one compressed stream, not an archive. A tar.gz was refused too, although it is compressed with gzip.",
-        run("Repack the image in it", Recipe::Repack, ""),
+        TAKE_OUT,
         NO_ARCHIVE,
     )),
     repairable(physics(
         Code::ArchiveOva,
         "an OVA archive",
         "An OVA is a tar archive with a machine's description and its disks. DigitalOcean takes the disk alone.",
-        run("Repack the disk in it", Recipe::Repack, ""),
+        TAKE_OUT,
         "hashicorp/packer issue 7848: an OVA was refused as an unsupported compression format",
     )),
     physics(

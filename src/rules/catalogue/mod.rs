@@ -55,7 +55,7 @@ pub struct Row {
     pub severity: Severity,
     /// A fact of physics: the image cannot be read as a disk, so no policy may allow it.
     pub fixed: bool,
-    /// Whether a push mends it on the way, by repacking the file.
+    /// Whether `tidegate repack` mends it. A push does so on the way where it would be refused otherwise.
     pub repairable: bool,
     /// A few words, without a period.
     pub title: &'static str,

@@ -1,5 +1,5 @@
-//! Packing as gzip on the way, and unpacking again what was packed: what is sent is the image that was checked,
-//! whatever an encoder does.
+//! Packing as gzip, and unpacking again what was packed in the same pass: what goes on is the image that came, whatever
+//! an encoder does.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -17,23 +17,25 @@ const UNPACKED: usize = 256 << 10;
 
 /// What was packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packed {
+#[non_exhaustive]
+pub struct Packed {
     /// SHA-256 of the gzip file.
-    pub(super) sha256: String,
+    pub sha256: String,
     /// SHA-256 of what comes out of it.
-    pub(super) inner_sha256: String,
+    pub inner_sha256: String,
 }
 
 /// Packs everything as one gzip member. Bytes that were taken, and the digests of what came out; nothing if
 /// nobody wants the output, or it cannot be unpacked.
-pub(super) fn pack(
+pub fn pack(
     segments: impl IntoIterator<Item = Segment>,
+    encoding: Encoding,
     output: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Option<(u64, Packed)> {
     let (to_verifier, pieces) = sync_channel(WAITING);
     std::thread::scope(|scope| {
         let verifier = scope.spawn(move || verify(&pieces));
-        let encoded = encode(segments, Encoding::default(), &mut |bytes| {
+        let encoded = encode(segments, encoding, &mut |bytes| {
             if to_verifier.send(bytes.to_vec()).is_err() {
                 // It found damage, and says nothing more.
                 return ControlFlow::Break(());
@@ -76,7 +78,7 @@ mod tests {
     fn what_is_packed_is_what_was_taken() {
         let mut file = Vec::new();
         let segments = [Segment::Zeros(3 << 20), Segment::Zeros(1)];
-        let (taken, packed) = pack(segments, &mut |bytes| {
+        let (taken, packed) = pack(segments, Encoding::default(), &mut |bytes| {
             file.extend_from_slice(bytes);
             ControlFlow::Continue(())
         })
@@ -88,6 +90,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_of_what_nobody_wants() {
-        assert_eq!(pack([Segment::Zeros(9 << 20)], &mut |_| ControlFlow::Break(())), None);
+        let nobody = &mut |_: &[u8]| ControlFlow::Break(());
+        assert_eq!(pack([Segment::Zeros(9 << 20)], Encoding::default(), nobody), None);
     }
 }

@@ -1,0 +1,17 @@
+//! `tidegate repack` as its users meet it: what comes out, held against the programs that it replaces, and what is left
+//! where it fails.
+
+#![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
+#![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
+
+#[path = "../common/mod.rs"]
+mod common;
+mod files;
+mod images;
+mod kills;
+mod rig;
+#[cfg(feature = "net")]
+#[path = "../common/server.rs"]
+mod server;
+#[cfg(feature = "net")]
+mod urls;
