@@ -26,8 +26,8 @@ pub(super) enum Command {
     /// Each file is read once, decompressed on the fly, recognised by content and checked down to
     /// the partition table of its virtual disk.
     ///
-    /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
-    /// 130 interrupted. With several images 3 beats 1 beats 0.
+    /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, or the document cannot be written,
+    /// 3 an image could not be read, 130 interrupted. With several images 3 beats 1 beats 0.
     Check(Box<CheckArgs>),
     /// Pack an image so that DigitalOcean takes it, into a file that was not there before.
     ///

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod checksums;
+mod clock;
 mod compare;
 mod config;
 #[cfg(feature = "net")]

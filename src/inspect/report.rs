@@ -75,6 +75,10 @@ pub struct Report {
     /// Whether warnings count as rejections, if whoever asked for the check says so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub strict: bool,
+    /// When the check began, as RFC 3339 has it in UTC, if whoever asked for the check says so: the same image has the same
+    /// report otherwise. Of what a receipt says, when the check was made that the receipt is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<String>,
     /// How long the check took, if somebody measured it: the same image has the same report otherwise.
     #[serde(skip)]
     pub took: Option<Duration>,
@@ -308,6 +312,7 @@ impl Report {
             path: path_of(argument),
             compared: Vec::new(),
             strict: false,
+            checked_at: None,
             took: None,
             opened: None,
             known: Vec::new(),

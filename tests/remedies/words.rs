@@ -182,3 +182,87 @@ pub(crate) fn assert_plain(remedy: &str, what: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use crate::common::{Scratch, disk, images, stdout, tidegate};
+    use crate::words::assert_plain;
+    use tidegate::facts::Code;
+
+    /// Remedies of all findings of a report, none of which has a command.
+    fn only_words(report: &Value, expected: &str) {
+        let findings = report["findings"].as_array().unwrap();
+        assert!(!findings.is_empty(), "{report}");
+        for finding in findings {
+            let remedy = finding["remedy"].as_str().unwrap();
+            assert_plain(remedy, "words");
+            assert!(finding.get("commands").is_none() && !remedy.contains('`'), "{finding}");
+            assert!(remedy.contains(expected), "{remedy}");
+        }
+    }
+
+    #[test]
+    fn what_no_command_can_name_has_words() {
+        let scratch = Scratch::new();
+        let image = [disk(), vec![0; 100]].concat();
+        let names: [&[u8]; 5] =
+            [b"a`b.raw", b"a\nb.raw", b"a\x1b[1m.raw", b"a\xff.raw", b"a ::error::b.raw"];
+        for name in names {
+            let path = scratch.write(OsStr::from_bytes(name), &image);
+            let output = tidegate().args(["check", "--format", "json"]).arg(path).output().unwrap();
+            only_words(&images(&output)[0], "Give the file a plain name");
+        }
+        let output = crate::common::piped(&["--format", "json", "-"], &image);
+        only_words(&images(&output)[0], "Save the image to a file");
+    }
+
+    #[test]
+    fn where_all_names_are_taken_it_is_said() {
+        let scratch = Scratch::new();
+        scratch.write("a.raw", &[disk(), vec![0; 100]].concat());
+        for n in 2..100 {
+            // A link that leads nowhere is in the way as well.
+            std::os::unix::fs::symlink("/nowhere", scratch.path(format!("a-{n}.raw"))).unwrap();
+        }
+        let output = tidegate()
+            .args(["check", "--format", "json", "a.raw"])
+            .current_dir(scratch.path(""))
+            .output()
+            .unwrap();
+        only_words(&images(&output)[0], "All names for the new file are taken");
+    }
+
+    #[test]
+    fn no_report_on_any_image_has_a_placeholder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            for format in ["text", "json", "junit", "sarif", "github", "html"] {
+                let output =
+                    tidegate().args(["check", "--format", format]).arg(&path).output().unwrap();
+                let text = stdout(&output).replace("--format", "");
+                for line in text.lines().filter(|line| !line.contains("<style>")) {
+                    assert_plain(line, &format!("{} as {format}", path.display()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_explained_stands_for_no_file_that_there_may_be() {
+        for code in Code::ALL {
+            let output = tidegate().args(["explain", code.as_str()]).output().unwrap();
+            let text = stdout(&output);
+            for word in ["FILE", "OFFSET", "50G", "disk.raw", "new.gz", "disk.img.gz"] {
+                assert!(!text.contains(word), "{text}");
+            }
+            assert!(!text.contains("sgdisk -e ") || text.contains("raw IMAGE"), "{text}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use super::connect::Teller;
 use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::args::{Format, NetArgs};
+use crate::cli::clock::Clock;
 use crate::cli::progress::Progress;
 use crate::cli::{ACCEPTED, IMPORT_FAILED, REFUSED, Usage, check, net, output};
 use crate::digitalocean::wait::{self, WaitError};
@@ -237,17 +238,20 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
         client: net::client(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
     };
+    let date = Clock::new()?.now();
     let mut report = inspect(url, &options, &**progress);
+    report.checked_at = Some(date);
     report.strict = args.strict;
     progress.close();
     let code = check::exit_code(&report);
     let style = crate::render::Style::default();
     // The result of this command is the image; the report is what was said on the way to it.
-    output::log(text::line(&report, style).trim_end());
-    if code != 0 {
-        if report.error.is_none() {
-            output::log(text::render(&report, style).trim_end());
-        }
+    let said = match code {
+        ACCEPTED => text::line(&report, style),
+        _ => text::render(&report, style),
+    };
+    output::log(said.trim_end());
+    if code != ACCEPTED {
         output::complain("nothing was created");
     }
     Ok(report)

@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
         "a VMDK descriptor without its disk",
         "This small text file only names the files that hold the disk. DigitalOcean gets this file alone, and would have no disk.",
         run(
-            "If you trust it, and all files that it names are beside it, join them: every file that it names is opened",
+            "If you trust it, and all files that it names are beside it, join them (every file that it names is opened)",
             Recipe::Convert,
             "",
         ),

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         "the image needs a backing file",
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
         run(
-            "Flatten it, if you trust the image: the file that it names is opened",
+            "Flatten it, if you trust the image (the file that it names is opened)",
             Recipe::Convert,
             "",
         ),
@@ -126,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
         "the disk's data is in another file",
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
         run(
-            "Join them, if you trust the image: the file that it names is opened",
+            "Join them, if you trust the image (the file that it names is opened)",
             Recipe::Convert,
             "",
         ),
