@@ -73,6 +73,7 @@ reasons! {
 
     OnePass Source "its clusters are too small to be counted in one pass; --spool keeps it",
 
+    Scattered Image "its parts lie so that the source would have to be read too often; --spool reads them in any order",
     TablesTooSmall Image "the grains or grain tables are too small for all of them to be held",
     TooManyBlocks Image "there are more blocks than are compared with each other",
     MarkersBroken Image "the markers of the stream are broken",

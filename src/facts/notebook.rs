@@ -5,6 +5,18 @@ use super::{Code, Layer};
 /// How many anomalies of one kind are kept; the rest are counted.
 const KEPT_OF_ONE_KIND: usize = 8;
 
+/// With these, what the file says of the disk is not what the guest would see.
+const ELSEWHERE: [Code; 7] = [
+    Code::Qcow2BackingFile,
+    Code::Qcow2DataFile,
+    Code::Qcow2Encrypted,
+    Code::VhdxParent,
+    Code::VdiParent,
+    // Of undo and differencing images, blocks that are not there are in another file.
+    Code::VdiTypeUnsupported,
+    Code::VmdkParent,
+];
+
 /// Something that an examiner found and that a rule has an opinion on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,6 +87,13 @@ impl<'a> Notebook<'a> {
             Some((_, count)) => *count += 1,
             None => more.push((code, 1)),
         }
+    }
+
+    /// Whether what the file says of the disk is not what the guest would see: it is encrypted, or some of it is
+    /// in another file.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        ELSEWHERE.iter().any(|&code| self.has(code))
     }
 
     /// Writes down an anomaly that was kept for later.

@@ -1,6 +1,7 @@
 //! The virtual disk: sectors by guest offset, whatever container they are in.
 
-use super::packed::Unpacker;
+use super::packed::{Unpacker, too_few};
+use super::view::truncated;
 use super::{Got, Halt, ImageView, Layout, Missing};
 use crate::facts::{Code, Notebook};
 
@@ -13,7 +14,8 @@ pub trait Disk {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt>;
 
     /// Where the disk's byte `at` is, and for how many bytes that holds: at least one, and none past
-    /// the end of the disk.
+    /// the end of the disk. What the tables place past the end of the image is missing, so the
+    /// size of the image is asked for.
     ///
     /// # Errors
     /// If the image cannot be read further.
@@ -77,6 +79,15 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Whether the `have` bytes that it unpacked to are at least so many; if not, that is written down.
+    pub(super) fn has_enough(&self, have: usize, least: u64, notebook: &Notebook<'_>) -> bool {
+        let enough = have as u64 >= least;
+        if !enough {
+            self.note(notebook, &too_few(have));
+        }
+        enough
+    }
+
     /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
     pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
         let said = format!("The packed data at byte {} {said}", self.at);
@@ -200,6 +211,40 @@ impl<'v> MappedDisk<'v> {
         Ok(None)
     }
 
+    /// Whether the image may end inside the cluster that has its byte `at`. Whoever reads what is not there is not given
+    /// zeros for it all the same: of an image that was cut they would be another disk.
+    fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
+        let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
+        Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
+    }
+
+    /// The run as far as it is in the image: a part that lies past the end is missing.
+    fn within_image(&mut self, guest: u64, run: Run) -> Result<Run, Halt> {
+        let (at, end) = match &run.place {
+            Place::Stored(at) => (*at, at.saturating_add(run.len)),
+            Place::Packed(packed) => (packed.at, packed.at.saturating_add(packed.len)),
+            Place::Unallocated | Place::Zeros | Place::Missing(_) => return Ok(run),
+        };
+        let size = self.view.size()?.unwrap_or(u64::MAX);
+        if end <= size {
+            return Ok(run);
+        }
+        let missing = match &run.place {
+            // What lies past the end may be more than the packed data needs.
+            Place::Packed(packed) => self.unpacked(packed, run.len)?,
+            _ if self.may_be_short(at)? => None,
+            _ if at < size => return Ok(Run { len: size - at, ..run }),
+            _ => {
+                truncated(self.notebook, &format!("the disk's byte {guest}"), end, size);
+                Some(Missing::Broken)
+            }
+        };
+        Ok(match missing {
+            Some(missing) => Run { len: run.len, place: Place::Missing(missing) },
+            None => run,
+        })
+    }
+
     /// Makes the unpacker hold this packed cluster, of which `len` bytes from its `skip` on are wanted;
     /// or writes down why that cannot be.
     fn unpacked(&mut self, packed: &Packed, len: u64) -> Result<Option<Missing>, Halt> {
@@ -211,13 +256,9 @@ impl<'v> MappedDisk<'v> {
             }
             self.unpacked = Some(key);
         }
-        let have = self.unpacker.bytes.len();
-        if packed.skip.saturating_add(len) > have as u64 {
-            let said = format!("unpacks to {have} bytes, which is too few.");
-            packed.note(self.notebook, &said);
-            return Ok(Some(Missing::Broken));
-        }
-        Ok(None)
+        let least = packed.skip.saturating_add(len);
+        let enough = packed.has_enough(self.unpacker.bytes.len(), least, self.notebook);
+        Ok((!enough).then_some(Missing::Broken))
     }
 }
 
@@ -241,7 +282,7 @@ impl Disk for MappedDisk<'_> {
     fn run(&mut self, at: u64) -> Result<Run, Halt> {
         let left = self.layout.virtual_size().saturating_sub(at);
         let run = self.layout.locate(self.view, self.notebook, at)?;
-        Ok(Run { len: run.len.min(left).max(1), ..run })
+        self.within_image(at, Run { len: run.len.min(left).max(1), ..run })
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {

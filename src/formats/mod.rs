@@ -14,6 +14,7 @@
 mod bits;
 mod detect;
 mod disk;
+mod entries;
 mod packed;
 mod passing;
 mod qcow2;
@@ -70,6 +71,11 @@ pub trait Layout {
         notebook: &Notebook<'_>,
         guest: u64,
     ) -> Result<Run, Halt>;
+
+    /// Size of a cluster, if the tables of an image that ends inside its last one are in order.
+    fn short_cluster(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether any of the disk is packed; `None` if that is not known, because the tables that would say
     /// so were not all read.

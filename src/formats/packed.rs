@@ -121,9 +121,14 @@ impl Unpacker {
     fn is_whole(&self, whole: usize) -> Result<(), String> {
         match self.bytes.len() {
             have if have == whole => Ok(()),
-            have => Err(format!("unpacks to {have} bytes, which is too few.")),
+            have => Err(too_few(have)),
         }
     }
+}
+
+/// What is said of packed data that unpacks to no more than these bytes.
+pub(super) fn too_few(have: usize) -> String {
+    format!("unpacks to {have} bytes, which is too few.")
 }
 
 /// Unpacks at most `most` bytes; `None` if the stream is broken.

@@ -53,6 +53,19 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         &[Mark::At(0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81")],
         Member,
     ),
+    Known::new(
+        // The first label's list of pairs, whose first pair every writer of ZFS calls the version; a GPT overwrites it.
+        "a member of a ZFS pool",
+        BLKID,
+        &[
+            Mark::At(
+                0x4000,
+                b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version",
+            ),
+            Mark::At(0x4000, b"\x01\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version"),
+        ],
+        Member,
+    ),
     Known::new("a LUKS volume", BOTH, &[Mark::At(0, b"LUKS\xba\xbe")], Member),
     Known::new(
         "a LUKS volume, by its second header",
@@ -439,11 +452,16 @@ mod tests {
         first[1028] = 8;
         assert_eq!(name(&first), "an ext2, ext3 or ext4 file system");
         assert_eq!(name(&[1; 100]), "less than one sector");
-        let cases: [(usize, &[u8], &str); 6] = [
+        let cases: [(usize, &[u8], &str); 7] = [
             (0x10040, b"_BHRfS_M", "a btrfs file system"),
             (0, b"GNU Parted Loopback 0", "a loop label of parted"),
             (0, b"hsqs", "a squashfs file system"),
             (0x218, b"LVM2 001", "an LVM physical volume"),
+            (
+                0x4000,
+                b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version\0\0\0\0\x08",
+                "a member of a ZFS pool",
+            ),
             (2 * 512, b"RDSK", "an Amiga partition map"),
             (512, b"\x57\x45\x56\x82", "a BSD disklabel"),
         ];

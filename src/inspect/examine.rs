@@ -91,8 +91,7 @@ fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -
     if let Some(missing) = table.missing.take() {
         notebook.put(missing);
     }
-    partition_check(&table, Walked::Whole, notebook, report);
-    report.partition_table = Some(table);
+    partition_table(table, Walked::Whole, notebook, report);
     if let Some(size) = view.size()? {
         report.virtual_size = Some(size);
         tiny(size, notebook);
@@ -136,14 +135,13 @@ fn container(
         Walked::Partial(left) => report.partial("allocation-tables", left),
     }
     let mut missing = None;
-    if is_elsewhere(notebook) {
+    if notebook.is_elsewhere() {
         report.skipped("partition-table", Left::Elsewhere);
     } else if examined.virtual_size > 0 {
         let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
         let mut table = guest::examine(&mut disk, Code::DiskNoPartitionTable, notebook)?;
         missing = table.missing.take();
-        partition_check(&table, walked, notebook, report);
-        report.partition_table = Some(table);
+        partition_table(table, walked, notebook, report);
     }
     if report.mode == Mode::Full {
         examined.reach.judge_tail(view, notebook)?;
@@ -174,7 +172,7 @@ fn unpack(
     let left = match layout.has_packed() {
         Some(false) => return Ok(()),
         _ if report.mode == Mode::Quick => Left::QuickPacked,
-        _ if is_elsewhere(notebook) => Left::Elsewhere,
+        _ if notebook.is_elsewhere() => Left::Elsewhere,
         _ if layout.virtual_size() >= notebook.limit() => Left::DiskTooLarge,
         _ if notebook.doomed() || is_cut(notebook) => Left::Refused,
         _ if let Walked::Partial(left) = walked => left,
@@ -236,7 +234,7 @@ fn digest_disk(
     report: &mut Report,
 ) -> Result<(), Halt> {
     const ID: &str = "disk-digest";
-    let left = if is_elsewhere(notebook) {
+    let left = if notebook.is_elsewhere() {
         Left::Elsewhere
     } else if layout.virtual_size() >= notebook.limit() {
         Left::DiskTooLarge
@@ -263,23 +261,6 @@ fn is_cut(notebook: &Notebook<'_>) -> bool {
     notebook.has(Code::ImageTruncated) || notebook.has(Code::ImageOffsetImpossible)
 }
 
-/// Whether what the file says of the disk is not what the guest would see.
-pub(super) fn is_elsewhere(notebook: &Notebook<'_>) -> bool {
-    ELSEWHERE.iter().any(|&code| notebook.has(code))
-}
-
-/// With these, what the file says of the disk is not what the guest would see.
-const ELSEWHERE: [Code; 7] = [
-    Code::Qcow2BackingFile,
-    Code::Qcow2DataFile,
-    Code::Qcow2Encrypted,
-    Code::VhdxParent,
-    Code::VdiParent,
-    // Of undo and differencing images, blocks that are not there are in another file.
-    Code::VdiTypeUnsupported,
-    Code::VmdkParent,
-];
-
 /// No boot loader with a partition after it fits into less.
 const SMALLEST_DISK: u64 = 64 << 10;
 
@@ -289,9 +270,10 @@ fn tiny(size: u64, notebook: &Notebook<'_>) {
     }
 }
 
-/// Says how much of the partition table was seen.
-fn partition_check(
-    table: &guest::PartitionTable,
+/// Reports the partition table and how much of it was seen. Of a disk whose first sectors nobody read there is none
+/// to report, which is not the same as a disk without one.
+fn partition_table(
+    table: guest::PartitionTable,
     walked: Walked,
     notebook: &Notebook<'_>,
     report: &mut Report,
@@ -299,7 +281,9 @@ fn partition_check(
     const ID: &str = "partition-table";
     let lefts = table.unread.iter().map(|unread| unreadable(unread.why, walked));
     let Some(left) = lefts.reduce(|left, other| left.or_graver(Some(other))) else {
-        return report.done(ID);
+        report.done(ID);
+        report.partition_table = Some(table);
+        return;
     };
     let behind = table.unread.iter().any(|unread| unread.why == Missing::Behind);
     if behind && !notebook.has(Code::StructureNotExamined) {
@@ -309,10 +293,11 @@ fn partition_check(
             "A part of the partition table lies behind what was read, and the source cannot be read again.",
         );
     }
-    match table.unread.iter().any(|unread| unread.what == guest::Part::Table) {
-        true => report.skipped(ID, left),
-        false => report.partial(ID, left),
+    if table.unread.iter().any(|unread| unread.what == guest::Part::Table) {
+        return report.skipped(ID, left);
     }
+    report.partial(ID, left);
+    report.partition_table = Some(table);
 }
 
 /// What the last sector of an image of this size is.

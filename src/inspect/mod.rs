@@ -20,6 +20,7 @@ mod name;
 mod opened;
 mod pipeline;
 mod recognise;
+mod remedy;
 #[cfg(feature = "net")]
 mod remote;
 mod report;

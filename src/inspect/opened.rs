@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::scope;
 
 use super::Options;
-use super::examine::{is_elsewhere, recognise, trailer};
+use super::examine::{recognise, trailer};
 use super::feed::{Incoming, unpack};
 use super::marks;
 use super::pipeline::refused_packing;
@@ -145,8 +145,9 @@ impl Opened {
     /// What is missing of a cut image in all, as a check says it: whoever reads the disk only meets the
     /// first of it.
     fn missing(&self) -> Result<Option<Error>, Halt> {
-        let layout = self.layout.as_ref().filter(|_| self.notebook.has(Code::ImageTruncated));
-        if layout.is_none() {
+        const PAST_THE_END: [Code; 2] = [Code::ImageTruncated, Code::ImageOffsetImpossible];
+        let cut = PAST_THE_END.iter().any(|&code| self.notebook.has(code));
+        if self.layout.is_none() || !cut {
             return Ok(None);
         }
         let notebook = Notebook::new(&never, self.notebook.limit());
@@ -157,7 +158,7 @@ impl Opened {
         let wanted = Wanted::default();
         examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach)?;
         examined.reach.judge(self.file.size(), &notebook);
-        let found = notebook.close().into_iter().find(|a| a.code == Code::ImageTruncated);
+        let found = notebook.close().into_iter().find(|a| PAST_THE_END.contains(&a.code));
         Ok(found
             .map(|Anomaly { code, said, .. }| Error { kind: code.as_str().into(), message: said }))
     }
@@ -278,7 +279,7 @@ fn layout(
         return Ok(Some((format, None)));
     }
     let examined = formats::examine(format, view, notebook)?;
-    Ok(examined.filter(|_| !is_elsewhere(notebook)).map(|known| (format, Some(known.layout))))
+    Ok(examined.filter(|_| !notebook.is_elsewhere()).map(|known| (format, Some(known.layout))))
 }
 
 /// Whether something was found for which a check refuses the image.

@@ -1,7 +1,6 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +10,6 @@ use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
 use crate::guest::PartitionTable;
-use crate::rules::remedy::{Case, Input};
 use crate::rules::{Row, Severity, row};
 use crate::source;
 
@@ -57,7 +55,7 @@ pub struct Report {
     pub spooled_bytes: u64,
     /// Properties of the container, as short words.
     pub traits: Vec<String>,
-    /// The disk's partition table; `None` if it was not reached.
+    /// The disk's partition table; `None` if nobody looked at the disk's first sectors.
     pub partition_table: Option<PartitionTable>,
     /// What a receipt had to do with it, if receipts were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -396,31 +394,6 @@ impl Report {
         self
     }
 
-    /// Makes the remedies of all findings, for an input that is reached by this argument.
-    fn advise(&mut self, argument: &OsStr) {
-        let mut findings = std::mem::take(&mut self.findings);
-        let input = if source::is_url(argument) {
-            Input::Url
-        } else if argument != "-" {
-            Input::File(Path::new(argument))
-        } else if self.path.is_some() || self.source != "-" {
-            Input::Inside
-        } else {
-            Input::Pipe
-        };
-        for finding in &mut findings {
-            let mut case = Case::new(input, finding.layer, self.limit, &is_free);
-            case.offset = finding.offset;
-            case.compression = self.compression;
-            case.format = self.disk_format;
-            case.virtual_size = self.virtual_size;
-            case.partitions = self.partition_table.as_ref();
-            let advice = row(finding.code).remedy.advice(&case);
-            (finding.remedy, finding.commands) = (advice.text, advice.commands);
-        }
-        self.findings = findings;
-    }
-
     /// Holds the digests against those that were expected.
     fn compare_digests(&mut self, anomalies: &mut Vec<Anomaly>, options: &Options) {
         use super::Digested;
@@ -464,9 +437,4 @@ impl Report {
 /// The path that an argument is, if it is one.
 fn path_of(argument: &OsStr) -> Option<PathBuf> {
     (argument != "-" && !source::is_url(argument)).then(|| argument.into())
-}
-
-/// Whether a file of this name could be made. A link that leads nowhere is in the way as well.
-fn is_free(path: &Path) -> bool {
-    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

@@ -25,7 +25,7 @@ pub use date::time;
 pub use failure::{Failure, Kind};
 pub use header::Header;
 pub use pace::Pace;
-pub use reach::is_public;
+pub use reach::{as_host, is_public};
 pub use reqwest::Method;
 pub use reqwest::header::{HeaderName, HeaderValue};
 pub use retry::{Backoff, LONGEST_ASKED, Retry, retry_after};

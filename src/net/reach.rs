@@ -69,6 +69,16 @@ fn carried(v6: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     }
 }
 
+/// An address as URLs write it: with brackets, an IPv6 address that begins with `::` begins no command of a CI system,
+/// and [`Hostile`](crate::bytes::Hostile) leaves it as it is.
+#[must_use]
+pub fn as_host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
 /// No address that may be asked.
 #[derive(Debug)]
 pub(super) struct NotPublic(pub(super) IpAddr);
@@ -78,7 +88,7 @@ impl fmt::Display for NotPublic {
         write!(
             f,
             "{} cannot be reached from outside, and only public addresses may be asked",
-            self.0
+            as_host(self.0)
         )
     }
 }

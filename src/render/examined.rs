@@ -210,6 +210,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkCreateType
         | VmdkExtentsInvalid
         | VmdkParent
+        | VmdkEncrypted
         | VmdkGrainSizeInvalid
         | VmdkCidInvalid
         | VmdkExtentLineInvalid
@@ -247,6 +248,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrExtendedUnusual
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
+        | MbrActiveTwice
         | MbrInVolume
         | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged

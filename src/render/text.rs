@@ -9,7 +9,7 @@ use super::wrap::{with_commands, wrap};
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
-use crate::inspect::{Check, Finding, Mode, Receipt, Report, State, Verdict};
+use crate::inspect::{Finding, Mode, Receipt, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// Columns before the text of a finding.
@@ -94,8 +94,7 @@ fn layers(report: &Report, out: &mut String) {
         size_line("image", &what, report.image_size, report.limit, out);
         let raw_unread = format == DiskFormat::Raw && report.virtual_size.is_none();
         if report.virtual_size.is_some() || raw_unread {
-            let what = report.partition_table.as_ref();
-            let what = what.map_or("not read".to_owned(), |table| partitions(table, report));
+            let what = partitions(report.partition_table.as_ref());
             size_line("disk", &what, report.virtual_size, report.limit, out);
         }
     }
@@ -145,13 +144,12 @@ fn bar(size: u64, limit: u64) -> String {
     format!("[{cells}] {percent:>5.1} % of {limit}{mark}")
 }
 
-pub(super) fn partitions(table: &PartitionTable, report: &Report) -> String {
-    let is_read = |check: &Check| check.id != "partition-table" || check.state == State::Done;
+pub(super) fn partitions(table: Option<&PartitionTable>) -> String {
+    let Some(table) = table else { return "partition table not read".to_owned() };
     let count = table.partitions.len();
     let noun = if count == 1 { "partition" } else { "partitions" };
     match table.scheme {
-        Scheme::None if report.checks.iter().all(is_read) => "no partition table".to_owned(),
-        Scheme::None => "partition table not read".to_owned(),
+        Scheme::None => "no partition table".to_owned(),
         scheme if table.left_out > 0 => format!(
             "{}, {count} {noun}, {} more that Linux does not show",
             scheme.as_str(),

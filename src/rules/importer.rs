@@ -2,7 +2,7 @@
 
 use crate::bytes::Hostile;
 use crate::facts::{Code, Layer, Notebook};
-use crate::net::{Address, Header, is_public};
+use crate::net::{Address, Header, as_host, is_public};
 use crate::source::remote::{Head, Served};
 
 /// Writes down what makes it uncertain which bytes there are, whoever asks for them. That the end of them is marked and
@@ -50,8 +50,9 @@ pub fn judge_fetch(served: &Served, headers: &[Header], notebook: &Notebook<'_>)
             Some(peer) if !is_public(peer) => note(
                 Code::UrlPrivateHost,
                 format!(
-                    "{} was answered by {peer}, which cannot be reached from outside.",
-                    hop.address
+                    "{} was answered by {}, which cannot be reached from outside.",
+                    hop.address,
+                    as_host(peer)
                 ),
             ),
             Some(_) => {}

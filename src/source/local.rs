@@ -65,6 +65,16 @@ impl FileIdentity {
     }
 }
 
+/// Whether a regular file ends elsewhere than its size says, and did not just change: file systems that make their
+/// files up while they are read have no true sizes.
+pub(super) fn misstates_size(file: &File) -> bool {
+    let size = || file.metadata().map(|meta| meta.size());
+    let byte = |at| file.read_at(&mut [0], at).map(|count| count == 1);
+    let Ok(before) = size() else { return false };
+    let ends_there = byte(before.saturating_sub(1)).ok().zip(byte(before).ok());
+    ends_there.is_some_and(|ends| ends != (true, false)) && size().is_ok_and(|size| size == before)
+}
+
 impl LocalFile {
     pub(super) fn new(
         mut file: File,

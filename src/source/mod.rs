@@ -58,18 +58,24 @@ impl Source {
         }
         let subject = Hostile::from_os(argument);
         let path = Path::new(argument);
+        if names_closed_stdin(path) {
+            return Err(Error::io(&subject, None, closed()));
+        }
         let file = File::open(path).map_err(|e| Error::io(&subject, None, e))?;
         Source::from_file(file, Some(path), &subject)
     }
 
     /// A regular file behind standard input is no pipe: it can be read at any offset like any other,
-    /// unless it is to be read from its middle. A regular file of no size may still have bytes (`/proc`).
+    /// unless it is to be read from its middle. A regular file of no size may still have bytes (`/proc`), and
+    /// one of some size other ones (`/sys`): both are read for what they bring.
     fn from_file(file: File, path: Option<&Path>, subject: &Hostile) -> Result<Source, Error> {
         let meta = file.metadata().map_err(|e| Error::io(subject, None, e))?;
         let kind = meta.file_type();
         if kind.is_dir() {
             Err(Error::of(Kind::Directory, subject))
-        } else if kind.is_block_device() || kind.is_file() && meta.len() > 0 && at_start(&file) {
+        } else if kind.is_block_device()
+            || kind.is_file() && meta.len() > 0 && at_start(&file) && !local::misstates_size(&file)
+        {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
         } else if kind.is_file() || kind.is_fifo() || kind.is_char_device() || path.is_none() {
             Ok(Source::Stream(Stream::new(file, subject.clone())))
@@ -107,6 +113,15 @@ pub fn is_unconnected(stream: &impl std::os::fd::AsFd) -> bool {
     let both = rustix::fs::fcntl_getfl(&file)
         .is_ok_and(|flags| flags & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDWR);
     both && matches!((there, null), (Ok((true, device)), Ok(null)) if device == null)
+}
+
+/// Whether a path is one of standard input's names while that is closed: what is opened by it then is the run time's
+/// /dev/null, which nobody asked for.
+#[must_use]
+pub fn names_closed_stdin(path: &Path) -> bool {
+    const NAMES: [&str; 4] =
+        ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/proc/thread-self/fd/0"];
+    NAMES.iter().any(|name| path == Path::new(name)) && is_unconnected(&std::io::stdin())
 }
 
 /// What is said of standard input that is closed.

@@ -17,14 +17,7 @@ const MORE_KB: u64 = 7 << 10;
 fn peak(command: &mut Command, output: &Path) -> (i32, u64) {
     let mut child =
         command.stdout(File::create(output).unwrap()).stderr(Stdio::null()).spawn().unwrap();
-    let mut peak = 0;
-    wait_until("the program ends", || {
-        let now =
-            status(&child, "VmHWM").and_then(|kb| kb.trim_end_matches("kB").trim().parse().ok());
-        peak = now.unwrap_or(0).max(peak);
-        child.try_wait().unwrap().is_some()
-    });
-    assert!(peak > 0, "nothing was measured");
+    let peak = crate::common::peak(&mut child);
     (child.wait().unwrap().code().unwrap(), peak)
 }
 

@@ -74,6 +74,10 @@ const TABLE: &[(Left, Reached)] = &[
     (Left::PackedBehind, By(packed_behind)),
     (Left::PackedTooMany, By(packed_too_many)),
     (Left::OnePass, By(one_pass)),
+    (
+        Left::Scattered,
+        By(|scratch| Call::file(&[], scratch.write("a.raw.gz", &gzip(&backward_chain(40))))),
+    ),
     (Left::TablesTooSmall, By(tables_too_small)),
     (Left::TooManyBlocks, By(too_many_blocks)),
     (Left::MarkersBroken, By(markers_broken)),
@@ -548,4 +552,21 @@ fn not_to_the_end(scratch: &Scratch) -> Option<Call> {
     packed.truncate(packed.len() - 4);
     let path = scratch.write("image.raw.gz", &packed);
     Call::refused(path, &["--digest", "disk"], "gzip-truncated")
+}
+
+#[test]
+fn a_small_image_is_read_as_often_as_its_layout_takes() {
+    let scratch = Scratch::new();
+    let disk = backward_chain(20);
+    let (_, whole) = report(&[scratch.write("disk.raw", &disk)]);
+    let (_, packed) = report(&[scratch.write("disk.raw.gz", &gzip(&disk))]);
+    assert_eq!(whole["partition_table"]["partitions"].as_array().unwrap().len(), 21);
+    assert_eq!(packed["partition_table"], whole["partition_table"]);
+    assert_eq!((codes(&packed), &packed["verdict"]), (codes(&whole), &whole["verdict"]));
+    assert!(packed["scans"].as_u64().unwrap() > 8, "{packed}");
+    // What takes more is kept from being examined by the image, and can be read in any order.
+    let disk = scratch.write("more.raw.gz", &gzip(&backward_chain(40)));
+    assert_eq!(codes(&report(&[&disk]).1)[0], "structure-unexaminable");
+    let (_, spooled) = report(&["--spool".as_ref(), disk.as_os_str()]);
+    assert_eq!((codes(&spooled), &spooled["verdict"]), (codes(&whole), &whole["verdict"]));
 }

@@ -1,5 +1,6 @@
 //! `map` and `compare`, and streams that are spooled.
 
+use std::io::Read;
 use std::process::{Output, Stdio};
 
 use crate::common::*;
@@ -123,6 +124,57 @@ fn a_map_covers_the_disk() {
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
         assert!(!svg.contains("<disk>") && !svg.contains('\u{202e}'), "{svg}");
     }
+}
+
+#[test]
+fn an_image_whose_data_is_cut_off_is_not_mapped_as_whole() {
+    let scratch = Scratch::new();
+    let unpacked = |name: &str| {
+        let mut bytes = Vec::new();
+        let packed = std::fs::File::open(testdata(name)).unwrap();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    for (name, bytes) in [
+        ("data.qcow2", std::fs::read(testdata("gpt.qcow2")).unwrap()),
+        ("data.vdi", unpacked("gpt.vdi.gz")),
+        ("data.vhdx", unpacked("gpt.vhdx.gz")),
+        ("data.vmdk", unpacked("gpt.sparse.vmdk.gz")),
+    ] {
+        let whole = scratch.write(name, &bytes);
+        let output = run(&["map", "--format", "json", whole.to_str().unwrap()]);
+        let map: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let end = |extent: &Value| Some(extent["offset"].as_u64()? + extent["length"].as_u64()?);
+        let end = map["extents"].as_array().unwrap().iter().filter_map(end).max().unwrap();
+        for cut in [end - 1, end - 512, end - 1000] {
+            let cut = scratch.write(name, &bytes[..cut as usize]);
+            let cut = cut.to_str().unwrap();
+            let (_, report) = report(&[cut]);
+            let of = |finding: &&Value| finding["code"] == "image-truncated";
+            let findings = report["findings"].as_array().unwrap();
+            let said = findings.iter().find(of).unwrap()["message"].as_str().unwrap();
+            for format in ["text", "json", "svg"] {
+                let output = run(&["map", "--format", format, cut]);
+                assert_eq!(exit_code(&output), 3, "{name}: {output:?}");
+                assert_eq!(stdout(&output), "", "{name}");
+                assert!(stderr(&output).contains(said), "{name}: {said}: {output:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_cluster_of_an_old_qcow2_may_be_short_where_nobody_reads_it() {
+    let scratch = Scratch::new();
+    let mut image = std::fs::read(testdata("gpt-v2.qcow2")).unwrap();
+    let whole = scratch.write("whole.qcow2", &image);
+    image.truncate(image.len() - 512);
+    let cut = scratch.write("cut.qcow2", &image);
+    let (whole, cut) = (whole.to_str().unwrap(), cut.to_str().unwrap());
+    // The tables are in order. Zeros for what is not there would make another disk of an image that was cut.
+    assert_eq!(exit_code(&run(&["map", cut])), 0);
+    assert_eq!(exit_code(&run(&["compare", cut, whole])), 3);
+    assert_eq!(codes(&report(&["--digest", "disk", cut]).1)[0], "image-truncated");
 }
 
 #[test]

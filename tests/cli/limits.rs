@@ -10,14 +10,7 @@ const MOST_RESIDENT_KB: u64 = 64 << 10;
 /// Runs a check while its peak of resident memory, in kB, is watched.
 pub(crate) fn watched(arguments: &[&std::ffi::OsStr]) -> (Output, u64) {
     let mut child = tidegate().args(["check", "--format", "json"]).args(arguments).spawn().unwrap();
-    let mut peak = 0;
-    wait_until("the program ends", || {
-        let now =
-            status(&child, "VmHWM").and_then(|kb| kb.trim_end_matches("kB").trim().parse().ok());
-        peak = now.unwrap_or(0).max(peak);
-        child.try_wait().unwrap().is_some()
-    });
-    assert!(peak > 0, "nothing was measured");
+    let peak = peak(&mut child);
     (child.wait_with_output().unwrap(), peak)
 }
 

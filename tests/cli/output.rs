@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
+use serde_json::Value;
+
 use crate::common::*;
 
 #[test]
@@ -223,4 +225,28 @@ fn commands_of_a_fix_can_be_copied() {
     let command = "test ! -e IMAGE.qcow2 && qemu-img convert -f qcow2 -O qcow2 IMAGE IMAGE.qcow2 && tidegate check IMAGE.qcow2";
     assert!(stdout(&explained).lines().any(|line| line.trim() == command), "{explained:?}");
     assert!(!stdout(&explained).contains('`'), "{explained:?}");
+}
+
+#[test]
+fn a_disk_that_nobody_could_look_at_has_no_partition_table_to_report() {
+    let scratch = Scratch::new();
+    let mut image =
+        std::fs::read(format!("{}/testdata/gpt.qcow2", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let l1 = u64::from_be_bytes(image[40..48].try_into().unwrap()) as usize;
+    image[l1..l1 + 8].fill(0xff);
+    let unread = scratch.write("unread.qcow2", &image);
+    image[l1..l1 + 8].fill(0);
+    let nothing = scratch.write("nothing.qcow2", &image);
+    for (path, scheme, said) in [
+        (&unread, Value::Null, "partition table not read"),
+        (&nothing, "none".into(), "no partition table"),
+    ] {
+        let (_, report) = report(&[path]);
+        let table = &report["partition_table"];
+        assert_eq!(table.is_null(), scheme.is_null(), "{report}");
+        assert_eq!(table["scheme"], scheme, "{report}");
+        assert!(stdout(&check(&[path])).contains(said));
+        let page = check(&["--format".as_ref(), "html".as_ref(), path.as_os_str()]);
+        assert!(stdout(&page).contains(said), "{said}");
+    }
 }

@@ -103,6 +103,21 @@ fn wrong_usage_is_two() {
     }
 }
 
+#[test]
+fn a_file_whose_size_says_nothing_is_read_for_what_it_brings() {
+    for path in ["/sys/kernel/mm/transparent_hugepage/enabled", "/proc/version"] {
+        let Ok(bytes) = std::fs::read(path) else {
+            assert!(std::env::var_os("CI").is_none(), "{path} is missing");
+            eprintln!("SKIPPED: {path} is missing");
+            continue;
+        };
+        let (_, report) = report(&[path]);
+        assert_eq!(report["verdict"], "reject", "{report}");
+        assert_eq!(report["file_size"], bytes.len(), "{report}");
+        assert_eq!(report["digests"]["sha256"], sha256(&bytes), "{report}");
+    }
+}
+
 /// The parts of a report that do not depend on how the bytes arrive.
 fn outcome(output: &Output) -> serde_json::Value {
     let report = &images(output)[0];

@@ -18,9 +18,21 @@ fn shell(script: &str, scratch: &Scratch) -> Output {
 #[test]
 fn closed_standard_input_is_no_empty_image() {
     let scratch = Scratch::new();
+    scratch.write("disk.raw", &disk());
     let output = shell("\"$PROGRAM\" check - <&-", &scratch);
     assert_eq!(exit_code(&output), 3, "{output:?}");
     assert!(stdout(&output).contains("it is closed"), "{output:?}");
+    // By any of its names, whatever looks at it.
+    for name in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "/dev//stdin"] {
+        for command in ["check", "map", "compare disk.raw"] {
+            let output = shell(&format!("\"$PROGRAM\" {command} {name} <&-"), &scratch);
+            assert_eq!(exit_code(&output), 3, "{command} {name}: {output:?}");
+            let said = [stdout(&output), stderr(&output)].concat();
+            assert!(said.contains("it is closed"), "{command} {name}: {output:?}");
+        }
+    }
+    let output = shell("\"$PROGRAM\" check --images-from /dev/stdin <&-", &scratch);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
     // Whoever says so has an empty one.
     let output = shell("\"$PROGRAM\" check - </dev/null", &scratch);
     assert_eq!(exit_code(&output), 1, "{output:?}");

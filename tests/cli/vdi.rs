@@ -1,9 +1,7 @@
 //! VDI is opened as QEMU opens it: for each error exit on its way, and each error that `qemu-img check` finds,
 //! there is an image that `tidegate check` refuses too. `docs/open-like-qemu.md` has the table.
 
-use std::process::Command;
-
-use crate::common::{Scratch, codes, disk, report};
+use crate::common::{Scratch, codes, disk, qemu_img, report};
 
 /// A place in the header or the map, a number for it, and what the image is refused for.
 type Case = (&'static str, &'static [(usize, u32)], &'static str);
@@ -42,16 +40,8 @@ fn base(scratch: &Scratch) -> Option<Vec<u8>> {
     // Data in each of the four blocks.
     (0..4).for_each(|block| disk[(block << 20) + 100_000] = 7);
     let (raw, path) = (scratch.write("raw", &disk), scratch.path("base.vdi"));
-    let made = Command::new("qemu-img")
-        .args(["convert", "-f", "raw", "-O", "vdi"])
-        .args([&raw, &path])
-        .status();
-    let Ok(made) = made else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");
-        eprintln!("skipped: qemu-img is not installed");
-        return None;
-    };
-    assert!(made.success());
+    let made = qemu_img(&["convert", "-f", "raw", "-O", "vdi"], &[&raw, &path])?;
+    assert!(made.status.success());
     Some(std::fs::read(path).unwrap())
 }
 
@@ -71,8 +61,7 @@ fn each_error_exit_of_qemu_is_a_reason_to_refuse() {
     assert_eq!(report(&[path.as_os_str()]).1["findings"], serde_json::json!([]));
     for (name, changes, expected) in CASES {
         scratch.write("case.vdi", &changed(&base, changes));
-        let checked =
-            Command::new("qemu-img").args(["check", "-f", "vdi"]).arg(&path).output().unwrap();
+        let checked = qemu_img(&["check", "-f", "vdi"], &[&path]).unwrap();
         assert!(!checked.status.success(), "qemu-img takes {name}");
         let (code, found) = report(&[path.as_os_str()]);
         assert_eq!(code, 1, "{name}: {found}");
@@ -113,4 +102,17 @@ fn what_is_no_part_of_the_disk_is_said() {
     let path = scratch.write("past.vdi", &past);
     let (code, found) = report(&[path.as_os_str()]);
     assert_eq!((code, codes(&found)), (0, vec!["vdi-blocks-unused"]), "{found}");
+}
+
+#[test]
+fn a_child_with_holes_is_one_finding() {
+    let scratch = Scratch::new();
+    let Some(base) = base(&scratch) else { return };
+    // A link, a block that is not in this image, and so one that nothing names.
+    let image = changed(&base, &[(0x4c, 4), (0x1a8, 1), (0x204, u32::MAX)]);
+    assert_eq!(codes(&report(&[scratch.write("child.vdi", &image)]).1), ["vdi-parent"]);
+    // A broken map is no reason to doubt the header's count.
+    let image = changed(&base, &[(0x200, 77)]);
+    let path = scratch.write("broken.vdi", &image);
+    assert!(!codes(&report(&[path]).1).contains(&"vdi-block-count-mismatch"));
 }

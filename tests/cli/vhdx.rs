@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Scratch, codes, disk, report};
+use crate::common::{Scratch, codes, disk, qemu_img, report};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -403,16 +403,9 @@ const CASES: &[Case] = &[
 
 pub(super) fn base(scratch: &Scratch) -> Option<Image> {
     let (raw, path) = (scratch.write("raw", &disk()), scratch.path("base.vhdx"));
-    let made = Command::new("qemu-img")
-        .args(["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=1M,log_size=1M"])
-        .args([&raw, &path])
-        .status();
-    let Ok(made) = made else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");
-        eprintln!("skipped: qemu-img is not installed");
-        return None;
-    };
-    assert!(made.success());
+    let options = ["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=1M,log_size=1M"];
+    let made = qemu_img(&options, &[&raw, &path])?;
+    assert!(made.status.success());
     let bytes = std::fs::read(path).unwrap();
     Some(Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() })
 }
@@ -507,16 +500,9 @@ fn blocks_that_the_table_has_lost_are_noticed() {
     let mut raw = disk();
     raw.resize(40 << 20, 7);
     let (source, path) = (scratch.write("source.raw", &raw), scratch.path("lost.vhdx"));
-    let made = Command::new("qemu-img")
-        .args(["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=8M"])
-        .args([&source, &path])
-        .status();
-    let Ok(made) = made else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "qemu-img is not installed");
-        eprintln!("skipped: qemu-img is not installed");
-        return;
-    };
-    assert!(made.success());
+    let options = ["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=8M"];
+    let Some(made) = qemu_img(&options, &[&source, &path]) else { return };
+    assert!(made.status.success());
     let bytes = std::fs::read(&path).unwrap();
     let mut image = Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() };
     let found = |path: &Path| codes(&report(&[path.as_os_str()]).1).join(" ");

@@ -66,13 +66,8 @@ pub(crate) fn in_memory() -> tempfile::TempDir {
 pub(crate) fn qcow2(folder: &Path, disk: &[u8]) -> Option<(PathBuf, u64, [u8; 2])> {
     let (raw, path) = (folder.join("source.raw"), folder.join("disk.qcow2"));
     std::fs::write(&raw, disk).unwrap();
-    let mut convert = Command::new("qemu-img");
-    convert.args(["convert", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=4k"]);
-    let Ok(output) = convert.arg(&raw).arg(&path).output() else {
-        assert!(std::env::var_os("CI").is_none(), "qemu-img is not there, which makes images");
-        eprintln!("skipped: qemu-img is not there, which makes images");
-        return None;
-    };
+    let options = ["convert", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=4k"];
+    let output = crate::common::qemu_img(&options, &[&raw, &path])?;
     assert!(output.status.success(), "{output:?}");
     std::fs::remove_file(raw).unwrap();
     let file = std::fs::File::open(&path).unwrap();

@@ -1,7 +1,7 @@
 //! What the tests of the program share: running it, and disks to run it on.
 
 // Every test binary has its own copy of this module and none uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::print_stderr)]
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
 use std::ffi::OsStr;
@@ -77,6 +77,16 @@ pub(crate) fn report<S: AsRef<OsStr>>(arguments: &[S]) -> (i32, Value) {
 pub(crate) fn codes(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap();
     findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+/// Runs `qemu-img`; `None` if it is not installed, which is said, and is a failure in CI.
+pub(crate) fn qemu_img<P: AsRef<OsStr>>(arguments: &[&str], paths: &[P]) -> Option<Output> {
+    let done = Command::new("qemu-img").args(arguments).args(paths).output();
+    if done.is_err() {
+        assert!(std::env::var_os("CI").is_none(), "qemu-img is not installed");
+        eprintln!("SKIPPED: qemu-img is not installed");
+    }
+    done.ok()
 }
 
 /// Feeds `bytes` to the program's standard input through a pipe.
@@ -178,6 +188,31 @@ pub(crate) fn gpt_parts(size: u64, name: &str) -> Vec<(u64, Vec<u8>)> {
     ]
 }
 
+/// A disk with so many logical partitions whose records lie each before the last one, so that a stream has to be read
+/// once for each.
+pub(crate) fn backward_chain(records: u32) -> Vec<u8> {
+    const STEP: u32 = 2048;
+    let extended = STEP;
+    let mut disk = vec![0; 512 * (extended + (records + 1) * STEP) as usize];
+    let mut entry = |sector: u32, slot: usize, kind: u8, start: u32, len: u32| {
+        let record = &mut disk[512 * sector as usize..][..512];
+        record[510..].copy_from_slice(&[0x55, 0xaa]);
+        let entry = &mut record[446 + 16 * slot..][..16];
+        entry[4] = kind;
+        entry[8..12].copy_from_slice(&start.to_le_bytes());
+        entry[12..].copy_from_slice(&len.to_le_bytes());
+    };
+    entry(0, 0, 5, extended, (records + 1) * STEP);
+    let place = |number: u32| if number == 0 { 0 } else { (records - number) * STEP };
+    for number in 0..records {
+        entry(extended + place(number), 0, 0x83, 64, STEP - 64);
+        if number + 1 < records {
+            entry(extended + place(number), 1, 5, place(number + 1), STEP);
+        }
+    }
+    disk
+}
+
 /// A qcow2 image of version 2 with nothing allocated and a backing file of this name.
 pub(crate) fn qcow2_with_backing(name: &[u8]) -> Vec<u8> {
     const CLUSTER: u64 = 1 << 16;
@@ -232,6 +267,19 @@ pub(crate) fn has_open(child: &Child, path: &Path) -> bool {
         return false;
     };
     descriptors.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path))
+}
+
+/// Waits for the process to end and gives its peak of resident memory in kB.
+pub(crate) fn peak(child: &mut Child) -> u64 {
+    let mut peak = 0;
+    wait_until("the program ends", || {
+        let now =
+            status(child, "VmHWM").and_then(|kb| kb.trim_end_matches("kB").trim().parse().ok());
+        peak = now.unwrap_or(0).max(peak);
+        child.try_wait().unwrap().is_some()
+    });
+    assert!(peak > 0, "nothing was measured");
+    peak
 }
 
 /// A field of the process's `/proc/PID/status`.

@@ -346,3 +346,24 @@ fn a_partition_that_is_divided() {
     minix.entry(2048, 0, (0x81, 2049, 10));
     Said::of(&minix).holds("accept", &divided, &[1]);
 }
+
+#[test]
+fn an_extended_partition_at_sector_0_is_one_finding() {
+    for kind in [0x05, 0x0f, 0x85] {
+        let disk = Disk::mbr(&[(0x83, 2048, 100), (kind, 0, 2000)]);
+        Said::of(&disk).holds("reject", &["mbr-extended-invalid"], &[1, 2]);
+    }
+}
+
+#[test]
+fn boot_code_wants_one_active_partition() {
+    let mut disk = Disk::mbr(&[(0x83, 2048, 100), (0x83, 2148, 100)]);
+    disk.0[446] = 0x80;
+    Said::of(&disk).holds("accept", &[], &[1, 2]);
+    // An unused entry counts for it as well.
+    for slot in [1, 3] {
+        let mut disk = Disk(disk.0.clone());
+        disk.0[446 + 16 * slot] = 0x80;
+        Said::of(&disk).holds("warn", &["mbr-active-twice"], &[1, 2]);
+    }
+}

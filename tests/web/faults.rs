@@ -44,9 +44,13 @@ fn a_faultless_server_by_one_and_by_several_connections() {
     let object = Object::new(long_disk());
     let server = Server::new(faultless(&object));
     for connections in ["1", "2", "4", "16"] {
+        let before = server.requests().len();
         let report = assert_read(&server, &object, &["--connections", connections]);
         assert_eq!(report["file_size"], object.bytes.len());
-        assert_eq!(report["bytes_read"], object.bytes.len());
+        // Where one part goes on after another, 4 KiB come twice.
+        let asked = &server.requests()[before..];
+        let parts = asked.iter().filter(|request| request.range != Some((0, None))).count();
+        assert_eq!(report["bytes_read"], object.bytes.len() + parts * 4096);
         assert_eq!(report["identity"]["etag"], "\"v1\"");
     }
     let parts = server.requests().iter().filter(|request| request.range != Some((0, None))).count();
@@ -166,6 +170,25 @@ fn lengths_that_are_lies() {
         Reply { chunked: true, body, ..reply }
     });
     assert_error(&server, "protocol", &[]);
+}
+
+#[test]
+fn the_largest_sizes_that_can_be_said() {
+    for size in [u64::MAX, u64::MAX - 5, (1 << 63) + 1] {
+        let server = Server::new(move |request| {
+            let (first, last) = request.range.unwrap();
+            let last = last.unwrap_or(u64::MAX).min(size - 1);
+            let len = (last - first + 1).min(1 << 20);
+            let reply = Reply::status(206, vec![b'A'; len as usize]);
+            reply
+                .with("etag", "\"large\"")
+                .with("content-range", &format!("bytes {first}-{last}/{size}"))
+        });
+        for more in [&["--keep-going"][..], &["--max-size", "18446744073709551615"]] {
+            let (code, report) = check(&server, &[&["--quick"], more].concat());
+            assert_eq!((code, report["verdict"].as_str()), (1, Some("reject")), "{report}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod parts;
 mod patience;
 mod redirects;
 mod rules;
+mod seams;
 mod secrets;
 #[path = "../common/server.rs"]
 mod server;

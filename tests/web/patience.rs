@@ -80,6 +80,8 @@ fn nothing_is_sent_to_private_addresses() {
                 report(&[&["--public-only", "--retries", "0", &url], more].concat());
             let kind = found["error"]["kind"].as_str();
             assert_eq!((code, kind), (3, Some("private-host")), "{host}: {found}");
+            let said = found["error"]["message"].as_str().unwrap();
+            assert!(!host.starts_with("[::1") || said.contains("([::1] cannot"), "{said}");
         }
     }
     assert!(server.requests().is_empty(), "{:?}", server.requests());

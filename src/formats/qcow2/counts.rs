@@ -3,7 +3,7 @@
 use super::entry::OFFSET;
 use super::refcounts::refcounts;
 use super::tally::BAND;
-use super::walk::{MOST_TABLES, Tag, Walk, entries};
+use super::walk::{MOST_BLOCKS, Tag, Walk, entries};
 use crate::facts::{Code, Left};
 use crate::formats::scan::Piece;
 
@@ -89,11 +89,13 @@ impl Walk<'_> {
                     self.notebook.image(Code::Qcow2RefcountTableInvalid, at, format!(
                         "The refcount table entry {value:#018x} has reserved bits set or points between clusters."));
                 }
+                // The refcounts that it should lead to would be wrong one by one.
+                self.leave(Left::RefcountsUnusable);
                 continue;
             }
             self.refer("a refcount block", value, size, at);
             let cluster = value >> self.header.cluster_bits;
-            if self.clusters.contains(&cluster) && self.block_clusters.len() < MOST_TABLES {
+            if self.clusters.contains(&cluster) && self.block_clusters.len() < MOST_BLOCKS {
                 self.block_clusters.push(cluster);
             }
             let first = (before / 8 + index).saturating_mul(covers);
@@ -109,7 +111,7 @@ impl Walk<'_> {
             }
             self.blocks += 1;
             // Entries of a hostile table may all name the same block.
-            if self.blocks > MOST_TABLES || self.blocks as u64 * size > MOST_BLOCK_BYTES {
+            if self.blocks > MOST_BLOCKS || self.blocks as u64 * size > MOST_BLOCK_BYTES {
                 self.leave(Left::TooManyRefcounts);
                 return;
             }

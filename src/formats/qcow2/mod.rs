@@ -14,6 +14,7 @@ mod groups;
 mod header;
 mod leaks;
 mod refcounts;
+mod room;
 mod side_tables;
 mod tables;
 mod tally;

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+use super::extensions::Bitmaps;
 use super::header::Header;
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::{Got, Halt, ImageView};
@@ -146,8 +147,10 @@ fn snapshots(
                 "A snapshot's entry has {extra} bytes of extra data; version 3 has {LEAST_EXTRA} or more."));
         }
         if extra > MOST_EXTRA {
+            // Nor is it known where the entry ends.
             notebook.image(Code::Qcow2SnapshotTableInvalid, at, format!(
                 "A snapshot's entry has {extra} bytes of extra data; QEMU opens {MOST_EXTRA} at most."));
+            return Ok(UNREAD);
         }
         if extra >= LEAST_EXTRA {
             let mut bytes = [0; size_of::<Extra>()];
@@ -192,12 +195,27 @@ fn bitmaps(
     entries: &mut u64,
 ) -> Result<Done, Halt> {
     let Some(directory) = &header.extensions.bitmaps else { return Ok(Ok(())) };
-    found.push(SideTable::Place {
-        what: "the bitmap directory",
-        at: directory.offset,
-        len: directory.size,
-        named_at: directory.named_at,
-    });
+    let done = bitmap_entries(directory, view, notebook, header, found, entries)?;
+    // Of a directory that is wrong it is not known how long it is.
+    if done.is_ok() || !notebook.has(Code::Qcow2BitmapsInvalid) {
+        found.push(SideTable::Place {
+            what: "the bitmap directory",
+            at: directory.offset,
+            len: directory.size,
+            named_at: directory.named_at,
+        });
+    }
+    Ok(done)
+}
+
+fn bitmap_entries(
+    directory: &Bitmaps,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    header: &Header,
+    found: &mut Vec<SideTable>,
+    entries: &mut u64,
+) -> Result<Done, Halt> {
     let end = directory.offset.saturating_add(directory.size);
     let invalid = |at, said: String| {
         notebook.image(Code::Qcow2BitmapsInvalid, at, said);

@@ -10,42 +10,17 @@ use super::extensions::Encryption;
 use super::groups::{Groups, L2, Touched};
 use super::header::Header;
 use super::leaks::Leaks;
+use super::room::Room;
 use super::side_tables::{self, SideTable};
-use super::tally::{BAND, Tally};
+use super::tally::Tally;
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
-use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
+use crate::formats::view::not_examined;
+use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
-/// Tables of one kind that are held. 100 GB in clusters of 2 KiB have as many L2 tables.
-pub(super) const MOST_TABLES: usize = 200_000;
-
-/// How much of an image is looked at in one pass over its tables. The L1 tables are read once for each
-/// group of L2 tables in each band.
-#[derive(Clone, Copy)]
-pub(super) struct Room {
-    /// Clusters in a band, whose uses are counted.
-    pub(super) clusters: u64,
-    /// Bands that are looked at.
-    pub(super) bands: u64,
-    /// L2 tables in a group.
-    pub(super) tables: usize,
-    /// Groups that are looked at. Together they bound how often the L1 tables are read, and what is
-    /// remembered of each L2 table.
-    pub(super) groups: usize,
-}
-
-impl Room {
-    /// For a source that can be read at any offset again and again. 100 GB in clusters of 512 bytes are
-    /// 8 bands and 46 groups.
-    const SEEKABLE: Room = Room { clusters: BAND, bands: 16, tables: 1 << 16, groups: 64 };
-
-    /// For a source that is read in order: what does not fit into one pass waits for another, if there is one.
-    fn of_stream(scans_left: u32) -> Room {
-        let groups = 1 + scans_left as usize;
-        Room { clusters: u64::MAX, bands: 1, tables: MOST_TABLES, groups }
-    }
-}
+/// Refcount blocks that are followed.
+pub(super) const MOST_BLOCKS: usize = 200_000;
 
 /// What a piece of the image is.
 #[derive(Clone, Copy)]
@@ -157,7 +132,10 @@ pub(super) fn walk_in(
     };
     walk.run(view)?;
     if walk.partial.is_none() {
-        walk.leaks.judge(&header, notebook);
+        // An entry that leads nowhere says already that what it led to is lost.
+        if !notebook.has(Code::Qcow2TableEntryInvalid) {
+            walk.leaks.judge(&header, notebook);
+        }
         if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
             walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
         }
@@ -173,9 +151,7 @@ pub(super) fn walk_in(
 
 /// Whether compressed clusters have to be unpacked as they come by.
 fn passes(view: &dyn ImageView, notebook: &Notebook<'_>) -> bool {
-    const ELSEWHERE: [Code; 3] =
-        [Code::Qcow2BackingFile, Code::Qcow2DataFile, Code::Qcow2Encrypted];
-    view.is_passing() && !ELSEWHERE.iter().any(|&code| notebook.has(code))
+    view.is_passing() && !notebook.is_elsewhere()
 }
 
 impl Walk<'_> {
@@ -321,10 +297,8 @@ impl Walk<'_> {
         }
         if let Some(missing) = piece.missing {
             self.leave(missing.into());
-            if missing == Missing::Behind && !self.notebook.has(Code::StructureNotExamined) {
-                self.notebook.image(Code::StructureNotExamined, piece.at, format!(
-                    "A table at byte {} lies behind what was read already, and the source cannot be read again.",
-                    piece.at));
+            if !self.notebook.has(Code::StructureNotExamined) {
+                not_examined(self.notebook, piece.at, "a table", missing);
             }
         }
         match piece.tag {
@@ -381,7 +355,7 @@ impl Walk<'_> {
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
             if !self.groups.settle() {
-                self.leave_too_many(Left::TooManyTables, true);
+                self.leave_too_many(Left::TooManyTables, self.room.groups < Room::MOST_OF_STREAM);
             }
             for table in self.groups.of_band(self.band) {
                 self.scan.want_table(table, size, |before| Tag::L2 { table, before });

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::disk::Tables;
-use super::walk::{Room, walk_in};
+use super::room::Room;
+use super::walk::walk_in;
 use super::{header, tables};
 use crate::facts::{Code, DiskFormat, Left, Notebook};
 use crate::formats::testing::{

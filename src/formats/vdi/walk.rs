@@ -2,13 +2,10 @@ use super::disk::{Blocks, ENTRY_LENGTH, stored};
 use super::header::{ALLOCATED_AT, Header};
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::bits::Bits;
+use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
-
-/// Anomalies of entries after which no more are written down, only looked for: a map of millions of
-/// broken entries shall not cost more time than a whole one. The notebook keeps far fewer.
-const MOST_SAID: u32 = 10_000;
 
 /// Looks at every entry of the block map.
 pub(super) fn walk(
@@ -24,7 +21,7 @@ pub(super) fn walk(
     let bound = u64::from(header.blocks).min(notebook.limit() / header.block_size + 1);
     let mut walk = Walk {
         notebook,
-        said: 0,
+        wrong: Entries::new(notebook),
         wanted,
         used: Bits::new(bound),
         bound,
@@ -74,8 +71,7 @@ pub(super) fn walk(
 /// What is known while the entries go by.
 struct Walk<'w> {
     notebook: &'w Notebook<'w>,
-    /// Anomalies that were written down.
-    said: u32,
+    wrong: Entries<'w>,
     wanted: &'w Wanted,
     /// The stored blocks that entries name.
     used: Bits,
@@ -92,14 +88,6 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// Writes an anomaly down, unless it is one of too many.
-    fn say(&mut self, code: Code, at: u64, said: impl FnOnce() -> String) {
-        if self.said < MOST_SAID || !self.notebook.has(code) {
-            self.said = self.said.saturating_add(1);
-            self.notebook.image(code, at, said());
-        }
-    }
-
     /// Looks at the entries in `bytes`, the first of which is that of the disk's block `first`.
     fn entries(&mut self, blocks: &mut Blocks, view: &mut dyn ImageView, first: u64, bytes: &[u8]) {
         let (chunks, _) = bytes.as_chunks::<{ ENTRY_LENGTH as usize }>();
@@ -117,13 +105,13 @@ impl Walk<'_> {
                 continue;
             }
             if entry >= header.blocks {
-                self.say(Code::VdiBlockMapEntryInvalid, entry_at, || {
+                self.wrong.say(Code::VdiBlockMapEntryInvalid, entry_at, || {
                     header.no_such_block(entry, guest)
                 });
                 continue;
             }
             if guest >= header.size {
-                self.say(Code::VdiBlocksUnused, entry_at, || format!(
+                self.wrong.say(Code::VdiBlocksUnused, entry_at, || format!(
                     "The block map names stored block {entry} for byte {guest} of the disk, which has only {} bytes.",
                     header.size));
             }
@@ -133,7 +121,7 @@ impl Walk<'_> {
             if self.used.add(entry.into()) {
                 self.distinct += 1;
             } else {
-                self.say(Code::VdiBlocksOverlap, entry_at, || format!(
+                self.wrong.say(Code::VdiBlocksOverlap, entry_at, || format!(
                     "The disk's byte {guest} is in stored block {entry}, which another entry of the block map names too."));
             }
             if self.last.is_none_or(|(last, _)| last < entry) {
@@ -144,8 +132,13 @@ impl Walk<'_> {
 
     /// Compares what was counted with what the header says.
     fn judge(&self, header: &Header) {
+        // Blocks that the map does not name may be in the parent; of one that is broken no count can be right.
+        if self.notebook.is_elsewhere() {
+            return;
+        }
+        let broken = self.notebook.has(Code::VdiBlockMapEntryInvalid);
         let (allocated, said) = (self.allocated, header.allocated);
-        if allocated != u64::from(said) {
+        if !broken && allocated != u64::from(said) {
             self.notebook.image(Code::VdiBlockCountMismatch, ALLOCATED_AT, format!(
                 "The header says that {said} blocks are allocated, but {allocated} entries of the block map name one."));
         }

@@ -5,13 +5,10 @@ use super::disk::{self, Blocks};
 use super::header::MIB;
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
+use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
-
-/// Anomalies of entries after which no more are written down, only looked for: a map of millions of
-/// broken entries shall not cost more time than a whole one. The notebook keeps far fewer.
-const MOST_SAID: u32 = 10_000;
 
 /// Bytes that QEMU leaves between the last region and the first block (`vhdx_create`, `block/vhdx.c`).
 const LEFT_BY_QEMU: u64 = 4 * MIB;
@@ -26,7 +23,7 @@ pub(super) fn walk(
 ) -> Result<Walked, Halt> {
     let mut walk = Walk {
         notebook,
-        said: 0,
+        wrong: Entries::new(notebook),
         wanted,
         // What lies at the limit or after it is past the end of every image that is taken.
         used: Bits::new(notebook.limit() / MIB + 1),
@@ -106,8 +103,7 @@ struct Stored {
 /// What is known while the entries go by.
 struct Walk<'w> {
     notebook: &'w Notebook<'w>,
-    /// Anomalies that were written down.
-    said: u32,
+    wrong: Entries<'w>,
     wanted: &'w Wanted,
     /// The MiB of the image that blocks take.
     used: Bits,
@@ -127,14 +123,6 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// Writes an anomaly down, unless it is one of too many.
-    fn say(&mut self, code: Code, at: u64, said: impl FnOnce() -> String) {
-        if self.said < MOST_SAID || !self.notebook.has(code) {
-            self.said = self.said.saturating_add(1);
-            self.notebook.image(code, at, said());
-        }
-    }
-
     /// Looks at the entries in `bytes`, which lie `offset` bytes into the BAT.
     fn entries(
         &mut self,
@@ -181,7 +169,7 @@ impl Walk<'_> {
             }
             // Readers ignore them, so the block can still be read.
             if entry & RESERVED != 0 {
-                self.say(Code::VhdxBatEntryInvalid, entry_at, || {
+                self.wrong.say(Code::VhdxBatEntryInvalid, entry_at, || {
                     disk::invalid(entry, guest, "has reserved bits set")
                 });
             }
@@ -193,7 +181,7 @@ impl Walk<'_> {
                 }
                 Err(_) if self.parent && entry & STATE == PARTIALLY_PRESENT => {}
                 Err(wrong) => {
-                    self.say(Code::VhdxBatEntryInvalid, entry_at, || {
+                    self.wrong.say(Code::VhdxBatEntryInvalid, entry_at, || {
                         disk::invalid(entry, guest, &wrong)
                     });
                 }
@@ -226,7 +214,7 @@ impl Walk<'_> {
             _ => entry & OFFSET != 0,
         };
         if fixed && !may && !self.parent {
-            self.say(Code::VhdxFixedBlockMissing, entry_at, || format!(
+            self.wrong.say(Code::VhdxFixedBlockMissing, entry_at, || format!(
                 "The BAT entry {entry:#018x} gives the block of the disk's byte {guest} no place, but blocks of a fixed image stay allocated."));
         }
     }
@@ -234,7 +222,7 @@ impl Walk<'_> {
     /// An image without a parent has no sector bitmaps (MS-VHDX 2.5.1.2).
     fn bitmap(&mut self, entry: u64, entry_at: u64) {
         if entry & STATE != NOT_PRESENT && !self.parent {
-            self.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
+            self.wrong.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
                 "The BAT entry {entry:#018x} is that of a sector bitmap and has the state {}; only images that need a parent have sector bitmaps.",
                 entry & STATE));
         }
@@ -244,7 +232,7 @@ impl Walk<'_> {
     /// ignore it; but a stored block there means that the disk was larger than the metadata says.
     fn past_the_disk(&mut self, entry: u64, entry_at: u64, block: u64, count: u64) {
         if matches!(entry & STATE, FULLY_PRESENT | PARTIALLY_PRESENT) {
-            self.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
+            self.wrong.say(Code::VhdxBatEntryInvalid, entry_at, || format!(
                 "The BAT entry {entry:#018x} says that block {block} of the disk is stored, but the disk has only {count} blocks."));
         }
     }
@@ -258,7 +246,7 @@ impl Walk<'_> {
             new &= self.used.add(unit);
         }
         if !new {
-            self.say(Code::VhdxBlocksOverlap, block.entry_at, || format!(
+            self.wrong.say(Code::VhdxBlocksOverlap, block.entry_at, || format!(
                 "The BAT entry {entry:#018x} of the disk's byte {} places its block at byte {}, over the block of another entry.",
                 block.guest, block.at));
         }

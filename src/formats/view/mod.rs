@@ -8,6 +8,7 @@ mod reach;
 mod remote;
 mod store;
 mod stream;
+mod trail;
 
 pub use cached::CachedView;
 pub use file::FileView;
@@ -104,6 +105,8 @@ pub enum Got {
 pub enum Missing {
     /// A stream has passed it and cannot go back.
     Behind,
+    /// A stream has passed it, and was begun anew as often as it will be: no layout of a writer takes that.
+    Scattered,
     /// It lies too far into a compressed image for a quick check.
     Quick,
     /// A table that leads there is broken or cannot be read; the notebook has the reason.
@@ -114,6 +117,7 @@ impl From<Missing> for Left {
     fn from(missing: Missing) -> Left {
         match missing {
             Missing::Behind => Left::Behind,
+            Missing::Scattered => Left::Scattered,
             Missing::Quick => Left::QuickFar,
             // A view does not say so of the image, but whoever looks in it for a part of the disk.
             Missing::Broken => Left::DiskUnreadable,
@@ -182,7 +186,7 @@ pub(super) fn not_examined(notebook: &Notebook<'_>, at: u64, what: &str, missing
             "{} at byte {at} lies behind what was read already, and the source cannot be read again.",
             capitalised(what))),
         // What a quick check leaves out is said by the list of checks; broken tables are in the book.
-        Missing::Quick | Missing::Broken => {}
+        Missing::Scattered | Missing::Quick | Missing::Broken => {}
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use super::trail::Trail;
 use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
@@ -18,8 +19,10 @@ const MOST_LOOKED_BACK: u64 = 8 << 20;
 /// How far into a compressed image a quick check reads. Headers and first tables lie before it.
 const QUICK_HORIZON: u64 = 64 << 20;
 
-/// How often a source is read again for what lay behind. Bounds what a hostile layout can cost.
-const MOST_SCANS: u32 = 8;
+/// How often a source is read from its beginning for what lay behind: an image of nearly the limit so often, a
+/// smaller one for as many bytes in all, up to the larger number. That bounds what a hostile layout can cost.
+const SCANS_OF_LARGEST: u32 = 8;
+const MOST_SCANS: u32 = 32;
 
 /// What a stream keeps on request: ranges, and bytes in all.
 const MOST_KEEPSAKES: usize = 64;
@@ -31,50 +34,6 @@ struct Keepsake {
     bytes: Vec<u8>,
     /// How much of it has come by; the rest is still ahead.
     have: usize,
-}
-
-/// Copies of the last bytes that were let go, so that no buffer of a pool is held for them.
-#[derive(Default)]
-struct Trail {
-    /// Image offset behind its last byte.
-    end: u64,
-    bytes: VecDeque<u8>,
-    /// Bytes before the position of the view that are kept.
-    len: u64,
-}
-
-impl Trail {
-    /// Takes a run that is let go while the view is at `at`.
-    fn take(&mut self, start: u64, segment: &Segment, at: u64) {
-        let end = start + segment.len();
-        let from = at.saturating_sub(self.len).clamp(start, end);
-        match segment {
-            Segment::Data(chunk) => self.bytes.extend(&chunk[(from - start) as usize..]),
-            // At most `len` bytes.
-            Segment::Zeros(_) => self.bytes.resize(self.bytes.len() + (end - from) as usize, 0),
-        }
-        self.end = end;
-        let excess = at.saturating_sub(self.len).saturating_sub(self.start());
-        self.bytes.drain(..self.bytes.len().min(excess as usize));
-    }
-
-    fn start(&self) -> u64 {
-        self.end - self.bytes.len() as u64
-    }
-
-    /// Copies what it has of a range.
-    fn copy(&self, at: u64, buf: &mut [u8]) {
-        let from = at.max(self.start());
-        let to = (at + buf.len() as u64).min(self.end);
-        let (first, second) = self.bytes.as_slices();
-        for (start, have) in [(self.start(), first), (self.end - second.len() as u64, second)] {
-            let (from, to) = (from.max(start), to.min(start + have.len() as u64));
-            if from < to {
-                buf[(from - at) as usize..(to - at) as usize]
-                    .copy_from_slice(&have[(from - start) as usize..(to - start) as usize]);
-            }
-        }
-    }
 }
 
 /// Where a [`StreamView`] gets the image from.
@@ -277,19 +236,28 @@ impl<'a> StreamView<'a> {
         }
     }
 
-    /// Begins a new scan of the same image, after the first one has seen all of it.
-    fn rewind(&mut self) -> Result<bool, Halt> {
+    /// How often the image may be read from its beginning.
+    fn most_scans(&self) -> u32 {
+        let Some(size) = self.size else { return MOST_SCANS };
+        let bytes = self.notebook.limit().saturating_mul(SCANS_OF_LARGEST.into());
+        let scans = u32::try_from(bytes / size.max(1)).unwrap_or(u32::MAX);
+        scans.clamp(SCANS_OF_LARGEST, MOST_SCANS)
+    }
+
+    /// Begins a new scan of the same image, after the first one has seen all of it; or says why not.
+    fn rewind(&mut self) -> Result<Result<(), Missing>, Halt> {
         self.run_out()?;
-        if self.scans >= MOST_SCANS {
-            return Ok(false);
+        let most = self.most_scans();
+        let Some(reopen) = &mut self.reopen else { return Ok(Err(Missing::Behind)) };
+        if self.scans >= most {
+            return Ok(Err(Missing::Scattered));
         }
-        let Some(reopen) = &mut self.reopen else { return Ok(false) };
         self.kept.clear();
         (self.trail.bytes, self.trail.end) = (VecDeque::new(), 0);
         self.feed = reopen();
         (self.fed, self.at) = (0, 0);
         self.scans += 1;
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// Reads a range that begins behind from the store, after the rest of it has come by.
@@ -357,8 +325,8 @@ impl ImageView for StreamView<'_> {
             if let Some(count) = self.stored(at, buf)? {
                 return Ok(Got::Bytes(in_head + count));
             }
-            if !self.rewind()? {
-                return Ok(Got::Missing(Missing::Behind));
+            if let Err(missing) = self.rewind()? {
+                return Ok(Got::Missing(missing));
             }
         }
         Ok(Got::Bytes(in_head + self.forward(at, buf)?))
@@ -391,7 +359,7 @@ impl ImageView for StreamView<'_> {
     fn scans_left(&self) -> u32 {
         match (&self.store, &self.reopen) {
             (Some(_), _) => u32::MAX,
-            (None, Some(_)) => MOST_SCANS.saturating_sub(self.scans),
+            (None, Some(_)) => self.most_scans().saturating_sub(self.scans),
             (None, None) => 0,
         }
     }

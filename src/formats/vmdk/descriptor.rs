@@ -7,7 +7,7 @@ use crate::formats::{Halt, ImageView};
 /// Kinds of images that keep header, descriptor and grains in one file.
 const CREATE_TYPES: [&str; 2] = ["monolithicSparse", "streamOptimized"];
 
-/// Reads the embedded descriptor and checks it against the header. False if the image is one extent of
+/// Reads the embedded descriptor and checks it against the header. False if the image is encrypted or one extent of
 /// a split image, about which nothing else is worth saying.
 pub(super) fn check(
     view: &mut dyn ImageView,
@@ -51,6 +51,9 @@ pub(super) fn check(
         );
         return Ok(false);
     }
+    if check_encryption(&bytes, notebook) {
+        return Ok(false);
+    }
     check_text(&bytes, header, notebook);
     qemu::check(view, notebook)?;
     Ok(true)
@@ -78,6 +81,26 @@ fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
     check_create_type(text, notebook);
     parent::check(text, notebook);
     extents::check(text, header, notebook);
+}
+
+/// Whether the descriptor has keys of an encrypted disk, which is said then. VMware leaves little else of it readable.
+fn check_encryption(bytes: &[u8], notebook: &Notebook<'_>) -> bool {
+    let mut keys = lines(up_to_nul(bytes)).filter_map(|(at, line)| {
+        let name = line.split(|&b| b == b'=').next()?.trim_ascii();
+        let of_keys = [&b"encryption."[..], b"ddb.encryption", b"encryptionKeys"];
+        let begins = |with: &&[u8]| {
+            name.get(..with.len()).is_some_and(|name| name.eq_ignore_ascii_case(with))
+        };
+        let set = setting(line, name).is_some_and(|value| !value.is_empty());
+        (set && of_keys.iter().any(begins)).then_some((at, name))
+    });
+    let found = keys.next();
+    if let Some((at, name)) = found {
+        let name = Hostile::new(name);
+        let said = format!("The descriptor has {name}: the disk is encrypted.");
+        notebook.image(Code::VmdkEncrypted, at, said);
+    }
+    found.is_some()
 }
 
 fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
@@ -160,6 +183,22 @@ mod tests {
         }
         assert!(of("hello\n").starts_with(&[Code::VmdkDescriptorInvalid]));
         assert_eq!(of(&format!("{DESCRIPTOR}\0ParentFileNameHint=x")), [Code::VmdkParent]);
+    }
+
+    #[test]
+    fn keys_of_an_encrypted_disk_are_the_only_finding() {
+        let safe = "encryption.keySafe = \"vmware:key/list/(pair/(phrase/abc,pass2key))\"";
+        let bare = format!("{safe}\nencryption.data = \"0123\"\n");
+        assert_eq!(of(&bare), [Code::VmdkEncrypted]);
+        for line in [safe, "encryption.data=\"AAAA\"", "ENCRYPTIONKEYS = x", "ddb.encryption.id=1"]
+        {
+            assert_eq!(with("#DDB", line), [Code::VmdkEncrypted], "{line}");
+        }
+        for line in
+            ["encoding=\"UTF-8\"", "# encryption.data=\"x\"", "encryption.data=\"\"", "encryption."]
+        {
+            assert_eq!(with("#DDB", line), [], "{line}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::tables::{ENTRY, digest};
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
 use crate::formats::scan::{Piece, Scan};
+use crate::formats::view::not_examined;
 use crate::formats::{Halt, ImageView, Missing, Reach};
 
 /// Most grain tables whose places are held, with a digest each. A disk of 99 GB with the smallest grains
@@ -143,9 +144,8 @@ impl<'a> Maps<'a> {
         piece: Piece<Tag>,
     ) {
         if let Some(missing) = piece.missing {
-            if self.missing.is_none() && missing == Missing::Behind {
-                self.notebook.image(Code::StructureNotExamined, piece.at, format!(
-                    "A grain directory or table at byte {} lies behind what was read already, and the source cannot be read again.", piece.at));
+            if self.missing.is_none() {
+                not_examined(self.notebook, piece.at, "a grain directory or table", missing);
             }
             self.missing = Some(missing);
             return;

@@ -263,9 +263,8 @@ impl<'a> Stream<'a> {
             self.left = Some(Left::DiskUnreadable);
             return Ok(());
         }
-        let (have, least) = (unpacker.bytes.len() as u64, self.header.bytes_from(grain.sector));
-        if have < least {
-            packed.note(self.notebook, &format!("unpacks to {have} bytes, which is too few."));
+        let least = self.header.bytes_from(grain.sector);
+        if !packed.has_enough(unpacker.bytes.len(), least, self.notebook) {
             self.left = Some(Left::DiskUnreadable);
         }
         Ok(())

@@ -189,7 +189,7 @@ impl Grains {
         match self.unlocated {
             Missing::Broken => Walked::Partial(Left::FooterBroken),
             Missing::Quick => Walked::Partial(Left::QuickEnd),
-            Missing::Behind => Walked::Partial(Left::Behind),
+            missing @ (Missing::Behind | Missing::Scattered) => Walked::Partial(missing.into()),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(in crate::guest) fn examine(
     for (index, entry) in mbr.entries.iter().enumerate() {
         primary(entry, index, notebook, table);
     }
+    check_active(mbr, notebook);
     check_overlap(&table.partitions, notebook);
     let end = table.partitions.iter().map(Partition::end).max().unwrap_or(0);
     notebook.claim_disk_size(end, Layer::Disk, ENTRIES_AT as u64);
@@ -36,6 +37,14 @@ pub(in crate::guest) fn examine(
                 ENTRIES_AT as u64,
                 "The MBR has more than one extended partition: Linux and libblkid show the logical ones in all of them, sfdisk and parted those of one.",
             );
+        }
+        if extended.first.get() == 0 {
+            notebook.disk(
+                Code::MbrExtendedInvalid,
+                ENTRIES_AT as u64,
+                "The extended partition begins at sector 0, which makes the MBR its first record: Linux takes the entries there for logical partitions, sfdisk and fdisk take none.",
+            );
+            continue;
         }
         logicals.follow(disk, extended, notebook, table)?;
     }
@@ -97,7 +106,8 @@ fn primary(entry: &Entry, index: usize, notebook: &Notebook<'_>, table: &mut Par
     if !entry.is_used() {
         return;
     }
-    if entry.first.get() == 0 {
+    // Of an extended one the MBR would be a record, which is said where its records are followed.
+    if entry.first.get() == 0 && !entry.is_extended() {
         notebook.disk(
             Code::MbrPartitionOverTable,
             at,
@@ -105,6 +115,21 @@ fn primary(entry: &Entry, index: usize, notebook: &Notebook<'_>, table: &mut Par
         );
     }
     table.list(entry.partition(number, 0));
+}
+
+/// Boot code goes by the flag alone, whether the entry is used or not.
+fn check_active(mbr: &Mbr, notebook: &Notebook<'_>) {
+    const ACTIVE: u8 = 0x80;
+    let active = mbr.entries.iter().enumerate().filter(|(_, entry)| entry.flag == ACTIVE);
+    let active: Vec<usize> = active.map(|(index, _)| index).collect();
+    if let [_, .., last] = active[..] {
+        let said = format!(
+            "{} entries of the MBR are marked as active, the last of them entry {}.",
+            active.len(),
+            last + 1
+        );
+        notebook.disk(Code::MbrActiveTwice, entry_at(0, last), said);
+    }
 }
 
 fn check_overlap(partitions: &[Partition], notebook: &Notebook<'_>) {

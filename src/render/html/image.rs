@@ -129,9 +129,9 @@ fn digests(report: &Report, out: &mut String) {
 
 fn partitions(table: &PartitionTable, report: &Report, out: &mut String) {
     let size = report.virtual_size;
-    let said = match text::partitions(table, report).split_once(", ") {
+    let said = match text::partitions(Some(table)).split_once(", ") {
         Some((scheme, count)) => format!("{}, {count}", scheme.to_uppercase()),
-        None => text::sentence(&text::partitions(table, report)),
+        None => text::sentence(&text::partitions(Some(table))),
     };
     let _ = writeln!(out, "<h3>Partitions</h3>\n<p>{said}.</p>");
     if table.scheme == Scheme::None || table.partitions.is_empty() {

@@ -97,13 +97,10 @@ fn layers(report: &Report) -> Vec<Layer> {
             limited: true,
         });
         if report.virtual_size.is_some() || format == DiskFormat::Raw {
-            let table = report.partition_table.as_ref();
             layers.push(Layer {
                 name: "disk",
                 size: report.virtual_size,
-                what: table.map_or("partition table not read".to_owned(), |table| {
-                    text::partitions(table, report)
-                }),
+                what: text::partitions(report.partition_table.as_ref()),
                 limited: true,
             });
         }

@@ -102,6 +102,16 @@ pub(super) const ROWS: &[Row] = &[
         MBR,
     ),
     judged(
+        Code::MbrActiveTwice,
+        Warn,
+        "several active partitions",
+        "More than one entry of the MBR is marked as the one to boot from. Boot code that goes by the mark refuses such a disk (\"Multiple active partitions\", \"Invalid partition table\"); GRUB does not look at it.",
+        Judge(
+            "Leave the mark on the one to boot from: sfdisk --activate does so, on a raw copy of the disk.",
+        ),
+        "SYSLINUX mbr.bin, \"Multiple active partitions\"",
+    ),
+    judged(
         Code::MbrExtendedAmbiguous,
         Warn,
         "logical partitions that readers list differently",

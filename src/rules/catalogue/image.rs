@@ -61,7 +61,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::StructureNotExamined,
         Warn,
         "a part could not be examined",
-        "A part of the image lies before what was read already, and this source cannot be read again, or not as often as that would take. What it holds is not known; nothing was found wrong so far.",
+        "A part of the image lies before what was read already, and this source cannot be read again. What it holds is not known; nothing was found wrong so far.",
         Judge(
             "Check it with --spool, which keeps a temporary copy. Or save it to a file and check that: a file can be read in any order.",
         ),

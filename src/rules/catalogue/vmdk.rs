@@ -107,6 +107,15 @@ pub(super) const ROWS: &[Row] = &[
         "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open; VirtualBox VMDK.cpp, ddb.uuid.parent",
     ),
     physics(
+        Code::VmdkEncrypted,
+        "the disk is encrypted",
+        "The descriptor names keys, as VMware writes them for encrypted virtual machines. Without them nobody can read the disk, and DigitalOcean has no way to take one.",
+        Judge(
+            "Remove the encryption in VMware (Workstation and Fusion: Settings, Encryption; vSphere: the storage policy of the disk), and export the image again.",
+        ),
+        "VMware virtual machine encryption, encryption.keySafe and encryption.data",
+    ),
+    physics(
         Code::VmdkGrainSizeInvalid,
         "impossible grain size",
         "Grains have a power of two of sectors, more than 8, up to 1 GiB, and 2 MiB where they are compressed. Readers refuse other sizes, or see another disk.",

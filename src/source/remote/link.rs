@@ -8,16 +8,18 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue, IF_RANGE, RANGE};
 
 use super::refusal::refusal;
+use super::seam::{SEAM, Tail};
 use super::served::{ContentRange, Pin, Served, length};
 use crate::bytes::Hostile;
 use crate::net::{Address, Answer, Backoff, Client, Failure, Kind, Retry};
 use crate::source::{self, Error};
 
-/// So much in one go is progress: a server that cuts earlier, again and again, is given up.
-pub(super) const PROGRESS: u64 = 64 << 10;
+/// So much that is new in one go is progress, with what comes twice 64 KiB: a server that cuts earlier, again and again,
+/// is given up.
+pub(super) const PROGRESS: u64 = (64 << 10) - SEAM;
 
 /// Bytes before a part that are skipped at most: some servers begin where their blocks do.
-const OVERLAP: u64 = 4 << 20;
+const SKIPPED: u64 = 4 << 20;
 
 /// What everybody shares who reads the object.
 pub(super) struct Link {
@@ -95,16 +97,23 @@ impl Link {
         found.unpinned.get_or_insert(said);
     }
 
-    /// Asks for the bytes from `from` to before `to`, or to the end, of the object with this pin. The body may begin
-    /// before and end behind.
+    /// Asks for the bytes from `from` to before `to`, or to the end, of the object with this pin, and before them for
+    /// what is had already. The body may begin before and end behind.
     ///
     /// # Errors
     /// [`Kind::NoParts`] if the server gives something else than this part of this object.
-    async fn part(&self, pin: &Pin, from: u64, to: Option<u64>) -> Result<Given, Failure> {
+    async fn part(
+        &self,
+        pin: &Pin,
+        had: &Tail,
+        from: u64,
+        to: Option<u64>,
+    ) -> Result<Given, Failure> {
         let served = &self.served;
+        let asked = from - had.len();
         let range = match to {
-            Some(to) => format!("bytes={from}-{}", to - 1),
-            None => format!("bytes={from}-"),
+            Some(to) => format!("bytes={asked}-{}", to - 1),
+            None => format!("bytes={asked}-"),
         };
         let mut headers: Vec<(HeaderName, HeaderValue)> =
             vec![(RANGE, value(&range, &served.asked)?)];
@@ -138,9 +147,9 @@ impl Link {
                 let body = length(&answer);
                 match range.bytes {
                     Some((first, last))
-                        if first <= from
+                        if first <= asked
                             && from <= last
-                            && from - first <= OVERLAP
+                            && asked - first <= SKIPPED
                             && served.size.is_none_or(|size| last < size)
                             && body.is_none_or(|body| body == last - first + 1) =>
                     {
@@ -156,8 +165,8 @@ impl Link {
     }
 
     /// Asks for a part, for who puts parts together: all of it is only the part if it begins there.
-    async fn piece(&self, from: u64, to: u64) -> Result<Given, Failure> {
-        let given = self.part(&self.served.pin, from, Some(to)).await?;
+    async fn piece(&self, had: &Tail, from: u64, to: u64) -> Result<Given, Failure> {
+        let given = self.part(&self.served.pin, had, from, Some(to)).await?;
         match given.begins == 0 && given.answer.status == 200 && from > 0 {
             true => Err(Failure::new(
                 Kind::NoParts,
@@ -170,9 +179,9 @@ impl Link {
 
     /// Asks for what is left from `from` on, for who reads by one connection: a part of the object with this pin if it
     /// can be had, and otherwise all of it.
-    pub(super) async fn rest(&self, pin: &Pin, from: u64) -> Result<Given, Failure> {
+    pub(super) async fn rest(&self, pin: &Pin, had: &Tail, from: u64) -> Result<Given, Failure> {
         if from > 0 && self.served.ranges && pin.if_range().is_some() {
-            match self.part(pin, from, None).await {
+            match self.part(pin, had, from, None).await {
                 // There are servers that refuse parts and give the whole; it is refused with a reason of its own.
                 Err(failure)
                     if matches!(failure.kind, Kind::NoParts | Kind::Status(_))
@@ -226,11 +235,13 @@ impl Link {
     }
 
     /// Fetches a part, whatever it takes. `put` is given its bytes in order and says whether it wants
-    /// more; `retried` is told what is tried again, unless `give_up` says of a failure that it is not. `first` is an answer that begins with the part and
-    /// may go on after it. False if `put` wanted no more.
+    /// more; `retried` is told what is tried again, unless `give_up` says of a failure that it is not. `had` is what is
+    /// known of the bytes before the part. `first` is an answer that begins with the part and may go on after it. False
+    /// if `put` wanted no more.
     pub(super) async fn fetch(
         &self,
         part: Range<u64>,
+        mut had: Tail,
         mut first: Option<Answer>,
         retried: impl Fn(Retry),
         give_up: impl Fn(&Failure) -> bool,
@@ -240,7 +251,8 @@ impl Link {
         let mut at = part.start;
         loop {
             let began = at;
-            let failure = match self.stretch(&mut at, part.end, first.take(), &mut put).await {
+            let stretch = self.stretch(&mut at, part.end, &mut had, first.take(), &mut put);
+            let failure = match stretch.await {
                 Ok(wanted) if !wanted || at == part.end => return Ok(wanted),
                 // The server sent a shorter part than it was asked for, as it may.
                 Ok(_) if at - began >= PROGRESS => continue,
@@ -268,6 +280,7 @@ impl Link {
         &self,
         at: &mut u64,
         end: u64,
+        had: &mut Tail,
         first: Option<Answer>,
         put: &mut impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, Failure> {
@@ -278,18 +291,20 @@ impl Link {
         let Given { mut answer, begins, ends } = match first {
             // It goes on to the end of the object.
             Some(answer) => Given { answer, begins: *at, ends: None },
-            None => self.piece(*at, end).await?,
+            None => self.piece(had, *at, end).await?,
         };
-        let mut skip = *at - begins;
+        let mut again = *at - begins;
         while let Some(mut bytes) = answer.chunk().await? {
-            let known = skip.min(bytes.len() as u64);
-            skip -= known;
-            bytes::Buf::advance(&mut bytes, known as usize);
+            let known = again.min(bytes.len() as u64) as usize;
+            let known = bytes::Buf::copy_to_bytes(&mut bytes, known);
             let wanted = (end - *at).min(bytes.len() as u64) as usize;
             if wanted < bytes.len() && ends == Some(end) {
                 return Err(surplus(&answer));
             }
-            self.count(known as usize + wanted);
+            self.count(known.len() + wanted);
+            self.hold(had, again, &known)?;
+            again -= known.len() as u64;
+            had.take(&bytes[..wanted]);
             *at += wanted as u64;
             if wanted > 0 && !put(&bytes[..wanted]) {
                 return Ok(false);
@@ -307,6 +322,23 @@ impl Link {
         }
         let said = format!("the server ended at byte {at} of {}", self.served.size.unwrap_or(end));
         Err(Failure::new(Kind::Interrupted, &answer.address, said))
+    }
+
+    /// Holds bytes that come again, `before` the end of what is had, against it.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if they are others.
+    pub(super) fn hold(&self, had: &Tail, before: u64, bytes: &[u8]) -> Result<(), Failure> {
+        if had.has(before, bytes) {
+            return Ok(());
+        }
+        let mark = if self.served.pin.strong().is_some() { "ETag" } else { "date" };
+        let said = format!(
+            "answers with the same {mark} have different bytes in the same place: the object was replaced, or the \
+             servers behind this URL have different ones; each object needs {} of its own",
+            if mark == "ETag" { "an ETag" } else { "a name" },
+        );
+        Err(Failure::new(Kind::Changed, &self.served.address, said))
     }
 
     pub(super) fn count(&self, bytes: usize) {

@@ -3,12 +3,14 @@
 //! The first request says what there is; its body is read on as a stream. An object with a validator
 //! is read by several connections, and goes on after an interruption where it stopped. One without is
 //! read in one piece. So is one whose server turns out to give no parts that are certain to be of one object. What one
-//! connection cannot go on with is read anew from its first byte, and what was had before is held against it. A server
-//! that gives the same strong ETag to different bytes can mix them; the verdict is always of the bytes that were digested.
+//! connection cannot go on with is read anew from its first byte, and what was had before is held against it. What a
+//! server says of two answers may be the same for two objects: where one answer goes on after another, both bring the
+//! same few KiB, which have to be the same bytes (`seam`). The verdict is always of the bytes that were digested.
 
 mod link;
 mod ranges;
 mod refusal;
+mod seam;
 mod served;
 mod single;
 mod window;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Notify;
 use super::link::{Link, is_of_parts};
+use super::seam::Tail;
 use crate::source::{Error, Kind};
 
 /// What is asked for begins and ends at multiples of this, so that small reads side by side are one
@@ -93,13 +94,24 @@ impl<'r> Ranges<'r> {
     }
 
     fn pages(&self, part: Range<u64>) -> Range<u64> {
-        part.start / PAGE * PAGE..part.end.next_multiple_of(PAGE).min(self.size)
+        let end = part.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+        part.start / PAGE * PAGE..end.min(self.size)
     }
 
     fn has(&self, part: &Range<u64>) -> bool {
         self.spans
             .iter()
             .any(|(at, bytes)| *at <= part.start && part.end <= at + bytes.len() as u64)
+    }
+
+    /// What is kept of the bytes before `at`.
+    fn before(&self, at: u64) -> Tail {
+        let mut kept = self.spans.iter().rev();
+        let found = kept.find_map(|(start, bytes)| {
+            let len = at.checked_sub(*start)? as usize;
+            bytes.get(..len).filter(|before| !before.is_empty())
+        });
+        found.map(Tail::of).unwrap_or_default()
     }
 
     /// Copies what is kept from `at` on.
@@ -118,10 +130,12 @@ impl<'r> Ranges<'r> {
     /// Fetches parts at the same time.
     fn fetch(&mut self, parts: Vec<Range<u64>>) -> Result<(), Error> {
         let (link, notify) = (self.link, self.notify);
+        let had = |at| self.before(at);
         let fetched = link.client.wait(async {
             let (sender, mut results) = tokio::sync::mpsc::unbounded_channel();
             for part in &parts {
                 let (link, sender, part) = (Arc::clone(link), sender.clone(), part.clone());
+                let had = had(part.start);
                 let spawner = Arc::clone(&link);
                 spawner.client.spawn(async move {
                     let news = sender.clone();
@@ -132,7 +146,7 @@ impl<'r> Ranges<'r> {
                         bytes.extend_from_slice(some);
                         true
                     };
-                    let fetched = link.fetch(part, None, retried, |_| false, put).await;
+                    let fetched = link.fetch(part, had, None, retried, |_| false, put).await;
                     let _ = sender.send(Ok((at, fetched.map(|_| bytes))));
                 });
             }

@@ -8,23 +8,27 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::link::{Given, Link, PROGRESS};
+use super::seam::Tail;
 use super::served::Pin;
 use super::{First, Notify};
 use crate::bytes::Chunk;
 use crate::net::{Answer, Backoff, Failure, Kind};
 use crate::source::Error;
 
-/// Bytes of the object that readers were given, and their digest, so that they can be held against others.
+/// Bytes of the object that readers were given, their digest and the last of them, so that they can be held against
+/// others.
 #[derive(Clone, Default)]
 pub(super) struct Taken {
     pub(super) bytes: u64,
     digest: Sha256,
+    pub(super) tail: Tail,
 }
 
 impl Taken {
     pub(super) fn take(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         self.digest.update(bytes);
+        self.tail.take(bytes);
     }
 
     fn is(&self, other: &Taken) -> bool {
@@ -105,7 +109,8 @@ impl<'r> Single<'r> {
 
     /// Makes a connection that goes on with what is missing.
     async fn connect(&mut self) -> Result<Answer, Failure> {
-        let Given { answer, begins, .. } = self.link.rest(&self.pin, self.taken.bytes).await?;
+        let Taken { bytes, tail, .. } = &self.taken;
+        let Given { answer, begins, .. } = self.link.rest(&self.pin, tail, *bytes).await?;
         self.again = self.taken.bytes - begins;
         self.began = self.taken.bytes;
         self.anew = (begins == 0).then(Taken::default);
@@ -141,11 +146,12 @@ impl<'r> Single<'r> {
             self.link.count(bytes.len());
             let known = self.again.min(bytes.len() as u64);
             if known > 0 {
-                self.again -= known;
                 let known = bytes::Buf::copy_to_bytes(&mut bytes, known as usize);
-                if let Some(anew) = &mut self.anew {
-                    anew.take(&known);
+                match &mut self.anew {
+                    Some(anew) => anew.take(&known),
+                    None => self.link.hold(&self.taken.tail, self.again, &known)?,
                 }
+                self.again -= known.len() as u64;
                 self.hold()?;
             }
             if bytes.is_empty() {

@@ -1,15 +1,18 @@
 //! Several connections at once, in order.
 //!
 //! The object is cut into pieces. Each connection takes the next piece that nobody has, as long as it
-//! lies within a window before the reader; the reader takes the bytes of the first piece as they come. If it turns out
-//! that the pieces may not belong together, one connection goes on.
+//! lies within a window before the reader; the reader takes the bytes of the first piece as they come. Each piece begins
+//! with the last bytes of the one before, which the reader holds against those that it took. If it turns out that the
+//! pieces may not belong together, one connection goes on.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
 use super::link::{Link, is_of_parts};
+use super::seam::{SEAM, Tail};
 use super::single::{Single, Taken};
 use super::{First, Notify};
 use crate::bytes::Chunk;
@@ -42,6 +45,7 @@ pub(super) struct Window<'r> {
 struct Shared {
     link: Arc<Link>,
     size: u64,
+    /// What a piece has that the one before does not have.
     piece: u64,
     /// Pieces in flight at most.
     most: usize,
@@ -70,9 +74,18 @@ struct State {
 
 struct Piece {
     bytes: Vec<u8>,
-    /// How much of it the reader has taken.
+    /// How many of its bytes the piece before has, too.
+    seam: usize,
+    /// How much of it the reader has taken, or need not take.
     taken: usize,
     len: usize,
+}
+
+impl Piece {
+    /// Bytes that the reader can take.
+    fn ready(&self) -> usize {
+        self.bytes.len().saturating_sub(self.taken)
+    }
 }
 
 impl<'r> Window<'r> {
@@ -86,7 +99,7 @@ impl<'r> Window<'r> {
         // Twice as many as connections, so that one that lags does not stop the others.
         let window = ROOM.saturating_sub(connections * CONNECTION).max(LEAST_WINDOW);
         let piece = (window / (2 * connections + 2)).clamp(SMALLEST_PIECE, LARGEST_PIECE) & !0xffff;
-        let most = (window / piece).max(1) as usize;
+        let most = (window / (piece + SEAM)).max(1) as usize;
         let mut state = State { live: connections as usize, ..State::default() };
         let len = piece.min(size) as usize;
         if first.bytes.len() >= len {
@@ -95,7 +108,7 @@ impl<'r> Window<'r> {
         }
         let begun = first.bytes.len();
         if begun > 0 {
-            state.pieces.push_back(Piece { bytes: first.bytes, taken: 0, len });
+            state.pieces.push_back(Piece { bytes: first.bytes, seam: 0, taken: 0, len });
         }
         let state = Mutex::new(state);
         let shared = Arc::new(Shared {
@@ -107,11 +120,11 @@ impl<'r> Window<'r> {
             news: Condvar::new(),
             room: tokio::sync::Notify::new(),
         });
-        let mut first = Some((begun, first.answer));
+        let mut first = Some((begun as u64, first.answer));
         let mut tasks: Vec<_> = (0..connections)
             .map(|_| {
                 let (begun, answer) = first.take().unwrap_or_default();
-                link.client.spawn(connection(Arc::clone(&shared), begun as u64, answer))
+                link.client.spawn(connection(Arc::clone(&shared), begun, answer))
             })
             .collect();
         tasks.push(link.client.spawn(cut(Arc::clone(&shared))));
@@ -130,9 +143,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next piece that nobody has, and how much of it is there; `None` when nothing is to be
-    /// fetched any more.
-    async fn claim(&self) -> Option<(u64, u64)> {
+    /// Where a piece begins and ends.
+    fn part(&self, number: u64) -> Range<u64> {
+        let start = number.saturating_mul(self.piece);
+        start.saturating_sub(SEAM)..self.size.min(start.saturating_add(self.piece))
+    }
+
+    /// Takes the next piece that nobody has; `None` when nothing is to be fetched any more.
+    async fn claim(&self) -> Option<u64> {
         loop {
             let room = self.room.notified();
             {
@@ -141,19 +159,20 @@ impl Shared {
                     return None;
                 }
                 if let Some(number) = state.returned.pop() {
-                    let piece = &state.pieces[(number - state.front) as usize];
-                    return Some((number, piece.bytes.len() as u64));
+                    return Some(number);
                 }
                 let number = state.front + state.pieces.len() as u64;
                 let start = number.saturating_mul(self.piece);
                 // After the last piece it waits, because another connection may return one.
                 if start < self.size && state.pieces.len() < self.most {
-                    let len = self.piece.min(self.size - start) as usize;
+                    let part = self.part(number);
+                    let seam = (start - part.start) as usize;
+                    let len = (part.end - part.start) as usize;
                     let mut bytes = state.spare.pop().unwrap_or_default();
                     bytes.clear();
                     bytes.reserve_exact(len);
-                    state.pieces.push_back(Piece { bytes, taken: 0, len });
-                    return Some((number, 0));
+                    state.pieces.push_back(Piece { bytes, seam, taken: seam, len });
+                    return Some(number);
                 }
             }
             room.await;
@@ -201,23 +220,29 @@ async fn cut(shared: Arc<Shared>) {
 
 /// Fetches piece after piece. Of the first one, so many bytes may be there already, and an answer that
 /// goes on after them.
-async fn connection(shared: Arc<Shared>, begun: u64, mut answer: Option<Answer>) {
-    if begun > 0 && !fetch(&shared, 0, begun, answer.take()).await {
+async fn connection(shared: Arc<Shared>, begun: u64, answer: Option<Answer>) {
+    let mut first = answer.map(|answer| (begun, answer));
+    if begun > 0 && !fetch(&shared, 0, first.take()).await {
         return;
     }
-    while let Some((number, have)) = shared.claim().await {
-        // Somebody else may have the first piece.
-        let answer = answer.take().filter(|_| number == 0 && have == 0);
-        if !fetch(&shared, number, have, answer).await {
+    while let Some(number) = shared.claim().await {
+        if !fetch(&shared, number, first.take()).await {
             return;
         }
     }
 }
 
-/// Fetches what is missing of a piece; false if no more is wanted.
-async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) -> bool {
-    let start = number * shared.piece;
-    let part = start + have..shared.size.min(start + shared.piece);
+/// Fetches what is missing of a piece; false if no more is wanted. `first` is an answer, and where it goes on.
+async fn fetch(shared: &Shared, number: u64, first: Option<(u64, Answer)>) -> bool {
+    let Range { start, end } = shared.part(number);
+    let (have, had) = {
+        let state = shared.lock();
+        let bytes = &state.pieces[(number - state.front) as usize].bytes;
+        (bytes.len() as u64, Tail::of(bytes))
+    };
+    let part = start + have..end;
+    // Somebody else may have the first piece.
+    let answer = first.filter(|(at, _)| *at == part.start).map(|(_, answer)| answer);
     let retried = |retry| {
         shared.lock().retries.push(retry);
         shared.news.notify_one();
@@ -229,7 +254,7 @@ async fn fetch(shared: &Shared, number: u64, have: u64, answer: Option<Answer>) 
         let refused = matches!(failure.kind, Kind::Status(_)) && failure.retry_after.is_none();
         refused && shared.lock().live > 1
     };
-    match shared.link.fetch(part, answer, retried, give_up, put).await {
+    match shared.link.fetch(part, had, answer, retried, give_up, put).await {
         Ok(wanted) => wanted,
         Err(error) => {
             shared.give_back(number, error);
@@ -272,7 +297,7 @@ impl<'r> Window<'r> {
                 state = shared.lock();
                 continue;
             }
-            let ready = state.pieces.front().map_or(0, |piece| piece.bytes.len() - piece.taken);
+            let ready = state.pieces.front().map_or(0, Piece::ready);
             if ready == 0 {
                 if let Some(error) = state.failed.take() {
                     return Err(self.end(error));
@@ -281,6 +306,11 @@ impl<'r> Window<'r> {
                 continue;
             }
             let Some(piece) = state.pieces.front_mut() else { continue };
+            if piece.taken == piece.seam {
+                let (at, seam) = (self.taken.bytes, &piece.bytes[..piece.seam]);
+                let held = self.link.hold(&self.taken.tail, piece.seam as u64, seam);
+                held.map_err(|failure| Ended::Failed(self.link.error(at, failure)))?;
+            }
             let space = chunk.space();
             let count = space.len().min(ready);
             space[..count].copy_from_slice(&piece.bytes[piece.taken..piece.taken + count]);
