@@ -72,8 +72,9 @@ pub(super) enum Command {
     /// The token is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, that of --token-file, or that of doctl.
     /// DIGITALOCEAN_API_URL names another place of the API.
     ///
-    /// Exit codes: 0 done, 1 the check rejects the image, 2 wrong usage, 3 the image could not be read,
-    /// 4 DigitalOcean refused or failed, 5 the import failed, 130 interrupted.
+    /// Exit codes: 0 done, 1 the check rejects the image, 2 wrong usage, or nothing was done and the document cannot be
+    /// written, 3 the image could not be read, 4 DigitalOcean refused or failed, or something was done and the document
+    /// cannot be written, 5 the import failed, 130 interrupted.
     #[cfg(feature = "net")]
     Image(super::image::args::ImageArgs),
     /// Serve DigitalOcean's images API on this machine, for tests.

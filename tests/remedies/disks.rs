@@ -12,7 +12,12 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("gpt-primary-damaged", |f, s| qcow2(f, s, changed(|d| d.put(512 + 40, &[0xff]))), Mended),
     ("gpt-backup-damaged", |f, s| raw(f, s, changed(|d| d.put(END + 40, &[0xff]))), Mended),
     ("gpt-backup-misplaced", |f, s| packed(f, s, longer()), Mended),
-    ("gpt-past-end", |f, s| raw(f, s, shorter()), Mended),
+    ("gpt-past-end", |f, s| raw(f, s, shorter(1 << 20)), Mended),
+    ("gpt-past-end", |f, s| raw(f, s, shorter(3 << 20)), Mended),
+    ("disk-too-large", |f, s| limited(raw(f, s, Disk::gpt().0)), Mended),
+    ("disk-too-large", |f, s| limited(qcow2(f, s, Disk::gpt().0)), Mended),
+    ("image-too-large", |f, s| limited(raw(f, s, ordinary())), Mended),
+    ("disk-too-large", |f, s| limited(qcow2(f, s, ordinary())), Mended),
     (
         "gpt-protective-mbr-twice",
         |f, s| raw(f, s, changed(|d| d.entry(0, 1, (0xee, 9, 9)))),
@@ -41,10 +46,20 @@ fn longer() -> Vec<u8> {
     disk
 }
 
-fn shorter() -> Vec<u8> {
+fn shorter(by: usize) -> Vec<u8> {
     let mut disk = Disk::gpt().0;
-    disk.truncate(disk.len() - (1 << 20));
+    disk.truncate(disk.len() - by);
     disk
+}
+
+/// A disk with an MBR, whose partitions end in its fourth MiB.
+fn ordinary() -> Vec<u8> {
+    Disk::mbr(&[(0x83, 2048, 1000), (0x83, 4096, 3000)]).0
+}
+
+/// Checked against a limit of a little less than the disk.
+fn limited(made: Option<Made>) -> Option<Made> {
+    made.map(|made| Made { options: vec!["--max-size".into(), "8000000".into()], ..made })
 }
 
 fn raw(folder: &Folder, stem: &str, disk: Vec<u8>) -> Option<Made> {

@@ -20,12 +20,15 @@ use folder::{Folder, Made};
 use tidegate::facts::Code;
 use tidegate::rules::row;
 
+/// Makes an image in a folder, under a name that begins with this stem.
+type Make = fn(&Folder, &str) -> Option<Made>;
+
 /// How a finding is met.
 enum How {
     /// It takes judgement: there are no commands, whatever the image is.
     Judged,
-    /// An image with the finding is made in a folder, under a name that begins with this stem, and what its remedy promises.
-    Run(fn(&Folder, &str) -> Option<Made>, Promise),
+    /// Images with the finding, each with what its remedy promises.
+    Run(Vec<(Make, Promise)>),
 }
 
 /// What is so after the commands.
@@ -40,9 +43,9 @@ enum Promise {
 fn entry(code: Code) -> Option<How> {
     let name = code.as_str();
     let all = files::ENTRIES.iter().chain(containers::ENTRIES).chain(disks::ENTRIES);
-    let mut found = all.filter(|(of, _, _)| *of == name);
-    let run = found.next().map(|(_, make, promise)| How::Run(*make, *promise));
-    assert!(found.next().is_none(), "{name} has two entries");
+    let ways: Vec<_> =
+        all.filter(|(of, _, _)| *of == name).map(|(_, make, promise)| (*make, *promise)).collect();
+    let run = (!ways.is_empty()).then_some(How::Run(ways));
     let judged = words::JUDGED.contains(&name).then_some(How::Judged);
     assert!(run.is_none() || judged.is_none(), "{name} has two entries");
     run.or(judged)
@@ -64,7 +67,8 @@ fn every_finding_has_an_entry_that_its_remedy_keeps_to() {
 fn paste(remainder: usize) {
     let mut failed = Vec::new();
     for &code in Code::ALL.iter().skip(remainder).step_by(4) {
-        if let Some(How::Run(make, promise)) = entry(code) {
+        let Some(How::Run(ways)) = entry(code) else { continue };
+        for (make, promise) in ways {
             let name = code.as_str();
             if std::panic::catch_unwind(|| paste::all(name, make, promise)).is_err() {
                 failed.push(name);

@@ -97,7 +97,7 @@ fn command(found: &Value, what: &str) -> String {
     quoted.join("\n")
 }
 
-fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     programs().split(':').any(|folder| std::path::Path::new(folder).join(program).is_file())
 }
 

@@ -46,7 +46,6 @@ pub(crate) const JUDGED: &[&str] = &[
     "url-content-encoding",
     "url-redirected",
     "url-unpinned",
-    "disk-too-large",
     "disk-empty",
     "disk-tiny",
     "image-truncated",
@@ -222,6 +221,35 @@ mod tests {
         }
         let output = crate::common::piped(&["--format", "json", "-"], &image);
         only_words(&images(&output)[0], "Save the image to a file");
+    }
+
+    #[test]
+    fn a_command_is_for_the_folder_of_the_check() {
+        let scratch = Scratch::new();
+        let (images_at, here) = (scratch.path("all images"), scratch.path("work"));
+        std::fs::create_dir(&images_at).unwrap();
+        std::fs::create_dir(&here).unwrap();
+        std::fs::write(images_at.join("a.raw"), [disk(), vec![0; 100]].concat()).unwrap();
+        for path in ["../all images/a.raw", images_at.join("a.raw").to_str().unwrap()] {
+            let check = ["check", "--format", "json", path];
+            let output = tidegate().args(check).current_dir(&here).output().unwrap();
+            let report = &images(&output)[0];
+            let command = report["findings"][0]["commands"][0].as_str().unwrap();
+            assert_eq!(command.matches("all images/a").count(), 4, "{command}");
+            if !crate::paste::installed("qemu-img") {
+                crate::folder::skipped("qemu-img");
+                return;
+            }
+            let done = std::process::Command::new("bash")
+                .args(["-c", command])
+                .env("PATH", crate::folder::programs())
+                .current_dir(&here)
+                .output()
+                .unwrap();
+            assert!(done.status.success(), "{command}: {done:?}");
+        }
+        let made = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+        assert_eq!((made(&here), made(&images_at)), (0, 3));
     }
 
     #[test]

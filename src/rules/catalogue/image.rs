@@ -9,7 +9,7 @@ pub(super) const ROWS: &[Row] = &[
         "the image is too large",
         "Decompressed, an image has to be smaller than 100 GB; the size of the compressed file does not count. DigitalOcean takes none that is larger.",
         run(
-            "Build a smaller disk. If only the image is too large, and not the disk in it, write it without unused space",
+            "Build a smaller disk. If only the image is too large and not the disk in it, or the partitions end below the limit, a copy without what is unused is small enough",
             Recipe::ConvertSmaller,
             "--max-size sets another limit.",
         ),
@@ -19,8 +19,10 @@ pub(super) const ROWS: &[Row] = &[
         Code::DiskTooLarge,
         "the disk is too large",
         "The virtual disk in the image is 100 GB or larger, however small the image is. DigitalOcean does not say whether its limit counts the disk or the file, so both have to stay below it.",
-        Judge(
-            "Build a smaller disk: the finding names the size that it has to stay under. Shrinking this one takes judgement. Begin with the file systems in it, then the partitions, then the disk. The disk has to end behind its last partition, with 33 sectors more for the backup of a GPT, which belongs at the new end. --max-size sets another limit.",
+        run(
+            "Build a smaller disk: the finding names the size that it has to stay under. Where the partitions end below that, cut off what is behind the last one, on a copy",
+            Recipe::Shrink,
+            "To shrink partitions takes judgement: begin with the file systems in them, in a virtual machine. --max-size sets another limit.",
         ),
         LIMIT,
     ),

@@ -36,9 +36,8 @@ impl<'a> Chain<'a> {
 
     /// A name for a file that the chain makes, with this ending after the input's own name.
     pub(super) fn make(&mut self, ending: &str) -> Result<Name, Without> {
-        let free = |path: &Path| {
-            (self.case.free)(path) && self.made.iter().all(|made| made.path() != path)
-        };
+        let known: Vec<&Path> = self.made.iter().chain([&self.input]).map(Name::path).collect();
+        let free = |path: &Path| (self.case.free)(path) && !known.contains(&path);
         let (stem, _) = self.input.parts();
         let name = self.input.beside(stem, ending, &free)?;
         self.made.push(name.clone());

@@ -109,7 +109,7 @@ impl<'a> Case<'a> {
 pub struct Advice {
     /// Sentences; each command is between backticks, and has none itself.
     pub text: String,
-    /// The commands alone, for a POSIX shell.
+    /// The commands alone, for bash or zsh.
     pub commands: Vec<String>,
 }
 

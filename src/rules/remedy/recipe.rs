@@ -19,7 +19,7 @@ pub enum Recipe {
     Unzip,
     /// Writes the disk into a qcow2 image.
     Convert,
-    /// The same, where only the image is too large and not the disk in it.
+    /// The same, where only the image is too large and not the disk in it; else as [`Recipe::Shrink`].
     ConvertSmaller,
     /// The same of the VMDK descriptor that a piece of a split VMDK belongs to.
     Join,
@@ -33,6 +33,8 @@ pub enum Recipe {
     FromBackup,
     /// Makes room behind the last partition for a backup GPT, on a raw copy of the disk.
     MakeRoom,
+    /// Copies the disk without what is behind its last partition, where that makes it small enough.
+    Shrink,
     /// Writes a protective MBR before the GPT, on a raw copy of the disk.
     Protect,
     /// Copies what is before the finding.
@@ -77,7 +79,7 @@ impl Recipe {
                 let fits = case.virtual_size.is_some_and(|size| size < case.limit);
                 match fits && !raw || is_general(case) {
                     true => to_qcow2(chain, case),
-                    false => Err(Without::Useless),
+                    false => shrink(chain, case),
                 }
             }
             Recipe::Join => join(chain, case),
@@ -103,6 +105,7 @@ impl Recipe {
             Recipe::FromBackup if has_gpt(case) || is_general(case) => both_copies(chain, case),
             Recipe::FromBackup => Err(Without::Useless),
             Recipe::MakeRoom => make_room(chain, case),
+            Recipe::Shrink => shrink(chain, case),
             Recipe::Protect => protect(chain, case),
             Recipe::CutThere => {
                 let at = case.offset.ok_or(Without::Useless)?;
@@ -218,12 +221,34 @@ fn both_copies(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without>
 fn make_room(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
     let whole = ends_at(case).is_some_and(|end| end <= size);
-    let size = size.checked_add(ROOM).map(|size| size.next_multiple_of(ROOM));
+    let size = size.checked_add(ROOM).and_then(|size| size.checked_next_multiple_of(ROOM));
     let size = size.filter(|size| whole && *size < case.limit).ok_or(Without::Useless)?;
     let raw = to_raw(&mut chain, case)?;
     chain.step(format!("truncate -s {size} {raw}"));
     chain.step(format!("sgdisk -e {raw}"));
     Ok(chain.checked(&raw))
+}
+
+/// A disk as small as its partitions allow, if that is below the limit. A disk without partitions may use all of itself.
+fn shrink(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let end = ends_at(case).filter(|end| *end > 0).ok_or(Without::Useless)?;
+    let backup = if has_gpt(case) { BACKUP * SECTOR } else { 0 };
+    let size = end.checked_add(backup).and_then(|size| size.checked_next_multiple_of(ROOM));
+    let smaller =
+        |size: &u64| *size < case.limit && case.virtual_size.is_some_and(|now| *size < now);
+    let size = size.filter(smaller).ok_or(Without::Useless)?;
+    if has_gpt(case) {
+        let raw = to_raw(&mut chain, case)?;
+        chain.step(format!("truncate -s {size} {raw}"));
+        chain.step(format!("sgdisk -e {raw}"));
+        return Ok(chain.checked(&raw));
+    }
+    let (format, ending) = from(case)?;
+    let image = chain.image(ending)?;
+    let made = chain.make(".qcow2")?;
+    chain.step(convert(format, &image, "qcow2", &made));
+    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {made} {size}"));
+    Ok(chain.checked(&made))
 }
 
 /// The four entries and the mark of an MBR, written as UEFI asks for them: one entry of type EE from sector 1 to the end.
@@ -253,4 +278,76 @@ fn right_ending(case: &Case<'_>) -> Option<String> {
         _ => return None,
     };
     Some(format!("{format}{packed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::facts::Layer;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A disk of this many bytes with one partition from its first MiB to this byte.
+    fn made(recipe: Recipe, scheme: &str, size: u64, end: u64, limit: u64) -> Option<String> {
+        let table = serde_json::json!({"scheme": scheme, "partitions": [
+            {"number": 1, "start": MIB, "size": end - MIB, "type": "83"}
+        ]});
+        let table: PartitionTable = serde_json::from_value(table).unwrap();
+        let anything = |_: &Path| true;
+        let input = Input::File(Path::new("a.img"));
+        let mut case = Case::new(input, Layer::Disk, limit, &anything);
+        case.format = Some(DiskFormat::Raw);
+        case.compression = Some(Compression::None);
+        case.virtual_size = Some(size);
+        case.partitions = Some(&table);
+        recipe.command(&case).ok()
+    }
+
+    #[test]
+    fn a_backup_needs_a_gpt_and_room_behind_the_last_partition() {
+        let room = BACKUP * SECTOR;
+        let whole = |scheme, end| made(Recipe::MoveBackup, scheme, 8 * MIB, end, 1 << 30);
+        assert!(whole("gpt", 8 * MIB - room).unwrap().contains("sgdisk -e a.raw &&"));
+        assert_eq!(whole("gpt", 8 * MIB - room + 1), None);
+        assert_eq!(whole("gpt", 8 * MIB), None);
+        assert_eq!(whole("mbr", 2 * MIB), None);
+        assert_eq!(made(Recipe::FromBackup, "mbr", 8 * MIB, 2 * MIB, 1 << 30), None);
+    }
+
+    #[test]
+    fn room_is_made_only_below_the_limit_and_behind_whole_partitions() {
+        let grown = |end, limit| made(Recipe::MakeRoom, "gpt", 8 * MIB - 700, end, limit);
+        assert!(
+            grown(8 * MIB - 700, 1 << 30)
+                .unwrap()
+                .contains("truncate -s 9437184 a.raw && sgdisk -e a.raw")
+        );
+        assert_eq!(grown(8 * MIB - 699, 1 << 30), None);
+        assert_eq!(grown(2 * MIB, 9 * MIB), None);
+    }
+
+    #[test]
+    fn a_disk_is_cut_only_behind_its_partitions() {
+        let cut = |scheme, end, limit| made(Recipe::Shrink, scheme, 30 * MIB, end, limit);
+        let command = cut("gpt", 5 * MIB, 20 * MIB).unwrap();
+        assert!(command.contains("truncate -s 6291456 a.raw && sgdisk -e a.raw && "), "{command}");
+        assert!(command.ends_with("tidegate check --max-size 20971520 a.raw"), "{command}");
+        let command = cut("mbr", 5 * MIB, 20 * MIB).unwrap();
+        assert!(command.contains("--shrink a.qcow2 5242880 && ") && !command.contains("sgdisk"));
+        assert_eq!(cut("mbr", 25 * MIB, 20 * MIB), None);
+        assert_eq!(cut("gpt", 20 * MIB - 512, 20 * MIB), None);
+        // Nothing would be gained.
+        assert_eq!(made(Recipe::Shrink, "gpt", 30 * MIB, 30 * MIB, 1 << 30), None);
+    }
+
+    #[test]
+    fn a_protective_entry_is_as_long_as_the_disk() {
+        let of = |size| made(Recipe::Protect, "gpt", size, 2 * MIB, 1 << 50);
+        let entry = "'\\000\\000\\002\\000\\356\\377\\377\\377\\001\\000\\000\\000";
+        assert!(of(8 * MIB).unwrap().contains(&format!("{entry}\\377\\077\\000\\000'")));
+        assert!(of(3 << 40).unwrap().contains(&format!("{entry}\\377\\377\\377\\377'")));
+        assert_eq!(made(Recipe::Protect, "mbr", 8 * MIB, 2 * MIB, 1 << 30), None);
+    }
 }
