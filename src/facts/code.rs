@@ -202,6 +202,7 @@ codes! {
     VhdxLogStale "vhdx-log-stale",
     VhdxTrailingBytes "vhdx-trailing-bytes",
     VhdxSpaceUnused "vhdx-space-unused",
+    VhdxBlockUndefined "vhdx-block-undefined",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",

@@ -69,11 +69,10 @@ reasons! {
     Behind Source "it lies behind what was read, and the source cannot be read again",
     PackedBehind Source "the compressed data of the disk lies behind what was read; --spool keeps it",
 
-    PackedTooMany Source "more compressed data lies behind its tables than one pass can hold; --spool keeps it",
-
     OnePass Source "its clusters are too small to be counted in one pass; --spool keeps it",
 
     Scattered Image "its parts lie so that the source would have to be read too often; --spool reads them in any order",
+    PackedTooMany Image "more compressed data lies behind its tables than any writer places there; --spool reads it in any order",
     TablesTooSmall Image "the grains or grain tables are too small for all of them to be held",
     TooManyBlocks Image "there are more blocks than are compared with each other",
     MarkersBroken Image "the markers of the stream are broken",

@@ -38,9 +38,10 @@ impl Bits {
         new
     }
 
-    /// How many numbers are in it.
-    pub(super) fn count(&self) -> u64 {
-        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    /// Whether a number is in it.
+    pub(super) fn has(&self, number: u64) -> bool {
+        let word = usize::try_from(number / 64).ok().and_then(|index| self.words.get(index));
+        word.is_some_and(|word| word >> (number % 64) & 1 != 0)
     }
 
     /// The first number that is not in it.
@@ -63,7 +64,7 @@ mod tests {
             assert!(bits.add(number));
             assert!(!bits.add(number));
         }
-        assert_eq!(bits.count(), 71);
+        assert!(bits.has(69) && !bits.has(70) && bits.has(999) && !bits.has(u64::MAX));
         assert_eq!(bits.first_free(), 70);
         assert!(!bits.holds(1000) && bits.add(1000) && bits.add(1000));
         assert!(bits.add(u64::MAX) && bits.words.len() < 20);

@@ -203,9 +203,10 @@ impl<'v> MappedDisk<'v> {
                     return Ok(Some(missing));
                 }
                 let skip = packed.skip as usize;
-                if let Some(bytes) = self.unpacker.bytes.get(skip..skip + buf.len()) {
-                    buf.copy_from_slice(bytes);
-                }
+                let Some(bytes) = self.unpacker.bytes.get(skip..skip + buf.len()) else {
+                    return Ok(Some(Missing::Broken));
+                };
+                buf.copy_from_slice(bytes);
             }
         }
         Ok(None)

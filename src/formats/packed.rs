@@ -48,6 +48,8 @@ impl Unpacker {
     ) -> Result<Option<Missing>, Halt> {
         let mut input = std::mem::take(&mut self.input);
         let want = (packed.len as usize).min(LONGEST);
+        // Of what was unpacked before, nothing stays.
+        input.clear();
         input.resize(want, 0);
         let count = match view.read_at(packed.at, &mut input)? {
             Got::Bytes(0) => {

@@ -1,17 +1,17 @@
 //! Packed clusters and grains of an image that streams by, unpacked as they pass.
 //!
 //! A walk over tables says where packed data is; most of it lies ahead then. It waits in a bounded queue
-//! until the stream gets there. What lies behind already is read when the image comes by again.
+//! until the stream gets there. What lies behind already is read when the image comes by again; what has no place in the
+//! queue waits for another round, in which the tables are walked once more.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use super::disk::{Method, Packed};
 use super::packed::Unpacker;
 use super::{Halt, ImageView, Missing};
 use crate::facts::{Code, Left, Notebook};
 
-/// Clusters or grains that wait, ahead and behind together: 4 MiB. A walk in the order in which images
+/// Clusters or grains that wait, ahead and behind together: 8 MiB. A walk in the order in which images
 /// are written has those of one table at a time.
 const MOST_WAITING: usize = 1 << 18;
 
@@ -20,12 +20,18 @@ pub(super) struct Passing {
     method: Method,
     whole: u64,
     damaged: Code,
+    /// How many may wait.
+    most: usize,
     unpacker: Unpacker,
-    /// Image offset and length of what is still to come, the next one at the top.
-    ahead: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Image offset and length of what is still to come.
+    ahead: BTreeSet<(u64, u32)>,
     /// What has passed already.
-    behind: Vec<(u64, u32)>,
+    behind: BTreeSet<(u64, u32)>,
     last: Option<(u64, u32)>,
+    /// Image offset from which on this round unpacks.
+    from: u64,
+    /// Image offset from which on there was no place in this round.
+    full: Option<u64>,
     /// Why not all was unpacked.
     left: Option<Left>,
 }
@@ -38,10 +44,13 @@ impl Passing {
             method,
             whole,
             damaged,
+            most: MOST_WAITING,
             unpacker: Unpacker::default(),
-            ahead: BinaryHeap::new(),
-            behind: Vec::new(),
+            ahead: BTreeSet::new(),
+            behind: BTreeSet::new(),
             last: None,
+            from: 0,
+            full: None,
             left: None,
         }
     }
@@ -49,21 +58,25 @@ impl Passing {
     /// Wants the packed data that takes at most `len` bytes from image offset `at` on.
     pub(super) fn want(&mut self, view: &dyn ImageView, at: u64, len: u64) {
         let one = (at, u32::try_from(len).unwrap_or(u32::MAX));
-        if self.last.replace(one) == Some(one) {
+        let other_round = at < self.from || self.full.is_some_and(|full| at >= full);
+        if other_round || self.last.replace(one) == Some(one) {
             return;
         }
-        if self.ahead.len() + self.behind.len() >= MOST_WAITING {
-            self.leave(Left::PackedTooMany);
-        } else if at >= view.at_hand() {
-            self.ahead.push(Reverse(one));
-        } else {
-            self.behind.push(one);
+        match at >= view.at_hand() {
+            true => self.ahead.insert(one),
+            false => self.behind.insert(one),
+        };
+        if self.ahead.len() + self.behind.len() > self.most {
+            // The next round begins with the last of them. So few lengths are possible for each offset that it gets on.
+            let last = self.ahead.last().max(self.behind.last()).copied();
+            self.full = last.map(|(at, _)| at);
+            last.map(|last| self.ahead.remove(&last) || self.behind.remove(&last));
         }
     }
 
     /// Image offset of what comes next; `None` if nothing more is to come in this scan of the image.
     pub(super) fn next_at(&self) -> Option<u64> {
-        self.ahead.peek().map(|Reverse((at, _))| *at)
+        self.ahead.first().map(|(at, _)| *at)
     }
 
     /// Reads what comes next and unpacks it; damage goes into the notebook.
@@ -75,7 +88,7 @@ impl Passing {
         view: &mut dyn ImageView,
         notebook: &Notebook<'_>,
     ) -> Result<(), Halt> {
-        if let Some(Reverse((at, len))) = self.ahead.pop() {
+        if let Some((at, len)) = self.ahead.pop_first() {
             self.unpack(view, notebook, at, u64::from(len))?;
         }
         Ok(())
@@ -110,8 +123,20 @@ impl Passing {
     /// Says that the image comes by once more: what was behind is ahead. False if nothing was.
     pub(super) fn turn(&mut self) -> bool {
         let any = !self.behind.is_empty();
-        self.ahead.extend(self.behind.drain(..).map(Reverse));
+        self.ahead.append(&mut self.behind);
         any
+    }
+
+    /// Begins another round for what had no place, in which all tables have to be walked again. False if nothing is left, or
+    /// if the image cannot be read as often.
+    pub(super) fn next_round(&mut self, view: &dyn ImageView) -> bool {
+        let Some(from) = self.full.take() else { return false };
+        if view.scans_left() == 0 {
+            self.leave(Left::PackedTooMany);
+            return false;
+        }
+        (self.from, self.last) = (from, None);
+        true
     }
 
     /// Whether all was unpacked that was wanted, or why not.

@@ -1,6 +1,6 @@
 //! What lies behind the end of a container.
 
-use super::view::{Got, Halt, ImageView, MemoryImage, not_examined};
+use super::view::{Got, Halt, ImageView, MemoryImage, Missing, not_examined};
 use super::{DiskFormat, detect};
 use crate::bytes::human_size;
 use crate::codec::{Packing, sniff};
@@ -29,24 +29,15 @@ pub(super) fn judge(
     if notebook.doomed() {
         return Ok(());
     }
-    let mut bytes = vec![0; PIECE];
-    let mut at = end;
-    loop {
-        if let (len, true) = view.hole(at) {
-            at = at.saturating_add(len.max(1));
-        }
-        let Some(found) = read(view, at, &mut bytes, notebook)? else { return Ok(()) };
-        // Slices first: of a large image this is all that there is to do.
-        if *found != ZEROS[..found.len()] {
-            let zeros = found.iter().take_while(|&&byte| byte == 0).count();
-            at = at.saturating_add(zeros as u64);
-            break;
-        }
-        if found.len() < PIECE {
+    let at = match first_used(view, end, u64::MAX)? {
+        Ok(Some(at)) => at,
+        Ok(None) => return Ok(()),
+        Err((at, missing)) => {
+            not_examined(notebook, at, "what follows the image", missing);
             return Ok(());
         }
-        at = at.saturating_add(PIECE as u64);
-    }
+    };
+    let mut bytes = vec![0; PIECE];
     let Some(first) = read(view, at, &mut bytes, notebook)? else { return Ok(()) };
     let begins = begin_with(first)?;
     let Some(size) = view.size()? else { return Ok(()) };
@@ -55,6 +46,42 @@ pub(super) fn judge(
         "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
         human_size(len)));
     Ok(())
+}
+
+/// The first byte from `from` on that is no zero, if there is one before `to` and before the end of the image; or what
+/// cannot be read, and why.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub(super) fn first_used(
+    view: &mut dyn ImageView,
+    from: u64,
+    to: u64,
+) -> Result<Result<Option<u64>, (u64, Missing)>, Halt> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = from;
+    while at < to {
+        if let (len, true) = view.hole(at) {
+            at = at.saturating_add(len.max(1));
+            continue;
+        }
+        let want = (to - at).min(PIECE as u64) as usize;
+        let count = match view.read_at(at, &mut bytes[..want])? {
+            Got::Bytes(count) => count,
+            Got::Missing(missing) => return Ok(Err((at, missing))),
+        };
+        let found = &bytes[..count];
+        // Slices first: of a large image this is all that there is to do.
+        if *found != ZEROS[..count] {
+            let zeros = found.iter().take_while(|&&byte| byte == 0).count();
+            return Ok(Ok(Some(at.saturating_add(zeros as u64))));
+        }
+        if count < want {
+            break;
+        }
+        at = at.saturating_add(count as u64);
+    }
+    Ok(Ok(None))
 }
 
 fn read<'b>(

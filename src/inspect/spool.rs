@@ -87,6 +87,9 @@ impl Store for Spool {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
+        if at.saturating_add(buf.len() as u64) > self.len {
+            return Ok(false);
+        }
         let mut have = 0;
         while have < buf.len() {
             match self.file.read_at(&mut buf[have..], at + have as u64) {
@@ -137,6 +140,7 @@ mod tests {
             spool.read_at(at as u64, &mut buf).unwrap();
             assert!(buf == expected[at..at + len], "{at}");
         }
+        assert!(!spool.read_at(expected.len() as u64 - 1, &mut [0; 2]).unwrap());
         assert!(spool.written() < expected.len() as u64 / 2, "{}", spool.written());
         let file = spool.finish().unwrap();
         let mut buf = vec![0xee; expected.len() + 1];

@@ -185,7 +185,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxBatEntryInvalid
         | VhdxBlocksOverlap
         | VhdxFixedBlockMissing
-        | VhdxSpaceUnused => check(is(DiskFormat::Vhdx), "allocation-tables"),
+        | VhdxSpaceUnused
+        | VhdxBlockUndefined => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid

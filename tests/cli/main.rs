@@ -11,8 +11,10 @@ mod common;
 mod disks;
 #[path = "../common/flipper.rs"]
 mod flipper;
+mod hidden;
 mod hostile;
 mod integrity;
+mod layout;
 mod limits;
 mod marks;
 mod output;

@@ -497,19 +497,74 @@ fn bytes_behind_the_end_are_shown() {
 #[test]
 fn blocks_that_the_table_has_lost_are_noticed() {
     let scratch = Scratch::new();
-    let mut raw = disk();
-    raw.resize(40 << 20, 7);
-    let (source, path) = (scratch.write("source.raw", &raw), scratch.path("lost.vhdx"));
-    let options = ["convert", "-f", "raw", "-O", "vhdx", "-o", "block_size=8M"];
-    let Some(made) = qemu_img(&options, &[&source, &path]) else { return };
-    assert!(made.status.success());
-    let bytes = std::fs::read(&path).unwrap();
-    let mut image = Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() };
-    let found = |path: &Path| codes(&report(&[path.as_os_str()]).1).join(" ");
-    assert!(!found(&path).contains("vhdx"), "{}", found(&path));
-    // QEMU takes the second block for zeros, and says nothing.
-    let entry = image.region(BAT).1 + 8;
-    image.put(entry, &[0; 8]);
-    image.write(&path);
-    assert!(found(&path).contains("vhdx-space-unused"), "{}", found(&path));
+    let (source, path) = (scratch.path("source.raw"), scratch.path("lost.vhdx"));
+    // The last block reaches past the end of the disk, or does not.
+    for (block, size) in
+        [(1, 40 << 20), (1, (40 << 20) + 512), (8, 40 << 20), (8, (41 << 20) + 512)]
+    {
+        let mut raw = disk();
+        raw[MIB..].fill(7);
+        raw.resize(size, 7);
+        std::fs::write(&source, &raw).unwrap();
+        let options = format!("block_size={block}M");
+        let options = ["convert", "-f", "raw", "-O", "vhdx", "-o", &options];
+        let Some(made) = qemu_img(&options, &[&source, &path]) else { return };
+        assert!(made.status.success());
+        let bytes = std::fs::read(&path).unwrap();
+        let whole = Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() };
+        let bat = whole.region(BAT).1;
+        let blocks = size.div_ceil(block << 20);
+        let found = |mut image: Image| {
+            image.write(&path);
+            codes(&report(&[path.as_os_str()]).1).join(" ").contains("vhdx-space-unused")
+        };
+        // Without the space that QEMU leaves before the first block, as others write it.
+        let mut compact = whole.clone();
+        let first = compact.bytes[bat + 2] as usize >> 4 | (compact.bytes[bat + 3] as usize) << 4;
+        compact.bytes.drain((first - 4) * MIB..first * MIB);
+        compact.size -= 4 * MIB as u64;
+        for entry in (0..blocks).map(|number| bat + 8 * number) {
+            let moved = compact.word(entry) - 4 * MIB;
+            compact.put(entry, &(moved as u32).to_le_bytes());
+        }
+        for image in [whole, compact] {
+            assert!(!found(image.clone()), "{block} {size}");
+            // QEMU takes the block for zeros, and says nothing.
+            for lost in [&[1][..], &[blocks - 2], &[1, 2]] {
+                let mut image = image.clone();
+                lost.iter().for_each(|number| image.put(bat + 8 * number, &[0; 8]));
+                assert!(found(image), "{block} {size} {lost:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_readers_may_show_differently_is_said() {
+    let scratch = Scratch::new();
+    let Some(base) = base(&scratch) else { return };
+    let path = scratch.path("case.vhdx");
+    let entry = base.bat(1);
+    let place = base.bytes[entry..entry + 8].to_vec();
+    for (state, keeps, expected) in [
+        (1, true, Some("vhdx-block-undefined")),
+        (5, true, Some("vhdx-block-undefined")),
+        (5, false, Some("vhdx-block-undefined")),
+        (0, true, Some("vhdx-space-unused")),
+        (1, false, Some("vhdx-space-unused")),
+        // The format says that these are zeros.
+        (2, true, None),
+        (3, true, None),
+    ] {
+        let mut image = base.clone();
+        image.put(entry, &if keeps { place.clone() } else { vec![0; 8] });
+        let low = image.bytes[entry] & !7 | state;
+        image.put(entry, &[low]);
+        image.write(&path);
+        let (code, found) = report(&[path.as_os_str()]);
+        let said = codes(&found);
+        assert!(expected.is_none_or(|expected| said.contains(&expected)), "{state}: {found}");
+        let verdict = if expected.is_some() { "warn" } else { "accept" };
+        assert_eq!((code, &found["verdict"]), (0, &verdict.into()), "{state} {keeps}: {found}");
+    }
 }

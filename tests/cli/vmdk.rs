@@ -562,3 +562,50 @@ fn structures_that_are_taken_out_or_doubled_are_not_reported_by_qemu_alone() {
     }
     assert!(tried > 90, "{tried}");
 }
+
+#[test]
+fn a_mark_of_the_end_before_grains_is_said() {
+    let scratch = Scratch::new();
+    let mut raw = disk();
+    // Both ends have a GPT.
+    let between = raw.len() - GRAIN;
+    raw[GRAIN..between].iter_mut().zip(0u32..).for_each(|(byte, at)| *byte = (at / 7) as u8);
+    let (source, path) = (scratch.write("source.raw", &raw), scratch.path("end.vmdk"));
+    let options = ["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"];
+    let Some(made) = qemu_img(&options, &[&source, &path]) else { return };
+    assert!(made.status.success());
+    let whole = std::fs::read(&path).unwrap();
+    let word = |at: usize| u32::from_le_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+    // Both directories have one table.
+    let tables = [48, 56].map(|at| word(word(at) * SECTOR) * SECTOR);
+    let cut = word(tables[0] + 4 * 30);
+    // The grains from the thirtieth on stand behind what is put in.
+    let with = |between: &[u8]| {
+        let mut bytes = whole.clone();
+        for entry in tables.into_iter().flat_map(|table| (table..).step_by(4).take(512)) {
+            let sector = word(entry);
+            if sector >= cut {
+                let moved = (sector + between.len() / SECTOR) as u32;
+                bytes[entry..entry + 4].copy_from_slice(&moved.to_le_bytes());
+            }
+        }
+        bytes.splice(cut * SECTOR..cut * SECTOR, between.iter().copied());
+        bytes
+    };
+    let footer = [marker(1, 3), header(0x30001, 0, 1), vec![0; SECTOR]].concat();
+    let unordered = "vmdk-grains-unordered";
+    for (between, expected) in [
+        (vec![], vec![]),
+        (vec![0; SECTOR], vec![unordered]),
+        (vec![0; 9 * SECTOR], vec![unordered]),
+        (footer, vec![unordered]),
+        ([vec![0; SECTOR], vec![9; 3 * SECTOR]].concat(), vec![unordered, "vmdk-space-unused"]),
+        ([vec![0; SECTOR - 1], vec![9]].concat(), vec![unordered, "vmdk-space-unused"]),
+    ] {
+        let bytes = with(&between);
+        let (code, found) = report(&[scratch.write("end.vmdk", &bytes)]);
+        assert_eq!((code, codes(&found)), (0, expected.clone()), "{found}");
+        let piped = &images(&piped(&["--format", "json", "-"], &bytes))[0];
+        assert_eq!(codes(piped), expected);
+    }
+}

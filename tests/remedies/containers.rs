@@ -50,6 +50,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         Mended,
     ),
     ("vhdx-fixed-block-missing", fixed, Mended),
+    ("vhdx-block-undefined", undefined_block, Mended),
     ("vhdx-log-stale", |f, s| vhdx(f, s, &[], Image::open_log), Mended),
     ("vhdx-trailing-bytes", |f, s| packed(f, s, "vhdx", |i| i.0.extend(JUNK)), Mended),
     ("vhdx-space-unused", lost_block, Mended),
@@ -279,6 +280,14 @@ fn fixed(folder: &Folder, stem: &str) -> Option<Made> {
 
 fn lost_block(folder: &Folder, stem: &str) -> Option<Made> {
     vhdx(folder, stem, &["-o", "block_size=1M"], |image| image.put(image.bat() + 8, &[0; 8]))
+}
+
+/// A block with a place, of which a reader may show anything.
+fn undefined_block(folder: &Folder, stem: &str) -> Option<Made> {
+    vhdx(folder, stem, &["-o", "block_size=1M"], |image| {
+        let at = image.bat() + 8;
+        image.0[at] = image.0[at] & !7 | 1;
+    })
 }
 
 fn parent(folder: &Folder, stem: &str) -> Option<Made> {

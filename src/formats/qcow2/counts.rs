@@ -176,7 +176,9 @@ impl Walk<'_> {
         for (cluster, count) in self.tally.iter() {
             let at = cluster << self.header.cluster_bits;
             let (references, stored) = (count.references, count.stored);
-            if references > 0 || stored > 0 {
+            // A count alone says of no byte what it is, unless its cluster follows what is used: writers that are
+            // interrupted leave such clusters.
+            if references > 0 || stored > 0 && cluster == self.last_used + 1 {
                 self.last_used = self.last_used.max(cluster);
             }
             if references > 0 {

@@ -187,8 +187,10 @@ fn encryption(
         )));
     }
     let mut bytes = [0; size_of::<Raw>()];
-    view.read_at(at + 8, &mut bytes)?;
-    let Ok(raw) = Raw::read_from_bytes(&bytes) else { return Ok(Err("It cannot be read.".into())) };
+    let whole = view.read_at(at + 8, &mut bytes)? == Got::Bytes(bytes.len());
+    let Some(raw) = Raw::read_from_bytes(&bytes).ok().filter(|_| whole) else {
+        return Ok(Err("A header extension cannot be read: the image ends inside it.".into()));
+    };
     let (offset, len) = (raw.offset.get(), raw.len.get());
     if !offset.is_multiple_of(context.cluster_size) {
         return Ok(Err(format!(
@@ -219,8 +221,10 @@ fn bitmaps(
         return Ok(Ok(None));
     }
     let mut bytes = [0; size_of::<Raw>()];
-    view.read_at(at + 8, &mut bytes)?;
-    let Ok(raw) = Raw::read_from_bytes(&bytes) else { return Ok(Err("It cannot be read.".into())) };
+    let whole = view.read_at(at + 8, &mut bytes)? == Got::Bytes(bytes.len());
+    let Some(raw) = Raw::read_from_bytes(&bytes).ok().filter(|_| whole) else {
+        return Ok(Err("A header extension cannot be read: the image ends inside it.".into()));
+    };
     let (count, size, offset) = (raw.count.get(), raw.size.get(), raw.offset.get());
     if raw.reserved.get() != 0 {
         return Ok(Err("The reserved field of the bitmaps extension is not zero.".into()));

@@ -53,6 +53,8 @@ pub(super) struct Walk<'w> {
     /// The band that is looked at, and its clusters. What is wrong with an entry is said in the first
     /// one, and what it maps is remembered.
     pub(super) band: u64,
+    /// The tables are walked once more, for compressed clusters that had to wait; everything else was seen.
+    again: bool,
     pub(super) clusters: Range<u64>,
     /// The last cluster that is used or counted, in all bands so far.
     pub(super) last_used: u64,
@@ -74,6 +76,9 @@ pub(super) struct Walk<'w> {
     pub(super) partial: Option<Left>,
     /// L2 entries that map what is wanted, by cluster of the disk.
     known: BTreeMap<u64, Entry>,
+    /// Where on the active disk the L2 tables begin to map that have to do with what is wanted, by image offset of the
+    /// table. Several entries of an L1 table may share one.
+    wanted_tables: BTreeMap<u64, Vec<u64>>,
     /// Whether the active disk has a compressed cluster.
     packed: bool,
     /// Unpacks the compressed clusters of the active disk as they come by.
@@ -112,6 +117,7 @@ pub(super) fn walk_in(
         reach,
         room,
         band: 0,
+        again: false,
         clusters: 0..0,
         last_used: 0,
         block_clusters: Vec::new(),
@@ -126,6 +132,7 @@ pub(super) fn walk_in(
         blocks: 0,
         partial: None,
         known: BTreeMap::new(),
+        wanted_tables: BTreeMap::new(),
         packed: false,
         passing: passes(view, notebook)
             .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
@@ -170,22 +177,42 @@ impl Walk<'_> {
         for band in 0..self.room.bands {
             let first = band.saturating_mul(self.room.clusters);
             if band > 0 && first > self.last_cluster {
-                return Ok(());
+                break;
             }
             self.band = band;
             self.clusters = first..first.saturating_add(self.room.clusters);
             self.tally = Tally::from(first);
             self.begin(&side_tables, usable);
-            loop {
-                while self.step(view)? {}
-                if !self.next_group() {
-                    break;
-                }
-            }
+            self.follow(view)?;
             self.compare();
         }
         if self.last_cluster >= self.clusters.end {
             self.leave(Left::TooManyClusters);
+        }
+        self.unpack_the_rest(view)
+    }
+
+    /// Reads all that is wanted, group by group.
+    fn follow(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
+        loop {
+            while self.step(view)? {}
+            if !self.next_group() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Walks the tables of the disk as often as it takes to unpack all compressed clusters, if that is still of use.
+    fn unpack_the_rest(&mut self, view: &mut dyn ImageView) -> Result<(), Halt> {
+        while self.partial.is_none()
+            && !self.notebook.doomed()
+            && let Some(passing) = &mut self.passing
+            && passing.next_round(view)
+        {
+            // No cluster is counted twice.
+            (self.again, self.band, self.clusters) = (true, 0, 0..0);
+            self.begin(&[], false);
+            self.follow(view)?;
         }
         Ok(())
     }
@@ -312,7 +339,7 @@ impl Walk<'_> {
 
     fn l1(&mut self, piece: &Piece<Tag>, active: bool, before: u64) {
         let size = self.header.cluster_size();
-        let fresh = self.band == 0 && self.first_group;
+        let fresh = self.band == 0 && self.first_group && !self.again;
         for (index, value) in entries(&piece.bytes) {
             let at = piece.at + index * 8;
             let guest = (before / 8 + index).saturating_mul(self.header.l2_covers());
@@ -336,7 +363,9 @@ impl Walk<'_> {
                             ),
                         );
                     }
-                    self.remember(guest, self.header.l2_covers(), Entry::default());
+                    if active {
+                        self.remember(guest, self.header.l2_covers(), Entry::default());
+                    }
                     if active && guest < self.header.size {
                         self.leaks.unmapped(guest..guest.saturating_add(self.header.l2_covers()));
                     }
@@ -345,6 +374,9 @@ impl Walk<'_> {
             }
             if fresh {
                 self.reach.include("an L2 table", table, size);
+                if active && self.wanted.touches(guest, self.header.l2_covers()) {
+                    self.wanted_tables.entry(table).or_default().push(guest);
+                }
             }
             if self.first_group {
                 let copied = active.then_some(value & COPIED != 0);
@@ -379,8 +411,12 @@ impl Walk<'_> {
         let L2 { guest, users, number } = self.groups.get(table).unwrap_or_default();
         let entry_size = self.header.l2_entry_size();
         let cluster_size = self.header.cluster_size();
-        let fresh = self.band == 0;
+        let fresh = self.band == 0 && !self.again;
         let mut touched = Touched::default();
+        let shown = match fresh {
+            true => self.wanted_tables.get(&table).cloned().unwrap_or_default(),
+            false => Vec::new(),
+        };
         if let Some(guest) = guest.filter(|&guest| fresh && guest < self.header.size)
             && piece.bytes.iter().all(|&byte| byte == 0)
         {
@@ -392,9 +428,10 @@ impl Walk<'_> {
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
             let entry = Entry::parse(bytes);
-            let place = guest.map(|guest| guest + (before / entry_size + index) * cluster_size);
-            if let Some(guest) = place.filter(|_| fresh) {
-                self.remember(guest, cluster_size, entry);
+            let in_table = (before / entry_size + index) * cluster_size;
+            let place = guest.map(|guest| guest + in_table);
+            for guest in &shown {
+                self.remember(guest + in_table, cluster_size, entry);
             }
             if let Err(said) = entry.check(self.header) {
                 if fresh {
@@ -408,6 +445,10 @@ impl Walk<'_> {
             }
             let (start, len) = if entry.is_compressed() {
                 let (start, len) = self.compressed(&entry, at, users, place, view);
+                let wanted = |guest: &u64| self.wanted.touches(guest + in_table, cluster_size);
+                if shown.iter().any(wanted) {
+                    view.keep(start, len);
+                }
                 packed.push((start, at));
                 (start, len)
             } else if entry.cluster() != 0 {
@@ -415,8 +456,8 @@ impl Walk<'_> {
                 self.count("data", entry.cluster(), cluster_size, users, at, Use::Data { copied });
                 if fresh {
                     self.data_reach(&entry);
-                    if let Some(guest) = place.filter(|_| entry.is_stored()) {
-                        self.wanted.keep(view, guest, cluster_size, entry.cluster());
+                    for guest in shown.iter().filter(|_| entry.is_stored()) {
+                        self.wanted.keep(view, guest + in_table, cluster_size, entry.cluster());
                     }
                 }
                 (entry.cluster(), cluster_size)
@@ -471,14 +512,14 @@ impl Walk<'_> {
     ) -> (u64, u64) {
         let packed = packed(self.header, entry.first, 0);
         self.count("a compressed cluster", packed.at, packed.len, users, at, Use::Compressed);
-        if self.band > 0 {
-            return (packed.at, packed.len);
-        }
         self.packed |= guest.is_some();
         if let Some(passing) = &mut self.passing
             && guest.is_some_and(|guest| guest < self.header.size)
         {
             passing.want(view, packed.at, packed.len);
+        }
+        if self.band > 0 || self.again {
+            return (packed.at, packed.len);
         }
         if entry.is_copied() {
             self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
@@ -488,9 +529,6 @@ impl Walk<'_> {
         // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).
         let least = packed.len.saturating_sub(self.header.cluster_size() - 1).max(1);
         self.reach.include("a compressed cluster", packed.at, least);
-        if guest.is_some_and(|guest| self.wanted.touches(guest, self.header.cluster_size())) {
-            view.keep(packed.at, packed.len);
-        }
         (packed.at, packed.len)
     }
 }

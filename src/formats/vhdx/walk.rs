@@ -1,8 +1,10 @@
 use super::bat::{
-    ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, RESERVED, STATE, ZERO,
+    ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, RESERVED, STATE,
+    UNDEFINED, UNMAPPED_BEFORE_1, ZERO,
 };
 use super::disk::{self, Blocks};
-use super::header::MIB;
+use super::header::{MIB, Span};
+use super::tables::Taken;
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
@@ -10,7 +12,8 @@ use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
-/// Bytes that QEMU leaves between the last region and the first block (`vhdx_create`, `block/vhdx.c`).
+/// Bytes that QEMU leaves between the last region and the first block of an image (`vhdx_create`, `block/vhdx.c`). A
+/// fixed one has its full size before that.
 const LEFT_BY_QEMU: u64 = 4 * MIB;
 
 /// Looks at every entry of the BAT.
@@ -29,9 +32,9 @@ pub(super) fn walk(
         used: Bits::new(notebook.limit() / MIB + 1),
         farthest: None,
         used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
-        kept_to: 0,
-        kept: 0,
-        cut: 0,
+        kept: Bits::new(notebook.limit() / MIB + 1),
+        first: u64::MAX,
+        cut: None,
         uncompared: false,
         parent: notebook.has(Code::VhdxParent),
     };
@@ -64,22 +67,16 @@ pub(super) fn walk(
         reach.include(&what, block.at, block.len);
     }
     if walked == Walked::Whole {
-        let kept = walk.used_to.saturating_add(walk.kept * blocks.metadata.block_size);
-        let end = walk.used_to.max(walk.kept_to.min(kept));
-        reach.ends_at(end, Code::VhdxTrailingBytes);
-        let unused = walk.unused(blocks);
-        // QEMU makes a fixed image at its full size and then stores blocks behind that; what such an image lacks is said
-        // of its entries.
-        let fixed = blocks.metadata.fixed;
-        if !fixed && unused >= blocks.metadata.block_size.saturating_add(LEFT_BY_QEMU) {
+        reach.ends_at(walk.end(), Code::VhdxTrailingBytes);
+        if let Some(gap) = walk.gap(blocks) {
             // Of an image that is cut off, the entries may be cut off too.
             reach.if_whole(Anomaly {
                 code: Code::VhdxSpaceUnused,
                 layer: Layer::Image,
-                offset: Some(blocks.bat.at),
+                offset: Some(gap.at),
                 said: format!(
-                    "{unused} bytes before byte {} belong to nothing, and a block has {}: the BAT may have lost some.",
-                    walk.used_to, blocks.metadata.block_size),
+                    "{} bytes from byte {} on belong to nothing, and a block has {}: the BAT may have lost some.",
+                    gap.len, gap.at, blocks.metadata.block_size),
             });
         }
         // Blocks past 64 TiB, where images may be so large.
@@ -88,6 +85,11 @@ pub(super) fn walk(
         }
     }
     Ok(walked)
+}
+
+/// The MiB of the image in which a span lies: of a block at most 256, and of all blocks as many as the disk has.
+fn units(span: Span) -> std::ops::Range<u64> {
+    span.at / MIB..span.end().div_ceil(MIB)
 }
 
 /// A stored block.
@@ -111,11 +113,12 @@ struct Walk<'w> {
     farthest: Option<Stored>,
     /// Image offset up to which something uses the image.
     used_to: u64,
-    /// Blocks that are not there and keep a place, and up to where.
-    kept: u64,
-    kept_to: u64,
-    /// Bytes of blocks that the image need not have, because the disk ends before them.
-    cut: u64,
+    /// The MiB that are kept for blocks that are not there.
+    kept: Bits,
+    /// Where the first place of a block begins.
+    first: u64,
+    /// What the image need not have of the last block, because the disk ends before it.
+    cut: Option<Span>,
     /// Some block lies too far for `used`.
     uncompared: bool,
     /// The image needs a parent, so entries may lead there.
@@ -156,12 +159,15 @@ impl Walk<'_> {
             match (entry & OFFSET, entry & STATE) {
                 (0, _) | (_, NOT_PRESENT) => {}
                 (at, FULLY_PRESENT) => {
+                    self.first = self.first.min(at);
                     self.used_to = self.used_to.max(at.saturating_add(whole));
-                    self.cut = self.cut.saturating_add(whole - len);
+                    if len < whole {
+                        self.cut = Some(Span { at: at.saturating_add(len), len: whole - len });
+                    }
                 }
                 (at, _) => {
-                    self.kept += 1;
-                    self.kept_to = self.kept_to.max(at.saturating_add(whole));
+                    self.first = self.first.min(at);
+                    units(Span { at, len: whole }).for_each(|unit| _ = self.kept.add(unit));
                 }
             }
             if self.wanted.touches(guest, len) {
@@ -174,7 +180,10 @@ impl Walk<'_> {
                 });
             }
             match blocks.place(entry) {
-                Ok(None) => self.nowhere(blocks.metadata.fixed, entry, entry_at, guest),
+                Ok(None) => {
+                    self.nowhere(blocks.metadata.fixed, entry, entry_at, guest);
+                    self.undefined(entry, entry_at, guest);
+                }
                 Ok(Some(at)) => {
                     self.wanted.keep(view, guest, len, at);
                     self.stored(Stored { guest, at, len, entry_at }, entry);
@@ -189,19 +198,48 @@ impl Walk<'_> {
         }
     }
 
-    /// Bytes before the end of what is used that no block and no region takes, after all entries went by.
-    fn unused(&mut self, blocks: &Blocks) -> u64 {
+    /// Where all ends that blocks and regions use, with the places that are kept right behind it.
+    fn end(&self) -> u64 {
+        let mut unit = self.used_to.div_ceil(MIB);
+        while self.kept.has(unit) {
+            unit += 1;
+        }
+        self.used_to.max(unit.saturating_mul(MIB))
+    }
+
+    /// The first part before the end of what is used that no block and no region takes and that has room for a block, after
+    /// all entries went by.
+    fn gap(&mut self, blocks: &Blocks) -> Option<Span> {
         // The first MiB has the headers.
         self.used.add(0);
-        for taken in &blocks.taken {
-            let last = taken.span.end().min(self.used_to).div_ceil(MIB);
-            for unit in taken.span.at / MIB..last {
-                self.used.add(unit);
+        let mut regions_end = MIB;
+        for Taken { span, .. } in &blocks.taken {
+            if span.at < self.first {
+                regions_end = regions_end.max(span.end());
             }
+            let len = span.len.min(self.used_to.saturating_sub(span.at));
+            units(Span { at: span.at, len }).for_each(|unit| _ = self.used.add(unit));
         }
-        let kept = self.kept.saturating_mul(blocks.metadata.block_size);
-        let taken = (self.used.count() * MIB).saturating_add(kept).saturating_add(self.cut);
-        self.used_to.saturating_sub(taken)
+        // Another block may lie where the last one does not reach, which was judged before.
+        units(self.cut.unwrap_or_default()).for_each(|unit| _ = self.used.add(unit));
+        let metadata = &blocks.metadata;
+        let mut at = MIB;
+        while at < self.used_to && self.used.holds(at / MIB) {
+            let free = (at / MIB..self.used_to.div_ceil(MIB))
+                .take_while(|&unit| self.used.holds(unit))
+                .take_while(|&unit| !self.used.has(unit) && !self.kept.has(unit));
+            let len = free.count() as u64 * MIB;
+            let left = match metadata.fixed {
+                true => len <= LEFT_BY_QEMU.saturating_add(metadata.size.next_multiple_of(MIB)),
+                false => len == LEFT_BY_QEMU,
+            };
+            let before_blocks = at == regions_end.next_multiple_of(MIB);
+            if len >= metadata.block_size && !(before_blocks && left) {
+                return Some(Span { at, len });
+            }
+            at = at.saturating_add(len.max(MIB));
+        }
+        None
     }
 
     /// A fixed image keeps a place for each of its blocks. QEMU gives blocks of zeros none in any image
@@ -216,6 +254,27 @@ impl Walk<'_> {
         if fixed && !may && !self.parent {
             self.wrong.say(Code::VhdxFixedBlockMissing, entry_at, || format!(
                 "The BAT entry {entry:#018x} gives the block of the disk's byte {guest} no place, but blocks of a fixed image stay allocated."));
+        }
+    }
+
+    /// Of a block in state 1, a reader may show what is stored at its place; the state 5 is reserved (MS-VHDX 2.5.1.1),
+    /// and QEMU takes it for what it was in version 0.95.
+    fn undefined(&mut self, entry: u64, entry_at: u64, guest: u64) {
+        let what = match (entry & STATE, entry & OFFSET) {
+            (UNDEFINED, at) if at != 0 => {
+                format!(
+                    "leaves it open what the block of the disk's byte {guest} shows, and names byte {at} for it"
+                )
+            }
+            (UNMAPPED_BEFORE_1, _) => format!(
+                "gives the block of the disk's byte {guest} the state 5, which no version of the format from 1.0 on has"
+            ),
+            _ => return,
+        };
+        if !self.parent {
+            self.wrong.say(Code::VhdxBlockUndefined, entry_at, || {
+                format!("The BAT entry {entry:#018x} {what}. QEMU shows zeros.")
+            });
         }
     }
 
@@ -238,10 +297,8 @@ impl Walk<'_> {
     }
 
     fn stored(&mut self, block: Stored, entry: u64) {
-        let first = block.at / MIB;
         let mut new = true;
-        // At most 256 MiB, and as many MiB in all as the disk has.
-        for unit in first..first.saturating_add(block.len.div_ceil(MIB)) {
+        for unit in units(Span { at: block.at, len: block.len }) {
             self.uncompared |= !self.used.holds(unit) && unit <= self.notebook.limit() / MIB;
             new &= self.used.add(unit);
         }
@@ -351,7 +408,6 @@ mod tests {
             (UNDEFINED, &missing),
             // A place is kept, or QEMU made it.
             ((5 << 20) | UNMAPPED, &[]),
-            ((5 << 20) | UNDEFINED, &[]),
             (ZERO, &[]),
             ((5 << 20) | FULLY_PRESENT, &[]),
         ] {

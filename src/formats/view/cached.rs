@@ -93,6 +93,22 @@ impl ImageView for CachedView<'_> {
         self.view.is_seekable()
     }
 
+    fn is_passing(&self) -> bool {
+        self.view.is_passing()
+    }
+
+    fn look_back(&mut self, len: u64) {
+        self.view.look_back(len);
+    }
+
+    fn at_hand(&self) -> u64 {
+        self.view.at_hand()
+    }
+
+    fn scans_left(&self) -> u32 {
+        self.view.scans_left()
+    }
+
     fn hole(&mut self, at: u64) -> (u64, bool) {
         self.view.hole(at)
     }

@@ -2,12 +2,15 @@
 
 mod cached;
 mod file;
+mod held;
 mod memory;
 mod reach;
 #[cfg(feature = "net")]
 mod remote;
 mod store;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod trail;
 
 pub use cached::CachedView;

@@ -1,20 +1,10 @@
-use std::collections::VecDeque;
-
-use super::trail::Trail;
+use super::held::Held;
 use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
 
 /// Bytes at the beginning of an image that a stream keeps: headers live there.
 const HEAD: usize = 1 << 20;
-
-/// Bytes before the position that a stream keeps: trailers, the backup GPT and the marks of a RAID live in the last
-/// ones.
-const KEPT_BEHIND: u64 = 128 << 10;
-
-/// The most that a stream keeps behind its position on request: a table of the largest cluster, the
-/// cluster before it, and one that reaches over it.
-const MOST_LOOKED_BACK: u64 = 8 << 20;
 
 /// How far into a compressed image a quick check reads. Headers and first tables lie before it.
 const QUICK_HORIZON: u64 = 64 << 20;
@@ -51,17 +41,15 @@ pub type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Feed + 'a> + 'a>;
 /// An image that arrives in order.
 ///
 /// What it answers depends on the ranges it is asked for, never on how the feed cuts the image: it
-/// keeps the first MiB, and the 64 KiB before the end of the last range that was read.
+/// keeps the first MiB, and the 128 KiB before the end of the last range that was read.
 pub struct StreamView<'a> {
     feed: Box<dyn Feed + 'a>,
     reopen: Option<Reopen<'a>>,
     notebook: &'a Notebook<'a>,
     quick: bool,
     head: Option<Vec<u8>>,
-    /// Runs that were read, oldest first, each with its image offset. The last ones reach to `fed`.
-    kept: VecDeque<(u64, Segment)>,
-    /// What came before the kept runs, as far as somebody looks back for it.
-    trail: Trail,
+    /// The last bytes before `fed`.
+    held: Held,
     keepsakes: Vec<Keepsake>,
     /// Image bytes that the feed has delivered in this scan.
     fed: u64,
@@ -94,8 +82,7 @@ impl<'a> StreamView<'a> {
             notebook,
             quick,
             head: None,
-            kept: VecDeque::new(),
-            trail: Trail::default(),
+            held: Held::default(),
             keepsakes: Vec::new(),
             fed: 0,
             at: 0,
@@ -147,11 +134,6 @@ impl<'a> StreamView<'a> {
         }
     }
 
-    /// Image offset from which on what was read is kept.
-    fn kept_from(&self) -> u64 {
-        self.at.saturating_sub(KEPT_BEHIND.max(self.trail.len))
-    }
-
     /// Takes the next run from the feed; false at the end.
     fn pull(&mut self) -> Result<bool, Halt> {
         let Some(segment) = self.feed.next()? else {
@@ -163,16 +145,9 @@ impl<'a> StreamView<'a> {
         }
         let start = self.fed;
         self.fed += segment.len();
-        self.kept.push_back((start, segment));
+        self.held.push(start, segment);
         self.fill_keepsakes();
-        let behind = self.at.saturating_sub(KEPT_BEHIND);
-        while self.kept.front().is_some_and(|(start, segment)| start + segment.len() <= behind) {
-            if let Some((start, segment)) = self.kept.pop_front()
-                && self.trail.len > 0
-            {
-                self.trail.take(start, &segment, self.at);
-            }
-        }
+        self.held.let_go(self.at);
         if self.fed >= self.notebook.limit() {
             too_large(self.notebook, self.notebook.limit());
             return Err(Halt::Stopped);
@@ -196,7 +171,8 @@ impl<'a> StreamView<'a> {
             }
         }
         let mut head = vec![0; HEAD.min(self.fed as usize)];
-        self.copy_kept(0, &mut head);
+        let have = self.held.copy(0, &mut head);
+        head.truncate(have);
         self.at = head.len() as u64;
         self.head = Some(head);
         Ok(())
@@ -204,35 +180,9 @@ impl<'a> StreamView<'a> {
 
     /// Takes what has come by of the ranges that are to be kept.
     fn fill_keepsakes(&mut self) {
-        let mut keepsakes = std::mem::take(&mut self.keepsakes);
-        for keepsake in &mut keepsakes {
+        for keepsake in &mut self.keepsakes {
             let from = keepsake.at + keepsake.have as u64;
-            let count =
-                self.fed.saturating_sub(from).min((keepsake.bytes.len() - keepsake.have) as u64);
-            let end = keepsake.have + count as usize;
-            self.copy_kept(from, &mut keepsake.bytes[keepsake.have..end]);
-            keepsake.have = end;
-        }
-        self.keepsakes = keepsakes;
-    }
-
-    /// Copies a range that lies within the kept runs.
-    fn copy_kept(&self, at: u64, buf: &mut [u8]) {
-        let end = at + buf.len() as u64;
-        self.trail.copy(at, buf);
-        for (start, segment) in &self.kept {
-            let from = at.max(*start);
-            let to = end.min(start + segment.len());
-            if from >= to {
-                continue;
-            }
-            let target = &mut buf[(from - at) as usize..(to - at) as usize];
-            match segment {
-                Segment::Zeros(_) => target.fill(0),
-                Segment::Data(chunk) => {
-                    target.copy_from_slice(&chunk[(from - start) as usize..(to - start) as usize]);
-                }
-            }
+            keepsake.have += self.held.copy(from, &mut keepsake.bytes[keepsake.have..]);
         }
     }
 
@@ -252,8 +202,7 @@ impl<'a> StreamView<'a> {
         if self.scans >= most {
             return Ok(Err(Missing::Scattered));
         }
-        self.kept.clear();
-        (self.trail.bytes, self.trail.end) = (VecDeque::new(), 0);
+        self.held.clear();
         self.feed = reopen();
         (self.fed, self.at) = (0, 0);
         self.scans += 1;
@@ -276,19 +225,21 @@ impl<'a> StreamView<'a> {
         Ok(Some(count))
     }
 
-    /// Copies the range as it comes by, as far as the image has it.
-    fn forward(&mut self, at: u64, buf: &mut [u8]) -> Result<usize, Halt> {
+    /// Copies the range as it comes by, as far as the image has it. What has passed and is not held is missing.
+    fn forward(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
         let mut have = 0;
         loop {
             let from = at + have as u64;
-            let count = self.fed.saturating_sub(from).min((buf.len() - have) as u64) as usize;
-            self.copy_kept(from, &mut buf[have..have + count]);
+            let count = self.held.copy(from, &mut buf[have..]);
             have += count;
+            if have < buf.len() && from + (count as u64) < self.fed {
+                return Ok(Got::Missing(Missing::Behind));
+            }
             // What lies before is let go with the next run.
             self.at = self.at.max(self.fed.min(from) + count as u64);
             let ended = self.size.is_some_and(|size| self.fed >= size);
             if have == buf.len() || ended || !self.pull()? {
-                return Ok(have);
+                return Ok(Got::Bytes(have));
             }
         }
     }
@@ -321,7 +272,7 @@ impl ImageView for StreamView<'_> {
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
             return Ok(Got::Missing(Missing::Quick));
         }
-        if at < self.kept_from() {
+        if at < self.held.from(self.at) {
             if let Some(count) = self.stored(at, buf)? {
                 return Ok(Got::Bytes(in_head + count));
             }
@@ -329,7 +280,10 @@ impl ImageView for StreamView<'_> {
                 return Ok(Got::Missing(missing));
             }
         }
-        Ok(Got::Bytes(in_head + self.forward(at, buf)?))
+        Ok(match self.forward(at, buf)? {
+            Got::Bytes(count) => Got::Bytes(in_head + count),
+            missing => missing,
+        })
     }
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
@@ -349,11 +303,11 @@ impl ImageView for StreamView<'_> {
     }
 
     fn look_back(&mut self, len: u64) {
-        self.trail.len = self.trail.len.max(len.min(MOST_LOOKED_BACK));
+        self.held.look_back(len, self.at);
     }
 
     fn at_hand(&self) -> u64 {
-        if self.store.is_some() { 0 } else { self.kept_from() }
+        if self.store.is_some() { 0 } else { self.held.from(self.at) }
     }
 
     fn scans_left(&self) -> u32 {
@@ -374,7 +328,7 @@ impl ImageView for StreamView<'_> {
     /// Only of what is still ahead or surely at hand, so that it does not matter how the feed cuts.
     fn keep(&mut self, at: u64, len: u64) {
         let held: u64 = self.keepsakes.iter().map(|keepsake| keepsake.bytes.len() as u64).sum();
-        if at < self.kept_from()
+        if at < self.held.from(self.at)
             || self.keepsakes.len() >= MOST_KEEPSAKES
             || held.saturating_add(len) > MOST_KEPT
             || at.checked_add(len).is_none()
@@ -383,152 +337,5 @@ impl ImageView for StreamView<'_> {
         }
         self.keepsakes.push(Keepsake { at, bytes: vec![0; len as usize], have: 0 });
         self.fill_keepsakes();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bytes::Pool;
-    use crate::facts::Code;
-    use std::sync::Arc;
-
-    /// Feeds an image in runs of the lengths given, again and again.
-    struct Pieces {
-        image: Vec<u8>,
-        at: usize,
-        lengths: Vec<usize>,
-        turn: usize,
-        pool: Pool,
-    }
-
-    impl Pieces {
-        fn feed(image: &[u8], lengths: &[usize]) -> Box<dyn Feed> {
-            Box::new(Pieces {
-                image: image.to_vec(),
-                at: 0,
-                lengths: lengths.to_vec(),
-                turn: 0,
-                pool: Pool::new(usize::MAX, 1 << 16),
-            })
-        }
-    }
-
-    impl Feed for Pieces {
-        fn next(&mut self) -> Result<Option<Segment>, Halt> {
-            let len = self.lengths[self.turn % self.lengths.len()].min(self.image.len() - self.at);
-            self.turn += 1;
-            if len == 0 {
-                return Ok(None);
-            }
-            let mut chunk = self.pool.take();
-            chunk.space()[..len].copy_from_slice(&self.image[self.at..self.at + len]);
-            chunk.grow(len);
-            self.at += len;
-            Ok(Some(Segment::Data(Arc::new(chunk))))
-        }
-    }
-
-    fn image(len: usize) -> Vec<u8> {
-        (0..len).map(|at| (at / 7 % 251) as u8).collect()
-    }
-
-    /// The answers to a list of reads, each as bytes or as the reason.
-    fn answers(
-        image: &[u8],
-        lengths: &[usize],
-        reads: &[(u64, usize)],
-        again: bool,
-    ) -> Vec<Result<Vec<u8>, Missing>> {
-        let notebook = Notebook::new(&|_| false, 1 << 40);
-        let reopen: Option<Reopen<'_>> =
-            again.then(|| Box::new(|| Pieces::feed(image, lengths)) as Reopen<'_>);
-        let mut view = StreamView::new(Pieces::feed(image, lengths), reopen, &notebook, false);
-        reads
-            .iter()
-            .map(|&(at, len)| {
-                let mut buf = vec![0xee; len];
-                match view.read_at(at, &mut buf).unwrap() {
-                    Got::Bytes(count) => Ok(buf[..count].to_vec()),
-                    Got::Missing(missing) => Err(missing),
-                }
-            })
-            .collect()
-    }
-
-    #[test]
-    fn answers_do_not_depend_on_how_the_feed_cuts() {
-        let image = image(3 << 20);
-        let mib = 1u64 << 20;
-        let reads = [
-            (mib + 100, 50),
-            (0, 512),
-            (mib - 10, 20),
-            (2 * mib, 4096),
-            (2 * mib - 60_000, 100),
-            (mib + 200, 10),
-            (3 * mib - 100, 500),
-            (5 * mib, 10),
-        ];
-        let expected = answers(&image, &[65536], &reads, false);
-        assert_eq!(expected[5], Err(Missing::Behind));
-        for (index, (at, len)) in reads.iter().enumerate().filter(|(index, _)| *index != 5) {
-            let from = (*at as usize).min(image.len());
-            let to = (from + len).min(image.len());
-            assert_eq!(expected[index].as_deref(), Ok(&image[from..to]), "read {index}");
-        }
-        for lengths in [&[1000, 1, 60000][..], &[33, 65535], &[4096]] {
-            assert!(answers(&image, lengths, &reads, false) == expected);
-        }
-    }
-
-    #[test]
-    fn what_lies_behind_is_read_again_where_the_source_allows() {
-        let image = image(3 << 20);
-        let reads = [(2 << 20, 10), ((1 << 20) + 500, 10)];
-        let got = answers(&image, &[65536], &reads, true);
-        assert_eq!(got[1].as_deref(), Ok(&image[(1 << 20) + 500..(1 << 20) + 510]));
-    }
-
-    #[test]
-    fn keeps_what_was_asked_for() {
-        let image = image(4 << 20);
-        let notebook = Notebook::new(&|_| false, 1 << 40);
-        for lengths in [&[65536][..], &[1000, 1, 60000]] {
-            let mut view = StreamView::new(Pieces::feed(&image, lengths), None, &notebook, false);
-            let ranges = [(1_500_000, 5000), (2_000_000, 70_000), ((4 << 20) - 10, 10)];
-            for (at, len) in ranges {
-                view.keep(at, len);
-            }
-            view.keep(1_600_000, u64::MAX);
-            view.run_out().unwrap();
-            for (at, len) in ranges {
-                let mut buf = vec![0; len as usize];
-                assert_eq!(view.read_at(at, &mut buf).unwrap(), Got::Bytes(len as usize));
-                assert!(buf == image[at as usize..(at + len) as usize]);
-            }
-            assert_eq!(
-                view.read_at(1_600_000, &mut [0; 9]).unwrap(),
-                Got::Missing(Missing::Behind)
-            );
-            // Too late: it has passed.
-            view.keep(1_700_000, 10);
-            assert_eq!(
-                view.read_at(1_700_000, &mut [0; 9]).unwrap(),
-                Got::Missing(Missing::Behind)
-            );
-        }
-    }
-
-    #[test]
-    fn stops_at_the_limit() {
-        let image = image(2 << 20);
-        let notebook = Notebook::new(&|_| true, (2 << 20) - 1);
-        let mut view = StreamView::new(Pieces::feed(&image, &[65536]), None, &notebook, false);
-        assert!(matches!(view.run_out(), Err(Halt::Stopped)));
-        assert!(notebook.has(Code::ImageTooLarge));
-        let notebook = Notebook::new(&|_| true, (2 << 20) + 1);
-        let mut view = StreamView::new(Pieces::feed(&image, &[65536]), None, &notebook, false);
-        assert_eq!(view.run_out().unwrap(), 2 << 20);
     }
 }

@@ -8,14 +8,14 @@ use crate::bytes::Segment;
 #[derive(Default)]
 pub(super) struct Trail {
     /// Image offset behind its last byte.
-    pub(super) end: u64,
-    pub(super) bytes: VecDeque<u8>,
-    /// Bytes before the position of the view that are kept.
+    end: u64,
+    bytes: VecDeque<u8>,
+    /// Bytes before the position of the reader that are kept.
     pub(super) len: u64,
 }
 
 impl Trail {
-    /// Takes a run that is let go while the view is at `at`.
+    /// Takes a run that is let go while the reader is at `at`.
     pub(super) fn take(&mut self, start: u64, segment: &Segment, at: u64) {
         let end = start + segment.len();
         let from = at.saturating_sub(self.len).clamp(start, end);
@@ -29,21 +29,30 @@ impl Trail {
         self.bytes.drain(..self.bytes.len().min(excess as usize));
     }
 
-    pub(super) fn start(&self) -> u64 {
+    /// Forgets all bytes; how many are kept stays.
+    pub(super) fn clear(&mut self) {
+        (self.bytes, self.end) = (VecDeque::new(), 0);
+    }
+
+    fn start(&self) -> u64 {
         self.end - self.bytes.len() as u64
     }
 
-    /// Copies what it has of a range.
-    pub(super) fn copy(&self, at: u64, buf: &mut [u8]) {
-        let from = at.max(self.start());
-        let to = (at + buf.len() as u64).min(self.end);
+    /// Copies what it has from image offset `at` on, and says how many bytes that were.
+    pub(super) fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
+        let Some(skip) = at.checked_sub(self.start()).and_then(|skip| usize::try_from(skip).ok())
+        else {
+            return 0;
+        };
         let (first, second) = self.bytes.as_slices();
-        for (start, have) in [(self.start(), first), (self.end - second.len() as u64, second)] {
-            let (from, to) = (from.max(start), to.min(start + have.len() as u64));
-            if from < to {
-                buf[(from - at) as usize..(to - at) as usize]
-                    .copy_from_slice(&have[(from - start) as usize..(to - start) as usize]);
-            }
+        let parts = [first.get(skip..), second.get(skip.saturating_sub(first.len())..)]
+            .map(Option::unwrap_or_default);
+        let mut have = 0;
+        for part in parts {
+            let count = part.len().min(buf.len() - have);
+            buf[have..have + count].copy_from_slice(&part[..count]);
+            have += count;
         }
+        have
     }
 }

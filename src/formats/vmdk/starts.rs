@@ -53,6 +53,38 @@ impl Starts {
         .unwrap_or(0)
     }
 
+    /// How many grains of `size` sectors have room from sector `begin` on between the grains and `tables`, which are ranges
+    /// of sectors in ascending order.
+    pub(super) fn rooms(&mut self, size: u64, begin: u64, tables: &[(u64, u64)]) -> u64 {
+        let mut tables = tables.iter().copied().peekable();
+        let (mut at, mut rooms) = (begin, 0);
+        let mut pass = |(from, end): (u64, u64)| {
+            rooms += from.saturating_sub(at) / size.max(1);
+            at = at.max(end);
+        };
+        let mut grain = |sector: u64| {
+            while let Some(table) = tables.next_if(|(from, _)| *from <= sector) {
+                pass(table);
+            }
+            pass((sector, sector + size));
+        };
+        match self {
+            Starts::Listed(starts) => {
+                starts.sort_unstable();
+                starts.iter().for_each(|start| grain(start >> 32));
+            }
+            Starts::Bits { words, phase, .. } => {
+                let phase = phase.unwrap_or(0);
+                for (word, first) in words.iter().zip((0..).step_by(WORD as usize)) {
+                    let units = (0..WORD).filter(|bit| word >> bit & 1 != 0);
+                    units.for_each(|bit| grain((first + bit) * size + phase));
+                }
+            }
+        }
+        tables.for_each(pass);
+        rooms
+    }
+
     /// Says that grain number `index` of `size` sectors is at `sector`, as the entry at image offset
     /// `entry` has it.
     pub(super) fn add(
@@ -172,6 +204,21 @@ mod tests {
         assert_eq!(overlaps(10, &[83, 11, 20], &[]), (0, true));
         assert_eq!(overlaps(MOST_LISTED + 1, &[83, 11, 12], &[]), (0, false));
         assert_eq!(overlaps(MOST_LISTED + 1, &[u32::MAX], &[]), (0, false));
+    }
+
+    #[test]
+    fn knows_where_there_is_room_for_more() {
+        for grains in [10, MOST_LISTED + 1] {
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut starts = Starts::new(grains);
+            for (index, sector) in [27, 11, 43, 67].into_iter().enumerate() {
+                starts.add(&notebook, sector, index as u64, 8, 0);
+            }
+            assert_eq!(starts.rooms(8, 3, &[]), 5);
+            // Tables take room, but no more than they have.
+            assert_eq!(starts.rooms(8, 3, &[(3, 4), (19, 20), (35, 43), (51, 53), (75, 80)]), 1);
+            assert_eq!(starts.rooms(8, 11, &[(90, 95)]), 5);
+        }
     }
 
     #[test]

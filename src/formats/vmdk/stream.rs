@@ -12,6 +12,7 @@ use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::packed::Unpacker;
+use crate::formats::tail::first_used;
 use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 
 /// Most grains whose places are held. A disk of 99 GB with the usual grains of 64 KiB has fewer. The
@@ -45,6 +46,11 @@ pub(super) struct Stream<'a> {
     /// The first grain that is behind one for a later place on the disk, as image offset, disk sector and
     /// the sector before it; and how many there are.
     unordered: Option<((u64, u64, u64), u64)>,
+    /// The first place at which the stream ends although the tables name a grain behind it: image offsets of both; and how
+    /// many there are.
+    ends: Option<((u64, u64), u64)>,
+    /// Image offset of the first byte between markers that belongs to nothing and is no zero.
+    idle: Option<u64>,
     /// Unpacks each grain as it passes, if it will not be at hand later.
     unpacker: Option<Unpacker>,
     /// Why a grain was not unpacked, or could not be.
@@ -79,6 +85,8 @@ impl<'a> Stream<'a> {
             tables: Vec::new(),
             last: None,
             unordered: None,
+            ends: None,
+            idle: None,
             unpacker: None,
             left: None,
             faults: 0,
@@ -116,6 +124,14 @@ impl<'a> Stream<'a> {
         if let Some(((at, sector, before), count)) = self.unordered {
             self.notebook.image(Code::VmdkGrainsUnordered, at, format!(
                 "The grain for sector {sector} of the disk, at byte {at}, stands behind the one for sector {before}; {count} in all are out of order."));
+        }
+        if let Some(((at, named), count)) = self.ends {
+            self.notebook.image(Code::VmdkGrainsUnordered, at, format!(
+                "The stream has a mark of its end at byte {at}, but the tables name a grain behind it, at byte {named}. Such marks before grains: {count}."));
+        }
+        if let Some(at) = self.idle {
+            self.notebook.image(Code::VmdkSpaceUnused, at, format!(
+                "The bytes from byte {at} on stand between the markers of the stream and belong to nothing, but are no zeros."));
         }
         Ok(())
     }
@@ -173,14 +189,23 @@ impl<'a> Stream<'a> {
             // QEMU may leave a gap when it opens an image again; the tables say what follows.
             end = match next {
                 Next::At(next) => next,
-                Next::Gap(_) | Next::Lost => match (after(at), next) {
-                    (Some(named), _) => named,
-                    (None, Next::Gap(end)) => {
-                        self.end = end;
+                Next::Lost => match after(at) {
+                    Some(named) => named,
+                    None => {
+                        self.lost = true;
                         return Ok(());
                     }
-                    (None, _) => {
-                        self.lost = true;
+                },
+                Next::End { idle, end } => match after(at) {
+                    Some(named) => {
+                        let (first, count) = self.ends.unwrap_or(((at, named), 0));
+                        self.ends = Some((first, count + 1));
+                        self.idle(view, idle, named)?;
+                        named
+                    }
+                    None => {
+                        self.idle(view, idle, end)?;
+                        self.end = end;
                         return Ok(());
                     }
                 },
@@ -281,7 +306,7 @@ impl<'a> Stream<'a> {
         let table = u64::from(self.header.entries_per_table).saturating_mul(ENTRY);
         let (what, len) = match marker.kind() {
             Some(Kind::EndOfStream) if sectors == 0 => {
-                return Ok(Next::Gap(at.saturating_add(SECTOR)));
+                return Ok(Next::End { idle: at, end: at.saturating_add(SECTOR) });
             }
             Some(Kind::Table) => ("grain table", table),
             Some(Kind::Directory) => {
@@ -290,7 +315,8 @@ impl<'a> Stream<'a> {
             }
             Some(Kind::Footer) => {
                 self.footer = Some(at);
-                return Ok(Next::Gap(at.saturating_add(footer::LENGTH)));
+                let end = at.saturating_add(footer::LENGTH);
+                return Ok(Next::End { idle: end, end });
             }
             Some(Kind::Progress) => {
                 let begin = at.saturating_add(SECTOR);
@@ -321,7 +347,18 @@ impl<'a> Stream<'a> {
         {
             self.announced.insert(begin, content);
         }
-        Ok(Next::At(begin.saturating_add(offset_of(sectors))))
+        let end = begin.saturating_add(offset_of(sectors));
+        self.idle(view, begin.saturating_add(len), end)?;
+        Ok(Next::At(end))
+    }
+
+    /// Looks whether there are only zeros between two image offsets.
+    fn idle(&mut self, view: &mut dyn ImageView, from: u64, to: u64) -> Result<(), Halt> {
+        match first_used(view, from, to)? {
+            Ok(found) => self.idle = self.idle.or(found),
+            Err((_, missing)) => self.missing = Some(missing),
+        }
+        Ok(())
     }
 
     pub(super) fn fault(&mut self, at: u64, said: String) {
@@ -334,8 +371,8 @@ impl<'a> Stream<'a> {
 enum Next {
     /// Something, and what is announced ends at this image offset.
     At(u64),
-    /// The end at this image offset, or nothing for a while.
-    Gap(u64),
+    /// What marks the end of the stream, which is at `end`; from `idle` on there are only zeros.
+    End { idle: u64, end: u64 },
     /// Something that cannot be skipped, because its length is not known.
     Lost,
 }

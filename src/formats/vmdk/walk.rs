@@ -86,10 +86,13 @@ impl Grains {
         let end = last.max(starts.end(header.grain_size)).max(header.overhead);
         // What is overwritten with zeros may leave its grain behind, as QEMU does.
         let unused = unused(&header, end, starts.count().saturating_add(zeroed), &ranges);
+        let begin = header.overhead.max(header.first_free_sector());
+        let rooms = starts.rooms(header.grain_size, begin, &ranges).saturating_sub(zeroed);
         let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
         if maps.missing.is_none() {
             reach.ends_at(offset_of(end), Code::VmdkBytesBehind);
-            if unused >= header.grain_size {
+            if unused >= header.grain_size || rooms > 0 {
+                let unused = unused.max(rooms.saturating_mul(header.grain_size));
                 // Of an image that is cut off, the tables that name such space may be missing.
                 reach.if_whole(Anomaly {
                     code: Code::VmdkSpaceUnused,

@@ -136,7 +136,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::RawSizeUnaligned,
         Warn,
         "the image does not end with a whole sector",
-        "The size of a raw image is a multiple of 512 bytes; this one is not. It may be cut off, or something may have been appended.",
+        "The size of a raw image is a multiple of 512 bytes; this one is not. It may be cut off, or something may have been appended. A guest, and whoever converts the image with QEMU, sees its last sector filled up with zeros; size and digest of the disk are those of the bytes as they are.",
         run(
             "Compare its size with that at the origin. If nothing is missing, write it with whole sectors",
             Recipe::Pad,

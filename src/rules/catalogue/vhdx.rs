@@ -220,4 +220,16 @@ pub(super) const ROWS: &[Row] = &[
         ),
         "arithmetic: writers place blocks side by side",
     ),
+    judged(
+        Code::VhdxBlockUndefined,
+        Warn,
+        "readers may show different data for a block",
+        "An entry of the block allocation table has a state of which the format says that a reader may show anything, and yet names a place; or a state that only a draft of the format had. QEMU shows zeros there, and other readers may show what is stored or refuse the image.",
+        run(
+            "Compare the disk with its origin. If zeros are right, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
+        "MS-VHDX 2.5.1.1; QEMU block/vhdx.c, vhdx_co_readv",
+    ),
 ];

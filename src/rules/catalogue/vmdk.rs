@@ -203,7 +203,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkGrainsUnordered,
         Warn,
         "the grains of the stream are out of order",
-        "A stream has its grains in the order of the disk. Readers that go by the tables find these, as QEMU does; readers that take a stream as it comes fail, or read wrong data.",
+        "A stream has its grains in the order of the disk, one behind the other up to the mark of its end. Readers that go by the tables find these, as QEMU does; readers that take a stream as it comes fail, read wrong data, or end too early.",
         ANEW,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; VMware's open-vmdk, areStreamOptimizedGrainsOrdered",
     ),
