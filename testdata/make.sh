@@ -145,15 +145,32 @@ bzip2 -k gpt.vdi
 # Its random GUIDs lie under checksums: this file differs from run to run.
 qemu-img convert -q -f raw -O vhdx -o block_size=1048576,log_size=1048576 gpt.raw gpt.vhdx
 gzip -9 -n < gpt.vhdx > gpt.vhdx.gz
+# vhd FILE OFFSET...: fixes the footers at these offsets, which have the time, a checksum and a random UUID, in this order.
+vhd() {
+  local file="$1" footer sum
+  shift
+  for footer; do
+    patch "$file" $((footer + 24)) '\000\000\000\000'
+    patch "$file" $((footer + 64)) '\000\000\000\000'
+    patch "$file" $((footer + 68)) '\175\116\000\000\000\000\000\100\200\000\000\000\000\000\000\005'
+    sum="$(od -An -v -tu1 -j "$footer" -N 512 "$file" | tr -s ' ' '\n' | awk '{ sum += $1 } END { print sum }')"
+    patch "$file" $((footer + 64)) "$(printf '%08x' $((~sum & 0xffffffff)) | sed 's/../\\x&/g')"
+  done
+  gzip -9 -n < "$file" > "$file.gz"
+}
 qemu-img convert -q -f raw -O vpc -o subformat=fixed,force_size=on mbr.raw fixed.vhd
-# The footer has the time, a checksum and a random UUID, in this order.
-footer=$(($(size fixed.vhd) - 512))
-patch fixed.vhd $((footer + 24)) '\000\000\000\000'
-patch fixed.vhd $((footer + 64)) '\000\000\000\000'
-patch fixed.vhd $((footer + 68)) '\175\116\000\000\000\000\000\100\200\000\000\000\000\000\000\005'
-sum="$(od -An -v -tu1 -j "$footer" fixed.vhd | tr -s ' ' '\n' | awk '{ sum += $1 } END { print sum }')"
-patch fixed.vhd $((footer + 64)) "$(printf '%08x' $((~sum & 0xffffffff)) | sed 's/../\\x&/g')"
-gzip -9 -n < fixed.vhd > fixed.vhd.gz
+vhd fixed.vhd $(($(size fixed.vhd) - 512))
+qemu-img convert -q -f raw -O vpc -o subformat=dynamic,force_size=on gpt.raw gpt.vhd
+vhd gpt.vhd 0 $(($(size gpt.vhd) - 512))
+
+## qcow of version 1
+
+qemu-img convert -q -f raw -O qcow gpt.raw gpt.qcow
+# qemu-img 10 writes all of it, and exits with 1 without a word.
+qemu-img convert -q -c -f raw -O qcow gpt.raw gpt-compressed.qcow || true
+qemu-img compare -q -f qcow -F raw gpt-compressed.qcow gpt.raw
+gzip -9 -n < gpt.qcow > gpt.qcow.gz
+gzip -9 -n < gpt-compressed.qcow > gpt-compressed.qcow.gz
 
 ## What is no image
 
@@ -179,4 +196,5 @@ cp gpt.raw mbr.raw gpt-cut.raw mbr-past-end.raw blank.raw empty.img \
   gpt.qcow2 gpt-v2.qcow2 gpt-compressed.qcow2 gpt-zstd.qcow2 gpt.qcow2.gz blank.qcow2 \
   gpt-dirty.qcow2 encrypted.qcow2 truncated.qcow2 backing.qcow2 polyglot.qcow2 bomb.qcow2.gz \
   gpt.sparse.vmdk.gz gpt.stream.vmdk split-s001.vmdk descriptor.vmdk \
-  gpt.vdi.gz gpt.vdi.bz2 gpt.vhdx.gz fixed.vhd.gz box.ova page.html pointer.img "$out"
+  gpt.vdi.gz gpt.vdi.bz2 gpt.vhdx.gz gpt.vhd.gz fixed.vhd.gz \
+  gpt.qcow.gz gpt-compressed.qcow.gz box.ova page.html pointer.img "$out"

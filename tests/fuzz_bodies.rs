@@ -149,6 +149,27 @@ fn fields(target: &str, image: &[u8]) -> Vec<Field> {
             fields.extend(entries(little, at(little(0x154, 4)), 4, 4));
             fields
         }
+        "qcow" => {
+            let mut fields = vec![big(4, 4), big(8, 8), big(24, 8), big(32, 1), big(33, 1)];
+            fields.extend([big(36, 4), big(40, 8)]);
+            let l1 = at(big(40, 8));
+            fields.extend(entries(big, l1, 8, 2));
+            fields.extend(entries(big, at(big(l1, 8)), 8, 8));
+            fields
+        }
+        "vpc" => {
+            let mut fields = Vec::new();
+            for footer in [0, image.len() as u64 - 512] {
+                fields.extend([big(footer + 8, 4), big(footer + 12, 4), big(footer + 16, 8)]);
+                fields.extend([big(footer + 28, 4), big(footer + 48, 8), big(footer + 56, 4)]);
+                fields.push(big(footer + 60, 4));
+            }
+            fields.extend([big(512 + 16, 8), big(512 + 24, 4), big(512 + 28, 4), big(512 + 32, 4)]);
+            let table = at(big(512 + 16, 8));
+            fields.extend(entries(big, table, 4, 2));
+            fields.extend(entries(big, at(big(table, 4)) * 512, 4, 2));
+            fields
+        }
         "vmdk" => {
             let mut fields = vec![little(4, 4), little(8, 4)];
             fields.extend(entries(little, 12, 8, 4));

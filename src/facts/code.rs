@@ -113,7 +113,11 @@ codes! {
 
     // What is no image that DigitalOcean takes.
     FormatVpc "format-vpc",
+    VpcHeaderInvalid "vpc-header-invalid",
+    VpcTableInvalid "vpc-table-invalid",
     FormatQcow1 "format-qcow1",
+    Qcow1HeaderInvalid "qcow1-header-invalid",
+    Qcow1TableInvalid "qcow1-table-invalid",
     FormatQed "format-qed",
     FormatParallels "format-parallels",
     FormatLuks "format-luks",

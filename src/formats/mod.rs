@@ -17,6 +17,7 @@ mod disk;
 mod entries;
 mod packed;
 mod passing;
+mod qcow;
 mod qcow2;
 mod scan;
 mod tail;
@@ -26,6 +27,7 @@ mod vdi;
 mod vhdx;
 mod view;
 mod vmdk;
+mod vpc;
 
 pub use detect::{
     Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,
@@ -40,6 +42,7 @@ pub use view::{
 };
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
+pub use vpc::Footer;
 
 use crate::facts::{DiskFormat, Left, Notebook};
 
@@ -56,7 +59,7 @@ pub struct Examined {
 }
 
 /// Translates offsets of the disk into places of the image, for one image.
-pub trait Layout {
+pub trait Layout: Send {
     /// Size of the disk in bytes.
     fn virtual_size(&self) -> u64;
 
@@ -152,6 +155,9 @@ pub fn examine(
         DiskFormat::Vhdx => vhdx::examine(view, notebook),
         DiskFormat::Vdi => vdi::examine(view, notebook),
         DiskFormat::Vmdk => vmdk::examine(view, notebook),
+        // Nobody imports these: the disk is taken out of them.
+        DiskFormat::Vpc => vpc::examine(view, notebook),
+        DiskFormat::Qcow => qcow::examine(view, notebook),
         _ => Ok(None),
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 
 use super::report::{Error, Report};
-use super::unwrap::{Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
+use super::unwrap::{Depth, Unwrapping, Wrapped, Wrapping, disk, unwrapped};
 use super::{Digested, Event, Expected, Listener, Options, Tap, open, pipeline};
 use crate::bytes::hex;
 use crate::facts::{Anomaly, Code, Layer};
@@ -94,11 +94,28 @@ pub fn inspect_inside(
     // Nothing is to be taken off, nor is anything wrong with what would be.
     let as_it_is = |unwrapping: &Unwrapping<'_>| {
         let plain = unwrapping.wrappings().is_empty() && unwrapping.aftermath().fault().is_none();
-        plain.then(|| Inside::of(unwrapping))
+        // Only of a file it is known how it ends.
+        let known = unwrapping.is_same() || matches!(source, Source::File(_));
+        (plain && known).then(|| Inside::of(unwrapping))
     };
     let limit = options.limit;
     #[cfg(feature = "net")]
     let notify = super::remote::notify(listener, &shown);
+    if let (Depth::Everything, Source::File(file)) = (depth, &source) {
+        match disk(file) {
+            Ok(Some(unwrapping)) => {
+                tell(Inside::of(&unwrapping));
+                let aftermath = unwrapping.aftermath();
+                let report = inspect_unwrapped(argument, unwrapping, options, listener, tap);
+                return match file.verify_unchanged() {
+                    Ok(()) => (report, aftermath.wrapped()),
+                    Err(error) => (report.failed(&error), None),
+                };
+            }
+            Ok(None) => {}
+            Err(error) => return failed(&error),
+        }
+    }
     // What can be had again is looked at first; if there is nothing to take off, it is checked as it is.
     let looked = match &source {
         Source::Stream(_) => None,
@@ -123,6 +140,10 @@ pub fn inspect_inside(
         #[cfg(feature = "net")]
         Source::Remote(remote) => unwrapped(remote.reader(&notify), limit, depth),
     };
+    let unwrapping = unwrapping.and_then(|found| match depth {
+        Depth::Everything => found.into_disk(),
+        Depth::Refused => Ok(found),
+    });
     let unwrapping = match unwrapping {
         Ok(unwrapping) => unwrapping,
         Err(error) => return failed(&error),
@@ -161,10 +182,11 @@ pub fn inspect_unwrapped(
     let aftermath = unwrapping.aftermath();
     listener.event(Event::Started { source: &report.source, size: None });
     // What somebody says of the file, they say of the outer one.
-    let (of_file, of_image) =
-        options.expected.iter().cloned().partition(|expected| {
-            expected.of == Digested::File && !unwrapping.wrappings().is_empty()
-        });
+    let (of_file, of_image) = options
+        .expected
+        .iter()
+        .cloned()
+        .partition(|expected| expected.of == Digested::File && !unwrapping.is_same());
     let of_file: Vec<Expected> = of_file;
     let options = &Options { expected: of_image, ..options.clone() };
     let outcome = pipeline::run_stream(unwrapping, options, listener, tap, &mut report);

@@ -87,10 +87,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         }
         Bzip2Truncated | Bzip2Damaged | Bzip2TrailingZeros | Bzip2TrailingGarbage
         | Bzip2MultipleStreams => check(packed == Compression::Bzip2, "compressed-stream"),
-        // Of what is refused as it is, only a repacking push looks inside.
+        // Of what is refused as it is, only whoever repacks it looks inside.
         XzTruncated | XzDamaged | XzWindowTooLarge | XzUnsupported | ZstdTruncated
         | ZstdDamaged | ZstdWindowTooLarge | ZstdUnsupported | TarTruncated | TarDamaged
-        | TarUnsupported | TarNoImage | TarSeveralImages => None,
+        | TarUnsupported | TarNoImage | TarSeveralImages | VpcHeaderInvalid | VpcTableInvalid
+        | Qcow1HeaderInvalid | Qcow1TableInvalid => None,
         CompressionXz | CompressionZstd | CompressionLz4 | CompressionLzma
         | CompressionCompress | CompressionLzip | CompressionLzop | CompressionLrzip
         | CompressionZlib | CompressionOther | ArchiveZip | Archive7z | ArchiveRar | ArchiveTar

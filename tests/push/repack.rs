@@ -132,6 +132,26 @@ fn an_archive_with_holes_is_taken_out() {
 }
 
 #[test]
+fn the_disk_of_a_vhd_is_taken_out() {
+    let scratch = Scratch::new();
+    scratch.sparse("disk.raw", 9 << 20);
+    let disk = std::fs::read(scratch.path("disk.raw")).unwrap();
+    for kind in ["fixed", "dynamic"] {
+        let mut command = Command::new("qemu-img");
+        command.current_dir(scratch.path(".")).args(["convert", "-O", "vpc", "-o"]);
+        command.arg(format!("subformat={kind},force_size=on")).args(["disk.raw", "disk.vhd"]);
+        if command.output().is_err() {
+            return missing("qemu-img is missing");
+        }
+        let image = std::fs::read(scratch.path("disk.vhd")).unwrap();
+        let rig = Rig::new();
+        let document = pushed(&rig, "disk.vhd", &image, &[]);
+        assert_eq!(document["report"]["digests"]["sha256"], sha256(&disk), "{kind}");
+        assert_eq!(document["source"]["wrappings"], json!(["vhd"]), "{kind}");
+    }
+}
+
+#[test]
 fn what_is_behind_packed_data_is_left_out() {
     let disk = disk();
     for (name, packed) in [("disk.raw.gz", gzip(&disk)), ("disk.raw.bz2", bzip2(&disk))] {

@@ -240,6 +240,25 @@ pub(super) fn repair_vhdx(image: &mut MemoryImage<'_>) {
     }
 }
 
+/// Makes the check sums of a VHD right, as far as its structures lie where programs put them, and both footers the same.
+pub(super) fn repair_vpc(image: &mut MemoryImage<'_>) {
+    let end = image.len().saturating_sub(512);
+    for (at, len, sum_at) in [(0, 512, 64), (512, 1024, 36), (end, 512, 64)] {
+        let mut bytes = vec![0; len];
+        let marks = [b"conectix", b"cxsparse"];
+        if image.read(at, &mut bytes) < len || !marks.iter().any(|mark| bytes.starts_with(*mark)) {
+            continue;
+        }
+        bytes[sum_at..sum_at + 4].fill(0);
+        let sum = !bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+        bytes[sum_at..sum_at + 4].copy_from_slice(&sum.to_be_bytes());
+        image.patch(at, bytes.clone());
+        if at == 0 {
+            image.patch(end, bytes);
+        }
+    }
+}
+
 /// Makes the check sums of both copies of a GPT right, as far as they lie at either end of the disk.
 pub(super) fn repair_gpt(disk: &mut MemoryImage<'_>) {
     for at in [512, disk.len().saturating_sub(512)] {

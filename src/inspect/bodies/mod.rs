@@ -56,7 +56,7 @@ const MOST_READS: u64 = 2_000_000;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 15] = [
+pub const ALL: [Body; 17] = [
     ("gzip", gzip),
     ("bzip2", bzip2),
     ("xz", xz),
@@ -68,6 +68,8 @@ pub const ALL: [Body; 15] = [
     ("vhdx", vhdx),
     ("vdi", vdi),
     ("vmdk", vmdk),
+    ("vpc", vpc),
+    ("qcow", qcow),
     ("structures", structures),
     ("partitions", partitions),
     ("partition_tables", partition_tables),
@@ -93,6 +95,8 @@ seeds!(qcow2_seeds: "gpt.qcow2" "gpt-v2.qcow2" "gpt-compressed.qcow2" "gpt-zstd.
 seeds!(vhdx_seeds: "gpt.vhdx.gz");
 seeds!(vdi_seeds: "gpt.vdi.gz");
 seeds!(vmdk_seeds: "gpt.sparse.vmdk.gz" "gpt.stream.vmdk" "split-s001.vmdk" "descriptor.vmdk");
+seeds!(vpc_seeds: "gpt.vhd.gz" "fixed.vhd.gz");
+seeds!(qcow_seeds: "gpt.qcow.gz" "gpt-compressed.qcow.gz");
 seeds!(disk_seeds: "gpt.raw" "mbr.raw" "mbr-past-end.raw" "blank.raw");
 seeds!(other_seeds: "polyglot.qcow2" "page.html" "pointer.img" "box.ova" "fixed.vhd.gz"
     "descriptor.vmdk" "blank.raw" "gpt.raw" "gpt.qcow2");
@@ -128,6 +132,8 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
         "vhdx" => vhdx_seeds(),
         "vdi" => vdi_seeds(),
         "vmdk" => vmdk_seeds(),
+        "vpc" => vpc_seeds(),
+        "qcow" => qcow_seeds(),
         "partitions" => disk_seeds(),
         "sniff_and_detect" => other_seeds(),
         "check" => checked_seeds(),
@@ -368,6 +374,52 @@ pub fn vdi(input: &[u8]) {
 pub fn vmdk(input: &[u8]) {
     let image = edits::decode(vmdk_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
     container(DiskFormat::Vmdk, &image);
+}
+
+/// VHD, as edits over a fixed and a dynamic image; the check sums are made right after them.
+pub fn vpc(input: &[u8]) {
+    let image = edits::decode(vpc_seeds(), input, LARGEST_IMAGE, edits::repair_vpc);
+    let known = [Code::VpcHeaderInvalid, Code::VpcTableInvalid];
+    taken_out(DiskFormat::Vpc, image, &known);
+}
+
+/// qcow of version 1, as edits over an image with clusters as they are and one with packed ones.
+pub fn qcow(input: &[u8]) {
+    let image = edits::decode(qcow_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
+    let known = [Code::Qcow1HeaderInvalid, Code::Qcow1TableInvalid];
+    taken_out(DiskFormat::Qcow, image, &known);
+}
+
+/// Reads the disk of a container that is only ever repacked: from its first byte to its last, of a file. Nothing is found
+/// but what is `known`, and what every container may have.
+fn taken_out(format: DiskFormat, mut image: MemoryImage<'_>, known: &[Code]) {
+    let notebook = Notebook::new(&|_| false, 1 << 40);
+    let size = image.len();
+    let codes = codes_of(&mut image, notebook, size, |view, notebook| {
+        let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
+        let mut disk = MappedDisk::new(view, &mut *examined.layout, notebook);
+        let (mut at, mut bytes) = (0, vec![0; 64 << 10]);
+        // Of a disk of very many runs it is the beginning.
+        for _ in 0..4096 {
+            if at >= examined.virtual_size {
+                break;
+            }
+            let run = disk.run(at)?;
+            assert!(run.len > 0 && run.len <= examined.virtual_size - at);
+            if run.place.reads_as_zeros() {
+                at += run.len;
+                continue;
+            }
+            let part = &mut bytes[..run.len.min(64 << 10) as usize];
+            if disk.read_at(at, part)? != Got::Bytes(part.len()) {
+                break;
+            }
+            at += part.len() as u64;
+        }
+        Ok(())
+    });
+    let any = [Code::DiskTooLarge, Code::ImageTruncated, Code::ImageOffsetImpossible];
+    assert!(codes.iter().all(|code| known.contains(code) || any.contains(code)), "{codes:?}");
 }
 
 /// Every kind of container, of which structures were inserted, removed, moved, doubled or cut. What readers

@@ -113,7 +113,7 @@ fn inner(input: &[u8], buffer: usize, depth: Depth) -> (Vec<u8>, String, bool) {
         assert!(inner.len() <= MOST_UNPACKED, "more than the limit came out");
     }
     assert_eq!(unwrapping.is_whole(), aftermath.fault().is_none());
-    (inner, format!("{:?}", aftermath.fault()), unwrapping.wrappings().is_empty())
+    (inner, format!("{:?}", aftermath.fault()), unwrapping.is_same())
 }
 
 /// Everything around an image: the same comes out into large and small buffers, what is left alone comes

@@ -6,12 +6,15 @@
 //! which is checked like any other. What is damaged on the way is kept until it is asked for, as
 //! a reader can only say that there is nothing more.
 
+mod disk;
 mod layers;
 mod member;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError};
 
+pub(super) use self::disk::disk;
+use self::disk::{Footless, is_contained};
 use self::layers::{Failure, LeftOut, Outer, Packed, Peeked, Pull};
 use self::member::Members;
 use super::threads::longest_file;
@@ -44,6 +47,10 @@ pub enum Wrapping {
     Xz,
     /// Zstandard.
     Zstd,
+    /// A VHD, of which the disk came out.
+    Vhd,
+    /// qcow of version 1, of which the disk came out.
+    Qcow1,
     /// A tar archive, or an OVA.
     Tar {
         /// The member that is the image.
@@ -58,6 +65,8 @@ impl fmt::Display for Wrapping {
             Wrapping::Bzip2 => f.write_str("bzip2"),
             Wrapping::Xz => f.write_str("xz"),
             Wrapping::Zstd => f.write_str("zstd"),
+            Wrapping::Vhd => f.write_str("vhd"),
+            Wrapping::Qcow1 => f.write_str("qcow1"),
             Wrapping::Tar { member } => write!(f, "tar ({member})"),
         }
     }
@@ -89,6 +98,8 @@ pub struct Wrapped {
 pub struct Unwrapping<'a> {
     wrappings: Vec<Wrapping>,
     needs_gzip: bool,
+    /// Whether it is the file as it is.
+    same: bool,
     inner: Inner<'a>,
     wrapped: Arc<OnceLock<Wrapped>>,
     left_out: LeftOut,
@@ -150,6 +161,7 @@ pub fn unwrapped<'a>(
     let mut unwrapping = Unwrapping {
         wrappings: Vec::new(),
         needs_gzip: is_raw(head),
+        same: true,
         inner: Inner::Ended,
         wrapped,
         left_out: LeftOut::default(),
@@ -157,15 +169,22 @@ pub fn unwrapped<'a>(
         whole: false,
     };
     let Some(first) = Take::of(head, depth) else {
-        unwrapping.inner = Inner::Same(outer);
+        unwrapping.same = depth == Depth::Refused || !unwrapping.needs_gzip && !is_contained(head);
+        unwrapping.inner = match unwrapping.same {
+            true => Inner::Same(outer),
+            false => Inner::Unwrapped(unwrapping.footless(Box::new(outer))),
+        };
         return Ok(unwrapping);
     };
-    unwrapping.needs_gzip = false;
+    (unwrapping.needs_gzip, unwrapping.same) = (false, false);
     let left_out = LeftOut::clone(&unwrapping.left_out);
     let rule = Rule { depth, most, left_out };
     match unwrap(outer, first, &rule, &mut unwrapping.wrappings) {
         Ok((inner, raw)) => {
-            unwrapping.inner = Inner::Unwrapped(inner);
+            unwrapping.inner = match depth {
+                Depth::Everything if raw => Inner::Unwrapped(unwrapping.footless(Box::new(inner))),
+                _ => Inner::Unwrapped(inner),
+            };
             unwrapping.needs_gzip = raw;
         }
         Err(failure) => unwrapping.end(failure)?,
@@ -226,7 +245,20 @@ fn unwrap<'a>(
     }
 }
 
+impl<'a> Unwrapping<'a> {
+    /// A raw image, without the footer that makes a fixed VHD of it.
+    fn footless(&self, inner: Box<dyn Pull + 'a>) -> Peeked<'a> {
+        Peeked::new(Box::new(Footless::new(inner, &self.left_out)))
+    }
+}
+
 impl Unwrapping<'_> {
+    /// Whether it is the file as it is.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.same
+    }
+
     /// What was taken off, the outermost first; nothing if the file is checked and imported as it is.
     #[must_use]
     pub fn wrappings(&self) -> &[Wrapping] {
@@ -261,6 +293,8 @@ impl Unwrapping<'_> {
                 Wrapping::Bzip2 => &[".bz2", ".bzip2"],
                 Wrapping::Xz => &[".xz"],
                 Wrapping::Zstd => &[".zst", ".zstd"],
+                Wrapping::Vhd => &[".vhd", ".vpc"],
+                Wrapping::Qcow1 => &[".qcow", ".qcow1"],
                 Wrapping::Tar { member } => {
                     name = member.to_string();
                     continue;

@@ -1,12 +1,15 @@
-use super::{Recipe, Remedy, Remedy::Judge, Row, physics, run};
+use super::{Recipe, Remedy, Remedy::Judge, Row, physics, repairable, run};
 use crate::facts::Code;
 
 const FORMATS: &str =
     "DigitalOcean custom images, requirements: raw (.img), qcow2, VHDX, VDI or VMDK";
+const QCOW: &str = "QEMU 10.0, block/qcow.c";
+const VHD: &str = "Virtual Hard Disk Image Format Specification, Microsoft, 2006";
 const NO_IMAGE: &str =
     "DigitalOcean custom images, requirements: an image of a disk, raw, qcow2, VHDX, VDI or VMDK";
 const ONE_FILE: &str = "DigitalOcean API, create a custom image: one URL, one file";
 
+const TAKE_OUT: Remedy = run("Take the disk out of it", Recipe::Repack, "");
 const CONVERT: Remedy = run("Convert it", Recipe::Convert, "");
 const LOOK: Remedy = run(
     "This is probably the wrong file. Look at its beginning",
@@ -15,19 +18,53 @@ const LOOK: Remedy = run(
 );
 
 pub(super) const ROWS: &[Row] = &[
-    physics(
+    repairable(physics(
         Code::FormatVpc,
         "a VHD image",
         "VHD is the older format of Virtual PC, Hyper-V and Azure. DigitalOcean takes VHDX, but not VHD.",
-        CONVERT,
+        TAKE_OUT,
         FORMATS,
+    )),
+    physics(
+        Code::VpcHeaderInvalid,
+        "a VHD header is not valid",
+        "A header or footer of the VHD image has values that contradict each other, or that only some programs read; or the image holds only the differences to another one. So its disk is not taken out of it.",
+        Judge(
+            "See whether QEMU can read it (qemu-img info -f vpc), and compare what comes out with the machine's disk. Of a differencing disk, merge the chain where it was made.",
+        ),
+        VHD,
     ),
     physics(
+        Code::VpcTableInvalid,
+        "the VHD's table of blocks is not valid",
+        "The table leads to places that are not in the image or are taken by something else, or the bits of a block contradict its bytes. Programs would read different disks from it.",
+        Judge(
+            "Fetch the image again, or export it again where it was made. If it stays like this, it is damaged.",
+        ),
+        VHD,
+    ),
+    repairable(physics(
         Code::FormatQcow1,
         "a qcow image of version 1",
         "The first qcow format shares little more than its first bytes with qcow2, and DigitalOcean takes only qcow2.",
-        CONVERT,
+        TAKE_OUT,
         FORMATS,
+    )),
+    physics(
+        Code::Qcow1HeaderInvalid,
+        "a qcow header that leads to no disk",
+        "The header of the qcow image has values that QEMU refuses, or says that the disk is encrypted, or that the image holds only the differences to another one. So its disk is not taken out of it.",
+        Judge(
+            "See what QEMU makes of it (qemu-img info -f qcow). An encrypted disk needs its key, and a difference the image that it names.",
+        ),
+        QCOW,
+    ),
+    physics(
+        Code::Qcow1TableInvalid,
+        "the qcow's tables are not valid",
+        "An entry of a table leads to no place where a cluster can be, or the compressed data there is damaged. A part of the disk cannot be read.",
+        Judge("Fetch the image again, or make it again. If it stays like this, it is damaged."),
+        QCOW,
     ),
     physics(
         Code::FormatQed,
