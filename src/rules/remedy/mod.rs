@@ -131,9 +131,15 @@ enum Without {
 }
 
 impl Without {
-    /// What to do to have the command.
-    fn why(self) -> &'static str {
+    /// What to do to have the command of a recipe.
+    fn why(self, recipe: &Recipe) -> &'static str {
         match self {
+            Without::Pipe if recipe.is_repack() => {
+                "Save the image to a file, and let tidegate repack read that."
+            }
+            Without::Url if recipe.is_repack() => {
+                "tidegate repack takes the URL, and a name for the new file."
+            }
             Without::Pipe => "Save the image to a file and check that: its report has the command.",
             Without::Url => "Download the image and check the file: its report has the command.",
             Without::Inside => "Take the image out of the file around it first, and check that.",
@@ -164,7 +170,7 @@ impl Remedy {
                 commands: vec![command],
             },
             Err(without) => Advice {
-                text: sentences(&[&format!("{first}."), without.why(), then]),
+                text: sentences(&[&format!("{first}."), without.why(recipe), then]),
                 commands: Vec::new(),
             },
         }

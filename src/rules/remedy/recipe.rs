@@ -55,6 +55,11 @@ const BACKUP: u64 = 33;
 const ROOM: u64 = 1 << 20;
 
 impl Recipe {
+    /// Whether `tidegate repack` does it.
+    pub(super) fn is_repack(&self) -> bool {
+        matches!(self, Recipe::Repack)
+    }
+
     /// The commands for this case, joined to one line.
     pub(super) fn command(&self, case: &Case<'_>) -> Result<String, Without> {
         let mut chain = Chain::new(case)?;
