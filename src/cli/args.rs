@@ -26,8 +26,8 @@ pub(super) enum Command {
     /// Each file is read once, decompressed on the fly, recognised by content and checked down to
     /// the partition table of its virtual disk.
     ///
-    /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, 3 an image could not be read,
-    /// 130 interrupted. With several images 3 beats 1 beats 0.
+    /// Exit codes: 0 accepted, 1 rejected, 2 wrong usage, or the document cannot be written,
+    /// 3 an image could not be read, 130 interrupted. With several images 3 beats 1 beats 0.
     Check(Box<CheckArgs>),
     /// Pack an image so that DigitalOcean takes it, into a file that was not there before.
     ///
@@ -72,8 +72,9 @@ pub(super) enum Command {
     /// The token is DIGITALOCEAN_TOKEN, DIGITALOCEAN_ACCESS_TOKEN, that of --token-file, or that of doctl.
     /// DIGITALOCEAN_API_URL names another place of the API.
     ///
-    /// Exit codes: 0 done, 1 the check rejects the image, 2 wrong usage, 3 the image could not be read,
-    /// 4 DigitalOcean refused or failed, 5 the import failed, 130 interrupted.
+    /// Exit codes: 0 done, 1 the check rejects the image, 2 wrong usage, or nothing was done and the document cannot be
+    /// written, 3 the image could not be read, 4 DigitalOcean refused or failed, or something was done and the document
+    /// cannot be written, 5 the import failed, 130 interrupted.
     #[cfg(feature = "net")]
     Image(super::image::args::ImageArgs),
     /// Serve DigitalOcean's images API on this machine, for tests.

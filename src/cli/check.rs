@@ -7,12 +7,13 @@ use std::time::Instant;
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::beside::{self, Other};
 use super::checksums::Checksums;
+use super::clock::Clock;
 use super::document::Document;
 use super::progress::Progress;
 use super::project::Subject;
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, Small, read_size};
-use crate::inspect::{Digested, Expected, Options, Report, Verdict, look};
+use crate::inspect::{Digested, Expected, Options, Receipt, Report, Verdict, look};
 use crate::project::Terms;
 use crate::render::json::Scope;
 use crate::render::{self, text};
@@ -22,6 +23,7 @@ use crate::source::shown;
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let subjects = images::subjects(args)?;
     let options = options(args, &subjects)?;
+    let clock = Clock::new()?;
     let progress = Progress::new(args.quiet);
     signals::watch(&progress);
     let fetch = |argument: &OsStr, small| fetch(&options, argument, small);
@@ -53,13 +55,17 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let mut unwritten = ACCEPTED;
     for (subject, file) in subjects.iter().zip(orders.files()) {
         let (image, options) = (&subject.argument, &each(subject)?);
-        let began = Instant::now();
+        let (began, date) = (Instant::now(), clock.now());
         let checked = receipts
             .check(image, options, file, &*progress, &output::warn)
             .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
         orders.is_done();
         let mut report = checked.report;
         report.took = Some(began.elapsed());
+        report.checked_at = Some(match &report.receipt {
+            Some(Receipt::Unchanged { checked_at, .. }) => checked_at.clone(),
+            _ => date,
+        });
         report.strict = args.strict || subject.is_strict();
         if args.format == ReportFormat::Text {
             let first = document.tally().images() == 0;

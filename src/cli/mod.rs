@@ -4,6 +4,7 @@ mod args;
 mod beside;
 mod check;
 mod checksums;
+mod clock;
 mod compare;
 mod config;
 #[cfg(feature = "net")]

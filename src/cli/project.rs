@@ -53,8 +53,47 @@ pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
             shown(argument)
         ))),
         Some(image) if !there => of_project(image),
+        None if !there => {
+            unknown(argument)?;
+            Ok(Subject { argument: argument.to_owned(), image: None })
+        }
         image => Ok(Subject { argument: argument.to_owned(), image: image.map(Box::new) }),
     }
+}
+
+/// So many names of the project are told.
+const TOLD: usize = 8;
+
+/// Says which images the project has, where an argument is none of them and no file either.
+fn unknown(argument: &OsStr) -> Result<(), Usage> {
+    let Some(name) = as_name(argument) else { return Ok(()) };
+    let Some(project) = known()?.filter(|project| !project.images.is_empty()) else {
+        return Ok(());
+    };
+    let shown = |name: &str| Hostile::from(name).to_string();
+    let names: Vec<&str> = project.images.iter().map(|it| it.name.value.as_str()).collect();
+    let mut told: Vec<String> = names.iter().take(TOLD).map(|name| shown(name)).collect();
+    if names.len() > TOLD {
+        told.push(format!("{} more", names.len() - TOLD));
+    }
+    let near =
+        near(name, &names).map_or(String::new(), |it| format!("; did you mean {}?", shown(it)));
+    output::warn(&format!(
+        "\"{}\" is no file here and no image of tidegate.toml, which has {}{near}",
+        shown(name),
+        told.join(", ")
+    ));
+    Ok(())
+}
+
+#[cfg(feature = "net")]
+fn near<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    crate::digitalocean::nearest(name, names.iter().copied())
+}
+
+#[cfg(not(feature = "net"))]
+fn near<'n>(_: &str, _: &[&'n str]) -> Option<&'n str> {
+    None
 }
 
 /// An argument that is no name. What the project says of an image that has this name and is this file counts.

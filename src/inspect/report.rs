@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identity;
-use super::remedy::remedy_of;
 use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
@@ -76,6 +75,10 @@ pub struct Report {
     /// Whether warnings count as rejections, if whoever asked for the check says so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub strict: bool,
+    /// When the check began, as RFC 3339 has it in UTC, if whoever asked for the check says so: the same image has the same
+    /// report otherwise. Of what a receipt says, when the check was made that the receipt is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<String>,
     /// How long the check took, if somebody measured it: the same image has the same report otherwise.
     #[serde(skip)]
     pub took: Option<Duration>,
@@ -260,6 +263,9 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// What to do about it; commands are between backticks.
     pub remedy: String,
+    /// The commands of the remedy, to be pasted as they are; empty if it takes judgement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// Whether `tidegate repack` mends it; a push does so on the way where it would be refused otherwise.
     #[serde(default, skip_serializing_if = "is_false")]
     pub repairable: bool,
@@ -316,6 +322,7 @@ impl Report {
             path: path_of(argument),
             compared: Vec::new(),
             strict: false,
+            checked_at: None,
             took: None,
             opened: None,
             known: Vec::new(),
@@ -361,7 +368,6 @@ impl Report {
             identity.sha256.clone_from(&self.digests.sha256);
         }
         anomalies.extend(name::mismatch(argument, self.compression, self.disk_format, &anomalies));
-        let shown = source::shown(argument).to_string();
         self.findings = anomalies
             .into_iter()
             .map(|anomaly| Finding {
@@ -370,10 +376,12 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
-                remedy: remedy_of(anomaly.code, anomaly.layer, self.compression, &shown),
+                remedy: String::new(),
+                commands: Vec::new(),
                 repairable: row(anomaly.code).repairable,
             })
             .collect();
+        self.advise(argument);
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.verdict = Verdict::of(&self.findings);
         if self.stopped && self.verdict != Verdict::Reject {
@@ -400,9 +408,7 @@ impl Report {
         self.source = source::shown(argument).to_string();
         self.name_sha256 = source::NameDigest::of(argument);
         self.path = path_of(argument);
-        for finding in &mut self.findings {
-            finding.remedy = remedy_of(finding.code, finding.layer, self.compression, &self.source);
-        }
+        self.advise(argument);
         self
     }
 

@@ -31,10 +31,15 @@ pub fn one(row: &Row, style: Style) -> String {
         }
     };
     let mut out = format!("{}: {}\n\n", row.code.as_str(), row.title);
-    let remedy = match row.repairable && row.severity == Severity::Reject {
-        true => format!("{} Or let tidegate push repack it on the way.", row.remedy),
-        false => row.remedy.to_owned(),
-    };
+    let advice = row.remedy.in_general(row.code);
+    let mut remedy = advice.text;
+    if row.remedy.has_command() && advice.commands.is_empty() {
+        remedy
+            .push_str(" The report of a check has the command for your image, where there is one.");
+    }
+    if row.repairable && row.severity == Severity::Reject {
+        remedy.push_str(" Or let tidegate push repack it on the way.");
+    }
     for (name, text) in [
         ("What", row.explanation),
         ("What to do", &remedy),

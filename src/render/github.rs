@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
+use super::span::Span;
 use super::{Document, Tally, place};
 use crate::bytes::human_size;
 use crate::inspect::{Check, Finding, Look, Report, State, Verdict};
@@ -97,6 +98,7 @@ const LONGEST: usize = 384 << 10;
 #[derive(Default)]
 pub struct Summary {
     tally: Tally,
+    span: Span,
     rows: String,
     /// Images that have no row.
     unlisted: usize,
@@ -109,6 +111,7 @@ impl Summary {
     /// Takes the next image.
     pub fn add(&mut self, report: &Report) {
         self.tally.add(report);
+        self.span.add(report);
         match self.rows.len() > LONGEST {
             true => self.unlisted += 1,
             false => write_row(report, &mut self.rows),
@@ -124,6 +127,10 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "### tidegate\n\n{}\n", markdown(&self.tally.to_string()))?;
+        let span = self.span.to_string();
+        if !span.is_empty() {
+            writeln!(f, "{}\n", markdown(span.trim_start()))?;
+        }
         f.write_str("| verdict | image | format | file | disk | findings |\n")?;
         f.write_str("| --- | --- | --- | ---: | ---: | --- |\n")?;
         f.write_str(&self.rows)?;

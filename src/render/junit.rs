@@ -75,6 +75,12 @@ fn time(took: Option<Duration>) -> String {
     took.map_or(String::new(), |took| format!(" time=\"{:.6}\"", took.as_secs_f64()))
 }
 
+/// The attribute for the date of a check. The schemas of JUnit's readers have it without a zone; it is in UTC.
+fn timestamp(report: &Report) -> String {
+    let date = report.checked_at.as_deref().map(|date| escape(date.trim_end_matches('Z')));
+    date.map_or(String::new(), |date| format!(" timestamp=\"{date}\""))
+}
+
 fn suite(report: &Report) -> (Counts, String) {
     let mut counts = Counts::default();
     let mut body = properties(report);
@@ -96,10 +102,11 @@ fn suite(report: &Report) -> (Counts, String) {
     }
     let name = escape(&report.source);
     let suite = format!(
-        "  <testsuite name=\"{name}\" {} skipped=\"{}\"{}>\n{body}  </testsuite>\n",
+        "  <testsuite name=\"{name}\" {} skipped=\"{}\"{}{}>\n{body}  </testsuite>\n",
         counts.attributes(),
         counts.skipped,
-        time(report.took)
+        time(report.took),
+        timestamp(report)
     );
     (counts, suite)
 }

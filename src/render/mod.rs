@@ -15,6 +15,7 @@ mod pieces;
 mod place;
 pub mod repack;
 pub mod sarif;
+mod span;
 mod tally;
 pub mod text;
 mod wrap;

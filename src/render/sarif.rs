@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::pieces::{Elements, pretty};
+use super::span::Span;
 use super::{Document, place};
 use crate::bytes::hex;
 use crate::facts::{Code, Compression};
@@ -111,6 +112,7 @@ struct Region {
 pub struct Sarif {
     root: PathBuf,
     images: usize,
+    span: Span,
     /// What was found in any of them, in the order in which it was found first.
     codes: Vec<Code>,
     unread: bool,
@@ -127,6 +129,7 @@ impl Sarif {
         Sarif {
             root,
             images: 0,
+            span: Span::default(),
             codes: Vec::new(),
             unread: false,
             notifications: Elements::new(10),
@@ -149,6 +152,7 @@ impl Document for Sarif {
     fn add(&mut self, report: &Report, _: &dyn Fn() -> Look) -> io::Result<()> {
         let at = located(report, self.images, &self.root);
         self.images += 1;
+        self.span.add(report);
         self.unread |= report.verdict == Verdict::Error;
         for notification in notifications(report, &at) {
             self.notifications.push(&notification)?;
@@ -163,6 +167,7 @@ impl Document for Sarif {
         }
         self.verdicts.push(&json!({
             "source": report.source, "verdict": report.verdict, "digests": report.digests,
+            "checked_at": report.checked_at,
         }))
     }
 
@@ -173,10 +178,14 @@ impl Document for Sarif {
             "semanticVersion": env!("CARGO_PKG_VERSION"),
             "rules": self.codes.iter().map(|&code| rule(row(code))).collect::<Vec<_>>(),
         }});
+        let start = match self.span.first() {
+            Some(date) => format!("\"startTimeUtc\": {},\n          ", json!(date)),
+            None => String::new(),
+        };
         write!(
             out,
             "{{\n  \"$schema\": \"{SCHEMA}\",\n  \"version\": \"2.1.0\",\n  \"runs\": [\n    {{\n      \"tool\": {},\n      \
-             \"invocations\": [\n        {{\n          \"executionSuccessful\": {},\n          \
+             \"invocations\": [\n        {{\n          {start}\"executionSuccessful\": {},\n          \
              \"toolExecutionNotifications\": ",
             pretty(&tool, 6)?,
             !self.unread
@@ -215,7 +224,7 @@ fn rule(row: &Row) -> Value {
         "id": row.code.as_str(),
         "shortDescription": { "text": row.title },
         "fullDescription": { "text": row.explanation },
-        "help": { "text": format!("{} Source of the rule: {}.", row.remedy, row.source) },
+        "help": { "text": format!("{} Source of the rule: {}.", row.remedy.words(), row.source) },
         "defaultConfiguration": { "level": level(row.severity) },
     })
 }
@@ -269,6 +278,7 @@ fn result<'a>(
             "layer": finding.layer,
             "offset": finding.offset,
             "remedy": finding.remedy,
+            "commands": finding.commands,
             "repairable": finding.repairable,
         }),
     }

@@ -8,6 +8,7 @@ mod identity;
 #[cfg(feature = "net")]
 pub mod importer;
 mod policy;
+pub mod remedy;
 
 pub use catalogue::{Row, Severity, row, version};
 pub use identity::{Identity, identify};

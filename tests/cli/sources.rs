@@ -120,7 +120,11 @@ fn a_file_whose_size_says_nothing_is_read_for_what_it_brings() {
 
 /// The parts of a report that do not depend on how the bytes arrive.
 fn outcome(output: &Output) -> serde_json::Value {
-    let report = &images(output)[0];
+    let mut report = images(output).remove(0);
+    // Remedies name the file where it has a name.
+    for finding in report["findings"].as_array_mut().unwrap() {
+        finding.as_object_mut().unwrap().retain(|key, _| key != "remedy" && key != "commands");
+    }
     serde_json::json!([
         report["verdict"],
         report["compression"],
@@ -153,14 +157,10 @@ fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
         let stdin = File::open(&path).unwrap();
         let redirected =
             tidegate().arg("check").args(json).stdin(Stdio::from(stdin)).output().unwrap();
-        // Remedies name the file where it has a name.
-        let anonymous = |output: &Output| {
-            let text = outcome(output).to_string().replace(path.to_str().unwrap(), "FILE");
-            (exit_code(output), text)
-        };
+        let judged = |output: &Output| (exit_code(output), outcome(output));
         assert_eq!(images(&by_pipe)[0]["source"], "-");
-        assert_eq!(anonymous(&by_pipe), anonymous(&by_path), "{name}");
-        assert_eq!(anonymous(&redirected), anonymous(&by_path), "{name}");
+        assert_eq!(judged(&by_pipe), judged(&by_path), "{name}");
+        assert_eq!(judged(&redirected), judged(&by_path), "{name}");
     }
 
     let fifo = scratch.path("fifo.raw");

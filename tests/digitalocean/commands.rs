@@ -167,6 +167,9 @@ fn what_the_check_rejects_is_never_posted() {
         assert_eq!(exit_code(&output), code, "{output:?}");
         assert!(stderr(&output).contains(said), "{output:?}");
         assert!(stderr(&output).contains("nothing was created"), "{output:?}");
+        // It is said once.
+        let word = if code == 1 { "REJECT" } else { "ERROR" };
+        assert_eq!(stderr(&output).matches(word).count(), 1, "{output:?}");
     }
     assert!(posts(&server).is_empty());
     let asked = server.requests().into_iter().map(|request| request.path);

@@ -19,7 +19,7 @@ const KINDS: [&str; 5] =
     ["gpt.qcow2.gz", "gpt.vdi.bz2", "truncated.raw.gz", "backing.qcow2", "mbr.raw"];
 
 /// How an image was read, which is not the same in every run; all else is.
-const OF_THE_RUN: [&str; 4] = ["receipt", "bytes_read", "requests", "spooled_bytes"];
+const OF_THE_RUN: [&str; 5] = ["checked_at", "receipt", "bytes_read", "requests", "spooled_bytes"];
 
 fn shard(folder: &Path, index: usize) -> Child {
     at(folder)

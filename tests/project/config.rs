@@ -409,3 +409,32 @@ fn a_push_takes_what_the_project_says() {
     let output = run(&[], &["bad", "--rehearse", "-q"]);
     assert_eq!(exit_code(&output), 1, "{output:?}");
 }
+
+#[test]
+fn a_name_that_is_nearly_one_of_the_file_is_told_from_a_missing_file() {
+    let scratch = Scratch::new();
+    let images = |names: &[&str]| {
+        let each =
+            names.iter().map(|it| format!("[[image]]\nname = \"{it}\"\npath = \"{it}.img\"\n"));
+        scratch.write("tidegate.toml", each.collect::<String>().as_bytes());
+    };
+    let said = |argument: &str| {
+        let output = at(scratch.path("")).args(["check", argument]).output().unwrap();
+        assert_eq!(exit_code(&output), 3, "{output:?}");
+        stderr(&output).to_owned()
+    };
+    images(&["db", "web"]);
+    let told = said("wbe");
+    assert!(
+        told.contains("\"wbe\" is no file here and no image of tidegate.toml, which has db, web"),
+        "{told}"
+    );
+    #[cfg(feature = "net")]
+    assert!(told.contains("; did you mean web?"), "{told}");
+    assert!(!said("something.img").contains("did you mean"));
+    // A path is no name.
+    assert!(!said("./wbe").contains("tidegate.toml"));
+    let many: Vec<String> = (0..30).map(|n| format!("image-{n}")).collect();
+    images(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(said("x").contains("image-7, 22 more"));
+}

@@ -7,6 +7,7 @@ mod common;
 mod config;
 #[cfg(feature = "simulator")]
 mod doctor;
+mod hooks;
 mod ordered;
 mod receipts;
 #[cfg(feature = "simulator")]

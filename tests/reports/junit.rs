@@ -11,7 +11,7 @@ import json, sys
 import xml.etree.ElementTree as tree
 root = tree.fromstring(sys.stdin.buffer.read())
 def counts(element):
-    read = {"name": str, "time": float}
+    read = {"name": str, "time": float, "timestamp": str}
     return {key: read.get(key, int)(value) for key, value in element.items()}
 suites = []
 for suite in root:

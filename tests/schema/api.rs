@@ -102,28 +102,31 @@ fn documents_of_the_images_api_are_valid() {
     assert!(!takes("create", &created, |d| d["mark"] = json!("tidegate-")));
 }
 
-type Answer = fn() -> Reply;
+type Answer = fn(&Request) -> Reply;
+
+/// The answer to a create: the image of the request, in this state.
+fn created(request: &Request, status: &str, said: &str) -> Reply {
+    let mut image: Value = serde_json::from_slice(&request.body).unwrap();
+    image["id"] = json!(7);
+    image["status"] = json!(status);
+    image["error_message"] = json!(said);
+    Reply::status(202, json!({"image": image}).to_string().into_bytes())
+}
 
 #[test]
 fn creates_that_fail_have_valid_documents() {
     let answers: [(&str, Answer); 4] = [
-        ("api", || {
+        ("api", |_| {
             let path = root().join("testdata/api/two-documents.txt");
             Reply::status(400, std::fs::read(path).unwrap())
         }),
-        ("unknown-outcome", || Reply::status(504, b"<html>".to_vec())),
-        ("import-failed", || {
-            let image = json!({"id": 7, "status": "deleted", "error_message": "no"});
-            Reply::status(202, json!({"image": image}).to_string().into_bytes())
-        }),
-        ("import-wait", || {
-            let image = json!({"id": 7, "status": "NEW"});
-            Reply::status(202, json!({"image": image}).to_string().into_bytes())
-        }),
+        ("unknown-outcome", |_| Reply::status(504, b"<html>".to_vec())),
+        ("import-failed", |request| created(request, "deleted", "no")),
+        ("import-wait", |request| created(request, "NEW", "")),
     ];
     for (kind, posted) in answers {
         let server = Server::new(move |request: &Request| match request.method.as_str() {
-            "POST" => posted(),
+            "POST" => posted(request),
             _ => Reply::status(403, Vec::new()),
         });
         let create = ["create", "https://h.example/x.img", "--region", "nyc3", "--unchecked"];

@@ -9,6 +9,7 @@ use super::naming::Naming;
 use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::args::{Format, NetArgs};
+use crate::cli::clock::Clock;
 use crate::cli::progress::Progress;
 use crate::cli::{ACCEPTED, IMPORT_FAILED, REFUSED, Usage, check, net, output};
 use crate::digitalocean::wait::{self, WaitError};
@@ -63,6 +64,7 @@ pub(super) fn run(
     progress: &Arc<Progress>,
 ) -> Result<u8, Stop> {
     let image = request(args)?;
+    let clock = Clock::new()?;
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
     warn_region(&image.region, client.wait(client.regions().once()).ok().as_deref());
@@ -70,7 +72,7 @@ pub(super) fn run(
     let mut seen = None;
     if !args.unchecked {
         let options = options(args)?;
-        let report = checked(args, &options, progress);
+        let report = checked(args, &options, progress, clock);
         let code = check::exit_code(&report);
         if code != 0 {
             outcome.error = Some(match &report.error {
@@ -291,18 +293,26 @@ fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
 }
 
 /// The check of the URL.
-fn checked(args: &CreateArgs, options: &inspect::Options, progress: &Arc<Progress>) -> Report {
+fn checked(
+    args: &CreateArgs,
+    options: &inspect::Options,
+    progress: &Arc<Progress>,
+    clock: Clock,
+) -> Report {
+    let date = clock.now();
     let mut report = inspect(OsStr::new(&args.url), options, &**progress);
+    report.checked_at = Some(date);
     report.strict = args.strict;
     progress.close();
     let code = check::exit_code(&report);
     let style = crate::render::Style::default();
     // The result of this command is the image; the report is what was said on the way to it.
-    output::log(text::line(&report, style).trim_end());
-    if code != 0 {
-        if report.error.is_none() {
-            output::log(text::render(&report, style).trim_end());
-        }
+    let said = match code {
+        ACCEPTED => text::line(&report, style),
+        _ => text::render(&report, style),
+    };
+    output::log(said.trim_end());
+    if code != ACCEPTED {
         output::complain("nothing was created");
     }
     report

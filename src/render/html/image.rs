@@ -27,7 +27,10 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Strin
         let message = escape(&text::sentence(&error.message));
         let _ = writeln!(out, "<p class=\"error\">{message} <code>{}</code></p>", error.kind);
     } else {
-        let _ = writeln!(out, "<p class=\"says\">{}</p>", says(report));
+        let checked =
+            report.checked_at.as_deref().map(|date| format!(" Checked {}.", escape(date)));
+        let checked = checked.unwrap_or_default();
+        let _ = writeln!(out, "<p class=\"says\">{}{checked}</p>", says(report));
         findings(report, &look.excerpts, out);
         scale::write(report, out);
         digests(report, out);

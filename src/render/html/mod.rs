@@ -11,6 +11,7 @@ use std::io;
 
 use super::markup::escape;
 use super::pieces::Pieces;
+use super::span::Span;
 use super::{Document, Tally};
 use crate::bytes::human_size;
 use crate::inspect::{Look, Report, Verdict};
@@ -26,6 +27,7 @@ const HATCH: &str = "<svg class=\"defs\" aria-hidden=\"true\"><defs><pattern id=
 #[derive(Default)]
 pub struct Html {
     tally: Tally,
+    span: Span,
     /// What the page is called if it is about one image.
     first: String,
     /// A line for each image, with the way to it.
@@ -36,6 +38,7 @@ pub struct Html {
 impl Document for Html {
     fn add(&mut self, report: &Report, look: &dyn Fn() -> Look) -> io::Result<()> {
         self.tally.add(report);
+        self.span.add(report);
         let number = self.tally.images();
         if number == 1 {
             self.first = format!("{}: {}", report.verdict.as_str(), escape(&report.source));
@@ -48,6 +51,7 @@ impl Document for Html {
 
     fn write(self: Box<Self>, out: &mut dyn io::Write) -> io::Result<()> {
         let summary = escape(&self.tally.to_string());
+        let span = escape(&self.span.to_string());
         let title = if self.tally.images() == 1 { &self.first } else { &summary };
         // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
         write!(
@@ -57,7 +61,7 @@ impl Document for Html {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{title} – tidegate</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{HATCH}\n\
-             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?</p>\n</header>\n"
+             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?{span}</p>\n</header>\n"
         )?;
         if self.tally.images() > 1 {
             out.write_all(

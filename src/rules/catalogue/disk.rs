@@ -1,4 +1,4 @@
-use super::{Row, Severity::*, judged};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, run};
 use crate::facts::Code;
 
 const MBR: &str = "UEFI 2.10, 5.2.1 (legacy MBR)";
@@ -6,10 +6,19 @@ const PROTECTIVE: &str = "UEFI 2.10, 5.2.3 (protective MBR)";
 const HEADER: &str = "UEFI 2.10, 5.3.2 (GPT header)";
 const ENTRIES: &str = "UEFI 2.10, 5.3.3 (GPT partition entry array)";
 
-const MEND_GPT: &str = "Make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and write both copies anew: `sgdisk -e disk.raw`.";
-const LOOK_GPT: &str = "Look at the table of the raw disk, `qemu-img convert -O raw FILE disk.raw` and `sgdisk -v disk.raw`, and build the image again.";
-const LOOK_MBR: &str = "Look at the table of the raw disk, `qemu-img convert -O raw FILE disk.raw` and `sfdisk -d disk.raw`, and build the image again.";
-const WRITE_PROTECTIVE: &str = "Make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and let gdisk write a protective MBR beside the GPT: `printf '2\\nx\\nn\\nw\\ny\\n' | gdisk disk.raw`.";
+const LOOK: Remedy =
+    Judge("Look at the table with fdisk, on a raw copy of the disk, and build the image again.");
+const LOOK_GPT: Remedy = Judge(
+    "Look at the table with sgdisk -v, on a raw copy of the disk, and build the image again.",
+);
+const BUILD: Remedy = Judge(
+    "Build or fetch the image again. If the GPT was saved with sgdisk -b, sgdisk -l brings it back to a raw copy of the disk.",
+);
+const PROTECT: Remedy = run(
+    "If the GPT is the table that counts, write a protective MBR before it, on a raw copy of the disk",
+    Recipe::Protect,
+    "",
+);
 
 pub(super) const ROWS: &[Row] = &[
     judged(
@@ -17,7 +26,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a disk without partition table",
         "The container is sound, but the disk in it has neither an MBR nor a GPT. DigitalOcean asks for one in raw images only, which it has to recognise by it. Some official images have a bootable file system on the whole disk; any other such disk does not boot.",
-        "If you do not know that the disk boots like this, image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
+        Judge(
+            "If you do not know that the disk boots like this, image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
+        ),
         "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table; Alpine Linux's cloud images have none",
     ),
     judged(
@@ -25,7 +36,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a disk that is also a part of something larger",
         "Beside its partition table the disk bears the mark of a volume: of LVM, RAID, encryption or a cache. A system may take all of the disk for that, and never look at its partitions. Mostly the mark is left over from an earlier use.",
-        "If the mark is left over, remove it from the raw disk, `qemu-img convert -O raw FILE disk.raw`: list all marks with `wipefs disk.raw`, then remove that one by its offset, `wipefs -o OFFSET disk.raw`. Check the partition table afterwards.",
+        Judge(
+            "If the mark is left over, remove it from a raw copy of the disk: wipefs lists all marks, and wipefs -o removes one by its offset. Then check the copy.",
+        ),
         "libblkid, superblocks of raid and crypto; mdadm(8), incremental assembly",
     ),
     judged(
@@ -33,7 +46,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the partition table has no partition",
         "The partition table is valid, but nothing is entered in it. A Droplet would most likely find nothing to boot from.",
-        "See whether the build wrote its partitions, and to this disk: `qemu-img convert -O raw FILE disk.raw`, then `sfdisk -l disk.raw`.",
+        Judge("See whether the build wrote its partitions, and to this disk."),
         "UEFI 2.10, 5.2.1 and 5.3.3",
     ),
     judged(
@@ -41,7 +54,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the MBR is no partition table",
         "The first sector ends like an MBR, but what it holds cannot be a partition table. It may have been overwritten, or be the boot sector of something else.",
-        LOOK_MBR,
+        LOOK,
         MBR,
     ),
     judged(
@@ -49,7 +62,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a partition reaches past the end of the disk",
         "The MBR has a partition that does not fit on the disk. The disk was cut off or shrunk too far, and the end of the partition is lost.",
-        "Compare the size with that at the origin, and fetch the image again. If the disk was shrunk, shrink its file system and partition first.",
+        Judge(
+            "Compare the size with that at the origin, and fetch the image again. If the disk was shrunk, shrink its file system and partition first.",
+        ),
         MBR,
     ),
     judged(
@@ -57,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two MBR partitions overlap",
         "Two partitions claim the same sectors. Writing to one of them damages the other.",
-        LOOK_MBR,
+        LOOK,
         MBR,
     ),
     judged(
@@ -65,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the chain of logical partitions is broken",
         "The extended partition leads from one logical partition to the next, and this chain is damaged, leaves the disk or runs in a circle. The partitions behind it are lost.",
-        LOOK_MBR,
+        LOOK,
         "UEFI 2.10, 5.2.2 (OS types 05h and 0Fh); the chain of boot records as DOS defined it",
     ),
     judged(
@@ -73,7 +88,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an MBR entry that is used to one reader and unused to another",
         "An entry of the MBR, or of an extended boot record, has a size but the type of unused entries, or a type but no size. Linux and libblkid go by the size, parted and UEFI by the type, so that they show different partitions.",
-        "See what is in these sectors. On the raw disk, for entry 1: `sfdisk --part-type disk.raw 1 83` gives it a type, `sfdisk --delete disk.raw 1` removes it.",
+        Judge(
+            "See what is in these sectors. On a raw copy of the disk, sfdisk --part-type gives the entry a type, and sfdisk --delete removes it.",
+        ),
         "Linux 6.1, msdos_partition and parse_extended in block/partitions/msdos.c; util-linux, libfdisk/src/dos.c",
     ),
     judged(
@@ -81,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a partition covers the table that lists it",
         "A partition has the MBR or an extended boot record in it. Whoever writes a file system to it, or a boot loader to the disk, destroys the other.",
-        LOOK_MBR,
+        LOOK,
         MBR,
     ),
     judged(
@@ -89,7 +106,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "several active partitions",
         "More than one entry of the MBR is marked as the one to boot from. Boot code that goes by the mark refuses such a disk (\"Multiple active partitions\", \"Invalid partition table\"); GRUB does not look at it.",
-        "Leave the mark on one. On the raw disk, if partition 1 is the one to boot from: `sfdisk --activate disk.raw 1`.",
+        Judge(
+            "Leave the mark on the one to boot from: sfdisk --activate does so, on a raw copy of the disk.",
+        ),
         "SYSLINUX mbr.bin, \"Multiple active partitions\"",
     ),
     judged(
@@ -97,7 +116,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "logical partitions that readers list differently",
         "A disk should have one extended partition, each boot record in it one logical partition and one link to the next record. Where there is more, or a link that is too long, Linux, libblkid, sfdisk, parted and UEFI each see other partitions, under other numbers.",
-        LOOK_MBR,
+        LOOK,
         "Linux 6.1, parse_extended in block/partitions/msdos.c; util-linux, libblkid/src/partitions/dos.c and read_extended in libfdisk/src/dos.c",
     ),
     judged(
@@ -105,7 +124,9 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "an unusual chain of logical partitions",
         "The chain of logical partitions goes back on the disk, as it does after one was added between others, or a boot record has its entries in another order than usual. Linux, sfdisk and parted read it; UEFI's firmware may not, and new versions of libblkid stop where a chain goes back.",
-        "Nothing has to be done. To put the chain in order, on the raw disk: `sfdisk --reorder disk.raw`.",
+        Judge(
+            "Nothing has to be done. On a raw copy of the disk, sfdisk --reorder puts the chain in order.",
+        ),
         "Linux 6.1, parse_extended in block/partitions/msdos.c",
     ),
     judged(
@@ -113,7 +134,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an MBR in the boot sector of a volume",
         "The first sector is both: an MBR with partitions, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
-        "If the disk is meant to have partitions, write zeros over the volume's fields on the raw disk: `dd if=/dev/zero of=disk.raw bs=1 seek=3 count=87 conv=notrunc`. If it is a volume, make a partition for it and copy it there.",
+        Judge(
+            "If the disk is meant to have partitions, build the image again on an empty disk. If it is a volume, make a partition for it and copy it there.",
+        ),
         "util-linux, libblkid/src/partitions/dos.c and src/superblocks/vfat.c",
     ),
     judged(
@@ -121,7 +144,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "a partition that is divided once more",
         "A partition of the MBR holds a table of its own, as the BSDs, Solaris, UnixWare and Minix make it. Linux shows the partitions in it too; the report lists only the outer one.",
-        "Nothing has to be done. What is in it is shown by `fdisk -l disk.raw` and `partx --show disk.raw` on the raw disk.",
+        Judge("Nothing has to be done. fdisk -l shows what is in it."),
         "Linux 6.1, subtypes in block/partitions/msdos.c",
     ),
     judged(
@@ -129,7 +152,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an MBR and a GPT with partitions each",
         "Besides the entry that protects the GPT, the MBR lists partitions of its own. Systems choose differently which of the two they believe, and the two may disagree.",
-        WRITE_PROTECTIVE,
+        PROTECT,
         PROTECTIVE,
     ),
     judged(
@@ -137,7 +160,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a second partition table in the first sector",
         "Beside the MBR, the first sector has the mark of another kind of partition table. Readers look for them in different orders, so Linux and libblkid may show different partitions.",
-        "See what was there before: `qemu-img convert -O raw FILE disk.raw`, then `wipefs disk.raw`. Build the image again on an empty disk.",
+        Judge("See with wipefs what was there before. Build the image again on an empty disk."),
         "Linux 6.1, check_part in block/partitions/core.c; util-linux, idinfos in libblkid/src/partitions/partitions.c",
     ),
     judged(
@@ -145,7 +168,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "more partitions than are shown",
         "Linux numbers the partitions of a disk from 1 to 255; fdisk and sfdisk know 60 of an MBR. What comes after them is on the disk, but a Droplet does not see it.",
-        "Give the disk fewer partitions, or put the others into a volume group of LVM.",
+        Judge("Give the disk fewer partitions, or put the others into a volume group of LVM."),
         "Linux 6.1, DISK_MAX_PARTS; util-linux, MAXIMUM_PARTS in libfdisk/src/dos.c",
     ),
     judged(
@@ -153,7 +176,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the GPT is missing",
         "The MBR says that the disk has a GPT, but there is none. Systems find no partition and cannot boot.",
-        "Build the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: `sgdisk --load-backup=gpt.bin disk.raw`.",
+        BUILD,
         PROTECTIVE,
     ),
     judged(
@@ -161,7 +184,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the primary GPT is damaged",
         "A GPT is kept twice; the copy at the end of the disk is good, the one at the beginning is not. Linux reads only the first, unless gpt is on its command line: a Droplet finds no partition.",
-        MEND_GPT,
+        run("Write both copies of the GPT anew, on a raw copy of the disk", Recipe::FromBackup, ""),
         HEADER,
     ),
     judged(
@@ -169,7 +192,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the backup GPT is damaged",
         "A GPT is kept twice; the copy at the beginning of the disk is good, the one at the end is not. The disk works, but it may have been cut off at its end.",
-        "Compare the size with that at the origin. If nothing is missing, make a raw disk of it, `qemu-img convert -O raw FILE disk.raw`, and write both copies anew: `sgdisk -e disk.raw`.",
+        run(
+            "Compare the size with that at the origin. If nothing is missing, write both copies of the GPT anew, on a raw copy of the disk",
+            Recipe::MoveBackup,
+            "",
+        ),
         HEADER,
     ),
     judged(
@@ -177,7 +204,11 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "the backup GPT is not at the end of the disk",
         "The disk was made larger after it was partitioned, so the backup GPT is no longer in the last sector. Systems accept that, and cloud-init's growpart usually mends it at the first boot.",
-        "Nothing has to be done. To mend it now, on the raw disk: `sgdisk -e disk.raw`.",
+        run(
+            "Nothing has to be done. To put it there now, on a raw copy of the disk",
+            Recipe::MoveBackup,
+            "",
+        ),
         "UEFI 2.10, 5.3.1 (GPT overview): the backup is in the last block",
     ),
     judged(
@@ -185,7 +216,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "both copies of the GPT are damaged",
         "Neither copy of the partition table can be trusted. Systems find no partition and cannot boot.",
-        "Build or fetch the image again. If the GPT was saved (sgdisk -b), bring it back to the raw disk: `sgdisk --load-backup=gpt.bin disk.raw`.",
+        BUILD,
         HEADER,
     ),
     judged(
@@ -193,7 +224,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "partitioned for sectors of 4096 bytes",
         "The GPT lies where it belongs on a disk with sectors of 4096 bytes. Where sectors have 512 bytes, no system finds it.",
-        "Build the image for sectors of 512 bytes, or take the variant that is not called 4k or 4096.",
+        Judge(
+            "Build the image for sectors of 512 bytes, or take the variant that is not called 4k or 4096.",
+        ),
         "UEFI 2.10, 5.3.1 (GPT overview): the header is in LBA 1, so its place depends on the sector size",
     ),
     judged(
@@ -201,7 +234,11 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the GPT reaches past the end of the disk",
         "The GPT describes a larger disk than this one. The disk was cut off or shrunk too far, and what lay at its end is lost.",
-        "Compare the size with that at the origin, and fetch the image again. If it ends behind the last partition and only the backup GPT was lost, give the raw disk more room than is missing, here 1 MiB, and write both copies anew: `truncate -s +1M disk.raw`, then `sgdisk -e disk.raw`.",
+        run(
+            "Compare the size with that at the origin, and fetch the image again. If no partition reaches past the end and only the backup GPT was lost, make room for a new one, on a raw copy of the disk",
+            Recipe::MakeRoom,
+            "",
+        ),
         HEADER,
     ),
     judged(
@@ -225,7 +262,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two partitions have the same GUID",
         "Every partition should have a GUID of its own. A system that looks for its root partition by PARTUUID may take the wrong one.",
-        "Give one of them a new GUID on the raw disk, here the second: `sgdisk -u 2:R disk.raw`. Then adapt what refers to it.",
+        Judge(
+            "Give one of them a new GUID with sgdisk -u, on a raw copy of the disk. Then adapt what refers to it.",
+        ),
         "UEFI 2.10, 5.3.3 (UniquePartitionGUID)",
     ),
     judged(
@@ -233,7 +272,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the two copies of the GPT differ",
         "Both copies of the GPT are sound, but they describe different partitions; a tool changed only one of them. Systems use the first one as long as it is good.",
-        "See on the raw disk that the first copy is right, `sgdisk -p disk.raw`, and write it over the other: `gdisk disk.raw`, then r, d, w.",
+        Judge(
+            "See which of the copies is right, and write it over the other: on a raw copy of the disk, with the recovery menu of gdisk.",
+        ),
         HEADER,
     ),
     judged(
@@ -241,7 +282,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a GPT that Linux does not read",
         "The entries of the GPT are larger than the usual 128 bytes. UEFI allows that, but Linux and libblkid refuse such a table: a Droplet finds no partition and cannot boot.",
-        "Build the image with a tool that writes entries of 128 bytes, as sfdisk, parted and sgdisk do.",
+        Judge(
+            "Build the image with a tool that writes entries of 128 bytes, as sfdisk, parted and sgdisk do.",
+        ),
         "Linux 6.1, is_gpt_valid in block/partitions/efi.c",
     ),
     judged(
@@ -265,7 +308,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two entries that protect a GPT",
         "The MBR before a GPT has more than one entry of type EE. Linux takes the one that begins at sector 1; some systems take the first, or take the disk for damaged.",
-        WRITE_PROTECTIVE,
+        PROTECT,
         PROTECTIVE,
     ),
     judged(
@@ -273,7 +316,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "an unusual protective MBR",
         "The entry of type EE says that there is a GPT, which is enough for Linux. Its length, its boot flag or its place in the MBR are not those that UEFI asks for; some firmware passes over a GPT then, but a Droplet boots without it.",
-        WRITE_PROTECTIVE,
+        PROTECT,
         PROTECTIVE,
     ),
     judged(
@@ -281,7 +324,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a GPT without protective MBR",
         "The disk has a GPT, but its first sector does not announce it by an entry of type EE that begins at sector 1. Linux and UEFI then ignore the GPT, and a Droplet finds no partition.",
-        WRITE_PROTECTIVE,
+        PROTECT,
         PROTECTIVE,
     ),
 ];

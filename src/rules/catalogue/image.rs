@@ -1,4 +1,4 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Recipe, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
 const LIMIT: &str = "DigitalOcean API, create a custom image: smaller than 100 GB after being decompressed; read as 100 * 10^9 bytes";
@@ -8,21 +8,29 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImageTooLarge,
         "the image is too large",
         "Decompressed, an image has to be smaller than 100 GB; the size of the compressed file does not count. DigitalOcean takes none that is larger.",
-        "Build a smaller disk. If only the image is, and not the disk in it, write it without unused space: `qemu-img convert -O qcow2 FILE disk.qcow2`. --max-size sets another limit.",
+        run(
+            "Build a smaller disk. If only the image is too large and not the disk in it, or the partitions end below the limit, a copy without what is unused is small enough",
+            Recipe::ConvertSmaller,
+            "--max-size sets another limit.",
+        ),
         LIMIT,
     ),
     physics(
         Code::DiskTooLarge,
         "the disk is too large",
         "The virtual disk in the image is 100 GB or larger, however small the image is. DigitalOcean does not say whether its limit counts the disk or the file, so both have to stay below it.",
-        "Build a smaller disk. To shrink this one, begin with its file systems and partitions, then as raw or qcow2: `qemu-img resize --shrink FILE 50G`; with a GPT, sgdisk -e last. --max-size sets another limit.",
+        run(
+            "Build a smaller disk: the finding names the size that it has to stay under. Where the partitions end below that, cut off what is behind the last one, on a copy",
+            Recipe::Shrink,
+            "To shrink partitions takes judgement: begin with the file systems in them, in a virtual machine. --max-size sets another limit.",
+        ),
         LIMIT,
     ),
     physics(
         Code::DiskEmpty,
         "the disk has no bytes",
         "The image is a container around a disk of size zero. There is nothing to start from.",
-        "Build the image again, and see with `qemu-img info FILE` that its virtual size is right.",
+        Judge("Build the image again, and see that its virtual size is right."),
         "a disk has at least one sector",
     ),
     judged(
@@ -30,21 +38,25 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a disk too small for a system",
         "The disk has less than 64 KiB. No boot loader with a partition after it fits into that; this may be the wrong file, or only the beginning of one.",
-        "Compare its size with that at the origin.",
+        Judge("Compare its size with that at the origin."),
         "arithmetic; DigitalOcean states no smallest size",
     ),
     physics(
         Code::ImageTruncated,
         "the image is cut off",
         "The image points at data beyond its end, so a part of the disk is missing. Readers may fill it with zeros without a word. Mostly a download, a copy or a build was interrupted.",
-        "Compare its size with that at the origin, and fetch it again. If it is cut off there too, build it again.",
+        Judge(
+            "Compare its size with that at the origin, and fetch it again. If it is cut off there too, build it again.",
+        ),
         "QEMU block/qcow2.c and others read zeros beyond the end; whatever an image points at has to be in it",
     ),
     physics(
         Code::ImageOffsetImpossible,
         "an offset that leads nowhere",
         "A header or a table names a place past the end of the image and past all that a disk of this size can need. The image is not cut off there: what names the place was overwritten or damaged, and a part of the disk is lost. An entry that no image of any size can have keeps its format's own finding.",
-        "Compare the image's checksum with that at the origin. If they are equal, build it again.",
+        Judge(
+            "Compare the image's checksum with that at the origin. If they are equal, build it again.",
+        ),
         "arithmetic: the size of the disk and of the tables that map it",
     ),
     judged(
@@ -52,7 +64,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a part could not be examined",
         "A part of the image lies before what was read already, and this source cannot be read again. What it holds is not known; nothing was found wrong so far.",
-        "Check it with --spool, which keeps a temporary copy, or save it to a local file and check that: it can be read in any order.",
+        Judge(
+            "Check it with --spool, which keeps a temporary copy. Or save it to a file and check that: a file can be read in any order.",
+        ),
         "tidegate: what was not seen is not called good",
     ),
     judged(
@@ -60,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image keeps a part of itself from being examined",
         "The image is laid out so that a part of it cannot be examined, which no writer of disk images needs. Damage could hide there, so the image is not accepted.",
-        "Write it anew: `qemu-img convert -O qcow2 FILE disk.qcow2`. If that fails, build the image again.",
+        Judge("Write the image anew with the program that made it. If that fails, build it again."),
         "tidegate: what was not seen is not called good",
     ),
     judged(
@@ -68,14 +82,14 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the disk was not examined",
         "You allowed an image whose disk is not in this file alone, so nobody looked at the disk: neither its partition table nor its data.",
-        "Flatten the image, so that the disk is in it, and check that.",
+        Judge("Flatten the image, so that the disk is in it, and check that."),
         "tidegate: what was not seen is not called good",
     ),
     physics(
         Code::FormatPolyglot,
         "two formats at once",
         "The image carries the marks of more than one format, so readers disagree about what disk it holds. That is an accident, such as a header left over, or an attack.",
-        "Find out where the second mark comes from, and build the image again.",
+        Judge("Find out where the second mark comes from, and build the image again."),
         "CVE-2024-32498 and its family: a format chosen by probing can be chosen by the attacker",
     ),
     judged(
@@ -83,7 +97,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "an optical disc image that is also a disk",
         "The image is an ISO 9660 file system with a partition table, as installers and live systems are made for USB sticks. It is judged as a raw disk, but DigitalOcean does not support ISO images.",
-        "Install the system into a disk image first, or take the distribution's cloud image, and upload that.",
+        Judge(
+            "Install the system into a disk image first, or take the distribution's cloud image, and upload that.",
+        ),
         "DigitalOcean custom images, limits: ISO is not supported",
     ),
     judged(
@@ -91,7 +107,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "an empty optical disc before the first partition",
         "The disk begins with an ISO 9660 volume that ends before the first partition, so that firmware can start it from an optical drive. mkosi writes such disks. It is judged as the disk that it is.",
-        "Nothing has to be done.",
+        Judge("Nothing has to be done."),
         "ECMA-119, 8.4.8 (volume space size); El Torito",
     ),
     judged(
@@ -99,7 +115,11 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "nothing that is known",
         "The disk has no partition table, and no format, compression or file system is known that begins like this. It may be compressed or encrypted, damaged, or no disk at all.",
-        "What is it? Ask whoever made it, and look at its beginning: `head -c 64 FILE | xxd`. A whole disk begins with an MBR or a GPT.",
+        run(
+            "What is it? Ask whoever made it, and look at its beginning",
+            Recipe::Show("head -c 64 {} | od -A d -c"),
+            "A whole disk begins with an MBR or a GPT.",
+        ),
         "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
     ),
     judged(
@@ -107,7 +127,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a raw image without partition table",
         "DigitalOcean wants a raw image to have an MBR or a GPT. This one has none: it may be a single partition, a bare file system, encrypted, or no disk at all.",
-        "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1). See what it is with `file -s FILE`.",
+        Judge(
+            "Image the whole disk with its partition table and boot loader, not one partition of it (/dev/vda, not /dev/vda1).",
+        ),
         "DigitalOcean custom images, requirements: raw (.img) with an MBR or GPT partition table",
     ),
     judged(
@@ -115,7 +137,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image does not end with a whole sector",
         "The size of a raw image is a multiple of 512 bytes; this one is not. It may be cut off, or something may have been appended. A guest, and whoever converts the image with QEMU, sees its last sector filled up with zeros; size and digest of the disk are those of the bytes as they are.",
-        "Compare its size with that at the origin. If nothing is missing, pad it: `truncate -s %512 FILE`.",
+        run(
+            "Compare its size with that at the origin. If nothing is missing, write it with whole sectors",
+            Recipe::Pad,
+            "",
+        ),
         "sectors have 512 bytes; QEMU pads the last one",
     ),
 ];

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use sha2::{Digest, Sha256};
 
+use super::remedy::{Recipe, Remedy};
 use crate::bytes::hex;
 use crate::facts::Code;
 
@@ -60,9 +61,8 @@ pub struct Row {
     pub title: &'static str,
     /// What is wrong and what would happen, in a sentence or two.
     pub explanation: &'static str,
-    /// What to do; commands are between backticks. `FILE` is the file, or the decompressed image if the
-    /// finding is about the image or the disk.
-    pub remedy: &'static str,
+    /// What to do.
+    pub remedy: Remedy,
     /// Where the rule comes from.
     pub source: &'static str,
 }
@@ -73,7 +73,7 @@ const fn judged(
     severity: Severity,
     title: &'static str,
     explanation: &'static str,
-    remedy: &'static str,
+    remedy: Remedy,
     source: &'static str,
 ) -> Row {
     Row { code, severity, fixed: false, repairable: false, title, explanation, remedy, source }
@@ -84,7 +84,7 @@ const fn physics(
     code: Code,
     title: &'static str,
     explanation: &'static str,
-    remedy: &'static str,
+    remedy: Remedy,
     source: &'static str,
 ) -> Row {
     Row {
@@ -97,6 +97,11 @@ const fn physics(
         remedy,
         source,
     }
+}
+
+/// A remedy that commands of this recipe carry out.
+const fn run(first: &'static str, recipe: Recipe, then: &'static str) -> Remedy {
+    Remedy::Run { first, recipe, then }
 }
 
 /// The same row, of something that repacking mends.
@@ -168,13 +173,14 @@ mod tests {
             let name = code.as_str();
             assert_eq!(rows.len(), 1, "{name}");
             let row = rows[0];
-            for text in [row.title, row.explanation, row.remedy, row.source] {
+            let words = row.remedy.words();
+            for text in [row.title, row.explanation, &words, row.source] {
                 assert!(!text.is_empty() && text.trim() == text, "{name}: {text:?}");
             }
             assert!(!row.title.ends_with('.'), "{name}");
-            assert!(row.explanation.ends_with('.') && row.remedy.ends_with('.'), "{name}");
-            assert_eq!(row.remedy.matches('`').count() % 2, 0, "{name}: {}", row.remedy);
-            let prose = [row.title, row.explanation, row.source];
+            assert!(row.explanation.ends_with('.') && words.ends_with('.'), "{name}");
+            assert!(!words.contains("FILE") && !words.contains("OFFSET"), "{name}: {words}");
+            let prose = [row.title, row.explanation, &words, row.source];
             assert!(prose.iter().all(|text| !text.contains('`')), "{name}");
         }
     }

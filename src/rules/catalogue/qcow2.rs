@@ -1,22 +1,29 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
 const SPEC: &str = "QEMU docs/interop/qcow2.rst";
-const REBUILD: &str = "Write the image anew: `qemu-img convert -O qcow2 FILE new.qcow2`. If that fails too, build it again.";
+
+const BUILD: Remedy = Judge(
+    "QEMU does not open such an image, so nothing here can mend it. Fetch it again, or build it again.",
+);
+const LOST: Remedy = Judge(
+    "What was lost cannot be restored from this file. Fetch the image again, or build it again.",
+);
+const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
         Code::Qcow2VersionUnsupported,
         "unknown qcow2 version",
         "Only versions 2 and 3 of qcow2 exist; nothing can read this one.",
-        REBUILD,
+        BUILD,
         SPEC,
     ),
     physics(
         Code::Qcow2HeaderInvalid,
         "the qcow2 header contradicts itself",
         "A length or place in the header is impossible, so the rest of it cannot be trusted.",
-        REBUILD,
+        BUILD,
         SPEC,
     ),
     judged(
@@ -24,7 +31,11 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a backing file",
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Flatten it, if you trust the image (the command opens the file that it names): `qemu-img convert -O qcow2 FILE flat.qcow2`.",
+        run(
+            "Flatten it, if you trust the image (the file that it names is opened)",
+            Recipe::Convert,
+            "",
+        ),
         "QEMU docs/interop/qcow2.rst, backing_file_offset; DigitalOcean imports exactly one file",
     ),
     judged(
@@ -32,14 +43,14 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "a backing file name without a place",
         "The header gives the length of a backing file name but no place for it. Readers ignore that.",
-        "Nothing has to be done.",
+        Judge("Nothing has to be done."),
         SPEC,
     ),
     physics(
         Code::Qcow2ClusterSizeInvalid,
         "impossible cluster size",
         "Clusters have 512 bytes to 2 MiB, with extended L2 entries at least 16 KiB. With any other size nothing can be found.",
-        REBUILD,
+        BUILD,
         SPEC,
     ),
     judged(
@@ -47,21 +58,27 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the disk does not end with a whole sector",
         "The size of the disk is not a multiple of 512 bytes. QEMU drops what lies after the last whole sector; others may refuse the image.",
-        "Round the size up: `qemu-img resize FILE +512`.",
+        run(
+            "Write the disk as QEMU reads it, without the bytes after its last whole sector",
+            Recipe::Convert,
+            "",
+        ),
         "QEMU block/qcow2.c rounds down; format specification says bytes",
     ),
     physics(
         Code::Qcow2Encrypted,
         "the disk is encrypted",
         "Without the key nobody can read the disk, and DigitalOcean has no way to take one.",
-        "Decrypt it: qemu-img convert with --object secret and --image-opts, -O qcow2 to a new file.",
+        Judge(
+            "Decrypt it with qemu-img convert and the key, given by --object secret, into a new image.",
+        ),
         "QEMU docs/interop/qcow2.rst, crypt_method",
     ),
     physics(
         Code::Qcow2L1TableInvalid,
         "the L1 table is misplaced or too small",
         "The L1 table is the root of everything on the disk. This one cannot map the disk that the header announces.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, l1_size; QCOW_MAX_L1_SIZE",
     ),
     judged(
@@ -69,7 +86,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the refcount table is impossible",
         "The header places the refcount table where it cannot be. QEMU refuses to open such an image.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, refcount_table_offset; QCOW_MAX_REFTABLE_SIZE",
     ),
     judged(
@@ -77,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image holds internal snapshots",
         "Snapshots take space and are lost at the import; they may hold data that was meant to be deleted.",
-        "Drop them: `qemu-img convert -O qcow2 FILE flat.qcow2`.",
+        run("Write the disk into a new image without the snapshots", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst, nb_snapshots",
     ),
     judged(
@@ -85,7 +102,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the snapshot table is impossible",
         "The header announces a snapshot table that cannot exist, or an entry of it is impossible or incomplete. QEMU refuses to open such an image, or qemu-img check calls it an error.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, snapshots_offset; QCOW_MAX_SNAPSHOTS",
     ),
     judged(
@@ -93,7 +110,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image was not closed",
         "The dirty bit says that the last writer did not finish. The data may be whole, the refcounts may not be.",
-        "Repair it with nothing writing to it: `qemu-img check -r all FILE`.",
+        run("With nothing writing to it, write the disk into a new image", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 0",
     ),
     judged(
@@ -101,14 +118,18 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image is marked corrupt",
         "QEMU found contradicting tables and set the corrupt bit. What the disk holds cannot be trusted.",
-        "Look at it with `qemu-img check FILE`; `qemu-img check -r all FILE` may repair it; better build it again.",
+        LOST,
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 1",
     ),
     physics(
         Code::Qcow2DataFile,
         "the disk's data is in another file",
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
-        "Join them, if you trust the image (the command opens the file that it names): `qemu-img convert -O qcow2 FILE joined.qcow2`.",
+        run(
+            "Join them, if you trust the image (the file that it names is opened)",
+            Recipe::Convert,
+            "",
+        ),
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 2",
     ),
     judged(
@@ -116,7 +137,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "clusters are compressed with zstd",
         "Readers older than QEMU 5.1 cannot open such an image, and DigitalOcean does not say what it uses.",
-        "Write it with zlib: `qemu-img convert -c -O qcow2 -o compression_type=zlib FILE new.qcow2`.",
+        ANEW,
         "QEMU docs/interop/qcow2.rst, compression_type",
     ),
     judged(
@@ -124,7 +145,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image uses extended L2 entries",
         "Readers older than QEMU 5.2 cannot open such an image, and DigitalOcean does not say what it uses.",
-        "Write it without: `qemu-img convert -O qcow2 -o extended_l2=off FILE new.qcow2`.",
+        ANEW,
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 4",
     ),
     judged(
@@ -132,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "unknown incompatible features",
         "The image says that a reader has to know features that do not exist. Every reader has to refuse it.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, incompatible_features",
     ),
     judged(
@@ -140,7 +161,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the compression type contradicts itself",
         "The compression type and the feature bit that announces it have to agree. QEMU refuses to open such an image.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, compression_type",
     ),
     judged(
@@ -148,7 +169,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a header extension is impossible",
         "A header extension is too long, or there twice, or says what it cannot say. QEMU refuses to open such an image, or the format forbids it.",
-        REBUILD,
+        BUILD,
         "QEMU docs/interop/qcow2.rst, header extensions",
     ),
     judged(
@@ -156,7 +177,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a table entry is impossible",
         "An entry that maps the disk has reserved bits set or points between clusters. Part of the disk is lost.",
-        "Look at it with `qemu-img check FILE`, and build the image again.",
+        LOST,
         "QEMU docs/interop/qcow2.rst, L1 and L2 table entries",
     ),
     judged(
@@ -164,7 +185,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a compressed cluster is damaged",
         "A compressed cluster cannot be unpacked. Part of the disk is lost.",
-        "Build the image again.",
+        LOST,
         "QEMU docs/interop/qcow2.rst, compressed clusters descriptor",
     ),
     judged(
@@ -172,7 +193,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a cluster is used more often than its refcount says",
         "Two parts of the disk, or the disk and a table, may share a cluster that a writer takes for free. What the disk holds cannot be trusted.",
-        "Look at it with `qemu-img check FILE`, and build the image again.",
+        LOST,
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -180,7 +201,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "refcounts are stale",
         "The image was not closed and its refcounts disagree with its tables, as the dirty bit announces. Readers do not need them.",
-        "Repair them with nothing writing to it: `qemu-img check -r all FILE`.",
+        run("With nothing writing to it, write the disk into a new image", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 0",
     ),
     judged(
@@ -188,7 +209,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "a few clusters are counted but not used",
         "Some clusters take space in the image and hold nothing that the disk needs, as after a writer that was interrupted.",
-        "Nothing has to be done. To write the image without them: `qemu-img convert -O qcow2 FILE new.qcow2`.",
+        run("Nothing has to be done. To write the image without them", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -196,7 +217,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "much of the image is used by nothing",
         "Many clusters are counted as used, but no table names them. Often a table that did was lost, and then the part of the disk that they held reads as zeros.",
-        "Compare the disk with its origin before anything else: `qemu-img compare FILE origin`. Do not repair the image before: that would give the clusters away for good. If the disk is whole, write it anew: `qemu-img convert -O qcow2 FILE new.qcow2`.",
+        run(
+            "Compare the disk with its origin before anything else, and do not repair the image: that would give the clusters away for good. If the disk is whole, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "QEMU docs/interop/qcow2.rst, host cluster management; qemu-img check calls them leaks",
     ),
     judged(
@@ -204,7 +229,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "two things are in the same cluster",
         "A cluster is used twice although no snapshot shares it: one of the two was overwritten by the other. Part of the disk is lost.",
-        "Look at it with `qemu-img check FILE`, and build the image again.",
+        LOST,
         "QEMU docs/interop/qcow2.rst, host cluster management",
     ),
     judged(
@@ -212,7 +237,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "two clusters of the disk are the same compressed data",
         "Two entries of one L2 table name the same compressed cluster. That is possible, and refcounts cannot tell it from damage, but QEMU never writes it.",
-        "Compare the disk with its origin, `qemu-img compare FILE origin`, and convert the image again.",
+        run(
+            "Compare the disk with its origin. If it is whole, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "QEMU docs/interop/qcow2.rst, compressed clusters; block/qcow2.c allocates each anew",
     ),
     judged(
@@ -220,7 +249,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a COPIED flag contradicts the refcount",
         "An entry says whether its cluster may be written in place, and the refcount says otherwise. Reading is not harmed; a writer could damage the disk.",
-        "Repair it: `qemu-img check -r all FILE`, or `qemu-img convert -O qcow2 FILE new.qcow2`.",
+        ANEW,
         "QEMU docs/interop/qcow2.rst, L1 and L2 table entries, bit 63",
     ),
     judged(
@@ -228,7 +257,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the persistent bitmaps are damaged",
         "The image keeps bitmaps of changed blocks for backups, and their directory or tables are impossible. QEMU refuses to open such an image, or qemu-img check calls it an error.",
-        "Build the image again, or write it anew with a program that reads it.",
+        BUILD,
         "QEMU docs/interop/qcow2.rst, bitmaps extension; block/qcow2-bitmap.c",
     ),
     judged(
@@ -236,7 +265,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "the persistent bitmaps are not valid any more",
         "A program that does not know of bitmaps wrote to the image. QEMU ignores the bitmaps and warns; the disk is not harmed.",
-        "Nothing has to be done. To write the image without them: `qemu-img convert -O qcow2 FILE new.qcow2`.",
+        run("Nothing has to be done. To write the image without them", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst, autoclear_features bit 0",
     ),
     judged(
@@ -244,7 +273,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "bytes behind the end of the image",
         "Behind the last cluster that the image uses there are bytes that belong to nothing. They may be another file that was appended, or hide one.",
-        "Find out what they are. Without them: `qemu-img convert -O qcow2 FILE new.qcow2`.",
+        run("Find out what they are. To write the image without them", Recipe::Convert, ""),
         "QEMU docs/interop/qcow2.rst: refcounts say which clusters are in use",
     ),
 ];

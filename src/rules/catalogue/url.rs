@@ -1,4 +1,4 @@
-use super::{Row, Severity::*, judged};
+use super::{Remedy::Judge, Row, Severity::*, judged};
 use crate::facts::Code;
 
 const LIMITS: &str = "DigitalOcean documentation, custom images, limits: an import from a URL fails if the server does not support HEAD requests";
@@ -11,7 +11,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the URL is plain http",
         "Anybody on the way can change the image between this check and the import, and nothing would show it.",
-        "Serve it over https.",
+        Judge("Serve it over https."),
         "RFC 9110, 17.1 and 4.2.2: http gives no integrity",
     ),
     judged(
@@ -19,7 +19,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the URL needs credentials",
         "The check sent a user name, a password or headers of its own. DigitalOcean fetches the URL without any, and would put a user name in the URL into its records.",
-        "Serve the image to everybody under a name that nobody can guess, for as long as the import takes.",
+        Judge(
+            "Serve the image to everybody under a name that nobody can guess, for as long as the import takes.",
+        ),
         ANONYMOUS,
     ),
     judged(
@@ -27,7 +29,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the URL has a query string",
         "What follows a question mark hides the file name, and presigned URLs are for one method only. Imports of such URLs failed.",
-        "Serve the image under a URL that ends in its name, as in https://example.com/disk.qcow2.",
+        Judge(
+            "Serve the image under a URL that ends in its name, as in https://example.com/disk.qcow2.",
+        ),
         NAME,
     ),
     judged(
@@ -35,7 +39,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the URL does not end in a file name",
         "DigitalOcean looks at the name at the end of the URL before it fetches anything.",
-        "Serve the image under a URL that ends in its name, as in https://example.com/disk.qcow2.",
+        Judge(
+            "Serve the image under a URL that ends in its name, as in https://example.com/disk.qcow2.",
+        ),
         NAME,
     ),
     judged(
@@ -43,7 +49,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the server is not reachable from outside",
         "The address that answered belongs to this machine or to a private network. DigitalOcean cannot reach it.",
-        "Put the image on a public server, or check with --no-url-rules if this is a private mirror. With --public-only nothing is sent to such a server.",
+        Judge(
+            "Put the image on a public server, or check with --no-url-rules if this is a private mirror. With --public-only nothing is sent to such a server.",
+        ),
         "RFC 6890: address blocks that are not globally reachable",
     ),
     judged(
@@ -51,7 +59,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the server does not answer HEAD",
         "DigitalOcean asks HEAD before it fetches, and gives up if that is refused.",
-        "Let the server, or the network before it, answer HEAD like GET.",
+        Judge("Let the server, or the network before it, answer HEAD like GET."),
         LIMITS,
     ),
     judged(
@@ -59,7 +67,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "HEAD and GET are answered differently",
         "The answer to HEAD is about another object than the one that GET brings. DigitalOcean asks both.",
-        "Let the server answer HEAD like GET, or wait until the object has been replaced everywhere.",
+        Judge(
+            "Let the server answer HEAD like GET, or wait until the object has been replaced everywhere.",
+        ),
         "RFC 9110, 9.3.2; DigitalOcean documentation, custom images, limits",
     ),
     judged(
@@ -67,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the URL leads to a web page",
         "The request was redirected, and what is served there is a page for people, mostly one to log in.",
-        "Use a URL that serves the image itself to everybody.",
+        Judge("Use a URL that serves the image itself to everybody."),
         ANONYMOUS,
     ),
     judged(
@@ -75,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the server does not say how long the file is",
         "Where the end of the body is marked by nothing either, nobody can tell a cut transfer from a whole one. No progress can be shown.",
-        "Serve it as a file with a Content-Length.",
+        Judge("Serve it as a file with a Content-Length."),
         "RFC 9112, 6.3",
     ),
     judged(
@@ -83,7 +93,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the server says that the content is encoded",
         "The answer has a Content-Encoding, or a Transfer-Encoding besides chunked, although none was asked for. A client that undoes it gets other bytes than those that were checked.",
-        "Switch compression off for this path, and serve compressed images as application/octet-stream.",
+        Judge(
+            "Switch compression off for this path, and serve compressed images as application/octet-stream.",
+        ),
         "RFC 9110, 8.4; RFC 9112, 6.1",
     ),
     judged(
@@ -91,7 +103,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "the URL redirects",
         "The image is served from another address than the one that was given.",
-        "Nothing, if you know the address; otherwise give the last one.",
+        Judge("Nothing, if you know the address; otherwise give the last one."),
         "RFC 9110, 15.4",
     ),
     judged(
@@ -99,7 +111,9 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "nothing tells whether the object stays the same",
         "The server sends no strong ETag, or answers contradict each other. So nobody can tell whether what DigitalOcean fetches is what was checked.",
-        "Serve it with the same strong ETag from every server, as object stores do. `tidegate push --stage` sends the bytes that were checked instead.",
+        Judge(
+            "Serve it with the same strong ETag from every server, as object stores do. Or push it with --stage, which sends the bytes that were checked.",
+        ),
         "RFC 9110, 8.8.1 and 8.8.3",
     ),
 ];

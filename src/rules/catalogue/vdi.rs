@@ -1,22 +1,29 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
-const REBUILD: &str = "Write the image anew: `VBoxManage clonemedium disk FILE new.vdi`. If that fails too, build it again.";
 const SOURCE: &str = "VirtualBox VDI header; QEMU block/vdi.c";
+
+const EXPORT: Remedy = Judge(
+    "Copy the image again and compare its checksum with that of the original. If they are equal, write it anew with VirtualBox, or build it again.",
+);
+const LOST: Remedy = Judge(
+    "What was lost cannot be restored from this file. Copy the image again, or build it again.",
+);
+const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
         Code::VdiVersionUnsupported,
         "unknown VDI version",
         "Only version 1.1 of VDI is in use; QEMU refuses to open any other.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     physics(
         Code::VdiHeaderInvalid,
         "the VDI header is damaged",
         "The signature is missing or the header is shorter than its own fields, so the rest of it cannot be trusted.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     judged(
@@ -24,7 +31,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image is not a whole disk",
         "Undo and differencing images hold only changes to another image. DigitalOcean gets this file alone, so the disk would have holes; QEMU does not notice.",
-        "Flatten it: `VBoxManage clonemedium disk FILE flat.vdi`, with its parents still registered.",
+        Judge(
+            "Flatten it in VirtualBox with VBoxManage clonemedium, with its parents still registered.",
+        ),
         "VirtualBox VDI header, image type",
     ),
     judged(
@@ -32,7 +41,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another file, as a snapshot does. DigitalOcean gets this file alone, so the disk would have holes.",
-        "Flatten it: `VBoxManage clonemedium disk FILE flat.vdi`, with its parents still registered.",
+        Judge(
+            "Flatten it in VirtualBox with VBoxManage clonemedium, with its parents still registered.",
+        ),
         "VirtualBox VDI header, link and parent UUID; QEMU block/vdi.c refuses it",
     ),
     judged(
@@ -40,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the disk does not have sectors of 512 bytes",
         "QEMU refuses to open an image with sectors of another size, and DigitalOcean gives a machine sectors of 512 bytes.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     judged(
@@ -48,14 +59,16 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the blocks do not have 1 MiB",
         "VirtualBox reads blocks of other sizes, but QEMU opens only images with blocks of 1 MiB.",
-        "Write it with the usual blocks: `VBoxManage clonemedium disk FILE disk.raw --format RAW`, then `qemu-img convert -f raw -O vdi disk.raw new.vdi`.",
+        Judge(
+            "Write it as raw in VirtualBox with VBoxManage clonemedium --format RAW, and check that.",
+        ),
         SOURCE,
     ),
     physics(
         Code::VdiBlockSizeInvalid,
         "impossible block size",
         "Blocks have a power of two of bytes and nothing extra before them. With any other size nothing can be found, or readers see different disks.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     judged(
@@ -63,21 +76,21 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the disk does not end with a whole sector",
         "The size of the disk is not a multiple of 512 bytes. QEMU rounds it up; others may round down or refuse the image.",
-        "Write the image anew: `qemu-img convert -O vdi FILE new.vdi`.",
+        ANEW,
         SOURCE,
     ),
     physics(
         Code::VdiBlockMapInvalid,
         "the block map or the data is misplaced",
         "The block map has to come after the header and the data after the block map, both at whole sectors. This header places them elsewhere, so nothing can be found.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     physics(
         Code::VdiBlockCountMismatch,
         "the number of blocks contradicts the disk",
         "The image has fewer blocks than its disk needs, more than can be mapped, or another number of stored blocks than its header says. QEMU refuses a disk that its blocks do not cover, and qemu-img check calls a wrong count an error.",
-        REBUILD,
+        EXPORT,
         SOURCE,
     ),
     judged(
@@ -85,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an entry of the block map is impossible",
         "An entry points at a stored block that the image cannot have. Part of the disk is lost.",
-        "Look at it with `qemu-img check FILE`, and build the image again.",
+        LOST,
         SOURCE,
     ),
     judged(
@@ -93,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "two parts of the disk share a block",
         "Two entries of the block map name the same stored block, so two parts of the disk show the same bytes and at least one of them is lost. qemu-img check calls it an error.",
-        "Build the image again; what was overwritten cannot be restored.",
+        LOST,
         SOURCE,
     ),
     judged(
@@ -101,7 +114,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the file holds blocks that are not part of the disk",
         "Blocks are stored that no entry of the block map names, or only one that lies past the end of the disk. The disk can be read, but a lost entry looks the same, and what was deleted may still be in the file.",
-        REBUILD,
+        run(
+            "Compare the disk with its origin. If it is right, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         SOURCE,
     ),
     judged(
@@ -109,7 +126,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "bytes follow the end of the image",
         "The file goes on after its last block. Readers ignore what is there: a block that the map has lost, another file, or what somebody wants to hide.",
-        "Look what follows, from the byte that the finding names. If nothing of it is wanted, write the image anew: `qemu-img convert -O vdi FILE new.vdi`.",
+        run(
+            "Look what follows, from the byte that the finding names. If nothing of it is wanted, write the disk into a new image",
+            Recipe::Convert,
+            "",
+        ),
         SOURCE,
     ),
 ];

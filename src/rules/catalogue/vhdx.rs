@@ -1,7 +1,13 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
-const REBUILD: &str = "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`. If that fails too, export it again from Hyper-V.";
+const EXPORT: Remedy = Judge(
+    "QEMU does not open such an image, so nothing here can mend it. Copy it again, or export it again from Hyper-V.",
+);
+const LOST: Remedy = Judge(
+    "What was lost cannot be restored from this file. Copy the image again, or export it again from Hyper-V.",
+);
+const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     judged(
@@ -9,14 +15,14 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "one of the two headers is damaged",
         "A VHDX image has two headers so that one may be lost. The other one is whole and was used; the image may have been copied while it was in use.",
-        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        ANEW,
         "MS-VHDX 2.2.2",
     ),
     physics(
         Code::VhdxNoValidHeader,
         "no header is whole",
         "The file identifier or both headers are damaged. Without a header nobody can say whether the image was closed, and every reader refuses it.",
-        "Copy or export the image again and compare its checksum with that of the original.",
+        EXPORT,
         "MS-VHDX 2.2.1, 2.2.2",
     ),
     judged(
@@ -24,14 +30,16 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the two headers contradict each other",
         "Both headers claim to be the newest but differ, so readers may disagree about the image. QEMU refuses to open it.",
-        "Open and close the image once in Hyper-V (Mount-VHD, Dismount-VHD), or export it again.",
+        Judge(
+            "Open and close the image once in Hyper-V (Mount-VHD, Dismount-VHD), or export it again.",
+        ),
         "MS-VHDX 2.2.2; QEMU block/vhdx.c",
     ),
     physics(
         Code::VhdxVersionUnsupported,
         "unknown VHDX version",
         "Only version 1 of VHDX with version 0 of its log exists; every reader refuses another one.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.2.2",
     ),
     judged(
@@ -39,7 +47,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image was not closed",
         "The log holds changes that have to be replayed before the disk is whole, or is too large to look for them. A reader that only reads refuses the image or sees an old and perhaps broken disk.",
-        "Shut the machine down, or close the image: Mount-VHD and Dismount-VHD on Windows, `qemu-img check -r all FILE` elsewhere.",
+        Judge(
+            "Shut the machine down and copy the image again. Or let a program replay the log of a copy: Mount-VHD and Dismount-VHD in Hyper-V, qemu-img check -r all elsewhere.",
+        ),
         "MS-VHDX 2.2.2, 2.3.3",
     ),
     judged(
@@ -47,7 +57,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the log is misplaced or broken",
         "The log has to lie at a whole MiB after the headers and to have whole MiB, and what its entries say has to be possible. QEMU refuses to open such an image.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.2.2, 2.3.1; QEMU block/vhdx-log.c",
     ),
     judged(
@@ -55,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the second copy of the region table is damaged",
         "The first copy is whole and is the one that readers use. One that needs the second copy one day cannot open the image.",
-        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        ANEW,
         "MS-VHDX 2.2.3",
     ),
     judged(
@@ -63,21 +73,21 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the first copy of the region table is damaged",
         "The second copy is whole, and the specification allows a reader to use it. QEMU reads only the first copy and refuses to open the image.",
-        "Write the image anew where it was made: `Convert-VHD FILE new.vhdx` on Windows, or export it again.",
+        Judge("Write the image anew in Hyper-V with Convert-VHD, or export it again."),
         "MS-VHDX 2.2.3; QEMU block/vhdx.c, vhdx_open_region_tables",
     ),
     physics(
         Code::VhdxNoRegionTable,
         "no copy of the region table is whole",
         "The region table says where everything is. Both copies are damaged, so nothing can be found.",
-        "Copy or export the image again and compare its checksum with that of the original.",
+        EXPORT,
         "MS-VHDX 2.2.3",
     ),
     physics(
         Code::VhdxRegionInvalid,
         "the region table is impossible",
         "A region is missing, named twice, misplaced or over another one. Readers refuse such an image or see different disks in it.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.2.3.2",
     ),
     judged(
@@ -85,14 +95,14 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an unknown region is required",
         "The image says that a reader has to know a region that no specification names. Every reader has to refuse it.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.2.3.2",
     ),
     physics(
         Code::VhdxMetadataInvalid,
         "the metadata table is impossible",
         "The table that leads to the size of the disk and its blocks is damaged, or places an item where it cannot be.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.6.1",
     ),
     judged(
@@ -100,14 +110,14 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an unknown metadata item is required",
         "The image says that a reader has to know an item that no specification names. Every reader has to refuse it.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.6.1.2",
     ),
     physics(
         Code::VhdxMetadataMissing,
         "a metadata item is missing",
         "Every image has to say its block size, disk size, sector sizes and identifier. Without one of them QEMU refuses to open the image.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.6.2; QEMU block/vhdx.c",
     ),
     judged(
@@ -115,35 +125,39 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another file, as a checkpoint does, or names such a file. DigitalOcean gets this file alone, so the disk would have holes; QEMU opens no image that names a parent.",
-        "Merge it: `Convert-VHD FILE flat.vhdx -VHDType Dynamic` on Windows, or delete the checkpoints and export again.",
+        Judge(
+            "Merge it in Hyper-V with Convert-VHD, or delete the checkpoints and export it again.",
+        ),
         "MS-VHDX 2.6.2.1, HasParent, and 2.6.2.6; QEMU block/vhdx.c, vhdx_parse_metadata",
     ),
     physics(
         Code::VhdxBlockSizeInvalid,
         "impossible block size",
         "Blocks have a power of two of bytes, from 1 MiB to 256 MiB. With any other size nothing can be found.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.6.2.1",
     ),
     physics(
         Code::VhdxSectorSize,
         "the disk does not have sectors of 512 bytes",
         "DigitalOcean gives a machine sectors of 512 bytes, and QEMU opens no VHDX image with others. Partitions of a 4096-byte disk would not be found.",
-        "Convert it where it was made: Convert-VHD does not change sectors, so install or copy the system to a disk made with New-VHD -LogicalSectorSizeBytes 512.",
+        Judge(
+            "Install or copy the system to a disk made with New-VHD -LogicalSectorSizeBytes 512. Convert-VHD does not change the size of sectors.",
+        ),
         "MS-VHDX 2.6.2.4, 2.6.2.5; QEMU block/vhdx.c",
     ),
     physics(
         Code::VhdxSizeInvalid,
         "impossible disk size",
         "The disk has to have whole sectors and at most 64 TiB. QEMU refuses to open an image with another size.",
-        REBUILD,
+        EXPORT,
         "MS-VHDX 2.6.2.2",
     ),
     physics(
         Code::VhdxBatInvalid,
         "the block allocation table has an impossible size",
         "The table that maps the disk has fewer entries than the disk has blocks, so part of the disk cannot be found; or it is larger than QEMU reads.",
-        REBUILD,
+        LOST,
         "MS-VHDX 2.5",
     ),
     judged(
@@ -151,7 +165,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "an entry of the block allocation table is impossible",
         "An entry has a state that does not exist or needs a parent image, has reserved bits set, places its block over another region of the image or far past its end, or has one where the disk has ended. Part of the disk is lost.",
-        "Look at it with `qemu-img check FILE`, and export the image again.",
+        LOST,
         "MS-VHDX 2.5.1",
     ),
     judged(
@@ -159,7 +173,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "two blocks of the disk share a place",
         "Two entries of the block allocation table place their blocks over each other, so two parts of the disk show the same bytes and at least one of them is lost.",
-        "Export the image again from Hyper-V, or build it again; what was overwritten cannot be restored.",
+        LOST,
         "MS-VHDX 2.5; blocks of one image never overlap",
     ),
     judged(
@@ -167,7 +181,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a fixed image lacks a block",
         "The image says that all of its blocks stay allocated, but an entry of the block allocation table gives a block no place. It reads as zeros or as anything, and what was there is lost. Blocks that are marked as zeros are not meant: QEMU makes fixed images of them.",
-        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`, and hold its disk against the original: `tidegate compare`. If data is missing, export it again from Hyper-V.",
+        run(
+            "Compare the disk with its origin. If no data is missing, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "MS-VHDX 2.6.2.1, LeaveBlockAllocated",
     ),
     judged(
@@ -175,7 +193,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the header names a log that is empty",
         "The header says that the log is in use, as it does while the image is open, but the log holds nothing that would have to be replayed. The image may have been copied while it was in use; QEMU opens it.",
-        "Write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        ANEW,
         "MS-VHDX 2.2.2, 2.3.3; QEMU block/vhdx-log.c",
     ),
     judged(
@@ -183,7 +201,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "bytes follow the end of the image",
         "The file goes on after the last block and the last region. Readers ignore what is there: a block that the tables have lost, another file, or what somebody wants to hide.",
-        "Look what follows, from the byte that the finding names. If nothing of it is wanted, write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        run(
+            "Look what follows, from the byte that the finding names. If nothing of it is wanted, write the disk into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "MS-VHDX 2.1",
     ),
     judged(
@@ -191,7 +213,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a part of the image belongs to no block",
         "Between its blocks the image has room for at least one more that no BAT entry names. A writer may have given it up; or entries of the BAT were lost, and then a part of the disk reads as zeros.",
-        "Compare the disk with its origin before you repair anything. If it is right, write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        run(
+            "Compare the disk with its origin. If it is right, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "arithmetic: writers place blocks side by side",
     ),
     judged(
@@ -199,7 +225,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "readers may show different data for a block",
         "An entry of the block allocation table has a state of which the format says that a reader may show anything, and yet names a place; or a state that only a draft of the format had. QEMU shows zeros there, and other readers may show what is stored or refuse the image.",
-        "Compare the disk with its origin before you repair anything. If zeros are right, write the image anew: `qemu-img convert -O vhdx FILE new.vhdx`.",
+        run(
+            "Compare the disk with its origin. If zeros are right, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "MS-VHDX 2.5.1.1; QEMU block/vhdx.c, vhdx_co_readv",
     ),
 ];

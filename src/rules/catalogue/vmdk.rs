@@ -1,18 +1,22 @@
-use super::{Row, Severity::*, judged, physics};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
 const SPEC: &str = "VMware Virtual Disk Format 1.1, 4.1";
 const QEMU: &str = "QEMU block/vmdk.c";
-const REWRITE: &str = "Write the image anew: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`. If that fails too, export it again.";
-const EXPORT: &str =
-    "Export the image again from where it was made; what is lost cannot be repaired.";
+
+const EXPORT: Remedy = Judge(
+    "Export the image again from where it was made. What is lost or contradicts itself cannot be mended from this file.",
+);
+const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
         Code::VmdkVersionUnsupported,
         "unknown VMDK version",
         "Versions 1 to 3 of the sparse VMDK header are known; nothing says how to read this one.",
-        "Export it as streamOptimized, with VMware: ovftool, with VirtualBox: VBoxManage clonemedium --format VMDK --variant Stream.",
+        Judge(
+            "Export it as streamOptimized: with ovftool of VMware, or in VirtualBox with VBoxManage clonemedium --format VMDK --variant Stream.",
+        ),
         "VMware Virtual Disk Format 1.1, 4.1; QEMU block/vmdk.c opens up to version 3",
     ),
     judged(
@@ -20,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image was transferred as text",
         "The header holds line ends that only a transfer in text mode changes. Such a transfer changes the data of the disk as well.",
-        "Transfer the image again in binary mode, and compare `sha256sum FILE` on both sides.",
+        Judge("Transfer the image again in binary mode, and compare the SHA-256 on both sides."),
         SPEC,
     ),
     judged(
@@ -28,14 +32,14 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the image was not closed",
         "The last writer did not finish, or the machine was still running when the image was copied. The disk may lack the last writes.",
-        "Shut the machine down and copy the image again.",
+        Judge("Shut the machine down and copy the image again."),
         "VMware Virtual Disk Format 1.1, 4.1, uncleanShutdown",
     ),
     physics(
         Code::VmdkCapacityZero,
         "the header gives the disk no size",
         "With a capacity of 0 there is no disk in this file. QEMU then opens whatever files the descriptor names, which is also a way to read files of the host.",
-        REWRITE,
+        EXPORT,
         QEMU,
     ),
     judged(
@@ -43,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the VMDK header contradicts itself",
         "The header lets the data begin inside the header or the descriptor, or is no VMDK header at all. What it says cannot be trusted.",
-        REWRITE,
+        EXPORT,
         SPEC,
     ),
     judged(
@@ -51,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the descriptor is not where readers look",
         "The descriptor of a sparse image begins at its second sector. Readers that believe the header and readers that look there see two different descriptors.",
-        REWRITE,
+        EXPORT,
         "OpenStack oslo.utils format inspector; QEMU block/vmdk.c reads it from byte 512 on",
     ),
     judged(
@@ -59,7 +63,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the descriptor is none",
         "Where the header places the descriptor there is no text that says what the image is. Importers refuse such an image.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 2",
     ),
     judged(
@@ -67,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "header and descriptor give different sizes",
         "Some readers take the size of the disk from the header, others from the descriptor. One of them gets a disk that is cut or too long.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 2.2 and 4.1",
     ),
     judged(
@@ -75,7 +79,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "a kind of VMDK that needs other files",
         "DigitalOcean gets this file alone. Only monolithicSparse and streamOptimized images keep header, descriptor and data in one file.",
-        "Join the parts into one, with all of them in one folder: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        Judge(
+            "Convert the disk by its descriptor, with all its parts in one folder, or export it as streamOptimized.",
+        ),
         "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
     ),
     judged(
@@ -83,7 +89,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the descriptor names other parts than this file",
         "The descriptor has to list one sparse extent that may be read, with a plain file name: the image itself. Anything else leads readers to files that are missing, or to files of the host.",
-        "If the parts are yours, join them: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        Judge(
+            "If the parts are yours, export the disk again as streamOptimized, which has one part. Convert no image that names files you do not expect: they are opened.",
+        ),
         "VMware Virtual Disk Format 1.1, 2.2; OpenStack CVE-2024-32498",
     ),
     judged(
@@ -91,42 +99,48 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the image needs a parent image",
         "The image holds only the differences to another one, as a snapshot or a linked clone does. DigitalOcean gets this file alone, so the disk would have holes. QEMU follows the name even in a comment; VirtualBox finds the parent by its UUID alone.",
-        "Flatten it with its parents at hand: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE flat.vmdk`.",
+        run(
+            "Flatten it, if you trust the image and its parents are where it looks for them (every file that it names is opened)",
+            Recipe::Convert,
+            "",
+        ),
         "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open; VirtualBox VMDK.cpp, ddb.uuid.parent",
     ),
     physics(
         Code::VmdkEncrypted,
         "the disk is encrypted",
         "The descriptor names keys, as VMware writes them for encrypted virtual machines. Without them nobody can read the disk, and DigitalOcean has no way to take one.",
-        "Remove the encryption in VMware (Workstation and Fusion: Settings, Encryption; vSphere: the storage policy of the disk), and export the image again.",
+        Judge(
+            "Remove the encryption in VMware (Workstation and Fusion: Settings, Encryption; vSphere: the storage policy of the disk), and export the image again.",
+        ),
         "VMware virtual machine encryption, encryption.keySafe and encryption.data",
     ),
     physics(
         Code::VmdkGrainSizeInvalid,
         "impossible grain size",
         "Grains have a power of two of sectors, more than 8, up to 1 GiB, and 2 MiB where they are compressed. Readers refuse other sizes, or see another disk.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 4.1, grainSize; QEMU block/vmdk.c, vmdk_add_extent; VirtualBox VMDK.cpp refuses fewer than 8 sectors",
     ),
     physics(
         Code::VmdkGrainTableInvalid,
         "the grain tables cannot map the disk",
         "The grain directory is misplaced, tables have not 512 entries, or the disk would need more tables than readers open. Nothing on the disk can be found, or readers see another disk.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 4.2; QEMU block/vmdk.c, vmdk_add_extent",
     ),
     physics(
         Code::VmdkCompressionInvalid,
         "the compression contradicts itself",
         "The compression algorithm in the header and the flags that announce it have to agree. Otherwise packed data is read as it is, or the reverse.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 4.1, flags and compressAlgorithm",
     ),
     physics(
         Code::VmdkFooterInvalid,
         "the footer is missing or broken",
         "The header says that the place of the grain directory stands in a footer at the end, and there is no whole footer. Mostly the image was cut in a transfer or an export.",
-        "Compare the size with the original's and transfer it again, or export it again.",
+        Judge("Compare the size with the original's and transfer it again, or export it again."),
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; QEMU block/vmdk.c",
     ),
     judged(
@@ -134,7 +148,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "header and footer differ",
         "The footer repeats the header. QEMU believes the footer, others the header, so they see different disks.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; QEMU block/vmdk.c",
     ),
     judged(
@@ -142,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "bytes follow the end of the stream",
         "QEMU looks for the footer in the last 1536 bytes of the file. With anything behind it, such as the padding of an archive, it cannot open the image.",
-        "Cut the image with truncate at the byte that the finding names, if what follows is not yours. Or export it again.",
+        run("If nothing of what follows is wanted, copy what is before it", Recipe::CutThere, ""),
         QEMU,
     ),
     judged(
@@ -174,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the two copies of a grain table differ",
         "The image holds its tables twice. Some readers take one copy, some the other, so they see different disks.",
-        "Look whether the disk is whole as QEMU reads it, and write it anew: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        Judge("Compare the disk, as QEMU reads it, with its origin. Export the image again."),
         "VMware Virtual Disk Format 1.1, 4.1, rgdOffset and gdOffset",
     ),
     judged(
@@ -190,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "the grains of the stream are out of order",
         "A stream has its grains in the order of the disk, one behind the other up to the mark of its end. Readers that go by the tables find these, as QEMU does; readers that take a stream as it comes fail, read wrong data, or end too early.",
-        "Convert it again: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`, or vmdk-convert without --noreorder.",
+        ANEW,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; VMware's open-vmdk, areStreamOptimizedGrainsOrdered",
     ),
     judged(
@@ -198,7 +212,9 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "QEMU finds no content IDs in the descriptor",
         "QEMU takes what follows the first letters CID, and the first letters parentCID, for hexadecimal numbers, even in a comment. It refuses an image where one is missing.",
-        "Write `CID=fffffffe` and `parentCID=ffffffff` on lines of their own, before any other text with these letters; or export the image again.",
+        Judge(
+            "Export the image again. Or write CID=fffffffe and parentCID=ffffffff on lines of their own into a copy of the descriptor, before any other text with these letters.",
+        ),
         "QEMU block/vmdk.c, vmdk_read_cid",
     ),
     judged(
@@ -206,7 +222,7 @@ pub(super) const ROWS: &[Row] = &[
         Reject,
         "the extent line cannot be read",
         "A line of the descriptor begins like the description of an extent, but has no size, kind or name in quotes where they have to be. Readers that need it cannot open the image.",
-        REWRITE,
+        EXPORT,
         "VMware Virtual Disk Format 1.1, 2.2",
     ),
     judged(
@@ -214,7 +230,9 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "header and descriptor round the size differently",
         "The descriptor gives the size of the disk, the header that size rounded up to whole grains, as VMware asks for. QEMU, 7-Zip and open-vmdk take the header's, so the disk ends with some zeros more; VirtualBox takes the descriptor's.",
-        "Nothing, unless the end of the disk matters: a backup GPT is at the end that the descriptor gives.",
+        Judge(
+            "Nothing, unless the end of the disk matters: a backup GPT is at the end that the descriptor gives.",
+        ),
         "VMware Virtual Disk Format 1.1, 4.1, capacity; QEMU block/vmdk.c, vmdk_open_vmdk4",
     ),
     judged(
@@ -222,7 +240,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "bytes follow all that the image uses",
         "Behind its grains and tables the image has more bytes, which belong to nothing. Something was appended, or a table that named them is lost.",
-        "Compare size and checksum with those at the origin. To be rid of them: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        run(
+            "Compare size and checksum with those at the origin. To be rid of the bytes, write the disk into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "arithmetic: no table of the image leads there",
     ),
     judged(
@@ -230,7 +252,11 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a part of the image belongs to no grain",
         "Between its grains the image has space that no grain table names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
-        "Compare the disk with its origin. If it is right, write the image without unused space: `qemu-img convert -O vmdk -o subformat=streamOptimized FILE new.vmdk`.",
+        run(
+            "Compare the disk with its origin. If it is right, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
         "arithmetic: writers place grains side by side",
     ),
 ];

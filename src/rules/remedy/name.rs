@@ -1,0 +1,170 @@
+//! Names of files as a shell takes them, and names for new files.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Without;
+use crate::bytes::is_harmless;
+
+/// Names that are tried for a new file: with nothing added, and with 2 to this number.
+const TRIED: u32 = 99;
+
+/// The name of a file that a command can have: text that is shown as it is, and quoted for a shell where needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name(PathBuf);
+
+impl Name {
+    /// The name of this path, unless it is not text, or has characters that a report escapes or that end a command in it.
+    pub(super) fn new(path: &Path) -> Result<Name, Without> {
+        let text = path.to_str().ok_or(Without::Name)?;
+        match text.is_empty() || text.contains('`') || !is_harmless(text) {
+            true => Err(Without::Name),
+            false => Ok(Name(path.to_owned())),
+        }
+    }
+
+    /// The file's name without its folder, lower case aside.
+    fn file(&self) -> &str {
+        self.0.file_name().and_then(|name| name.to_str()).unwrap_or("image")
+    }
+
+    /// A name with another end in the same folder, which `free` says is to be had. Beside a device there is no place for
+    /// files: theirs go to the working directory.
+    pub(super) fn beside(
+        &self,
+        stem: &str,
+        ending: &str,
+        free: &dyn Fn(&Path) -> bool,
+    ) -> Result<Name, Without> {
+        let folder = self.0.parent().filter(|folder| !folder.starts_with("/dev"));
+        let folder = folder.unwrap_or(Path::new(""));
+        (1..=TRIED)
+            .map(|n| match n {
+                1 => folder.join(format!("{stem}{ending}")),
+                n => folder.join(format!("{stem}-{n}{ending}")),
+            })
+            .find(|path| free(path))
+            .map(Name)
+            .ok_or(Without::Taken)
+    }
+
+    /// Whether a program that takes patterns would take it for one.
+    pub(super) fn is_pattern(&self) -> bool {
+        self.0.to_str().is_none_or(|text| text.contains(['*', '?', '[', ']', '\\']))
+    }
+
+    /// The name without what says how it is packed, and the format's ending, if it has one: `disk` and `.qcow2` of
+    /// `disk.qcow2.xz`.
+    pub(super) fn parts(&self) -> (&str, Option<&str>) {
+        let mut stem = self.file();
+        while let Some(shorter) = without(stem, &PACKED) {
+            stem = shorter;
+        }
+        match without(stem, &DISKS).or_else(|| without(stem, &OTHERS)) {
+            Some(shorter) => {
+                let ending = &stem[shorter.len()..];
+                (shorter, without(stem, &DISKS).map(|_| ending))
+            }
+            None => (stem, None),
+        }
+    }
+
+    /// The path itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Endings of what is packed.
+const PACKED: [&str; 23] = [
+    ".gz", ".gzip", ".bz2", ".bzip2", ".xz", ".zst", ".zstd", ".lz4", ".lzma", ".lz", ".lzo",
+    ".zz", ".zlib", ".z", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".ova", ".zip", ".7z",
+];
+
+/// Endings of what DigitalOcean takes.
+const DISKS: [&str; 7] = [".img", ".raw", ".dd", ".qcow2", ".vhdx", ".vdi", ".vmdk"];
+
+/// Endings of other images.
+const OTHERS: [&str; 10] =
+    [".vhd", ".vpc", ".qcow", ".qed", ".hds", ".hdd", ".simg", ".dmg", ".iso", ".bin"];
+
+/// The name without one of these endings, of which something has to be left.
+fn without<'n>(name: &'n str, endings: &[&str]) -> Option<&'n str> {
+    endings.iter().find_map(|ending| {
+        let at = name.len().checked_sub(ending.len()).filter(|at| *at > 0)?;
+        let last = name.get(at..)?;
+        last.eq_ignore_ascii_case(ending).then_some(&name[..at])
+    })
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_str().unwrap_or_default();
+        let first = text.split('/').next().unwrap_or_default();
+        // Neither an option nor, to qemu-img, the name of a protocol.
+        let text = match first.starts_with('-') || first.contains(':') {
+            true => format!("./{text}"),
+            false => text.to_owned(),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+        match text.chars().all(plain) {
+            true => f.write_str(&text),
+            false => write!(f, "'{}'", text.replace('\'', "'\\''")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(path: &str) -> Name {
+        Name::new(Path::new(path)).unwrap()
+    }
+
+    #[test]
+    fn a_shell_takes_a_name_as_it_is() {
+        for (path, shown) in [
+            ("a/disk.img", "a/disk.img"),
+            ("my disk", "'my disk'"),
+            ("it's", "'it'\\''s'"),
+            ("-rf", "./-rf"),
+            ("a:b.qcow2", "./a:b.qcow2"),
+            ("x/a:b", "x/a:b"),
+            ("~a", "'~a'"),
+            ("$(a)&b", "'$(a)&b'"),
+            ("a\\b", "'a\\b'"),
+            ("- a", "'./- a'"),
+            ("ö", "'ö'"),
+        ] {
+            assert_eq!(name(path).to_string(), shown);
+        }
+        for path in ["", "a`b", "a\nb", "a\u{202e}b", "a ::error::b", "a##[b"] {
+            assert_eq!(Name::new(Path::new(path)), Err(Without::Name), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_apart() {
+        for (path, stem, ending) in [
+            ("a/disk.qcow2.xz", "disk", Some(".qcow2")),
+            ("disk.IMG.GZ", "disk", Some(".IMG")),
+            ("server.tar.gz", "server", None),
+            ("old.vhd", "old", None),
+            ("release-1.2", "release-1.2", None),
+            (".gz", ".gz", None),
+            ("ä.gz", "ä", None),
+        ] {
+            assert_eq!(name(path).parts(), (stem, ending), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_new_file_gets_a_name_that_is_free() {
+        let taken = ["a/x.raw", "a/x-2.raw"];
+        let free = |path: &Path| !taken.contains(&path.to_str().unwrap());
+        assert_eq!(name("a/x").beside("x", ".raw", &free).unwrap(), name("a/x-3.raw"));
+        assert_eq!(name("/dev/sdb").beside("sdb", ".raw", &free).unwrap(), name("sdb.raw"));
+        assert_eq!(name("x").beside("x", ".raw", &|_| false), Err(Without::Taken));
+    }
+}

@@ -1,0 +1,358 @@
+//! The ways in which commands mend an image.
+
+use super::chain::Chain;
+use super::name::Name;
+use super::words::{convert, driver, max_size, piped};
+use super::{Case, Input, Without};
+use crate::facts::{Compression, DiskFormat};
+use crate::guest::{PartitionTable, Scheme};
+
+/// How the commands of a remedy are made.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Recipe {
+    /// `tidegate repack`, which verifies what it writes.
+    Repack,
+    /// Decompresses with a program that reads from a pipe or takes a file, and packs with gzip.
+    Through(&'static str),
+    /// Takes the only member out of a zip archive, and packs it with gzip.
+    Unzip,
+    /// Writes the disk into a qcow2 image.
+    Convert,
+    /// The same, where only the image is too large and not the disk in it; else as [`Recipe::Shrink`].
+    ConvertSmaller,
+    /// The same of the VMDK descriptor that a piece of a split VMDK belongs to.
+    Join,
+    /// Makes the plain image of an Android sparse image.
+    Unsparse,
+    /// Writes a raw image with whole sectors.
+    Pad,
+    /// Puts both copies of a GPT in their places, on a raw copy of the disk.
+    MoveBackup,
+    /// Writes a GPT anew from its backup at the end of the disk, on a raw copy of the disk.
+    FromBackup,
+    /// Makes room behind the last partition for a backup GPT, on a raw copy of the disk.
+    MakeRoom,
+    /// Copies the disk without what is behind its last partition, where that makes it small enough.
+    Shrink,
+    /// Writes a protective MBR before the GPT, on a raw copy of the disk.
+    Protect,
+    /// Copies what is before the finding.
+    CutThere,
+    /// Gives the file a second name that fits its content.
+    Rename,
+    /// A command that only shows something of the file.
+    Show(&'static str),
+}
+
+/// Bytes of a sector.
+const SECTOR: u64 = 512;
+
+/// Sectors of a backup GPT: 128 entries and a header.
+const BACKUP: u64 = 33;
+
+/// What a disk is made larger by to hold a backup GPT.
+const ROOM: u64 = 1 << 20;
+
+impl Recipe {
+    /// Whether `tidegate repack` does it.
+    pub(super) fn is_repack(&self) -> bool {
+        matches!(self, Recipe::Repack)
+    }
+
+    /// The commands for this case, joined to one line.
+    pub(super) fn command(&self, case: &Case<'_>) -> Result<String, Without> {
+        let mut chain = Chain::new(case)?;
+        match self {
+            Recipe::Repack => repack(chain, case),
+            Recipe::Through(program) => {
+                let made = chain.make_packed()?;
+                let input = chain.input();
+                let command = match chain.unpacker()? {
+                    Some(unpacker) => {
+                        piped(&[&format!("{unpacker} {input}"), program, "gzip"], &made)
+                    }
+                    None => piped(&[&format!("{program} < {input}"), "gzip"], &made),
+                };
+                chain.step(command);
+                Ok(chain.checked(&made))
+            }
+            Recipe::Unzip => unzip(chain),
+            Recipe::Convert => to_qcow2(chain, case),
+            Recipe::ConvertSmaller => {
+                let raw = case.format == Some(DiskFormat::Raw);
+                let fits = case.virtual_size.is_some_and(|size| size < case.limit);
+                match fits && !raw || is_general(case) {
+                    true => to_qcow2(chain, case),
+                    false => shrink(chain, case),
+                }
+            }
+            Recipe::Join => join(chain, case),
+            Recipe::Unsparse => {
+                let image = chain.image(".simg")?;
+                let made = chain.make(".img")?;
+                chain.step(format!("simg2img {image} {made}"));
+                Ok(chain.checked(&made))
+            }
+            Recipe::Pad => {
+                let raw = to_raw(&mut chain, case)?;
+                Ok(chain.checked(&raw))
+            }
+            Recipe::MoveBackup => {
+                let size = case.virtual_size.filter(|_| has_gpt(case));
+                let fits = |size| ends_at(case).is_some_and(|end| end + BACKUP * SECTOR <= size);
+                if !size.is_some_and(fits) && !is_general(case) {
+                    return Err(Without::Useless);
+                }
+                both_copies(chain, case)
+            }
+            // That the backup is there says that there is room for it.
+            Recipe::FromBackup if has_gpt(case) || is_general(case) => both_copies(chain, case),
+            Recipe::FromBackup => Err(Without::Useless),
+            Recipe::MakeRoom => make_room(chain, case),
+            Recipe::Shrink => shrink(chain, case),
+            Recipe::Protect => protect(chain, case),
+            Recipe::CutThere => {
+                let at = case.offset.ok_or(Without::Useless)?;
+                let ending = driver(case.format.ok_or(Without::Useless)?).map_or(".img", |it| it.1);
+                let image = chain.image(ending)?;
+                let made = chain.make(ending)?;
+                chain.step(format!("head -c {at} {image} > {made}"));
+                Ok(chain.checked(&made))
+            }
+            Recipe::Rename => {
+                let made = chain.make(&right_ending(case).ok_or(Without::Useless)?)?;
+                chain.step(format!("ln {} {made}", chain.input()));
+                Ok(chain.checked(&made))
+            }
+            Recipe::Show(command) => match chain.unpacker()? {
+                None => Ok(command.replace("{}", &chain.input().to_string())),
+                Some(_) => Err(Without::Inside),
+            },
+        }
+    }
+}
+
+fn is_general(case: &Case<'_>) -> bool {
+    matches!(case.input, Input::General)
+}
+
+fn repack(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let made = chain.make_packed()?;
+    // It looks itself, in one step with the making, and verifies what it wrote.
+    Ok(format!("tidegate repack {}{} {made}", max_size(case.limit), chain.input()))
+}
+
+/// The only member of a zip archive. `unzip -p` would join several to one file.
+fn unzip(mut chain: Chain<'_>) -> Result<String, Without> {
+    if chain.unpacker()?.is_some() {
+        return Err(Without::Inside);
+    }
+    if chain.input().is_pattern() {
+        return Err(Without::Name);
+    }
+    let made = chain.make_packed()?;
+    let input = chain.input().to_string();
+    chain.step(format!("test \"$(unzip -Z1 {input} | wc -l)\" -eq 1"));
+    chain.step(piped(&[&format!("unzip -p {input}"), "gzip"], &made));
+    Ok(chain.checked(&made))
+}
+
+/// What `qemu-img -f` calls the format of the image, and the ending of its files.
+fn from(case: &Case<'_>) -> Result<(&'static str, &'static str), Without> {
+    match case.format {
+        Some(format) => driver(format).ok_or(Without::Useless),
+        None if is_general(case) => Ok(("FORMAT", "")),
+        None => Err(Without::Useless),
+    }
+}
+
+fn to_qcow2(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let (format, ending) = from(case)?;
+    let image = chain.image(ending)?;
+    let made = chain.make(".qcow2")?;
+    chain.step(convert(format, &image, "qcow2", &made));
+    Ok(chain.checked(&made))
+}
+
+/// A raw copy of the disk, with whole sectors.
+fn to_raw(chain: &mut Chain<'_>, case: &Case<'_>) -> Result<Name, Without> {
+    let (format, ending) = from(case)?;
+    let image = chain.image(ending)?;
+    let made = chain.make(".raw")?;
+    chain.step(convert(format, &image, "raw", &made));
+    Ok(made)
+}
+
+/// The descriptor that a piece called `disk-s001.vmdk` or `disk-f001.vmdk` belongs to, if it is there.
+fn join(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    if is_general(case) || chain.unpacker()?.is_some() {
+        return Err(Without::Useless);
+    }
+    let piece = chain.input().path().to_str().ok_or(Without::Name)?;
+    let (stem, number) = piece.rsplit_once('-').ok_or(Without::Useless)?;
+    let number = number.strip_suffix(".vmdk").ok_or(Without::Useless)?;
+    let digits = number.strip_prefix(['s', 'f']).ok_or(Without::Useless)?;
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(Without::Useless);
+    }
+    let descriptor = Name::new(format!("{stem}.vmdk").as_ref())?;
+    if (case.free)(descriptor.path()) {
+        return Err(Without::Useless);
+    }
+    let made = chain.make(".qcow2")?;
+    chain.step(convert("vmdk", &descriptor, "qcow2", &made));
+    Ok(chain.checked(&made))
+}
+
+fn has_gpt(case: &Case<'_>) -> bool {
+    case.partitions.is_some_and(|table| table.scheme == Scheme::Gpt)
+}
+
+/// Where the last partition ends, in bytes of the disk, if all of them are known.
+fn ends_at(case: &Case<'_>) -> Option<u64> {
+    let whole = |table: &&PartitionTable| table.left_out == 0 && table.unread.is_empty();
+    let table = case.partitions.filter(whole)?;
+    let ends = table.partitions.iter().map(|it| it.start.checked_add(it.size));
+    Some(ends.collect::<Option<Vec<u64>>>()?.into_iter().max().unwrap_or(0))
+}
+
+fn both_copies(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let raw = to_raw(&mut chain, case)?;
+    chain.step(format!("sgdisk -e {raw}"));
+    Ok(chain.checked(&raw))
+}
+
+fn make_room(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
+    let whole = ends_at(case).is_some_and(|end| end <= size);
+    let size = size.checked_add(ROOM).and_then(|size| size.checked_next_multiple_of(ROOM));
+    let size = size.filter(|size| whole && *size < case.limit).ok_or(Without::Useless)?;
+    let raw = to_raw(&mut chain, case)?;
+    chain.step(format!("truncate -s {size} {raw}"));
+    chain.step(format!("sgdisk -e {raw}"));
+    Ok(chain.checked(&raw))
+}
+
+/// A disk as small as its partitions allow, if that is below the limit. A disk without partitions may use all of itself.
+fn shrink(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let end = ends_at(case).filter(|end| *end > 0).ok_or(Without::Useless)?;
+    let backup = if has_gpt(case) { BACKUP * SECTOR } else { 0 };
+    let size = end.checked_add(backup).and_then(|size| size.checked_next_multiple_of(ROOM));
+    let smaller =
+        |size: &u64| *size < case.limit && case.virtual_size.is_some_and(|now| *size < now);
+    let size = size.filter(smaller).ok_or(Without::Useless)?;
+    if has_gpt(case) {
+        let raw = to_raw(&mut chain, case)?;
+        chain.step(format!("truncate -s {size} {raw}"));
+        chain.step(format!("sgdisk -e {raw}"));
+        return Ok(chain.checked(&raw));
+    }
+    let (format, ending) = from(case)?;
+    let image = chain.image(ending)?;
+    let made = chain.make(".qcow2")?;
+    chain.step(convert(format, &image, "qcow2", &made));
+    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {made} {size}"));
+    Ok(chain.checked(&made))
+}
+
+/// The four entries and the mark of an MBR, written as UEFI asks for them: one entry of type EE from sector 1 to the end.
+fn protect(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
+    let sectors = u32::try_from((size / SECTOR).saturating_sub(1)).unwrap_or(u32::MAX);
+    let raw = to_raw(&mut chain, case)?;
+    let length: String = sectors.to_le_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let entry = format!("\\000\\000\\002\\000\\356\\377\\377\\377\\001\\000\\000\\000{length}");
+    chain.step(format!("dd if=/dev/zero of={raw} bs=1 seek=446 count=64 conv=notrunc status=none"));
+    chain.step(format!(
+        "printf '{entry}' | dd of={raw} bs=1 seek=446 count=16 conv=notrunc status=none"
+    ));
+    chain.step(format!(
+        "printf '\\125\\252' | dd of={raw} bs=1 seek=510 count=2 conv=notrunc status=none"
+    ));
+    Ok(chain.checked(&raw))
+}
+
+/// The ending that the content asks for.
+fn right_ending(case: &Case<'_>) -> Option<String> {
+    let (_, format) = driver(case.format?)?;
+    let packed = match case.compression? {
+        Compression::None => "",
+        Compression::Gzip => ".gz",
+        Compression::Bzip2 => ".bz2",
+        _ => return None,
+    };
+    Some(format!("{format}{packed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::facts::Layer;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A disk of this many bytes with one partition from its first MiB to this byte.
+    fn made(recipe: Recipe, scheme: &str, size: u64, end: u64, limit: u64) -> Option<String> {
+        let table = serde_json::json!({"scheme": scheme, "partitions": [
+            {"number": 1, "start": MIB, "size": end - MIB, "type": "83"}
+        ]});
+        let table: PartitionTable = serde_json::from_value(table).unwrap();
+        let anything = |_: &Path| true;
+        let input = Input::File(Path::new("a.img"));
+        let mut case = Case::new(input, Layer::Disk, limit, &anything);
+        case.format = Some(DiskFormat::Raw);
+        case.compression = Some(Compression::None);
+        case.virtual_size = Some(size);
+        case.partitions = Some(&table);
+        recipe.command(&case).ok()
+    }
+
+    #[test]
+    fn a_backup_needs_a_gpt_and_room_behind_the_last_partition() {
+        let room = BACKUP * SECTOR;
+        let whole = |scheme, end| made(Recipe::MoveBackup, scheme, 8 * MIB, end, 1 << 30);
+        assert!(whole("gpt", 8 * MIB - room).unwrap().contains("sgdisk -e a.raw &&"));
+        assert_eq!(whole("gpt", 8 * MIB - room + 1), None);
+        assert_eq!(whole("gpt", 8 * MIB), None);
+        assert_eq!(whole("mbr", 2 * MIB), None);
+        assert_eq!(made(Recipe::FromBackup, "mbr", 8 * MIB, 2 * MIB, 1 << 30), None);
+    }
+
+    #[test]
+    fn room_is_made_only_below_the_limit_and_behind_whole_partitions() {
+        let grown = |end, limit| made(Recipe::MakeRoom, "gpt", 8 * MIB - 700, end, limit);
+        assert!(
+            grown(8 * MIB - 700, 1 << 30)
+                .unwrap()
+                .contains("truncate -s 9437184 a.raw && sgdisk -e a.raw")
+        );
+        assert_eq!(grown(8 * MIB - 699, 1 << 30), None);
+        assert_eq!(grown(2 * MIB, 9 * MIB), None);
+    }
+
+    #[test]
+    fn a_disk_is_cut_only_behind_its_partitions() {
+        let cut = |scheme, end, limit| made(Recipe::Shrink, scheme, 30 * MIB, end, limit);
+        let command = cut("gpt", 5 * MIB, 20 * MIB).unwrap();
+        assert!(command.contains("truncate -s 6291456 a.raw && sgdisk -e a.raw && "), "{command}");
+        assert!(command.ends_with("tidegate check --max-size 20971520 a.raw"), "{command}");
+        let command = cut("mbr", 5 * MIB, 20 * MIB).unwrap();
+        assert!(command.contains("--shrink a.qcow2 5242880 && ") && !command.contains("sgdisk"));
+        assert_eq!(cut("mbr", 25 * MIB, 20 * MIB), None);
+        assert_eq!(cut("gpt", 20 * MIB - 512, 20 * MIB), None);
+        // Nothing would be gained.
+        assert_eq!(made(Recipe::Shrink, "gpt", 30 * MIB, 30 * MIB, 1 << 30), None);
+    }
+
+    #[test]
+    fn a_protective_entry_is_as_long_as_the_disk() {
+        let of = |size| made(Recipe::Protect, "gpt", size, 2 * MIB, 1 << 50);
+        let entry = "'\\000\\000\\002\\000\\356\\377\\377\\377\\001\\000\\000\\000";
+        assert!(of(8 * MIB).unwrap().contains(&format!("{entry}\\377\\077\\000\\000'")));
+        assert!(of(3 << 40).unwrap().contains(&format!("{entry}\\377\\377\\377\\377'")));
+        assert_eq!(made(Recipe::Protect, "mbr", 8 * MIB, 2 * MIB, 1 << 30), None);
+    }
+}
