@@ -1,8 +1,5 @@
 use std::fmt;
 
-/// Longest text shown, in characters.
-const SHOWN: usize = 200;
-
 /// Longest message shown: a server's reason is worth reading to its end.
 const MESSAGE: usize = 2000;
 
@@ -16,6 +13,9 @@ const MESSAGE: usize = 2000;
 pub struct Hostile(String);
 
 impl Hostile {
+    /// Longest text shown, in characters.
+    pub const SHOWN: usize = 200;
+
     /// From bytes that ought to be UTF-8.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
@@ -94,7 +94,7 @@ struct Shown {
 
 impl Default for Shown {
     fn default() -> Self {
-        Shown { text: String::new(), count: 0, most: SHOWN, before: [' '; 2] }
+        Shown { text: String::new(), count: 0, most: Hostile::SHOWN, before: [' '; 2] }
     }
 }
 
@@ -191,9 +191,9 @@ mod tests {
 
     #[test]
     fn cuts_at_two_hundred_characters() {
-        let exact = "é".repeat(SHOWN);
+        let exact = "é".repeat(Hostile::SHOWN);
         assert_eq!(Hostile::from(exact.as_str()).to_string(), exact);
-        let shown = Hostile::from("é".repeat(SHOWN + 1).as_str()).to_string();
+        let shown = Hostile::from("é".repeat(Hostile::SHOWN + 1).as_str()).to_string();
         assert_eq!(shown, format!("{exact}…"));
     }
 

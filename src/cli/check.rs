@@ -1,10 +1,11 @@
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, absolute};
+use std::fs::File;
+use std::path::Path;
 use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
+use super::beside::{self, Other};
 use super::checksums::Checksums;
 use super::clock::Clock;
 use super::document::Document;
@@ -21,8 +22,7 @@ use crate::source::shown;
 
 pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let subjects = images::subjects(args)?;
-    let images: Vec<OsString> = subjects.iter().map(|subject| subject.argument.clone()).collect();
-    let options = options(args, &images)?;
+    let options = options(args, &subjects)?;
     let clock = Clock::new()?;
     let progress = Progress::new(args.quiet);
     signals::watch(&progress);
@@ -35,11 +35,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     if args.sha256.is_some() && subjects.len() != 1 {
         return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
     }
-    let each = subjects
-        .iter()
-        .map(|subject| for_one(&options, subject, args, checksums.as_ref()))
-        .collect::<Result<Vec<_>, _>>()?;
-    if images.iter().filter(|image| *image == "-").count() > 1 {
+    // Of each image it is known now that it can be checked so; there may be too many to keep how.
+    let each = |subject| for_one(&options, subject, args, checksums.as_ref());
+    subjects.iter().try_for_each(|subject| each(subject).map(drop))?;
+    if subjects.iter().filter(|subject| subject.argument == "-").count() > 1 {
         return Err(Usage("standard input can be checked only once".into()));
     }
     if args.receipt.is_some() && subjects.len() > 1 {
@@ -48,21 +47,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let receipts = receipts::receipts(args)?;
     let orders = receipts::Orders::new(args, &subjects)?;
     receipts::warn_of_no_seal(&orders, &receipts);
-    let mut target = match &args.output {
-        Some(path) => Some(open_beside(path, &read_too(args, &subjects, &orders))?),
-        None => None,
-    };
-
-    let strict: Vec<bool> =
-        subjects.iter().map(|subject| args.strict || subject.is_strict()).collect();
-    let style = output::style(target.is_none());
     let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
-    let mut document = Document::new(args.format, scope);
+    let (mut target, mut document) =
+        opened(args.format, scope, args.output.as_deref(), read_too(args, &subjects, &orders))?;
+    let style = output::style(target.is_none());
     let mut code = ACCEPTED;
     let mut unwritten = ACCEPTED;
-    for (((image, options), file), strict) in
-        images.iter().zip(&each).zip(orders.files()).zip(strict)
-    {
+    for (subject, file) in subjects.iter().zip(orders.files()) {
+        let (image, options) = (&subject.argument, &each(subject)?);
         let (began, date) = (Instant::now(), clock.now());
         let checked = receipts
             .check(image, options, file, &*progress, &output::warn)
@@ -74,7 +66,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
             Some(Receipt::Unchanged { checked_at, .. }) => checked_at.clone(),
             _ => date,
         });
-        report.strict = strict;
+        report.strict = args.strict || subject.is_strict();
         if args.format == ReportFormat::Text {
             let first = document.tally().images() == 0;
             let text = text_of(&report, args.quiet, style, first);
@@ -98,32 +90,46 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     if args.format == ReportFormat::Text && document.tally().images() > 1 && !args.quiet {
         output::write(&mut target, &format!("\n{}\n", document.tally()))?;
     }
-    document.write(&mut target)?;
-    // A verdict on an image tells more than that its receipt is missing.
+    unwritten = unwritten.max(document.write(&mut target)?);
+    // A verdict on an image tells more than that its receipt or the job's summary is missing.
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
 
 /// What is read or written but the report, each with what it is.
-fn read_too(
-    args: &CheckArgs,
-    subjects: &[Subject],
-    orders: &receipts::Orders,
-) -> Vec<(OsString, &'static str)> {
-    let mut all: Vec<(OsString, &str)> = Vec::new();
-    all.extend(subjects.iter().map(|subject| (subject.argument.clone(), "one of the images")));
-    all.extend(orders.files().flatten().map(|path| (path.into(), "where a receipt goes")));
-    all.extend(args.images_from.iter().map(|path| (path.clone(), "the list of images")));
-    all.extend(args.checksums.iter().map(|path| (path.clone(), "the list of check sums")));
-    all.extend(args.packer_manifest.iter().map(|path| (path.into(), "the manifest")));
-    all.extend(args.net.cacert.iter().map(|path| (path.into(), "a file of certificates")));
+fn read_too<'a>(
+    args: &'a CheckArgs,
+    subjects: &'a [Subject],
+    orders: &'a receipts::Orders,
+) -> Vec<Other<'a>> {
+    let name = |name: &'a OsString| Cow::from(name.as_os_str());
+    let path = |path: &'a Path| Cow::from(path.as_os_str());
+    let mut all: Vec<Other<'_>> = Vec::new();
+    all.extend(subjects.iter().map(|subject| (name(&subject.argument), "one of the images")));
+    all.extend(orders.files().flatten().map(|file| (path(file), "where a receipt goes")));
+    all.extend(args.images_from.iter().map(|list| (name(list), "the list of images")));
+    all.extend(args.checksums.iter().map(|list| (name(list), "the list of check sums")));
+    all.extend(args.packer_manifest.iter().map(|file| (path(file), "the manifest")));
+    all.extend(args.net.cacert.iter().map(|file| (path(file), "a file of certificates")));
     let headers = args.net.header.iter().filter_map(|header| header.strip_prefix('@'));
-    all.extend(headers.map(|path| (path.into(), "a file of headers")));
+    all.extend(headers.map(|file| (path(Path::new(file)), "a file of headers")));
     if subjects.iter().any(|subject| subject.image.is_some())
         && let Ok(Some(project)) = super::project::project()
     {
-        all.push((project.file.into(), "the file that names the images"));
+        all.push((Cow::Owned(project.file.into()), "the file that names the images"));
     }
     all
+}
+
+/// What the report goes to, if that is a file, and the document that it is, if it is one.
+pub(super) fn opened<'a>(
+    format: ReportFormat,
+    scope: Scope,
+    output: Option<&'a Path>,
+    mut others: Vec<Other<'a>>,
+) -> Result<(Option<File>, Document), Usage> {
+    let target = output.map(|path| beside::open_output(path, &others)).transpose()?;
+    others.extend(output.map(|path| (Cow::from(path.as_os_str()), "where the report goes")));
+    Ok((target, Document::new(format, scope, &others)?))
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.
@@ -184,7 +190,7 @@ pub(super) fn policy(
     Ok(policy)
 }
 
-fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
+fn options(args: &CheckArgs, subjects: &[Subject]) -> Result<Options, Usage> {
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -198,7 +204,7 @@ fn options(args: &CheckArgs, images: &[OsString]) -> Result<Options, Usage> {
         client: super::net::client(
             &args.net,
             args.net.insecure_http || args.no_url_rules,
-            images.iter().map(OsString::as_os_str),
+            subjects.iter().map(|subject| subject.argument.as_os_str()),
             args.checksums.as_deref(),
         )?,
     })
@@ -252,34 +258,4 @@ pub(super) fn size(text: &str) -> Result<u64, Usage> {
             Hostile::from(text)
         ))
     })
-}
-
-/// Opens the file for the report, which must be none of these files.
-pub(super) fn open_output(path: &Path, files: &[OsString], what: &str) -> Result<File, Usage> {
-    let what = format!("one of the {what}");
-    let others: Vec<_> = files.iter().map(|file| (file.clone(), what.as_str())).collect();
-    open_beside(path, &others)
-}
-
-/// Opens the file for the report before any work, so that a bad path is known at once. It must not be any of
-/// what else is read or written: images, lists, other reports, each with what it is.
-pub(super) fn open_beside(path: &Path, others: &[(OsString, &str)]) -> Result<File, Usage> {
-    let place = Hostile::from_os(path.as_os_str());
-    let there = fs::metadata(path).ok();
-    let same = |other: &OsStr| {
-        let other = if other == "-" { Path::new("/dev/stdin") } else { Path::new(other) };
-        let id = |meta: &fs::Metadata| (meta.dev(), meta.ino());
-        match (&there, fs::metadata(other)) {
-            (Some(there), Ok(other)) => id(there) == id(&other),
-            // Neither is there yet: a name is all there is.
-            (None, Err(_)) => absolute(path).ok() == absolute(other).ok(),
-            _ => false,
-        }
-    };
-    if let Some((_, what)) = others.iter().find(|(other, _)| same(other)) {
-        return Err(Usage(format!(
-            "--output {place} is {what}, which it would replace; name another file"
-        )));
-    }
-    File::create(path).map_err(|e| Usage(format!("cannot write the report to {place}: {e}")))
 }

@@ -12,6 +12,7 @@ use crate::bytes::Hostile;
 use crate::digitalocean::credentials::{self, Places, VARIABLES};
 use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
 use crate::net::{self, Address, Called, Method};
+use crate::push::Stop;
 use crate::spaces;
 
 /// Clocks that are further apart are worth a word…
@@ -154,6 +155,12 @@ fn network(args: &DoctorArgs, base: &Address, chart: &mut Chart) {
             let millis = asked.elapsed().as_millis();
             let said = format!("{base} answered {} in {millis} ms", called.status);
             match called.status {
+                404 | 405 | 501 => chart.add(
+                    "network",
+                    State::Warn,
+                    said,
+                    "Look at DIGITALOCEAN_API_URL: who answers there does not have this API.",
+                ),
                 500.. => chart.add(
                     "network",
                     State::Warn,
@@ -168,6 +175,9 @@ fn network(args: &DoctorArgs, base: &Address, chart: &mut Chart) {
             let fix = match (kind, proxied) {
                 (Some(net::Kind::Tls), _) => {
                     "Trust the authority by --cacert FILE, or look who answers there."
+                }
+                _ if base.is_loopback() => {
+                    "Start what is to listen there, or unset DIGITALOCEAN_API_URL."
                 }
                 (_, true) => {
                     "Look at https_proxy and no_proxy, and whether the proxy lets the host through."
@@ -334,10 +344,7 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
                 spaces::Kind::Server | spaces::Kind::SlowDown => {
                     (State::Warn, "Wait: Spaces has troubles of its own.")
                 }
-                _ => (
-                    State::Fail,
-                    "Look at the bucket's name, its region, and the key and its secret.",
-                ),
+                _ => (State::Fail, fix(&error)),
             };
             chart.add("bucket", state, format!("{place}: {error}"), fix);
         }
@@ -354,9 +361,38 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
             "",
         ),
         Err(stop) => {
-            let fix =
-                "Give the key the right to read, write and delete in this bucket, and to set ACLs.";
+            let fix = match &stop {
+                Stop::Spaces { error, .. } if error.kind != spaces::Kind::Forbidden => fix(error),
+                _ => {
+                    "Give the key the right to read, write and delete in this bucket, and to set ACLs."
+                }
+            };
             chart.add("bucket-rights", State::Fail, stop.to_string(), fix);
         }
+    }
+}
+
+/// What to do about a request to the bucket that brought nothing, by what went wrong.
+fn fix(error: &spaces::Error) -> &'static str {
+    match &error.kind {
+        spaces::Kind::Transport { kind: net::Kind::Tls, .. } => {
+            "Trust the authority by --cacert FILE, or look who answers there."
+        }
+        spaces::Kind::Transport { .. } => {
+            "Look at SPACES_REGION or SPACES_ENDPOINT_URL, at https_proxy, and whether the server runs."
+        }
+        spaces::Kind::Unsupported | spaces::Kind::NotXml | spaces::Kind::Unexpected => {
+            "Look at SPACES_ENDPOINT_URL: who answers there does not have all of S3 that a push needs."
+        }
+        spaces::Kind::NoSuchBucket => {
+            "Make the bucket, or set SPACES_BUCKET and SPACES_REGION to where it is."
+        }
+        spaces::Kind::UnknownKey | spaces::Kind::BadSignature => {
+            "Set SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY to a key of Spaces, which is no token of the API."
+        }
+        spaces::Kind::ClockSkew { .. } => "Set the clock, or have it set by NTP.",
+        spaces::Kind::Region { .. } => "Set SPACES_REGION to the region that the bucket is in.",
+        spaces::Kind::NoAcls => "Allow ACLs in the bucket's settings, or take another bucket.",
+        _ => "Look at the bucket's name, its region, and the key and its secret.",
     }
 }

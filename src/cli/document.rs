@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::ReportFormat;
-use super::{Usage, output};
+use super::beside::{self, Other};
+use super::{ACCEPTED, USAGE, Usage, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::render::github::{Annotations, Summary};
@@ -14,6 +15,9 @@ use crate::render::json::{Json, Scope};
 use crate::render::junit::Junit;
 use crate::render::sarif::Sarif;
 use crate::render::{self, Tally};
+
+/// The variable that names the summary of a job of GitHub Actions.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// The document that a run makes, image by image; none where all is told as it comes.
 pub(super) struct Document {
@@ -24,7 +28,12 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn new(format: ReportFormat, scope: Scope) -> Self {
+    /// The others are what is read or written beside it.
+    pub(super) fn new(
+        format: ReportFormat,
+        scope: Scope,
+        others: &[Other<'_>],
+    ) -> Result<Self, Usage> {
         // Without one, paths stay as they were given.
         let root = std::env::current_dir().unwrap_or_default();
         let made: Option<Box<dyn render::Document>> = match format {
@@ -35,10 +44,14 @@ impl Document {
             ReportFormat::Github => Some(Box::new(Annotations::new(root))),
             ReportFormat::Html => Some(Box::new(Html::default())),
         };
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY")
+        let summary = std::env::var_os(SUMMARY)
             .filter(|path| format == ReportFormat::Github && !path.is_empty())
-            .map(|path| (path.into(), Summary::default()));
-        Document { made, summary, tally: Tally::default() }
+            .map(PathBuf::from);
+        if let Some(path) = &summary {
+            beside::is_none_of(path, SUMMARY, "append to", others)?;
+        }
+        let summary = summary.map(|path| (path, Summary::default()));
+        Ok(Document { made, summary, tally: Tally::default() })
     }
 
     /// Takes the next image. For a page, it is looked at again.
@@ -58,28 +71,28 @@ impl Document {
         self.tally
     }
 
-    /// Writes it, all of it.
-    pub(super) fn write(self, target: &mut Option<File>) -> Result<(), Usage> {
-        if let Some((path, summary)) = &self.summary {
-            append(path, &summary.to_string());
+    /// Writes it, all of it. The exit code is that of a summary which could not be written: of the report itself it is an
+    /// error, but who reads the summary has the verdicts in the log too.
+    pub(super) fn write(self, target: &mut Option<File>) -> Result<u8, Usage> {
+        let appended = self.summary.map(|(path, summary)| append(&path, &summary.to_string()));
+        if let Some(made) = self.made {
+            output::document(target, |out| made.write(out)).map_err(output::unwritten)?;
         }
-        match self.made {
-            Some(made) => {
-                output::document(target, |out| made.write(out)).map_err(output::unwritten)
+        match appended {
+            Some(Err(why)) => {
+                output::complain(&why);
+                Ok(USAGE)
             }
-            None => Ok(()),
+            Some(Ok(())) | None => Ok(ACCEPTED),
         }
     }
 }
 
-/// Appends the summary to that of the job. The verdict does not depend on it.
-fn append(path: &PathBuf, summary: &str) {
+/// Appends the summary to that of the job.
+fn append(path: &Path, summary: &str) -> Result<(), String> {
     let opened = File::options().append(true).create(true).open(path);
-    let written = opened.and_then(|mut file| file.write_all(summary.as_bytes()));
-    if let Err(error) = written {
-        output::warn(&format!(
-            "cannot write the summary to {} (GITHUB_STEP_SUMMARY): {error}",
-            Hostile::from_os(path.as_os_str())
-        ));
-    }
+    opened.and_then(|mut file| file.write_all(summary.as_bytes())).map_err(|error| {
+        let place = Hostile::from_os(path.as_os_str());
+        format!("cannot write the summary to {place} ({SUMMARY}): {error}")
+    })
 }

@@ -9,12 +9,12 @@ use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
 use crate::project::list;
-use crate::source::{closed, is_unconnected, is_url, shown};
+use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
-        (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?)],
+        (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?.0)],
         (None, Some(from)) => {
             let takes = |image: &OsStr| args.shard.is_none_or(|shard| shard.takes(image));
             listed(from, &takes)?.into_iter().map(plain).collect()
@@ -56,8 +56,8 @@ pub(super) fn listed(from: &OsStr, takes: &dyn Fn(&OsStr) -> bool) -> Result<Vec
     };
     let mut images = read()
         .map_err(|e| Usage(format!("cannot use the list of images in {}: {e}", shown(from))))?;
-    // As `report merge` has them, which knows no more of a URL than what is shown of it.
-    images.sort_by_cached_key(|image| shown(image).to_string());
+    // As `report merge` has them.
+    images.sort_unstable_by(|a, b| by_shown(a, b));
     Ok(images)
 }
 

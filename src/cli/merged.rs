@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 
 use tempfile::SpooledTempFile;
 
@@ -11,25 +12,33 @@ use crate::inspect::Report;
 use crate::project::MOST_IMAGES;
 use crate::render::json::Scope;
 use crate::render::written::{self, ReadError};
-use crate::source::shown;
+use crate::source::{NameDigest, shown};
 
 /// Bytes of reports that are kept in memory.
-const IN_MEMORY: usize = 4 << 20;
+const IN_MEMORY: usize = 1 << 20;
+
+/// Bytes that the names of all images may take, as they are shown: more than those of any list whose names need no
+/// escapes.
+const MOST_NAMES: usize = 20 << 20;
 
 /// Where the report of an image is, and what it is sorted by.
 pub(super) struct Place {
-    pub(super) source: String,
-    pub(super) path: Option<PathBuf>,
+    /// Of the name.
+    pub(super) digest: NameDigest,
     /// Which of the documents it comes from.
-    pub(super) document: usize,
+    pub(super) document: u32,
+    /// Where the name is among all names.
+    name: Range<u32>,
     at: u64,
-    len: usize,
+    len: u32,
 }
 
 /// The images of several documents.
 pub(super) struct Images {
     places: Vec<Place>,
-    documents: usize,
+    /// What is shown of all names, one after the other.
+    names: String,
+    documents: u32,
     reports: BufWriter<SpooledTempFile>,
     end: u64,
 }
@@ -37,7 +46,7 @@ pub(super) struct Images {
 impl Images {
     pub(super) fn new() -> Self {
         let reports = BufWriter::new(SpooledTempFile::new(IN_MEMORY));
-        Images { places: Vec::new(), documents: 0, reports, end: 0 }
+        Images { places: Vec::new(), names: String::new(), documents: 0, reports, end: 0 }
     }
 
     /// Takes the images of a document.
@@ -55,23 +64,42 @@ impl Images {
                 "with it there are more than {MOST_IMAGES} images; merge fewer reports at once"
             )));
         }
+        if self.names.len() + report.source.len() > MOST_NAMES {
+            return Err(io::Error::other(format!(
+                "with it the names of all images take more than {} MiB; merge fewer reports at once",
+                MOST_NAMES >> 20
+            )));
+        }
         let text = serde_json::to_vec(&report)?;
         self.reports.write_all(&text)?;
+        let name = self.names.len() as u32;
+        self.names.push_str(&report.source);
         self.places.push(Place {
-            source: report.source,
-            path: report.path,
+            digest: report.name_sha256,
             document: self.documents,
+            name: name..self.names.len() as u32,
             at: self.end,
-            len: text.len(),
+            len: u32::try_from(text.len()).map_err(io::Error::other)?,
         });
         self.end += text.len() as u64;
         Ok(())
     }
 
-    /// Puts them in the order of their names. Of one name there may be several, such as URLs without their queries: they
-    /// keep their order.
+    /// Puts them in the order of the digests of their names.
+    pub(super) fn sort_by_digest(&mut self) {
+        self.places.sort_unstable_by_key(|place| (place.digest, place.at));
+    }
+
+    /// Puts them in the order of a check: see [`crate::source::by_shown`].
     pub(super) fn sort(&mut self) {
-        self.places.sort_by(|a, b| (&a.source, &a.path).cmp(&(&b.source, &b.path)));
+        let names = &self.names;
+        let key = |place: &Place| (&names[range(place)], place.digest, place.at);
+        self.places.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    }
+
+    /// What is shown of the name of an image.
+    pub(super) fn name(&self, place: &Place) -> &str {
+        &self.names[range(place)]
     }
 
     pub(super) fn places(&self) -> &[Place] {
@@ -84,11 +112,15 @@ impl Images {
         let mut reports = self.reports.into_inner().map_err(|e| unwritten(e.into_error()))?;
         let mut text = Vec::new();
         for place in &self.places {
-            text.resize(place.len, 0);
+            text.resize(place.len as usize, 0);
             reports.seek(SeekFrom::Start(place.at)).map_err(unwritten)?;
             reports.read_exact(&mut text).map_err(unwritten)?;
             to(serde_json::from_slice(&text).map_err(|e| unwritten(e.into()))?)?;
         }
         Ok(())
     }
+}
+
+fn range(place: &Place) -> Range<usize> {
+    place.name.start as usize..place.name.end as usize
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, the terminal. It knows no bytes of any format.
 
 mod args;
+mod beside;
 mod check;
 mod checksums;
 mod clock;
@@ -75,7 +76,10 @@ pub fn main() -> ExitCode {
     };
     signals::bear_limits();
     #[cfg(feature = "net")]
-    net::know_secrets();
+    {
+        signals::keep_memory();
+        net::know_secrets();
+    }
     let code = match cli.command {
         args::Command::Check(args) => check::run(&args),
         args::Command::Repack(args) => repack::run(&args),

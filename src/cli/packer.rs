@@ -24,15 +24,15 @@ const FIRST: u64 = 1 << 20;
 enum Rank {
     /// Not even a bad image: a list of digests, a log, a kernel.
     Other,
-    /// Bytes that nothing tells from those of a disk: firmware variables, or a disk without a partition table.
-    Bare,
-    /// An image, good or bad.
-    Image,
+    /// What builders leave beside a disk: variables of firmware, the state of a machine.
+    Beside,
+    /// An image, good or bad, or bytes that nothing tells from those of a disk.
+    Disk,
 }
 
-/// The image of the build that Packer runs this program for. Tells from here on what is under way as Packer shows it, if
+/// The image of the build that Packer runs this program for, and the name of that build. Tells from here on what is under way as Packer shows it, if
 /// standard output is not for a `document`.
-pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> {
+pub(super) fn image(manifest: &Path, document: bool) -> Result<(OsString, String), Usage> {
     if !document {
         output::tell_packer();
     }
@@ -50,7 +50,7 @@ pub(super) fn image(manifest: &Path, document: bool) -> Result<OsString, Usage> 
         shown(&found),
         Hostile::from(artifact.build.as_str())
     ));
-    Ok(found)
+    Ok((found, artifact.build))
 }
 
 fn choose(artifact: &Artifact) -> Result<OsString, Usage> {
@@ -58,11 +58,12 @@ fn choose(artifact: &Artifact) -> Result<OsString, Usage> {
     let files: Vec<OsString> = artifact.files.iter().map(|file| as_file(file)).collect();
     let ranked =
         files.iter().map(|file| Ok((file, look(file)?))).collect::<Result<Vec<_>, Usage>>()?;
+    // A disk that nothing was written to is no less the build's than one with a partition table beside it.
     let best = ranked.iter().map(|(_, (rank, _))| *rank).max().unwrap_or(Rank::Other);
     let of_best: Vec<&OsString> =
         ranked.iter().filter(|(_, (rank, _))| *rank == best).map(|(file, _)| *file).collect();
     match (of_best.as_slice(), best) {
-        ([one], Rank::Image | Rank::Bare) => Ok((*one).clone()),
+        ([one], Rank::Disk | Rank::Beside) => Ok((*one).clone()),
         // A single file is the image, whatever is in it: the check says what is wrong.
         ([one], Rank::Other) if ranked.len() == 1 => Ok((*one).clone()),
         (_, best) => {
@@ -134,20 +135,23 @@ fn rank(file: &OsStr, first: &[u8], found: Recognised) -> (Rank, String) {
             | DiskFormat::Html
             | DiskFormat::Elf,
         ) => (Rank::Other, ""),
-        // What is packed twice is no image, but may have been meant as one.
-        Some(DiskFormat::Unknown) => (Rank::Bare, ""),
-        // Raw is what nothing else is: something in it or its name has to say that it is a disk.
-        Some(DiskFormat::Raw) if found.partitioned => (Rank::Image, " with a partition table"),
-        Some(DiskFormat::Raw) if plain && has_file_system(first) => {
-            (Rank::Image, " with a file system")
+        Some(DiskFormat::Raw | DiskFormat::Unknown) if plain && is_beside(file, first) => {
+            (Rank::Beside, ", variables of firmware or the state of a machine")
         }
-        Some(DiskFormat::Raw) if is_named_raw(file) => (Rank::Image, " by its name"),
-        Some(DiskFormat::Raw) => (Rank::Bare, " or anything"),
+        // What is packed twice is no image, but may have been meant as one.
+        Some(DiskFormat::Unknown) => (Rank::Disk, ""),
+        // Raw is what nothing else is: something in it or its name has to say that it is a disk.
+        Some(DiskFormat::Raw) if found.partitioned => (Rank::Disk, " with a partition table"),
+        Some(DiskFormat::Raw) if plain && has_file_system(first) => {
+            (Rank::Disk, " with a file system")
+        }
+        Some(DiskFormat::Raw) if is_named_raw(file) => (Rank::Disk, " by its name"),
+        Some(DiskFormat::Raw) => (Rank::Disk, " or anything"),
         // Those that DigitalOcean refuses are images too: the check says so.
-        Some(_) => (Rank::Image, ""),
+        Some(_) => (Rank::Disk, ""),
         // xz, Zstandard and the like are not looked into, and may hold an image.
         None if plain => (Rank::Other, ""),
-        None => (Rank::Image, ""),
+        None => (Rank::Disk, ""),
     };
     (rank, format!("{packed}{format}{more}"))
 }
@@ -163,6 +167,15 @@ fn has_file_system(first: &[u8]) -> bool {
         (65600, b"_BHRfS_M"),
     ];
     MAGIC.iter().any(|&(at, magic)| first.get(at..at + magic.len()) == Some(magic))
+}
+
+/// Whether a file that looks like nothing is what builders leave beside a disk: a firmware volume (UEFI Platform
+/// Initialization, volume 3, 3.2.1), VMware's NVRAM, or by its name one of firmware or of Hyper-V's machines.
+fn is_beside(file: &OsStr, first: &[u8]) -> bool {
+    let ending = Path::new(file).extension().unwrap_or_default().to_ascii_lowercase();
+    first.get(40..44) == Some(b"_FVH")
+        || first.starts_with(b"MRVN")
+        || ["fd", "nvram", "vmcx", "vmrs", "vmgs"].iter().any(|known| ending == *known)
 }
 
 /// Whether a name, without what it says of packing, ends as that of a raw disk.

@@ -16,7 +16,7 @@ pub(super) struct Subject {
     /// Its path or URL.
     pub(super) argument: OsString,
     /// What the project says of it.
-    pub(super) image: Option<Image>,
+    pub(super) image: Option<Box<Image>>,
 }
 
 impl Subject {
@@ -57,7 +57,7 @@ pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
             unknown(argument)?;
             Ok(Subject { argument: argument.to_owned(), image: None })
         }
-        image => Ok(Subject { argument: argument.to_owned(), image }),
+        image => Ok(Subject { argument: argument.to_owned(), image: image.map(Box::new) }),
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) fn path(argument: &OsStr) -> Subject {
     let image = as_name(argument)
         .and_then(|name| if_any()?.image(name).cloned())
         .filter(|image| is_at(image, argument));
-    Subject { argument: argument.to_owned(), image }
+    Subject { argument: argument.to_owned(), image: image.map(Box::new) }
 }
 
 /// The project, for a file that was named: that is checked whatever is wrong with a `tidegate.toml` which was not asked
@@ -175,7 +175,7 @@ fn of_project(image: Image) -> Result<Subject, Usage> {
             relative(found).into_os_string()
         }
     };
-    Ok(Subject { argument, image: Some(image) })
+    Ok(Subject { argument, image: Some(Box::new(image)) })
 }
 
 /// The path as seen from here, if it leads down.

@@ -1,18 +1,19 @@
 //! `tidegate report merge`: the reports of a fleet's shards as one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use super::args::{MergeArgs, ReportArgs, ReportCommand, ReportFormat};
-use super::document::Document;
+use super::beside::Other;
 use super::merged::{Images, Place};
 use super::{ACCEPTED, Usage, check, images, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::project::{Shard, Terms};
 use crate::render::json::Scope;
-use crate::source::shown;
+use crate::source::{NameDigest, shown};
 
 /// So many names are told of those that are missing.
 const TOLD: usize = 5;
@@ -24,6 +25,8 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Usage> {
 }
 
 fn merge(args: &MergeArgs) -> Result<u8, Usage> {
+    let listed =
+        args.images_from.as_deref().map(|list| images::listed(list, &|_| true)).transpose()?;
     let mut images = Images::new();
     let scopes = args
         .reports
@@ -32,17 +35,15 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         .collect::<Result<Vec<(&PathBuf, Scope)>, Usage>>()?;
     all_shards(&scopes)?;
     let scope = Scope { shard: None, terms: common_terms(&scopes)? };
-    images.sort();
-    disjoint(images.places(), &scopes)?;
-    if let Some(list) = &args.images_from {
-        all_listed(images.places(), list)?;
+    images.sort_by_digest();
+    disjoint(&images, &scopes)?;
+    if let (Some(list), Some(listed)) = (&args.images_from, listed) {
+        all_listed(images.places(), list, &listed)?;
     }
-    let mut target = match &args.output {
-        Some(path) => Some(open_output(path, &args.reports)?),
-        None => None,
-    };
+    images.sort();
+    let (mut target, mut document) =
+        check::opened(args.format, scope, args.output.as_deref(), read_too(args))?;
     let style = output::style(target.is_none());
-    let mut document = Document::new(args.format, scope);
     let mut code = ACCEPTED;
     images.each(|mut report| {
         report.strict |= args.strict;
@@ -56,26 +57,36 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
     if args.format == ReportFormat::Text && document.tally().images() != 1 && !args.quiet {
         output::write(&mut target, &format!("\n{}\n", document.tally()))?;
     }
-    document.write(&mut target)?;
-    Ok(code)
+    let unwritten = document.write(&mut target)?;
+    Ok(if code == ACCEPTED { unwritten } else { code })
 }
 
-/// Makes sure that every image of a list has a report. The images are sorted by their names.
-fn all_listed(images: &[Place], list: &OsStr) -> Result<(), Usage> {
-    let listed = images::listed(list, &|_| true)?;
-    let listed: BTreeSet<String> = listed.iter().map(|name| shown(name).to_string()).collect();
-    let is_there = |name: &&str| images.binary_search_by(|at| at.source.as_str().cmp(name)).is_ok();
-    let missing: Vec<&str> =
-        listed.iter().map(String::as_str).filter(|name| !is_there(name)).collect();
-    match missing.as_slice() {
-        [] => Ok(()),
-        _ => Err(Usage(format!(
-            "the reports say nothing of {} of the {} images in {}: {}; check those too",
-            missing.len(),
-            listed.len(),
-            shown(list),
-            few(&missing)
-        ))),
+/// Makes sure that every image of a list has a report. Names are compared by their digests: what is shown of two may be
+/// the same. Where even these are, as of URLs that differ in their passwords, there have to be as many reports. The images
+/// are sorted by digest.
+fn all_listed(images: &[Place], list: &OsStr, listed: &[OsString]) -> Result<(), Usage> {
+    let mut wanted: Vec<(NameDigest, &OsString)> =
+        listed.iter().map(|name| (NameDigest::of(name), name)).collect();
+    wanted.sort_unstable();
+    let mut there = images.iter().map(|image| image.digest).peekable();
+    wanted.retain(|(digest, _)| {
+        while there.next_if(|other| other < digest).is_some() {}
+        there.next_if_eq(digest).is_none()
+    });
+    let mut missing: Vec<&OsString> = wanted.into_iter().map(|(_, name)| name).collect();
+    missing.sort_unstable();
+    match missing.len() {
+        0 => Ok(()),
+        count => {
+            let told: Vec<String> =
+                missing.iter().take(TOLD + 1).map(|name| shown(name).to_string()).collect();
+            Err(Usage(format!(
+                "the reports say nothing of {count} of the {} images in {}: {}; check those too",
+                listed.len(),
+                shown(list),
+                few(&told)
+            )))
+        }
     }
 }
 
@@ -137,22 +148,23 @@ fn common_terms(scopes: &[(&PathBuf, Scope)]) -> Result<Option<Terms>, Usage> {
     Ok(of_first.terms.clone())
 }
 
-/// Makes sure that no two documents have the same image. Shards cannot, as each name falls to one of them; but what is
-/// shown of two names may be the same, as that of URLs without their queries is. The images are sorted.
-fn disjoint(images: &[Place], scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
-    let of_shard = |place: &Place| scopes[place.document].1.shard.is_some();
-    for same in images.chunk_by(|a, b| (&a.source, &a.path) == (&b.source, &b.path)) {
+/// Makes sure that no two documents have the same image. Shards cannot, as each name falls to one of them; but URLs that
+/// differ in their passwords have one digest. The images are sorted by digest.
+fn disjoint(images: &Images, scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
+    let document = |place: &Place| &scopes[place.document as usize];
+    let of_shard = |place: &Place| document(place).1.shard.is_some();
+    for same in images.places().chunk_by(|a, b| a.digest == b.digest) {
         let first = &same[0];
         let other = same.iter().find(|other| {
             other.document != first.document && !(of_shard(first) && of_shard(other))
         });
         if let Some(other) = other {
-            let path = |place: &Place| shown(scopes[place.document].0.as_os_str());
+            let path = |place: &Place| shown(document(place).0.as_os_str());
             return Err(Usage(format!(
                 "{} and {} both have {}: leave out one of the reports",
                 path(first),
                 path(other),
-                first.source
+                images.name(first)
             )));
         }
     }
@@ -165,10 +177,13 @@ fn few<S: AsRef<str>>(names: &[S]) -> String {
     format!("{}{more}", told.join(", "))
 }
 
-/// The file must not be one of the reports, which opening would empty.
-fn open_output(path: &Path, reports: &[PathBuf]) -> Result<std::fs::File, Usage> {
-    let reports: Vec<_> = reports.iter().map(|report| report.clone().into_os_string()).collect();
-    check::open_output(path, &reports, "reports")
+/// What is read, or written but the report, which opening would empty.
+fn read_too(args: &MergeArgs) -> Vec<Other<'_>> {
+    let reports =
+        args.reports.iter().map(|path| (Cow::from(path.as_os_str()), "one of the reports"));
+    let list =
+        args.images_from.iter().map(|path| (Cow::from(path.as_os_str()), "the list of images"));
+    reports.chain(list).collect()
 }
 
 /// The images themselves are elsewhere.

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +8,32 @@ use signal_hook::iterator::Signals;
 
 use super::progress::Progress;
 use super::{INTERRUPTED, output};
+use crate::bytes::Small;
 
 /// A file that may not grow any more is a write that fails, and not the end of the program: there may be something
 /// to clean up.
 pub(super) fn bear_limits() {
     // Without it the signal ends the program, as it does others.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
+
+/// What the system says of a process is a page or two.
+const STATUS: Small = Small { what: "the status of the process", most: 1 << 20 };
+
+/// Those of these signals that the program listens to. What whoever started it had it ignore stays ignored, as
+/// `nohup` and the shell of a background job have it; where that cannot be seen, it listens to all.
+pub(super) fn heard(signals: &[i32]) -> Vec<i32> {
+    let status = STATUS.text(Path::new("/proc/self/status")).unwrap_or_default();
+    let ignored = ignored(&status);
+    signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
+}
+
+/// The signals that a process ignores, the first one in the lowest bit (Linux, proc_pid_status(5)).
+fn ignored(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // More than 64 signals has MIPS alone, and none of those is one of ours.
+    let low = set.map(|set| set.trim()).map(|set| &set[set.len().saturating_sub(16)..]);
+    low.and_then(|low| u64::from_str_radix(low, 16).ok()).unwrap_or(0)
 }
 
 /// Ends the program on SIGINT and SIGTERM, with the terminal left as it was.
@@ -29,7 +50,7 @@ pub(super) fn watch(progress: &Arc<Progress>) {
 
 /// As [`watch`]; `end` clears the terminal, and returns what the user has to know of what was under way.
 pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else {
+    let Ok(mut signals) = Signals::new(heard(&[SIGINT, SIGTERM])) else {
         // Without handlers the signals end the program by themselves.
         return;
     };
@@ -44,6 +65,15 @@ pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) 
             std::process::exit(i32::from(INTERRUPTED));
         }
     });
+}
+
+/// No core file has the memory of this program, as there are secrets in it. The limit is one byte: at that, Linux
+/// gives no memory to a program either that `core_pattern` names, which it does at zero (`fs/coredump.c`).
+#[cfg(feature = "net")]
+pub(super) fn keep_memory() {
+    let limit = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
+    // A system that does not know the limit writes what it writes.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
 }
 
 /// What a run that is interrupted leaves its user with. Whoever is about to do what cannot be taken back puts it
@@ -66,5 +96,20 @@ impl LastWords {
 
     pub(super) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_bits() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\nSigCgt:\t0000000000000002\n";
+        assert_eq!(ignored(status), 0x1003);
+        for none in ["", "SigIgn:\t\n", "SigIgn:\tx\n"] {
+            assert_eq!(ignored(none), 0, "{none:?}");
+        }
+        assert_eq!(ignored("SigIgn:\t00000000000000000000000000000002\n"), 2);
     }
 }

@@ -20,6 +20,7 @@ mod tar_header;
 mod tar_sparse;
 mod xz;
 mod xz_check;
+mod zip;
 mod zstd;
 
 pub use self::behind::Behind;
@@ -30,6 +31,7 @@ pub use self::sniff::{PACKINGS, Packing, is_zlib, packing_name, sniff};
 pub use self::tar::{Tar, TarItem, TarMember};
 pub use self::xz::Xz;
 pub use self::zstd::Zstd;
+pub use zip::{ZIP_TAIL, zip_end};
 
 use crate::facts::Code;
 

@@ -257,6 +257,36 @@ pub const PACKINGS: &[Known<Packing>] = &[
     Known::new("a KGB archive", LIBMAGIC, &[Mark::At(0, b"KGB_arch")], ARCHIVE),
     Known::new("an MPQ archive", LIBMAGIC, &[Mark::At(0, b"MPQ\x1a")], ARCHIVE),
     Known::new("a Chrome extension", LIBMAGIC, &[Mark::At(0, b"Cr24")], ARCHIVE),
+    Known::new(
+        "a NuFX archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"N\xf5F\xe9l\xe5"), Mark::At(0, b"N\xc3\xb5F\xc3\xa9lx\xc3\xa5")],
+        ARCHIVE,
+    ),
+    Known::new("a DPA archive", LIBMAGIC, &[Mark::At(0, b"Dirk Paehl")], ARCHIVE),
+    Known::new("an EXP1 archive", LIBMAGIC, &[Mark::At(0, b"0123456789012345BZh")], ARCHIVE),
+    Known::new(
+        "a SAPCAR archive",
+        LIBMAGIC,
+        &[Mark::At(0, b"# CAR archive header"), Mark::At(0, b"CAR 2.00"), Mark::At(0, b"CAR 2.01")],
+        ARCHIVE,
+    ),
+    Known::new("an ARS-Sfx archive", LIBMAGIC, &[Mark::At(1, b"(C) STEPANYUK")], ARCHIVE),
+    Known::new("an LBR archive", LIBMAGIC, &[Mark::At(0, b"\0           \0\0")], ARCHIVE),
+    Known::new(
+        "a LyNX archive",
+        LIBMAGIC,
+        &[Mark::At(56, b"USE LYNX TO DISSOLVE THIS FILE")],
+        ARCHIVE,
+    ),
+    Known::new("a Unison archive", LIBMAGIC, &[Mark::At(0, b"Unison archive format")], ARCHIVE),
+    Known::new(
+        "a packed file of Microsoft's MDIF",
+        LIBMAGIC,
+        &[Mark::At(0, b"MDIF\x1a\0\x08\0\0\0\xfa\x26\x40\x7d\x01\0\x01\x1e\x01\0")],
+        ARCHIVE,
+    ),
+    Known::new("an archive of web pages", LIBMAGIC, &[Mark::At(0, b"filedesc://")], ARCHIVE),
     Known::new("an Android backup", LIBMAGIC, &[Mark::At(0, b"ANDROID BACKUP\n")], ARCHIVE),
 ];
 

@@ -19,6 +19,21 @@ pub struct Budget {
     pub closed_until: Option<SystemTime>,
 }
 
+impl Budget {
+    /// When the next call is taken, if that is not now.
+    #[must_use]
+    pub fn opens(&self) -> Option<SystemTime> {
+        let now = SystemTime::now();
+        let coming = |time: Option<SystemTime>| time.filter(|time| *time > now);
+        coming(self.closed_until).or_else(|| match (self.closed_until, self.remaining) {
+            // The server said when to come back, and that is over.
+            (Some(_), _) => None,
+            (None, Some(0)) => coming(self.reset),
+            (None, _) => None,
+        })
+    }
+}
+
 /// The one budget of all who use a client.
 #[derive(Debug, Default)]
 pub(super) struct Shared(Mutex<State>);
@@ -108,10 +123,13 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         let (wait, until) = shared.take().err().unwrap();
         assert!(wait > Duration::from_secs(3590) && until == hour);
+        assert_eq!(shared.get().opens(), Some(hour));
         shared.lock().budget.reset = Some(SystemTime::UNIX_EPOCH);
+        assert_eq!(shared.get().opens(), None);
         assert!(shared.take().is_ok());
         shared.lock().budget.closed_until = Some(hour);
         assert!(shared.take().is_err());
+        assert_eq!(shared.get().opens(), Some(hour));
         let passed = Some(SystemTime::now() - Duration::from_secs(1));
         shared.lock().budget = Budget {
             remaining: Some(0),
@@ -119,6 +137,7 @@ mod tests {
             closed_until: passed,
             ..Budget::default()
         };
+        assert_eq!(shared.get().opens(), None);
         assert!(shared.take().is_ok());
     }
 }

@@ -1,15 +1,17 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::budget::{Budget, Shared};
 use super::error::{Error, Kind, documents, excerpt, until};
 use super::token::Token;
-use super::{Actions, Images, Keys, Regions};
+use super::{Accounts, Actions, Images, Keys, Regions};
+use crate::bytes::hex;
 use crate::net::{self, Address, Backoff, Called, Failure, Header, LONGEST_ASKED, Method, Retry};
 
 /// Where DigitalOcean's API is (`servers` of its description).
@@ -84,6 +86,7 @@ struct Inner {
     net: net::Client,
     base: Address,
     budget: Shared,
+    token: Token,
     listener: Option<Listener>,
 }
 
@@ -174,8 +177,8 @@ impl Client {
         net.only = base.is_loopback().then(Vec::new);
         net.headers = vec![Header::parse(&format!("Authorization: Bearer {}", token.reveal()))?];
         let net = net::Client::new(net)?;
-        let budget = Shared::default();
-        Ok(Client { inner: Arc::new(Inner { net, base, budget, listener }), end: None })
+        let (budget, token) = (Shared::default(), token.clone());
+        Ok(Client { inner: Arc::new(Inner { net, base, budget, token, listener }), end: None })
     }
 
     /// The same client, whose calls end by then: a call that hangs, or would wait for longer, fails with
@@ -184,6 +187,28 @@ impl Client {
     pub fn until(&self, end: Instant) -> Client {
         let end = self.end.map_or(end, |known| known.min(end));
         Client { inner: Arc::clone(&self.inner), end: Some(end) }
+    }
+
+    /// What tells its token from others, with salt, in hexadecimal. It tells nothing of the token: nobody tries out
+    /// all that are possible.
+    #[must_use]
+    pub fn token_digest(&self, salt: &str) -> String {
+        hex(&Sha256::digest(format!("{salt} token {}", self.inner.token.reveal())))
+    }
+
+    /// The time by the API's clock, by which alone it is known how old something of the account is.
+    ///
+    /// # Errors
+    /// If no answer has said it.
+    pub fn time(&self) -> Result<SystemTime, Error> {
+        let said = "no answer has a date, so nobody knows how old anything is";
+        self.inner.net.server_time().ok_or_else(|| Error::new(Kind::Incomplete, said))
+    }
+
+    /// The account that the token is of.
+    #[must_use]
+    pub fn account(&self) -> Accounts {
+        Accounts(self.clone())
     }
 
     /// Images.
@@ -247,8 +272,7 @@ impl Client {
                         tokio::time::sleep(wait).await;
                     }
                     Err((_, until)) => {
-                        let kind = Kind::RateLimited { until: Some(until) };
-                        return Err(Error::new(kind, "the API's rate limit is used up"));
+                        return Err(Error::limited(until));
                     }
                 }
             };
@@ -344,7 +368,7 @@ fn failure(called: &Called, error: &Error) -> Failure {
     // What the server asks for in so many words comes before the end of the hour.
     let wait = until(called)
         .filter(|_| matches!(called.status, 429 | 503))
-        .and_then(|until| until.duration_since(std::time::SystemTime::now()).ok());
+        .and_then(|until| until.duration_since(SystemTime::now()).ok());
     Failure { retry_after: wait, ..Failure::new(kind, &called.address, error.to_string()) }
 }
 

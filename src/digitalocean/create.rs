@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::client::Event;
 use super::error::{Error, Kind};
-use super::images::{Filter, Images};
+use super::images::{Filter, ImageKey, Images};
 use super::types::{Image, ImageNewCustom};
 use super::wait::Patience;
 
@@ -189,7 +189,7 @@ impl Images {
         let (mut posts, mut looked) = (0, Duration::ZERO);
         loop {
             posts += 1;
-            let because = match self.create(&marked).await {
+            let because = match self.create_marked(&marked, &how.push).await {
                 Ok(image) => {
                     let others = match posts {
                         1 => Vec::new(),
@@ -228,6 +228,29 @@ impl Images {
             };
             let (because, push) = (Box::new(because), how.push.clone());
             return Err(CreateError::Unknown { because, push, looked, unseen, posts });
+        }
+    }
+
+    /// `POST /v2/images`, once, of a request that [`PushId::mark`] has marked. The image in the answer counts only if
+    /// it has the marks, there or where it is looked at: one that has none is somebody else's.
+    ///
+    /// # Errors
+    /// As for [`Images::create`].
+    pub async fn create_marked(
+        &self,
+        marked: &ImageNewCustom,
+        push: &PushId,
+    ) -> Result<Image, Error> {
+        let made = self.create(marked).await?;
+        if push.marks(&made) {
+            return Ok(made);
+        }
+        match self.get(&ImageKey::Id(made.id)).await {
+            Ok(found) if push.marks(&found) => Ok(found),
+            _ => {
+                let said = format!("image {} does not have the marks of this push", made.id);
+                Err(Error::new(Kind::Incomplete, said))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::types::{ErrorBody, Image};
 use crate::bytes::Hostile;
-use crate::net::{self, Called, Failure, retry_after};
+use crate::net::{self, Called, Failure, masked_text, retry_after};
 
 /// Why a call brought nothing.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub enum Kind {
         /// An image that was made nevertheless: a second document stood behind the refusal.
         stray: Option<Box<Image>>,
     },
-    /// 429, or it is known that there would be one.
+    /// 429, or it is known that there would be one: then nothing was sent, and there is no status.
     RateLimited {
         /// When calls are taken again.
         until: Option<SystemTime>,
@@ -80,11 +80,21 @@ impl Error {
         }
     }
 
+    /// Whether the call was certainly never sent.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        match self.kind {
+            Kind::RateLimited { .. } => self.status.is_none(),
+            Kind::Transport { unsent, .. } => unsent,
+            _ => false,
+        }
+    }
+
     /// Whether asking later may help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match &self.kind {
-            Kind::Server | Kind::RateLimited { .. } | Kind::NotJson => true,
+            Kind::Server | Kind::RateLimited { .. } | Kind::NotJson | Kind::Incomplete => true,
             Kind::Transport { kind, .. } => kind.is_passing(),
             _ => matches!(self.status, Some(408 | 425)),
         }
@@ -92,6 +102,11 @@ impl Error {
 
     pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Error { kind, status: None, id: None, message: message.into(), request_id: None }
+    }
+
+    /// A call that was not made, as none is taken before.
+    pub(crate) fn limited(until: SystemTime) -> Self {
+        Error::new(Kind::RateLimited { until: Some(until) }, "the API's rate limit is used up")
     }
 
     pub(super) fn transport(failure: &Failure) -> Self {
@@ -165,7 +180,21 @@ impl Kind {
 
 /// The JSON documents at the beginning of a body: there may be several.
 pub(super) fn documents(body: &[u8]) -> impl Iterator<Item = Value> {
-    serde_json::Deserializer::from_slice(body).into_iter::<Value>().map_while(Result::ok)
+    let values = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+    values.map_while(Result::ok).map(without_secrets)
+}
+
+/// A document without secrets: one may only come to light when its escapes are taken off.
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(masked_text(text)),
+        Value::Array(values) => values.into_iter().map(without_secrets).collect(),
+        Value::Object(values) => values
+            .into_iter()
+            .map(|(name, value)| (masked_text(name), without_secrets(value)))
+            .collect(),
+        plain => plain,
+    }
 }
 
 /// The image that a document is about.
@@ -251,9 +280,12 @@ fn plain(page: &str) -> String {
 /// When an answer says that calls are taken again: `retry-after` where the burst was too much,
 /// `ratelimit-reset` (when the oldest call of the hour no longer counts) otherwise.
 pub(super) fn until(called: &Called) -> Option<SystemTime> {
+    let left =
+        called.header("ratelimit-remaining").and_then(|left| left.trim().parse::<u64>().ok());
     match called.header("retry-after").and_then(retry_after) {
         Some(wait) => SystemTime::now().checked_add(wait),
-        None => reset(called),
+        // With calls left it is not that limit that the answer is about.
+        None => reset(called).filter(|_| left.is_none_or(|left| left == 0)),
     }
 }
 

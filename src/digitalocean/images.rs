@@ -103,8 +103,14 @@ impl Images {
     /// `GET /v2/images/{id}`. An image whose import failed is still found here, though in no list.
     ///
     /// # Errors
-    /// If there is none, or it cannot be had.
+    /// If there is none, or it cannot be had. An answer about another image than was asked for is none.
     pub async fn get(&self, image: &ImageKey) -> Result<Image, Error> {
+        let found = self.look(image).await?;
+        same(image, found)
+    }
+
+    /// As [`Images::get`], with whatever image the answer is about.
+    pub(super) async fn look(&self, image: &ImageKey) -> Result<Image, Error> {
         self.0.ask(&Call::get(format!("v2/images/{image}"), "image:read"), "image").await
     }
 
@@ -134,7 +140,8 @@ impl Images {
     /// If it is refused or fails.
     pub async fn update(&self, id: u64, update: &ImageUpdate) -> Result<Image, Error> {
         let path = format!("v2/images/{id}");
-        self.0.ask(&Call::change(Method::PUT, path, "image:update", Some(update))?, "image").await
+        let call = Call::change(Method::PUT, path, "image:update", Some(update))?;
+        same(&ImageKey::Id(id), self.0.ask(&call, "image").await?)
     }
 
     /// `DELETE /v2/images/{id}`. One that is deleted already is no error.
@@ -190,6 +197,17 @@ impl Images {
     #[must_use]
     pub fn actions(&self, id: u64) -> ImageActions {
         ImageActions { client: self.0.clone(), image: id }
+    }
+}
+
+/// The image, if it is the one that was asked for.
+pub(super) fn same(asked: &ImageKey, found: Image) -> Result<Image, Error> {
+    match asked {
+        ImageKey::Id(id) if *id != found.id => {
+            let said = format!("it is about image {}, and image {id} was asked for", found.id);
+            Err(Error::new(Kind::Incomplete, said))
+        }
+        _ => Ok(found),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Again, Call, Client};
 use super::error::{Error, Kind};
-use super::nullable;
+use super::lenient;
 use crate::net::{Method, Secret};
 
 /// The most keys that are read of an account: it may have 200 (DigitalOcean, "Spaces Limits").
@@ -18,13 +18,13 @@ const PAGE: usize = 200;
 #[non_exhaustive]
 pub struct ListedKey {
     /// Its name; hostile text.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub name: String,
     /// What identifies it.
-    #[serde(rename = "access_key", default, deserialize_with = "nullable::empty")]
+    #[serde(rename = "access_key", default, deserialize_with = "lenient::text")]
     pub access: String,
     /// When it was made, in ISO 8601.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_text")]
     pub created_at: Option<String>,
 }
 
@@ -43,9 +43,9 @@ struct Grant<'a> {
 
 #[derive(Deserialize)]
 struct Made {
-    #[serde(default, deserialize_with = "nullable::blank")]
+    #[serde(default, deserialize_with = "lenient::text")]
     access_key: String,
-    #[serde(default, deserialize_with = "nullable::blank")]
+    #[serde(default, deserialize_with = "lenient::text")]
     secret_key: String,
 }
 

@@ -1,9 +1,10 @@
 //! DigitalOcean's API for images: a typed client.
 //!
 //! The room knows the requests, the answers and how they go wrong: [`Client::images`],
-//! [`Client::actions`], [`Client::regions`], [`wait`](mod@wait) and the credentials. Types are named as
+//! [`Client::actions`], [`Client::account`], [`Client::regions`], [`wait`](mod@wait) and the credentials. Types are named as
 //! in DigitalOcean's OpenAPI description. It knows nothing of disk images.
 
+mod account;
 mod actions;
 mod budget;
 mod client;
@@ -12,8 +13,8 @@ pub mod credentials;
 mod error;
 mod images;
 mod keys;
+mod lenient;
 mod names;
-mod nullable;
 mod page;
 mod regions;
 mod token;
@@ -21,6 +22,7 @@ mod transfer;
 mod types;
 pub mod wait;
 
+pub use account::Accounts;
 pub use actions::{Actions, ImageActions};
 pub use budget::Budget;
 pub use client::{Client, Event, Listener, Options, PUBLISHED};

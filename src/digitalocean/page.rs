@@ -25,6 +25,8 @@ pub struct Pages<T> {
     page: u32,
     ended: bool,
     total: Option<u64>,
+    /// How many have come so far.
+    seen: u64,
     /// The links to next pages so far.
     nexts: HashSet<String>,
     /// The page before, as it came.
@@ -40,7 +42,7 @@ impl<T: DeserializeOwned> Pages<T> {
         key: &'static str,
         scope: &'static str,
     ) -> Self {
-        let (page, ended, total) = (0, false, None);
+        let (page, ended, total, seen) = (0, false, None, 0);
         Pages {
             client,
             path,
@@ -49,6 +51,7 @@ impl<T: DeserializeOwned> Pages<T> {
             page,
             ended,
             total,
+            seen,
             nexts: HashSet::new(),
             before: Value::Null,
             ready: VecDeque::new(),
@@ -81,8 +84,13 @@ impl<T: DeserializeOwned> Pages<T> {
         let mut value = document(&called)?;
         let mut take = |key: &str| value.get_mut(key).map_or(Value::Null, Value::take);
         // The link is not followed: it may name another host, and the token goes to one only.
-        let links: Option<Pagination> = part(&called, take("links"), "links")?;
-        let meta: Option<MetaProperties> = part(&called, take("meta"), "meta")?;
+        let links = match take("links") {
+            Value::Array(none) if none.is_empty() => Some(Pagination::default()),
+            links => serde_json::from_value::<Option<Pagination>>(links)
+                .ok()
+                .map(Option::unwrap_or_default),
+        };
+        let meta: Option<MetaProperties> = serde_json::from_value(take("meta")).ok();
         let values = take(self.key);
         if values == self.before && values.as_array().is_some_and(|values| !values.is_empty()) {
             let said =
@@ -92,7 +100,18 @@ impl<T: DeserializeOwned> Pages<T> {
         self.before.clone_from(&values);
         let page: Vec<T> = part(&called, values, self.key)?;
         self.total = meta.and_then(|meta| meta.total).or(self.total);
-        match links.and_then(|links| links.pages.next).filter(|_| !page.is_empty()) {
+        self.seen = self.seen.saturating_add(page.len() as u64);
+        let next = match links {
+            Some(links) => links.pages.next,
+            // What says whether there is another page cannot be read; then the numbers tell.
+            None if page.len() >= PER_PAGE as usize
+                || self.total.is_some_and(|all| all > self.seen) =>
+            {
+                Some(format!("page {}", self.page + 1))
+            }
+            None => None,
+        };
+        match next.filter(|_| !page.is_empty()) {
             None => self.ended = true,
             Some(next) if self.nexts.contains(&next) => {
                 let said =

@@ -3,54 +3,88 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
 use super::names::{ActionStatus, ActionType, Distribution, ImageStatus, ImageType, RegionSlug};
-use super::nullable;
 
 /// `image`: an image as the API describes it. A create is answered with a part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Image {
     /// What identifies it.
+    #[serde(deserialize_with = "lenient::id")]
     pub id: u64,
     /// Its name.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub name: String,
     /// Its kind.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "type",
+        default,
+        deserialize_with = "lenient::maybe_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub kind: Option<ImageType>,
     /// Its distribution.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub distribution: Option<Distribution>,
     /// The name of a public image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub slug: Option<String>,
     /// Whether everybody can use it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_truth",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub public: Option<bool>,
     /// Where it is.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::names")]
     pub regions: Vec<RegionSlug>,
     /// When it was made, in ISO 8601.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub created_at: Option<String>,
     /// The smallest disk that takes it, in GB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_whole",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub min_disk_size: Option<u64>,
     /// Its size in GB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_number",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub size_gigabytes: Option<f64>,
     /// What its owner wrote about it.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub description: String,
     /// Its tags.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::names")]
     pub tags: Vec<String>,
     /// How far it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::status",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub status: Option<ImageStatus>,
     /// Why the import failed, as it came, but empty if it was blank, as in the API's own example.
     /// [`Image::failure`] reads it.
-    #[serde(default, deserialize_with = "nullable::blank")]
+    #[serde(default, deserialize_with = "lenient::message")]
     pub error_message: String,
 }
 
@@ -91,7 +125,11 @@ pub struct ImageNewCustom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its tags; each one needs the scope `tag:create`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "nullable::empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::nullable"
+    )]
     pub tags: Vec<String>,
 }
 
@@ -127,30 +165,31 @@ pub struct NewAction {
 #[non_exhaustive]
 pub struct Action {
     /// What identifies it. Old answers have none; then it cannot be followed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_whole")]
     pub id: Option<u64>,
     /// How far it is.
+    #[serde(deserialize_with = "lenient::some_status")]
     pub status: ActionStatus,
     /// What it is.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "lenient::maybe_text")]
     pub kind: Option<ActionType>,
     /// When it began, in ISO 8601.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_text")]
     pub started_at: Option<String>,
     /// When it ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_text")]
     pub completed_at: Option<String>,
     /// What it is done to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_whole")]
     pub resource_id: Option<u64>,
     /// What kind of thing that is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_text")]
     pub resource_type: Option<String>,
     /// The region, in full.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::empty", skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
     /// The region.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_text")]
     pub region_slug: Option<RegionSlug>,
 }
 
@@ -167,18 +206,18 @@ impl Action {
 #[non_exhaustive]
 pub struct Region {
     /// Its name for people.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub name: String,
     /// Its name.
     pub slug: RegionSlug,
     /// What it offers, such as `image_transfer`.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::names")]
     pub features: Vec<String>,
     /// Whether new Droplets can be made there.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::empty")]
     pub available: bool,
     /// Sizes of Droplets.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::names")]
     pub sizes: Vec<String>,
 }
 
@@ -195,12 +234,17 @@ impl Region {
 #[non_exhaustive]
 pub struct ErrorBody {
     /// The kind of error, such as `not_found`.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub id: String,
     /// A sentence.
+    #[serde(deserialize_with = "lenient::message")]
     pub message: String,
     /// What DigitalOcean's support asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::maybe_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub request_id: Option<String>,
 }
 
@@ -209,7 +253,7 @@ pub struct ErrorBody {
 #[non_exhaustive]
 pub struct Pagination {
     /// The links; none if everything is on one page.
-    #[serde(default, deserialize_with = "nullable::empty")]
+    #[serde(default, deserialize_with = "lenient::nullable")]
     pub pages: PageLinks,
 }
 
@@ -236,7 +280,7 @@ pub struct PageLinks {
 #[non_exhaustive]
 pub struct MetaProperties {
     /// How many.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::maybe_whole")]
     pub total: Option<u64>,
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Event};
 use super::create::PushId;
 use super::error::{Error, Kind};
-use super::images::{Filter, ImageKey};
+use super::images::{Filter, ImageKey, same};
 use super::names::{ActionStatus, RegionSlug};
 use super::types::{Action, Image};
 use crate::bytes::Hostile;
@@ -141,7 +141,9 @@ impl<'a> Watch<'a> {
     /// Whether an error may pass: one that says so, or `lenient` ones, for so long.
     fn bear(&mut self, error: Error, lenient: bool, most: Duration) -> Result<(), Error> {
         let since = self.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        match (lenient || error.is_passing()) && since.elapsed() < most {
+        // A limit ends at a time that is known; the wait may end before.
+        let limited = matches!(error.kind, Kind::RateLimited { .. });
+        match limited || (lenient || error.is_passing()) && since.elapsed() < most {
             true => {
                 self.trouble = Some((since, error));
                 Ok(())
@@ -198,7 +200,13 @@ pub async fn image(
     let mut known = push.is_some();
     loop {
         let what = format!("image {id}");
-        match watch.client().images().get(&ImageKey::Id(id)).await {
+        let asked = ImageKey::Id(id);
+        let looked = match watch.client().images().look(&asked).await {
+            // One that has got another number is known by its marks.
+            Ok(image) if push.is_some_and(|push| push.marks(&image)) => Ok(image),
+            looked => looked.and_then(|image| same(&asked, image)),
+        };
+        match looked {
             Ok(image) => {
                 id = image.id;
                 known = true;

@@ -67,6 +67,7 @@ codes! {
     CompressionOther "compression-other",
     CompressionNested "compression-nested",
     ArchiveZip "archive-zip",
+    ArchiveZipAtEnd "archive-zip-at-end",
     Archive7z "archive-7z",
     ArchiveRar "archive-rar",
     ArchiveTar "archive-tar",

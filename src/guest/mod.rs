@@ -7,11 +7,12 @@
 //! system of nearly every Droplet is found by what its kernel lists. Where libblkid, sfdisk, parted, sgdisk
 //! or UEFI's firmware would see something else, that is an anomaly. `docs/partition-tables.md` has the rules.
 
+mod ends;
 mod gpt;
 mod listing;
 mod mbr;
 mod optical;
-mod raid;
+
 mod signatures;
 
 pub use listing::{Partition, PartitionTable, Scheme};
@@ -21,7 +22,8 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
+use crate::codec::{PACKINGS, Packing};
+use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
 use crate::formats::{Disk, FORMATS, Got, Halt, Is, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
@@ -80,7 +82,7 @@ pub enum Part {
 #[must_use]
 pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
-    let last = size.saturating_sub(raid::WINDOW).max(first.end)..size;
+    let last = size.saturating_sub(ends::WINDOW + size % SECTOR).max(first.end)..size;
     Wanted(vec![first, last])
 }
 
@@ -148,23 +150,39 @@ pub fn examine(
             format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
-    raid::find(disk, notebook, &mut table)?;
+    ends::find(disk, notebook, &mut table)?;
     optical::judge(&first, &table.partitions, notebook);
     Ok(table)
 }
 
-/// Writes down the format of an image that the disk bears the mark of, and says whether it does. Converted to a raw
-/// disk it is such an image to every program that goes by the first bytes, and that program opens what is named there.
-/// A LUKS volume is both, and is named as a volume.
+/// Writes down what else than a disk it is by its first bytes, and says whether it is: an image, a packed file, an archive,
+/// a program. Converted to a raw disk it is that to every program that goes by the first bytes, and that program opens
+/// what is named there. It is what a raw image is refused for. A LUKS volume is both, and is named as a volume; an optical
+/// disc is judged apart.
 fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
-    let images = FORMATS.iter().filter(|known| matches!(known.is, Is::Taken(_) | Is::Refused(..)));
-    let images = images.filter(|known| known.is != Is::Refused(DiskFormat::Luks, Code::FormatLuks));
-    let found = images.filter_map(|known| Some((known.what, known.find(first)?))).next();
+    let is_disk = |is| matches!(is, Is::Optical | Is::Refused(DiskFormat::Luks, _));
+    let images = FORMATS.iter().filter(|known| !is_disk(known.is));
+    let images = images.map(|known| (known.what, known.find(first)));
+    let packed = PACKINGS.iter().filter(|known| is_unpacked(known.is, first));
+    let packed = packed.map(|known| (known.what, known.find(first)));
+    let found = images.chain(packed).find_map(|(what, at)| Some((what, at?)));
     if let Some((what, at)) = found {
         notebook.disk(Code::FormatPolyglot, at as u64, format!(
             "{subject} begins as {what} does (at byte {at}): converted to raw sectors it is opened as one."));
     }
     found.is_some()
+}
+
+/// Whether a program for this packing would unpack what begins like this. Boot code may begin with any two bytes, so where
+/// these are all of the mark, the byte or two behind them have to be such as it takes (RFC 1952, 2.3; `compress.h` of ncompress).
+fn is_unpacked(packing: Packing, first: &[u8]) -> bool {
+    match packing {
+        Packing::Gzip => matches!(first, [_, _, 8, flags, ..] if flags & 0xe0 == 0),
+        Packing::Foreign(Compression::Compress, _) => {
+            matches!(first, [_, _, bits, ..] if bits & 0x60 == 0 && (9..=16).contains(&(bits & 0x1f)))
+        }
+        _ => true,
+    }
 }
 
 /// What a disk is that has no partition table.

@@ -10,6 +10,8 @@ pub(super) const MARK: u64 = 0x8001;
 pub(super) struct Volume {
     /// Disk offset behind its last byte; `None` if it does not say so in a way that holds.
     end: Option<u64>,
+    /// Whether it is seen to have nothing in it: no file, and no boot image.
+    empty: bool,
 }
 
 impl Volume {
@@ -20,7 +22,10 @@ impl Volume {
             [b"CD001", b"BEA01", b"BOOT2", b"CDW02", b"NSR02", b"NSR03", b"TEA01"];
         let is = marks.iter().any(|known| mark.starts_with(known))
             || mark.get(8..).is_some_and(|mark| mark.starts_with(b"CDROM"));
-        is.then(|| Volume { end: primary_end(&first[MARK as usize - 1..]) })
+        is.then(|| {
+            let end = primary_end(&first[MARK as usize - 1..]);
+            Volume { end, empty: end.is_some_and(|end| is_empty(first, end)) }
+        })
     }
 }
 
@@ -38,13 +43,71 @@ fn primary_end(descriptor: &[u8]) -> Option<u64> {
     (agree && size.is_power_of_two() && size >= 512).then(|| u64::from(blocks) * u64::from(size))
 }
 
+/// Whether nothing is on a disc that begins like this and whose volume ends at `end`, as far as its descriptors say
+/// (ECMA-119, 8.1): no root directory has a file, and what a boot record starts lies behind the volume.
+fn is_empty(first: &[u8], end: u64) -> bool {
+    const BLOCK: usize = 2048;
+    let descriptors = first[MARK as usize - 1..].chunks_exact(BLOCK);
+    let mut volume = descriptors
+        .take_while(|descriptor| descriptor[1..].starts_with(b"CD001") && descriptor[0] != 255);
+    volume.all(|descriptor| match descriptor[0] {
+        0 => starts_elsewhere(first, descriptor, end),
+        1 | 2 => has_empty_root(first, descriptor),
+        _ => true,
+    })
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Whether all that the catalog of a boot record starts lies at or behind `end` (El Torito 1.0, 2.0 to 2.5), such as the
+/// EFI system partition.
+fn starts_elsewhere(first: &[u8], record: &[u8], end: u64) -> bool {
+    const ENTRY: usize = 32;
+    const BOOTABLE: u8 = 0x88;
+    let catalog = number(record, 0x47)
+        .and_then(|block| usize::try_from(block).ok()?.checked_mul(2048))
+        .and_then(|at| first.get(at..at.checked_add(2048)?));
+    catalog.is_some_and(|catalog| {
+        let entries = catalog.chunks_exact(ENTRY).filter(|entry| entry[0] == BOOTABLE);
+        let mut starts = entries.filter_map(|entry| Some(u64::from(number(entry, 8)?) * 2048));
+        starts.all(|start| start >= end)
+    })
+}
+
+/// Whether the root directory that a volume descriptor names is there, and has nothing behind the entries of itself and of
+/// the one above (ECMA-119, 6.8.2.2 and 9.1). Others begin with the length of their record.
+fn has_empty_root(first: &[u8], descriptor: &[u8]) -> bool {
+    let root = || -> Option<&[u8]> {
+        let block = usize::from(u16::from_le_bytes([descriptor[128], descriptor[129]]));
+        let begin = usize::try_from(number(descriptor, 158)?).ok()?.checked_mul(block)?;
+        let size = usize::try_from(number(descriptor, 166)?).ok()?;
+        first.get(begin..begin.checked_add(size)?)
+    };
+    let Some(root) = root() else { return false };
+    if root.is_empty() {
+        return true;
+    }
+    let mut at = 0;
+    for name in [0, 1] {
+        let Some(&[length, ..]) = root.get(at..) else { return false };
+        let record = root.get(at..at + usize::from(length));
+        if record.is_none_or(|record| record.get(32..34) != Some(&[1, name])) {
+            return false;
+        }
+        at += usize::from(length);
+    }
+    root[at..].iter().all(|&byte| byte == 0)
+}
+
 /// Says what an optical disc beside a partition table is: a shell before the first partition, or a disc that is a disk as
 /// well.
 pub(super) fn judge(first: &[u8], partitions: &[Partition], notebook: &Notebook<'_>) {
     let Some(volume) = Volume::find(first) else { return };
     let start = partitions.iter().map(|partition| partition.start).min();
     match (volume.end, start) {
-        (Some(end), Some(start)) if end <= start => notebook.disk(Code::IsoShell, MARK, format!(
+        (Some(end), Some(start)) if end <= start && volume.empty => notebook.disk(Code::IsoShell, MARK, format!(
             "The disk begins with an ISO 9660 volume that ends at byte {end}; the first partition begins at byte {start}."
         )),
         _ => notebook.disk(
@@ -86,5 +149,32 @@ mod tests {
         assert_eq!(judged(&first, 1 << 20), [Code::IsoHybrid]);
         first[0x8001] = b'X';
         assert_eq!(judged(&first, 1 << 20), []);
+    }
+
+    #[test]
+    fn a_shell_has_neither_files_nor_a_boot_image() {
+        let mut first = disc(512);
+        first.resize(0x11000, 0);
+        // The root directory is at block 20, the catalog at block 21.
+        first[0x809e..0x80a2].copy_from_slice(&20u32.to_le_bytes());
+        first[0x80a6..0x80aa].copy_from_slice(&2048u32.to_le_bytes());
+        for (at, name) in [(0xa000, 0), (0xa022, 1)] {
+            (first[at], first[at + 32], first[at + 33]) = (34, 1, name);
+        }
+        assert_eq!(judged(&first, 1 << 20), [Code::IsoShell]);
+        first[0x8800..0x8807].copy_from_slice(b"\0CD001\x01");
+        first[0x8847] = 21;
+        first[0xa820] = 0x88;
+        first[0xa828..0xa82c].copy_from_slice(&512u32.to_le_bytes());
+        assert_eq!(judged(&first, 1 << 20), [Code::IsoShell]);
+        let mut boots = first.clone();
+        boots[0xa828..0xa82c].copy_from_slice(&511u32.to_le_bytes());
+        assert_eq!(judged(&boots, 1 << 20), [Code::IsoHybrid]);
+        let mut filled = first.clone();
+        filled[0xa044] = 40;
+        assert_eq!(judged(&filled, 1 << 20), [Code::IsoHybrid]);
+        // A directory that is not seen is not known to be empty.
+        first[0x809e] = 0xff;
+        assert_eq!(judged(&first, 1 << 20), [Code::IsoHybrid]);
     }
 }

@@ -21,6 +21,7 @@ pub enum Signature {
 use Signature::{FileSystem, Map, Member};
 
 const BLKID: &str = "libblkid";
+const LIBMAGIC: &str = "libmagic";
 const BOTH: &str = "libblkid, libmagic";
 
 /// Everything that is known by a mark in the first 68 KiB of a disk.
@@ -264,6 +265,8 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         ],
         FileSystem,
     ),
+    Known::new("an OCFS file system", LIBMAGIC, &[Mark::At(8, b"OracleCFS")], FileSystem),
+    Known::new("a Files-11 file system", LIBMAGIC, &[Mark::At(1008, b"DECFILE11")], FileSystem),
     Known::new("a romfs file system", BOTH, &[Mark::At(0, b"-rom1fs-")], FileSystem),
     Known::new("a UBIFS file system", BOTH, &[Mark::At(0, b"\x31\x18\x10\x06")], FileSystem),
     Known::new("a zonefs file system", BLKID, &[Mark::At(0, b"SFOZ")], FileSystem),

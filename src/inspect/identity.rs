@@ -22,9 +22,16 @@ pub struct Identity {
     pub sha256: Option<String>,
 }
 
+/// Escaped, and cut where it is long; the digest of all of it tells what is cut from others that begin alike.
 #[cfg(feature = "net")]
 fn escaped(text: &Option<String>) -> Option<String> {
-    text.as_deref().map(|text| crate::bytes::Hostile::from(text).to_string())
+    use sha2::{Digest, Sha256};
+    let text = text.as_deref()?;
+    let shown = crate::bytes::Hostile::from(text).to_string();
+    Some(match text.chars().count() > crate::bytes::Hostile::SHOWN {
+        true => format!("{shown} (SHA-256 {})", crate::bytes::hex(&Sha256::digest(text))),
+        false => shown,
+    })
 }
 
 #[cfg(feature = "net")]
@@ -65,5 +72,19 @@ impl Identity {
                 shown(after)
             )
         })
+    }
+}
+
+#[cfg(all(test, feature = "net"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_tags_that_begin_alike_are_told_apart() {
+        let of = |text: String| escaped(&Some(text)).unwrap();
+        let long = "x".repeat(300);
+        assert_ne!(of(format!("\"{long}a\"")), of(format!("\"{long}b\"")));
+        assert!(of(format!("\"{long}a\"")).contains('…'));
+        assert_eq!(of("\"a\"".into()), "\"a\"");
     }
 }

@@ -151,12 +151,9 @@ pub fn inspect_inside(
     tell(Inside::of(&unwrapping));
     let aftermath = unwrapping.aftermath();
     let report = inspect_unwrapped(argument, unwrapping, options, listener, tap);
-    match &source {
-        Source::File(file) => match file.verify_unchanged() {
-            Ok(()) => (report, aftermath.wrapped()),
-            Err(error) => (report.failed(&error), None),
-        },
-        _ => (report, aftermath.wrapped()),
+    match source.verify_unchanged() {
+        Ok(()) => (report, aftermath.wrapped()),
+        Err(error) => (report.failed(&error), None),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What else a compressed file could be. A reader that does not decompress, or that looks at another mark first, takes
 //! the same bytes for a disk or an archive.
 
-use crate::codec::{PACKINGS, Packing};
+use crate::codec::{PACKINGS, Packing, ZIP_TAIL, zip_end};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{FORMATS, LOOKED_AT, Trailer, trailer};
 use crate::guest::{self, SIGNATURES};
@@ -10,7 +10,10 @@ use crate::guest::{self, SIGNATURES};
 pub(super) const HEAD: usize = if LOOKED_AT > guest::FIRST { LOOKED_AT } else { guest::FIRST };
 
 /// Bytes at the end of a file in which [`last`] finds every mark.
-pub(super) const LAST: usize = 512;
+pub(super) const LAST: usize = ZIP_TAIL;
+
+/// Bytes of the trailer of a VHD image.
+const TRAILER: u64 = 512;
 
 /// Writes down what else a file is that is packed like this and begins like this. An unpacked one is judged as an
 /// image, and what is refused as it is needs no second reason.
@@ -33,9 +36,24 @@ pub(super) fn head(packing: Packing, head: &[u8], notebook: &Notebook<'_>) {
 /// Writes down what else a file of `size` bytes is that is packed like this and ends like this. An Apple disk image may
 /// begin with a bzip2 block, and is refused under its own name.
 pub(super) fn last(packing: Packing, last: &[u8], size: u64, notebook: &Notebook<'_>) {
-    if matches!(packing, Packing::Gzip | Packing::Bzip2) && trailer(last) == Some(Trailer::Vpc) {
-        let at = size.saturating_sub(LAST as u64);
+    if !matches!(packing, Packing::Gzip | Packing::Bzip2) {
+        return;
+    }
+    if trailer(last) == Some(Trailer::Vpc) {
+        let at = size.saturating_sub(TRAILER);
         polyglot(packing, Trailer::Vpc.at(at).what, at, notebook);
+    }
+    if let Some(before) = zip_end(last, size) {
+        let at = size.saturating_sub(before as u64);
+        notebook.add(
+            Code::ArchiveZipAtEnd,
+            Layer::File,
+            at,
+            format!(
+                "The file is compressed with {}, and ends as a zip archive does, whose directory ends at byte {at}.",
+                packing.compression().as_str()
+            ),
+        );
     }
 }
 

@@ -186,7 +186,11 @@ fn unpacked(
             file.verify_unchanged()?;
             Ok(spool)
         }
-        Source::Stream(stream) => spooled(stream.reader(), notebook, listener),
+        Source::Stream(stream) => {
+            let spool = spooled(stream.reader(), notebook, listener)?;
+            stream.verify_unchanged()?;
+            Ok(spool)
+        }
         #[cfg(feature = "net")]
         Source::Remote(remote) => {
             let shown = remote.served().asked.to_string();

@@ -69,16 +69,14 @@ fn attempt(
     let notebook = Notebook::new(&settles, options.limit);
     let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
     match source {
-        Source::File(file) => {
-            pipeline.local(file, report)?;
-            file.verify_unchanged()?;
-        }
+        Source::File(file) => pipeline.local(file, report)?,
         Source::Stream(stream) => {
             pipeline.streamed(stream.reader(), Origin::Gone, report)?;
         }
         #[cfg(feature = "net")]
         Source::Remote(remote) => pipeline.remote(remote, report)?,
     }
+    source.verify_unchanged()?;
     pipeline.raw_disk_digest(report);
     Ok(notebook.close())
 }
@@ -491,7 +489,7 @@ impl<'a> Pipeline<'a> {
 fn ends(file: &LocalFile) -> Result<(Vec<u8>, Vec<u8>), source::Error> {
     let mut offsets = file.offsets();
     let mut first = vec![0; SECTOR.min(file.size() as usize)];
-    let mut last = first.clone();
+    let mut last = vec![0; marks::LAST.min(file.size() as usize)];
     offsets.read_at(0, &mut first)?;
     offsets.read_at(file.size() - last.len() as u64, &mut last)?;
     Ok((first, last))

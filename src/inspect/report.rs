@@ -18,6 +18,8 @@ use crate::source;
 pub struct Report {
     /// The path as given, escaped, or `-`.
     pub source: String,
+    /// What tells the argument from others that are shown alike.
+    pub name_sha256: source::NameDigest,
     /// The outcome.
     pub verdict: Verdict,
     /// How much was to be read.
@@ -107,6 +109,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// What findings come to.
+    fn of(findings: &[Finding]) -> Verdict {
+        match findings.iter().map(|finding| finding.severity).max() {
+            Some(Severity::Reject) => Verdict::Reject,
+            Some(Severity::Warn) => Verdict::Warn,
+            Some(Severity::Note) | None => Verdict::Accept,
+        }
+    }
+
     /// Its name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -286,6 +297,7 @@ impl Report {
     pub(super) fn new(argument: &OsStr, options: &Options) -> Self {
         Report {
             source: source::shown(argument).to_string(),
+            name_sha256: source::NameDigest::of(argument),
             verdict: Verdict::Error,
             mode: if options.quick { Mode::Quick } else { Mode::Full },
             complete: false,
@@ -371,11 +383,7 @@ impl Report {
             .collect();
         self.advise(argument);
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        self.verdict = match self.findings.first().map(|finding| finding.severity) {
-            Some(Severity::Reject) => Verdict::Reject,
-            Some(Severity::Warn) => Verdict::Warn,
-            Some(Severity::Note) | None => Verdict::Accept,
-        };
+        self.verdict = Verdict::of(&self.findings);
         if self.stopped && self.verdict != Verdict::Reject {
             // Nothing known leads here; and what was not read to its end is never accepted.
             self.verdict = Verdict::Error;
@@ -385,10 +393,20 @@ impl Report {
         self
     }
 
+    /// Whether the verdict is what the rest of the report comes to, as it is in every report that a check made.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        match self.verdict {
+            Verdict::Error => self.error.is_some(),
+            verdict => self.error.is_none() && verdict == Verdict::of(&self.findings),
+        }
+    }
+
     /// The same report, told of the same file under an argument of another run.
     #[must_use]
     pub fn told_of(mut self, argument: &OsStr) -> Self {
         self.source = source::shown(argument).to_string();
+        self.name_sha256 = source::NameDigest::of(argument);
         self.path = path_of(argument);
         self.advise(argument);
         self

@@ -20,8 +20,9 @@ pub(super) const FILE_BUFFERS: usize = 6;
 pub(super) const DIGEST_BUFFER: usize = 256 << 10;
 pub(super) const DIGEST_BUFFERS: usize = 3;
 
-/// Bytes at the end of the file that are remembered: the last sector, where trailers are.
-const LAST: usize = 512;
+/// Bytes at the end of the file that are remembered: the last sector has trailers, and what is before it may be the end of
+/// a zip archive.
+const LAST: usize = super::marks::LAST;
 
 /// What the reader's thread says at the end.
 pub(super) struct Delivered {
@@ -29,7 +30,7 @@ pub(super) struct Delivered {
     pub(super) bytes: u64,
     /// Bytes that were not holes.
     pub(super) read: u64,
-    /// The last bytes of the file, a sector at most.
+    /// The last bytes of the file, [`LAST`] at most.
     pub(super) last: Vec<u8>,
     /// Whether it came to the end of the file.
     pub(super) whole: bool,
@@ -142,13 +143,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remembers_the_last_sector() {
+    fn remembers_the_last_bytes() {
         let mut last = Vec::new();
-        remember(&mut last, &[1; 300]);
+        remember(&mut last, &[1; LAST - 200]);
         remember(&mut last, &[2; 300]);
         assert_eq!(last.len(), LAST);
-        assert_eq!((last[0], last[211], last[212]), (1, 1, 2));
-        remember(&mut last, &[3; 1000]);
+        assert_eq!((last[0], last[LAST - 301], last[LAST - 300]), (1, 1, 2));
+        remember(&mut last, &[3; LAST + 488]);
         assert_eq!(last, [3; LAST]);
     }
 }

@@ -1,15 +1,18 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+};
 
 use super::client::masked_headers;
 use super::pace::{Pieces, Progress};
 use super::secret::masked;
-use super::{Address, Client, Failure, Header, Kind, Pace};
+use super::{Address, Client, Failure, Header, Kind, Pace, header};
 
 /// An answer has to be whole after so many times the time that nothing may come: it is short, and a server that
 /// sends a byte now and then is never silent.
@@ -27,10 +30,16 @@ pub struct Called {
 }
 
 impl Called {
-    /// A header as text.
+    /// The one value of a header: none if there are several that differ, or one that is no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        header::only(&self.headers, name)
+    }
+
+    /// All values of a header, as one list.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<String> {
+        header::list(&self.headers, name)
     }
 }
 
@@ -137,10 +146,25 @@ impl Client {
         }
         let (status, headers) =
             (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            *self.dated.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((date, Instant::now()));
+        }
         if let Cow::Owned(clean) = masked(&body) {
             body = clean;
         }
         Ok(Called { address, status, body, headers })
+    }
+}
+
+impl Client {
+    /// The time by the clock of the server that answered a call last; it may be a little behind, and is never ahead.
+    /// `None` if none has said it.
+    #[must_use]
+    pub fn server_time(&self) -> Option<SystemTime> {
+        let (date, came) = (*self.dated.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.checked_add(came.elapsed())
     }
 }
 

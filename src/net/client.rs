@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
@@ -21,7 +21,7 @@ use super::flow::Flow;
 use super::reach::{NotPublic, PublicOnly, is_public};
 use super::retry::{LONGEST_ASKED, retry_after};
 use super::secret::masked;
-use super::{Address, Failure, Header, Kind, trust};
+use super::{Address, Failure, Header, Kind, header, trust};
 
 /// Bytes a second that a server has to send at least. A line that is slower takes more than two years for 100 GB.
 const LEAST_RATE: u64 = 1 << 10;
@@ -100,6 +100,8 @@ pub struct Client {
     pub(super) patient: reqwest::Client,
     proxies: Matcher,
     options: Options,
+    /// What the last answer to a call said of the time, and when it came.
+    pub(super) dated: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 /// One answer on the way to the last one.
@@ -127,10 +129,16 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A header as text.
+    /// The one value of a header: none if there are several that differ, or one that is no text.
     #[must_use]
     pub fn header(&self, name: HeaderName) -> Option<&str> {
-        self.response.headers().get(name)?.to_str().ok()
+        header::only(self.response.headers(), name)
+    }
+
+    /// All values of a header, as one list.
+    #[must_use]
+    pub fn list(&self, name: HeaderName) -> Option<String> {
+        header::list(self.response.headers(), name)
     }
 
     /// The next bytes of the body, `None` at its end.
@@ -153,7 +161,7 @@ impl Answer {
     /// Whether the end of the body can be told from a connection that broke: by a length, by chunks or by frames.
     #[must_use]
     pub fn is_framed(&self) -> bool {
-        let chunked = self.header(TRANSFER_ENCODING);
+        let chunked = self.list(TRANSFER_ENCODING);
         self.header(CONTENT_LENGTH).is_some()
             || chunked.is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"))
             || self.response.version() > Version::HTTP_11
@@ -215,7 +223,8 @@ impl Client {
         let patient = builder().build().map_err(|e| e.to_string())?;
         let http = builder().read_timeout(options.idle_timeout).build();
         let http = http.map_err(|e| e.to_string())?;
-        Ok(Client { runtime: runtime()?, http, patient, proxies: Matcher::from_system(), options })
+        let (proxies, dated) = (Matcher::from_system(), Mutex::default());
+        Ok(Client { runtime: runtime()?, http, patient, proxies, options, dated })
     }
 
     /// How it was made.
@@ -386,8 +395,9 @@ fn runtime() -> Result<Handle, String> {
 /// Where a redirect leads to.
 fn redirected(from: &Address, response: &Response) -> Result<Address, Failure> {
     let fail = |said: String| Failure::new(Kind::Redirect, from, said);
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.ok_or_else(|| fail("a redirect does not say where to".into()))?;
+    let location = header::only(response.headers(), LOCATION);
+    let location = location
+        .ok_or_else(|| fail("a redirect does not say where to, or names several places".into()))?;
     let to = from.join(location).map_err(|e| fail(format!("a redirect is not followed: {e}")))?;
     if from.is_https() && !to.is_https() {
         return Err(fail(format!("a redirect leads from https to plain http ({to})")));

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 
 /// A header that goes with every request to the origin that the user named. Its value is a secret.
 #[derive(Clone)]
@@ -54,6 +54,25 @@ impl Header {
     }
 }
 
+/// The one value of a header, if it has one: where a server sends several that differ, or one that is no text, nobody can
+/// tell which of them another client goes by.
+pub(super) fn only(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<&str> {
+    let mut values = headers.get_all(name.clone()).iter();
+    let first = values.next()?;
+    values.all(|other| other == first).then(|| first.to_str().ok()).flatten()
+}
+
+/// All values of a header as one list, as any client may read them (RFC 9110, 5.3). What is no text is replaced: it is
+/// there all the same.
+pub(super) fn list(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
+    let values: Vec<_> = headers
+        .get_all(name)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
 impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: …", self.name)
@@ -63,6 +82,23 @@ impl fmt::Debug for Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_has_one_value_or_none() {
+        let of = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("etag", HeaderValue::from_bytes(value).unwrap());
+            }
+            (only(&headers, "etag").map(str::to_owned), list(&headers, "etag"))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(&[]), (None, None));
+        assert_eq!(of(&[b"a"]), (text("a"), text("a")));
+        assert_eq!(of(&[b"a", b"a"]), (text("a"), text("a, a")));
+        assert_eq!(of(&[b"a", b"b"]), (None, text("a, b")));
+        assert_eq!(of(&[b"a\xa0"]), (None, text("a\u{fffd}")));
+    }
 
     #[test]
     fn keeps_its_value_to_itself() {

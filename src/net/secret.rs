@@ -2,6 +2,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
 /// Longer ones are files of something else.
 const LONGEST: usize = 4096;
 
@@ -9,7 +12,8 @@ const LONGEST: usize = 4096;
 /// secrets of Spaces 43.
 const SHORTEST: usize = 8;
 
-/// All secrets that this process has, or had: a server that was told one may say it at any time, and to whoever asks.
+/// Whatever shows a secret that this process has, or had: itself, and what it is written as. A server that was told one
+/// may say it at any time, and to whoever asks.
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
 /// A secret: a key, or a token. It shows itself nowhere, neither in `Debug` nor in errors; and from when it is made
@@ -53,13 +57,33 @@ fn remember(secret: &str) {
     if secret.len() < SHORTEST || known.iter().any(|other| other == secret) {
         return;
     }
-    known.push(secret.to_owned());
+    known.extend(written(secret));
     // Of two that begin alike all of the longer one is to go.
     known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
 }
 
-/// Text of a server without any [`Secret`] of this process: as it is, as JSON may escape it, or as a URL may. Those
-/// shorter than [`SHORTEST`] stay.
+/// A secret and the other texts that it can be read from: hexadecimal digits, and base64 of anything that it stands in.
+/// How far a group of base64 is moved depends on what stands before; characters that the secret decides only in part
+/// belong to nobody.
+pub(super) fn written(secret: &str) -> Vec<String> {
+    let hex = crate::bytes::hex(secret.as_bytes());
+    let mut all = vec![secret.to_owned(), hex.to_uppercase(), hex];
+    for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        for before in 0..3 {
+            let mut text = vec![0; before];
+            text.extend_from_slice(secret.as_bytes());
+            let encoded = alphabet.encode(&text);
+            let (first, end) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+            all.push(encoded[first..end].to_owned());
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Text of a server without any [`Secret`] of this process: as it is, in base64 or hexadecimal, and each of these as
+/// JSON, XML or a URL may escape it. Those shorter than [`SHORTEST`] stay.
 pub(crate) fn masked(text: &[u8]) -> Cow<'_, [u8]> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     without(text, &known)
@@ -102,7 +126,7 @@ fn past<'a>(text: &'a [u8], secret: &[u8]) -> Option<&'a [u8]> {
     secret.iter().try_fold(text, |rest, byte| escaped(rest, *byte))
 }
 
-/// What comes after a byte, which may be written as `\u0064`, `\/` or `%64`.
+/// What comes after a byte, which may be written as `\u0064`, `\x64`, `\/`, `%64`, `&#100;`, `&#x64;` or `&amp;`.
 fn escaped(text: &[u8], byte: u8) -> Option<&[u8]> {
     let is = |digits: &[u8]| {
         let digits = std::str::from_utf8(digits).ok();
@@ -111,10 +135,35 @@ fn escaped(text: &[u8], byte: u8) -> Option<&[u8]> {
     match text {
         [b'\\', b'u', a, b, c, d, rest @ ..] if is(&[*a, *b, *c, *d]) => Some(rest),
         [b'\\', plain @ (b'"' | b'\\' | b'/'), rest @ ..] if *plain == byte => Some(rest),
-        [b'%', a, b, rest @ ..] if is(&[*a, *b]) => Some(rest),
+        [b'%', a, b, rest @ ..] | [b'\\', b'x', a, b, rest @ ..] if is(&[*a, *b]) => Some(rest),
+        [b'&', rest @ ..] if referred(rest, byte).is_some() => referred(rest, byte),
         [plain, rest @ ..] if *plain == byte => Some(rest),
         _ => None,
     }
+}
+
+/// The longest name or number of a character, with its zeros in front.
+const LONGEST_REFERENCE: usize = 16;
+
+/// What comes after a reference to a byte, of which the `&` is off already (XML 1.0, 4.1 and 4.6).
+fn referred(text: &[u8], byte: u8) -> Option<&[u8]> {
+    let end = text.iter().take(LONGEST_REFERENCE).position(|&byte| byte == b';')?;
+    let name = std::str::from_utf8(&text[..end]).ok()?;
+    let number = match name.strip_prefix('#') {
+        Some(digits) => match digits.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+            None => digits.parse().ok()?,
+        },
+        None => u32::from(match name {
+            "amp" => b'&',
+            "lt" => b'<',
+            "gt" => b'>',
+            "quot" => b'"',
+            "apos" => b'\'',
+            _ => return None,
+        }),
+    };
+    (number == u32::from(byte)).then_some(&text[end + 1..])
 }
 
 #[cfg(test)]
@@ -140,11 +189,43 @@ mod tests {
             (r#"{"dop_v1_se\/cret01": "\u0064op_v1_se\u002Fcret01"}"#, r#"{"…": "…"}"#),
             ("/x?t=dop_v1_se%2fcret01&", "/x?t=…&"),
             ("Bearer se/cret01", "Bearer …"),
+            ("&#100;&#x6F;&#x000070;_v1_se&#47;cret01;", "…;"),
+            (r"\x64op_v1_se\x2Fcret01", "…"),
+            (
+                "&#100;op_v1_se/cret0 &amp &#; &#x; &nothing;",
+                "&#100;op_v1_se/cret0 &amp &#; &#x; &nothing;",
+            ),
             ("dop_v1_se/cret0", "dop_v1_se/cret0"),
             ("\\u00", "\\u00"),
         ] {
             assert_eq!(String::from_utf8_lossy(&without(text.as_bytes(), &known)), clean);
         }
+    }
+
+    #[test]
+    fn is_found_in_base64_and_hexadecimal() {
+        let secret = "a?secret>of<43~characters&more/of=them+here";
+        let known = written(secret);
+        let hidden = |text: &str| {
+            let clean = without(text.as_bytes(), &known).into_owned();
+            let clean = String::from_utf8(clean).unwrap();
+            assert!(clean.contains('…') && clean.chars().count() <= 24, "{text}: {clean}");
+        };
+        for alphabet in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            for before in ["", "u", "u:", "id:", "abcd"] {
+                for after in ["", "}", "\r\n"] {
+                    let text = alphabet.encode(format!("{before}{secret}{after}"));
+                    hidden(&text);
+                    hidden(&text.replace('/', "\\/").replace('+', "%2B"));
+                }
+            }
+        }
+        let hex = crate::bytes::hex(secret.as_bytes());
+        hidden(&hex);
+        hidden(&hex.to_uppercase());
+        let escaped: String = secret.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        hidden(&escaped);
+        hidden(&secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The image on DigitalOcean's side: created once, and waited for.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::compared;
 use super::entry::{Intent, Outcome};
@@ -15,6 +15,9 @@ use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 /// For how long an image is looked for after a refusal: there should be none, but a server has said no and
 /// made one all the same.
 const DOUBT: Duration = Duration::from_secs(2);
+
+/// How often a create is posted at most: only after answers that say that there were too many calls.
+const MOST_POSTS: u32 = 3;
 
 impl Run<'_> {
     /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
@@ -40,16 +43,73 @@ impl Run<'_> {
         // Nothing is created for somebody who does not want it any more.
         self.cancel.unless(std::future::ready(())).await?;
         self.begin(Step::Create, &format!("marked {}", push.tag()));
-        self.intend(Intent::Create { checked })?;
-        let image = match self.world.api.images().create(&request).await {
-            Ok(image) => image,
-            Err(error) if error.is_ambiguous() => self.settle(&push, error).await?,
-            Err(error) => return Err(self.refused(&push, error).await?),
-        };
+        let image = self.post(&request, &push, checked).await?;
         self.conclude_step(Outcome::Create { image: image.id })?;
         self.done(Step::Create, &format!("image {}", image.id));
         self.pushed.image = Some(image);
         Ok(())
+    }
+
+    /// Posts the create when calls are taken, and again with the same marks after an answer that says that there were
+    /// too many of them, if no image is seen then.
+    async fn post(
+        &mut self,
+        request: &ImageNewCustom,
+        push: &PushId,
+        checked: Option<Checked>,
+    ) -> Result<Image, Stop> {
+        let mut posts = 1;
+        loop {
+            if let Some(until) = self.world.api.budget().opens() {
+                let error = Error::limited(until);
+                self.wait_for_calls(until)
+                    .await?
+                    .map_err(|()| Stop::Api { step: Step::Create, error })?;
+            }
+            self.intend(Intent::Create { checked: checked.clone() })?;
+            let error = match self.world.api.images().create_marked(request, push).await {
+                Ok(image) => return Ok(image),
+                Err(error) if error.is_ambiguous() => return self.settle(push, error).await,
+                Err(error) => error,
+            };
+            let Kind::RateLimited { until } = error.kind else {
+                return Err(self.refused(push, error).await?);
+            };
+            let soon = SystemTime::now() + self.order.patience.first;
+            let until = until.unwrap_or(soon).max(soon);
+            if posts == MOST_POSTS || self.wait_for_calls(until).await?.is_err() {
+                return Err(self.refused(push, error).await?);
+            }
+            if !error.is_unsent() {
+                let images = self.world.api.images();
+                let looking = images.find(push, Duration::ZERO, &self.order.patience, None);
+                match self.cancel.unless(looking).await? {
+                    Ok(found) => {
+                        if let Some(image) = found.into_iter().next() {
+                            self.world.note(&format!("image {} was made all the same", image.id));
+                            return Ok(image);
+                        }
+                    }
+                    // Who could not look does not post again.
+                    Err(_) => return Err(self.refused(push, error).await?),
+                }
+            }
+            self.conclude_step(Outcome::NotCreated)?;
+            posts += 1;
+        }
+    }
+
+    /// Waits until calls are taken. `Err` if that is longer than the user waits for an import.
+    async fn wait_for_calls(&self, until: SystemTime) -> Result<Result<(), ()>, Stop> {
+        let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
+        if wait > self.order.patience.most {
+            return Ok(Err(()));
+        }
+        let seconds = wait.as_secs_f64().ceil();
+        self.world
+            .note(&format!("the API takes no calls for {seconds} s; the create waits for that"));
+        self.cancel.unless(tokio::time::sleep(wait)).await?;
+        Ok(Ok(()))
     }
 
     /// What the image has to be made of, if the URL of others is handed over.
@@ -62,7 +122,9 @@ impl Run<'_> {
     /// A create that was refused. One that made an image all the same leaves it to be deleted.
     async fn refused(&mut self, push: &PushId, error: Error) -> Result<Stop, Stop> {
         let made = match &error.kind {
-            Kind::Invalid { stray: Some(stray) } => Ok(Some(stray.id)),
+            Kind::Invalid { stray: Some(stray) } if push.marks(stray) => Ok(Some(stray.id)),
+            // It was never sent.
+            _ if error.is_unsent() => Ok(None),
             _ => self.stray(push).await?,
         };
         match made {
@@ -70,6 +132,12 @@ impl Run<'_> {
             Ok(None) => self.conclude_step(Outcome::NotCreated)?,
             // Whose token the API does not take has made nothing with it.
             Err(_) if matches!(error.kind, Kind::Unauthorized) => {
+                self.conclude_step(Outcome::NotCreated)?
+            }
+            // The API takes no calls, as it said to the create: nobody can look, and that one made nothing.
+            Err(Error { kind: Kind::RateLimited { .. }, .. })
+                if matches!(error.kind, Kind::RateLimited { .. }) =>
+            {
                 self.conclude_step(Outcome::NotCreated)?
             }
             // Nobody could look, so it is not said that there is none: clean-up looks again, and then a sweep.

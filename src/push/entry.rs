@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::handed::Checked;
+use super::owner::Owner;
 
 /// A line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,12 +28,22 @@ pub(super) enum Entry {
     Intent(Intent),
     /// A step was taken.
     Outcome(Outcome),
+    /// Which account it is of, and what the time is there.
+    Account {
+        /// A digest of what identifies it, with the push as its salt; `None` if it could not be read.
+        account: Option<String>,
+        /// By how many seconds the clock here is ahead of the API's; `None` if that does not say.
+        ahead: Option<i64>,
+    },
     /// The push is given up: what it made is to be removed, unless its image is complete.
     Abandoned,
     /// Another run goes on with it.
     Resumed {
         /// As in [`Began`], for this run.
         settle: u64,
+        /// Likewise.
+        #[serde(default)]
+        owner: Option<Owner>,
     },
     /// Nothing is left to be done.
     Ended,
@@ -54,8 +65,11 @@ pub(super) struct Began {
     pub(super) place: Option<Place>,
     /// Whether the object stays, private, after an import that succeeds.
     pub(super) keep_object: bool,
-    /// For how long an image is looked for that may have been made, in seconds.
+    /// For how long it is looked for what may have been made, in seconds.
     pub(super) settle: u64,
+    /// With what it was begun; older journals do not say.
+    #[serde(default)]
+    pub(super) owner: Option<Owner>,
 }
 
 /// Where an object is.
@@ -131,6 +145,8 @@ pub(super) enum Intent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub(super) enum Outcome {
+    /// What was asked for last was answered, so nothing comes of it any more that is not there by now.
+    Answered,
     /// The key can be used.
     MintKey {
         /// What identifies it. Its secret is nowhere.

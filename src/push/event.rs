@@ -93,6 +93,8 @@ pub enum Event<'a> {
         /// What was found.
         what: &'a str,
     },
+    /// What may cost the user something that is done all the same.
+    Caution(&'a str),
     /// Something that the user should know.
     Note(&'a str),
     /// Something is undone or cleaned up.

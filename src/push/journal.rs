@@ -1,16 +1,25 @@
 //! The journal of a push: a file of JSON lines, each on the disk before anything is done that it tells of,
 //! and locked while the push lives.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::entry::{Began, Entry, Line};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::entry::{Began, Entry, Intent, Line};
 use super::state::State;
+use super::{PREFIX, mint};
 use crate::bytes::Hostile;
 use crate::digitalocean::PushId;
+use crate::spaces::Key;
+
+/// What to do about a journal that cannot be believed.
+pub(super) const INSTEAD: &str =
+    "`tidegate sweep --remote` goes by what is there instead, and the journal can be deleted then";
 
 /// How the names of journals end.
 const ENDING: &str = "journal";
@@ -59,6 +68,24 @@ pub(super) enum Found {
     Locked(Option<Box<State>>),
     /// Nobody works on it. Now this process does.
     Left(Box<Journal>),
+    /// It tells of nothing: its push was killed before it did anything, or is at its end.
+    Over(Over),
+}
+
+/// A journal that tells of nothing, which nobody else works on.
+pub(super) struct Over {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Over {
+    /// Removes it.
+    ///
+    /// # Errors
+    /// If it stays.
+    pub(super) fn remove(self) -> Result<(), JournalError> {
+        remove(&self.path)
+    }
 }
 
 impl Journal {
@@ -74,6 +101,7 @@ impl Journal {
             .mode(0o700)
             .create(&folder)
             .map_err(|e| failed(&folder, e))?;
+        distrusted(&folder, "folder").map_err(|why| JournalError::new(&folder, why))?;
         let path = folder.join(push.as_str()).with_extension(ENDING);
         let mut options = OpenOptions::new();
         let file = options
@@ -100,18 +128,30 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens one that is there.
+    /// Opens one that is there, and changes nothing.
     ///
     /// # Errors
-    /// If it cannot be read, or is no journal. One without its first line tells of nothing; it is no error.
+    /// If it cannot be read, is no journal, or may be that of somebody else. One without its first line tells of
+    /// nothing; it is no error.
     pub(super) fn open(path: &Path) -> Result<Option<Found>, JournalError> {
         let failed = |e: io::Error| JournalError::new(path, e);
-        let file = match OpenOptions::new().read(true).append(true).open(path) {
-            Ok(file) => file,
+        let wrong = |why: String| JournalError::new(path, why);
+        // Opening a pipe must not wait for its other end.
+        let flags =
+            OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
             // Its push has just ended.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(failed(e)),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(wrong("it is a link; a push writes none".into())),
+            Err(e) => return Err(failed(e.into())),
         };
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(wrong("it is no regular file".into()));
+        }
+        distrust(&file.metadata().map_err(failed)?, "file").map_err(wrong)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        distrusted(folder, "folder").map_err(wrong)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -121,18 +161,24 @@ impl Journal {
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         let (lines, whole) = lines(path, &file)?;
-        if lines.is_empty() {
-            // It was killed before it did anything.
-            return remove(path).map(|()| None);
+        if matches!(lines.last(), None | Some(Line { entry: Entry::Ended, .. })) {
+            return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        if matches!(lines.last(), Some(Line { entry: Entry::Ended, .. })) {
-            return remove(path).map(|()| None);
+        let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        let Some(Line { entry: Entry::Began(began), .. }) = lines.first() else {
+            return Err(damaged("its first line does not begin a push"));
+        };
+        let Some(push) = PushId::parse(&began.push) else {
+            return Err(damaged("it names no push"));
+        };
+        if path.file_stem().is_none_or(|name| name != push.as_str()) {
+            return Err(damaged("it is named otherwise than the push that it tells of"));
+        }
+        if let Some(what) = lines.iter().find_map(|line| foreign(&line.entry, &push)) {
+            return Err(damaged(&format!("it names {what}, which is not of its push")));
         }
         let Some(state) = State::of(lines) else {
-            return Err(JournalError::new(path, "its first line does not begin a push"));
-        };
-        let Some(push) = PushId::parse(&state.began.push) else {
-            return Err(JournalError::new(path, "it names no push"));
+            return Err(damaged("its first line does not begin a push"));
         };
         let torn = whole < file.metadata().map_err(failed)?.len();
         Ok(Some(Found::Left(Box::new(Journal {
@@ -226,6 +272,45 @@ impl Journal {
     }
 }
 
+/// Why nothing is believed of what is there: somebody else may have put it there.
+fn distrusted(path: &Path, what: &str) -> Result<(), String> {
+    distrust(&std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
+}
+
+fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
+    let user = rustix::process::geteuid().as_raw();
+    let caller = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == meta.uid().to_string());
+    if meta.uid() != user && !(user == 0 && caller()) {
+        let uid = meta.uid();
+        return Err(format!(
+            "it is not believed, as the {what} belongs to somebody else (user {uid})"
+        ));
+    }
+    match meta.mode() & 0o022 {
+        0 => Ok(()),
+        _ => Err(format!(
+            "it is not believed, as others may write to the {what}; `chmod go-w` to it if nobody did"
+        )),
+    }
+}
+
+/// What a line names that this push cannot have made.
+fn foreign(entry: &Entry, push: &PushId) -> Option<String> {
+    let Entry::Intent(intent) = entry else { return None };
+    match intent {
+        Intent::MintKey { name } if *name != mint::name(push) => {
+            Some(format!("the key \"{}\"", Hostile::from(name.as_str())))
+        }
+        Intent::Probe { key } | Intent::Upload { key, .. } => {
+            let own = format!("{PREFIX}{}/", push.as_str());
+            // What is no key is said where it would be used.
+            let key = Key::parse(key).ok()?;
+            (!key.as_str().starts_with(&own)).then(|| format!("the object {key}"))
+        }
+        _ => None,
+    }
+}
+
 /// Removes a journal that tells of nothing; another process may have been quicker.
 fn remove(path: &Path) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
@@ -249,12 +334,15 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
             }
             return Ok((lines, whole));
         }
-        let line = serde_json::from_slice(&text)
-            .map_err(|e| JournalError::new(path, format!("line {}: {e}", lines.len() + 1)))?;
+        let line = serde_json::from_slice(&text).map_err(|e| {
+            let e = e.to_string();
+            let why = format!("line {}: {}; {INSTEAD}", lines.len() + 1, Hostile::message(&e));
+            JournalError::new(path, why)
+        })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, "it is longer than any journal"))
+    Err(JournalError::new(path, format!("it is longer than any journal; {INSTEAD}")))
 }
 
 /// Seconds since 1970.

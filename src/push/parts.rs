@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use crate::bytes::Segment;
+use crate::spaces::limits::PartSizes;
 use crate::spaces::{Body, Digester, Filling};
 
 /// Zeros are written in such runs.
@@ -35,7 +36,7 @@ impl Home {
 
 /// Fills parts, one after another. It waits while all buffers are on their way.
 pub(super) struct Cutter {
-    part_size: usize,
+    sizes: PartSizes,
     free: Receiver<BytesMut>,
     to: mpsc::Sender<Cut>,
     now: Option<Filling>,
@@ -45,8 +46,8 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    /// One that has `buffers` parts of `part_size` bytes in hand, the one that it fills among them.
-    pub(super) fn new(part_size: usize, buffers: usize) -> (Self, mpsc::Receiver<Cut>, Home) {
+    /// One that has `buffers` parts of these sizes in hand, the one that it fills among them.
+    pub(super) fn new(sizes: PartSizes, buffers: usize) -> (Self, mpsc::Receiver<Cut>, Home) {
         let (home, free) = sync_channel(buffers);
         for _ in 0..buffers {
             // A buffer takes its memory when it is first filled.
@@ -56,7 +57,7 @@ impl Cutter {
         let (to, cuts) = mpsc::channel(buffers);
         // A part keeps its buffer until it has its MD5, so it may not wait for more than there are.
         let digester = Digester::new(buffers);
-        let cutter = Cutter { part_size, free, to, now: None, digester, number: 0, taken: 0 };
+        let cutter = Cutter { sizes, free, to, now: None, digester, number: 0, taken: 0 };
         (cutter, cuts, Home(home))
     }
 
@@ -79,18 +80,20 @@ impl Cutter {
     /// Takes bytes. Breaks if nobody wants parts any more.
     pub(super) fn bytes(&mut self, mut bytes: &[u8]) -> ControlFlow<()> {
         while !bytes.is_empty() {
+            // No part has more than 5 GB.
+            let part_size = self.sizes.of(self.number.saturating_add(1)) as usize;
             let now = match &mut self.now {
                 Some(now) => now,
                 empty => {
                     let Ok(buffer) = self.free.recv() else { return ControlFlow::Break(()) };
-                    empty.insert(Filling::new(buffer, self.part_size))
+                    empty.insert(Filling::new(buffer, part_size))
                 }
             };
-            let (taken, rest) = bytes.split_at(bytes.len().min(self.part_size - now.size()));
+            let (taken, rest) = bytes.split_at(bytes.len().min(part_size - now.size()));
             now.take(taken);
             self.taken += taken.len() as u64;
             bytes = rest;
-            if now.size() == self.part_size {
+            if now.size() == part_size {
                 self.send()?;
             }
         }
@@ -124,7 +127,8 @@ mod tests {
 
     /// Takes all parts at once and sends their buffers home.
     fn collect(part_size: usize, buffers: usize, pieces: &[&[u8]], zeros: u64) -> Vec<Vec<u8>> {
-        let (mut cutter, mut cuts, home) = Cutter::new(part_size, buffers);
+        let (mut cutter, mut cuts, home) =
+            Cutter::new(PartSizes::new(part_size as u64, 0), buffers);
         let (done, parts) = channel();
         std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn it_ends_when_nobody_wants_parts() {
-        let (mut cutter, cuts, _home) = Cutter::new(2, 1);
+        let (mut cutter, cuts, _home) = Cutter::new(PartSizes::new(2, 0), 1);
         drop(cuts);
         assert!(cutter.bytes(b"abc").is_break());
     }

@@ -1,16 +1,20 @@
 //! What killed runs left, without any journal: by what is in the bucket, by the marks of images, and by the
 //! names of keys.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::clean::is_gone;
+use super::looking::Looking;
 use super::order::KEPT;
 use super::sweep::{Sweep, Swept, SweptState, Unlisted};
 use super::world::World;
-use super::{PREFIX, compared, mint};
+use super::{PREFIX, compared, mint, probe};
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{self, Image, ImageKey, ImageStatus, Kind, PushId};
 use crate::net;
-use crate::spaces::{Acl, Bucket, Error, Key};
+use crate::spaces::{self, Bucket, Error, Key};
 
 /// Ends all pushes of which there is something that is older than this, without any journal: in the bucket of the
 /// world, if it has one, among the images of the account, and among the keys. Those that are `alive` are left
@@ -29,7 +33,6 @@ pub async fn sweep_remote(
         patience,
         dry,
         began: Instant::now(),
-        now: SystemTime::now(),
         seen: Vec::new(),
         pushes: Vec::new(),
     };
@@ -45,6 +48,39 @@ pub async fn sweep_remote(
 /// The push that an object is of. Others may have put something there as well.
 fn push_of(key: &str) -> Option<PushId> {
     PushId::parse(key.strip_prefix(PREFIX)?.split('/').next()?)
+}
+
+/// When each object of pushes was written last, in any of its versions.
+async fn written(bucket: &Bucket) -> Result<BTreeMap<String, Option<SystemTime>>, Error> {
+    let mut all: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
+    let versions = match bucket.versions(PREFIX).await {
+        Ok(versions) => versions,
+        // It has none, or does not show them; of what is there now it may show more.
+        Err(error) if spaces::lists_no_versions(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let versions = versions.into_iter().map(|version| (version.key, version.modified));
+    let objects = bucket.objects(PREFIX).await?;
+    let objects = objects.into_iter().map(|object| (object.key, object.modified));
+    for (key, modified) in versions.chain(objects) {
+        match all.entry(key.as_str().to_owned()) {
+            Entry::Vacant(entry) => drop(entry.insert(modified)),
+            // Whatever has no time keeps the rest from being old.
+            Entry::Occupied(mut entry) => {
+                let known = *entry.get();
+                entry.insert(known.and_then(|known| Some(known.max(modified?))));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Whether anybody can read an object, if it is there.
+async fn is_public(bucket: &Bucket, key: &Key) -> Result<bool, Error> {
+    match bucket.is_public(key).await {
+        Err(error) if error.kind == spaces::Kind::NoSuchKey => Ok(false),
+        public => public,
+    }
 }
 
 /// How an image ends.
@@ -64,22 +100,28 @@ struct Sweeping<'a> {
     patience: Patience,
     dry: bool,
     began: Instant,
-    now: SystemTime,
     /// The numbers of images of which something was said.
     seen: Vec<u64>,
     pushes: Vec<Swept>,
 }
 
 impl Sweeping<'_> {
-    /// A clock that is behind makes nothing old; what has no time is not known to be.
-    fn is_old(&self, time: Option<SystemTime>) -> bool {
-        time.and_then(|time| self.now.duration_since(time).ok())
-            .is_some_and(|age| age >= self.older_than)
+    /// The push, if something that was made then is to be swept. Both times are by the server's clock and in whole
+    /// seconds; what has no time is not known to be old.
+    fn swept(
+        &self,
+        push: Option<PushId>,
+        made: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Option<PushId> {
+        push.filter(|push| self.is_old(made, now) && !self.alive.contains(push))
     }
 
-    /// The push, if something that was made then is to be swept.
-    fn swept(&self, push: Option<PushId>, made: Option<SystemTime>) -> Option<PushId> {
-        push.filter(|push| self.is_old(made) && !self.alive.contains(push))
+    fn is_old(&self, made: Option<SystemTime>, now: SystemTime) -> bool {
+        let seconds =
+            |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|at| at.as_secs());
+        let age = made.and_then(|made| seconds(now)?.checked_sub(seconds(made)?));
+        age.is_some_and(|age| age >= self.older_than.as_secs())
     }
 
     /// Says what became of something. What needs nothing is not worth a word.
@@ -106,9 +148,11 @@ impl Sweeping<'_> {
     }
 
     async fn uploads(&mut self, bucket: &Bucket) -> Result<(), Error> {
-        for open in bucket.uploads(PREFIX).await? {
+        let all = bucket.uploads(PREFIX).await?;
+        let now = bucket.time()?;
+        for open in all {
             let push = push_of(open.upload.key.as_str());
-            let Some(push) = self.swept(push, open.initiated) else { continue };
+            let Some(push) = self.swept(push, open.initiated, now) else { continue };
             let step = format!("abort the upload of {}", open.upload.key);
             let done = if self.dry { Ok(()) } else { bucket.abort(&open.upload).await };
             self.say(&push, vec![step], done.map_err(|error| error.to_string()));
@@ -116,23 +160,28 @@ impl Sweeping<'_> {
         Ok(())
     }
 
+    /// Goes by what was written last of each object: also one that is deleted may have versions.
     async fn objects(&mut self, bucket: &Bucket) -> Result<(), Error> {
-        for object in bucket.objects(PREFIX).await? {
-            let push = push_of(object.key.as_str());
-            let Some(push) = self.swept(push, object.modified) else { continue };
+        let all = written(bucket).await?;
+        let now = bucket.time()?;
+        for (key, modified) in all {
+            let Some(push) = self.swept(push_of(&key), modified, now) else { continue };
+            let Ok(key) = Key::parse(&key) else { continue };
             let mut steps = Vec::new();
-            let done = self.object(&push, bucket, &object.key, &mut steps).await;
+            let done = self.object(&push, bucket, &key, &mut steps).await;
             self.say(&push, steps, done);
         }
         Ok(())
     }
 
     async fn images(&mut self) -> Result<(), digitalocean::Error> {
-        for (push, image) in self.world.api.images().marked_by_pushes().await? {
+        let all = self.world.api.images().marked_by_pushes().await?;
+        let now = self.world.api.time()?;
+        for (push, image) in all {
             let made = image.created_at.as_deref().and_then(net::time);
             // One description may have the marks of several pushes.
             let lives = self.alive.iter().any(|push| push.marks(&image));
-            if !self.is_old(made) || lives || self.seen.contains(&image.id) {
+            if !self.is_old(made, now) || lives || self.seen.contains(&image.id) {
                 continue;
             }
             let mut steps = Vec::new();
@@ -145,17 +194,19 @@ impl Sweeping<'_> {
     /// Deletes keys that pushes made for themselves.
     async fn keys(&mut self) -> Result<(), digitalocean::Error> {
         let api = &self.world.api;
-        for key in api.keys().list().await? {
+        let all = api.keys().list().await?;
+        let now = self.world.api.time()?;
+        for key in all {
             let made = key.created_at.as_deref().and_then(net::time);
             let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
-            let Some(push) = self.swept(push, made) else { continue };
+            let Some(push) = self.swept(push, made, now) else { continue };
             let step = format!("delete the temporary key {}", key.name);
-            let done = match digitalocean::is_access(&key.access) {
-                _ if self.dry => Ok(()),
-                true => api.keys().delete(&key.access).await.map_err(|error| error.to_string()),
-                false => Err("it has nothing that identifies it".to_owned()),
+            let once = Looking::once(&self.patience);
+            let done = match self.dry {
+                true => Ok(None),
+                false => mint::revoke(api, &push, Some(&key.access), once).await,
             };
-            self.say(&push, vec![step], done);
+            self.say(&push, vec![step], done.map(drop));
         }
         Ok(())
     }
@@ -169,7 +220,8 @@ impl Sweeping<'_> {
         steps: &mut Vec<String>,
     ) -> Result<(), String> {
         let said = |error: Error| error.to_string();
-        let kept = key.as_str().contains(KEPT);
+        let is_probe = key.as_str().rsplit('/').next() == Some(probe::NAME);
+        let kept = key.as_str().contains(KEPT) && !is_probe;
         let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
         let stays = match found.map(|found| found.into_iter().next()) {
             Ok(Some(image)) => match self.end(push, image, steps).await? {
@@ -186,7 +238,7 @@ impl Sweeping<'_> {
             // What was to be kept may be all that somebody has of an image that is gone.
             Ok(None) => kept,
             Err(error) => {
-                let public = bucket.is_public(key).await.map_err(said)?;
+                let public = is_public(bucket, key).await.map_err(said)?;
                 // No import reads what is private.
                 if kept || public {
                     let public = if public { ", which is public," } else { "" };
@@ -198,10 +250,10 @@ impl Sweeping<'_> {
             }
         };
         if stays && kept {
-            if bucket.is_public(key).await.map_err(said)? {
+            if is_public(bucket, key).await.map_err(said)? {
                 steps.push(format!("make the object {key} private"));
                 if !self.dry {
-                    bucket.set_acl(key, Acl::Private).await.map_err(said)?;
+                    bucket.hide(key).await.map_err(said)?;
                 }
             }
             return Ok(());
@@ -209,7 +261,7 @@ impl Sweeping<'_> {
         steps.push(format!("delete the object {key}"));
         match self.dry {
             true => Ok(()),
-            false => bucket.delete(key).await.map_err(said),
+            false => bucket.erase(key).await.map(drop).map_err(said),
         }
     }
 
@@ -301,7 +353,9 @@ impl Sweeping<'_> {
             return Ok(End::Gone);
         }
         match self.world.api.images().delete_settled(id).await {
-            Ok(_) | Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
+            Ok(_) | Err(digitalocean::Error { kind: Kind::NotFound, .. }) => {
+                is_gone(&self.world.api.images(), id).await.map(|()| End::Gone)
+            }
             Err(error) => Err(error.to_string()),
         }
     }

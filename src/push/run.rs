@@ -1,21 +1,23 @@
 //! A push from its beginning to its end.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::clean::{clean, end, end_key};
 use super::compared;
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
 use super::journal::{Found, Journal, JournalError};
+use super::looking::ahead;
 use super::order::{Order, Route};
+use super::owner::{Owner, Whose, whose};
 use super::pushed::Pushed;
 use super::state::{Image as ImageState, Key as KeyState, Object, Public, State};
 use super::stop::Stop;
 use super::world::{Cancel, World};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
-use crate::digitalocean::{Kind, PushId, nearest};
+use crate::digitalocean::{Error, Kind, PushId, nearest};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 
 /// How long a push that is interrupted cleans up: nobody waits for a server that does not answer.
@@ -24,7 +26,7 @@ const HASTE: Duration = Duration::from_secs(120);
 /// Pushes an image, and removes what is not to stay, whatever happens.
 pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
     let journal = match order.resume {
-        true => resumed(order, world, folder),
+        true => resumed(order, world, folder).await,
         false => Ok(None),
     };
     let journal = journal.and_then(|journal| match journal {
@@ -59,7 +61,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
 ///
 /// # Errors
 /// If one went further: it has to be brought to its end first, or there could be two images.
-fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, Stop> {
+async fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal>, Stop> {
     let mut open = None;
     for path in Journal::all(folder)? {
         let same = |state: &State| {
@@ -95,7 +97,13 @@ fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<Journal
         return Ok(None);
     };
     agree(order, world, journal.state())?;
-    journal.write(Entry::Resumed { settle: order.settle.as_secs() })?;
+    if whose(world, journal.push(), journal.state()).await == Whose::Others {
+        return Err(Stop::Order(
+            "the upload was begun by another account than that of the token; resume it with a token of that one".into(),
+        ));
+    }
+    let owner = Some(Owner::of(world, journal.push()));
+    journal.write(Entry::Resumed { settle: order.settle.as_secs(), owner })?;
     Ok(Some(*journal))
 }
 
@@ -167,9 +175,16 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
         place: place(order, world),
         keep_object: matches!(order.route, Route::Staged { keep_object: true, .. }),
         settle: order.settle.as_secs(),
+        owner: Some(Owner::of(world, &push)),
     };
     Journal::begin(folder, &push, began)
 }
+
+/// Calls that an image takes at least: its create, a look at it, and one to undo it.
+const LEAST_CALLS: u64 = 3;
+
+/// For how long a push waits that finds no calls left at its beginning: a limit of a minute ends while it uploads.
+const LONGEST_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
@@ -218,9 +233,18 @@ impl Run<'_> {
         self.spread().await
     }
 
-    /// Makes sure that the API takes the token, and that it knows the regions, before anything is sent.
+    /// Makes sure that the API takes the token, and that it knows the regions, before anything is sent; and writes down
+    /// which account it is.
     async fn account(&mut self) -> Result<(), Stop> {
-        let known = match self.cancel.unless(self.world.api.regions().once()).await? {
+        let push = self.journal.push().as_str();
+        let (regions, account) = (self.world.api.regions(), self.world.api.account());
+        let asking = async { tokio::join!(regions.once(), account.digest(push)) };
+        let (known, account) = self.cancel.unless(asking).await?;
+        // A token for images need not have the scope account:read: then only the same one is known to be of the account.
+        let (account, ahead) = (account.ok(), ahead(&self.world));
+        self.journal.write(Entry::Account { account, ahead })?;
+        self.calls()?;
+        let known = match known {
             Ok(known) => known,
             Err(error) if matches!(error.kind, Kind::Unauthorized) => {
                 return Err(Stop::Api { step: Step::Account, error });
@@ -246,6 +270,19 @@ impl Run<'_> {
             hint.unwrap_or_else(|| ".".into()),
             Hostile::message(&known.join(", "))
         )))
+    }
+
+    /// Makes sure that there are calls left for the image, before anything is sent that would wait for them, public.
+    fn calls(&self) -> Result<(), Stop> {
+        let budget = self.world.api.budget();
+        let short = budget.remaining.is_some_and(|left| left < LEAST_CALLS);
+        let until = budget.opens().or(budget.reset.filter(|_| short));
+        match until {
+            Some(until) if until > SystemTime::now() + LONGEST_LIMIT => {
+                Err(Stop::Api { step: Step::Account, error: Error::limited(until) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whatever happened, nothing is left but what is to stay.

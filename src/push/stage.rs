@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::cut::{self, Cut, Go};
-use super::entry::{Intent, Outcome};
-use super::event::Step;
+use super::entry::{Entry, Intent, Outcome};
+use super::event::{Event, Step};
 use super::object;
 use super::order::{KEPT, Repack, Route, staged_name};
 use super::parts::Cutter;
@@ -18,10 +19,14 @@ use super::upload::{Broken, Sending};
 use super::{PREFIX, again, back};
 use crate::facts::Compression;
 use crate::inspect::{Inside, Recognised, Tap};
+use crate::spaces::limits::PartSizes;
 use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, part_size};
 
 /// What an object is uploaded as; the importer looks at its bytes.
 const CONTENT_TYPE: &str = "application/octet-stream";
+
+/// How long it is waited for the answer to what is under way, when the push is to end.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Bytes of parts that may wait for their MD5s beside those that are on their way.
 const WAITING: u64 = 16 << 20;
@@ -46,12 +51,13 @@ impl Run<'_> {
             Object::Open { part_size, .. } => Some(*part_size),
             _ => *wanted,
         };
-        // What is inside of something may be of any size.
-        let inner_size = size.filter(|_| wrappings.is_empty());
-        let part_size = begun.unwrap_or_else(|| part_size(inner_size));
+        // What is inside of something may be of any size below the limit.
+        let most = bound(size.filter(|_| wrappings.is_empty()).unwrap_or(self.order.check.limit));
+        let part_size = begun.unwrap_or_else(|| part_size(Some(most)));
+        let sizes = PartSizes::new(part_size, most);
         // A part never has more than 5 GB.
-        let buffers = at_once + 1 + (WAITING / part_size) as usize;
-        let (cutter, cuts, home) = Cutter::new(part_size as usize, buffers);
+        let buffers = at_once + 1 + (WAITING / sizes.largest()) as usize;
+        let (cutter, cuts, home) = Cutter::new(sizes, buffers);
         let (go, told) = mpsc::channel();
         let cutting = cut::start(tapped, cutter, self.order.check.clone(), told);
 
@@ -89,12 +95,13 @@ impl Run<'_> {
             total: size.filter(|_| as_it_is),
             there,
         };
-        let work = async {
-            let parts = sending.run(cuts, home).await?;
-            Ok((parts, cutting.done.await.ok().flatten(), checking.report.await))
-        };
-        let (parts, cut, checked) = match self.cancel.unless(work).await? {
-            Ok(done) => done,
+        let (parts, cut, checked) = match sending.run(cuts, home, self.cancel).await {
+            Ok(parts) => {
+                let rest = async { (cutting.done.await.ok().flatten(), checking.report.await) };
+                let (cut, checked) = self.cancel.unless(rest).await?;
+                (parts, cut, checked)
+            }
+            Err(Broken::Cancelled) => return Err(Stop::Interrupted),
             Err(Broken::Bucket(error)) => return Err(Stop::Spaces { step: Step::Check, error }),
             Err(Broken::TooMany) => {
                 return Err(Stop::Order(format!(
@@ -147,16 +154,29 @@ impl Run<'_> {
     }
 
     async fn probe(&mut self, bucket: &Bucket) -> Result<(), Stop> {
-        let key = self.key("probe")?;
+        let key = self.key_of("/", probe::NAME)?;
         self.begin(Step::Probe, bucket.name().as_str());
+        let keeps = self.cancel.unless(probe::keeps(bucket)).await??;
         self.intend(Intent::Probe { key: key.as_str().to_owned() })?;
-        match self.cancel.unless(probe::put(bucket, &key)).await? {
-            Ok(()) => {}
+        // What is under way on the server would come after it was deleted.
+        match self.cancel.finish(probe::put(bucket, &key), GRACE).await? {
+            Ok(put) => {
+                self.conclude_step(Outcome::Answered)?;
+                if let Some(what) = keeps.or_else(|| probe::shows(&put)) {
+                    self.world.tell(&Event::Caution(&what));
+                }
+            }
             Err(error) => {
                 if !error.is_ambiguous() {
-                    // It was refused, so there should be nothing to be deleted, and perhaps no right to do so.
-                    let _ = self.cancel.unless(bucket.delete(&key)).await?;
-                    self.conclude_step(Outcome::Probe)?;
+                    self.conclude_step(Outcome::Answered)?;
+                    // There should be nothing, and perhaps no right to look.
+                    let unsent = error.is_unsent();
+                    let looked =
+                        async { if unsent { Ok(false) } else { bucket.erase(&key).await } };
+                    let nothing = self.cancel.unless(looked).await?;
+                    if nothing.map_or_else(|error| !error.is_ambiguous(), |_| true) {
+                        self.conclude_step(Outcome::Probe)?;
+                    }
                 }
                 return Err(Stop::Spaces { step: Step::Probe, error });
             }
@@ -169,11 +189,11 @@ impl Run<'_> {
 
     /// The key of an object of this push.
     fn key(&self, name: &str) -> Result<Key, Stop> {
+        self.key_of(if self.journal.state().began.keep_object { KEPT } else { "/" }, name)
+    }
+
+    fn key_of(&self, folder: &str, name: &str) -> Result<Key, Stop> {
         let push = self.journal.push().as_str();
-        let folder = match self.journal.state().began.keep_object {
-            true => KEPT,
-            false => "/",
-        };
         Key::parse(&format!("{PREFIX}{push}{folder}{name}")).map_err(Stop::Order)
     }
 
@@ -199,16 +219,31 @@ impl Run<'_> {
                 }
                 // It is gone, or was of something else.
                 Ok(_) => self.abort(bucket, &upload).await?,
-                Err(error) if error.kind == spaces::Kind::NoSuchUpload => {}
+                // Ceph's gateway says of an upload that is gone that there is no such key.
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        spaces::Kind::NoSuchUpload | spaces::Kind::NoSuchKey
+                    ) => {}
                 Err(error) => return Err(Stop::Spaces { step: Step::Check, error }),
             }
         }
         self.intend(Intent::Upload { key: key.as_str().to_owned(), part_size })?;
         // What is under way on the server is not left to itself: clean-up could come before its effect.
         let upload = again::create_upload(bucket, &key, CONTENT_TYPE).await;
-        let upload = upload.map_err(Stop::spaces(Step::Check))?;
+        let upload = self.answered(upload).map_err(Stop::spaces(Step::Check))?;
         self.conclude_step(Outcome::Upload { id: upload.id.as_str().to_owned() })?;
         Ok((upload, BTreeMap::new()))
+    }
+
+    /// Writes down that nothing comes any more of what was asked for, if that is so.
+    fn answered<T>(&mut self, asked: Result<T, spaces::Error>) -> Result<T, spaces::Error> {
+        if asked.as_ref().is_err_and(|error| !error.is_ambiguous())
+            && let Some(error) = self.journal.note(Entry::Outcome(Outcome::Answered))
+        {
+            self.world.note(&error.to_string());
+        }
+        asked
     }
 
     async fn abort(&self, bucket: &Bucket, upload: &Upload) -> Result<(), Stop> {
@@ -228,7 +263,7 @@ impl Run<'_> {
         self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
         // Likewise.
         let completed = again::complete(bucket, upload, parts, size).await;
-        completed.map_err(Stop::spaces(Step::Complete))?;
+        self.answered(completed).map_err(Stop::spaces(Step::Complete))?;
         self.conclude_step(Outcome::Complete)?;
         let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
         self.pushed.staged = Some(Staged {
@@ -273,13 +308,18 @@ impl Run<'_> {
         let url = bucket.url(key).map_err(Stop::Order)?.to_string();
         self.begin(Step::Publish, &url);
         self.intend(Intent::Publish)?;
-        let published = self.cancel.unless(bucket.set_acl(key, Acl::PublicRead)).await?;
+        let published = self.cancel.finish(bucket.set_acl(key, Acl::PublicRead), GRACE).await?;
         published.map_err(Stop::spaces(Step::Publish))?;
         self.cancel.unless(object::is_public(bucket, key, size, Step::Publish)).await??;
         self.conclude_step(Outcome::Publish)?;
         self.done(Step::Publish, "everybody can read it, as the importer will");
         Ok(url)
     }
+}
+
+/// What is sent at most of so many bytes: those that cannot be compressed take more room when they are packed.
+fn bound(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 50).saturating_add(1 << 20)
 }
 
 /// How the file goes on.

@@ -7,6 +7,13 @@ use super::handed::Checked;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct State {
     pub(super) began: Began,
+    /// Which account it is of, as a digest.
+    pub(super) account: Option<String>,
+    /// By how many seconds the clock of its times was ahead of the API's.
+    pub(super) ahead: Option<i64>,
+    /// Since when, in seconds since 1970, something is asked for that was not answered, as far as anybody knows: a
+    /// key, an object, an upload. It may come about after it was looked for.
+    pub(super) unanswered: Option<(Asked, u64)>,
     /// When it began, in seconds since 1970.
     pub(super) at: u64,
     pub(super) key: Key,
@@ -14,11 +21,22 @@ pub(super) struct State {
     pub(super) probe: Option<String>,
     pub(super) object: Object,
     pub(super) image: Image,
+    /// When the image was asked for last, in seconds since 1970.
+    pub(super) asked: Option<u64>,
     /// What the image has to be made of, if it is made of what a URL of others leads to.
     pub(super) checked: Option<Checked>,
     /// Whether the image's description may say that it was not compared with that.
     pub(super) says_uncompared: bool,
     pub(super) abandoned: bool,
+}
+
+/// What is asked for, and may come about late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Key,
+    Probe,
+    /// An upload, or that it becomes an object.
+    Object,
 }
 
 /// A temporary key for the bucket.
@@ -88,11 +106,15 @@ impl State {
     pub(super) fn new(at: u64, began: Began) -> Self {
         State {
             began,
+            account: None,
+            ahead: None,
+            unanswered: None,
             at,
             key: Key::None,
             probe: None,
             object: Object::None,
             image: Image::None,
+            asked: None,
             checked: None,
             says_uncompared: false,
             abandoned: false,
@@ -114,18 +136,37 @@ impl State {
     pub(super) fn take(&mut self, at: u64, entry: &Entry) {
         match entry {
             Entry::Began(_) => {}
+            Entry::Account { account, ahead } => {
+                self.account.clone_from(account);
+                self.ahead = *ahead;
+            }
             Entry::Intent(intent) => self.intend(at, intent),
             Entry::Outcome(outcome) => self.conclude(outcome),
             Entry::Abandoned => self.abandoned = true,
-            Entry::Resumed { settle } => {
+            Entry::Resumed { settle, owner } => {
                 self.abandoned = false;
                 self.began.settle = *settle;
+                self.began.owner.clone_from(owner);
+                self.account = None;
             }
             Entry::Ended => {}
         }
     }
 
+    /// Since when this is asked for without an answer.
+    pub(super) fn unanswered(&self, asked: Asked) -> Option<u64> {
+        self.unanswered.filter(|(what, _)| *what == asked).map(|(_, at)| at)
+    }
+
     fn intend(&mut self, at: u64, intent: &Intent) {
+        let asked = match intent {
+            Intent::MintKey { .. } => Some(Asked::Key),
+            Intent::Probe { .. } => Some(Asked::Probe),
+            Intent::Upload { .. } | Intent::Complete { .. } => Some(Asked::Object),
+            _ => None,
+        };
+        // One thing is asked for after the other.
+        self.unanswered = asked.map(|asked| (asked, at)).or(self.unanswered);
         match intent {
             Intent::MintKey { name } => self.key = Key::Asked(name.clone()),
             Intent::Probe { key } => self.probe = Some(key.clone()),
@@ -140,6 +181,7 @@ impl State {
             Intent::Publish => self.publish(Public::Yes),
             Intent::Create { checked } => {
                 self.image = Image::Asked(at);
+                self.asked = Some(at);
                 self.checked.clone_from(checked);
                 self.says_uncompared = checked.is_some();
             }
@@ -154,7 +196,16 @@ impl State {
     }
 
     fn conclude(&mut self, outcome: &Outcome) {
+        let answered = match outcome {
+            Outcome::Answered => self.unanswered.map(|(asked, _)| asked),
+            Outcome::MintKey { .. } | Outcome::RevokeKey => Some(Asked::Key),
+            Outcome::Probe => Some(Asked::Probe),
+            Outcome::Upload { .. } | Outcome::Complete | Outcome::Delete => Some(Asked::Object),
+            _ => None,
+        };
+        self.unanswered = self.unanswered.filter(|(asked, _)| Some(*asked) != answered);
         match outcome {
+            Outcome::Answered => {}
             Outcome::MintKey { access } => {
                 if let Key::Asked(name) = &self.key {
                     self.key = Key::Made { name: name.clone(), access: access.clone() };

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::clean::end;
+use super::clean::Cleaning;
 use super::entry::Place;
 use super::journal::{Found, Journal, JournalError};
 use super::mint;
+use super::owner::{Whose, sees_bucket, whose};
 use super::state::{Image, Key as Minted, Object, State};
 use super::world::World;
 use crate::bytes::Hostile;
@@ -132,6 +133,12 @@ pub async fn sweep(
         };
         match Journal::open(&path) {
             Ok(None) => {}
+            Ok(Some(Found::Over(over))) => {
+                if !dry && let Err(error) = over.remove() {
+                    let left = vec![error.to_string()];
+                    all.push(Swept { left, ..swept(SweptState::Left) });
+                }
+            }
             Ok(Some(Found::Locked(_))) => all.push(swept(SweptState::Alive)),
             Ok(Some(Found::Left(journal))) => {
                 all.push(one(*journal, connect, patience, dry).await);
@@ -167,7 +174,7 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
         Err(why) => Err(why),
     };
     swept.left = match connected {
-        Ok(world) => end(&mut journal, &world, patience).await,
+        Ok(world) => ended(&mut journal, &world, patience).await,
         Err(why) => vec![why],
     };
     if swept.left.is_empty()
@@ -180,6 +187,26 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
         false => SweptState::Left,
     };
     swept
+}
+
+/// Brings a push to its end, if it is one of this account. What is left, and why.
+async fn ended(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+    let push = journal.push().clone();
+    let not_ours = match whose(world, &push, journal.state()).await {
+        Whose::Own => None,
+        Whose::Others => {
+            return vec![
+                "it was pushed by another account than that of the token; sweep with a token of that one".into(),
+            ];
+        }
+        Whose::Unknown(why) => Some(format!(
+            "{why}, and nothing of it is seen in this one; sweep with the token that pushed, or with one of its \
+             account that has the scope account:read"
+        )),
+    };
+    let bucket = world.bucket.as_ref();
+    let sees = bucket.is_some_and(|bucket| sees_bucket(world, bucket, &push, journal.state()));
+    Cleaning::swept(journal, world, patience, not_ours, sees).end().await
 }
 
 /// What ends a push, in words.

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::event::Event;
 use super::parts::{Cut, Home};
-use super::world::World;
+use super::world::{Cancel, World};
 use crate::spaces::{Bucket, Error, Part, PartNumber, Upload};
 
 /// How parts are sent.
@@ -25,6 +25,8 @@ pub(super) struct Sending<'a> {
 
 /// Why an upload ended before its end.
 pub(super) enum Broken {
+    /// The push is to end.
+    Cancelled,
     /// There are more parts than an object can have.
     TooMany,
     /// The bucket refused or failed.
@@ -32,20 +34,33 @@ pub(super) enum Broken {
 }
 
 impl Sending<'_> {
-    /// Sends all parts that come.
+    /// Sends all parts that come, unless the push is to end. However it ends, no part is on its way then: what is under
+    /// way would come after the end of the upload.
     pub(super) async fn run(
         self,
-        mut cuts: Receiver<Cut>,
+        cuts: Receiver<Cut>,
         home: Home,
+        cancel: &Cancel,
+    ) -> Result<Vec<Part>, Broken> {
+        let mut sending = JoinSet::new();
+        let sent = cancel.unless(self.send(cuts, &home, &mut sending)).await;
+        sending.shutdown().await;
+        sent.unwrap_or(Err(Broken::Cancelled))
+    }
+
+    async fn send(
+        &self,
+        mut cuts: Receiver<Cut>,
+        home: &Home,
+        sending: &mut JoinSet<Result<Part, Error>>,
     ) -> Result<Vec<Part>, Broken> {
         let mut parts: Vec<Part> = Vec::new();
         let mut arrived = 0;
-        let mut sending: JoinSet<Result<Part, Error>> = JoinSet::new();
         loop {
             let part = tokio::select! {
                 cut = cuts.recv(), if sending.len() < self.at_once => match cut {
                     Some(cut) => {
-                        self.begin(cut, &home, &mut sending)?;
+                        self.begin(cut, home, sending)?;
                         continue;
                     }
                     None => break,

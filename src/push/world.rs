@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -83,6 +84,23 @@ impl Canceller {
 pub struct Cancelled;
 
 impl Cancel {
+    /// What comes of some work that must not be left to itself, as the server may do it after it was undone: unless
+    /// the push is to end, and it then takes longer than this.
+    ///
+    /// # Errors
+    /// If it does: the work is dropped, and may still have its effect.
+    pub async fn finish<T>(
+        &self,
+        work: impl Future<Output = T>,
+        grace: Duration,
+    ) -> Result<T, Cancelled> {
+        tokio::pin!(work);
+        if let Ok(done) = self.unless(&mut work).await {
+            return Ok(done);
+        }
+        tokio::time::timeout(grace, work).await.map_err(|_| Cancelled)
+    }
+
     /// What comes of some work, unless the push is to end before.
     ///
     /// # Errors

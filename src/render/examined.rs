@@ -114,7 +114,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
-        FormatPolyglot | FormatVpc | FormatDmg => check(true, "image-end"),
+        FormatPolyglot | FormatVpc | FormatDmg | ArchiveZipAtEnd => check(true, "image-end"),
         IsoHybrid | IsoShell => check(is_disk(format), "partition-table"),
         FormatQcow1 | FormatQed | FormatParallels | FormatLuks | FormatIso9660 | FormatCowd
         | FormatSesparse | FormatVmdkDescriptor | FormatVmdkSplit | FormatEwf | FormatBochs

@@ -294,7 +294,10 @@ fn region(finding: &Finding, report: &Report) -> Option<Region> {
 
 /// The same for the same finding in a later build of the image: without what a build changes.
 fn fingerprint(report: &Report, finding: &Finding, nth: usize) -> String {
-    let text = [&report.source, finding.code.as_str(), finding.layer.as_str(), &nth.to_string()];
+    // Of a file whose name is cut, nothing else tells it from others. A query is another one for the same object tomorrow.
+    let cut = report.path.is_some() && report.source.ends_with('…');
+    let name = if cut { report.name_sha256.to_string() } else { report.source.clone() };
+    let text = [&name, finding.code.as_str(), finding.layer.as_str(), &nth.to_string()];
     hex(&Sha256::digest(text.join("\n")))
 }
 

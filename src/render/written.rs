@@ -50,6 +50,11 @@ pub enum ReadError {
         "it has text that acts on a terminal or a CI system, so it is not as tidegate wrote it"
     )]
     Harmful,
+    /// No check ends so.
+    #[error(
+        "of {0} it has a verdict that its findings do not come to, so it is not as tidegate wrote it; check that image again"
+    )]
+    Inconsistent(String),
 }
 
 /// Reads a document of the same version. `each` is given the images as they come; what it was given counts only if the
@@ -242,6 +247,7 @@ impl<'de> Visitor<'de> for Images<'_, '_> {
         reading.left.set(LARGEST_IMAGE);
         while let Some(report) = images.next_element::<Report>()? {
             reading.hold(harmless(&report))?;
+            reading.hold(consistent(&report))?;
             let taken = (reading.each)(report).map_err(ReadError::Unreadable);
             reading.hold(taken)?;
             reading.left.set(LARGEST_IMAGE);
@@ -264,6 +270,13 @@ fn harmless(part: &impl Serialize) -> Result<(), ReadError> {
     }
     let value = serde_json::to_value(part).map_err(|e| ReadError::Unreadable(e.into()))?;
     if all(&value) { Ok(()) } else { Err(ReadError::Harmful) }
+}
+
+fn consistent(report: &Report) -> Result<(), ReadError> {
+    match report.is_consistent() {
+        true => Ok(()),
+        false => Err(ReadError::Inconsistent(report.source.clone())),
+    }
 }
 
 #[cfg(test)]
@@ -341,6 +354,10 @@ mod tests {
         let report = inspect("/no such file".as_ref(), &Options::default(), &Deaf);
         let harmful = written(&[report], &Scope::default()).replace("no such", "\\u001b[31m");
         assert!(told(&harmful).contains("acts on a terminal"));
+        let report = inspect("/no such file".as_ref(), &Options::default(), &Deaf);
+        let edited = written(&[report], &Scope::default())
+            .replace("\"verdict\": \"error\"", "\"verdict\": \"accept\"");
+        assert!(told(&edited).contains("of /no such file it has a verdict"));
     }
 
     #[test]

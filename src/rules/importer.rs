@@ -14,7 +14,7 @@ pub fn judge_object(served: &Served, importer: bool, notebook: &Notebook<'_>) {
         note(
             Code::UrlContentEncoding,
             format!(
-                "The answer has the Content-Encoding \"{encoding}\"; its bytes were checked as they came."
+                "The answer is encoded with \"{encoding}\" (Content-Encoding or Transfer-Encoding); its bytes were checked as they came."
             ),
         );
     }
@@ -71,7 +71,12 @@ pub fn judge_fetch(served: &Served, headers: &[Header], notebook: &Notebook<'_>)
         }
     }
     let kind = served.content_type.as_deref().unwrap_or_default();
-    if served.hops.len() > 1 && kind.trim_start().to_ascii_lowercase().starts_with("text/html") {
+    if served.hops.len() > 1
+        && kind
+            .to_ascii_lowercase()
+            .split(',')
+            .any(|kind| kind.trim_start().starts_with("text/html"))
+    {
         note(
             Code::UrlLoginPage,
             format!("{asked} leads to {}, which serves a web page.", served.address),

@@ -153,6 +153,14 @@ pub(super) fn list(shared: &Arc<Shared>, request: &Request, named: &str) -> Repl
     Reply::json(200, &pages::document("actions", &own, &place, &request.query()))
 }
 
+/// `GET /v2/actions`, the newest first.
+pub(super) fn all(shared: &Arc<Shared>, request: &Request) -> Reply {
+    let store = shared.store();
+    let all: Vec<_> = store.actions.iter().rev().map(Action::shown).collect();
+    let place = format!("{}/v2/actions", shared.base);
+    Reply::json(200, &pages::document("actions", &all, &place, &request.query()))
+}
+
 /// `GET /v2/images/{id}/actions/{id}` and `GET /v2/actions/{id}`.
 pub(super) fn get(
     shared: &Arc<Shared>,

@@ -2,7 +2,7 @@ use super::faults::Trouble;
 use super::pages::Query;
 use super::reply::Reply;
 use super::server::Shared;
-use super::{actions, images, keys, regions};
+use super::{actions, images, keys, regions, tags};
 use std::sync::Arc;
 
 /// A request, read to its end.
@@ -18,9 +18,10 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The parts of the path.
+    /// The parts of the path. A slash at its end changes nothing: there are clients that put one there.
     pub(super) fn parts(&self) -> Vec<&str> {
-        self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        path.strip_suffix('/').unwrap_or(path).split('/').collect()
     }
 
     pub(super) fn query(&self) -> Query {
@@ -44,12 +45,15 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
     let parts = request.parts();
     let ["v2", rest @ ..] = parts.as_slice() else { return request.not_found() };
     match (request.method.as_str(), rest) {
+        ("GET", ["account"]) => Reply::json(200, &account()),
         ("GET", ["regions"]) => {
             let all: Vec<_> = regions::all().collect();
             let place = format!("{}/v2/regions", shared.base);
             let document = super::pages::document("regions", &all, &place, &request.query());
             Reply::json(200, &document)
         }
+        ("GET", ["tags"]) => tags::list(shared, request),
+        ("GET", ["tags", tag]) => tags::get(shared, request, tag),
         ("POST", ["images"]) => images::create(shared, request, troubles),
         ("GET", ["images"]) => images::list(shared, request, troubles),
         ("GET", ["images", image]) => images::get(shared, request, image),
@@ -60,6 +64,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
         ("GET", ["images", image, "actions", action]) => {
             actions::get(shared, request, Some(image), action)
         }
+        ("GET", ["actions"]) => actions::all(shared, request),
         ("GET", ["actions", action]) => actions::get(shared, request, None, action),
         ("POST", ["spaces", "keys"]) => keys::create(shared, request),
         ("GET", ["spaces", "keys"]) => keys::list(shared, request),
@@ -67,4 +72,19 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request, troubles: &[Troubl
         ("DELETE", ["spaces", "keys", key]) => keys::delete(shared, request, key),
         _ => request.not_found(),
     }
+}
+
+/// The account, the same in each run as what is kept is.
+fn account() -> serde_json::Value {
+    serde_json::json!({ "account": {
+        "droplet_limit": 25,
+        "floating_ip_limit": 5,
+        "email": "simulator@example.com",
+        "name": "simulator",
+        "uuid": "00000000-0000-4000-8000-000000000001",
+        "email_verified": true,
+        "status": "active",
+        "status_message": "",
+        "team": { "uuid": "00000000-0000-4000-8000-000000000002", "name": "simulator" },
+    } })
 }

@@ -20,6 +20,7 @@ mod regions;
 mod reply;
 mod server;
 mod store;
+mod tags;
 mod token;
 
 use crate::bytes::Small;

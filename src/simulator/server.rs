@@ -350,7 +350,7 @@ fn answer(
     let parts = request.parts();
     if request.method == "GET" && parts == ["_simulator", "state"] {
         let mut shown = shared.store().shown();
-        (shown["objects"], shown["uploads"]) = shared.bucket.contents().shown();
+        (shown["objects"], shown["uploads"], shown["versions"]) = shared.bucket.contents().shown();
         return Ok(Reply::json(200, &shown));
     }
     if !authorized {

@@ -71,8 +71,12 @@ pub(super) fn misstates_size(file: &File) -> bool {
     let size = || file.metadata().map(|meta| meta.size());
     let byte = |at| file.read_at(&mut [0], at).map(|count| count == 1);
     let Ok(before) = size() else { return false };
-    let ends_there = byte(before.saturating_sub(1)).ok().zip(byte(before).ok());
-    ends_there.is_some_and(|ends| ends != (true, false)) && size().is_ok_and(|size| size == before)
+    let misstated = match before.checked_sub(1) {
+        // What cannot be read is told by who reads it.
+        None => byte(0).unwrap_or(true),
+        Some(last) => byte(last).ok().zip(byte(before).ok()).is_some_and(|at| at != (true, false)),
+    };
+    misstated && size().is_ok_and(|size| size == before)
 }
 
 impl LocalFile {
@@ -322,6 +326,18 @@ mod tests {
         let other = dir.path().join("other");
         std::fs::write(&other, b"abcd").unwrap();
         std::fs::rename(&other, &path).unwrap();
+        assert_eq!(file.verify_unchanged().unwrap_err().kind, Kind::Changed);
+    }
+
+    #[test]
+    fn an_empty_file_that_grows_is_no_longer_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        std::fs::write(&path, b"").unwrap();
+        assert!(!misstates_size(&File::open(&path).unwrap()));
+        let file = open(&path);
+        file.verify_unchanged().unwrap();
+        std::fs::write(&path, b"abc").unwrap();
         assert_eq!(file.verify_unchanged().unwrap_err().kind, Kind::Changed);
     }
 

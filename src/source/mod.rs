@@ -18,7 +18,7 @@ pub use error::{Error, Kind};
 pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]
 pub use name::address;
-pub use name::{file_name, is_url, shown};
+pub use name::{NameDigest, by_shown, file_name, is_url, shown};
 pub use stream::{Reading, Stream};
 
 use std::ffi::OsStr;
@@ -74,13 +74,27 @@ impl Source {
         if kind.is_dir() {
             Err(Error::of(Kind::Directory, subject))
         } else if kind.is_block_device()
-            || kind.is_file() && meta.len() > 0 && at_start(&file) && !local::misstates_size(&file)
+            || kind.is_file() && at_start(&file) && !local::misstates_size(&file)
         {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
         } else if kind.is_file() || kind.is_fifo() || kind.is_char_device() || path.is_none() {
             Ok(Source::Stream(Stream::new(file, subject.clone())))
         } else {
             Err(Error::of(Kind::Unsupported, subject))
+        }
+    }
+
+    /// Makes sure that what was read is one state of the source, as far as anything tells. Whoever reads has to have
+    /// ended. A URL tells by itself, in each of its answers.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if it is not.
+    pub fn verify_unchanged(&self) -> Result<(), Error> {
+        match self {
+            Source::File(file) => file.verify_unchanged(),
+            Source::Stream(stream) => stream.verify_unchanged(),
+            #[cfg(feature = "net")]
+            Source::Remote(_) => Ok(()),
         }
     }
 

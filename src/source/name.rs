@@ -1,9 +1,68 @@
 //! What an argument of the command line is called: a path, a URL, or `-` for standard input.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::Path;
 
-use crate::bytes::Hostile;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::bytes::{Hostile, hex, is_harmless, unhex};
+
+/// What tells an argument from every other one, whatever is shown of it: SHA-256 of all its bytes; of a URL, without
+/// user name and password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NameDigest([u8; 32]);
+
+impl NameDigest {
+    /// That of an argument.
+    #[must_use]
+    pub fn of(argument: &OsStr) -> Self {
+        let bytes = argument.as_encoded_bytes();
+        let mut digest = Sha256::new();
+        match is_url(argument).then(|| user(bytes)).flatten() {
+            Some((before, after)) => {
+                digest.update(before);
+                digest.update(after);
+            }
+            None => digest.update(bytes),
+        }
+        NameDigest(digest.finalize().into())
+    }
+}
+
+/// What stands before and after the user name and the password of a URL, if there are any (WHATWG URL, authority state).
+fn user(url: &[u8]) -> Option<(&[u8], &[u8])> {
+    let scheme = url.iter().position(|byte| *byte == b':')? + 1;
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
+    let begin = scheme + url[scheme..].iter().take_while(|byte| is_slash(byte)).count();
+    let ends = |byte: &u8| is_slash(byte) || matches!(byte, b'?' | b'#');
+    let host = url[begin..].iter().position(ends).map_or(&url[begin..], |end| &url[begin..][..end]);
+    let at = host.iter().rposition(|byte| *byte == b'@')?;
+    Some((&url[..begin], &url[begin + at + 1..]))
+}
+
+impl fmt::Display for NameDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl Serialize for NameDigest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for NameDigest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        let digest = unhex(&text).ok_or_else(|| serde::de::Error::custom("it is no SHA-256"))?;
+        Ok(NameDigest(digest))
+    }
+}
 
 /// Whether the argument is meant as a URL, be it one that can be fetched or not: it may have secrets in
 /// it. A file with such a name is reached by `./`.
@@ -22,6 +81,24 @@ pub fn is_url(argument: &OsStr) -> bool {
 #[must_use]
 pub fn shown(argument: &OsStr) -> Hostile {
     if is_url(argument) { url_shown(argument) } else { Hostile::from_os(argument) }
+}
+
+/// The order of reports: by what is shown, and where that is the same by digest. It keeps nothing of the names, of which
+/// there may be many.
+#[must_use]
+pub fn by_shown(a: &OsStr, b: &OsStr) -> Ordering {
+    let text = |argument| match as_it_is(argument) {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(shown(argument).to_string()),
+    };
+    let order = text(a).cmp(&text(b));
+    order.then_with(|| NameDigest::of(a).cmp(&NameDigest::of(b)))
+}
+
+/// The argument, if it is shown as it is.
+fn as_it_is(argument: &OsStr) -> Option<&str> {
+    let text = argument.to_str().filter(|text| text.is_ascii() && text.len() <= Hostile::SHOWN)?;
+    (!text.contains('\\') && is_harmless(text) && !is_url(argument)).then_some(text)
 }
 
 #[cfg(feature = "net")]
@@ -71,6 +148,41 @@ mod tests {
         }
         assert_eq!(file_name(OsStr::new("a/b.img")).unwrap(), "b.img");
         assert_eq!(file_name(OsStr::new("-")), None);
+    }
+
+    #[test]
+    fn digests_tell_names_apart_that_are_shown_alike() {
+        let of = |name: &str| NameDigest::of(OsStr::new(name));
+        let long = "d".repeat(300);
+        assert_ne!(of(&format!("{long}/a")), of(&format!("{long}/b")));
+        assert_ne!(of("https://h/x?v=1"), of("https://h/x?v=2"));
+        assert_eq!(of("https://u:p@w@h/x?a@b"), of("https://h/x?a@b"));
+        assert_ne!(of("./u@h"), of("./h"));
+        assert_eq!(user(b"https://h/a@b"), None);
+        assert_eq!(user(b"HTTP:\\\\u@h"), Some((&b"HTTP:\\\\"[..], &b"h"[..])));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_what_is_shown() {
+        let long = "x".repeat(201);
+        let names = [
+            "a\\b",
+            "a",
+            "\u{1b}",
+            "b ::c",
+            "ä",
+            &long,
+            "a\u{200b}",
+            "https://h/b?c",
+            "https://h/b?a",
+        ];
+        for a in names.map(OsStr::new) {
+            for b in names.map(OsStr::new) {
+                let expected = (shown(a).to_string(), NameDigest::of(a))
+                    .cmp(&(shown(b).to_string(), NameDigest::of(b)));
+                assert_eq!(by_shown(a, b), expected, "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

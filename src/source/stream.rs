@@ -2,18 +2,32 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Error, Read};
+use super::{Error, FileIdentity, Kind, Read};
 use crate::bytes::{Hostile, Pool, Segment};
 
-/// An open pipe, terminal or character device.
+/// An open pipe, terminal or character device, or a regular file that is read from its middle or has no true size.
 pub struct Stream {
     file: File,
     subject: Hostile,
+    /// Of a regular file: what it was when it was opened.
+    identity: Option<FileIdentity>,
 }
 
 impl Stream {
     pub(super) fn new(file: File, subject: Hostile) -> Self {
-        Stream { file, subject }
+        let identity = identity(&file);
+        Stream { file, subject, identity }
+    }
+
+    /// Makes sure that a regular file is still what it was when it was opened. Pipes and devices bring each byte once.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if it is not.
+    pub fn verify_unchanged(&self) -> Result<(), Error> {
+        match identity(&self.file) == self.identity {
+            true => Ok(()),
+            false => Err(Error::of(Kind::Changed, &self.subject)),
+        }
     }
 
     /// A reader of what has not been read yet.
@@ -21,6 +35,11 @@ impl Stream {
     pub fn reader(&self) -> Reading<&File> {
         Reading { reader: &self.file, subject: self.subject.clone(), at: 0 }
     }
+}
+
+fn identity(file: &File) -> Option<FileIdentity> {
+    let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some(FileIdentity::of(&meta))
 }
 
 /// Reads anything that has bytes to its end.

@@ -3,12 +3,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::error::{About, Error, Kind, Operation};
 use super::names::{BucketName, ETag, Key, PartNumber};
+use crate::bytes::hex;
 use crate::net::{
     self, Address, Backoff, Called, Failure, HeaderName, HeaderValue, Headers, Method, Pace,
     Request, Retry, Secret, Signer, WHOLE_AFTER, encode,
@@ -236,6 +238,26 @@ impl Bucket {
     /// If the key makes no URL below the bucket.
     pub fn presigned(&self, key: &Key, seconds: u32) -> Result<String, String> {
         self.0.signer.presign(&self.url(key)?, SystemTime::now(), seconds)
+    }
+
+    /// The time by the server's clock, by which alone it is known how old something of the bucket is.
+    ///
+    /// # Errors
+    /// If no answer has said it.
+    pub fn time(&self) -> Result<SystemTime, Error> {
+        let said = "no answer has a date, so nobody knows how old anything is";
+        let error = || {
+            self.error(Operation::HeadBucket, None, |about| {
+                Error::new(about, Kind::Incomplete, said)
+            })
+        };
+        self.0.net.server_time().ok_or_else(error)
+    }
+
+    /// What tells its key from others, with salt, in hexadecimal.
+    #[must_use]
+    pub fn key_digest(&self, salt: &str) -> String {
+        hex(&Sha256::digest(format!("{salt} key {}", self.0.signer.access)))
     }
 
     /// What makes its requests: whoever reads an object by [`Bucket::presigned`] reads with the same trust, limits of

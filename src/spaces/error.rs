@@ -24,6 +24,9 @@ pub enum Operation {
     SetAcl,
     GetAcl,
     Delete,
+    ListVersions,
+    GetVersioning,
+    GetObjectLock,
 }
 
 impl fmt::Display for Operation {
@@ -43,6 +46,9 @@ impl fmt::Display for Operation {
             Operation::SetAcl => "set who may read the object",
             Operation::GetAcl => "see who may read the object",
             Operation::Delete => "delete the object",
+            Operation::ListVersions => "list the versions",
+            Operation::GetVersioning => "see whether the bucket keeps versions",
+            Operation::GetObjectLock => "see whether the bucket locks objects",
         })
     }
 }
@@ -98,6 +104,15 @@ pub enum Kind {
     },
     /// There is no room left that the account may use.
     Quota,
+    /// The object is locked, so nobody deletes it.
+    Locked {
+        /// Until when, as the server writes it; hostile text.
+        until: Option<String>,
+    },
+    /// The server says that it is deleted, and shows it.
+    StillThere,
+    /// The server says that it is private, and shows it to anybody.
+    StillPublic,
     /// What arrived is not what was sent.
     Corrupted,
     /// Too many requests; they had no effect.
@@ -180,6 +195,12 @@ impl Error {
             Kind::Transport { unsent, .. } => !unsent,
             _ => self.status == Some(408),
         }
+    }
+
+    /// Whether certainly nothing of the request was sent.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self.kind, Kind::Transport { unsent: true, .. })
     }
 
     /// Whether asking later may help.
@@ -280,6 +301,7 @@ impl Error {
             Kind::Region { .. } => "say the region that the bucket is in",
             Kind::Quota => "make room, or have the limit raised",
             Kind::Unknown => "look whether the object is there",
+            Kind::Locked { .. } => "what is locked can be deleted after that",
             Kind::Unsupported => "this server does not have all of S3 that is needed",
             Kind::Server | Kind::SlowDown => "try again later",
             _ => return None,
@@ -299,7 +321,9 @@ fn skew(called: &Called) -> Option<(Duration, bool)> {
 /// The text without the key's id, and without anything that looks like a signature: 64 hexadecimal digits. Secrets are
 /// not in it any more.
 pub(super) fn redacted(text: &str, access: &str) -> String {
-    let text = if access.is_empty() { text.to_owned() } else { text.replace(access, "…") };
+    // A secret may only come to light when its escapes are taken off.
+    let text = net::masked_text(text.to_owned());
+    let text = if access.is_empty() { text } else { text.replace(access, "…") };
     let mut shown = String::with_capacity(text.len());
     let mut run = String::new();
     for c in text.chars().map(Some).chain([None]) {
@@ -336,6 +360,12 @@ impl fmt::Display for Kind {
             }
             Kind::Region { expected: None } => f.write_str("the bucket is in another region"),
             Kind::Quota => f.write_str("there is no room left"),
+            Kind::Locked { until: Some(until) } => {
+                write!(f, "it is locked until {}", Hostile::from(until.as_str()))
+            }
+            Kind::Locked { until: None } => f.write_str("it is locked"),
+            Kind::StillThere => f.write_str("it is not gone"),
+            Kind::StillPublic => f.write_str("it is not private"),
             Kind::Corrupted => f.write_str("what arrived is not what was sent"),
             Kind::SlowDown => f.write_str("there are too many requests"),
             Kind::Server => f.write_str("the server failed"),

@@ -66,7 +66,13 @@ impl Key {
     /// Says what is wrong with it.
     pub fn parse(key: &str) -> Result<Key, String> {
         let shown = Hostile::from(key);
-        if key.is_empty() || key.len() > LONGEST_KEY || key.chars().any(char::is_control) {
+        if key.len() > LONGEST_KEY {
+            return Err(format!(
+                "\"{shown}\" is no key of an object: it has {} bytes, and a key has {LONGEST_KEY} at most",
+                key.len()
+            ));
+        }
+        if key.is_empty() || key.chars().any(char::is_control) {
             return Err(format!("\"{shown}\" is no key of an object"));
         }
         if key.split('/').any(|part| matches!(part, "." | "..")) {
@@ -117,6 +123,41 @@ impl fmt::Display for UploadId {
     }
 }
 
+/// The server's name for a version of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VersionId(String);
+
+impl VersionId {
+    /// Parses it, as it came from a server.
+    ///
+    /// # Errors
+    /// Says that it is none.
+    pub fn parse(id: &str) -> Result<VersionId, String> {
+        match id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+            true => Err(format!("\"{}\" is no name of a version", Hostile::from(id))),
+            false => Ok(VersionId(id.to_owned())),
+        }
+    }
+
+    /// Whether it is that of what was written without versions (S3, "Using versioning in S3 buckets").
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.0 == "null"
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Hostile::from(self.0.as_str()), f)
+    }
+}
+
 /// The number of a part: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartNumber(u16);
@@ -158,7 +199,11 @@ impl ETag {
     /// As it stands in a header or a document; hostile text.
     #[must_use]
     pub fn new(text: &str) -> ETag {
-        ETag(text.trim().trim_matches('"').chars().filter(|c| !c.is_control()).collect())
+        let text = text.trim();
+        // A proxy that changes how a body is sent makes it a weak one (RFC 9110, 8.8.1): it names the same bytes.
+        let strong =
+            text.strip_prefix("W/").filter(|strong| strong.starts_with('"')).unwrap_or(text);
+        ETag(strong.trim_matches('"').chars().filter(|c| !c.is_control()).collect())
     }
 
     /// That of a part with these bytes, where the server makes it of their MD5.
@@ -244,6 +289,7 @@ mod tests {
     fn etags_of_md5s() {
         let hello = ETag::new("\"5D41402ABC4B2A76B9719D911017C592\"");
         assert_eq!(hello.md5(), ETag::of(b"hello").md5());
+        assert_eq!(ETag::new("W/\"5d41402abc4b2a76b9719d911017c592\"").md5(), hello.md5());
         assert_eq!(ETag::new(&"g".repeat(32)).md5(), None);
         // As md5sum has it of the two digests, one after the other.
         let both = ETag::of_parts([&ETag::of(b"hello"), &ETag::of(b"hello")]).unwrap();

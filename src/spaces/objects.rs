@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bucket::{Ask, Bucket};
 use super::error::{Error, Kind, Operation};
-use super::names::{ETag, Key};
+use super::names::{ETag, Key, VersionId};
 use super::xml::{self, Document};
 use crate::net::{Called, Method};
 
@@ -54,6 +54,8 @@ pub struct Head {
     pub size: u64,
     /// What tells its content from others.
     pub etag: ETag,
+    /// Its version, if the server speaks of versions.
+    pub version: Option<VersionId>,
 }
 
 /// What anybody sees of an object.
@@ -75,7 +77,8 @@ impl Bucket {
     ///
     /// # Errors
     /// If it is refused or fails.
-    pub async fn put(&self, key: &Key, body: Bytes, acl: Acl) -> Result<ETag, Error> {
+    pub async fn put(&self, key: &Key, body: Bytes, acl: Acl) -> Result<Head, Error> {
+        let size = body.len() as u64;
         let mut ask = Ask::new(Operation::Put, Method::PUT, Some(key))
             .header("content-type", "application/octet-stream");
         // Private is what objects are; a key that may not set ACLs may not even say so.
@@ -84,7 +87,8 @@ impl Bucket {
         }
         ask.digested(&body.into());
         let called = self.ask(&ask).await?;
-        self.etag(Operation::Put, key, &called)
+        let etag = self.etag(Operation::Put, key, &called)?;
+        Ok(Head { size, etag, version: version(&called) })
     }
 
     /// The ETag of an answer.
@@ -113,7 +117,7 @@ impl Bucket {
         };
         let etag = self.etag(Operation::Head, key, &called)?;
         match size(&called) {
-            Some(size) => Ok(Some(Head { size, etag })),
+            Some(size) => Ok(Some(Head { size, etag, version: version(&called) })),
             None => Err(self.error(Operation::Head, Some(key), |about| {
                 Error::answered(about, Kind::Incomplete, &called, "there is no length")
             })),
@@ -130,7 +134,7 @@ impl Bucket {
             status: called.status,
             size: size(&called),
             etag: called.header("etag").map(ETag::new),
-            content_encoding: called.header("content-encoding").map(str::to_owned),
+            content_encoding: called.list("content-encoding"),
         })
     }
 
@@ -161,12 +165,13 @@ impl Bucket {
         }))
     }
 
-    /// Deletes an object, if it is there.
+    /// Deletes an object, if it is there. That it is gone then is no more than what the server says, and its versions
+    /// stay: [`Bucket::erase`] leaves nothing.
     ///
     /// # Errors
     /// If it is refused or fails.
     pub async fn delete(&self, key: &Key) -> Result<(), Error> {
-        match self.ask(&Ask::new(Operation::Delete, Method::DELETE, Some(key))).await {
+        match self.delete_version(key, None).await {
             Err(error) if error.kind != Kind::NoSuchKey => Err(error),
             _ => Ok(()),
         }
@@ -258,4 +263,9 @@ impl Bucket {
 
 fn size(called: &Called) -> Option<u64> {
     called.header("content-length")?.trim().parse().ok()
+}
+
+/// The version that an answer is about.
+fn version(called: &Called) -> Option<VersionId> {
+    called.header("x-amz-version-id").and_then(|id| VersionId::parse(id).ok())
 }

@@ -149,14 +149,18 @@ impl Bucket {
             }
             match self.parts(upload).await {
                 Err(error) if gone(&error) => return Ok(()),
-                // Who may not list has done what can be done.
                 Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unsupported) => {
-                    return Ok(());
+                    match self.uploads(upload.key.as_str()).await {
+                        Ok(open) if open.iter().any(|open| open.upload == *upload) => {}
+                        // Who may look nowhere has done what can be done.
+                        _ => return Ok(()),
+                    }
                 }
                 Err(error) => return Err(error),
                 Ok(parts) if parts.is_empty() => return Ok(()),
-                Ok(_) => tokio::time::sleep(Duration::from_millis(100 << round)).await,
+                Ok(_) => {}
             }
+            tokio::time::sleep(Duration::from_millis(100 << round)).await;
         }
         let said = "some of its parts are still there";
         Err(self.error(operation, key, |about| Error::new(about, Kind::Incomplete, said)))

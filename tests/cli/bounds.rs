@@ -21,6 +21,35 @@ fn peak(command: &mut Command, output: &Path) -> (i32, u64) {
     (child.wait().unwrap().code().unwrap(), peak)
 }
 
+/// A list may have 100,000 names of 160 bytes: these have to fit into 64 MiB, with what is known of each.
+#[test]
+fn of_many_images_little_but_their_names_is_kept() {
+    const NAMES: usize = 15_000;
+    let scratch = Scratch::new();
+    let list = |name: &str, count: usize| {
+        let lines: String = (0..count).map(|at| format!("{}{at:06}\n", "x".repeat(154))).collect();
+        scratch.write(name, lines.as_bytes())
+    };
+    let run = |arguments: &[&str], list: &Path, reports: Option<&Path>| {
+        let mut command = tidegate();
+        command.args(arguments).args(reports).arg("--images-from").arg(list);
+        let (code, peak) = peak(&mut command, &scratch.path(format!("{}.json", arguments[0])));
+        assert_eq!(code, 3);
+        peak
+    };
+    let (few, many) = (list("few", 100), list("many", NAMES));
+    let measured = [&few, &many].map(|list| {
+        let check = run(&["check", "--format", "json"], list, None);
+        let reports = scratch.path("check.json");
+        (check, run(&["report", "merge", "--format", "json"], list, Some(&reports)))
+    });
+    let [(check, merge), (checks, merges)] = measured;
+    let each = |few: u64, many: u64| many.saturating_sub(few) * 1024 / NAMES as u64;
+    // Parts of the document and of the reports stay in memory up to 1 MiB each.
+    assert!(each(check, checks) < 350, "check: {check} kB, then {checks} kB");
+    assert!(each(merge, merges) < 600, "report merge: {merge} kB, then {merges} kB");
+}
+
 #[test]
 fn many_images_take_the_memory_of_few_in_any_report() {
     let scratch = Scratch::new();

@@ -29,6 +29,7 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 _ if wants.contains("line version=") => b"#\xff\x01\n  \nversion=1\nCID=1\n",
                 _ if wants.contains("DescriptorFile") => b"# Disk DescriptorFile\n",
                 _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
+                _ if wants.contains("innotek") => b"\0\0\0\0innotek VirtualBox Disk Image",
                 _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
                 _ => return None,
             };
@@ -311,6 +312,148 @@ fn an_empty_optical_disc_before_the_partitions_is_a_note() {
         disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
         let (_, report) = report(&[scratch.write("disk.img", &disk)]);
         assert_eq!((report["verdict"].as_str().unwrap(), codes(&report)), (verdict, vec![code]));
+    }
+}
+
+/// What the firmware of a RAID, or DRBD, leaves at the end: libblkid shows no partitions then. Where the mark has two bytes
+/// or libblkid always wants a check sum, so does the finding.
+#[test]
+fn marks_at_the_end_of_a_disk_are_those_of_libblkid() {
+    let blkid = |image: &Path| -> Option<String> {
+        let output = Command::new("blkid").arg("-p").arg(image).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let scratch = Scratch::new();
+    let mut jmicron = [&b"JM"[..], &[0; 510]].concat();
+    jmicron[4..6].copy_from_slice(&u16::from_le_bytes(*b"JM").wrapping_neg().to_le_bytes());
+    let mut adaptec = [&b"\x37\xfc\x4d\x1e"[..], &[0; 508]].concat();
+    adaptec[256..260].copy_from_slice(b"DPTM");
+    let mut silicon = vec![0; 512];
+    silicon[99] = 0x2f;
+    silicon[318..320].copy_from_slice(&0x2f00u16.wrapping_neg().to_le_bytes());
+    let mut via = vec![0; 512];
+    via[..2].copy_from_slice(b"\x55\xaa");
+    via[50] = 0xff;
+    for (name, before, bytes, sum) in [
+        ("isw", 1024, b"Intel Raid ISM Cfg Sig. 1.0.00".to_vec(), None),
+        ("ddf", 512, b"\xde\x11\xde\x11".to_vec(), None),
+        ("ddf", 257 * 512, b"\xde\x11\xde\x11".to_vec(), None),
+        ("nvidia", 1024, b"NVIDIA  \x1e\0\0\0".to_vec(), None),
+        ("promise", 63 * 512, b"Promise Technology, Inc.".to_vec(), None),
+        ("lsi", 512, b"$XIDE$".to_vec(), None),
+        ("jmicron", 512, jmicron, Some(5)),
+        ("adaptec", 512, adaptec, None),
+        ("silicon", 512, silicon, Some(318)),
+        ("via", 512, via, Some(50)),
+        ("hpt45x", 11 * 512, b"\xf3\x16\x78\x5a".to_vec(), None),
+        ("drbd", 4096 - 60, b"\x83\x74\x02\x6b".to_vec(), None),
+    ] {
+        let mut disk = mbr_disk();
+        let at = disk.len() - before;
+        disk[at..at + bytes.len()].copy_from_slice(&bytes);
+        assert_eq!(found(&scratch, &disk, "warn"), ["disk-member-signature"], "{name}");
+        // Of these, later versions of libblkid ask for more than the mark.
+        let varies = ["ddf", "nvidia", "drbd"].contains(&name);
+        match blkid(&scratch.path("disk.img")) {
+            None => missing_oracle("blkid"),
+            Some(_) if varies => {}
+            Some(said) => assert!(!said.contains("PTTYPE=\"dos\""), "{name}: {said}"),
+        }
+        let Some(sum) = sum else { continue };
+        disk[at + sum] ^= 0x55;
+        assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new(), "{name}");
+    }
+}
+
+/// Programs for zip archives find the directory from behind: at the end of a disk, and in the last block of a packed file.
+#[test]
+fn what_ends_as_a_zip_archive_does_is_a_warning() {
+    let scratch = Scratch::new();
+    let mut archive = [&b"PK\x01\x02"[..], &[0; 42], b"PK\x05\x06", &[0; 18]].concat();
+    archive[54..58].copy_from_slice(&[1, 0, 1, 0]);
+    archive[58] = 46;
+    let mut disk = mbr_disk();
+    let at = disk.len() - archive.len();
+    disk[at..].copy_from_slice(&archive);
+    assert_eq!(found(&scratch, &disk, "warn"), ["archive-zip-at-end"]);
+    // Without a directory of its size before it, the record is a part of somebody's file.
+    disk[at] = 0;
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+
+    // The comment covers the check sum and the size of gzip.
+    archive[66] = 8;
+    let mut disk = mbr_disk();
+    let at = disk.len() - archive.len();
+    disk[at..].copy_from_slice(&archive);
+    disk.extend_from_slice(&[0; 512]);
+    let mut packed = stored(&disk[..disk.len() - 512], false);
+    disk.truncate(disk.len() - 512);
+    packed = [packed, stored(&[&[0; 512 - 68][..], &archive].concat(), true)].concat();
+    disk.extend_from_slice(&[&[0; 512 - 68][..], &archive].concat());
+    let mut crc = flate2::Crc::new();
+    crc.update(&disk);
+    let head = b"\x1f\x8b\x08\0\0\0\0\0\0\x03";
+    let file =
+        [&head[..], &packed, &crc.sum().to_le_bytes(), &(disk.len() as u32).to_le_bytes()].concat();
+    let image = scratch.write("disk.raw.gz", &file);
+    let layers = |report: &Value| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().map(|finding| format!("{} {}", finding["code"], finding["layer"])).collect()
+    };
+    let of_file = r#""archive-zip-at-end" "file""#.to_owned();
+    assert!(layers(&report(&[&image]).1).contains(&of_file));
+    assert!(layers(&images(&piped(&["--format", "json", "-"], &file))[0]).contains(&of_file));
+}
+
+/// Stored blocks of deflate.
+fn stored(bytes: &[u8], is_last: bool) -> Vec<u8> {
+    let blocks = bytes.chunks(0xffff).collect::<Vec<_>>();
+    let count = blocks.len();
+    let block = |(at, bytes): (usize, &[u8])| {
+        let len = bytes.len() as u16;
+        let last = u8::from(is_last && at + 1 == count);
+        [&[last][..], &len.to_le_bytes(), &(!len).to_le_bytes(), bytes].concat()
+    };
+    blocks.into_iter().enumerate().flat_map(block).collect()
+}
+
+/// The disk of a container is what a raw image of the same bytes is: converted, that is what another program gets.
+#[test]
+fn what_a_raw_image_is_refused_for_is_no_disk_of_a_container() {
+    let scratch = Scratch::new();
+    for (mark, at, bytes) in [
+        ("gzip", 0, b"\x1f\x8b\x08\0\0\0\0\0\0\x03".as_slice()),
+        ("compress", 0, b"\x1f\x9d\x90"),
+        ("bzip2", 0, b"BZh91AY&SY"),
+        ("xz", 0, b"\xfd7zXZ\0"),
+        ("Zstandard", 0, b"\x28\xb5\x2f\xfd"),
+        ("a zip archive", 0, b"PK\x03\x04"),
+        ("a 7z archive", 0, b"7z\xbc\xaf\x27\x1c"),
+        ("a tar archive", 257, b"ustar\x0000"),
+        ("a program", 0, b"\x7fELF"),
+        // Two bytes of boot code, behind which nothing of gzip's or compress's comes.
+        ("", 0, b"\x1f\x8b\xfa\x31"),
+        ("", 0, b"\x1f\x9d\xfa\x31"),
+    ] {
+        let mut disk = mbr_disk();
+        disk[at..at + bytes.len()].copy_from_slice(bytes);
+        let raw = scratch.write("disk.raw", &disk);
+        assert_eq!(report(&[&raw]).0, 1, "{mark}");
+        let image = scratch.path("disk.qcow2");
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args([&raw, &image]);
+        let Ok(true) = convert.status().map(|status| status.success()) else {
+            return missing_oracle("qemu-img");
+        };
+        let (exit, report) = report(&[&image]);
+        match mark {
+            "" => assert_eq!((exit, codes(&report)), (0, vec![]), "{bytes:?}"),
+            _ => {
+                assert_eq!((exit, codes(&report)), (1, vec!["format-polyglot"]), "{mark}");
+                let said = report["findings"][0]["message"].as_str().unwrap();
+                assert!(said.contains(&format!("begins as {mark}")), "{said}");
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where bytes come from, and what is said of sources that cannot be read.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -210,6 +210,11 @@ fn holes_are_not_read() {
 /// Checks a file that takes a while while `change` is done to it again and again, from when the
 /// program has opened it until it ends: so it surely happens while the file is read.
 fn changed_while_read(name: &str, gzipped: bool, change: impl Fn(&File, u64)) {
+    changed(name, gzipped, None, change);
+}
+
+/// The same of a file on standard input, which is read from `from` on.
+fn changed(name: &str, gzipped: bool, from: Option<u64>, change: impl Fn(&File, u64)) {
     const SIZE: u64 = 600 << 20;
     let scratch = Scratch::new();
     let path = if gzipped {
@@ -219,8 +224,17 @@ fn changed_while_read(name: &str, gzipped: bool, change: impl Fn(&File, u64)) {
         scratch.sparse(name, SIZE)
     };
     let file = OpenOptions::new().append(true).open(&path).unwrap();
-    let mut child =
-        tidegate().args(["check", "--keep-going", "--format", "json"]).arg(&path).spawn().unwrap();
+    let mut command = tidegate();
+    command.args(["check", "--keep-going", "--format", "json"]);
+    match from {
+        None => command.arg(&path),
+        Some(from) => {
+            let mut stdin = File::open(&path).unwrap();
+            stdin.seek(SeekFrom::Start(from)).unwrap();
+            command.arg("-").stdin(stdin)
+        }
+    };
+    let mut child = command.spawn().unwrap();
     wait_until("the program has opened the file", || has_open(&child, &path));
     let mut turn = 0;
     wait_until("the program ends", || {
@@ -246,5 +260,7 @@ fn a_file_that_grows_shrinks_or_is_touched_while_it_is_read_has_no_verdict() {
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(turn);
         file.set_modified(time).unwrap();
     });
+    // From its middle on it is read as a stream.
+    changed("middle.raw", false, Some(512), |mut file, _| file.write_all(b"x").unwrap());
     changed_while_read("grows.raw.gz", true, |mut file, _| file.write_all(b"x").unwrap());
 }

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::common::gpt_parts;
 
@@ -142,6 +142,9 @@ impl Reply {
             return Ok(false);
         }
         let mut text = format!("HTTP/1.1 {} X\r\n", self.status);
+        if self.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("date")) {
+            text += &format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
+        }
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }

@@ -115,6 +115,43 @@ fn create_checks_first_and_waits_to_the_end() {
 }
 
 #[test]
+fn what_is_replaced_after_the_check_is_not_taken_for_what_was_checked() {
+    let other = || Object { etag: Some("\"v2\"".into()), ..Object::new(disk()) };
+    // How often the file was asked for before it was replaced: by the check alone, or until the import began.
+    for (replaced_by, posted) in [("check", 0), ("import", 1)] {
+        let asked = std::sync::Mutex::new((0, false));
+        let first = Object::new(disk());
+        let server = Server::new(move |request| {
+            let mut asked = asked.lock().unwrap();
+            match (request.method.as_str(), request.path.as_str()) {
+                (_, "/disk.img") => {
+                    let changed = if replaced_by == "check" { asked.0 > 0 } else { asked.1 };
+                    asked.0 += usize::from(request.method == "GET");
+                    if changed { other().answer(request) } else { first.answer(request) }
+                }
+                ("POST", "/v2/images") => {
+                    asked.1 = true;
+                    reply(202, &json!({"image": made(5, &request.body)}))
+                }
+                ("GET", "/v2/images/5") => reply(200, &json!({"image": image(5, "available")})),
+                _ => Reply::status(404, Vec::new()),
+            }
+        });
+        let url = server.url("disk.img");
+        let arguments = ["--wait", "--interval", "10ms", "--format", "json", "--no-url-rules"];
+        let create = ["create", url.as_str(), "--region", "nyc3"];
+        let output = run(&server, &[&create[..], &arguments].concat());
+        assert_eq!(exit_code(&output), 5, "{replaced_by}: {output:?}");
+        let result = document(&output);
+        assert_eq!(result["error"]["kind"], "changed", "{result}");
+        assert_eq!((posts(&server).len(), result["image"].is_null()), (posted, posted == 0));
+        let said = stderr(&output);
+        assert!(said.contains("ETag"), "{said}");
+        assert_eq!(said.contains("tidegate image delete 5"), posted == 1, "{said}");
+    }
+}
+
+#[test]
 fn what_the_check_rejects_is_never_posted() {
     let server = account(|_| Reply::status(500, Vec::new()));
     for (path, code, said) in

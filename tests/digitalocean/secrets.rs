@@ -119,6 +119,54 @@ fn a_token_that_a_server_sends_back_is_not_shown() {
     assert!(hidden > 300, "{hidden}");
 }
 
+/// The ways in which a server may write a text.
+fn written(text: &str) -> Vec<String> {
+    let each = |write: &dyn Fn(u8) -> String| text.bytes().map(write).collect::<String>();
+    let base64 = |before: &str, alphabet: &[u8; 64]| {
+        let text = format!("{before}{text}}}");
+        let mut out = String::new();
+        for three in text.as_bytes().chunks(3) {
+            let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
+                << (8 * (3 - three.len()));
+            for at in 0..=three.len() {
+                out.push(char::from(alphabet[(bits >> (18 - 6 * at) & 63) as usize]));
+            }
+        }
+        out
+    };
+    let mut standard = [0; 64];
+    let letters = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*b"+/");
+    standard.iter_mut().zip(letters).for_each(|(to, letter)| *to = letter);
+    vec![
+        each(&|byte| format!("&#{byte};")),
+        each(&|byte| format!("&#x{byte:x};")),
+        each(&|byte| format!("%{byte:02X}")),
+        each(&|byte| format!("\\\\u{byte:04x}")),
+        each(&|byte| format!("\\\\u0026#{byte};").replace("\\\\", "\\")),
+        each(&|byte| format!("{byte:02x}")),
+        base64("", &standard),
+        base64("x", &standard),
+        base64("do", &standard),
+    ]
+}
+
+#[test]
+fn a_token_is_not_shown_in_another_spelling() {
+    for spelled in written(TOKEN) {
+        let body = format!("{{\"id\": \"x\", \"message\": \"to be shown {spelled} shown\"}}");
+        let server = Server::new(move |_| Reply::status(422, body.clone().into_bytes()));
+        for more in [&["--verbose"][..], &["--format", "json"]] {
+            let output = image_command(&server).args(["get", "7"]).args(more).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.contains("to be shown") && said.contains('…'), "{spelled}: {said}");
+            let whole: String = spelled.chars().filter(|c| *c != '\\').collect();
+            let said: String = said.chars().filter(|c| *c != '\\').collect();
+            assert!(!said.contains(&whole[whole.len() / 2..]), "{spelled}: {said}");
+        }
+    }
+}
+
 #[test]
 fn what_doctl_would_not_have_written_is_not_sent() {
     let server = Server::new(|_| list(&[]));

@@ -40,6 +40,45 @@ fn only_a_whole_is_merged() {
     refused(&scratch, &["0.json", "other.json"], "reports of different runs");
 }
 
+/// Names that begin with the same 200 characters are shown alike, and so are URLs that differ in their queries.
+#[test]
+fn an_image_that_is_shown_like_another_is_not_covered_by_its_report() {
+    let scratch = Scratch::new();
+    let here = scratch.path("");
+    let folder = "d".repeat(205);
+    std::fs::create_dir(scratch.path(&folder)).unwrap();
+    std::fs::copy(testdata("gpt.qcow2.gz"), scratch.path(&folder).join("good.qcow2.gz")).unwrap();
+    std::fs::copy(testdata("truncated.raw.gz"), scratch.path(&folder).join("bad.raw.gz")).unwrap();
+    let list = format!("{folder}/good.qcow2.gz\n{folder}/bad.raw.gz\n");
+    scratch.write("list", list.as_bytes());
+    let json = ["--format", "json", "--output"];
+    run(
+        &here,
+        &[&["check", &format!("{folder}/good.qcow2.gz")], &json[..], &["good.json"]].concat(),
+    );
+    refused(&scratch, &["good.json", "--images-from", "list"], "nothing of 1 of the 2 images");
+    run(&here, &[&["check", "--images-from", "list"], &json[..], &["all.json"]].concat());
+    let merge = ["report", "merge", "-q", "--format", "text", "all.json", "--images-from", "list"];
+    assert_eq!(run(&here, &merge).0, 1);
+
+    scratch.write("list", b"http://127.0.0.1:9/disk.raw?v=1\nhttp://127.0.0.1:9/disk.raw?v=2\n");
+    let url = ["check", "--no-url-rules", "--retries", "0", "http://127.0.0.1:9/disk.raw?v=1"];
+    run(&here, &[&url[..], &json, &["url.json"]].concat());
+    refused(&scratch, &["url.json", "--images-from", "list"], "nothing of 1 of the 2 images");
+}
+
+#[test]
+fn a_verdict_that_the_findings_do_not_come_to_is_not_merged() {
+    let scratch = folder();
+    let whole = std::fs::read_to_string(scratch.path("bad.json")).unwrap();
+    for verdict in ["accept", "warn", "error"] {
+        let edited =
+            whole.replace("\"verdict\": \"reject\"", &format!("\"verdict\": \"{verdict}\""));
+        scratch.write("edited.json", edited.as_bytes());
+        refused(&scratch, &["edited.json"], "of bad.raw.gz it has a verdict that its findings");
+    }
+}
+
 #[test]
 fn only_reports_of_this_version_are_merged() {
     let scratch = folder();

@@ -12,6 +12,8 @@ fn folder(files: &[&str]) -> Scratch {
     std::fs::copy(testdata("truncated.raw.gz"), scratch.path("bad.raw.gz")).unwrap();
     scratch.write("SHA256SUMS", b"00  good.qcow2\n");
     scratch.write("vars.fd", &[0xff; 4096]);
+    scratch.write("blank", &[0; 8192]);
+    scratch.write("efivars", &[&[0; 40][..], b"_FVH", &[0; 4052]].concat());
     scratch.write("build.log", b"built\n");
     scratch.write("old.vhd", &[b"conectix".as_slice(), &[0; 4096]].concat());
     scratch.write("packed.xz", b"\xfd7zXZ\0\0\x04");
@@ -43,6 +45,7 @@ fn the_image_of_this_run_is_found_by_content() {
         (&["good.qcow2"][..], "ACCEPT  good.qcow2"),
         (&["SHA256SUMS", "vars.fd", "good.qcow2"], "ACCEPT  good.qcow2"),
         (&["-x", "SHA256SUMS"], "ACCEPT  ./-x"),
+        (&["efivars", "good.qcow2"], "ACCEPT  good.qcow2"),
         // A bad image is found among what is none, and checked.
         (&["vars.fd", "bad.raw.gz"], "REJECT  bad.raw.gz"),
         // What is alone is meant, and so is what alone is no text.
@@ -90,6 +93,8 @@ fn a_manifest_that_does_not_say_which() {
         ("root", "root  raw with a file system"),
         ("fs.raw", "fs.raw  raw by its name"),
         ("-x", "-x  raw with a partition table"),
+        // The system disk, to which nothing was written, is no less a disk than the second one.
+        ("blank", "blank  raw or anything"),
     ] {
         let told = ["several files could be the image", "good.qcow2  qcow2", what];
         refused(&folder(&["good.qcow2", other, "SHA256SUMS"]), &[], &told);

@@ -206,3 +206,35 @@ fn buckets_and_keys_that_are_wrong_fail() {
         "{document:#}"
     );
 }
+
+#[test]
+fn the_fix_is_for_what_went_wrong() {
+    let rig = Rig::new(&[]);
+    let url = rig.url("");
+    let none = Server::new(|_| Reply::status(501, Vec::new()));
+    let place = none.url("");
+    let fixes = |name: &str, value: &str| {
+        let mut env = vec![
+            ("DIGITALOCEAN_API_URL", url.as_str()),
+            ("DIGITALOCEAN_TOKEN", rig.token.as_str()),
+        ];
+        env.extend(rig.spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        env.push((name, value));
+        let output = doctor(&Scratch::new(), &env, &["--retries", "0", "--probe"]);
+        let document = document(&output);
+        let checks = document["checks"].as_array().unwrap();
+        let fix = |check: &Value| check["fix"].as_str().unwrap_or_default().to_owned();
+        let of = |id: &str| checks.iter().find(|check| check["id"] == id).map(fix).unwrap();
+        (of("network"), of("bucket"), of("bucket-rights"))
+    };
+    let (_, bucket, rights) = fixes("SPACES_ENDPOINT_URL", "http://127.0.0.1:1");
+    assert!(bucket.contains("SPACES_ENDPOINT_URL") && bucket.contains("server runs"), "{bucket}");
+    assert_eq!(bucket, rights);
+    let (_, bucket, rights) = fixes("SPACES_ENDPOINT_URL", &place);
+    assert!(bucket.contains("does not have all of S3"), "{bucket}");
+    assert_eq!(bucket, rights);
+    let (network, _, _) = fixes("DIGITALOCEAN_API_URL", &place);
+    assert!(network.contains("DIGITALOCEAN_API_URL"), "{network}");
+    let (network, _, _) = fixes("DIGITALOCEAN_API_URL", "http://127.0.0.1:1");
+    assert!(network.contains("Start what is to listen there"), "{network}");
+}

@@ -134,6 +134,20 @@ fn a_rejected_image_stays_rejected() {
     assert!(stdout(&junit).contains("failures=\"1\""), "{junit:?}");
 }
 
+/// What a strict check refuses in one name of a file is not accepted for the receipt of another that is shown alike.
+#[test]
+fn a_receipt_counts_for_one_name_however_long_it_is() {
+    let scratch = Scratch::new();
+    let [raw, other] = ["raw.gz", "qcow2.gz"].map(|ending| format!("{}.{ending}", "a".repeat(205)));
+    fs::copy(data("gpt.raw"), scratch.path(&raw)).unwrap();
+    fs::hard_link(scratch.path(&raw), scratch.path(&other)).unwrap();
+    settle();
+    let receipt = |name: &str| run(check(&scratch, &[name, "--receipt", "r"]).envs([KEY])).0;
+    assert_eq!(state(&receipt(&raw)), "kept");
+    assert_eq!(state(&receipt(&raw)), "unchanged");
+    assert_eq!(state(&receipt(&other)), "kept");
+}
+
 #[test]
 fn an_unchanged_file_passes_in_milliseconds() {
     let scratch = Scratch::new();

@@ -158,3 +158,51 @@ fn a_sweep_that_is_not_told_to_does_nothing() {
     swept(&rig, Sweep::Journal, "told to");
     rig.assert_clean(0..=0, "told to");
 }
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    for (name, other) in [("HUP", "TERM"), ("INT", "HUP")] {
+        let rig = Rig::with_plan(PACED);
+        rig.scratch.write("disk.raw.gz", big());
+        let push = rig.push(&["disk.raw.gz", "--uploads", "1"]);
+        let program = push.get_program().to_owned();
+        // As `nohup` does it, and a shell for what it starts in the background.
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("trap '' {name}; exec \"$@\""), "sh"]).arg(program);
+        shell.args(push.get_args()).args(PARTS).current_dir(rig.scratch.path(""));
+        for (variable, value) in push.get_envs() {
+            match value {
+                Some(value) => shell.env(variable, value),
+                None => shell.env_remove(variable),
+            };
+        }
+        shell.stdin(std::process::Stdio::null());
+        shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut push = Running::start(&mut shell);
+        wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+        signal(push.child(), name);
+        let before = rig.asked("upload-part").len();
+        wait_until("another part has arrived", || rig.asked("upload-part").len() > before);
+        // The others are listened to.
+        signal(push.child(), other);
+        let output = push.output();
+        assert_eq!(exit_code(&output), 130, "{name}: {output:?}");
+        assert!(stderr(&output).contains("cleaning up"), "{name}: {output:?}");
+        rig.quiet();
+        rig.assert_clean(0..=0, name);
+    }
+}
+
+#[test]
+fn no_core_file_is_written() {
+    let rig = Rig::with_plan(PACED);
+    rig.scratch.write("disk.raw.gz", big());
+    let mut push = Running::start(rig.push(&["disk.raw.gz", "--uploads", "1"]).args(PARTS));
+    wait_until("a part has arrived", || !rig.asked("upload-part").is_empty());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", push.child().id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    // Less than a page is no core file, and one byte is none for a program that would be given it either.
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{core}");
+    signal(push.child(), "INT");
+    push.output();
+}

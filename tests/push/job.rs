@@ -272,3 +272,95 @@ fn warnings_are_told_also_of_what_is_accepted() {
     assert_eq!(exit_code(&output), 0, "{output:?}");
     assert!(stderr(&output).contains("warning: ") && stderr(&output).contains("qcow2-dirty"));
 }
+
+#[test]
+fn the_number_is_never_written_over_anything_else() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw", &disk());
+    rig.scratch.write("work.txt", b"something that somebody wrote");
+    let path = |name: &str| rig.scratch.path(name);
+    std::os::unix::fs::symlink("disk.raw", path("link")).unwrap();
+    std::fs::hard_link(path("disk.raw"), path("hard")).unwrap();
+    std::os::unix::fs::symlink("work.txt", path("to-work")).unwrap();
+    for name in ["disk.raw", "./disk.raw", "link", "hard", "work.txt", "to-work"] {
+        let output = rig.pushed(&["disk.raw", "--output-image-id", name]);
+        assert_eq!(exit_code(&output), 2, "{name}: {output:?}");
+        assert!(stderr(&output).contains("something else than the number"), "{output:?}");
+        assert_eq!(std::fs::read(path("disk.raw")).unwrap(), disk(), "{name}");
+        assert_eq!(std::fs::read(path("work.txt")).unwrap(), b"something that somebody wrote");
+    }
+    assert!(rig.log().is_empty() && rig.journals().is_empty());
+    for before in ["", "200000001\n", "7"] {
+        rig.scratch.write("id", before.as_bytes());
+        let document = rig.document(0, &["disk.raw", "--output-image-id", "id"]);
+        let id = std::fs::read_to_string(path("id")).unwrap();
+        assert_eq!(id, format!("{}\n", document["image"]["id"]), "{before:?}");
+    }
+    // Of a push that fails no number stays.
+    rig.scratch.write("id", b"200000001\n");
+    rig.scratch.write("bad.qcow2", &crate::disks::backed());
+    rig.document(1, &["bad.qcow2", "--output-image-id", "id"]);
+    assert!(!path("id").exists());
+}
+
+#[test]
+fn a_document_that_nobody_reads_is_no_success() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw", &disk());
+    let mut push = rig.push(&["disk.raw", "--format", "json"]);
+    push.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut push = Running::start(&mut push);
+    drop(push.child().stdout.take());
+    let output = push.output();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("is available all the same"), "{said}");
+}
+
+#[test]
+fn names_differ_from_build_to_build() {
+    let rig = Rig::new();
+    rig.scratch.write("server.raw.gz", &gzip(&disk()));
+    let named = |name: &str, build: Option<&str>| {
+        let mut push = rig.push(&["server.raw.gz", "--name", name, "--format", "json"]);
+        push.env_remove("PACKER_BUILD_NAME").envs(build.map(|build| ("PACKER_BUILD_NAME", build)));
+        push.output().unwrap()
+    };
+    let name = |output: &std::process::Output| {
+        assert_eq!(exit_code(output), 0, "{output:?}");
+        let document = crate::documents::parsed("push", output);
+        document["image"]["name"].as_str().unwrap().to_owned()
+    };
+    let dated = name(&named("{stem} {date} {{x}}", None));
+    assert!(dated.starts_with("server 20") && dated.ends_with(" {x}"), "{dated}");
+    assert_eq!(dated.len(), "server 2026-01-02 {x}".len(), "{dated}");
+    let timed = name(&named("{build}-{time}", Some("qemu.nightly")));
+    assert!(timed.starts_with("qemu.nightly-20") && timed.ends_with('Z'), "{timed}");
+    assert_eq!(timed.len(), "qemu.nightly-20260102T030405Z".len(), "{timed}");
+    let creates = rig.creates();
+    for (bad, said) in [("{build}", "PACKER_BUILD_NAME"), ("{day}", "{stem}"), ("{stem", "partner")]
+    {
+        let output = named(bad, None);
+        assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{bad}: {output:?}");
+        assert!(stderr(&output).contains(said), "{bad}: {output:?}");
+    }
+    assert_eq!(rig.creates(), creates);
+}
+
+#[test]
+fn what_is_packed_on_the_way_shows_its_pace() {
+    // Slow enough that a line is due, which comes every ten seconds.
+    let plan = "[[bucket]]\nkind = \"slow\"\nrate = 1000000\nforever = true\n";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw", &big_disk(24 * MIB));
+    let mut push = rig.push(&["disk.raw", "--part-size", "5MiB", "--uploads", "1"]);
+    push.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut push = Running::start(&mut push);
+    let stderr = push.child().stderr.take().unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stderr));
+    let line = lines.map_while(Result::ok).find(|line| line.contains("packed, "));
+    signal(push.child(), "INT");
+    let line = line.expect("it tells how far it is");
+    assert!(line.starts_with("check: ") && line.contains("/s") && line.contains(" left"), "{line}");
+    push.output();
+}

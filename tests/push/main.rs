@@ -18,9 +18,11 @@ mod faults;
 #[path = "../common/flipper.rs"]
 mod flipper;
 mod gate;
+mod gone;
 mod interrupts;
 mod job;
 mod journals;
+mod limits;
 mod lost;
 mod mint;
 mod moto;
@@ -30,10 +32,12 @@ mod nightly;
 mod objects;
 mod once;
 mod plan;
+mod radosgw;
 mod random;
 mod rehearsal;
 mod repack;
 mod resume;
+mod retyped;
 mod rig;
 mod secrets;
 #[path = "../common/server.rs"]

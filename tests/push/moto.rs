@@ -8,14 +8,10 @@ use crate::disks::*;
 use crate::moto_server::Moto;
 use crate::rig::*;
 
-/// An anonymous request; the first line of the answer.
+/// What anybody is answered.
 fn asked(moto: &Moto, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", moto.port)).unwrap();
-    let request = format!("{request} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let (method, path) = request.split_once(' ').unwrap();
+    moto.anonymous(method, path)
 }
 
 /// A push whose bucket is moto, and whose API is the simulator.
@@ -109,4 +105,35 @@ fn an_object_of_the_bucket_is_fetched_with_its_key() {
     // Only what was there before is there.
     let objects = asked(&moto, "GET /images?list-type=2");
     assert_eq!(objects.matches("<Contents>").count(), 1, "{objects}");
+}
+
+#[test]
+fn a_bucket_that_keeps_versions_keeps_none_of_a_push() {
+    let Some(moto) = Moto::open() else { return };
+    let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    moto.unsigned("PUT", "/images?versioning", "s3", enabled);
+    let left = || {
+        let listed = asked(&moto, "GET /images?versions");
+        ["<Version>", "<DeleteMarker>"].iter().any(|entry| listed.contains(entry))
+    };
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", big());
+    rig.scratch.write("cut.raw.gz", cut());
+    for (file, code) in [("disk.raw.gz", 0), ("cut.raw.gz", 1)] {
+        let output = at(&moto, rig.push(&[&[file][..], &PARTS].concat())).output().unwrap();
+        assert_eq!(exit_code(&output), code, "{}", stderr(&output));
+        assert!(stderr(&output).contains("warning: versioning of the bucket is on"), "{output:?}");
+        assert!(!left(), "{file}");
+    }
+    // What a plain deletion left of an earlier push: nobody sees it who does not ask for versions.
+    let id = "0123456789abcdef0123456789abcdef";
+    let path = format!("/images/tidegate/{id}/disk.img.gz");
+    moto.unsigned("PUT", &path, "s3", "x");
+    let deleted = moto.unsigned("DELETE", &path, "s3", "");
+    assert!(deleted.contains("x-amz-delete-marker"), "{deleted}");
+    assert!(!asked(&moto, "GET /images?list-type=2").contains("<Contents>") && left());
+    let mut sweep = at(&moto, rig.tidegate("sweep"));
+    let output = sweep.args(["--yes", "--remote", "--older-than", "1ms"]).output().unwrap();
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert!(!left());
 }

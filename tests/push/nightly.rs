@@ -29,11 +29,11 @@ fn hanging() -> Rig {
 
 /// A private object of a push that was killed before it could make it public, and whose journal is lost.
 fn stored(plan: &str) -> Rig {
-    let slow = "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 2\nretry-after = 60\n";
+    let slow = "[[bucket]]\nkind = \"slow-down\"\noperation = \"put-object-acl\"\nnth = 3\nretry-after = 60\n";
     let rig = Rig::with_plan(&format!("{slow}{plan}"));
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
     let mut push = Running::start(&mut rig.push(&["disk.raw.gz"]));
-    wait_until("it is stored", || rig.asked("complete-multipart-upload").len() == 1);
+    wait_until("it is stored", || rig.asked("put-object-acl").len() == 3);
     push.child().kill().unwrap();
     drop(push);
     std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::common::*;
 use crate::rig::*;
 use crate::server::{Object, Request, Server};
@@ -58,7 +60,13 @@ fn whatever_is_configured_is_not_asked() {
     let output = command.output().unwrap();
     assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
     let document = crate::documents::parsed("push", &output);
+    assert_eq!((&document["rehearsed"], &document["done"]), (&json!(true), &json!(true)));
     assert_eq!(document["report"]["verdict"], "accept");
+    let last = stderr(&output).lines().last().unwrap().to_owned();
+    assert!(
+        last.contains("this was a rehearsal") && last.contains("DigitalOcean has no image"),
+        "{last}"
+    );
     assert_eq!(document["regions"][0]["outcome"], "completed");
     assert!(scratch.path("id").exists());
     let kind = listener.accept().expect_err("nobody connects").kind();
@@ -112,7 +120,12 @@ fn without_a_network_it_is_the_same() {
     command.envs(environment("192.0.2.1:8080"));
     let output = command.output().unwrap();
     assert_eq!(exit_code(&output), 0, "{}", stderr(&output));
-    assert!(stdout(&output).contains("is available in nyc3"), "{output:?}");
+    let last = stdout(&output).lines().last().unwrap();
+    assert!(last.starts_with("rehearsed: image "), "{output:?}");
+    assert!(
+        last.ends_with("is available in nyc3 of the simulator, and not at DigitalOcean"),
+        "{last}"
+    );
 }
 
 #[test]
@@ -123,6 +136,8 @@ fn what_is_refused_is_refused_in_a_rehearsal() {
     let output = command.args(["push", "--rehearse", "disk.qcow2"]).output().unwrap();
     assert_eq!((exit_code(&output), stdout(&output)), (1, ""), "{output:?}");
     assert!(stderr(&output).contains("qcow2-backing-file"), "{output:?}");
+    let last = stderr(&output).lines().last().unwrap();
+    assert!(last.contains("this was a rehearsal"), "{last}");
 }
 
 #[test]

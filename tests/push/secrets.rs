@@ -142,8 +142,11 @@ fn no_server_has_a_secret_shown_that_is_not_its_own() {
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
     let token = rig.value("DIGITALOCEAN_TOKEN").to_owned();
     let server = Server::new(move |_: &Request| {
-        let body =
-            format!("<Error><Code>X{token}</Code><Message>to be shown {token}</Message></Error>");
+        let escaped: String = token.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        let split = format!("{}<![CDATA[{}]]>", &token[..9], &token[9..]);
+        let body = format!(
+            "<Error><Code>X{token}</Code><Message>to be shown {token} {escaped} {split}</Message></Error>"
+        );
         Reply::status(400, body.into_bytes())
     });
     let mut push = rig.push(&["disk.raw.gz", "-v"]);

@@ -143,6 +143,22 @@ fn the_summary_is_appended_where_the_job_wants_it() {
     let output = run(&scratch.path("no/such"));
     assert_eq!(exit_code(&output), 3);
     assert!(String::from_utf8_lossy(&output.stderr).contains("GITHUB_STEP_SUMMARY"), "{output:?}");
+    // A report that is not written is never a success, and what is read is not written to.
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/gpt.qcow2.gz");
+    let copy = scratch.path("copy.qcow2.gz");
+    let bytes = std::fs::read(good).unwrap();
+    std::fs::write(&copy, &bytes).unwrap();
+    for (summary, told) in [(Path::new("/dev/full"), "No space"), (&copy, "is one of the images")] {
+        let output = tidegate()
+            .args(["check", "--format", "github"])
+            .arg(&copy)
+            .env("GITHUB_STEP_SUMMARY", summary)
+            .output()
+            .unwrap();
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{output:?}");
+    }
+    assert!(std::fs::read(&copy).unwrap() == bytes);
 }
 
 /// A parser of Markdown finds what was meant: one table, headings and lists, and the hostile names as

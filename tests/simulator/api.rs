@@ -30,7 +30,7 @@ fn nobody_gets_in_without_the_token() {
             assert!(!answer.header("x-request-id").is_empty());
         }
     }
-    let empty = json!({"images": [], "actions": [], "objects": [], "uploads": []});
+    let empty = json!({"images": [], "actions": [], "objects": [], "uploads": [], "versions": []});
     assert_eq!(rig.state(), empty);
 }
 
@@ -128,7 +128,7 @@ fn what_is_not_there_is_not_found() {
         ("GET", "/"),
         ("GET", "/v2"),
         ("GET", "/v1/images"),
-        ("GET", "/v2/images/"),
+        ("GET", "/v2/images//"),
         ("GET", "/v2/images/1"),
         ("GET", "/v2/images/no-slug"),
         ("GET", "/v2/images/99999999999999999999"),
@@ -296,4 +296,63 @@ fn requests_are_counted() {
     let answer = rig.get("/v2/images");
     assert_eq!((answer.status, answer.header("ratelimit-remaining")), (429, "0"));
     assert!(!answer.headers.contains_key("retry-after"), "only a burst has it");
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_path_changes_nothing() {
+    let rig = Rig::new(&[]);
+    let (id, _files) = available(&rig);
+    let action = rig.post(&format!("/v2/images/{id}/actions/"), &json!({"type": "convert"}));
+    assert_eq!(action.status, 201);
+    let action = action.json()["action"]["id"].clone();
+    rig.action_until(action.as_u64().unwrap(), "completed");
+    for path in [
+        "/v2/images".to_owned(),
+        format!("/v2/images/{id}"),
+        format!("/v2/images/{id}/actions"),
+        format!("/v2/images/{id}/actions/{action}"),
+        format!("/v2/actions/{action}"),
+        "/v2/actions".to_owned(),
+        "/v2/regions".to_owned(),
+        "/v2/tags".to_owned(),
+        "/v2/spaces/keys".to_owned(),
+    ] {
+        let (with, without) = (rig.get(&format!("{path}/")), rig.get(&path));
+        assert_eq!((with.status, without.status), (200, 200), "{path}");
+        assert_eq!(with.json(), without.json(), "{path}");
+        assert_eq!(rig.get(&format!("{path}/?per_page=1")).status, 200, "{path}");
+        assert_eq!(rig.get(&format!("{path}//")).status, 404, "{path}");
+    }
+    assert_eq!(rig.send("DELETE", &format!("/v2/images/{id}/"), None).status, 204);
+    assert_eq!(rig.get(&format!("/v2/images/{id}/")).status, 404);
+}
+
+#[test]
+fn tags_and_actions_are_listed() {
+    let rig = Rig::new(&[]);
+    let (id, files) = available(&rig);
+    let body =
+        json!({"name": "x", "url": files.url("/disk.img"), "region": "nyc3", "tags": ["b", "a"]});
+    let tagged = rig.post("/v2/images", &body).json()["image"]["id"].as_u64().unwrap();
+    rig.until(tagged, "available");
+    let tags = rig.get("/v2/tags").json();
+    let names: Vec<&str> =
+        tags["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    assert_eq!((names, &tags["meta"]["total"]), (vec!["a", "b"], &json!(2)));
+    let tag = rig.get("/v2/tags/a").json();
+    assert_eq!(tag["tag"]["resources"]["images"]["count"], 1);
+    let last = tag["tag"]["resources"]["last_tagged_uri"].as_str().unwrap();
+    assert!(last.ends_with(&format!("/v2/images/{tagged}")), "{last}");
+    assert_eq!(rig.get("/v2/tags/c").status, 404);
+
+    let mut started = Vec::new();
+    for image in [id, tagged] {
+        let convert = json!({"type": "convert"});
+        let action = rig.post(&format!("/v2/images/{image}/actions"), &convert).json();
+        started.push(action["action"]["id"].clone());
+    }
+    let listed = rig.get("/v2/actions?per_page=1").json();
+    assert_eq!(listed["meta"]["total"], 2);
+    assert_eq!(listed["actions"][0]["id"], started[1]);
+    assert_eq!(rig.get("/v2/actions?per_page=1&page=2").json()["actions"][0]["id"], started[0]);
 }

@@ -16,3 +16,4 @@ mod moto_server;
 #[path = "../common/server.rs"]
 mod server;
 mod support;
+mod versions;

@@ -157,6 +157,24 @@ fn what_a_server_says_of_the_object() {
     let server =
         serve(|object, request| object.answer(request).with("content-encoding", "identity"));
     assert_eq!(url_findings(&server, "disk.img", &[]), (0, vec![]));
+    // Whichever value another client goes by, and whatever it takes for a text.
+    for (name, value) in [
+        ("content-encoding", "identity\r\ncontent-encoding: gzip"),
+        ("content-encoding", "gzip;\u{a0}"),
+        ("transfer-encoding", "gzip"),
+    ] {
+        let chunked = name == "transfer-encoding";
+        let server = serve(move |object, request| match chunked {
+            // The server itself says that it is chunked.
+            true => Reply { chunked, ..object.whole(request) }.with(name, value),
+            false => object.answer(request).with(name, value),
+        });
+        let (_, found) = url_findings(&server, "disk.img", &[]);
+        assert!(found.contains(&"url-content-encoding".to_owned()), "{value:?} {found:?}");
+    }
+    let twice = "\"v1\"\r\netag: \"v2\"";
+    let server = serve(move |object, request| object.answer(request).with("etag", twice));
+    assert_eq!(url_findings(&server, "disk.img", &[]), (0, one("url-unpinned")));
     let server = serve(|object, request| object.answer(request).with("etag", "W/\"v1\""));
     assert_eq!(url_findings(&server, "disk.img", &[]), (0, one("url-unpinned")));
     let object = Object {

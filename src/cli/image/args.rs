@@ -114,8 +114,9 @@ impl PatienceArgs {
 /// What an image is to be, and how it is found again.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewArgs {
-    /// The image's name; otherwise that of the file.
-    #[arg(long, value_name = "TEXT")]
+    /// The image's name; otherwise that of the file. {stem} stands for the file's name without its endings, {file} for
+    /// all of it, {date} and {time} for now, in UTC, and {build} for Packer's build; {{ and }} are braces.
+    #[arg(long, value_name = "TEXT", value_parser = line)]
     pub(in crate::cli) name: Option<String>,
 
     /// Its distribution, such as Debian.
@@ -176,7 +177,7 @@ pub(super) struct CreateArgs {
     #[arg(long)]
     pub(super) retry_create: bool,
 
-    /// Wait until the image is available.
+    /// Wait until the image is available, and make sure that the URL still leads to what was checked.
     #[arg(long)]
     pub(super) wait: bool,
 
@@ -198,7 +199,7 @@ pub(super) struct ListArgs {
     pub(super) kind: Option<String>,
 
     /// Only those with this tag.
-    #[arg(long, value_name = "TAG", value_parser = tag)]
+    #[arg(long, value_name = "TAG", value_parser = line)]
     pub(super) tag: Option<String>,
 
     #[command(flatten)]
@@ -317,10 +318,29 @@ pub(super) struct ActionsArgs {
     pub(super) api: ApiArgs,
 }
 
-/// A tag; what it may consist of is the API's part.
+/// The longest tag, in characters (DigitalOcean API, "Tags").
+const LONGEST_TAG: usize = 255;
+
+/// A tag: letters, digits, colons, dashes and underscores (DigitalOcean API, "Tags").
 pub(in crate::cli) fn tag(text: &str) -> Result<String, &'static str> {
-    match text.trim().is_empty() {
-        true => Err("a tag has a name"),
+    let text = text.trim();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_');
+    if text.is_empty() {
+        return Err("a tag has a name");
+    }
+    match text.len() <= LONGEST_TAG && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a tag has 255 letters, digits, colons, dashes and underscores at most"),
+    }
+}
+
+/// The name of an image, or what is written about it: one line that shows something.
+pub(in crate::cli) fn line(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("there is nothing in it");
+    }
+    match text.chars().any(char::is_control) {
+        true => Err("it has a line break or another control character"),
         false => Ok(text.to_owned()),
     }
 }

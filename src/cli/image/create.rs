@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::args::CreateArgs;
 use super::connect::Teller;
+use super::naming::Naming;
 use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
 use crate::bytes::Hostile;
 use crate::cli::args::{Format, NetArgs};
@@ -16,7 +17,7 @@ use crate::digitalocean::{
     Client, CreateError, Created, Distribution, Error, Image, ImageNewCustom, Kind, PushId,
     Settling,
 };
-use crate::inspect::{self, Report, inspect};
+use crate::inspect::{self, Identity, Report, inspect};
 use crate::net::Address;
 use crate::render::text;
 use crate::source::is_url;
@@ -63,12 +64,15 @@ pub(super) fn run(
     progress: &Arc<Progress>,
 ) -> Result<u8, Stop> {
     let image = request(args)?;
+    let clock = Clock::new()?;
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
     warn_region(&image.region, client.wait(client.regions().once()).ok().as_deref());
     let mut outcome = Outcome::default();
+    let mut seen = None;
     if !args.unchecked {
-        let report = checked(args, progress)?;
+        let options = options(args)?;
+        let report = checked(args, &options, progress, clock);
         let code = check::exit_code(&report);
         if code != 0 {
             outcome.error = Some(match &report.error {
@@ -79,7 +83,15 @@ pub(super) fn run(
             outcome.write(args.api.format)?;
             return Ok(code);
         }
+        let look = Look { url: args.url.clone(), options, checked: report.identity.clone() };
         outcome.report = Some(report);
+        if let Err(why) = look.still_the_same(progress) {
+            output::complain(&format!("{why}; nothing was created"));
+            outcome.error = Some(("changed", why));
+            outcome.write(args.api.format)?;
+            return Ok(IMPORT_FAILED);
+        }
+        seen = Some(look);
     }
     let push = PushId::random();
     outcome.mark = Some(push.tag());
@@ -111,7 +123,10 @@ pub(super) fn run(
         Err(_) => teller.words.clear(),
     }
     match created {
-        Ok(created) => finish(args, &client, &push, created, outcome, teller),
+        Ok(created) => {
+            let same = || seen.as_ref().map_or(Ok(()), |look| look.still_the_same(progress));
+            finish(args, &client, &push, created, outcome, (teller, &same))
+        }
         Err(error) => {
             refused(args, error, &mut outcome);
             // What is known was said; a document that cannot be written is one more thing to say.
@@ -121,14 +136,47 @@ pub(super) fn run(
     }
 }
 
-/// Waits if that is wanted, and shows the image.
+/// What was checked, to be held against what the URL leads to later.
+struct Look {
+    url: String,
+    options: inspect::Options,
+    checked: Option<Identity>,
+}
+
+impl Look {
+    /// Makes sure that the URL still leads to what was checked.
+    ///
+    /// # Errors
+    /// Says what is different, or why nobody knows.
+    fn still_the_same(&self, progress: &Progress) -> Result<(), String> {
+        let now = inspect::identity(OsStr::new(&self.url), &self.options, progress);
+        progress.close();
+        let unknown = |why: &str| {
+            Err(format!("nobody knows whether the URL leads to what was checked: {why}"))
+        };
+        match (&self.checked, now) {
+            (Some(checked), Ok(now)) => match checked.difference(&now) {
+                None => Ok(()),
+                Some(why) => Err(format!(
+                    "the URL leads to another object than the one that was checked: {why}"
+                )),
+            },
+            (None, _) => unknown("the check did not see what identifies it"),
+            (_, Err(error)) => {
+                unknown(&Hostile::message(&inspect::Error::from(&error).message).to_string())
+            }
+        }
+    }
+}
+
+/// Waits if that is wanted, and shows the image. `same` tells whether what was imported is what was checked.
 fn finish(
     args: &CreateArgs,
     client: &Client,
     push: &PushId,
     created: Created,
     outcome: Outcome,
-    teller: &Arc<Teller>,
+    (teller, same): (&Arc<Teller>, &dyn Fn() -> Result<(), String>),
 ) -> Result<u8, Stop> {
     for other in &created.others {
         output::complain(&format!(
@@ -168,14 +216,24 @@ fn finish(
             }
         }
     };
-    let (said, code) = match &error {
-        None => (None, ACCEPTED),
-        Some(error) => {
+    // Before the end of the import there is nothing to compare.
+    let same = if args.wait && error.is_none() { same() } else { Ok(()) };
+    let (said, code, kind) = match (&error, same) {
+        (None, Ok(())) => (None, ACCEPTED, ""),
+        (None, Err(why)) => {
+            let id = image.id;
+            let said = format!(
+                "image {id} is available, and not known to be made of what was checked: {why}; \
+                 `tidegate image delete {id}` removes it"
+            );
+            (Some(said), IMPORT_FAILED, "changed")
+        }
+        (Some(error), _) => {
             let (said, code) = unfulfilled(id, error);
-            (Some(said), code)
+            let kind = if code == IMPORT_FAILED { "import-failed" } else { "import-wait" };
+            (Some(said), code, kind)
         }
     };
-    let kind = if code == IMPORT_FAILED { "import-failed" } else { "import-wait" };
     let outcome = Outcome {
         adopted: created.adopted.is_some(),
         others: created.others,
@@ -198,18 +256,12 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
     if !is_url(OsStr::new(&args.url)) || args.url.contains(odd) {
         return Err(Usage("an image is imported from an http or https URL".into()));
     }
-    let address = Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
-    let name = match &args.new.name {
-        Some(name) => name.clone(),
-        None => address
-            .file_name()
-            .map(str::to_owned)
-            .ok_or_else(|| Usage("the URL ends in no file name; give --name".into()))?,
-    };
+    Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
+    let naming = Naming::of(OsStr::new(&args.url), None);
     let distribution = args.new.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);
     Ok(ImageNewCustom {
-        name,
+        name: naming.name(&args.new)?,
         url: args.url.clone(),
         region: args.region.clone(),
         distribution,
@@ -218,8 +270,8 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
     })
 }
 
-/// The check of the URL.
-fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage> {
+/// How the URL is checked.
+fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
     let insecure_http = args.insecure_http || args.no_url_rules;
     let net = NetArgs {
         header: Vec::new(),
@@ -233,13 +285,22 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
         direct: false,
     };
     let url = OsStr::new(&args.url);
-    let options = inspect::Options {
+    Ok(inspect::Options {
         url_rules: !args.no_url_rules,
         client: net::client(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
-    };
-    let date = Clock::new()?.now();
-    let mut report = inspect(url, &options, &**progress);
+    })
+}
+
+/// The check of the URL.
+fn checked(
+    args: &CreateArgs,
+    options: &inspect::Options,
+    progress: &Arc<Progress>,
+    clock: Clock,
+) -> Report {
+    let date = clock.now();
+    let mut report = inspect(OsStr::new(&args.url), options, &**progress);
     report.checked_at = Some(date);
     report.strict = args.strict;
     progress.close();
@@ -254,7 +315,7 @@ fn checked(args: &CreateArgs, progress: &Arc<Progress>) -> Result<Report, Usage>
     if code != ACCEPTED {
         output::complain("nothing was created");
     }
-    Ok(report)
+    report
 }
 
 /// How its user looks for an image with these marks.

@@ -3,6 +3,7 @@
 pub(super) mod args;
 pub(super) mod connect;
 mod create;
+pub(super) mod naming;
 pub(super) mod show;
 mod transfer;
 

@@ -20,6 +20,10 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     pub(super) packer_manifest: Option<PathBuf>,
 
+    /// The build of that manifest.
+    #[arg(skip)]
+    pub(super) build: Option<String>,
+
     /// The region that it is imported to, such as fra1. A rehearsal does without.
     #[arg(long, value_name = "SLUG")]
     pub(super) region: Option<String>,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::PushArgs;
+use super::order::is_rehearsal;
 use crate::bytes::Hostile;
 use crate::cli::image::show;
 use crate::cli::{Usage, output};
@@ -31,8 +32,18 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
             output::warn(&format!("warning: {} (tidegate explain {code})", finding.message));
         }
     }
-    show::write(args.api.format, &lines(pushed), &document(pushed)?)
+    let rehearsed = is_rehearsal(args);
+    let written =
+        show::write(args.api.format, &lines(pushed, rehearsed), &document(pushed, rehearsed)?);
+    if rehearsed {
+        output::warn(REHEARSED);
+    }
+    written
 }
+
+/// The end of whatever a rehearsal says: one that was forgotten would never fail.
+const REHEARSED: &str = "this was a rehearsal against a simulator on this machine: DigitalOcean has no image of it; \
+     push without --rehearse to make one";
 
 fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
     if let (Stop::Rejected | Stop::Unread, Some(report)) = (stop, &pushed.report) {
@@ -63,7 +74,7 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
         }
-        (Stop::Api { step: Step::Create, .. }, None) if cleaned => {
+        (Stop::Api { step: Step::Create, error }, None) if cleaned && !error.is_unsent() => {
             output::complain("no image of it is seen, and nothing that is known of is left behind");
         }
         (_, None) if cleaned => output::complain("nothing was created, and nothing is left behind"),
@@ -83,7 +94,7 @@ fn look(args: &PushArgs, push: &PushId) -> String {
     }
 }
 
-fn lines(pushed: &Pushed) -> String {
+fn lines(pushed: &Pushed, rehearsed: bool) -> String {
     let (None, Some(image)) = (&pushed.stop, &pushed.image) else { return String::new() };
     let name = Hostile::from(image.name.as_str());
     let mut regions: Vec<&str> = image.regions.iter().map(|region| region.as_str()).collect();
@@ -92,10 +103,16 @@ fn lines(pushed: &Pushed) -> String {
     regions.sort_unstable();
     regions.dedup();
     let regions = Hostile::from(regions.join(", ").as_str()).to_string();
-    format!("image {} \"{name}\" is available in {regions}\n", image.id)
+    match rehearsed {
+        true => format!(
+            "rehearsed: image {} \"{name}\" is available in {regions} of the simulator, and not at DigitalOcean\n",
+            image.id
+        ),
+        false => format!("image {} \"{name}\" is available in {regions}\n", image.id),
+    }
 }
 
-fn document(pushed: &Pushed) -> Result<Value, Usage> {
+fn document(pushed: &Pushed, rehearsed: bool) -> Result<Value, Usage> {
     let took: serde_json::Map<String, Value> = pushed
         .took
         .iter()
@@ -116,6 +133,7 @@ fn document(pushed: &Pushed) -> Result<Value, Usage> {
         "push": pushed.push.as_ref().map(|push| push.as_str()),
         "mark": pushed.push.as_ref().map(|push| push.tag()),
         "done": error.is_none(),
+        "rehearsed": rehearsed,
         "error": error,
         "report": pushed.report.as_ref().map(show::value).transpose()?,
         "source": pushed.source.as_ref().map(show::value).transpose()?,

@@ -2,6 +2,7 @@
 
 pub(super) mod args;
 mod document;
+mod id_file;
 mod order;
 mod plan;
 mod project;
@@ -10,7 +11,6 @@ mod view;
 mod world;
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,9 @@ use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
 use self::view::View;
-use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output};
+use super::{
+    ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
+};
 use crate::bytes::is_harmless;
 use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
 use crate::rules::Severity;
@@ -39,7 +41,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         Some(rehearsal) => rehearsal.folder().to_owned(),
         None => state_folder(args.state.clone())?,
     };
-    let mut id_file = args.output_image_id.as_deref().map(id_file).transpose()?;
+    let mut id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
@@ -57,10 +59,9 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     if available.is_none()
-        && let Some(path) = args.output_image_id.as_deref().filter(|path| path.is_file())
+        && let Some(path) = args.output_image_id.as_deref()
     {
-        // It is there only with a number in it.
-        let _ = std::fs::remove_file(path);
+        id_file::remove(path);
     }
     let code = code(&pushed);
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
@@ -126,12 +127,6 @@ fn is_there_again(source: &OsStr) -> bool {
     source != "-" && (is_url(source) || Path::new(source).is_file())
 }
 
-/// The file for the image's number, before anything is done. What an earlier run wrote is gone.
-fn id_file(path: &Path) -> Result<File, Usage> {
-    let shown = crate::source::shown(path.as_os_str());
-    File::create(path).map_err(|e| Usage(format!("cannot write {shown}: {e}")))
-}
-
 /// Where journals are.
 pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -164,7 +159,7 @@ const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let Ok(mut signals) = Signals::new(signals::heard(&[SIGINT, SIGTERM, SIGHUP])) else {
         // Without handlers the signals end the program, and a sweep cleans up.
         return;
     };

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::args::{self, PushArgs, StageArgs};
 use super::view::View;
 use super::world;
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, human_size};
 use crate::cli::args::NetArgs;
 use crate::cli::check::size;
 use crate::cli::image::args::one_region;
+use crate::cli::image::naming::{Naming, S3};
 use crate::cli::image::warn_distribution;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
@@ -19,7 +20,9 @@ use crate::push::{Event, NewImage, Order, Repack, Route, fingerprint, stem};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
 use crate::spaces::Key;
-use crate::spaces::limits::{LARGEST_PART, LONGEST_PRESIGNED, SMALLEST_PART};
+use crate::spaces::limits::{
+    LARGEST_OBJECT, LARGEST_PART, LONGEST_PRESIGNED, MOST_PARTS, SMALLEST_PART, holds,
+};
 
 /// Where a rehearsal has its image.
 const REHEARSED_REGION: &str = "nyc3";
@@ -39,7 +42,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         Some(object) => object.url.clone().into(),
         None => args.image.clone(),
     };
-    let name = name(args)?;
+    let naming = Naming::of(&args.image, args.build.as_deref());
     let (shown, whole) = described(&args.image);
     let region = args.region.as_deref().unwrap_or(REHEARSED_REGION);
     let region = one_region(region).map_err(|why| Usage(format!("--region: {why}")))?;
@@ -51,11 +54,15 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
             transfer.push(slug);
         }
     }
+    let part_size = args.stage.part_size.as_deref().map(part_size).transpose()?;
+    if staged {
+        fits(&source, part_size)?;
+    }
     let route = match staged {
         true => Route::Staged {
-            stem: stem(&file_name(&args.image).unwrap_or_default()),
+            stem: stem(naming.file().unwrap_or_default()),
             at_once: usize::from(args.stage.uploads),
-            part_size: args.stage.part_size.as_deref().map(part_size).transpose()?,
+            part_size,
             keep_object: args.stage.keep_object,
             read_back: args.stage.read_back,
             repack: match args.stage.repack {
@@ -84,7 +91,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
         strict: args.check.strict,
         route,
         image: NewImage {
-            name,
+            name: naming.name(&args.new)?,
             region,
             distribution,
             description: args.new.description.clone(),
@@ -194,9 +201,6 @@ fn object(args: &PushArgs, view: &Arc<View>) -> Result<Option<Object>, Usage> {
     Ok(Some(Object { url, plain: bucket.endpoint().address().is_loopback() }))
 }
 
-/// What objects begin with that are fetched with the key of the bucket.
-const S3: &str = "s3://";
-
 /// Why DigitalOcean's importer cannot be given this URL, as far as the URL itself tells.
 fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
     if !is_url(&args.image) {
@@ -217,28 +221,6 @@ fn why_staged(args: &PushArgs) -> Result<Option<String>, Usage> {
     Ok(Some(why.to_owned()))
 }
 
-/// The image's name.
-fn name(args: &PushArgs) -> Result<String, Usage> {
-    if let Some(name) = &args.new.name {
-        return Ok(name.clone());
-    }
-    file_name(&args.image).ok_or_else(|| {
-        Usage("there is no file name that could be the image's name; give --name".into())
-    })
-}
-
-/// The name of the file, without its folders.
-fn file_name(image: &OsStr) -> Option<String> {
-    if let Some(object) = image.to_str().and_then(|image| image.strip_prefix(S3)) {
-        return Path::new(object).file_name()?.to_str().map(str::to_owned);
-    }
-    match is_url(image) {
-        true => source::address(image).ok()?.file_name().map(str::to_owned),
-        false if image == "-" => None,
-        false => Some(Path::new(image).file_name()?.to_string_lossy().into_owned()),
-    }
-}
-
 /// What is pushed: for people, and as what tells it from everything else. URLs go without their secrets, which
 /// are others tomorrow for the same object.
 fn described(image: &OsStr) -> (String, Vec<u8>) {
@@ -255,6 +237,29 @@ fn described(image: &OsStr) -> (String, Vec<u8>) {
             (shown(path.as_os_str()).to_string(), path.into_os_string().into_encoded_bytes())
         }
         _ => (shown(image).to_string(), as_given()),
+    }
+}
+
+/// Whether an object can take the file, as far as its size is known before it is read.
+fn fits(source: &OsStr, part_size: Option<u64>) -> Result<(), Usage> {
+    let size = std::fs::metadata(source).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
+    let Some(size) = size else { return Ok(()) };
+    if size > LARGEST_OBJECT {
+        return Err(Usage(format!(
+            "the file has {}, and an object {} at most",
+            human_size(size),
+            human_size(LARGEST_OBJECT)
+        )));
+    }
+    match part_size {
+        Some(part_size) if size > holds(part_size) => Err(Usage(format!(
+            "--part-size: {MOST_PARTS} parts of {} hold {}, and the file has {}; give {} or more, or leave it out",
+            human_size(part_size),
+            human_size(holds(part_size)),
+            human_size(size),
+            size.div_ceil(MOST_PARTS.into()),
+        ))),
+        _ => Ok(()),
     }
 }
 

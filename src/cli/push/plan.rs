@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 use crate::bytes::{Hostile, human_size};
 use crate::cli::args::Format;
 use crate::cli::image::show;
-use crate::cli::{ACCEPTED, UNREADABLE, Usage, output};
+use crate::cli::{ACCEPTED, REJECTED, UNREADABLE, Usage, output};
 use crate::inspect::Error;
 use crate::push::{Order, Route, World};
 use crate::source::{Source, is_url};
 
 /// Writes what would be done to standard output; the exit code.
 pub(super) fn write(format: Format, order: &Order, world: &World) -> Result<u8, Usage> {
-    let error = unreadable(&order.source);
+    let error = unreadable(&order.source).map(|error| (error, UNREADABLE));
+    let error = error.or_else(|| too_large(order).map(|error| (error, REJECTED)));
+    let (error, code) = error.map_or((None, ACCEPTED), |(error, code)| (Some(error), code));
     let steps = match error {
         None => steps(order, world),
         Some(_) => Vec::new(),
@@ -31,7 +33,6 @@ pub(super) fn write(format: Format, order: &Order, world: &World) -> Result<u8, 
         }
         Some(error) => output::complain(&error.message),
     }
-    let code = if error.is_some() { UNREADABLE } else { ACCEPTED };
     let steps = steps.iter().map(|(name, what)| json!({"step": name, "what": what}));
     let document = json!({
         "schema": "tidegate.plan/1",
@@ -52,6 +53,21 @@ fn unreadable(source: &OsStr) -> Option<Error> {
         return None;
     }
     Source::open(source).err().map(|error| Error::from(&error))
+}
+
+/// Why the check will refuse the file, as far as its size tells. A file may have a little more than the image in it: what
+/// cannot be compressed takes more room when it is.
+fn too_large(order: &Order) -> Option<Error> {
+    let size = std::fs::metadata(&order.source).ok().filter(|meta| meta.is_file())?.len();
+    let limit = order.check.limit;
+    (size > limit.saturating_add(limit / 50)).then(|| Error {
+        kind: "too-large".into(),
+        message: format!(
+            "the file has {}, and the check will refuse it: an image has to be smaller than {}",
+            human_size(size),
+            human_size(limit)
+        ),
+    })
 }
 
 /// The steps, by name.

@@ -14,7 +14,9 @@ pub(super) fn completed(mut args: PushArgs) -> Result<PushArgs, Usage> {
     let subject = match &args.packer_manifest {
         Some(manifest) => {
             let document = args.api.format == Format::Json;
-            Subject { argument: packer::image(manifest, document)?, image: None }
+            let (argument, build) = packer::image(manifest, document)?;
+            args.build = Some(build);
+            Subject { argument, image: None }
         }
         None if args.image.is_empty() => only()?,
         None => project::subject(&args.image)?,

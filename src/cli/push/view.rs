@@ -31,6 +31,8 @@ struct State {
     step: Option<(Step, Instant)>,
     /// When bytes were told of last.
     told: Instant,
+    /// When the image began to be read: it is read on while other steps are taken.
+    reading: Option<Instant>,
     /// Whether bytes are uploaded: then they are what is told of, not those that are checked.
     uploads: bool,
     size: Option<u64>,
@@ -47,6 +49,7 @@ impl View {
             bar: None,
             step: None,
             told,
+            reading: None,
             uploads: false,
             size: None,
             read: 0,
@@ -99,6 +102,9 @@ impl View {
             Event::Begun { step, what } => {
                 state.step = Some((*step, Instant::now()));
                 state.told = Instant::now();
+                if *step == Step::Check {
+                    state.reading.get_or_insert_with(Instant::now);
+                }
                 state.uploads = false;
                 if self.quiet || state.closed {
                     return;
@@ -133,18 +139,17 @@ impl View {
                     return;
                 }
                 match state.uploads {
-                    true => state.bytes("uploaded", *bytes, *total),
+                    true => state.bytes("upload", "sent", *bytes, *total),
                     false => {
                         state.arrived = Some(*bytes);
-                        let (read, size) = (state.read, state.size);
-                        state.bytes("read", read, size);
+                        state.read();
                     }
                 }
             }
             Event::ReadBack { bytes, total } => {
                 if !self.quiet {
                     state.arrived = None;
-                    state.bytes("read again", *bytes, Some(*total));
+                    state.bytes(Step::ReadBack.as_str(), "read again", *bytes, Some(*total));
                 }
             }
             Event::Undo(what) => {
@@ -157,6 +162,10 @@ impl View {
             Event::Warning { code, what } => {
                 self.teller.close();
                 state.line(&format!("warning: {what} [{code}]"));
+            }
+            Event::Caution(what) => {
+                self.teller.close();
+                state.line(&format!("warning: {what}"));
             }
             Event::Note(what) => {
                 self.teller.close();
@@ -175,9 +184,8 @@ impl inspect::Listener for View {
         match event {
             inspect::Event::Started { size, .. } => state.size = size,
             inspect::Event::Progress { bytes } if !state.uploads => {
-                let size = state.size;
                 state.read = bytes;
-                state.bytes("read", bytes, size);
+                state.read();
             }
             inspect::Event::Retry { source, attempt, wait, said } => {
                 let said = Hostile::from(said);
@@ -216,10 +224,32 @@ impl State {
         bar.set_message(line.to_owned());
     }
 
-    fn bytes(&mut self, did: &str, bytes: u64, total: Option<u64>) {
-        let Some((step, since)) = self.step.filter(|_| !self.closed) else { return };
+    /// Tells how much of the image was read, whatever else is done meanwhile.
+    fn read(&mut self) {
+        let Some(since) = self.reading else { return };
+        let (read, size) = (self.read, self.size);
+        let more = self
+            .arrived
+            .map_or_else(String::new, |arrived| format!(", {} sent, packed", human_size(arrived)));
+        self.told(Step::Check.as_str(), "read", since, (read, size), &more);
+    }
+
+    /// Tells of the bytes of the step that is taken.
+    fn bytes(&mut self, name: &str, did: &str, bytes: u64, total: Option<u64>) {
+        let Some((_, since)) = self.step else { return };
+        self.told(name, did, since, (bytes, total), "");
+    }
+
+    fn told(
+        &mut self,
+        name: &str,
+        did: &str,
+        since: Instant,
+        (bytes, total): (u64, Option<u64>),
+        more: &str,
+    ) {
         let on_terminal = output::is_drawn();
-        if !on_terminal && self.told.elapsed() < LINE_EVERY {
+        if self.closed || !on_terminal && self.told.elapsed() < LINE_EVERY {
             return;
         }
         self.told = Instant::now();
@@ -227,12 +257,12 @@ impl State {
             let share = 100.0 * bytes as f64 / total.max(1) as f64;
             format!(" of {} ({share:.0} %)", human_size(total))
         });
-        let mut line = format!("{}: {} {did}{share}", step.as_str(), human_size(bytes));
-        // What is read may wait for what is sent; then its pace says nothing.
-        match self.arrived {
-            Some(arrived) => line += &format!(", {} uploaded, packed", human_size(arrived)),
-            None => line += &format!(", {}", pace(bytes, total, since.elapsed())),
-        }
+        // Of what is packed on the way, what is read waits for what is sent: so its pace is that of both.
+        let line = format!(
+            "{name}: {}{share} {did}{more}, {}",
+            human_size(bytes),
+            pace(bytes, total, since.elapsed())
+        );
         match on_terminal {
             true => self.status(&line),
             false => self.line(&line),

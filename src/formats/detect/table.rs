@@ -209,6 +209,48 @@ pub const FORMATS: &[Known<Is>] = &[
         &[Mark::At(0, b"\x27\x05\x19\x56"), Mark::At(0, b"\xd0\x0d\xfe\xed")],
         other(),
     ),
+    Known::new("a copy by PartImage", LIBMAGIC, &[Mark::At(0, b"PaRtImAgE-VoLuMe")], other()),
+    Known::new("a backup by Smart Boot Manager", LIBMAGIC, &[Mark::At(0, b"SBMBAKUP_")], other()),
+    Known::new(
+        "an error correction file of dvdisaster",
+        LIBMAGIC,
+        &[Mark::At(0, b"*dvdisaster*")],
+        other(),
+    ),
+    Known::new("a dump of a kernel", LIBMAGIC, &[Mark::At(0, b"minidump FreeBSD/")], other()),
+    Known::new(
+        "a VDI image, by its text alone",
+        LIBMAGIC,
+        &[Mark::Rule("\"innotek VirtualBox Disk Image\" at 4, and no mark of VDI at 64", old_vdi)],
+        other(),
+    ),
+    Known::new(
+        "a disk or tape of a home computer",
+        LIBMAGIC,
+        &[
+            Mark::At(0, b"ACT\x10Apricot\x10disk\x10image\x1a\x04"),
+            Mark::At(0, b"<CPM_Disk>"),
+            Mark::At(0, b"MV - CPCEMU Disk-Fil"),
+            Mark::At(0, b"C64-TAPE-RAW"),
+        ],
+        other(),
+    ),
+    Known::new(
+        "a disc of a game console",
+        LIBMAGIC,
+        &[
+            Mark::At(1, b"*NINTENDO-HVC*"),
+            Mark::At(0, b"SEGADISCSYSTEM  "),
+            Mark::At(16, b"SEGADISCSYSTEM  "),
+            Mark::At(0, b"SEGABOOTDISC    "),
+            Mark::At(16, b"SEGABOOTDISC    "),
+            Mark::At(0, b"SEGA SEGASATURN "),
+            Mark::At(16, b"SEGA SEGASATURN "),
+            Mark::At(0, b"SEGA SEGAKATANA "),
+            Mark::At(16, b"SEGA SEGAKATANA "),
+        ],
+        other(),
+    ),
     Known::new("an Android boot image", LIBMAGIC, &[Mark::At(0, b"ANDROID!")], other()),
     Known::new(
         "an optical disc (ISO 9660, UDF)",
@@ -248,6 +290,13 @@ pub const FORMATS: &[Known<Is>] = &[
 fn qcow2(head: &[u8]) -> Option<usize> {
     let version = head.strip_prefix(b"QFI\xfb")?;
     (!version.starts_with(b"\0\0\0\x01")).then_some(0)
+}
+
+/// Who goes by the text takes it for a VDI image; what is one has both.
+fn old_vdi(head: &[u8]) -> Option<usize> {
+    let text = head.get(4..)?.starts_with(b"innotek VirtualBox Disk Image");
+    let mark = head.get(0x40..)?.starts_with(b"\x7f\x10\xda\xbe");
+    (text && !mark).then_some(4)
 }
 
 fn ghost(head: &[u8]) -> Option<usize> {

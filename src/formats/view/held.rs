@@ -7,7 +7,7 @@ use crate::bytes::Segment;
 
 /// Bytes before the position that a stream keeps: trailers, the backup GPT and the marks of a RAID live in the last
 /// ones.
-const KEPT_BEHIND: u64 = 128 << 10;
+const KEPT_BEHIND: u64 = (128 << 10) + 1024;
 
 /// The most that a stream keeps behind its position on request: a table of the largest cluster, the
 /// cluster before it, and one that reaches over it.

@@ -41,7 +41,7 @@ pub type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Feed + 'a> + 'a>;
 /// An image that arrives in order.
 ///
 /// What it answers depends on the ranges it is asked for, never on how the feed cuts the image: it
-/// keeps the first MiB, and the 128 KiB before the end of the last range that was read.
+/// keeps the first MiB, and the 129 KiB before the end of the last range that was read.
 pub struct StreamView<'a> {
     feed: Box<dyn Feed + 'a>,
     reopen: Option<Reopen<'a>>,

@@ -278,6 +278,9 @@ impl Receipt {
         }
         match receipt.report.verdict {
             Verdict::Error => Err(malformed("it has no verdict".into())),
+            _ if !receipt.report.is_consistent() => {
+                Err(malformed("its verdict is not what its findings come to".into()))
+            }
             _ => Ok(receipt),
         }
     }

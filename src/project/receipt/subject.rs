@@ -10,7 +10,7 @@ use crate::bytes::Hostile;
 #[cfg(feature = "net")]
 use crate::facts::Code;
 use crate::inspect::{Event, Listener, Options, Report};
-use crate::source::{FileIdentity, file_name, is_url};
+use crate::source::{FileIdentity, NameDigest, file_name, is_url};
 
 /// A file that changed so shortly before its check may change again without another time stamp: kernels count in
 /// steps of some milliseconds, and some file systems in seconds.
@@ -25,6 +25,8 @@ pub enum Subject {
     File {
         /// Its name, escaped; a finding may be about it.
         name: String,
+        /// What tells the name from others that are shown alike.
+        name_sha256: NameDigest,
         /// What the file system says of it.
         identity: FileIdentity,
     },
@@ -140,8 +142,8 @@ impl Subject {
             file.sync_data().map_err(fail)?;
         }
         let meta = file.metadata().map_err(fail)?;
-        let name = Hostile::from_os(&name).to_string();
-        Ok(Subject::File { name, identity: FileIdentity::of(&meta) })
+        let (name, name_sha256) = (Hostile::from_os(&name).to_string(), NameDigest::of(&name));
+        Ok(Subject::File { name, name_sha256, identity: FileIdentity::of(&meta) })
     }
 
     #[cfg(feature = "net")]
@@ -209,7 +211,7 @@ impl Subject {
 fn tells_changes(file: &File) -> Result<(), String> {
     match is_local(file) {
         true => Ok(()),
-        false => Err("the file system is not one of those that tell every change".into()),
+        false => Err("the file system is not one of those that tell every change, so its bytes have to be read again each time".into()),
     }
 }
 
@@ -240,7 +242,8 @@ fn before((seconds, nanos): (i64, i64), limit: SystemTime) -> bool {
 
 /// Whether the file is on a file system of this machine that notes every change with nanoseconds. Network file
 /// systems keep old attributes for a while, and those in user space say what they like (magic numbers: statfs(2)). tmpfs
-/// notes only the first change through a mapping, since it never writes pages back.
+/// notes only the first change through a mapping, since it never writes pages back; nor does an overlay whose upper layer
+/// is on a tmpfs, and from inside a container nothing shows what is under an overlay.
 #[cfg(target_os = "linux")]
 fn is_local(file: &File) -> bool {
     const EXT: i64 = 0xef53;
@@ -249,8 +252,7 @@ fn is_local(file: &File) -> bool {
     const F2FS: i64 = 0xf2f5_2010;
     const BCACHEFS: i64 = 0xca45_1a4e;
     const ZFS: i64 = 0x2fc1_2fc1;
-    const OVERLAYFS: i64 = 0x794c_7630;
-    let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS, OVERLAYFS];
+    let known = [EXT, XFS, BTRFS, F2FS, BCACHEFS, ZFS];
     // The kernel's field is narrower on some machines, and then signed.
     #[allow(clippy::unnecessary_cast)]
     let magic = |stat: rustix::fs::StatFs| stat.f_type as i64 & 0xffff_ffff;

@@ -295,6 +295,14 @@ pub(super) const ROWS: &[Row] = &[
         REPACK,
         "DigitalOcean API, create a custom image: an image may be compressed, nothing is said of more than one layer",
     )),
+    judged(
+        Code::ArchiveZipAtEnd,
+        Warn,
+        "it ends as a zip archive does",
+        "Programs for zip archives look for the directory from behind and take all of the file, or of the disk, for an archive. A file system that reaches to the end of the disk may have left it there.",
+        Judge("Find out whether the archive is one of your files. If not, build the image again."),
+        "APPNOTE 6.3.10, 4.3.16: the end of central directory record is found from the end",
+    ),
     physics(
         Code::ArchiveZip,
         "a zip archive",

@@ -92,11 +92,11 @@ pub(super) const ROWS: &[Row] = &[
         Code::UrlContentEncoding,
         Warn,
         "the server says that the content is encoded",
-        "The answer has a Content-Encoding although none was asked for. A client that undoes it gets other bytes than those that were checked.",
+        "The answer has a Content-Encoding, or a Transfer-Encoding besides chunked, although none was asked for. A client that undoes it gets other bytes than those that were checked.",
         Judge(
             "Switch compression off for this path, and serve compressed images as application/octet-stream.",
         ),
-        "RFC 9110, 8.4",
+        "RFC 9110, 8.4; RFC 9112, 6.1",
     ),
     judged(
         Code::UrlRedirected,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::keys::Key;
 use super::problem::{INTERNAL_ERROR, NO_SUCH_UPLOAD, Problem};
+use super::versions::{self, Older};
 use crate::bytes::hex;
 use crate::simulator::clock;
 use crate::simulator::store::replace;
@@ -50,6 +51,9 @@ pub(super) struct Object {
     pub(super) file: String,
     /// …and where in it: offsets and lengths, one after another.
     pub(super) pieces: Vec<(u64, u64)>,
+    /// Its version, which [`Contents::put`] gives it.
+    #[serde(default = "versions::null")]
+    pub(super) version: String,
 }
 
 /// A multipart upload that is neither completed nor aborted. Its parts are in one file, each at a place of
@@ -80,6 +84,12 @@ pub(super) struct Part {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::simulator) struct Contents {
     pub(super) objects: BTreeMap<String, Object>,
+    /// What is behind them, or hides them, the newest last.
+    #[serde(default)]
+    pub(super) older: BTreeMap<String, Vec<Older>>,
+    /// Whether what is deleted or replaced is kept.
+    #[serde(default)]
+    pub(super) versioned: bool,
     /// By their ids.
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(in crate::simulator) keys: Vec<Key>,
@@ -112,7 +122,8 @@ impl Contents {
     fn reopen(&mut self) -> io::Result<()> {
         let Some(dir) = self.bodies() else { return Ok(()) };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let named = self.objects.values().map(|object| &object.file);
+        let older = self.older.values().flatten().filter_map(|older| older.object.as_ref());
+        let named = self.objects.values().chain(older).map(|object| &object.file);
         let named = named.chain(self.uploads.values().map(|upload| &upload.file));
         for id in named.cloned().collect::<Vec<_>>() {
             let file = OpenOptions::new().read(true).write(true).open(dir.join(&id))?;
@@ -173,16 +184,6 @@ impl Contents {
         }
     }
 
-    /// Puts an object in the place of the one that was there.
-    pub(super) fn put(&mut self, key: &str, object: Object) -> Result<(), Problem> {
-        let before = self.objects.insert(key.to_owned(), object);
-        self.saved()?;
-        if let Some(before) = before {
-            self.remove_file(&before.file);
-        }
-        Ok(())
-    }
-
     /// Begins an upload and gives its id.
     pub(super) fn begin(&mut self, key: &str, manner: Manner) -> Result<String, Problem> {
         // As Ceph's gateway writes them.
@@ -227,8 +228,10 @@ impl Contents {
         self.vanished = true;
         let objects = std::mem::take(&mut self.objects);
         let uploads = std::mem::take(&mut self.uploads);
+        let older = std::mem::take(&mut self.older);
         self.saved()?;
-        let files = objects.into_values().map(|object| object.file);
+        let older = older.into_values().flatten().filter_map(|older| older.object);
+        let files = objects.into_values().chain(older).map(|object| object.file);
         for id in files.chain(uploads.into_values().map(|upload| upload.file)) {
             self.remove_file(&id);
         }
@@ -236,17 +239,23 @@ impl Contents {
     }
 
     /// All of it, for tests.
-    pub(in crate::simulator) fn shown(&self) -> (Value, Value) {
+    pub(in crate::simulator) fn shown(&self) -> (Value, Value, Value) {
         let objects = self.objects.iter().map(
             |(key, object)| json!({ "key": key, "acl": object.manner.acl, "size": object.size }),
         );
         let uploads =
             self.uploads.iter().map(|(id, upload)| json!({ "key": upload.key, "upload_id": id }));
-        (objects.collect(), uploads.collect())
+        let older = self.older.iter().flat_map(|(key, older)| {
+            older.iter().map(move |one| {
+                let acl = one.object.as_ref().map(|object| object.manner.acl);
+                json!({ "key": key, "version_id": one.version, "acl": acl })
+            })
+        });
+        (objects.collect(), uploads.collect(), older.collect())
     }
 }
 
-fn new_id() -> Result<String, Problem> {
+pub(super) fn new_id() -> Result<String, Problem> {
     let id = random::<16>().map_err(|why| Problem::because(INTERNAL_ERROR, why))?;
     Ok(hex(&id))
 }

@@ -37,6 +37,7 @@ enum What {
     Corrupt(Corruption),
     Lie,
     Vanish,
+    Versions,
 }
 
 /// What is answered instead.
@@ -87,6 +88,8 @@ pub(super) struct Met {
     pub(super) lies: bool,
     /// The bucket is no more.
     pub(super) vanishes: bool,
+    /// What is deleted or replaced is kept from now on.
+    pub(super) versions: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -110,6 +113,7 @@ enum Kind {
     CompleteFails,
     AclRefused,
     BucketVanishes,
+    BucketVersioned,
     Slow,
 }
 
@@ -130,6 +134,7 @@ impl Kind {
             Kind::CompleteFails => "complete-fails",
             Kind::AclRefused => "acl-refused",
             Kind::BucketVanishes => "bucket-vanishes",
+            Kind::BucketVersioned => "bucket-versioned",
             Kind::Slow => "slow",
         }
     }
@@ -207,6 +212,7 @@ impl BucketPlan {
                 What::Corrupt(corruption) => met.corrupts = Some(*corruption),
                 What::Lie => met.lies = true,
                 What::Vanish => met.vanishes = true,
+                What::Versions => met.versions = true,
             }
         }
         met
@@ -237,13 +243,13 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
         Some(_) if !may => Err((at, format!("{key} means nothing for kind = {:?}", kind.name()))),
         _ => Ok(()),
     };
-    let gone = kind == Kind::BucketVanishes;
+    let lasts = matches!(kind, Kind::BucketVanishes | Kind::BucketVersioned);
     only(at(&entry.effect), "effect", kind.may_have_effect())?;
     only(at(&entry.silent), "silent", kind == Kind::CorruptPart)?;
     only(at(&entry.retry_after), "retry-after", kind == Kind::SlowDown)?;
     only(at(&entry.rate), "rate", kind == Kind::Slow)?;
-    only(at(&entry.times), "times", !gone)?;
-    only(at(&entry.forever), "forever", !gone)?;
+    only(at(&entry.times), "times", !lasts)?;
+    only(at(&entry.forever), "forever", !lasts)?;
     for (key, name) in [(&entry.nth, "nth"), (&entry.times, "times"), (&entry.rate, "rate")] {
         if key.as_ref().is_some_and(|key| *key.get_ref() == 0) {
             return Err((at(key), format!("{name} counts from 1")));
@@ -288,6 +294,7 @@ fn fault(entry: Entry) -> Result<Fault, (Option<usize>, String)> {
         }),
         Kind::LyingEtag => What::Lie,
         Kind::BucketVanishes => What::Vanish,
+        Kind::BucketVersioned => What::Versions,
         Kind::Slow => What::Slow(entry.rate.map_or(1, Spanned::into_inner)),
     };
     let forever = entry.forever.is_some_and(Spanned::into_inner);
@@ -334,6 +341,7 @@ mod tests {
             "complete-fails",
             "acl-refused",
             "bucket-vanishes",
+            "bucket-versioned",
             "slow",
         ] {
             let rate = if name == "slow" { "\nrate = 1" } else { "" };

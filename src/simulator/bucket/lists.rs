@@ -1,6 +1,6 @@
 use super::contents::Contents;
 use super::problem::{INVALID_ARGUMENT, Problem};
-use super::request::{Call, encode, unhex};
+use super::request::{Call, encode};
 use super::serve::{Outcome, document};
 use super::xml::Xml;
 use super::{Bucket, NAME, REGION};
@@ -24,15 +24,15 @@ pub(super) fn buckets(bucket: &Bucket) -> Outcome {
 }
 
 /// How a request wants its list.
-struct Asked<'a> {
-    prefix: &'a str,
-    most: usize,
+pub(super) struct Asked<'a> {
+    pub(super) prefix: &'a str,
+    pub(super) most: usize,
     /// Whether keys are written as in URLs.
     encoded: bool,
 }
 
 impl<'a> Asked<'a> {
-    fn of(call: &'a Call, most: &str) -> Result<Asked<'a>, Problem> {
+    pub(super) fn of(call: &'a Call, most: &str) -> Result<Asked<'a>, Problem> {
         let wrong = |name: &str| Problem::because(INVALID_ARGUMENT, name.to_owned());
         let encoded = match call.get("encoding-type") {
             None | Some("") => false,
@@ -46,56 +46,16 @@ impl<'a> Asked<'a> {
         Ok(Asked { prefix: call.get("prefix").unwrap_or_default(), most, encoded })
     }
 
-    fn key(&self, key: &str) -> String {
+    pub(super) fn key(&self, key: &str) -> String {
         if self.encoded { encode(key.as_bytes(), b"/") } else { key.to_owned() }
     }
 
-    fn begin(&self, xml: &mut Xml, most: &str, truncated: bool) {
+    pub(super) fn begin(&self, xml: &mut Xml, most: &str, truncated: bool) {
         xml.text(most, &self.most.to_string()).text("IsTruncated", &truncated.to_string());
         if self.encoded {
             xml.text("EncodingType", "url");
         }
     }
-}
-
-/// `ListObjectsV2`. The token of a page is the last key of the one before.
-pub(super) fn objects(bucket: &Bucket, call: &Call) -> Outcome {
-    let asked = Asked::of(call, "max-keys")?;
-    let token = call.get("continuation-token");
-    let after = token.map(untoken).transpose()?;
-    let after = after.as_deref().or(call.get("start-after")).unwrap_or_default();
-    let contents = bucket.there()?;
-    let (listed, truncated) = page(
-        contents
-            .objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(asked.prefix) && key.as_str() > after),
-        asked.most,
-    );
-    let mut xml = Xml::answer("ListBucketResult");
-    xml.text("Name", NAME).text("Prefix", &asked.key(asked.prefix));
-    asked.begin(&mut xml, "MaxKeys", truncated);
-    xml.text("KeyCount", &listed.len().to_string());
-    if let Some(token) = token {
-        xml.text("ContinuationToken", token);
-    }
-    if let Some((last, _)) = listed.last().filter(|_| truncated) {
-        xml.text("NextContinuationToken", &hex(last.as_bytes()));
-    }
-    for (key, object) in listed {
-        xml.open("Contents").text("Key", &asked.key(key));
-        xml.text("LastModified", &clock::written(object.modified));
-        xml.text("ETag", &format!("\"{}\"", object.etag)).text("Size", &object.size.to_string());
-        xml.text("StorageClass", "STANDARD").close("Contents");
-    }
-    Ok(document(200, xml.close("ListBucketResult").finish()))
-}
-
-/// The key of a token: tokens are taken as they are given, and nothing else.
-fn untoken(token: &str) -> Result<String, Problem> {
-    unhex(token)
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| Problem::because(INVALID_ARGUMENT, "continuation-token"))
 }
 
 /// `ListMultipartUploads`, by key and then by id.
@@ -161,7 +121,7 @@ pub(super) fn parts(bucket: &Bucket, call: &Call) -> Outcome {
 }
 
 /// The first entries, and whether there are more.
-fn page<T>(all: impl Iterator<Item = T>, most: usize) -> (Vec<T>, bool) {
+pub(super) fn page<T>(all: impl Iterator<Item = T>, most: usize) -> (Vec<T>, bool) {
     let mut listed: Vec<T> = all.take(most + 1).collect();
     let truncated = listed.len() > most;
     listed.truncate(most);

@@ -1,15 +1,17 @@
 //! A Spaces bucket on this machine: the part of S3 that an upload of images needs, at `/BUCKET/KEY` of the
 //! simulator's own port, and as strict as the real one about signatures, digests, parts and rights.
 //!
-//! It knows objects, multipart uploads, access keys and who may read what. It knows nothing of images, and
+//! It knows objects and their versions, multipart uploads, access keys and who may read what. It knows nothing of images, and
 //! shares nothing with a client of S3, so that each can be held against the other: signatures too are
 //! computed here a second time. Bodies go to files as they come; none is held in memory.
 
 mod blocks;
 mod contents;
+mod deletes;
 mod faults;
 mod inflow;
 mod keys;
+mod listing;
 mod lists;
 mod multipart;
 mod objects;
@@ -19,6 +21,7 @@ mod problem;
 mod request;
 mod serve;
 mod sign;
+mod versions;
 mod xml;
 
 use std::path::Path;

@@ -3,7 +3,7 @@ use md5_simd::Md5;
 use super::contents::{Object, Part, now};
 use super::faults::{Corruption, Met};
 use super::inflow::Inflow;
-use super::objects::{check, length, manner, tagged};
+use super::objects::{check, length, manner, tagged, versioned};
 use super::problem::*;
 use super::request::Call;
 use super::serve::{Outcome, document, empty};
@@ -95,13 +95,15 @@ pub(super) fn complete(bucket: &Bucket, call: &Call, body: &[u8]) -> Outcome {
         modified: now(),
         file: upload.file.clone(),
         pieces,
+        version: String::new(),
     };
     contents.uploads.remove(id);
-    contents.put(key, object)?;
+    let version = contents.put(key, object)?;
     let mut xml = Xml::answer("CompleteMultipartUploadResult");
     xml.text("Location", &format!("/{NAME}/{key}")).text("Bucket", NAME).text("Key", key);
     xml.text("ETag", &format!("\"{etag}\""));
-    Ok(document(200, xml.close("CompleteMultipartUploadResult").finish()))
+    let answer = document(200, xml.close("CompleteMultipartUploadResult").finish());
+    Ok(versioned(answer, version.as_deref()))
 }
 
 /// `AbortMultipartUpload`.

@@ -59,9 +59,10 @@ pub(super) async fn put(
         modified: now(),
         file,
         pieces: vec![(0, stored.size)],
+        version: String::new(),
     };
-    contents.put(key, object)?;
-    Ok(tagged(&etag))
+    let version = contents.put(key, object)?;
+    Ok(versioned(tagged(&etag), version.as_deref()))
 }
 
 /// The file of an object that is not there yet: it goes with the request, however that ends.
@@ -82,7 +83,7 @@ impl Drop for Unfinished<'_> {
 /// `HeadObject` and `GetObject`. What is not public looks to anybody as if it might not be there.
 pub(super) fn get(bucket: &Bucket, call: &Call, public_only: bool, body: bool) -> Outcome {
     let contents = bucket.there()?;
-    let object = match contents.objects.get(call.object()?) {
+    let object = match contents.find(call)? {
         Some(object) if !public_only || object.manner.acl == Acl::PublicRead => object,
         _ if public_only => return Err(Problem::of(ACCESS_DENIED)),
         _ => return Err(Problem::of(NO_SUCH_KEY)),
@@ -115,6 +116,7 @@ pub(super) fn get(bucket: &Bucket, call: &Call, public_only: bool, body: bool) -
         response
     };
     set(&mut response, ETAG, &etag);
+    response = versioned(response, contents.versioned.then_some(object.version.as_str()));
     set(&mut response, ACCEPT_RANGES, "bytes");
     let modified = UNIX_EPOCH + Duration::from_secs(object.modified);
     set(&mut response, LAST_MODIFIED, &httpdate::fmt_http_date(modified));
@@ -126,24 +128,13 @@ pub(super) fn get(bucket: &Bucket, call: &Call, public_only: bool, body: bool) -
     Ok(response)
 }
 
-/// `DeleteObject`: it is not there afterwards, whether it was or not.
-pub(super) fn delete(bucket: &Bucket, call: &Call) -> Outcome {
-    let mut contents = bucket.there()?;
-    if let Some(object) = contents.objects.remove(call.object()?) {
-        contents.saved()?;
-        contents.remove_file(&object.file);
-    }
-    Ok(empty(204))
-}
-
 /// `PutObjectAcl`, by its header.
 pub(super) fn put_acl(bucket: &Bucket, call: &Call) -> Outcome {
     let acl = acl(call)?.ok_or_else(|| {
         Problem::because(NOT_IMPLEMENTED, "of ACLs, those that x-amz-acl names are simulated")
     })?;
     let mut contents = bucket.there()?;
-    let object = contents.objects.get_mut(call.object()?);
-    object.ok_or_else(|| Problem::of(NO_SUCH_KEY))?.manner.acl = acl;
+    contents.find_mut(call)?.manner.acl = acl;
     contents.saved()?;
     Ok(empty(200))
 }
@@ -153,7 +144,7 @@ pub(super) fn get_acl(bucket: &Bucket, call: &Call) -> Outcome {
     const SCHEMA: &str = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
     const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
     let contents = bucket.there()?;
-    let object = contents.objects.get(call.object()?).ok_or_else(|| Problem::of(NO_SUCH_KEY))?;
+    let object = contents.find(call)?.ok_or_else(|| Problem::of(NO_SUCH_KEY))?;
     let mut xml = Xml::answer("AccessControlPolicy");
     xml.open("Owner").text("ID", "1").text("DisplayName", "simulator").close("Owner");
     xml.open("AccessControlList");
@@ -222,6 +213,14 @@ pub(super) fn agrees(call: &Call, payload: Payload, body: &[u8]) -> Result<(), P
 pub(super) fn tagged(etag: &str) -> Response<Body> {
     let mut response = empty(200);
     set(&mut response, ETAG, &format!("\"{etag}\""));
+    response
+}
+
+/// The same answer with the version that it is about, if there are any.
+pub(super) fn versioned(mut response: Response<Body>, version: Option<&str>) -> Response<Body> {
+    if let Some(version) = version {
+        set(&mut response, HeaderName::from_static("x-amz-version-id"), version);
+    }
     response
 }
 

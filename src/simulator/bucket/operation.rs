@@ -12,10 +12,14 @@ pub(super) enum Operation {
     GetBucketLocation,
     ListObjects,
     ListMultipartUploads,
+    ListObjectVersions,
+    GetBucketVersioning,
+    PutBucketVersioning,
     PutObject,
     HeadObject,
     GetObject,
     DeleteObject,
+    DeleteObjects,
     PutObjectAcl,
     GetObjectAcl,
     CreateMultipartUpload,
@@ -49,11 +53,25 @@ impl Operation {
                     "encoding-type",
                 ],
             ),
+            ("GET", true, false) if has("versioning") => (GetBucketVersioning, &["versioning"]),
+            ("PUT", true, false) if has("versioning") => (PutBucketVersioning, &["versioning"]),
+            ("GET", true, false) if has("versions") => (
+                ListObjectVersions,
+                &[
+                    "versions",
+                    "prefix",
+                    "key-marker",
+                    "version-id-marker",
+                    "max-keys",
+                    "encoding-type",
+                ],
+            ),
             ("GET", true, false) if call.get("list-type") == Some("2") => (
                 ListObjects,
                 &[
                     "list-type",
                     "prefix",
+                    "delimiter",
                     "max-keys",
                     "continuation-token",
                     "start-after",
@@ -61,23 +79,28 @@ impl Operation {
                     "encoding-type",
                 ],
             ),
-            ("PUT", _, true) if has("acl") => (PutObjectAcl, &["acl"]),
+            // Whatever else of a bucket can be asked for has a parameter that is not among these.
+            ("GET", true, false) if !has("list-type") => {
+                (ListObjects, &["prefix", "delimiter", "max-keys", "marker", "encoding-type"])
+            }
+            ("POST", true, false) if has("delete") => (DeleteObjects, &["delete"]),
+            ("PUT", _, true) if has("acl") => (PutObjectAcl, &["acl", "versionId"]),
             ("PUT", _, true) if has("uploadId") || has("partNumber") => {
                 (UploadPart, &["uploadId", "partNumber"])
             }
             ("PUT", _, true) => (PutObject, &[]),
-            ("HEAD", _, true) => (HeadObject, &[]),
-            ("GET", _, true) if has("acl") => (GetObjectAcl, &["acl"]),
+            ("HEAD", _, true) => (HeadObject, &["versionId"]),
+            ("GET", _, true) if has("acl") => (GetObjectAcl, &["acl", "versionId"]),
             ("GET", _, true) if has("uploadId") => {
                 (ListParts, &["uploadId", "part-number-marker", "max-parts", "encoding-type"])
             }
-            ("GET", _, true) => (GetObject, &[]),
+            ("GET", _, true) => (GetObject, &["versionId"]),
             ("POST", _, true) if has("uploads") => (CreateMultipartUpload, &["uploads"]),
             ("POST", _, true) if has("uploadId") => (CompleteMultipartUpload, &["uploadId"]),
             ("DELETE", _, true) if has("uploadId") => (AbortMultipartUpload, &["uploadId"]),
-            ("DELETE", _, true) => (DeleteObject, &[]),
+            ("DELETE", _, true) => (DeleteObject, &["versionId"]),
             ("GET" | "PUT" | "POST" | "DELETE", true, false) => {
-                return Err(Problem::because(NOT_IMPLEMENTED, "this is not simulated"));
+                return Err(Problem::said(NOT_IMPLEMENTED, "this is not simulated"));
             }
             _ => return Err(Problem::of(METHOD_NOT_ALLOWED)),
         };
@@ -102,10 +125,14 @@ impl Operation {
             GetBucketLocation => "get-bucket-location",
             ListObjects => "list-objects",
             ListMultipartUploads => "list-multipart-uploads",
+            ListObjectVersions => "list-object-versions",
+            GetBucketVersioning => "get-bucket-versioning",
+            PutBucketVersioning => "put-bucket-versioning",
             PutObject => "put-object",
             HeadObject => "head-object",
             GetObject => "get-object",
             DeleteObject => "delete-object",
+            DeleteObjects => "delete-objects",
             PutObjectAcl => "put-object-acl",
             GetObjectAcl => "get-object-acl",
             CreateMultipartUpload => "create-multipart-upload",
@@ -122,11 +149,12 @@ impl Operation {
         match self {
             PutObject
             | DeleteObject
+            | DeleteObjects
             | CreateMultipartUpload
             | UploadPart
             | CompleteMultipartUpload
             | AbortMultipartUpload => Permission::ReadWrite,
-            PutObjectAcl => Permission::FullAccess,
+            PutObjectAcl | PutBucketVersioning => Permission::FullAccess,
             _ => Permission::Read,
         }
     }

@@ -34,23 +34,41 @@ pub(super) const SIGNATURE_MISMATCH: Code = Code(403, "SignatureDoesNotMatch");
 pub(super) const SLOW_DOWN: Code = Code(503, "SlowDown");
 pub(super) const TIME_SKEWED: Code = Code(403, "RequestTimeTooSkewed");
 
+impl Code {
+    /// What clients are told where nothing else is said. Ceph's gateway says nothing for most codes, and there are
+    /// clients that end with a fault of their own where there is nothing.
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            NOT_IMPLEMENTED => "A header or a parameter asks for something that is not simulated.",
+            METHOD_NOT_ALLOWED => "The method is not allowed here.",
+            ACCESS_DENIED => "The key may not do this.",
+            INTERNAL_ERROR => "The simulator failed.",
+            NO_SUCH_BUCKET => "There is no such bucket.",
+            NO_SUCH_KEY => "There is no such object.",
+            NO_SUCH_UPLOAD => "There is no such upload.",
+            SLOW_DOWN => "There were too many requests.",
+            _ => "The request is refused.",
+        }
+    }
+}
+
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) code: Code,
     /// For the log; clients are told the code alone.
     pub(super) why: Option<String>,
-    /// What clients are told beside the code; mostly nothing.
+    /// What clients are told beside the code.
     pub(super) message: &'static str,
 }
 
 impl Problem {
     pub(super) fn of(code: Code) -> Problem {
-        Problem { code, why: None, message: "" }
+        Problem { code, why: None, message: code.message() }
     }
 
     pub(super) fn because(code: Code, why: impl Into<String>) -> Problem {
-        Problem { code, why: Some(why.into()), message: "" }
+        Problem { code, why: Some(why.into()), message: code.message() }
     }
 
     /// One that clients are told in words.

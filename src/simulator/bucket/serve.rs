@@ -15,7 +15,7 @@ use super::problem::{self, *};
 use super::request::Call;
 use super::sign::{self, Payload, Who};
 use super::xml::Xml;
-use super::{NAME, REGION, contents, lists, multipart, objects};
+use super::{NAME, REGION, contents, deletes, listing, lists, multipart, objects, versions};
 use crate::simulator::log::Line;
 use crate::simulator::reply::Reply;
 use crate::simulator::server::{Cut, Shared};
@@ -92,6 +92,9 @@ async fn answer(
     {
         return Ok(Err(problem));
     }
+    if met.versions {
+        shared.bucket.contents().versioned = true;
+    }
     if let Some(rate) = met.rate {
         inflow.slow(rate);
     }
@@ -107,7 +110,7 @@ async fn answer(
     Ok(Ok(match trouble {
         Trouble::Cut { .. } => return Err(Cut),
         Trouble::Error { code, retry_after, .. } => {
-            let mut response = refused(*code, problem::body(*code, "", Some(NAME), id));
+            let mut response = refused(*code, problem::body(*code, code.message(), Some(NAME), id));
             if let Some(seconds) = retry_after {
                 response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
             }
@@ -204,11 +207,15 @@ async fn perform(
                 Xml::answer("LocationConstraint").raw(REGION).close("LocationConstraint").finish(),
             )
         }),
-        Operation::ListObjects => lists::objects(bucket, call),
+        Operation::ListObjects => listing::objects(bucket, call),
         Operation::ListMultipartUploads => lists::uploads(bucket, call),
+        Operation::ListObjectVersions => versions::list(bucket, call),
+        Operation::GetBucketVersioning => versions::status(bucket),
+        Operation::PutBucketVersioning => versions::enable(bucket, &body),
         Operation::HeadObject => objects::get(bucket, call, public_only, false),
         Operation::GetObject => objects::get(bucket, call, public_only, true),
-        Operation::DeleteObject => objects::delete(bucket, call),
+        Operation::DeleteObject => versions::delete(bucket, call),
+        Operation::DeleteObjects => deletes::objects(bucket, &body),
         Operation::PutObjectAcl => objects::put_acl(bucket, call),
         Operation::GetObjectAcl => objects::get_acl(bucket, call),
         Operation::CreateMultipartUpload => multipart::create(bucket, call),

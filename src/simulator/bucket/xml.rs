@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::escape::{escape, resolve_predefined_entity};
-use quick_xml::events::Event;
+use quick_xml::events::{BytesRef, Event};
 
 /// The namespace of S3's documents.
 pub(super) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -90,15 +90,18 @@ pub(super) fn parts(body: &str) -> Option<Vec<(u32, String)>> {
             (Event::Text(text), Some(field)) => {
                 field.push_str(&text);
             }
-            (Event::GeneralRef(entity), Some(field)) => match entity.resolve_char_ref().ok()? {
-                Some(char) => field.push(char),
-                None => {
-                    field.push_str(resolve_predefined_entity(&entity)?);
-                }
-            },
+            (Event::GeneralRef(entity), Some(field)) => field.push_str(&character(&entity)?),
             (Event::Eof, _) => return ended.then_some(parts),
             _ => {}
         }
+    }
+}
+
+/// What an entity stands for.
+pub(super) fn character(entity: &BytesRef<'_>) -> Option<Cow<'static, str>> {
+    match entity.resolve_char_ref().ok()? {
+        Some(char) => Some(char.to_string().into()),
+        None => resolve_predefined_entity(entity).map(Cow::Borrowed),
     }
 }
 

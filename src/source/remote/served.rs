@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    HeaderName, LAST_MODIFIED,
+    HeaderName, LAST_MODIFIED, TRANSFER_ENCODING,
 };
 
 use crate::net::{Address, Answer, Failure, Hop, Kind};
@@ -25,7 +25,8 @@ pub struct Served {
     pub ranges: bool,
     /// Whether the end of its bytes can be told from a connection that broke.
     pub framed: bool,
-    /// `Content-Encoding`, unless it is `identity`.
+    /// What the bytes are encoded with beyond their form on the way, as the server says: of `Content-Encoding`, or of
+    /// `Transfer-Encoding`.
     pub encoding: Option<String>,
     /// `Content-Type`.
     pub content_type: Option<String>,
@@ -45,7 +46,8 @@ pub struct Head {
     pub pin: Pin,
     /// Where it came from, after all redirects.
     pub address: Option<Address>,
-    /// `Content-Encoding`, unless it is `identity`.
+    /// What the bytes are encoded with beyond their form on the way, as the server says: of `Content-Encoding`, or of
+    /// `Transfer-Encoding`.
     pub encoding: Option<String>,
 }
 
@@ -164,10 +166,16 @@ impl ContentRange {
     }
 }
 
-/// `Content-Encoding`, unless it is `identity`.
+/// What some client would undo to get at the bytes: all of `Content-Encoding` but `identity`, and of `Transfer-Encoding`
+/// what is more than `chunked`.
 pub(super) fn encoding(answer: &Answer) -> Option<String> {
-    let encoding = answer.header(CONTENT_ENCODING)?.trim();
-    (!encoding.eq_ignore_ascii_case("identity")).then(|| encoding.to_owned())
+    let foreign = |name, own: &[&str]| {
+        let list: String = answer.list(name)?;
+        let is_own = |coding: &str| own.iter().any(|own| coding.trim().eq_ignore_ascii_case(own));
+        (!list.split(',').all(is_own)).then(|| list.trim().to_owned())
+    };
+    foreign(CONTENT_ENCODING, &["identity"])
+        .or_else(|| foreign(TRANSFER_ENCODING, &["chunked", "identity"]))
 }
 
 /// `Content-Length`.
@@ -194,7 +202,7 @@ impl Served {
                 || text(ACCEPT_RANGES).as_deref() == Some("bytes") && answer.status == 416,
             framed: answer.is_framed(),
             encoding: encoding(answer),
-            content_type: text(CONTENT_TYPE),
+            content_type: answer.list(CONTENT_TYPE),
             head,
         }
     }

@@ -124,7 +124,22 @@ pages = s3.get_paginator("list_objects_v2").paginate(
 )
 pages = [[entry["Key"] for entry in page["Contents"]] for page in pages]
 assert pages == [["page/0 ü", "page/1 ü"], ["page/2 ü", "page/3 ü"], ["page/4 ü"]], pages
-for number in range(5):
+pages = s3.get_paginator("list_objects").paginate(
+    Bucket=BUCKET, Prefix="page/", PaginationConfig={"PageSize": 2}
+)
+pages = [[entry["Key"] for entry in page["Contents"]] for page in pages]
+assert pages == [["page/0 ü", "page/1 ü"], ["page/2 ü", "page/3 ü"], ["page/4 ü"]], pages
+for operation in ("list_objects", "list_objects_v2"):
+    pages = s3.get_paginator(operation).paginate(
+        Bucket=BUCKET, Delimiter="/", PaginationConfig={"PageSize": 1}
+    )
+    folders = [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", [])]
+    assert folders == ["page/", "tidegate/"], folders
+gone = [{"Key": f"page/{number} ü"} for number in range(3)]
+deleted = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": gone})["Deleted"]
+assert [one["Key"] for one in deleted] == [one["Key"] for one in gone], deleted
+refused("NotImplemented", lambda: s3.get_bucket_lifecycle_configuration(Bucket=BUCKET))
+for number in range(3, 5):
     s3.delete_object(Bucket=BUCKET, Key=f"page/{number} ü")
 s3.delete_object(Bucket=BUCKET, Key="page/none")
 assert s3.list_objects_v2(Bucket=BUCKET, Prefix="page/")["KeyCount"] == 0

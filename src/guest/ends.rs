@@ -1,0 +1,193 @@
+//! The marks at the end of a disk: of what it is a member of, and of a zip archive.
+//!
+//! Linux RAID with metadata 0.90 and 1.0, RAID by firmware and DRBD have the rules of libblkid 2.38 to 2.41 (`superblocks/`):
+//! check sums that only the later ones ask for are asked for where the mark has two bytes.
+
+use super::{Part, PartitionTable, SECTOR, Unread};
+use crate::codec::zip_end;
+use crate::facts::{Code, Notebook};
+use crate::formats::{Disk, Got, Halt};
+
+/// Bytes at the end of a disk that have every mark; a stream keeps as much. The farthest is the second place of a DDF
+/// header.
+pub(super) const WINDOW: u64 = 257 * SECTOR;
+
+/// MD_SB_MAGIC in `include/uapi/linux/raid/md_p.h`.
+const MAGIC: &[u8] = b"\xfc\x4e\x2b\xa9";
+
+/// The end of a disk.
+struct Tail<'d> {
+    bytes: &'d [u8],
+    size: u64,
+}
+
+/// What a disk can be a member of, and where the mark is on one that ends like this.
+type Member = (&'static str, fn(&Tail<'_>) -> Option<u64>);
+
+const MEMBERS: [Member; 12] = [
+    ("a member of a Linux RAID", linux),
+    ("a member of an Intel RAID", |tail| tail.mark(tail.sector(2)?, b"Intel Raid ISM Cfg Sig. ")),
+    ("a member of a DDF RAID", ddf),
+    ("a member of an NVIDIA RAID", |tail| tail.mark(tail.sector(2)?, b"NVIDIA  \x1e\0\0\0")),
+    ("a member of a Promise RAID", promise),
+    ("a member of an LSI RAID", |tail| tail.mark(tail.sector(1)?, b"$XIDE$")),
+    ("a member of a JMicron RAID", jmicron),
+    ("a member of an Adaptec RAID", adaptec),
+    ("a member of a Silicon Image RAID", silicon),
+    ("a member of a VIA RAID", via),
+    ("a member of a Highpoint RAID", |tail| {
+        let at = tail.sector(11)?;
+        tail.mark(at, b"\xf3\x16\x78\x5a").or_else(|| tail.mark(at, b"\xfd\x16\x78\x5a"))
+    }),
+    ("a DRBD device", drbd),
+];
+
+impl<'d> Tail<'d> {
+    /// The bytes from a disk offset on.
+    fn from(&self, at: u64) -> Option<&'d [u8]> {
+        let begin = self.size - self.bytes.len() as u64;
+        self.bytes.get(usize::try_from(at.checked_sub(begin)?).ok()?..)
+    }
+
+    /// The disk offset of the sector that is so many before the end, of which only whole ones count.
+    fn sector(&self, before: u64) -> Option<u64> {
+        Some((self.size / SECTOR).checked_sub(before)? * SECTOR)
+    }
+
+    /// The disk offset, if these bytes stand there.
+    fn mark(&self, at: u64, magic: &[u8]) -> Option<u64> {
+        self.from(at)?.starts_with(magic).then_some(at)
+    }
+}
+
+/// Where a superblock of metadata 0.90 is (MD_NEW_SIZE_SECTORS): 64 KiB before the last multiple of 64 KiB.
+fn old(size: u64) -> Option<u64> {
+    (size & !0xffff).checked_sub(0x1_0000)
+}
+
+/// Where a superblock of metadata 1.0 is (`super_1_load` in `drivers/md/md.c`): 8 KiB before the end, at a multiple of 4 KiB.
+fn new(size: u64) -> Option<u64> {
+    Some(((size / SECTOR).checked_sub(16)? & !7) * SECTOR)
+}
+
+fn linux(tail: &Tail<'_>) -> Option<u64> {
+    let is_old = old(tail.size).and_then(|at| tail.mark(at, MAGIC));
+    is_old.or_else(|| tail.mark(new(tail.size)?, b"\xfc\x4e\x2b\xa9\x01\0\0\0"))
+}
+
+fn ddf(tail: &Tail<'_>) -> Option<u64> {
+    [1, 257].into_iter().find_map(|before| tail.mark(tail.sector(before)?, b"\xde\x11\xde\x11"))
+}
+
+/// Of the places that are looked at, those in the last 128 KiB.
+fn promise(tail: &Tail<'_>) -> Option<u64> {
+    let at = |before| tail.mark(tail.sector(before)?, b"Promise Technology, Inc.");
+    [63, 255, 256, 16].into_iter().find_map(at)
+}
+
+fn words(bytes: &[u8]) -> u16 {
+    let words = bytes.as_chunks::<2>().0.iter().map(|word| u16::from_le_bytes(*word));
+    words.fold(0, u16::wrapping_add)
+}
+
+fn jmicron(tail: &Tail<'_>) -> Option<u64> {
+    let at = tail.sector(1)?;
+    let header = tail.from(at)?.first_chunk::<128>()?;
+    (header.starts_with(b"JM") && words(header) <= 1 && header[48] <= 5).then_some(at)
+}
+
+fn adaptec(tail: &Tail<'_>) -> Option<u64> {
+    let at = tail.sector(1)?;
+    tail.mark(at, b"\x37\xfc\x4d\x1e").filter(|at| tail.mark(at + 256, b"DPTM").is_some())
+}
+
+fn silicon(tail: &Tail<'_>) -> Option<u64> {
+    let at = tail.sector(1)?;
+    let header = tail.from(at)?.first_chunk::<320>()?;
+    let sum = u16::from_le_bytes([header[318], header[319]]);
+    let is = header[96..].starts_with(b"\0\0\0\x2f") && header[278] < 8;
+    (is && words(&header[..318]).wrapping_add(sum) == 0).then_some(at + 96)
+}
+
+fn via(tail: &Tail<'_>) -> Option<u64> {
+    let at = tail.sector(1)?;
+    let header = tail.from(at)?.first_chunk::<51>()?;
+    let sum = header[..50].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+    (header.starts_with(b"\x55\xaa") && header[2] <= 2 && header[50] == sum).then_some(at)
+}
+
+fn drbd(tail: &Tail<'_>) -> Option<u64> {
+    let at = tail.size.checked_sub(4096)? + 60;
+    matches!(tail.from(at)?, [0x83, 0x74, 0x02, 0x6b..=0x6d, ..]).then_some(at)
+}
+
+/// Writes down what a disk with a partition table is by its last sectors. Of a member of something larger, libblkid shows no partitions then,
+/// and what assembles the RAID takes all of the disk.
+pub(super) fn find(
+    disk: &mut dyn Disk,
+    notebook: &Notebook<'_>,
+    table: &mut PartitionTable,
+) -> Result<(), Halt> {
+    let Some(size) = disk.size()? else { return Ok(()) };
+    let mut last = vec![0; size.min(WINDOW + size % SECTOR) as usize];
+    let from = size - last.len() as u64;
+    match disk.read_at(from, &mut last)? {
+        Got::Bytes(count) if count == last.len() => {}
+        // The end of the disk has come before it should.
+        Got::Bytes(_) => return Ok(()),
+        Got::Missing(why) => {
+            if table.unread.iter().all(|unread| unread.why != why) {
+                table.unread.push(Unread { what: Part::Bounds, why });
+            }
+            return Ok(());
+        }
+    }
+    let tail = Tail { bytes: &last, size };
+    if let Some(before) = zip_end(&last, size) {
+        let at = size - before as u64;
+        notebook.disk(
+            Code::ArchiveZipAtEnd,
+            at,
+            format!("The disk ends as a zip archive does, whose directory ends at byte {at}."),
+        );
+    }
+    let found = MEMBERS.iter().filter_map(|(what, find)| Some((what, find(&tail)?)));
+    for (what, at) in found {
+        notebook.disk(
+            Code::DiskMemberSignature,
+            at,
+            format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn superblocks_are_where_mdadm_puts_them() {
+        assert_eq!((old(8 << 20), new(8 << 20)), (Some(8_323_072), Some(8_380_416)));
+        assert_eq!(
+            (old((8 << 20) + 65_000), new((8 << 20) + 5000)),
+            (Some(8_323_072), Some(8_384_512))
+        );
+        assert_eq!((old(65_535), new(8191)), (None, None));
+        for size in (1..300u64).map(|n| n * 7919) {
+            assert!(
+                [old(size), new(size)].iter().flatten().all(|at| size - at <= WINDOW),
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_small_disk_is_looked_at_in_bounds() {
+        for size in [0u64, 1, 511, 512, 4095, 4096, 8192, 131_584] {
+            let bytes = vec![0; size as usize];
+            let tail = Tail { bytes: &bytes, size };
+            assert!(MEMBERS.iter().all(|(_, find)| find(&tail).is_none()), "{size}");
+        }
+    }
+}
