@@ -23,6 +23,7 @@ pub(crate) const JUDGED: &[&str] = &[
     "tar-several-images",
     "compression-lrzip",
     "compression-other",
+    "archive-zip-at-end",
     "archive-rar",
     "archive-cpio",
     "archive-ar",
