@@ -46,7 +46,7 @@ fn of_many_images_little_but_their_names_is_kept() {
     let [(check, merge), (checks, merges)] = measured;
     let each = |few: u64, many: u64| many.saturating_sub(few) * 1024 / NAMES as u64;
     // Parts of the document and of the reports stay in memory up to 1 MiB each.
-    assert!(each(check, checks) < 350, "check: {check} kB, then {checks} kB");
+    assert!(each(check, checks) < 400, "check: {check} kB, then {checks} kB");
     assert!(each(merge, merges) < 600, "report merge: {merge} kB, then {merges} kB");
 }
 
