@@ -16,23 +16,9 @@ use serde_json::Value;
 /// Size of the disk that most tests use.
 pub(crate) const DISK: u64 = 4 << 20;
 
-/// Whether whoever runs the tests has them ignore signals, as a shell does with a job in the background.
-fn ignores_signals() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0");
-    let set = u64::from_str_radix(set.trim(), 16).unwrap_or(0);
-    // SIGHUP, SIGINT and SIGTERM, the first signal in the lowest bit.
-    set & (1 << 0 | 1 << 1 | 1 << 14) != 0
-}
-
-/// The program, with nothing of the terminal, environment and signals of whoever runs the tests.
+/// The program, with nothing of the terminal and environment of whoever runs the tests.
 pub(crate) fn tidegate() -> Command {
-    const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegate");
-    let mut command = Command::new(if ignores_signals() { "env" } else { PROGRAM });
-    if ignores_signals() {
-        // The program leaves a signal ignored that is ignored when it starts.
-        command.args(["--default-signal", PROGRAM]);
-    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     for name in [
         "NO_COLOR",
         "CLICOLOR",

@@ -230,10 +230,10 @@ impl Walk<'_> {
                 .take_while(|&unit| !self.used.has(unit) && !self.kept.has(unit));
             let len = free.count() as u64 * MIB;
             let left = match metadata.fixed {
-                true => len <= LEFT_BY_QEMU.saturating_add(metadata.size.next_multiple_of(MIB)),
+                true => len.saturating_sub(LEFT_BY_QEMU) / MIB <= metadata.size.div_ceil(MIB),
                 false => len == LEFT_BY_QEMU,
             };
-            let before_blocks = at == regions_end.next_multiple_of(MIB);
+            let before_blocks = at / MIB == regions_end.div_ceil(MIB);
             if len >= metadata.block_size && !(before_blocks && left) {
                 return Some(Span { at, len });
             }
