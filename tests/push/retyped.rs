@@ -146,11 +146,14 @@ fn an_answer_about_another_image_touches_none() {
     let mine = rig.document(0, &["disk.raw.gz", "--name", "mine"])["image"]["id"].clone();
     for (asked, code) in [("create", 0), ("looks", 4)] {
         let other = mine.clone();
+        let lies = Arc::new(AtomicBool::new(true));
+        let lied = Arc::clone(&lies);
         let server = api(&rig, move |request, value| {
-            let is = match asked {
-                "create" => request.method == "POST" && request.path == "/v2/images",
-                _ => request.method == "GET" && request.path.starts_with("/v2/images/"),
-            };
+            let is = lied.load(Ordering::SeqCst)
+                && match asked {
+                    "create" => request.method == "POST" && request.path == "/v2/images",
+                    _ => request.method == "GET" && request.path.starts_with("/v2/images/"),
+                };
             if is {
                 value["image"]["id"] = other.clone();
                 value["image"]["tags"] = json!([]);
@@ -168,9 +171,9 @@ fn an_answer_about_another_image_touches_none() {
         assert_eq!(images.len(), 2 + left, "{asked}: {images:#?}");
         assert_eq!(stderr(&output).contains("left behind: image"), left == 1, "{asked}");
         assert!(rig.state()["objects"].as_array().unwrap().is_empty(), "{asked}");
-        let mut sweep = rig.tidegate("sweep");
-        let output = sweep.args(["--yes", "--interval", "20ms"]).output().unwrap();
-        assert_eq!(exit_code(&output), 0, "{asked}: {}", stderr(&output));
+        lies.store(false, Ordering::SeqCst);
+        let output = asks(&rig, &server, "sweep", &[]);
+        assert_eq!(exit_code(&output), 0, "{asked}: {output:?}");
         assert_eq!(rig.images().len(), 2, "{asked}");
     }
 }
