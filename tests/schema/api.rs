@@ -23,7 +23,7 @@ fn answer(request: &Request) -> Reply {
     let region = |slug: &str| json!({"slug": slug, "name": slug, "features": ["image_transfer"], "available": true, "sizes": []});
     let (status, body) = match (request.method.as_str(), request.path.split('?').next().unwrap()) {
         ("DELETE", _) => return Reply::status(204, Vec::new()),
-        ("POST", "/v2/images") => (202, json!({"image": {"id": 7, "name": "x", "status": "NEW"}})),
+        ("POST", "/v2/images") => return created(request, "NEW", ""),
         ("POST", _) if request.body.windows(4).any(|four| four == b"fra1") => {
             (422, json!({"id": "unprocessable_entity", "message": "no\u{7}"}))
         }
