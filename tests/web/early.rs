@@ -185,7 +185,12 @@ fn a_container_whose_tables_lie_behind_is_read_in_parts() {
     let server = Server::new(move |request| inner.answer(request));
     let (_, by_url) = report(&["--no-url-rules", &server.url("disk.qcow2")]);
     let (_, by_path) = report(&[&image]);
-    assert_eq!(by_url["findings"], by_path["findings"]);
+    let messages = |report: &serde_json::Value| -> Vec<serde_json::Value> {
+        report["findings"].as_array().unwrap().iter().map(|it| it["message"].clone()).collect()
+    };
+    // What to do about them is another thing for a URL.
+    assert_eq!(codes(&by_url), codes(&by_path));
+    assert_eq!(messages(&by_url), messages(&by_path));
     assert_eq!(by_url["digests"]["sha256"], sha256(&object.bytes));
     assert!(by_url["bytes_read"].as_u64().unwrap() < whole * 2, "{by_url}");
     // Without parts it says what it could not see.
