@@ -4,11 +4,13 @@ use super::bat::{
 };
 use super::disk::{self, Blocks};
 use super::header::{MIB, Span};
+use super::metadata::Metadata;
 use super::tables::Taken;
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
+use crate::formats::tail::first_used;
 use crate::formats::view::not_walked;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
@@ -68,7 +70,22 @@ pub(super) fn walk(
     }
     if walked == Walked::Whole {
         reach.ends_at(walk.end(), Code::VhdxTrailingBytes);
-        if let Some(gap) = walk.gap(blocks) {
+        let regions_end = walk.take(blocks);
+        let mut at = MIB;
+        while let Some(gap) = walk.gap(&blocks.metadata, at) {
+            at = gap.end();
+            if left_by_qemu(gap, regions_end, &blocks.metadata) {
+                // QEMU leaves zeros there, and a block that was lost has more.
+                match first_used(view, gap.at, gap.end())? {
+                    Ok(None) => continue,
+                    Ok(Some(_)) => {}
+                    Err((at, missing)) => {
+                        walked =
+                            not_walked(notebook, at, "the room before the first block", missing);
+                        break;
+                    }
+                }
+            }
             // Of an image that is cut off, the entries may be cut off too.
             reach.if_whole(Anomaly {
                 code: Code::VhdxSpaceUnused,
@@ -78,6 +95,7 @@ pub(super) fn walk(
                     "{} bytes from byte {} on belong to nothing, and a block has {}: the BAT may have lost some.",
                     gap.len, gap.at, blocks.metadata.block_size),
             });
+            break;
         }
         // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared {
@@ -90,6 +108,15 @@ pub(super) fn walk(
 /// The MiB of the image in which a span lies: of a block at most 256, and of all blocks as many as the disk has.
 fn units(span: Span) -> std::ops::Range<u64> {
     span.at / MIB..span.end().div_ceil(MIB)
+}
+
+/// Whether QEMU leaves a part like this between the last region and the first block.
+fn left_by_qemu(gap: Span, regions_end: u64, metadata: &Metadata) -> bool {
+    let is_left = match metadata.fixed {
+        true => gap.len.saturating_sub(LEFT_BY_QEMU) / MIB <= metadata.size.div_ceil(MIB),
+        false => gap.len == LEFT_BY_QEMU,
+    };
+    is_left && gap.at / MIB == regions_end.div_ceil(MIB)
 }
 
 /// A stored block.
@@ -207,9 +234,8 @@ impl Walk<'_> {
         self.used_to.max(unit.saturating_mul(MIB))
     }
 
-    /// The first part before the end of what is used that no block and no region takes and that has room for a block, after
-    /// all entries went by.
-    fn gap(&mut self, blocks: &Blocks) -> Option<Span> {
+    /// Takes the places of the regions, after all entries went by. Returns where the last region before the blocks ends.
+    fn take(&mut self, blocks: &Blocks) -> u64 {
         // The first MiB has the headers.
         self.used.add(0);
         let mut regions_end = MIB;
@@ -222,19 +248,18 @@ impl Walk<'_> {
         }
         // Another block may lie where the last one does not reach, which was judged before.
         units(self.cut.unwrap_or_default()).for_each(|unit| _ = self.used.add(unit));
-        let metadata = &blocks.metadata;
-        let mut at = MIB;
+        regions_end
+    }
+
+    /// The first part from `at` to the end of what is used that no block and no region takes and that has room for a
+    /// block.
+    fn gap(&self, metadata: &Metadata, mut at: u64) -> Option<Span> {
         while at < self.used_to && self.used.holds(at / MIB) {
             let free = (at / MIB..self.used_to.div_ceil(MIB))
                 .take_while(|&unit| self.used.holds(unit))
                 .take_while(|&unit| !self.used.has(unit) && !self.kept.has(unit));
             let len = free.count() as u64 * MIB;
-            let left = match metadata.fixed {
-                true => len.saturating_sub(LEFT_BY_QEMU) / MIB <= metadata.size.div_ceil(MIB),
-                false => len == LEFT_BY_QEMU,
-            };
-            let before_blocks = at / MIB == regions_end.div_ceil(MIB);
-            if len >= metadata.block_size && !(before_blocks && left) {
+            if len >= metadata.block_size {
                 return Some(Span { at, len });
             }
             at = at.saturating_add(len.max(MIB));
