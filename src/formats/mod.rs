@@ -28,6 +28,7 @@ mod vhdx;
 mod view;
 mod vmdk;
 mod vpc;
+mod zeros;
 
 pub use detect::{
     Candidates, FORMATS, Is, LOOKED_AT, Match, Trailer, candidates, detect, taken, trailer,

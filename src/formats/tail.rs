@@ -1,18 +1,14 @@
 //! What lies behind the end of a container.
 
-use super::view::{Got, Halt, ImageView, MemoryImage, Missing, not_examined};
+use super::view::{Got, Halt, ImageView, MemoryImage, not_examined};
+use super::zeros::{PIECE, ZEROS, first_used};
 use super::{DiskFormat, detect};
 use crate::bytes::human_size;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Notebook};
 
-/// Bytes that are looked at at a time, and that tell what they are.
-const PIECE: usize = 64 << 10;
-
 /// Bytes that are shown.
 const SHOWN: usize = 16;
-
-static ZEROS: [u8; PIECE] = [0; PIECE];
 
 /// Writes down with `code` what is behind the end of a container, if that is more than zeros: preallocated
 /// space and the rest of a block device hold those.
@@ -46,42 +42,6 @@ pub(super) fn judge(
         "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
         human_size(len)));
     Ok(())
-}
-
-/// The first byte from `from` on that is no zero, if there is one before `to` and before the end of the image; or what
-/// cannot be read, and why.
-///
-/// # Errors
-/// If the image cannot be read further.
-pub(super) fn first_used(
-    view: &mut dyn ImageView,
-    from: u64,
-    to: u64,
-) -> Result<Result<Option<u64>, (u64, Missing)>, Halt> {
-    let mut bytes = vec![0; PIECE];
-    let mut at = from;
-    while at < to {
-        if let (len, true) = view.hole(at) {
-            at = at.saturating_add(len.max(1));
-            continue;
-        }
-        let want = (to - at).min(PIECE as u64) as usize;
-        let count = match view.read_at(at, &mut bytes[..want])? {
-            Got::Bytes(count) => count,
-            Got::Missing(missing) => return Ok(Err((at, missing))),
-        };
-        let found = &bytes[..count];
-        // Slices first: of a large image this is all that there is to do.
-        if *found != ZEROS[..count] {
-            let zeros = found.iter().take_while(|&&byte| byte == 0).count();
-            return Ok(Ok(Some(at.saturating_add(zeros as u64))));
-        }
-        if count < want {
-            break;
-        }
-        at = at.saturating_add(count as u64);
-    }
-    Ok(Ok(None))
 }
 
 fn read<'b>(

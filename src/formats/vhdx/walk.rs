@@ -10,8 +10,8 @@ use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
-use crate::formats::tail::first_used;
 use crate::formats::view::not_walked;
+use crate::formats::zeros::first_used;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Bytes that QEMU leaves between the last region and the first block of an image (`vhdx_create`, `block/vhdx.c`). A

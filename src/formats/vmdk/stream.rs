@@ -12,7 +12,7 @@ use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::packed::Unpacker;
-use crate::formats::tail::first_used;
+use crate::formats::zeros::first_used;
 use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 
 /// Most grains whose places are held. A disk of 99 GB with the usual grains of 64 KiB has fewer. The

@@ -1,16 +1,13 @@
 use std::ops::Range;
 
 use crate::facts::{Code, Notebook};
-use crate::formats::{Got, Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
+use crate::formats::zeros::first_used;
+use crate::formats::{Halt, ImageView, Layout, Missing, Place, Reach, Run, Walked, Wanted};
 
 pub(super) const SECTOR: u64 = 512;
 
 /// The entry of a block that is not stored.
 pub(super) const FREE: u32 = u32::MAX;
-
-/// Bytes that are compared with zeros at once.
-const PIECE: u64 = 64 << 10;
-static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 
 /// A fixed image: the disk is its beginning.
 pub(super) struct Fixed {
@@ -134,22 +131,6 @@ impl Blocks {
     }
 }
 
-/// Whether `len` bytes from `at` on are zeros.
-fn are_zeros(view: &mut dyn ImageView, mut at: u64, mut len: u64) -> Result<bool, Halt> {
-    let mut bytes = vec![0; len.min(PIECE) as usize];
-    while len > 0 {
-        let count = len.min(PIECE);
-        let piece = &mut bytes[..count as usize];
-        match view.read_at(at, piece)? {
-            Got::Bytes(have) if have == piece.len() && *piece == ZEROS[..have] => {}
-            _ => return Ok(false),
-        }
-        at += count;
-        len -= count;
-    }
-    Ok(true)
-}
-
 impl Layout for Blocks {
     fn virtual_size(&self) -> u64 {
         self.size
@@ -181,8 +162,8 @@ impl Layout for Blocks {
         }
         // Some readers go by the bits, and others by the bytes.
         let from = first * SECTOR;
-        if !are_zeros(view, data_at + from, in_block + len - from)? {
-            let at = data_at + from;
+        let at = data_at + from;
+        if first_used(view, at, data_at + in_block + len)? != Ok(None) {
             let said =
                 format!("The sectors from byte {at} on are said to be unused, and are no zeros.");
             notebook.image(Code::VpcTableInvalid, at, said);

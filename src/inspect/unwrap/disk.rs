@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use super::super::digest;
 use super::super::examine::{recognise, trailer};
 use super::super::spool::Spool;
 use super::layers::{Failure, LeftOut, Peeked, Pull};
 use super::{HEAD, Inner, Unwrapping, Wrapped, Wrapping};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::Pool;
 use crate::codec::{Damage, Packing, sniff};
 use crate::facts::{Code, DiskFormat, Notebook};
 use crate::formats::{
@@ -77,21 +78,11 @@ fn put<'a>(unwrapping: &mut Unwrapping<'a>, wrapping: Wrapping, pull: Contained<
 }
 
 fn digest(file: &LocalFile) -> Result<[u8; 32], source::Error> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let (mut reader, mut pool, mut digest) = (file.reader(), Pool::new(2, BUFFER), Sha256::new());
+    let (mut reader, mut pool, mut sha) = (file.reader(), Pool::new(2, BUFFER), Sha256::new());
     while let Some(segment) = reader.next(&mut pool)? {
-        match segment {
-            Segment::Data(chunk) => digest.update(&chunk[..]),
-            Segment::Zeros(mut left) => {
-                while left > 0 {
-                    let count = left.min(ZEROS.len() as u64);
-                    digest.update(&ZEROS[..count as usize]);
-                    left -= count;
-                }
-            }
-        }
+        digest::update(&mut sha, &segment);
     }
-    Ok(digest.finalize().into())
+    Ok(sha.finalize().into())
 }
 
 impl<'a> Unwrapping<'a> {

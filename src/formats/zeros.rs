@@ -1,0 +1,44 @@
+//! Zeros, where something else would belong to nothing.
+
+use super::view::{Got, Halt, ImageView, Missing};
+
+/// Bytes that are looked at at a time.
+pub(super) const PIECE: usize = 64 << 10;
+
+pub(super) static ZEROS: [u8; PIECE] = [0; PIECE];
+
+/// The first byte from `from` on that is no zero, if there is one before `to` and before the end of the image; or what
+/// cannot be read, and why.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub(super) fn first_used(
+    view: &mut dyn ImageView,
+    from: u64,
+    to: u64,
+) -> Result<Result<Option<u64>, (u64, Missing)>, Halt> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = from;
+    while at < to {
+        if let (len, true) = view.hole(at) {
+            at = at.saturating_add(len.max(1));
+            continue;
+        }
+        let want = (to - at).min(PIECE as u64) as usize;
+        let count = match view.read_at(at, &mut bytes[..want])? {
+            Got::Bytes(count) => count,
+            Got::Missing(missing) => return Ok(Err((at, missing))),
+        };
+        let found = &bytes[..count];
+        // Slices first: of a large image this is all that there is to do.
+        if *found != ZEROS[..count] {
+            let zeros = found.iter().take_while(|&&byte| byte == 0).count();
+            return Ok(Ok(Some(at.saturating_add(zeros as u64))));
+        }
+        if count < want {
+            break;
+        }
+        at = at.saturating_add(count as u64);
+    }
+    Ok(Ok(None))
+}
