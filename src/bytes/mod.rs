@@ -12,6 +12,7 @@
 mod hostile;
 mod percent;
 mod pool;
+mod shell;
 mod size;
 mod small;
 mod time;
@@ -19,6 +20,7 @@ mod time;
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};
+pub use shell::quoted;
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use small::Small;
 pub use time::rfc3339;

@@ -5,6 +5,7 @@
 //! stands in `rules`.
 
 mod code;
+pub mod endings;
 mod left;
 mod mark;
 mod names;

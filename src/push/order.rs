@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bytes::hex;
 use crate::digitalocean::wait::Patience;
 use crate::digitalocean::{Distribution, RegionSlug};
+use crate::facts::endings::{self, Parts};
 use crate::facts::{Compression, DiskFormat};
 use crate::inspect;
 
@@ -106,21 +107,10 @@ pub fn fingerprint(name: &[u8]) -> String {
     hex(&Sha256::digest(name))
 }
 
-/// Endings of file names that say what a file is.
-const ENDINGS: [&str; 9] = ["gz", "bz2", "xz", "zst", "tar", "tgz", "ova", "img", "raw"];
-
 /// The file's name without the endings that say what it is, in characters that mean nothing in a URL.
 #[must_use]
 pub fn stem(name: &str) -> String {
-    let mut name = name;
-    while let Some((before, ending)) = name.rsplit_once('.') {
-        let ending = ending.to_ascii_lowercase();
-        let known = ENDINGS.contains(&ending.as_str()) || DISK_ENDINGS.contains(&ending.as_str());
-        if !known || before.is_empty() {
-            break;
-        }
-        name = before;
-    }
+    let name = &name[..Parts::of(name.as_bytes()).stem.len()];
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let stem: String = name.chars().map(|c| if plain(c) { c } else { '-' }).take(100).collect();
     match stem.trim_matches(['.', '-']) {
@@ -129,22 +119,13 @@ pub fn stem(name: &str) -> String {
     }
 }
 
-/// Endings of containers.
-const DISK_ENDINGS: [&str; 4] = ["qcow2", "vhdx", "vdi", "vmdk"];
-
 /// The name of a staged file: what is in it decides how it ends.
 pub(super) fn staged_name(stem: &str, format: Option<DiskFormat>, packed: Compression) -> String {
-    let format = match format {
-        Some(DiskFormat::Qcow2) => "qcow2",
-        Some(DiskFormat::Vhdx) => "vhdx",
-        Some(DiskFormat::Vdi) => "vdi",
-        Some(DiskFormat::Vmdk) => "vmdk",
-        _ => "img",
-    };
+    let ending = endings::ending(format.unwrap_or(DiskFormat::Raw));
     match packed {
-        Compression::Gzip => format!("{stem}.{format}.gz"),
-        Compression::Bzip2 => format!("{stem}.{format}.bz2"),
-        _ => format!("{stem}.{format}"),
+        Compression::Gzip => format!("{stem}{ending}.gz"),
+        Compression::Bzip2 => format!("{stem}{ending}.bz2"),
+        _ => format!("{stem}{ending}"),
     }
 }
 

@@ -5,29 +5,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::facts::DiskFormat;
+use crate::facts::endings::{self, Parts};
 use crate::source;
-
-/// Endings of what is packed or an archive.
-const PACKED: [&str; 18] = [
-    ".gz", ".gzip", ".bz2", ".bzip2", ".xz", ".zst", ".zstd", ".tar", ".tgz", ".taz", ".tbz",
-    ".tbz2", ".txz", ".tzst", ".ova", ".lzma", ".lz4", ".z",
-];
-
-/// Endings of disks, with the format that each stands for, if it is one that comes out.
-const DISKS: [(&str, Option<DiskFormat>); 12] = [
-    (".img", Some(DiskFormat::Raw)),
-    (".raw", Some(DiskFormat::Raw)),
-    (".dd", Some(DiskFormat::Raw)),
-    (".qcow2", Some(DiskFormat::Qcow2)),
-    (".vhdx", Some(DiskFormat::Vhdx)),
-    (".vdi", Some(DiskFormat::Vdi)),
-    (".vmdk", Some(DiskFormat::Vmdk)),
-    (".vhd", None),
-    (".vpc", None),
-    (".qcow", None),
-    (".iso", None),
-    (".bin", None),
-];
 
 /// Where the output goes that comes of this source: beside a file, into the working directory for a URL. It is called
 /// as the source, with the endings of what it is now. `None` if the source has no name.
@@ -45,33 +24,13 @@ pub(super) fn beside(source: &OsStr, format: DiskFormat) -> Option<PathBuf> {
 
 /// The name of an image of this format, packed as gzip, that came of a file with this name.
 fn called(name: &[u8], format: DiskFormat) -> Vec<u8> {
-    let mut stem = name;
-    while let Some(shorter) = PACKED.iter().find_map(|ending| without(stem, ending)) {
-        stem = shorter;
-    }
-    let known = DISKS.iter().find_map(|(ending, of)| Some((without(stem, ending)?, *of)));
-    let own = &stem[known.map_or(stem.len(), |(shorter, _)| shorter.len())..];
-    let ending = match known {
-        Some((_, Some(of))) if of == format => own,
-        _ if format == DiskFormat::Raw => b".img",
-        _ => {
-            let canonical = DISKS.iter().find(|(_, of)| *of == Some(format));
-            canonical.map_or(".img", |(ending, _)| *ending).as_bytes()
-        }
-    };
-    let stem = known.map_or(stem, |(shorter, _)| shorter);
+    let Parts { stem, ending, format: promised } = Parts::of(name);
+    let ending = if promised == Some(format) { ending } else { endings::ending(format).as_bytes() };
     let made = [stem, ending, b".gz"].concat();
     match made == name {
         true => [stem, b".repacked", ending, b".gz"].concat(),
         false => made,
     }
-}
-
-/// The name without an ending, of which something has to be left.
-fn without<'n>(name: &'n [u8], ending: &str) -> Option<&'n [u8]> {
-    let at = name.len().checked_sub(ending.len()).filter(|at| *at > 0)?;
-    let (stem, last) = name.split_at(at);
-    last.eq_ignore_ascii_case(ending.as_bytes()).then_some(stem)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::args::{NewArgs, line};
 use crate::bytes::{Hostile, rfc3339};
 use crate::cli::Usage;
 use crate::push::stem;
-use crate::source::{self, is_url};
+use crate::source;
 
 /// What objects begin with that are fetched with the key of the bucket.
 pub(in crate::cli) const S3: &str = "s3://";
@@ -103,14 +103,11 @@ impl Naming {
 
 /// The name of the file, without its folders.
 fn file_name(image: &OsStr) -> Option<String> {
-    if let Some(object) = image.to_str().and_then(|image| image.strip_prefix(S3)) {
-        return Path::new(object).file_name()?.to_str().map(str::to_owned);
-    }
-    match is_url(image) {
-        true => source::address(image).ok()?.file_name().map(str::to_owned),
-        false if image == "-" => None,
-        false => Some(Path::new(image).file_name()?.to_string_lossy().into_owned()),
-    }
+    let name = match image.to_str().and_then(|image| image.strip_prefix(S3)) {
+        Some(object) => Path::new(object).file_name()?.to_owned(),
+        None => source::file_name(image)?,
+    };
+    Some(name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use self::view::View;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
-use crate::bytes::is_harmless;
+use crate::bytes::{is_harmless, quoted};
 use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
 use crate::rules::Severity;
 use crate::source::is_url;
@@ -141,16 +141,10 @@ pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
 /// The command that sweeps what is in the journals there, fit to be pasted.
 fn sweep_command(state: Option<&Path>) -> String {
     let Some(state) = state else { return "tidegate sweep".into() };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
-    match state.to_str() {
-        Some(text) if !text.is_empty() && text.chars().all(plain) => {
-            format!("tidegate sweep --state {text}")
-        }
-        Some(text) if is_harmless(text) => {
-            format!("tidegate sweep --state '{}'", text.replace('\'', r"'\''"))
-        }
+    match state.to_str().filter(|text| is_harmless(text)) {
+        Some(text) => format!("tidegate sweep --state {}", quoted(text)),
         // What cannot be shown as it is cannot be pasted either.
-        _ => "tidegate sweep --state DIR".into(),
+        None => "tidegate sweep --state DIR".into(),
     }
 }
 

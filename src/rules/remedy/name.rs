@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Without;
-use crate::bytes::is_harmless;
+use crate::bytes::{is_harmless, quoted};
+use crate::facts::endings::Parts;
 
 /// Names that are tried for a new file: with nothing added, and with 2 to this number.
 const TRIED: u32 = 99;
@@ -56,17 +57,11 @@ impl Name {
     /// The name without what says how it is packed, and the format's ending, if it has one: `disk` and `.qcow2` of
     /// `disk.qcow2.xz`.
     pub(super) fn parts(&self) -> (&str, Option<&str>) {
-        let mut stem = self.file();
-        while let Some(shorter) = without(stem, &PACKED) {
-            stem = shorter;
-        }
-        match without(stem, &DISKS).or_else(|| without(stem, &OTHERS)) {
-            Some(shorter) => {
-                let ending = &stem[shorter.len()..];
-                (shorter, without(stem, &DISKS).map(|_| ending))
-            }
-            None => (stem, None),
-        }
+        let name = self.file();
+        let Parts { stem, ending, format } = Parts::of(name.as_bytes());
+        // Endings are ASCII, so what is before them is text.
+        let (stem, rest) = name.split_at(stem.len());
+        (stem, format.map(|_| &rest[..ending.len()]))
     }
 
     /// The path itself.
@@ -75,41 +70,14 @@ impl Name {
     }
 }
 
-/// Endings of what is packed.
-const PACKED: [&str; 23] = [
-    ".gz", ".gzip", ".bz2", ".bzip2", ".xz", ".zst", ".zstd", ".lz4", ".lzma", ".lz", ".lzo",
-    ".zz", ".zlib", ".z", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".ova", ".zip", ".7z",
-];
-
-/// Endings of what DigitalOcean takes.
-const DISKS: [&str; 7] = [".img", ".raw", ".dd", ".qcow2", ".vhdx", ".vdi", ".vmdk"];
-
-/// Endings of other images.
-const OTHERS: [&str; 10] =
-    [".vhd", ".vpc", ".qcow", ".qed", ".hds", ".hdd", ".simg", ".dmg", ".iso", ".bin"];
-
-/// The name without one of these endings, of which something has to be left.
-fn without<'n>(name: &'n str, endings: &[&str]) -> Option<&'n str> {
-    endings.iter().find_map(|ending| {
-        let at = name.len().checked_sub(ending.len()).filter(|at| *at > 0)?;
-        let last = name.get(at..)?;
-        last.eq_ignore_ascii_case(ending).then_some(&name[..at])
-    })
-}
-
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_str().unwrap_or_default();
         let first = text.split('/').next().unwrap_or_default();
         // Neither an option nor, to qemu-img, the name of a protocol.
-        let text = match first.starts_with('-') || first.contains(':') {
-            true => format!("./{text}"),
-            false => text.to_owned(),
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-        match text.chars().all(plain) {
-            true => f.write_str(&text),
-            false => write!(f, "'{}'", text.replace('\'', "'\\''")),
+        match first.starts_with('-') || first.contains(':') {
+            true => f.write_str(&quoted(&format!("./{text}"))),
+            false => f.write_str(&quoted(text)),
         }
     }
 }
