@@ -32,6 +32,7 @@ const IMAGES: [(&str, Option<DiskFormat>); 17] = [
 
 /// The name of a file, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Parts<'n> {
     /// What is left without the endings, which is something.
     pub stem: &'n [u8],

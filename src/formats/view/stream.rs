@@ -22,7 +22,7 @@ const MOST_KEPT: u64 = 1 << 20;
 struct Keepsake {
     at: u64,
     bytes: Vec<u8>,
-    /// How much of it has come by; the rest is still ahead.
+    /// How much of it was read past; the rest is held, or still ahead.
     have: usize,
 }
 
@@ -178,12 +178,28 @@ impl<'a> StreamView<'a> {
         Ok(())
     }
 
-    /// Takes what has come by of the ranges that are to be kept.
+    /// Takes what was read past of the ranges that are to be kept. What the feed has delivered beyond that is held anyway,
+    /// and how much that is depends on how the feed cuts.
     fn fill_keepsakes(&mut self) {
         for keepsake in &mut self.keepsakes {
             let from = keepsake.at + keepsake.have as u64;
-            keepsake.have += self.held.copy(from, &mut keepsake.bytes[keepsake.have..]);
+            let rest = &mut keepsake.bytes[keepsake.have..];
+            let count = self.at.saturating_sub(from).min(rest.len() as u64) as usize;
+            keepsake.have += self.held.copy(from, &mut rest[..count]);
         }
+    }
+
+    /// Copies what is kept from image offset `at` on; how many bytes that are.
+    fn copy_kept(&mut self, at: u64, buf: &mut [u8]) -> usize {
+        self.fill_keepsakes();
+        let kept = self.keepsakes.iter().filter_map(|keepsake| {
+            let skip = usize::try_from(at.checked_sub(keepsake.at)?).ok()?;
+            keepsake.bytes[..keepsake.have].get(skip..)
+        });
+        let kept = kept.max_by_key(|kept| kept.len()).unwrap_or_default();
+        let count = kept.len().min(buf.len());
+        buf[..count].copy_from_slice(&kept[..count]);
+        count
     }
 
     /// How often the image may be read from its beginning.
@@ -197,6 +213,7 @@ impl<'a> StreamView<'a> {
     /// Begins a new scan of the same image, after the first one has seen all of it; or says why not.
     fn rewind(&mut self) -> Result<Result<(), Missing>, Halt> {
         self.run_out()?;
+        self.fill_keepsakes();
         let most = self.most_scans();
         let Some(reopen) = &mut self.reopen else { return Ok(Err(Missing::Behind)) };
         if self.scans >= most {
@@ -261,27 +278,25 @@ impl ImageView for StreamView<'_> {
         if self.broken || self.notebook.doomed() {
             return Err(Halt::Stopped);
         }
-        let kept = self.keepsakes.iter().find_map(|keepsake| {
-            let skip = usize::try_from(at.checked_sub(keepsake.at)?).ok()?;
-            keepsake.bytes[..keepsake.have].get(skip..)?.get(..buf.len())
-        });
-        if let Some(kept) = kept {
-            buf.copy_from_slice(kept);
-            return Ok(Got::Bytes(in_head + buf.len()));
+        let kept = self.copy_kept(at, buf);
+        let (at, buf) = (at.saturating_add(kept as u64), &mut buf[kept..]);
+        let have = in_head + kept;
+        if buf.is_empty() {
+            return Ok(Got::Bytes(have));
         }
         if self.quick && at.saturating_add(buf.len() as u64) > QUICK_HORIZON {
             return Ok(Got::Missing(Missing::Quick));
         }
         if at < self.held.from(self.at) {
             if let Some(count) = self.stored(at, buf)? {
-                return Ok(Got::Bytes(in_head + count));
+                return Ok(Got::Bytes(have + count));
             }
             if let Err(missing) = self.rewind()? {
                 return Ok(Got::Missing(missing));
             }
         }
         Ok(match self.forward(at, buf)? {
-            Got::Bytes(count) => Got::Bytes(in_head + count),
+            Got::Bytes(count) => Got::Bytes(have + count),
             missing => missing,
         })
     }
@@ -336,6 +351,5 @@ impl ImageView for StreamView<'_> {
             return;
         }
         self.keepsakes.push(Keepsake { at, bytes: vec![0; len as usize], have: 0 });
-        self.fill_keepsakes();
     }
 }

@@ -261,3 +261,18 @@ fn looking_back_brings_nothing_back_that_was_let_go() {
         }
     }
 }
+
+#[test]
+fn a_read_that_reaches_past_what_is_kept_goes_on_in_what_is_held() {
+    let image = image_with_zeros();
+    let asks = [
+        Ask::Keep { at: 1_000_000, len: 244_490 },
+        Ask::Read { at: 1_000_000, len: 180_673 },
+        Ask::Read { at: 1_027_888, len: 199_773 },
+        Ask::Read { at: 1_100_000, len: 200_000 },
+    ];
+    for lengths in [&[65_536][..], &[1, 4000]] {
+        let all = [180_673, 199_773, 200_000].map(Got::Bytes);
+        assert_eq!(answered(&image, lengths, &asks, false).unwrap(), all);
+    }
+}
