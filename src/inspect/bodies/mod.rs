@@ -276,6 +276,23 @@ impl ImageView for Counted<'_> {
     fn is_seekable(&self) -> bool {
         self.view.is_seekable()
     }
+
+    /// Both are, so that what is unpacked in passing is unpacked in either.
+    fn is_passing(&self) -> bool {
+        true
+    }
+
+    fn look_back(&mut self, len: u64) {
+        self.view.look_back(len);
+    }
+
+    fn at_hand(&self) -> u64 {
+        self.view.at_hand()
+    }
+
+    fn scans_left(&self) -> u32 {
+        self.view.scans_left()
+    }
 }
 
 /// What is odd about an image seen through a view, each code once.
