@@ -117,7 +117,6 @@ pub fn examine(
             "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.",
         );
     } else if announced || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
-        mbr::name_others(&first, Scheme::Gpt, notebook);
         if let Some(boot) = &boot {
             boot.examine_protective(protective, notebook);
         }
@@ -130,7 +129,7 @@ pub fn examine(
         }
         gpt::examine(disk, &first, protective == Protective::Announces, notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
-        mbr::name_others(&first, Scheme::Mbr, notebook);
+        mbr::name_others(&first, &boot, notebook);
         if has_gpt {
             notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
                 "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");
@@ -151,7 +150,15 @@ pub fn examine(
         );
     }
     ends::find(disk, notebook, &mut table)?;
-    optical::judge(&first, &table.partitions, notebook);
+    let is_disc = optical::judge(&first, &table.partitions, notebook);
+    for (map, at) in signatures::maps(&first) {
+        // A disc for Macs has one, and is known for a disc that is a disk as well.
+        if !(is_disc && map.what == signatures::APPLE) {
+            notebook.disk(Code::PartitionTableSecond, at, format!(
+                "The disk has the mark of {} as well (at byte {at}), which may list other partitions; known to: {}.",
+                map.what, map.readers));
+        }
+    }
     Ok(table)
 }
 

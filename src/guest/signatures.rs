@@ -23,6 +23,10 @@ use Signature::{FileSystem, Map, Member};
 const BLKID: &str = "libblkid";
 const LIBMAGIC: &str = "libmagic";
 const BOTH: &str = "libblkid, libmagic";
+const PARTED: &str = "parted, libblkid, libmagic";
+
+/// What an optical disc for Macs has as well, beside its MBR.
+pub(super) const APPLE: &str = "an Apple partition map";
 
 /// Everything that is known by a mark in the first 68 KiB of a disk.
 pub const SIGNATURES: &[Known<Signature>] = &[
@@ -114,14 +118,17 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     ),
     Known::new("a loop label of parted", "parted", &[Mark::At(0, b"GNU Parted Loopback 0")], Map),
     Known::new(
-        "an Apple partition map",
-        BOTH,
-        &[Mark::Rule("ER at 0, then PM at the sector size that it names, or at 512", apple)],
+        APPLE,
+        PARTED,
+        &[Mark::Rule(
+            "ER at 0, then PM or TS at the sector size that it names, or at 512 to 16384 bytes by doubling",
+            apple,
+        )],
         Map,
     ),
     Known::new(
         "a BSD disklabel",
-        BOTH,
+        PARTED,
         &[
             Mark::At(512, b"\x57\x45\x56\x82"),
             Mark::At(64, b"\x57\x45\x56\x82"),
@@ -131,18 +138,24 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     ),
     Known::new(
         "a Sun disk label",
-        BOTH,
+        PARTED,
         &[Mark::Rule("da be at 508, and the sum of its words is 0", sun)],
         Map,
     ),
-    Known::new("an SGI disk label", BOTH, &[Mark::At(0, b"\x0b\xe5\xa9\x41")], Map),
+    Known::new("an SGI disk label", PARTED, &[Mark::At(0, b"\x0b\xe5\xa9\x41")], Map),
     Known::new(
         "an Amiga partition map",
-        "libmagic, Linux",
+        "parted, libmagic, Linux",
         &[Mark::Rule("RDSK or PART in one of the first 16 sectors", amiga)],
         Map,
     ),
-    Known::new("an AIX disk label", BLKID, &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
+    Known::new(
+        "a PC-98 partition table",
+        "parted",
+        &[Mark::Rule("IPL1, Linux 98 or GRUB/98 at 4, and 55 aa at 510", pc98)],
+        Map,
+    ),
+    Known::new("an AIX disk label", "parted, libblkid", &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
     Known::new(
         "a DASD label",
         BLKID,
@@ -317,6 +330,12 @@ pub(super) fn members(first: &[u8]) -> impl Iterator<Item = (&'static str, u64)>
     members.filter_map(|known| Some((known.what, known.find(first)? as u64)))
 }
 
+/// The other maps that a disk has the marks of, who looks for them, and where the marks are.
+pub(super) fn maps(first: &[u8]) -> impl Iterator<Item = (&'static Known<Signature>, u64)> {
+    let maps = SIGNATURES.iter().filter(|known| known.is == Map);
+    maps.filter_map(|known| Some((known, known.find(first)? as u64)))
+}
+
 /// Whether the bytes look compressed or encrypted: nearly eight bits of entropy in each.
 pub(super) fn is_dense(first: &[u8]) -> bool {
     const FEWEST: usize = 2048;
@@ -369,11 +388,24 @@ fn fat(first: &[u8]) -> Option<usize> {
     is_volume_boot_record(first).then_some(0)
 }
 
+/// The sectors may be larger than those that the map is written for, so libparted looks at every power of two of them
+/// (`_disk_analyse_ghost_size` in `libparted/labels/mac.c`).
 fn apple(first: &[u8]) -> Option<usize> {
     let rest = first.strip_prefix(b"ER")?;
     let size = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
-    let map = |at: usize| first.get(at..).is_some_and(|entry| entry.starts_with(b"PM\0\0"));
-    (map(size) || map(512)).then_some(0)
+    let map = |at: usize| {
+        first.get(at..).is_some_and(|entry| entry.starts_with(b"PM") || entry.starts_with(b"TS"))
+    };
+    let mut sizes = (0..6).map(|doubled| (SECTOR as usize) << doubled);
+    (map(size) || sizes.any(map)).then_some(0)
+}
+
+/// The end of the sector is an MBR's, so boot loaders are told apart (`pc98_probe` in `libparted/labels/pc98.c`).
+fn pc98(first: &[u8]) -> Option<usize> {
+    const LOADERS: [&[u8]; 3] = [b"IPL1", b"Linux 98", b"GRUB/98 "];
+    let sector = first.get(..SECTOR as usize)?;
+    let loads = LOADERS.iter().any(|loader| sector[4..].starts_with(loader));
+    (loads && sector.ends_with(b"\x55\xaa")).then_some(4)
 }
 
 fn sun(first: &[u8]) -> Option<usize> {

@@ -307,11 +307,40 @@ fn an_empty_optical_disc_before_the_partitions_is_a_note() {
     let mut disk = disk();
     disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
     disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
     for (blocks, verdict, code) in [(24u32, "accept", "iso-shell"), (2000, "warn", "iso-hybrid")] {
         disk[0x8050..0x8054].copy_from_slice(&blocks.to_le_bytes());
         disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
         let (_, report) = report(&[scratch.write("disk.img", &disk)]);
         assert_eq!((report["verdict"].as_str().unwrap(), codes(&report)), (verdict, vec![code]));
+    }
+}
+
+#[test]
+fn an_optical_disc_that_may_have_files_is_a_warning() {
+    let scratch = Scratch::new();
+    let mut shell = disk();
+    shell[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
+    shell[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    shell[0x8050..0x8054].copy_from_slice(&24u32.to_le_bytes());
+    shell[0x8054..0x8058].copy_from_slice(&24u32.to_be_bytes());
+    shell[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    assert_eq!(found(&scratch, &shell, "note"), ["iso-shell"]);
+    let mut udf = shell.clone();
+    for (block, mark) in
+        [(0x9000, b"\0BEA01\x01"), (0x9800, b"\0NSR03\x01"), (0xa000, b"\0TEA01\x01")]
+    {
+        udf[block..block + 7].copy_from_slice(mark);
+    }
+    // What follows the 68 KiB that are looked at may be a descriptor with files.
+    let mut long = shell.clone();
+    for block in 17..34 {
+        long[block * 2048..][..7].copy_from_slice(b"\x03CD001\x01");
+    }
+    let mut open = shell;
+    open[0x8801] = 0;
+    for disk in [udf, long, open] {
+        assert_eq!(found(&scratch, &disk, "warn"), ["iso-hybrid"]);
     }
 }
 
