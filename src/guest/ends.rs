@@ -4,13 +4,14 @@
 //! check sums that only the later ones ask for are asked for where the mark has two bytes.
 
 use super::{Part, PartitionTable, SECTOR, Unread};
-use crate::codec::zip_end;
+use crate::codec::{ZIP_TAIL, zip_end};
 use crate::facts::{Code, Notebook};
-use crate::formats::{Disk, Got, Halt};
+use crate::formats::{Disk, Got, Halt, trailer};
 
 /// Bytes at the end of a disk that have every mark; a stream keeps as much. The farthest is the second place of a DDF
-/// header.
+/// header, and a zip archive is looked for in as many.
 pub(super) const WINDOW: u64 = 257 * SECTOR;
+const _: () = assert!(WINDOW == ZIP_TAIL as u64);
 
 /// MD_SB_MAGIC in `include/uapi/linux/raid/md_p.h`.
 const MAGIC: &[u8] = b"\xfc\x4e\x2b\xa9";
@@ -121,6 +122,44 @@ fn drbd(tail: &Tail<'_>) -> Option<u64> {
     matches!(tail.from(at)?, [0x83, 0x74, 0x02, 0x6b..=0x6d, ..]).then_some(at)
 }
 
+/// The last bytes of a disk with [`WINDOW`] in them, and its size; nothing if they cannot be had.
+fn last(disk: &mut dyn Disk, table: &mut PartitionTable) -> Result<Option<(Vec<u8>, u64)>, Halt> {
+    let Some(size) = disk.size()? else { return Ok(None) };
+    let mut last = vec![0; size.min(WINDOW + size % SECTOR) as usize];
+    match disk.read_at(size - last.len() as u64, &mut last)? {
+        Got::Bytes(count) if count == last.len() => return Ok(Some((last, size))),
+        // The end of the disk has come before it should.
+        Got::Bytes(_) => {}
+        Got::Missing(why) => {
+            if table.unread.iter().all(|unread| unread.why != why) {
+                table.unread.push(Unread { what: Part::Bounds, why });
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Writes down what image the disk in a container is by its last sector, and says whether it is. A raw image is refused for
+/// the same as what it is.
+pub(super) fn name_image(
+    disk: &mut dyn Disk,
+    notebook: &Notebook<'_>,
+    table: &mut PartitionTable,
+) -> Result<bool, Halt> {
+    let Some((last, size)) = last(disk, table)? else { return Ok(false) };
+    let Some(trailer) = trailer(&last) else { return Ok(false) };
+    let found = trailer.at(size - SECTOR);
+    notebook.disk(
+        Code::FormatPolyglot,
+        found.offset,
+        format!(
+            "The disk ends as {} does (at byte {}): converted to raw sectors it is opened as one.",
+            found.what, found.offset
+        ),
+    );
+    Ok(true)
+}
+
 /// Writes down what a disk with a partition table is by its last sectors. Of a member of something larger, libblkid shows no partitions then,
 /// and what assembles the RAID takes all of the disk.
 pub(super) fn find(
@@ -128,22 +167,9 @@ pub(super) fn find(
     notebook: &Notebook<'_>,
     table: &mut PartitionTable,
 ) -> Result<(), Halt> {
-    let Some(size) = disk.size()? else { return Ok(()) };
-    let mut last = vec![0; size.min(WINDOW + size % SECTOR) as usize];
-    let from = size - last.len() as u64;
-    match disk.read_at(from, &mut last)? {
-        Got::Bytes(count) if count == last.len() => {}
-        // The end of the disk has come before it should.
-        Got::Bytes(_) => return Ok(()),
-        Got::Missing(why) => {
-            if table.unread.iter().all(|unread| unread.why != why) {
-                table.unread.push(Unread { what: Part::Bounds, why });
-            }
-            return Ok(());
-        }
-    }
+    let Some((last, size)) = last(disk, table)? else { return Ok(()) };
     let tail = Tail { bytes: &last, size };
-    if let Some(before) = zip_end(&last, size) {
+    if let Some(before) = zip_end(&last[last.len().saturating_sub(ZIP_TAIL)..], size) {
         let at = size - before as u64;
         notebook.disk(
             Code::ArchiveZipAtEnd,

@@ -96,6 +96,19 @@ pub fn examine(
     none_found: Code,
     notebook: &Notebook<'_>,
 ) -> Result<PartitionTable, Halt> {
+    let mut table = examine_table(disk, none_found, notebook)?;
+    // What a raw image is by its last sector was decided before anything else.
+    if none_found != Code::RawNoPartitionTable && ends::name_image(disk, notebook, &mut table)? {
+        table.missing = None;
+    }
+    Ok(table)
+}
+
+fn examine_table(
+    disk: &mut dyn Disk,
+    none_found: Code,
+    notebook: &Notebook<'_>,
+) -> Result<PartitionTable, Halt> {
     let mut first = vec![0; FIRST_SECTORS];
     let mut table = PartitionTable::new();
     match disk.read_at(0, &mut first)? {

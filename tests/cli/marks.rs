@@ -394,6 +394,92 @@ fn marks_at_the_end_of_a_disk_are_those_of_libblkid() {
     }
 }
 
+#[test]
+fn the_disk_in_a_container_does_not_end_like_an_image() {
+    let scratch = Scratch::new();
+    for (mark, before, code, mut disk) in [
+        (b"conectix".as_slice(), 512, "format-vpc", mbr_disk()),
+        (b"conectix", 511, "format-vpc", vec![0; DISK as usize]),
+        (b"koly", 512, "format-dmg", disk()),
+    ] {
+        let at = disk.len() - before;
+        // The backup of a GPT is in the last sector.
+        disk[at & !511..].fill(0);
+        disk[at..at + mark.len()].copy_from_slice(mark);
+        let raw = scratch.write("inner.raw", &disk);
+        assert_eq!(codes(&report(&[&raw]).1), [code]);
+        for format in ["qcow2", "vdi", "vhdx", "vmdk"] {
+            let image = scratch.path(format!("outer.{format}"));
+            let made = Command::new("qemu-img")
+                .args(["convert", "-f", "raw", "-O", format])
+                .args([&raw, &image])
+                .status();
+            if made.is_err() {
+                return missing_oracle("qemu-img");
+            }
+            let (exit, of_file) = report(&[&image]);
+            assert_eq!(exit, 1, "{format}");
+            let bytes = std::fs::read(&image).unwrap();
+            let (_, packed) = report(&[scratch.write("outer.gz", &gzip(&bytes))]);
+            let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+            for report in [of_file, packed, of_pipe] {
+                assert!(codes(&report).contains(&"format-polyglot"), "{format}: {report}");
+            }
+        }
+    }
+}
+
+/// Readers of zip archives pass over fields of the record at the end, each over others. What one of them lists is found,
+/// plain, packed and in a container, whatever the fields say.
+#[test]
+fn a_record_at_the_end_need_not_fit() {
+    let scratch = Scratch::new();
+    let local = [b"PK\x03\x04\x0a\0", &[0; 20][..], &[1, 0, 0, 0, b'a']].concat();
+    let mut entry = [b"PK\x01\x02\x0a\0\x0a\0", &[0; 38][..], b"a"].concat();
+    entry[28] = 1;
+    let mut end = [b"PK\x05\x06", &[0; 18][..]].concat();
+    end[8..12].copy_from_slice(&[1, 0, 1, 0]);
+    end[12] = entry.len() as u8;
+    end[16] = local.len() as u8;
+    let archive = |change: &dyn Fn(&mut Vec<u8>), gap: &[u8]| {
+        let mut end = end.clone();
+        change(&mut end);
+        [&local[..], &entry, gap, &end].concat()
+    };
+    let of = |at: usize, bytes: &'static [u8]| {
+        move |end: &mut Vec<u8>| end[at..at + bytes.len()].copy_from_slice(bytes)
+    };
+    for archive in [
+        archive(&|_| (), b""),
+        archive(&of(8, &[0; 4]), b""),
+        archive(&of(8, &[7, 0]), b""),
+        archive(&of(8, &[0xff; 4]), b""),
+        archive(&of(4, &[1, 0]), b""),
+        archive(&of(16, &[0xff; 4]), b""),
+        archive(&of(20, &[9, 0]), b""),
+        archive(&|_| (), b"a gap"),
+    ] {
+        let mut disk = mbr_disk();
+        let at = disk.len() - archive.len();
+        disk[at..].copy_from_slice(&archive);
+        assert_eq!(found(&scratch, &disk, "warn"), ["archive-zip-at-end"]);
+        let file = [gzip(&mbr_disk()), archive].concat();
+        let (_, report) = report(&[scratch.write("disk.raw.gz", &file)]);
+        assert!(codes(&report).contains(&"archive-zip-at-end"), "{report}");
+    }
+    // A directory elsewhere that the record leads to, and one that is nowhere.
+    let mut disk = mbr_disk();
+    let at = disk.len() - end.len();
+    disk[0x20_0000..][..entry.len()].copy_from_slice(&entry);
+    end[16..20].copy_from_slice(&0x20_0000u32.to_le_bytes());
+    disk[at..].copy_from_slice(&end);
+    assert_eq!(found(&scratch, &disk, "warn"), ["archive-zip-at-end"]);
+    disk[at + 4..].fill(0);
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[at + 4..].fill(b'K');
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+}
+
 /// Programs for zip archives find the directory from behind: at the end of a disk, and in the last block of a packed file.
 #[test]
 fn what_ends_as_a_zip_archive_does_is_a_warning() {
