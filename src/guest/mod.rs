@@ -10,6 +10,7 @@
 mod ends;
 mod gpt;
 mod listing;
+mod luks;
 mod mbr;
 mod optical;
 
@@ -77,13 +78,21 @@ pub enum Part {
     Bounds,
 }
 
-/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, and
-/// the marks at the end.
+/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, the places of
+/// headers, and the marks at the end.
 #[must_use]
 pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
     let last = size.saturating_sub(ends::WINDOW + size % SECTOR).max(first.end)..size;
-    Wanted(vec![first, last])
+    let headers = luks::FAR.map(|at| at.min(size)..(at + luks::HEADER as u64).min(size));
+    Wanted([first, last].into_iter().chain(headers).collect())
+}
+
+/// Notes that a part of the disk that has marks was not looked at, and why; once for each reason.
+fn leave(table: &mut PartitionTable, why: Missing) {
+    if table.unread.iter().all(|unread| unread.why != why) {
+        table.unread.push(Unread { what: Part::Bounds, why });
+    }
 }
 
 /// Reads and judges the partition table. `none_found` is the anomaly of a disk without one: it is not written down,
@@ -118,6 +127,7 @@ fn examine_table(
             return Ok(table);
         }
     }
+    luks::keep(disk);
     let boot = mbr::parse(&first);
     let has_gpt = gpt::has_signature(&first, SECTOR);
     let protective = boot.as_ref().map_or(Protective::None, mbr::Mbr::protective);
@@ -162,6 +172,7 @@ fn examine_table(
             format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
+    luks::find(disk, notebook, &mut table)?;
     ends::find(disk, notebook, &mut table)?;
     let is_disc = optical::judge(&first, &table.partitions, notebook);
     for (map, at) in signatures::maps(&first) {

@@ -3,7 +3,8 @@
 //!
 //! The marks are those of libblkid 2.41 (`superblocks/`, `partitions/`); most are in libmagic too.
 
-use super::SECTOR;
+use super::ends::is_metadata_1;
+use super::{SECTOR, luks};
 use crate::facts::{Known, Mark};
 
 /// What a mark says of the disk.
@@ -46,10 +47,10 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "a member of a Linux RAID",
         BOTH,
-        &[
-            Mark::At(0, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
-            Mark::At(4096, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
-        ],
+        &[Mark::Rule(
+            "fc 4e 2b a9 01 00 00 00 at 0 or 4096, and the number of that sector 144 bytes behind it",
+            md,
+        )],
         Member,
     ),
     Known::new(
@@ -75,14 +76,30 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "a LUKS volume, by its second header",
         BLKID,
+        &[Mark::Rule(
+            "53 4b 55 4c ba be at 16384, 32768 or 65536, and no other place 256 bytes behind it; beside a partition table also at 128, 256 and 512 KiB, 1, 2 and 4 MiB",
+            luks::near,
+        )],
+        Member,
+    ),
+    Known::new(
+        "a BitLocker volume",
+        BLKID,
         &[
-            Mark::At(0x4000, b"SKUL\xba\xbe"),
-            Mark::At(0x8000, b"SKUL\xba\xbe"),
-            Mark::At(0x10000, b"SKUL\xba\xbe"),
+            Mark::At(3, b"-FVE-FS-"),
+            Mark::Rule(
+                "eb 58 90 4d 53 57 49 4e 34 2e 31 at 0, and at 440 a place that is a multiple of 64",
+                to_go,
+            ),
         ],
         Member,
     ),
-    Known::new("a BitLocker volume", BLKID, &[Mark::At(3, b"-FVE-FS-")], Member),
+    Known::new(
+        "a FileVault volume",
+        BLKID,
+        &[Mark::Rule("CS at 88, with version 1 and its kind of check sum", file_vault)],
+        Member,
+    ),
     Known::new(
         "a Stratis device",
         BLKID,
@@ -354,6 +371,26 @@ pub(super) fn is_dense(first: &[u8]) -> bool {
 /// A number of the superblock.
 fn le32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A superblock of metadata 1.1 or 1.2 in a partition names another place.
+fn md(first: &[u8]) -> Option<usize> {
+    let is = |at: &usize| first.get(*at..).is_some_and(|block| is_metadata_1(block, *at as u64));
+    [0, 4096].into_iter().find(is)
+}
+
+/// BitLocker To Go begins as a FAT volume of Windows 98 does, and leads to its metadata (`superblocks/bitlocker.c`). No
+/// disk is as large as 2^48 bytes.
+fn to_go(first: &[u8]) -> Option<usize> {
+    let place = u64::from_le_bytes(*first.get(440..)?.first_chunk()?);
+    let leads = place > 0 && place.is_multiple_of(64) && place < 1 << 48;
+    (first.starts_with(b"\xeb\x58\x90MSWIN4.1") && leads).then_some(0)
+}
+
+/// Two bytes are no mark, so two fields have to have the one value that is known (`superblocks/cs_fvault2.c`).
+fn file_vault(first: &[u8]) -> Option<usize> {
+    let mark = first.get(88..)?.starts_with(b"CS\x01\0\0\0");
+    (mark && first[8..].starts_with(b"\x01\0")).then_some(88)
 }
 
 /// Two bytes are no mark, so the fields that have few values have to have one of them: state, errors, revision, block

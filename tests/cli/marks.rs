@@ -31,6 +31,15 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
                 _ if wants.contains("innotek") => b"\0\0\0\0innotek VirtualBox Disk Image",
                 _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
+                _ if wants.contains("iprt") => b" \n--iprt-iso-maker-file-marker=",
+                _ if wants.contains("fc 4e 2b a9") => b"\xfc\x4e\x2b\xa9\x01\0\0\0",
+                _ if wants.contains("CS at 88") => {
+                    let block = [&b"\x01\0"[..], &[0; 78], b"CS\x01\0\0\0"].concat();
+                    return Some((8, block));
+                }
+                _ if wants.contains("53 4b 55 4c") => {
+                    return Some((0x8000, b"SKUL\xba\xbe".to_vec()));
+                }
                 _ => return None,
             };
             (0, bytes.to_vec())
@@ -150,6 +159,7 @@ fn a_superblock_of_a_raid_at_the_end_is_found() {
             let mut disk = mbr_disk();
             disk.resize(size, 0);
             disk[at..at + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+            disk[at + 144..at + 152].copy_from_slice(&(at as u64 / 512).to_le_bytes());
             disks.push(disk);
         }
     }
@@ -160,6 +170,90 @@ fn a_superblock_of_a_raid_at_the_end_is_found() {
     // Elsewhere it is data.
     let mut disk = mbr_disk();
     disk[DISK as usize - 16384..][..4].copy_from_slice(b"\xfc\x4e\x2b\xa9");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+}
+
+/// Metadata 0.90 has the byte order of the machine that wrote it. The superblock of the last partition stands where that of
+/// the disk would: libblkid asks whether a partition covers it, and of metadata 1 where it says that it is.
+#[test]
+fn a_superblock_of_the_last_partition_is_not_that_of_the_disk() {
+    const MAGIC: u32 = 0xa92b_4efc;
+    let scratch = Scratch::new();
+    let member = ["disk-member-signature".to_owned()];
+    let size = 8usize << 20;
+    let with = |start: u32, sectors: u32| {
+        let mut disk = mbr_disk();
+        disk.resize(size, 0);
+        disk[454..458].copy_from_slice(&start.to_le_bytes());
+        disk[458..462].copy_from_slice(&sectors.to_le_bytes());
+        disk
+    };
+    let to_the_end = || with(2048, 14_336);
+    let old = size - 0x1_0000;
+    let new = size - 8192;
+    for (bytes, order) in [(MAGIC.to_le_bytes(), 0), (MAGIC.to_be_bytes(), 1)] {
+        let kib = |kib: u32| if order == 0 { kib.to_le_bytes() } else { kib.to_be_bytes() };
+        // Of all of the disk, of the partition, and of a partition that ends before.
+        for (mut disk, covered, expected) in [
+            (to_the_end(), (8 << 10) - 64, &member[..]),
+            (to_the_end(), (7 << 10) - 64, &[]),
+            (with(2048, 14_335), (7 << 10) - 64, &member[..]),
+            (with(2048, 4096), 0, &member[..]),
+        ] {
+            disk[old..old + 4].copy_from_slice(&bytes);
+            disk[old + 32..old + 36].copy_from_slice(&kib(covered));
+            assert_eq!(found(&scratch, &disk, "warn"), expected, "{order} {covered}");
+        }
+    }
+    for (place, expected) in [(new / 512, &member[..]), (new / 512 - 2048, &[])] {
+        let mut disk = to_the_end();
+        disk[new..new + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+        disk[new + 144..new + 152].copy_from_slice(&(place as u64).to_le_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), expected, "{place}");
+    }
+    // A partition that begins at sector 8, with metadata 1.1 at its beginning.
+    let mut disk = with(8, 4096);
+    disk[4096..4104].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[4096 + 144] = 8;
+    assert_eq!(found(&scratch, &disk, "warn"), member);
+}
+
+#[test]
+fn encrypted_volumes_are_known_by_each_of_their_headers() {
+    let scratch = Scratch::new();
+    let member = ["disk-member-signature"];
+    for at in (14..=22).map(|bits| 1usize << bits) {
+        let mut disk = mbr_disk();
+        disk.resize(8 << 20, 0);
+        disk[at..at + 8].copy_from_slice(b"SKUL\xba\xbe\0\x02");
+        disk[at + 256..at + 264].copy_from_slice(&(at as u64).to_be_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), member, "{at}");
+        let raw = scratch.write("inner.raw", &disk);
+        let image = scratch.path("outer.qcow2");
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args([&raw, &image]);
+        match convert.status() {
+            Ok(_) => {
+                let bytes = std::fs::read(&image).unwrap();
+                assert_eq!(codes(&report(&[&image]).1), member, "{at}");
+                let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+                assert_eq!(codes(&of_pipe), member, "{at}");
+            }
+            Err(_) => missing_oracle("qemu-img"),
+        }
+        // That of a partition says where it is in the partition.
+        disk[at + 256..at + 264].copy_from_slice(&0x4001u64.to_be_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new(), "{at}");
+    }
+    // BitLocker To Go leads to its metadata; a FAT volume of Windows 98 has boot code there.
+    let mut disk = mbr_disk();
+    disk[446] = 0;
+    disk[..11].copy_from_slice(b"\xeb\x58\x90MSWIN4.1");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[442] = 0x10;
+    assert_eq!(found(&scratch, &disk, "warn"), member);
+    disk[440] = 1;
     assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
 }
 
@@ -367,7 +461,9 @@ fn marks_at_the_end_of_a_disk_are_those_of_libblkid() {
         ("isw", 1024, b"Intel Raid ISM Cfg Sig. 1.0.00".to_vec(), None),
         ("ddf", 512, b"\xde\x11\xde\x11".to_vec(), None),
         ("ddf", 257 * 512, b"\xde\x11\xde\x11".to_vec(), None),
+        ("ddf", 512, b"\x11\xde\x11\xde".to_vec(), None),
         ("nvidia", 1024, b"NVIDIA  \x1e\0\0\0".to_vec(), None),
+        ("nvidia", 1024, b"NVIDIA\0\0".to_vec(), None),
         ("promise", 63 * 512, b"Promise Technology, Inc.".to_vec(), None),
         ("lsi", 512, b"$XIDE$".to_vec(), None),
         ("jmicron", 512, jmicron, Some(5)),

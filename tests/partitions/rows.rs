@@ -79,6 +79,10 @@ fn linux_looks_for_a_gpt_if_an_entry_begins_at_sector_1() {
     volume.put(0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8");
     volume.entry(0, 0, (0xee, 1, 0));
     assert_eq!(Said::of(&volume).numbers, [1, 2]);
+    // Linux and sgdisk go by the type of an entry that has no sectors.
+    let mut typed = Disk::gpt();
+    typed.entry(0, 1, (0x83, 40, 0));
+    Said::of(&typed).holds("warn", &["mbr-hybrid"], &[1, 2]);
     // Beside an ordinary partition too, an entry elsewhere hides everything.
     let mut hidden = Disk::gpt();
     hidden.entry(0, 0, (0xee, 63, 100));

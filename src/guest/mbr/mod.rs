@@ -128,9 +128,9 @@ impl Mbr {
         self.entries.iter().all(|entry| !entry.is_used())
     }
 
-    /// Whether it lists ordinary partitions beside the protective one.
+    /// Whether it has entries of ordinary types beside the protective one. Linux goes by the types alone (`is_pmbr_valid`).
     fn is_hybrid(&self) -> bool {
-        self.entries.iter().any(|e| e.is_used() && !matches!(e.kind, 0 | PROTECTIVE))
+        self.entries.iter().any(|entry| !matches!(entry.kind, 0 | PROTECTIVE))
     }
 
     /// Writes down what is odd about an MBR that covers a GPT.
@@ -144,7 +144,7 @@ impl Mbr {
             notebook.disk(
                 Code::MbrHybrid,
                 ENTRIES_AT as u64,
-                "The MBR lists ordinary partitions beside the protective one.",
+                "The MBR has entries of ordinary types beside the protective one.",
             );
         }
         let mut covering =
@@ -279,6 +279,8 @@ pub(super) mod tests {
         assert!(protective.protective() == Protective::Announces && !protective.is_hybrid());
         let hybrid = parse(&sector(&[(0, PROTECTIVE, 1, 2047), (0x80, 0x83, 2048, 9)])).unwrap();
         assert!(hybrid.is_hybrid());
+        let typed = parse(&sector(&[(0, PROTECTIVE, 1, 2047), (0, 0x83, 40, 0)])).unwrap();
+        assert!(typed.is_hybrid());
         let empty = parse(&sector(&[(0x7f, PROTECTIVE, 1, 0)])).unwrap();
         assert_eq!(empty.protective(), Protective::Announces);
         let elsewhere = parse(&sector(&[(0, 0x83, 9, 9), (0, PROTECTIVE, 63, 99)])).unwrap();
