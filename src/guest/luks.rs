@@ -33,13 +33,14 @@ pub(super) fn keep(disk: &mut dyn Disk) {
     FAR.iter().for_each(|&at| disk.keep(at, HEADER as u64));
 }
 
-/// Looks into the places that are not in the beginning.
+/// Looks into the places that are not in the beginning. Like the end, they are left where only a beginning is read.
 pub(super) fn find(
     disk: &mut dyn Disk,
     notebook: &Notebook<'_>,
     table: &mut PartitionTable,
 ) -> Result<(), Halt> {
-    for at in FAR {
+    let Some(size) = disk.size()? else { return Ok(()) };
+    for at in FAR.into_iter().filter(|&at| at < size) {
         let mut header = [0; HEADER];
         match disk.read_at(at, &mut header)? {
             Got::Bytes(count) if is_second(&header[..count], at) => notebook.disk(

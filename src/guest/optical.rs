@@ -28,7 +28,7 @@ impl Volume {
     pub(super) fn find(first: &[u8]) -> Option<Self> {
         let mark = first.get(MARK as usize..)?;
         let is = mark.starts_with(ISO)
-            || UDF.iter().any(|known| mark.starts_with(*known))
+            || UDF.iter().any(|known| mark.starts_with(known))
             || mark.get(8..).is_some_and(|mark| mark.starts_with(b"CDROM"));
         is.then(|| {
             let end = primary_end(&first[MARK as usize - 1..]);
@@ -73,7 +73,7 @@ fn is_empty(first: &[u8], end: u64) -> bool {
 /// 2048 bytes, or 4096 where blocks are as large (ECMA-167, 2/8.4 and 2/9.1).
 fn may_be_udf(first: &[u8]) -> bool {
     let blocks = first[MARK as usize - 1..].chunks_exact(BLOCK);
-    let is_udf = |block: &[u8]| UDF.iter().any(|known| block[1..].starts_with(*known));
+    let is_udf = |block: &[u8]| UDF.iter().any(|known| block[1..].starts_with(known));
     let known = |block: &[u8]| is_udf(block) || block[1..].starts_with(ISO);
     blocks.clone().any(is_udf)
         || [1, 2].into_iter().any(|step| blocks.clone().step_by(step).all(known))
