@@ -31,8 +31,9 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Pack an image so that DigitalOcean takes it, into a file that was not there before.
     ///
-    /// The image is taken out of xz, Zstandard, gzip, bzip2 and a tar archive or OVA, the disk out of a VHD or a qcow of version 1,
-    /// and packed as one gzip member. Bytes behind the packed data that belong to nothing are left out, which is said. The result is
+    /// The image is taken out of xz, Zstandard, gzip, bzip2 and a tar archive or OVA, the disk out of a VHD, a qcow of version 1
+    /// or a VMDK stream out of order, and packed as one gzip member. Of a VMDK in several files, give the descriptor, a local
+    /// file: the parts that it names are opened in its folder, by plain names and through no link. Bytes behind the packed data that belong to nothing are left out, which is said. The result is
     /// checked before the file gets its name: nothing is left of what is rejected or interrupted, and no file is replaced.
     ///
     /// Exit codes: 0 written, or there is nothing to repack, 1 rejected, 2 wrong usage, or there is a file already, or it

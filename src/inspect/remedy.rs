@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::Report;
+use crate::facts::Compression;
 use crate::rules::remedy::{Case, Input};
 use crate::rules::row;
 use crate::source;
@@ -29,6 +30,10 @@ impl Report {
             case.format = self.disk_format;
             case.virtual_size = self.virtual_size;
             case.partitions = self.partition_table.as_ref();
+            // What lies beside a file can be had only with a file, and not through what it is packed in.
+            let alone =
+                matches!(input, Input::File(_)) && self.compression == Some(Compression::None);
+            finding.repairable &= alone || !row(finding.code).beside;
             let advice = row(finding.code).remedy.advice(&case);
             (finding.remedy, finding.commands) = (advice.text, advice.commands);
         }

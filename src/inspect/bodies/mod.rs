@@ -3,6 +3,7 @@
 //! the compiler that everything else is built with.
 
 mod edits;
+mod parts;
 pub mod structures;
 mod tables;
 mod wrappings;
@@ -331,7 +332,17 @@ fn walked(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
 ) -> Result<(), Halt> {
-    let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
+    let examined = formats::examine(format, view, notebook)?;
+    walked_over(examined, view, notebook)
+}
+
+/// Walks over the tables of what was examined, and reads both ends of its disk.
+fn walked_over(
+    examined: Option<formats::Examined>,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let Some(mut examined) = examined else { return Ok(()) };
     let size = examined.virtual_size;
     assert_eq!(size, examined.layout.virtual_size());
     let wanted = guest::wanted(size);
@@ -370,10 +381,12 @@ pub fn vdi(input: &[u8]) {
     container(DiskFormat::Vdi, &image);
 }
 
-/// VMDK, as edits over images of all kinds.
+/// VMDK, as edits over images of all kinds; and each as a descriptor and as a part of a disk in several files.
 pub fn vmdk(input: &[u8]) {
     let image = edits::decode(vmdk_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
     container(DiskFormat::Vmdk, &image);
+    parts::descriptor(&image);
+    parts::extent(&image);
 }
 
 /// VHD, as edits over a fixed and a dynamic image; the check sums are made right after them.

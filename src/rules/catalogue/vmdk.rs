@@ -1,4 +1,4 @@
-use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, repairable, run};
 use crate::facts::Code;
 
 const SPEC: &str = "VMware Virtual Disk Format 1.1, 4.1";
@@ -7,7 +7,6 @@ const QEMU: &str = "QEMU block/vmdk.c";
 const EXPORT: Remedy = Judge(
     "Export the image again from where it was made. What is lost or contradicts itself cannot be mended from this file.",
 );
-const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -199,14 +198,14 @@ pub(super) const ROWS: &[Row] = &[
         EXPORT,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents",
     ),
-    judged(
+    repairable(judged(
         Code::VmdkGrainsUnordered,
         Warn,
         "the grains of the stream are out of order",
         "A stream has its grains in the order of the disk, one behind the other up to the mark of its end. Readers that go by the tables find these, as QEMU does; readers that take a stream as it comes fail, read wrong data, or end too early.",
-        ANEW,
+        run("Take the disk out of it", Recipe::TakeOut, ""),
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; VMware's open-vmdk, areStreamOptimizedGrainsOrdered",
-    ),
+    )),
     judged(
         Code::VmdkCidInvalid,
         Reject,
