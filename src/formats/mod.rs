@@ -143,8 +143,8 @@ impl Wanted {
     }
 }
 
-/// Reads the structures of a part of a VMDK, a sparse extent that has to hold so many sectors of the disk. `None` as for
-/// [`examine`].
+/// Reads the structures of a part of a VMDK, a sparse extent that has to hold so many sectors of the disk; the last one may
+/// have them rounded up to a grain, and has its own size then. `None` as for [`examine`].
 ///
 /// # Errors
 /// If the part cannot be read further.
@@ -152,8 +152,9 @@ pub fn examine_part(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
     sectors: u64,
+    last: bool,
 ) -> Result<Option<Examined>, Halt> {
-    vmdk::examine_part(view, notebook, sectors)
+    vmdk::examine_part(view, notebook, sectors, last)
 }
 
 /// Reads the structures of a container from its beginning. `None` if they are too broken to say

@@ -14,11 +14,16 @@ impl Report {
     /// Makes the remedies of all findings, for an input that is reached by this argument.
     pub(super) fn advise(&mut self, argument: &OsStr) {
         let mut findings = std::mem::take(&mut self.findings);
+        let path = self.path.clone();
+        let path = path.as_deref();
         let input = if source::is_url(argument) {
             Input::Url
         } else if argument != "-" {
             Input::File(Path::new(argument))
-        } else if self.path.is_some() || self.source != "-" {
+        } else if let Some(path) = path.filter(|_| self.compression.is_none()) {
+            // Nothing came out of it, so it is what the findings are about.
+            Input::File(path)
+        } else if path.is_some() || self.source != "-" {
             Input::Inside
         } else {
             Input::Pipe

@@ -19,17 +19,28 @@ pub(in crate::formats) fn examine(
 }
 
 /// Reads the header of a part of a disk, a sparse extent without a descriptor, and checks where the tables lie. It has to
-/// hold so many sectors.
+/// hold so many sectors; the header of the last one may round them up to a grain, and counts then, as it does for QEMU.
 pub(in crate::formats) fn examine_part(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
     sectors: u64,
+    last: bool,
 ) -> Result<Option<Examined>, Halt> {
     let Some(header) = header::read(view, notebook)? else { return Ok(None) };
     if !descriptor::check_absent(view, notebook, &header)? {
         return Ok(None);
     }
-    if header.capacity != sectors {
+    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
+    if header.capacity != sectors && last && rounded == Some(header.capacity) {
+        notebook.image(
+            Code::VmdkSizeRounded,
+            12,
+            format!(
+                "The descriptor says that the part has {sectors} sectors, its header says {}, which is that in whole grains. The header's size counts here, as it does for QEMU.",
+                header.capacity
+            ),
+        );
+    } else if header.capacity != sectors {
         notebook.image(
             Code::VmdkDescriptorMismatch,
             12,

@@ -32,7 +32,7 @@ pub(super) fn extent(image: &MemoryImage<'_>) {
     image.clone().read(12, &mut capacity);
     let sectors = u64::from_le_bytes(capacity);
     both_ways(image, |view, notebook| {
-        let examined = formats::examine_part(view, notebook, sectors)?;
+        let examined = formats::examine_part(view, notebook, sectors, true)?;
         super::walked_over(examined, view, notebook)
     });
 }

@@ -35,8 +35,9 @@ pub(super) fn parts(
     let mut pieces = Vec::new();
     // It keeps a bounded number of what many parts have.
     let noticed = notebook();
-    for part in &named {
-        pieces.push(piece(part, &beside, &mut opened, &noticed, options)?);
+    for (number, part) in (1..).zip(&named) {
+        let last = number == named.len();
+        pieces.push(piece((part, last), &beside, &mut opened, &noticed, options)?);
     }
     Ok(Some(Found { pieces, noticed: noticed.close() }))
 }
@@ -62,9 +63,9 @@ fn never(_: Code) -> bool {
     false
 }
 
-/// Opens a part of the disk.
+/// Opens a part of the disk, which may be the last.
 fn piece(
-    part: &Part,
+    (part, last): (&Part, bool),
     beside: &Beside,
     opened: &mut BTreeSet<(u64, u64)>,
     noticed: &Notebook<'_>,
@@ -103,7 +104,7 @@ fn piece(
         }
         Content::Zeros | Content::Sparse { .. } => {
             let found = walked(&file, &whose, options, |view, notebook| {
-                formats::examine_part(view, notebook, part.sectors)
+                formats::examine_part(view, notebook, part.sectors, last)
             })?;
             found.1.into_iter().for_each(|anomaly| noticed.put(anomaly));
             found.0.layout

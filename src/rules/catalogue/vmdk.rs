@@ -79,15 +79,15 @@ pub(super) const ROWS: &[Row] = &[
         "a kind of VMDK that needs other files",
         "DigitalOcean gets this file alone. Only monolithicSparse and streamOptimized images keep header, descriptor and data in one file.",
         Judge(
-            "Convert the disk by its descriptor, with all its parts in one folder, or export it as streamOptimized.",
+            "Convert the disk by its descriptor, with all its parts in one folder (tidegate repack, or qemu-img convert for those of ESXi), or export it as streamOptimized.",
         ),
         "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
     ),
     judged(
         Code::VmdkExtentsInvalid,
         Reject,
-        "the descriptor names other parts than this file",
-        "The descriptor has to list one sparse extent that may be read, with a plain file name: the image itself. Anything else leads readers to files that are missing, or to files of the host.",
+        "the descriptor names parts that it may not name",
+        "The descriptor of an image has to list one sparse extent that may be read, with a plain file name: the image itself. That of a disk in several files lists files beside it, each once. Anything else leads readers to files that are missing, or to files of the host.",
         Judge(
             "If the parts are yours, export the disk again as streamOptimized, which has one part. Convert no image that names files you do not expect: they are opened.",
         ),
