@@ -349,6 +349,7 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
             chart.add("bucket", state, format!("{place}: {error}"), fix);
         }
     }
+    versions(&bucket, chart);
     if !args.probe {
         let said = "unknown: nothing was written; --probe puts an object of one byte, makes it public, looks at it and deletes it";
         return chart.add("bucket-rights", State::Unknown, said, "");
@@ -370,6 +371,33 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
             chart.add("bucket-rights", State::Fail, stop.to_string(), fix);
         }
     }
+}
+
+/// Whether the bucket keeps what is deleted, so that more has to be removed than an object.
+fn versions(bucket: &spaces::Bucket, chart: &mut Chart) {
+    let (state, said, fix) = match bucket.wait(async {
+        match bucket.retention().await? {
+            Some(retention) => Ok(Err(retention)),
+            None => bucket.versioning().await.map(Ok),
+        }
+    }) {
+        Ok(Err(retention)) => (
+            State::Fail,
+            format!(
+                "object lock is on ({} for {}), so a push could not remove what it stages",
+                retention.mode, retention.time
+            ),
+            "Take a bucket without default retention.",
+        ),
+        Ok(Ok(spaces::Versioning::Off)) => (State::Ok, "the bucket keeps no versions".into(), ""),
+        Ok(Ok(_)) => (
+            State::Warn,
+            "versioning is on or suspended, so the bucket keeps what is deleted".into(),
+            "Take a bucket without versioning, or a key that may list and delete versions: a push deletes each version that it made.",
+        ),
+        Err(why) => (State::Unknown, format!("the bucket does not say: {why}"), ""),
+    };
+    chart.add("bucket-versions", state, said, fix);
 }
 
 /// What to do about a request to the bucket that brought nothing, by what went wrong.

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::args::{Format, RepackArgs};
+use super::clock::Clock;
 use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, check, output, signals};
 use crate::bytes::Hostile;
@@ -17,6 +18,7 @@ use crate::repack::{Leftover, Order, Repacked, Stop, repack};
 use crate::source::{is_url, shown};
 
 pub(super) fn run(args: &RepackArgs) -> Result<u8, Usage> {
+    let clock = Clock::new()?;
     let order = order(args)?;
     let progress = Progress::new(args.quiet);
     let leftover = Leftover::default();
@@ -26,8 +28,12 @@ pub(super) fn run(args: &RepackArgs) -> Result<u8, Usage> {
         removing.remove();
         None
     });
-    let repacked = repack(&order, &*progress, &leftover);
+    let date = clock.now();
+    let mut repacked = repack(&order, &*progress, &leftover);
     progress.close();
+    if let Some(report) = &mut repacked.report {
+        report.checked_at = Some(date);
+    }
     let code = match &repacked.stop {
         None => ACCEPTED,
         Some(Stop::Rejected) => REJECTED,

@@ -121,25 +121,73 @@ pub(super) fn without<'a>(text: &'a [u8], secrets: &[String]) -> Cow<'a, [u8]> {
     Cow::Owned(clean)
 }
 
-/// What comes after the secret that a text begins with.
+/// How often an escape is looked for that was escaped itself, and how many blanks stand between two characters.
+const DEEPEST: usize = 8;
+
+/// What comes after the secret that a text begins with. Base64 may be broken into lines.
 fn past<'a>(text: &'a [u8], secret: &[u8]) -> Option<&'a [u8]> {
-    secret.iter().try_fold(text, |rest, byte| escaped(rest, *byte))
+    let (first, others) = secret.split_first()?;
+    let text = escaped(text, *first)?;
+    others.iter().try_fold(text, |rest, byte| {
+        escaped(rest, *byte).or_else(|| escaped(without_blanks(rest), *byte))
+    })
 }
 
-/// What comes after a byte, which may be written as `\u0064`, `\x64`, `\/`, `%64`, `&#100;`, `&#x64;` or `&amp;`.
+/// A text without the blanks and line breaks that it begins with, which may be written as `\n`.
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    for _ in 0..DEEPEST {
+        text = match text {
+            [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] => rest,
+            [b'\\', b't' | b'r' | b'n', rest @ ..] => rest,
+            _ => break,
+        };
+    }
+    text
+}
+
+/// What comes after a byte, which may be written as `\u0064`, `\x64`, `\/`, `%64`, `&#100;`, `&#x64;` or `&amp;`, and
+/// these as `\\u0064`, `%2564` or `&amp;#100;`.
 fn escaped(text: &[u8], byte: u8) -> Option<&[u8]> {
-    let is = |digits: &[u8]| {
-        let digits = std::str::from_utf8(digits).ok();
-        digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) == Some(u32::from(byte))
-    };
     match text {
-        [b'\\', b'u', a, b, c, d, rest @ ..] if is(&[*a, *b, *c, *d]) => Some(rest),
-        [b'\\', plain @ (b'"' | b'\\' | b'/'), rest @ ..] if *plain == byte => Some(rest),
-        [b'%', a, b, rest @ ..] | [b'\\', b'x', a, b, rest @ ..] if is(&[*a, *b]) => Some(rest),
-        [b'&', rest @ ..] if referred(rest, byte).is_some() => referred(rest, byte),
-        [plain, rest @ ..] if *plain == byte => Some(rest),
+        [plain, rest @ ..] if *plain == byte && !matches!(byte, b'\\' | b'%' | b'&') => Some(rest),
+        [b'\\', rest @ ..] => nested(rest, b"\\", |rest| backslashed(rest, byte)),
+        [b'%', rest @ ..] => nested(rest, b"25", |rest| hexadecimal::<2>(rest, byte)),
+        [b'&', rest @ ..] => nested(rest, b"amp;", |rest| referred(rest, byte)),
         _ => None,
     }
+    .or_else(|| text.strip_prefix(&[byte]))
+}
+
+/// What one of these escapes leaves, each of which has one more of what escapes its mark.
+fn nested<'a>(
+    mut text: &'a [u8],
+    mark: &[u8],
+    past: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
+) -> Option<&'a [u8]> {
+    for _ in 0..DEEPEST {
+        match past(text) {
+            None => text = text.strip_prefix(mark)?,
+            rest => return rest,
+        }
+    }
+    None
+}
+
+/// What comes after a byte as JSON or a log escapes it, of which the backslash is off already.
+fn backslashed(text: &[u8], byte: u8) -> Option<&[u8]> {
+    match text {
+        [b'u', rest @ ..] => hexadecimal::<4>(rest, byte),
+        [b'x', rest @ ..] => hexadecimal::<2>(rest, byte),
+        [plain @ (b'"' | b'\\' | b'/'), rest @ ..] if *plain == byte => Some(rest),
+        _ => None,
+    }
+}
+
+/// What comes after a byte that is written in so many digits.
+fn hexadecimal<const DIGITS: usize>(text: &[u8], byte: u8) -> Option<&[u8]> {
+    let (digits, rest) = text.split_first_chunk::<DIGITS>()?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    (u32::from_str_radix(digits, 16).ok()? == u32::from(byte)).then_some(rest)
 }
 
 /// The longest name or number of a character, with its zeros in front.
@@ -196,6 +244,11 @@ mod tests {
                 "&#100;op_v1_se/cret0 &amp &#; &#x; &nothing;",
             ),
             ("dop_v1_se/cret0", "dop_v1_se/cret0"),
+            ("/x?t=%2564op_v1_se%25252Fcret01&", "/x?t=…&"),
+            (r"\\u0064op_v1_se\\\/cret01", "…"),
+            ("&amp;#100;op_v1_se&amp;amp;#x2f;cret01", "…"),
+            ("dop_v1_\r\n se/cre\\r\\nt01\n", "…\n"),
+            ("dop_v1_\nse/other", "dop_v1_\nse/other"),
             ("\\u00", "\\u00"),
         ] {
             assert_eq!(String::from_utf8_lossy(&without(text.as_bytes(), &known)), clean);
@@ -217,6 +270,8 @@ mod tests {
                     let text = alphabet.encode(format!("{before}{secret}{after}"));
                     hidden(&text);
                     hidden(&text.replace('/', "\\/").replace('+', "%2B"));
+                    let lines: Vec<&[u8]> = text.as_bytes().chunks(19).collect();
+                    hidden(&String::from_utf8(lines.join(&b"\r\n"[..])).unwrap());
                 }
             }
         }

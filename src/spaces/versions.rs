@@ -94,6 +94,8 @@ impl Bucket {
         let called = match asked {
             Ok(called) => called,
             Err(error) if error.code.as_deref() == Some(NO_LOCK) => return Ok(None),
+            // What a server does not have, it does not do.
+            Err(error) if error.kind == Kind::Unsupported => return Ok(None),
             // So say servers that know no locks, and that the bucket is there.
             Err(error) if error.kind == Kind::NoSuchBucket && error.code.is_none() => {
                 return Ok(None);

@@ -45,19 +45,21 @@ fn a_healthy_place_is_healthy() {
         "token-accepted",
         "scopes",
         "bucket",
+        "bucket-versions",
         "bucket-rights",
     ];
-    assert_eq!(states(&told, &ids), ["ok", "ok", "ok", "ok", "ok", "ok", "unknown", "absent"]);
+    let without = ["ok", "ok", "ok", "ok", "ok", "ok", "unknown", "absent", "absent"];
+    assert_eq!(states(&told, &ids), without);
 
     env.extend(rig.spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let told = document(&doctor(&scratch, &env, &[]));
-    assert_eq!(states(&told, &ids[6..]), ["ok", "unknown"], "{told:#}");
+    assert_eq!(states(&told, &ids[6..]), ["ok", "ok", "unknown"], "{told:#}");
     assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 0);
     let output = doctor(&scratch, &env, &["--probe"]);
     let told = document(&output);
     assert_eq!(
         (exit_code(&output), states(&told, &ids[6..])),
-        (0, vec!["ok".into(), "ok".into()]),
+        (0, vec!["ok".into(), "ok".into(), "ok".into()]),
         "{told:#}"
     );
     assert_eq!(rig.state()["objects"].as_array().unwrap().len(), 0, "nothing is left");
@@ -205,6 +207,43 @@ fn buckets_and_keys_that_are_wrong_fail() {
         (0, "warn"),
         "{document:#}"
     );
+}
+
+#[test]
+fn a_bucket_that_keeps_what_is_deleted_is_named() {
+    let rig = Rig::new(&[]);
+    let url = rig.url("");
+    let versions = |versioning: &'static str, lock: &'static str| {
+        let server = Server::new(move |request| {
+            let query = request.path.split_once('?').map_or("", |(_, query)| query);
+            let body = match query {
+                "versioning=" => versioning,
+                "object-lock=" => lock,
+                _ => "",
+            };
+            Reply::status(200, body.as_bytes().to_vec())
+        });
+        let place = server.url("");
+        let mut env = vec![
+            ("DIGITALOCEAN_API_URL", url.as_str()),
+            ("DIGITALOCEAN_TOKEN", rig.token.as_str()),
+        ];
+        env.extend(rig.spaces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        env.push(("SPACES_ENDPOINT_URL", place.as_str()));
+        let output = doctor(&Scratch::new(), &env, &["--retries", "0"]);
+        let document = document(&output);
+        assert_eq!(invalid("doctor", &document), Vec::<String>::new());
+        (exit_code(&output), state(&document, "bucket-versions"))
+    };
+    let off = "<VersioningConfiguration/>";
+    let on = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let unlocked = "<ObjectLockConfiguration/>";
+    let locked = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+                  <Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+    assert_eq!(versions(off, unlocked), (0, "ok".into()));
+    assert_eq!(versions(on, unlocked), (0, "warn".into()));
+    assert_eq!(versions(on, locked), (4, "fail".into()));
+    assert_eq!(versions("nonsense", unlocked), (0, "unknown".into()));
 }
 
 #[test]

@@ -95,3 +95,17 @@ fn date() -> String {
     let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
     stdout(&output).trim().to_owned()
 }
+
+#[test]
+fn what_is_packed_anew_or_pushed_was_checked_on_a_date() {
+    let scratch = Scratch::new();
+    scratch.write("disk.raw", &disk());
+    for arguments in [&["repack", "disk.raw"][..], &["push", "--rehearse", "disk.raw"]] {
+        let mut command = tidegate();
+        command.env("SOURCE_DATE_EPOCH", "1700000000").current_dir(scratch.path(""));
+        let output = command.args(arguments).args(["--format", "json"]).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!(document["report"]["checked_at"], "2023-11-14T22:13:20Z", "{document:#}");
+    }
+}

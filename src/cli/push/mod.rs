@@ -21,6 +21,7 @@ use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
 use self::view::View;
+use super::clock::Clock;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
@@ -31,6 +32,7 @@ use crate::source::is_url;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut args = project::completed(args)?;
+    let clock = Clock::new()?;
     let view = View::new(args.api.quiet);
     let order = order::order(&args, &view)?;
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
@@ -44,14 +46,19 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
+    let mut date = clock.now();
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     let (mut order, mut world) = (order, world);
     while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
         (order, world) = next;
+        date = clock.now();
         pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     }
     let args = &args;
     view.close();
+    if let Some(report) = &mut pushed.report {
+        report.checked_at = Some(date);
+    }
     let available = pushed.image.as_ref().filter(|_| pushed.available);
     let written = match (&mut id_file, available) {
         (Some(file), Some(image)) => writeln!(file, "{}", image.id)

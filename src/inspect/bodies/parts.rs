@@ -1,6 +1,6 @@
 //! A VMDK whose disk lies in several files: its descriptor, and its parts.
 
-use super::both_ways;
+use super::containers::{both_ways, walked_over};
 use crate::facts::Notebook;
 use crate::formats::{self, MemoryImage};
 
@@ -33,6 +33,6 @@ pub(super) fn extent(image: &MemoryImage<'_>) {
     let sectors = u64::from_le_bytes(capacity);
     both_ways(image, |view, notebook| {
         let examined = formats::examine_part(view, notebook, sectors, true)?;
-        super::walked_over(examined, view, notebook)
+        walked_over(examined, view, notebook)
     });
 }
