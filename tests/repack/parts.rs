@@ -74,7 +74,7 @@ fn refused(scratch: &Scratch, code: &str, what: &str) -> Value {
     document
 }
 
-/// Repacks `web.vmdk`, of which a part cannot be read for this reason, and leaves no file. What is said of it.
+/// Repacks `web.vmdk`, of which a part cannot be read for this reason, and leaves no file. The message of its error.
 fn unread(scratch: &Scratch, kind: &str, what: &str) -> String {
     let folder = scratch.path(".");
     let before = names(&folder);
@@ -370,7 +370,7 @@ fn a_part_that_is_damaged_is_named() {
 }
 
 #[test]
-fn what_is_odd_about_a_part_is_told() {
+fn the_report_names_what_is_odd_about_a_part() {
     let scratch = Scratch::new();
     let folder = scratch.path(".");
     let Some(text) = pieces(&scratch, &full(), true) else { return };
@@ -398,7 +398,7 @@ fn what_is_odd_about_a_part_is_told() {
 }
 
 #[test]
-fn a_part_that_changes_meanwhile_is_told() {
+fn the_error_names_a_part_that_changes_meanwhile() {
     use std::io::Write as _;
     let scratch = Scratch::new();
     let line = "RW 8192 FLAT \"web-flat.vmdk\" 0";

@@ -53,7 +53,7 @@ fn the_disk_is_taken_out_of_a_stream_that_is_out_of_order() {
 }
 
 #[test]
-fn a_pipe_cannot_be_read_again_which_is_told() {
+fn a_pipe_cannot_be_read_again_and_keeps_the_warning() {
     let scratch = Scratch::new();
     let folder = scratch.path(".");
     scratch.write("web.vmdk", &stream(&full(), true));

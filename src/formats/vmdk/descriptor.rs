@@ -112,7 +112,7 @@ fn check_text(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     extents::check(text, header, notebook);
 }
 
-/// Whether it is a descriptor at all; if not, that is said.
+/// Whether it is a descriptor at all; if not, the notebook has the reason.
 pub(super) fn check_mark(text: Text<'_>, notebook: &Notebook<'_>) -> bool {
     let is_mark = |line: &[u8]| line.eq_ignore_ascii_case(b"# Disk DescriptorFile");
     let versioned = |line: &[u8]| setting(line, b"version").is_some();

@@ -47,7 +47,7 @@ pub(super) enum Whose {
 }
 
 impl Whose {
-    /// What is wrong, as it is told of the file that was opened.
+    /// The finding as one about the file that was opened.
     pub(super) fn told(&self, found: Anomaly) -> Anomaly {
         match self {
             Whose::Wrapping(level) => {

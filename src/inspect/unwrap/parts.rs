@@ -157,7 +157,7 @@ fn not_looked_at(left: Left) -> Anomaly {
 }
 
 /// The disk of a VMDK stream whose grains are out of order, if there is nothing else that refuses it. What is in order is
-/// taken as it is, and what is damaged is said by whoever checks it.
+/// taken as it is, and whoever checks what is damaged names the damage.
 pub(super) fn stream<'a>(
     file: Held<'a>,
     level: usize,
