@@ -75,8 +75,8 @@ impl Source {
         let kind = meta.file_type();
         if kind.is_dir() {
             Err(Error::of(Kind::Directory, subject))
-        } else if kind.is_block_device()
-            || kind.is_file() && at_start(&file) && !local::misstates_size(&file)
+        } else if at_start(&file)
+            && (kind.is_block_device() || kind.is_file() && !local::misstates_size(&file))
         {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
         } else if kind.is_file() || kind.is_fifo() || kind.is_char_device() || path.is_none() {
