@@ -4,6 +4,7 @@
 
 mod containers;
 mod edits;
+mod parts;
 pub mod structures;
 mod tables;
 mod wrappings;
