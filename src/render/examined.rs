@@ -210,6 +210,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkDescriptorInvalid
         | VmdkDescriptorMismatch
         | VmdkCreateType
+        | VmdkCreateTypeMismatch
+        | VmdkCreateTypeCase
+        | VmdkDescriptorOverlong
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkEncrypted

@@ -133,6 +133,7 @@ pub(crate) const JUDGED: &[&str] = &[
     "vmdk-descriptor-invalid",
     "vmdk-descriptor-mismatch",
     "vmdk-create-type",
+    "vmdk-create-type-mismatch",
     "vmdk-extents-invalid",
     "vmdk-encrypted",
     "vmdk-grain-size-invalid",
