@@ -68,6 +68,20 @@ impl Image {
         self
     }
 
+    /// A sparse image with more before its first grain.
+    pub(super) fn later(mut self, bytes: &[u8]) -> Image {
+        let begin = OVERHEAD * SECTOR;
+        let by = (bytes.len() / SECTOR) as u32;
+        let entries = self.bytes[self.table..self.table + 2048].chunks_exact_mut(4);
+        for entry in entries {
+            let sector = u32::from_le_bytes(entry.try_into().unwrap());
+            entry.copy_from_slice(&(sector + if sector > 0 { by } else { 0 }).to_le_bytes());
+        }
+        self.bytes.splice(begin..begin, bytes.iter().copied());
+        let overhead = (OVERHEAD as u64 + u64::from(by)).to_le_bytes();
+        self.patched(64, &overhead)
+    }
+
     pub(super) fn patched(mut self, at: usize, bytes: &[u8]) -> Image {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
         self

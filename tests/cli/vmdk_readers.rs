@@ -1,5 +1,7 @@
 //! VMDK images of which one well-known reader would see another disk than the next, or something that nobody is shown.
 
+use crate::common::*;
+
 use super::vmdk::{Image, everywhere, sparse, stream, told};
 
 fn only(code: &str) -> Vec<String> {
@@ -70,5 +72,93 @@ fn the_descriptor_is_judged_as_far_as_any_reader_reads_it() {
         }
     }
     // Behind a NUL nobody reads on.
-    assert_eq!(told(&short(1, "\0RW 2048 FLAT \"other\" 0\n")), (0, vec![]));
+    let behind = short(1, "\0RW 2048 FLAT \"other\" 0\n");
+    assert_eq!(told(&behind), (0, only("vmdk-space-unused")));
+}
+
+/// A zip file in all but its table.
+fn zip(len: usize) -> Vec<u8> {
+    let mut zip = b"PK\x03\x04".to_vec();
+    zip.resize(len, 20);
+    zip
+}
+
+#[test]
+fn what_stands_before_the_first_grain_and_belongs_to_nothing_is_told() {
+    // Behind the text of the descriptor, between the descriptor and its directory, between tables and the first grain.
+    for (image, at) in [
+        (sparse(), 10 * 512),
+        (stream(), 4 * 512),
+        (sparse(), 60 * 512),
+        (stream(), 21 * 512),
+        (stream(), 100 * 512),
+    ] {
+        for (exit, codes) in everywhere(&image.patched(at, &zip(1000))) {
+            assert_eq!((exit, codes), (0, only("vmdk-space-unused")), "{at}");
+        }
+    }
+    let short = sparse().patched(36, &[2]).patched(5 * 512, b"noise");
+    assert_eq!(told(&short), (0, only("vmdk-space-unused")));
+    // Much of it, in an image whose data begins later.
+    let far = 8 << 20;
+    for (bytes, codes) in [(zip(far), only("vmdk-space-unused")), (vec![0; far], vec![])] {
+        for told in everywhere(&sparse().later(&bytes)) {
+            assert_eq!(told, (0, codes.clone()));
+        }
+    }
+    let scratch = Scratch::new();
+    let path = scratch.write("far.vmdk", &sparse().later(&zip(far)).bytes);
+    let found = report(&[path]).1;
+    let said = found["findings"][0]["message"].as_str().unwrap();
+    assert!(said.contains("8388608 bytes") && said.contains("as a zip file does"), "{said}");
+}
+
+#[test]
+fn the_name_of_an_image_may_be_what_its_file_may_be_called() {
+    let scratch = Scratch::new();
+    let raw = scratch.write("raw", &disk());
+    for (name, expected) in [
+        ("a\"b.vmdk", only("vmdk-extent-name")),
+        ("\".vmdk", only("vmdk-extent-name")),
+        ("a\\b.vmdk", only("vmdk-extent-name")),
+        ("a b'c.vmdk", vec![]),
+    ] {
+        let path = scratch.path(name);
+        let Some(made) = qemu_img(&["convert", "-f", "raw", "-O", "vmdk"], &[&raw, &path]) else {
+            return;
+        };
+        assert!(made.status.success());
+        let (exit, found) = report(&[path]);
+        assert_eq!(
+            (exit, codes(&found)),
+            (0, expected.iter().map(String::as_str).collect()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_more_than_a_usual_grain_comes_from_rounding() {
+    // Grains of 8 MiB, of which the disk fills one.
+    const GRAIN: u64 = 16_384;
+    for (missing, expected) in [
+        (0, (0, vec![])),
+        (127, (0, only("vmdk-size-rounded"))),
+        (128, (1, only("vmdk-descriptor-mismatch"))),
+        (GRAIN - 4096, (1, only("vmdk-descriptor-mismatch"))),
+    ] {
+        let sectors = GRAIN - missing;
+        let image = sparse().with("RW 8192 SPARSE", &format!("RW {sectors} SPARSE"));
+        let mut image = image.patched(12, &GRAIN.to_le_bytes()).patched(20, &GRAIN.to_le_bytes());
+        // The table names the place of the disk's first grain only.
+        let whole = disk();
+        image.bytes.truncate(128 * 512);
+        image.bytes.extend(&whole);
+        image.bytes.resize(128 * 512 + GRAIN as usize * 512, 0);
+        let image = image.patched(22 * 512 + 4, &[0; 2044]);
+        let (exit, codes) = told(&image);
+        let codes: Vec<String> =
+            codes.into_iter().filter(|code| code.starts_with("vmdk-")).collect();
+        assert_eq!((exit, codes), expected, "{missing}");
+    }
 }

@@ -60,6 +60,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         Mended,
     ),
     ("vdi-blocks-unused", |f, s| changed(f, s, "vdi", &[], Image::one_block_more), Mended),
+    ("vdi-space-unused", |f, s| changed(f, s, "vdi", &[], |i| i.put(0x300, JUNK)), Mended),
     ("vdi-trailing-bytes", |f, s| packed(f, s, "vdi", |i| i.0.extend(JUNK)), Mended),
     (
         "vmdk-create-type-case",
@@ -67,6 +68,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
         Mended,
     ),
     ("vmdk-descriptor-overlong", |f, s| changed(f, s, "vmdk", &[], Image::overlong), Mended),
+    (
+        "vmdk-extent-name",
+        |f, s| changed(f, s, "vmdk", &[], |i| i.describe("SPARSE \"", "SPARSE \"a\"")),
+        Mended,
+    ),
     ("vmdk-parent", parent, Mended),
     ("vmdk-trailing-bytes", |f, s| stream(f, s, false, &[9; 700]), Mended),
     ("vmdk-grains-unordered", |f, s| stream(f, s, true, &[]), Mended),

@@ -113,6 +113,7 @@ pub(crate) const JUDGED: &[&str] = &[
     "vhdx-bat-invalid",
     "vhdx-bat-entry-invalid",
     "vhdx-blocks-overlap",
+    "vhdx-blocks-unmapped",
     "vdi-version-unsupported",
     "vdi-header-invalid",
     "vdi-type-unsupported",

@@ -56,6 +56,7 @@ pub(super) fn check(
         return Ok(false);
     }
     check_text(&bytes, header, notebook);
+    readers::check_padding(&bytes, header, notebook)?;
     qemu::check(view, notebook)?;
     Ok(true)
 }

@@ -53,19 +53,27 @@ pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
     if !extent.kind.eq_ignore_ascii_case(b"SPARSE") {
         invalid(at, &format!("The extent is not SPARSE: {shown}."));
     }
-    let separated = extent.name.iter().any(|b| matches!(b, b'/' | b'\\'));
-    if extent.name.is_empty() || separated || matches!(extent.name, b"." | b"..") {
+    if extent.name.is_empty() || extent.name.contains(&b'/') || matches!(extent.name, b"." | b"..")
+    {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
+    } else if extent.name.iter().any(|b| matches!(b, b'"' | b'\\')) {
+        // The name is that of this file, and no reader opens another by it.
+        notebook.image(Code::VmdkExtentName, at, format!(
+            "The extent's name has a quote or a backslash, by which readers end it or leave its folder: {shown}."));
     }
     check_size(extent.sectors, at, header, notebook);
 }
+
+/// Fewer sectors than this may be missing in the descriptor: VMware, VirtualBox and QEMU write grains of 128 sectors, and no
+/// more than a grain can come from rounding.
+const USUAL_GRAIN: u64 = 128;
 
 /// The descriptor may have the size of the disk, and the header that size in whole grains.
 fn check_size(sectors: u64, at: u64, header: &Header, notebook: &Notebook<'_>) {
     let capacity = header.capacity;
     let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
     if sectors == capacity {
-    } else if rounded == Some(capacity) {
+    } else if rounded == Some(capacity) && capacity - sectors < USUAL_GRAIN {
         notebook.image(Code::VmdkSizeRounded, at, format!(
             "The descriptor says that the disk has {sectors} sectors, the header says {capacity}, which is that in whole grains. The header's size counts here, as it does for QEMU."));
     } else {
@@ -91,14 +99,24 @@ fn extent(line: &[u8]) -> Option<Extent<'_>> {
     let (sectors, rest) = word(rest);
     let (kind, rest) = word(rest);
     let quoted = rest.trim_ascii().strip_prefix(b"\"")?;
+    let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
     let end = quoted.iter().position(|&b| b == b'"')?;
     let (name, rest) = quoted.split_at_checked(end)?;
-    let (offset, rest) = word(rest.strip_prefix(b"\"")?);
+    let name = match follows_a_name(rest) {
+        true => name,
+        // QEMU writes a file's name as it is, with the quotes that are in it.
+        false => quoted.strip_suffix(b"\"")?,
+    };
+    Some(Extent { access, sectors, kind, name })
+}
+
+/// Whether what begins with the quote behind a name is the rest of an extent line.
+fn follows_a_name(rest: &[u8]) -> bool {
+    let Some(rest) = rest.strip_prefix(b"\"") else { return false };
+    let (offset, rest) = word(rest);
     let (_uuid, rest) = word(rest);
     let (_device, rest) = word(rest);
-    let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
-    let readable = offset.iter().all(u8::is_ascii_digit) && rest.trim_ascii().is_empty();
-    readable.then_some(Extent { access, sectors, kind, name })
+    offset.iter().all(u8::is_ascii_digit) && rest.trim_ascii().is_empty()
 }
 
 /// The first word of a text and what follows it.
@@ -124,7 +142,11 @@ mod tests {
             ("RW 40 SPARSE", "RW 41 SPARSE", Code::VmdkDescriptorMismatch),
             ("RW 40 SPARSE", "RW 32 SPARSE", Code::VmdkDescriptorMismatch),
             ("\"a disk.vmdk\"", "\"/etc/passwd\"", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentsInvalid),
+            ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\"b\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\" b\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"\"\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\"/b\"", Code::VmdkExtentsInvalid),
             ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x\" 0 uuid dev0 more", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x", Code::VmdkExtentLineInvalid),

@@ -1,16 +1,17 @@
 //! Where readers of an embedded descriptor differ: in how much of it they read, and whether it or the header says that
 //! grains are compressed.
 
-use super::descriptor::{lines, setting};
+use super::descriptor::{lines, setting, up_to_nul};
 use super::header::{DESCRIPTOR_SECTOR, Header};
 use super::offset_of;
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
+use crate::formats::tail::begin_with;
 use crate::formats::{Got, Halt, ImageView};
 
 /// Sectors that QEMU takes for the descriptor, whatever the header says (`DESC_SIZE`, `block/vmdk.c`). VirtualBox reads 4
 /// where the header says fewer than 3 and no directory is in the way (`vmdkDescriptorReadSparse`, `VMDK.cpp`).
-const MOST_READ: u64 = 20;
+pub(super) const MOST_READ: u64 = 20;
 
 const SPARSE: &[u8] = b"monolithicSparse";
 const STREAM: &[u8] = b"streamOptimized";
@@ -48,6 +49,30 @@ pub(super) fn check_length(text: &[u8], header: &Header, notebook: &Notebook<'_>
         notebook.image(Code::VmdkDescriptorOverlong, at, format!(
             "The header gives the descriptor {said} bytes, but its text has {have}: the rest begins with \"{rest}\"."));
     }
+}
+
+/// Looks for what belongs to nothing behind the text, where the header gives the descriptor more.
+pub(super) fn check_padding(
+    bytes: &[u8],
+    header: &Header,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let room = bytes.get(..offset_of(header.descriptor_size) as usize).unwrap_or(bytes);
+    let text = up_to_nul(room).len();
+    let rest = room.get(text..).unwrap_or_default();
+    let Some(first) = rest.iter().position(|&byte| byte != 0) else { return Ok(()) };
+    let rest = rest.get(first..).unwrap_or_default();
+    let at = offset_of(DESCRIPTOR_SECTOR).saturating_add((text + first) as u64);
+    notebook.image(
+        Code::VmdkSpaceUnused,
+        at,
+        format!(
+            "Behind the text of the descriptor, {} bytes from byte {at} on belong to nothing{}.",
+            rest.len(),
+            begin_with(rest)?
+        ),
+    );
+    Ok(())
 }
 
 /// Holds the createType against the header. QEMU goes by the header's compression alone (`vmdk_open_vmdk4`), VirtualBox by

@@ -250,10 +250,18 @@ pub(super) const ROWS: &[Row] = &[
         "VMware Virtual Disk Format 1.1, 2.2",
     ),
     judged(
+        Code::VmdkExtentName,
+        Warn,
+        "the extent's name has characters that readers take for more",
+        "The name in the extent line has a quote or a backslash. QEMU writes file names as they are and does not read this one again; VirtualBox ends a name at the first quote and refuses the image, and under Windows a backslash leads to another folder.",
+        ANEW,
+        "QEMU block/vmdk.c, vmdk_desc_add_extent; VirtualBox VMDK.cpp, vmdkParseDescriptor",
+    ),
+    judged(
         Code::VmdkSizeRounded,
         Note,
         "header and descriptor round the size differently",
-        "The descriptor gives the size of the disk, the header that size rounded up to whole grains, as VMware asks for. QEMU, 7-Zip and open-vmdk take the header's, so the disk ends with some zeros more; VirtualBox takes the descriptor's.",
+        "The descriptor gives the size of the disk, the header that size rounded up to whole grains of at most 64 KiB, as VMware asks for. QEMU, 7-Zip and open-vmdk take the header's, so the disk ends with some zeros more; VirtualBox takes the descriptor's.",
         Judge(
             "Nothing, unless the end of the disk matters: a backup GPT is at the end that the descriptor gives.",
         ),
@@ -275,7 +283,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkSpaceUnused,
         Warn,
         "a part of the image belongs to no grain",
-        "Between its grains the image has space that no grain table names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
+        "Before or between its grains the image has space that nothing names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
         run(
             "Compare the disk with its origin. If it is right, write it into a new image",
             Recipe::Convert,
