@@ -484,9 +484,9 @@ mod tests {
         sample.entry(0, (5 << 20) | UNMAPPED);
         assert_eq!(all_codes(sample.image.clone()), [kept]);
         sample.image.push(1);
-        assert_eq!(all_codes(sample.image.clone()), [kept, trailing[0]]);
+        assert_eq!(all_codes(sample.image.clone()), [trailing[0], kept]);
         sample.entry(0, (50 << 20) | UNMAPPED);
-        assert_eq!(all_codes(sample.image), [kept, trailing[0]]);
+        assert_eq!(all_codes(sample.image), [trailing[0], kept]);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What stands before the first grain and is neither header, descriptor nor table.
 
 use super::header::{DESCRIPTOR_SECTOR, Header};
-use super::offset_of;
+use super::maps::MOST_HELD;
 use super::readers::MOST_READ;
+use super::tables::ENTRY;
+use super::{SECTOR, offset_of};
 use crate::bytes::human_size;
 use crate::facts::{Anomaly, Code, Layer, Notebook};
 use crate::formats::tail::between;
 use crate::formats::view::not_examined;
-use crate::formats::{Halt, ImageView, Missing, Reach};
+use crate::formats::{Got, Halt, ImageView, Missing, Reach};
 
 /// The first sector behind the header and all that any reader takes for the descriptor.
 pub(super) fn begin(header: &Header, notebook: &Notebook<'_>) -> u64 {
@@ -26,13 +28,14 @@ pub(super) fn first_table(header: &Header) -> u64 {
 pub(super) fn check(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
+    header: &Header,
     reach: &mut Reach,
     (begin, end): (u64, u64),
     tables: &[(u64, u64)],
 ) -> Result<Option<Missing>, Halt> {
     let mut at = begin;
     for &(from, to) in tables.iter().chain(&[(end, end)]) {
-        let gap = offset_of(at)..offset_of(from.min(end));
+        let gap = offset_of(at + unnamed_directory(view, header, at)?)..offset_of(from.min(end));
         at = at.max(to);
         if gap.is_empty() {
             continue;
@@ -59,4 +62,20 @@ pub(super) fn check(
         }
     }
     Ok(None)
+}
+
+/// Sectors at `at` of a second directory that the header does not name. VMware leaves one in a stream, with room for its
+/// tables side by side behind it.
+fn unnamed_directory(view: &mut dyn ImageView, header: &Header, at: u64) -> Result<u64, Halt> {
+    let len = header.tables().min(MOST_HELD).saturating_mul(ENTRY);
+    let (sectors, table) =
+        (len.div_ceil(SECTOR), u64::from(header.entries_per_table).saturating_mul(ENTRY) / SECTOR);
+    let mut bytes = vec![0; len as usize];
+    if view.read_at(offset_of(at), &mut bytes)? != Got::Bytes(bytes.len()) {
+        return Ok(0);
+    }
+    let (entries, _) = bytes.as_chunks::<{ ENTRY as usize }>();
+    let mut expected = (0..).map(|n| at.saturating_add(sectors).saturating_add(n * table));
+    let is = entries.iter().all(|entry| expected.next() == Some(u32::from_le_bytes(*entry).into()));
+    Ok(if is { sectors } else { 0 })
 }

@@ -1,7 +1,7 @@
 //! Where readers of an embedded descriptor differ: in how much of it they read, and whether it or the header says that
 //! grains are compressed.
 
-use super::descriptor::{lines, setting, up_to_nul};
+use super::descriptor::{Text, setting, up_to_nul};
 use super::header::{DESCRIPTOR_SECTOR, Header};
 use super::offset_of;
 use crate::bytes::Hostile;
@@ -40,11 +40,11 @@ pub(super) fn widest(
 }
 
 /// Checks that the text of the descriptor ends where the header says.
-pub(super) fn check_length(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
-    let (have, said) = (text.len() as u64, offset_of(header.descriptor_size));
+pub(super) fn check_length(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
+    let (have, said) = (text.bytes.len() as u64, offset_of(header.descriptor_size));
     if have > said {
         let at = offset_of(DESCRIPTOR_SECTOR).saturating_add(said);
-        let rest = text.get(said as usize..).unwrap_or_default();
+        let rest = text.bytes.get(said as usize..).unwrap_or_default();
         let rest = Hostile::new(rest.get(..40).unwrap_or(rest));
         notebook.image(Code::VmdkDescriptorOverlong, at, format!(
             "The header gives the descriptor {said} bytes, but its text has {have}: the rest begins with \"{rest}\"."));
@@ -60,7 +60,9 @@ pub(super) fn check_padding(
     let room = bytes.get(..offset_of(header.descriptor_size) as usize).unwrap_or(bytes);
     let text = up_to_nul(room).len();
     let rest = room.get(text..).unwrap_or_default();
-    let Some(first) = rest.iter().position(|&byte| byte != 0) else { return Ok(()) };
+    // Of what is no descriptor it is not known where it ends.
+    let none = notebook.has(Code::VmdkDescriptorInvalid);
+    let Some(first) = rest.iter().position(|&byte| byte != 0 && !none) else { return Ok(()) };
     let rest = rest.get(first..).unwrap_or_default();
     let at = offset_of(DESCRIPTOR_SECTOR).saturating_add((text + first) as u64);
     notebook.image(
@@ -77,12 +79,12 @@ pub(super) fn check_padding(
 
 /// Holds the createType against the header. QEMU goes by the header's compression alone (`vmdk_open_vmdk4`), VirtualBox by
 /// whether the createType is streamOptimized, letter by letter (`vmdkParseDescriptor`).
-pub(super) fn check_create_type(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
+pub(super) fn check_create_type(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     // What contradicts itself is said of the header.
     if header.announces_compression() != header.is_compressed() {
         return;
     }
-    for (at, line) in lines(text) {
+    for (at, line) in text.lines() {
         let Some(value) = setting(line, b"createType") else { continue };
         let streamed = value.eq_ignore_ascii_case(STREAM);
         if !streamed && !value.eq_ignore_ascii_case(SPARSE) {

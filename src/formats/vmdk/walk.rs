@@ -49,8 +49,14 @@ impl Grains {
         let known = &mut self.known;
         let mut zeroed = 0u64;
         let begins = front::first_table(&header);
-        let before =
-            front::check(view, notebook, reach, (front::begin(&header, notebook), begins), &[])?;
+        let before = front::check(
+            view,
+            notebook,
+            &header,
+            reach,
+            (front::begin(&header, notebook), begins),
+            &[],
+        )?;
         let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
             for ((index, &sector), entry) in
                 (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -88,7 +94,8 @@ impl Grains {
         let ranges = maps.ranges();
         maps.missing = maps.missing.or(before);
         if maps.missing.is_none() {
-            maps.missing = front::check(view, notebook, reach, (begins, header.overhead), &ranges)?;
+            maps.missing =
+                front::check(view, notebook, &header, reach, (begins, header.overhead), &ranges)?;
         }
         let last = ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let end = last.max(starts.end(header.grain_size)).max(header.overhead);
@@ -133,14 +140,21 @@ impl Grains {
         let mut named = Vec::new();
         let (free, begins) =
             (front::begin(&self.header, notebook), front::first_table(&self.header));
-        let before = front::check(view, notebook, reach, (free, begins), &[])?;
+        let before = front::check(view, notebook, &self.header, reach, (free, begins), &[])?;
         let mut maps = early.as_ref().map(|header| Maps::new(header, notebook));
         if let Some(maps) = &mut maps {
             let mut each = naming(&self.header, notebook, &mut named);
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         let spans = maps.as_ref().map(Maps::spans).unwrap_or_default();
-        let after = front::check(view, notebook, reach, (begins, self.header.overhead), &spans)?;
+        let after = front::check(
+            view,
+            notebook,
+            &self.header,
+            reach,
+            (begins, self.header.overhead),
+            &spans,
+        )?;
         stream.walk(view, reach, &named)?;
         stream.missing = stream.missing.or(before).or(after);
         self.unpacked = stream.unpacked();
