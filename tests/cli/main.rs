@@ -27,3 +27,4 @@ mod streams;
 mod vdi;
 mod vhdx;
 mod vmdk;
+mod vmdk_readers;
