@@ -76,6 +76,8 @@ pub struct Packed {
     pub method: Method,
     /// Which anomaly it is if it cannot be unpacked.
     pub damaged: Code,
+    /// Which anomaly it is if it unpacks to all of the cluster, but does not end there; `None` if it is damaged then.
+    pub unended: Option<Code>,
 }
 
 impl Packed {
@@ -83,15 +85,15 @@ impl Packed {
     pub(super) fn has_enough(&self, have: usize, least: u64, notebook: &Notebook<'_>) -> bool {
         let enough = have as u64 >= least;
         if !enough {
-            self.note(notebook, &too_few(have));
+            self.note(notebook, self.damaged, &too_few(have));
         }
         enough
     }
 
-    /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
-    pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
+    /// Writes down what is wrong with it; `said` follows "The packed data at byte …".
+    pub(super) fn note(&self, notebook: &Notebook<'_>, code: Code, said: &str) {
         let said = format!("The packed data at byte {} {said}", self.at);
-        notebook.image(self.damaged, self.at, said);
+        notebook.image(code, self.at, said);
     }
 }
 

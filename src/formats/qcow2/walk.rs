@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::counts::Use;
-use super::disk::{DAMAGED, Tables, method, packed};
+use super::disk::{Tables, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
 use super::extensions::Encryption;
 use super::groups::{Groups, L2, Touched};
@@ -134,8 +134,7 @@ pub(super) fn walk_in(
         known: BTreeMap::new(),
         wanted_tables: BTreeMap::new(),
         packed: false,
-        passing: passes(view, notebook)
-            .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
+        passing: passes(view, notebook).then(|| Passing::new(packed(&header, 0, 0))),
     };
     walk.run(view)?;
     if walk.partial.is_none() {
