@@ -214,13 +214,6 @@ impl<'v> MappedDisk<'v> {
         Ok(None)
     }
 
-    /// Whether the image may end inside the cluster that has its byte `at`. Whoever reads what is not there is not given
-    /// zeros for it all the same: of an image that was cut they would be another disk.
-    fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
-        let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
-        Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
-    }
-
     /// The run as far as it is in the image: a part that lies past the end is missing.
     fn within_image(&mut self, guest: u64, run: Run) -> Result<Run, Halt> {
         let (at, end) = match &run.place {
@@ -235,7 +228,6 @@ impl<'v> MappedDisk<'v> {
         let missing = match &run.place {
             // What lies past the end may be more than the packed data needs.
             Place::Packed(packed) => self.unpacked(packed, run.len)?,
-            _ if self.may_be_short(at)? => None,
             _ if at < size => return Ok(Run { len: size - at, ..run }),
             _ => {
                 truncated(self.notebook, &format!("the disk's byte {guest}"), end, size);

@@ -22,6 +22,7 @@ mod packed_clusters;
 mod policy;
 mod qcow2;
 mod readings;
+mod short_clusters;
 mod signals;
 mod sources;
 mod streams;

@@ -86,11 +86,6 @@ impl Layout for Tables {
         Ok(run(header, &entry, in_cluster))
     }
 
-    /// Old writers of version 2 did not fill up the last cluster.
-    fn short_cluster(&self) -> Option<u64> {
-        (self.header.version == 2).then(|| self.header.cluster_size())
-    }
-
     fn has_packed(&self) -> Option<bool> {
         self.has_packed
     }
