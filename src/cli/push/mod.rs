@@ -14,10 +14,6 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
 use self::view::View;
@@ -26,7 +22,7 @@ use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
 use crate::bytes::{is_harmless, quoted};
-use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
+use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push, unfinished};
 use crate::rules::Severity;
 use crate::source::is_url;
 
@@ -71,6 +67,16 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         id_file::remove(path);
     }
     let code = code(&pushed);
+    let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
+    if killed > 0 {
+        let pushes = if killed == 1 {
+            "an earlier push was".into()
+        } else {
+            format!("{killed} earlier pushes were")
+        };
+        let sweep = sweep_command(args.state.as_deref());
+        output::warn(&format!("{pushes} killed before the end: `{sweep}` cleans up"));
+    }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
     output::complain(&why);
@@ -155,32 +161,18 @@ fn sweep_command(state: Option<&Path>) -> String {
     }
 }
 
-/// Signals that come within this time are one.
-const ONE_WISH: Duration = Duration::from_millis(250);
-
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let Ok(mut signals) = Signals::new(signals::heard(&[SIGINT, SIGTERM, SIGHUP])) else {
-        // Without handlers the signals end the program, and a sweep cleans up.
-        return;
-    };
-    let (view, sweep) = (Arc::clone(view), sweep_command(state));
-    std::thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_none() {
-            return;
-        }
-        let step = view.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
+    let (telling, closing, sweep) = (Arc::clone(view), Arc::clone(view), sweep_command(state));
+    let first = move || {
+        let step =
+            telling.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
         output::complain(&format!("interrupted{step}; cleaning up (once more ends it at once)"));
         canceller.cancel();
-        // Some senders signal a program and its group, which is one wish and not two.
-        let first = Instant::now();
-        if signals.any(|_| first.elapsed() > ONE_WISH) {
-            view.close();
-            output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
-            #[expect(clippy::exit, reason = "the user does not want to wait for anything")]
-            std::process::exit(i32::from(INTERRUPTED));
-        }
+    };
+    signals::watch_twice(first, move || {
+        closing.close();
+        output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
     });
 }
 
