@@ -9,7 +9,13 @@ use crate::rig::*;
 #[test]
 fn nothing_is_left_of_a_run_that_is_ended() {
     let disk = disk();
-    for (signal, code) in [("INT", Some(130)), ("TERM", Some(130)), ("KILL", None), ("HUP", None)] {
+    for (signal, code) in [
+        ("INT", Some(130)),
+        ("TERM", Some(130)),
+        ("KILL", None),
+        ("HUP", Some(130)),
+        ("QUIT", Some(130)),
+    ] {
         let scratch = Scratch::new();
         let mut command = tidegate();
         command
