@@ -209,6 +209,7 @@ codes! {
     VhdxTrailingBytes "vhdx-trailing-bytes",
     VhdxSpaceUnused "vhdx-space-unused",
     VhdxBlockUndefined "vhdx-block-undefined",
+    VhdxBlocksUnmapped "vhdx-blocks-unmapped",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -225,6 +226,7 @@ codes! {
     VdiBlocksOverlap "vdi-blocks-overlap",
     VdiBlocksUnused "vdi-blocks-unused",
     VdiTrailingBytes "vdi-trailing-bytes",
+    VdiSpaceUnused "vdi-space-unused",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",
@@ -236,6 +238,9 @@ codes! {
     VmdkDescriptorInvalid "vmdk-descriptor-invalid",
     VmdkDescriptorMismatch "vmdk-descriptor-mismatch",
     VmdkCreateType "vmdk-create-type",
+    VmdkCreateTypeMismatch "vmdk-create-type-mismatch",
+    VmdkCreateTypeCase "vmdk-create-type-case",
+    VmdkDescriptorOverlong "vmdk-descriptor-overlong",
     VmdkExtentsInvalid "vmdk-extents-invalid",
     VmdkParent "vmdk-parent",
     VmdkEncrypted "vmdk-encrypted",
@@ -253,6 +258,7 @@ codes! {
     VmdkGrainsUnordered "vmdk-grains-unordered",
     VmdkCidInvalid "vmdk-cid-invalid",
     VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkExtentName "vmdk-extent-name",
     VmdkSizeRounded "vmdk-size-rounded",
     VmdkBytesBehind "vmdk-bytes-behind",
     VmdkSpaceUnused "vmdk-space-unused",

@@ -27,6 +27,10 @@ pub trait Disk {
     /// # Errors
     /// If the image cannot be read to its end.
     fn size(&mut self) -> Result<Option<u64>, Halt>;
+
+    /// Asks to keep a range that is read later, where the disk only comes by. That of a container does so by
+    /// what is [`Wanted`](super::Wanted) of it.
+    fn keep(&mut self, _at: u64, _len: u64) {}
 }
 
 /// Where a run of the disk is, from a byte of the disk on.
@@ -134,6 +138,10 @@ impl Disk for RawDisk<'_> {
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         self.view.size()
+    }
+
+    fn keep(&mut self, at: u64, len: u64) {
+        self.view.keep(at, len);
     }
 }
 

@@ -187,7 +187,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxBlocksOverlap
         | VhdxFixedBlockMissing
         | VhdxSpaceUnused
-        | VhdxBlockUndefined => check(is(DiskFormat::Vhdx), "allocation-tables"),
+        | VhdxBlockUndefined
+        | VhdxBlocksUnmapped => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -198,9 +199,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiSpaceUnused => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -210,12 +213,16 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkDescriptorInvalid
         | VmdkDescriptorMismatch
         | VmdkCreateType
+        | VmdkCreateTypeMismatch
+        | VmdkCreateTypeCase
+        | VmdkDescriptorOverlong
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkEncrypted
         | VmdkGrainSizeInvalid
         | VmdkCidInvalid
         | VmdkExtentLineInvalid
+        | VmdkExtentName
         | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid

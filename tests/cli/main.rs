@@ -29,3 +29,4 @@ mod streams;
 mod vdi;
 mod vhdx;
 mod vmdk;
+mod vmdk_readers;
