@@ -309,13 +309,19 @@ fn twice(folder: &Folder, stem: &str) -> Option<Made> {
 fn unended(folder: &Folder, stem: &str) -> Option<Made> {
     changed(folder, stem, "qcow2", &["-c"], |image| {
         let l2 = image.l2();
-        let entries = (17..60).map(|n| image.long(l2 + 8 * n));
-        let entry = entries.into_iter().find(|entry| entry >> 62 & 1 == 1).unwrap();
-        let at = (entry & ((1 << 54) - 1)) as usize;
+        let entries = (0..64).map(|n| image.long(l2 + 8 * n));
+        let packed = entries.filter(|entry| entry >> 62 & 1 == 1);
+        let mut places: Vec<_> = packed.map(|entry| (entry & ((1 << 54) - 1)) as usize).collect();
+        places.sort_unstable();
+        // Of all but those with the partition table, the one that takes most.
+        let pairs = places.windows(2).skip(1).take(places.len() - 3);
+        let most = pairs.max_by_key(|pair| pair[1] - pair[0]).unwrap();
         let mut deflate =
-            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-        std::io::Write::write_all(&mut deflate, &[65; 1 << 17]).unwrap();
-        image.put(at, &deflate.finish().unwrap());
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut deflate, &[65; (1 << 16) + 300]).unwrap();
+        let stream = deflate.finish().unwrap();
+        assert!(stream.len() <= most[1] - most[0], "{} bytes in {most:?}", stream.len());
+        image.put(most[0], &stream);
     })
 }
 
