@@ -170,6 +170,7 @@ codes! {
     Qcow2ExtensionInvalid "qcow2-extension-invalid",
     Qcow2TableEntryInvalid "qcow2-table-entry-invalid",
     Qcow2ClusterDamaged "qcow2-cluster-damaged",
+    Qcow2ClusterUnended "qcow2-cluster-unended",
     Qcow2RefcountTooLow "qcow2-refcount-too-low",
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",

@@ -154,7 +154,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2BitmapsStale
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
-        Qcow2ClusterDamaged => {
+        Qcow2ClusterDamaged | Qcow2ClusterUnended => {
             check(is(DiskFormat::Qcow2) && has_check(report, "packed-data"), "packed-data")
         }
 

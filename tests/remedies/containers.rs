@@ -43,6 +43,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("qcow2-refcount-stale", stale, Mended),
     ("qcow2-clusters-leaked", |f, s| qcow2(f, s, |i| i.leak(1)), Mended),
     ("qcow2-clusters-lost", |f, s| qcow2(f, s, |i| i.leak(40)), Mended),
+    ("qcow2-cluster-unended", unended, Mended),
     ("qcow2-compressed-twice", twice, Mended),
     ("qcow2-copied-flag-wrong", |f, s| qcow2(f, s, Image::uncopied), Mended),
     ("qcow2-bitmaps-stale", bitmaps, Mended),
@@ -301,6 +302,20 @@ fn twice(folder: &Folder, stem: &str) -> Option<Made> {
         let used: Vec<usize> = entries.iter().filter(whole).copied().collect();
         let first = image.long(used[0]);
         image.put(used[1], &first.to_be_bytes());
+    })
+}
+
+/// A compressed cluster whose data goes on when the cluster is full.
+fn unended(folder: &Folder, stem: &str) -> Option<Made> {
+    changed(folder, stem, "qcow2", &["-c"], |image| {
+        let l2 = image.l2();
+        let entries = (17..60).map(|n| image.long(l2 + 8 * n));
+        let entry = entries.into_iter().find(|entry| entry >> 62 & 1 == 1).unwrap();
+        let at = (entry & ((1 << 54) - 1)) as usize;
+        let mut deflate =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut deflate, &[65; 1 << 17]).unwrap();
+        image.put(at, &deflate.finish().unwrap());
     })
 }
 
