@@ -44,6 +44,9 @@ pub(super) fn judge(
     Ok(())
 }
 
+/// Bytes that are no zeros: where the first of them is, and what they are, as the end of a sentence.
+pub(super) type Found = (u64, String);
+
 /// What lies from `from` to `to` where nothing of a container is, unless it is zeros: the first byte that is none, and what
 /// the bytes from there on are, as the end of a sentence; or what cannot be read, and why.
 ///
@@ -53,7 +56,7 @@ pub(super) fn between(
     view: &mut dyn ImageView,
     from: u64,
     to: u64,
-) -> Result<Result<Option<(u64, String)>, (u64, Missing)>, Halt> {
+) -> Result<Result<Option<Found>, (u64, Missing)>, Halt> {
     let at = match first_used(view, from, to)? {
         Ok(Some(at)) => at,
         Ok(None) => return Ok(Ok(None)),
