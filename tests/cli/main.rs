@@ -20,6 +20,7 @@ mod marks;
 mod output;
 mod policy;
 mod qcow2;
+mod qcow2_lost;
 mod readings;
 mod signals;
 mod sources;

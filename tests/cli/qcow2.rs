@@ -510,7 +510,7 @@ fn packed_data(report: &Value) -> &str {
 }
 
 /// Text that packs to about half.
-fn disk_of_text() -> Vec<u8> {
+pub(super) fn disk_of_text() -> Vec<u8> {
     let mut disk = disk();
     let mut random = 1u64;
     for byte in &mut disk[1 << 20..3 << 20] {
