@@ -79,6 +79,31 @@ fn every_folder_is_a_room() {
     }
 }
 
+/// What opens files that an image names is asked for by `repack` alone, and done in one place.
+#[test]
+fn only_repack_opens_what_an_image_names() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    for (what, rooms) in [
+        ("Depth::Beside", &["repack/run.rs", "inspect/unwrap"][..]),
+        ("Beside::of(", &["inspect/unwrap/parts.rs", "source/beside.rs"]),
+        ("beside.open(", &["inspect/unwrap/parts.rs", "source/beside.rs"]),
+        ("formats::parts(", &["inspect/unwrap/parts.rs", "inspect/bodies/parts.rs"]),
+    ] {
+        let mut found = 0;
+        for file in &files {
+            let text = fs::read_to_string(file).unwrap();
+            if text.lines().any(|line| line.split("//").next().unwrap_or_default().contains(what)) {
+                let place = file.strip_prefix(&src).unwrap();
+                assert!(rooms.iter().any(|room| place.starts_with(room)), "{what}: {place:?}");
+                found += 1;
+            }
+        }
+        assert!(found > 0, "{what} is nowhere");
+    }
+}
+
 /// Whether the file is of tests alone.
 fn is_of_tests(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -8,7 +8,7 @@ const MESSAGE: usize = 2000;
 /// Control characters (C0, C1, DEL), line and paragraph separators, bidirectional, zero-width and
 /// other format characters and invalid UTF-8 are written as escapes, a backslash is doubled, and the
 /// text is cut at 200 characters. So are `::` where a line could begin (at the start and after a blank)
-/// and `##[`, which CI systems take for commands wherever it is printed.
+/// and `##` anywhere, as in `##[`, `##vso[` and `##teamcity[`: CI systems take these for commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hostile(String);
 
@@ -130,7 +130,7 @@ impl Shown {
 fn commands(c: char, before: [char; 2]) -> bool {
     match (c, before) {
         (':', [':', blank]) => blank.is_whitespace(),
-        ('[', ['#', '#']) => true,
+        ('#', ['#', _]) => true,
         _ => false,
     }
 }
@@ -174,7 +174,8 @@ mod tests {
             ("::error::x", ":\\u{3a}error::x"),
             ("a ::error::x", "a :\\u{3a}error::x"),
             ("\u{a0}::x", "\u{a0}:\\u{3a}x"),
-            ("a##[error]", "a##\\u{5b}error]"),
+            ("a##[error]", "a#\\u{23}[error]"),
+            ("a###vso[x]", "a#\\u{23}\\u{23}vso[x]"),
             ("http://[::1]/a::b", "http://[::1]/a::b"),
         ] {
             assert_eq!(Hostile::from(text).to_string(), shown);

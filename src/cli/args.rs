@@ -31,9 +31,13 @@ pub(super) enum Command {
     Check(Box<CheckArgs>),
     /// Pack an image so that DigitalOcean takes it, into a file that was not there before.
     ///
-    /// The image is taken out of xz, Zstandard, gzip, bzip2 and a tar archive or OVA, the disk out of a VHD or a qcow of version 1,
-    /// and packed as one gzip member. Bytes behind the packed data that belong to nothing are left out, which is said. The result is
-    /// checked before the file gets its name: nothing is left of what is rejected or interrupted, and no file is replaced.
+    /// tidegate takes the image out of xz, Zstandard, gzip, bzip2 and a tar archive or OVA, the disk out of a VHD, a qcow of
+    /// version 1 or a VMDK stream out of order, and packs it as one gzip member. It leaves out bytes behind the packed data
+    /// that belong to nothing, and says so. The result is checked before the file gets its name: nothing is left of what is
+    /// rejected or interrupted, and no file is replaced.
+    ///
+    /// Of a VMDK in several files, name the descriptor, a local file. tidegate opens the parts that it names in its folder
+    /// and nowhere else: regular files, no links.
     ///
     /// Exit codes: 0 written, or there is nothing to repack, 1 rejected, 2 wrong usage, or there is a file already, or it
     /// cannot be written, 3 the image could not be read, 130 interrupted.

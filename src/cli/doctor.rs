@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::args::{DoctorArgs, Format};
 use super::image::connect::{self, Teller};
-use super::{ACCEPTED, REFUSED, Usage, output};
+use super::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output, signals};
 use crate::bytes::Hostile;
 use crate::digitalocean::credentials::{self, Places, VARIABLES};
 use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
 use crate::net::{self, Address, Called, Method};
-use crate::push::Stop;
+use crate::push::{Canceller, Stop, Tried, try_bucket};
 use crate::spaces;
 
 /// Clocks that are further apart are worth a word…
@@ -82,7 +82,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
     } else {
         chart.add("token-accepted", State::Unknown, "it was not tried", "");
     }
-    bucket(args, &mut chart);
+    let interrupted = bucket(args, &mut chart);
     let failed = chart.0.iter().any(|check| check.state == State::Fail);
     let text = match args.api.format {
         Format::Json => {
@@ -93,7 +93,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
         _ => text(&chart, failed),
     };
     output::write(&mut None, &text)?;
-    Ok(if failed { REFUSED } else { ACCEPTED })
+    Ok(match interrupted {
+        true => INTERRUPTED,
+        false if failed => REFUSED,
+        false => ACCEPTED,
+    })
 }
 
 fn text(chart: &Chart, failed: bool) -> String {
@@ -157,7 +161,7 @@ fn network(args: &DoctorArgs, base: &Address, chart: &mut Chart) {
             match called.status {
                 404 | 405 | 501 => chart.add(
                     "network",
-                    State::Warn,
+                    State::Fail,
                     said,
                     "Look at DIGITALOCEAN_API_URL: who answers there does not have this API.",
                 ),
@@ -291,16 +295,17 @@ fn account(client: &Client, chart: &mut Chart) {
     }
 }
 
-/// Whether there is a bucket, and what may be done in it.
-fn bucket(args: &DoctorArgs, chart: &mut Chart) {
+/// Whether there is a bucket, and what may be done in it; whether that was interrupted.
+fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     if args.bucket.is_none() && variable("SPACES_BUCKET").is_none() {
-        return chart.add(
+        chart.add(
             "bucket",
             State::Unknown,
             "none was named: a push of a file needs one",
             "Set SPACES_BUCKET, SPACES_REGION, SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY.",
         );
+        return false;
     }
     let places = spaces::credentials::Places {
         bucket: args.bucket.clone(),
@@ -327,7 +332,15 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
     });
     let bucket = match made {
         Ok(bucket) => bucket,
-        Err(why) => return chart.add("bucket", State::Fail, why, "Set what is missing."),
+        Err(why) => {
+            chart.add(
+                "bucket",
+                State::Fail,
+                why,
+                "Set SPACES_BUCKET, SPACES_REGION or SPACES_ENDPOINT_URL, and the key, as it says.",
+            );
+            return false;
+        }
     };
     let place = format!("{} at {}", bucket.name(), bucket.endpoint().address());
     match bucket.wait(bucket.head_bucket()) {
@@ -352,26 +365,47 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) {
     versions(&bucket, chart);
     if !args.probe {
         let said = "unknown: nothing was written; --probe puts an object of one byte, makes it public, looks at it and deletes it";
-        return chart.add("bucket-rights", State::Unknown, said, "");
+        chart.add("bucket-rights", State::Unknown, said, "");
+        return false;
     }
-    match bucket.wait(crate::push::try_bucket(&bucket)) {
-        Ok(()) => chart.add(
-            "bucket-rights",
-            State::Ok,
-            "an object was put, made public, seen and deleted",
-            "",
-        ),
+    rights(&bucket, chart)
+}
+
+/// What may be done in the bucket, by doing it; whether that was interrupted.
+fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
+    let (canceller, cancel) = Canceller::new();
+    let first = move || {
+        output::complain("interrupted; removing the probe (once more ends it at once)");
+        canceller.cancel();
+    };
+    signals::watch_twice(first, || {
+        output::complain(&format!("ended before the probe was removed; {SWEPT}"));
+    });
+    let Tried { result, left, .. } = bucket.wait(try_bucket(bucket, &cancel));
+    let interrupted = matches!(result, Err(Stop::Interrupted));
+    let (state, said, fix) = match result {
+        Ok(()) => (State::Ok, "an object was put, made public, seen and deleted".into(), ""),
+        Err(Stop::Interrupted) => (State::Unknown, "interrupted".into(), ""),
         Err(stop) => {
             let fix = match &stop {
                 Stop::Spaces { error, .. } if error.kind != spaces::Kind::Forbidden => fix(error),
+                Stop::Bucket { .. } => "Take another bucket, as it says.",
                 _ => {
                     "Give the key the right to read, write and delete in this bucket, and to set ACLs."
                 }
             };
-            chart.add("bucket-rights", State::Fail, stop.to_string(), fix);
+            (State::Fail, stop.to_string(), fix)
         }
+    };
+    chart.add("bucket-rights", state, said, fix);
+    if let Some(key) = left {
+        chart.add("probe", State::Fail, format!("left behind: {key}, which may be public"), SWEPT);
     }
+    interrupted
 }
+
+/// Who removes a probe.
+const SWEPT: &str = "A day later `tidegate sweep --remote` removes it, with a key that may delete; or delete it by hand.";
 
 /// Whether the bucket keeps what is deleted, so that more has to be removed than an object.
 fn versions(bucket: &spaces::Bucket, chart: &mut Chart) {

@@ -2,8 +2,10 @@ use std::path::Path;
 use std::sync::Arc;
 #[cfg(feature = "net")]
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "net")]
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::progress::Progress;
@@ -36,7 +38,14 @@ fn ignored(status: &str) -> u64 {
     low.and_then(|low| u64::from_str_radix(low, 16).ok()).unwrap_or(0)
 }
 
-/// Ends the program on SIGINT and SIGTERM, with the terminal left as it was.
+/// Signals by which users, terminals and systems end a program.
+const ENDS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
+/// Signals that come so close together are one wish.
+#[cfg(feature = "net")]
+const ONE_WISH: Duration = Duration::from_millis(250);
+
+/// Ends the program when it is signalled to, with the terminal left as it was.
 ///
 /// A check has nothing to undo: it writes no file but the report, and its reads may block for as long
 /// as a pipe's writer likes. So the process ends here, whatever the other threads are at.
@@ -50,7 +59,7 @@ pub(super) fn watch(progress: &Arc<Progress>) {
 
 /// As [`watch`]; `end` clears the terminal, and returns what the user has to know of what was under way.
 pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) {
-    let Ok(mut signals) = Signals::new(heard(&[SIGINT, SIGTERM])) else {
+    let Ok(mut signals) = Signals::new(heard(&ENDS)) else {
         // Without handlers the signals end the program by themselves.
         return;
     };
@@ -62,6 +71,32 @@ pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) 
                 output::complain(&words);
             }
             #[expect(clippy::exit, reason = "reads that block cannot be ended otherwise")]
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+}
+
+/// For what has something to undo: the first signal has it stop and clean up, another one ends the program at once.
+#[cfg(feature = "net")]
+pub(super) fn watch_twice(
+    first: impl FnOnce() + Send + 'static,
+    second: impl FnOnce() + Send + 'static,
+) {
+    let Ok(mut signals) = Signals::new(heard(&ENDS)) else {
+        // Without handlers the signals end the program, and a sweep cleans up.
+        return;
+    };
+    std::thread::spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_none() {
+            return;
+        }
+        first();
+        // Some senders signal a program and its group, which is one wish and not two.
+        let since = Instant::now();
+        if signals.any(|_| since.elapsed() > ONE_WISH) {
+            second();
+            #[expect(clippy::exit, reason = "the user does not want to wait for anything")]
             std::process::exit(i32::from(INTERRUPTED));
         }
     });

@@ -18,6 +18,9 @@ const SLOWEST: f64 = 86_400.0;
 /// What has some thousand faults.
 const PLAN: Small = Small { what: "a plan of faults", most: 1 << 20 };
 
+/// What has seven lines.
+const ENV: Small = Small { what: "the file for the environment", most: 64 << 10 };
+
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// Address and port to listen on; this machine's own only. Port 0 is any that is free.
@@ -144,11 +147,32 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.persist(path).map_err(|e| e.error).map(drop)
 }
 
+/// What each line of the file begins with.
+const NAMES: [&str; 7] = [
+    "DIGITALOCEAN_API_URL=http://",
+    "DIGITALOCEAN_TOKEN=",
+    "SPACES_ENDPOINT_URL=http://",
+    "SPACES_ACCESS_KEY_ID=",
+    "SPACES_SECRET_ACCESS_KEY=",
+    "SPACES_BUCKET=",
+    "SPACES_REGION=",
+];
+
+/// Removes the file, if it is one that a simulator wrote.
 fn remove(path: &Path) -> io::Result<()> {
+    let taken = |why| Err(io::Error::new(ErrorKind::AlreadyExists, why));
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => fs::remove_file(path),
+        Ok(found) if found.is_file() => {
+            let text = ENV.text(path).unwrap_or_else(|_| "?".into());
+            let ours =
+                text.lines().zip(NAMES).filter(|(line, name)| line.starts_with(name)).count();
+            match text.is_empty() || ours == NAMES.len() && text.lines().count() == ours {
+                true => fs::remove_file(path),
+                false => taken("it is there already, and no simulator wrote it; name another file"),
+            }
+        }
         // It might be a device, or lead to somebody else's file.
-        Ok(_) => Err(io::Error::new(ErrorKind::AlreadyExists, "it is there and no regular file")),
+        Ok(_) => taken("it is there and no regular file"),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }

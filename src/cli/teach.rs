@@ -98,6 +98,7 @@ const LESSONS: &[Lesson] = &[
         &[
             "tidegate repack disk.raw.xz",
             "tidegate repack server.tar.gz server.img.gz",
+            "tidegate repack disk.vmdk disk.img.gz",
             "tidegate repack https://example.com/disk.raw.zst",
             "tidegate repack - disk.img.gz --format json",
         ],

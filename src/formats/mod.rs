@@ -3,7 +3,8 @@
 //! The room knows every field of the formats that DigitalOcean takes and the marks of those that it
 //! refuses. An examiner does no I/O of its own: it reads through an [`ImageView`], writes what is odd
 //! into the notebook and returns what it learned as [`Examined`]. Nothing here knows DigitalOcean,
-//! the verdict, or what lies on the disk (`guest` does). Nothing an image names is ever opened.
+//! the verdict, or what lies on the disk (`guest` does). Nothing that an image names is opened here: `parts` says which
+//! files a VMDK descriptor names, and `source` opens them for whoever ordered it.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -43,6 +44,7 @@ pub use view::{
 };
 #[doc(hidden)]
 pub use view::{MemoryFeed, MemoryImage};
+pub use vmdk::{Content, Flat, Part, Parts, parts};
 pub use vpc::Footer;
 
 use crate::facts::{DiskFormat, Left, Notebook};
@@ -139,6 +141,20 @@ impl Wanted {
     fn touches(&self, guest: u64, len: u64) -> bool {
         self.0.iter().any(|range| range.start < guest.saturating_add(len) && guest < range.end)
     }
+}
+
+/// Reads the structures of a part of a VMDK, a sparse extent that has to hold so many sectors of the disk; the last one may
+/// have them rounded up to a grain, and has its own size then. `None` as for [`examine`].
+///
+/// # Errors
+/// If the part cannot be read further.
+pub fn examine_part(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    sectors: u64,
+    last: bool,
+) -> Result<Option<Examined>, Halt> {
+    vmdk::examine_part(view, notebook, sectors, last)
 }
 
 /// Reads the structures of a container from its beginning. `None` if they are too broken to say

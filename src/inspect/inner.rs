@@ -101,8 +101,8 @@ pub fn inspect_inside(
     let limit = options.limit;
     #[cfg(feature = "net")]
     let notify = super::remote::notify(listener, &shown);
-    if let (Depth::Everything, Source::File(file)) = (depth, &source) {
-        match disk(file) {
+    if let (true, Source::File(file)) = (depth != Depth::Refused, &source) {
+        match disk(file, options, depth) {
             Ok(Some(unwrapping)) => {
                 tell(Inside::of(&unwrapping));
                 let aftermath = unwrapping.aftermath();
@@ -141,8 +141,8 @@ pub fn inspect_inside(
         Source::Remote(remote) => unwrapped(remote.reader(&notify), limit, depth),
     };
     let unwrapping = unwrapping.and_then(|found| match depth {
-        Depth::Everything => found.into_disk(),
         Depth::Refused => Ok(found),
+        depth => found.into_disk(options, depth),
     });
     let unwrapping = match unwrapping {
         Ok(unwrapping) => unwrapping,
@@ -191,6 +191,7 @@ pub fn inspect_unwrapped(
     match outcome {
         Ok(mut anomalies) => {
             anomalies.extend(aftermath.fault());
+            anomalies.extend(aftermath.noticed().iter().cloned());
             anomalies.extend(aftermath.wrapped().and_then(|file| other_digest(&of_file, file)));
             // The inner file has no name of its own that anybody else would see.
             report.judged(anomalies, OsStr::new("-"), options)

@@ -67,6 +67,8 @@ impl Run<'_> {
         (mut report, wrapped): (Report, Option<Wrapped>),
         wrappings: Vec<String>,
     ) -> Result<(), Stop> {
+        // No push opens what lies beside a file.
+        report.findings.iter_mut().for_each(|finding| finding.repairable &= !finding.row().beside);
         let mended = |repack| repack == Repack::Anew || !wrappings.is_empty();
         if matches!(self.order.route, Route::Staged { repack, .. } if mended(repack)) {
             // What can be mended by repacking was mended, or it would not be found.

@@ -38,7 +38,7 @@ pub use event::{Event, Listener, Step};
 pub use journal::JournalError;
 pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
-pub use probe::try_bucket;
+pub use probe::{Tried, try_bucket};
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};
 pub use remote::sweep_remote;
 pub use run::push;

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::PREFIX;
 use super::event::Step;
 use super::object;
+use super::stage::GRACE;
 use super::stop::Stop;
+use super::world::Cancel;
 use crate::bytes::Hostile;
 use crate::digitalocean::PushId;
 use crate::spaces::{Acl, Bucket, Error, Head, Key, Retention, Versioning};
@@ -13,16 +15,46 @@ use crate::spaces::{Acl, Bucket, Error, Head, Key, Retention, Versioning};
 /// The last part of the key of such an object.
 pub(super) const NAME: &str = "probe";
 
-/// The same for a bucket that nobody pushes to yet, under a key of its own.
-///
-/// # Errors
-/// Says which right is missing. Nothing is left behind, unless it cannot be deleted.
-pub async fn try_bucket(bucket: &Bucket) -> Result<(), Stop> {
+/// What came of trying a bucket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Tried {
+    /// What it does not do, or why that is not known.
+    pub result: Result<(), Stop>,
+    /// The key of an object that may still be there.
+    pub left: Option<Key>,
+}
+
+/// The same for a bucket that nobody pushes to yet, under a key of its own. Whatever ends it, the object is deleted.
+pub async fn try_bucket(bucket: &Bucket, cancel: &Cancel) -> Tried {
     let key = format!("{PREFIX}{}/{NAME}", PushId::random().as_str());
-    let key = Key::parse(&key).map_err(Stop::Order)?;
-    keeps(bucket).await?;
-    put(bucket, &key).await.map_err(Stop::spaces(Step::Probe))?;
-    look(bucket, &key).await
+    let key = match Key::parse(&key) {
+        Ok(key) => key,
+        Err(why) => return Tried { result: Err(Stop::Order(why)), left: None },
+    };
+    match cancel.unless(keeps(bucket)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(stop)) => return Tried { result: Err(stop), left: None },
+        Err(cancelled) => return Tried { result: Err(cancelled.into()), left: None },
+    }
+    // What is under way on the server would come after it was deleted.
+    let put = match cancel.finish(put(bucket, &key), GRACE).await {
+        Ok(Err(error)) if !error.is_ambiguous() => {
+            return Tried { result: Err(Stop::Spaces { step: Step::Probe, error }), left: None };
+        }
+        Ok(put) => put.map(drop).map_err(Stop::spaces(Step::Probe)),
+        Err(cancelled) => Err(cancelled.into()),
+    };
+    let is_there = put.is_ok();
+    let seen = match put {
+        Ok(()) => {
+            cancel.unless(see(bucket, &key)).await.unwrap_or_else(|cancelled| Err(cancelled.into()))
+        }
+        unknown => unknown,
+    };
+    let gone = erase(bucket, &key).await;
+    let left = (gone.is_err() || !is_there).then_some(key);
+    Tried { result: seen.and(gone), left }
 }
 
 /// What is to be known of a bucket that keeps versions, before anything is sent; nothing is known of one that does not
@@ -70,13 +102,16 @@ pub(super) async fn put(bucket: &Bucket, key: &Key) -> Result<Head, Error> {
 
 /// Looks at it as the importer will, and deletes it.
 pub(super) async fn look(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
-    let failed = || Stop::spaces(Step::Probe);
-    let seen = async {
-        bucket.set_acl(key, Acl::PublicRead).await.map_err(failed())?;
-        object::is_public(bucket, key, 1, Step::Probe).await
-    };
-    let seen = seen.await;
+    let seen = see(bucket, key).await;
     // Whether it is gone matters also when it could not be seen.
-    let gone = bucket.erase(key).await.map(drop).map_err(failed());
-    seen.and(gone)
+    seen.and(erase(bucket, key).await)
+}
+
+async fn see(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
+    bucket.set_acl(key, Acl::PublicRead).await.map_err(Stop::spaces(Step::Probe))?;
+    object::is_public(bucket, key, 1, Step::Probe).await
+}
+
+async fn erase(bucket: &Bucket, key: &Key) -> Result<(), Stop> {
+    bucket.erase(key).await.map(drop).map_err(Stop::spaces(Step::Probe))
 }

@@ -249,6 +249,10 @@ impl Run<'_> {
             Err(error) if matches!(error.kind, Kind::Unauthorized) => {
                 return Err(Stop::Api { step: Step::Account, error });
             }
+            // There is no API at this place, and no image would be made of what is sent.
+            Err(error) if error.is_unsent() || matches!(error.kind, Kind::NotFound) => {
+                return Err(Stop::Api { step: Step::Account, error });
+            }
             // A token for images need not have the scope regions:read; and what fails now may work later.
             Err(error) => {
                 self.world.note(&format!("nobody said whether the regions exist: {error}"));

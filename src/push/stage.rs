@@ -26,7 +26,7 @@ use crate::spaces::{self, Acl, Bucket, Key, Part, PartNumber, Upload, UploadId, 
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// How long it is waited for the answer to what is under way, when the push is to end.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// Bytes of parts that may wait for their MD5s beside those that are on their way.
 const WAITING: u64 = 16 << 20;

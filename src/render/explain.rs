@@ -37,7 +37,7 @@ pub fn one(row: &Row, style: Style) -> String {
         remedy
             .push_str(" The report of a check has the command for your image, where there is one.");
     }
-    if row.repairable && row.severity == Severity::Reject {
+    if row.repairable && row.severity == Severity::Reject && !row.beside {
         remedy.push_str(" Or let tidegate push repack it on the way.");
     }
     for (name, text) in [

@@ -87,7 +87,7 @@ fn property(text: &str) -> String {
 
 /// Text in a line that is no command, after words of our own.
 fn log(text: &str) -> String {
-    text.replace(['\r', '\n'], " ").replace("##[", "#\\u{23}[")
+    text.replace(['\r', '\n'], " ").replace("##", "#\\u{23}")
 }
 
 /// Bytes after which a summary has no more rows, and no more details: GitHub takes 1 MiB of a step, and what is about

@@ -110,7 +110,7 @@ mod tests {
         );
         assert_eq!(
             report("/$defs/error_kind/enum"),
-            names!(Kind: NotFound PermissionDenied Directory Unsupported Changed Spool Url
+            names!(Kind: NotFound PermissionDenied Directory Unsupported Part Changed Spool Url
                 Unreachable Tls TimedOut Status Redirect Interrupted Protocol NoParts
                 Private Io)
         );

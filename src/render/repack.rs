@@ -37,6 +37,7 @@ struct Source<'a> {
     sha256: &'a str,
     wrappings: &'a [String],
     left_out: &'a [String],
+    noticed: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -71,6 +72,7 @@ pub fn json(
             sha256: &source.sha256,
             wrappings: &source.wrappings,
             left_out: &source.left_out,
+            noticed: &source.noticed,
         }),
         output: repacked.output.as_ref().map(|output| Output {
             name: Hostile::from_os(output.path.as_os_str()).to_string(),
@@ -105,6 +107,7 @@ pub fn text(image: &str, repacked: &Repacked, style: Style) -> String {
         };
         said.push(format!("Wrote {name} ({size}): {image} ({was}), {out_of}packed as gzip."));
         said.extend(source.left_out.iter().map(|what| format!("Left out: {what}")));
+        said.extend(source.noticed.iter().map(|what| format!("Noticed: {what}")));
     }
     let lines: Vec<String> = said.iter().map(|line| wrap(line, style.width, 0)).collect();
     format!("\n{}\n", lines.join("\n"))

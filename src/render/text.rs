@@ -176,7 +176,7 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         wrapped(&finding.message),
         with_commands(&format!("Fix: {}", finding.remedy), style.width, INDENT),
     ];
-    if finding.repairable && finding.severity == Severity::Reject {
+    if finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
         lines.push("Or let tidegate push repack it on the way.".to_owned());
     }
     let _ = write!(out, "  {word}  ");

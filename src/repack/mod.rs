@@ -6,6 +6,11 @@
 //! it, and all digests agree, the file gets its name, and only if nothing has this name. Until then it has none where the
 //! file system allows it, so that nothing is left whatever ends the program.
 //!
+//! A VMDK descriptor in a local file names the parts in which its disk is. Repack opens the parts that lie beside the
+//! descriptor, as its user ordered this disk to be put together; check and push open nothing that an image names.
+//!
+//! A VMDK stream of which it turns out that it is out of order is read a second time, if it can be had again.
+//!
 //! The room knows files and the order of the steps. It knows no bytes of any format, and nothing of DigitalOcean.
 
 mod beginning;
@@ -69,6 +74,8 @@ pub struct Source {
     pub wrappings: Vec<String>,
     /// What is said of bytes that belong to nothing and were left out.
     pub left_out: Vec<String>,
+    /// What is odd about a VMDK whose disk was taken out, or about a part of it.
+    pub noticed: Vec<String>,
 }
 
 /// What was written.

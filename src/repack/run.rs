@@ -1,5 +1,6 @@
 //! The steps, in their order.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,8 +12,8 @@ use super::{Order, Output, Repacked, Source, Stop, beginning, first_bytes, name,
 use crate::bytes::hex;
 use crate::facts::{Code, DiskFormat};
 use crate::inspect::{
-    Depth, Inside, Listener, Options, Report, Tap, Tapped, Verdict, Wrapped, inspect, inspect_file,
-    inspect_inside, look_inside, recognise,
+    Depth, Finding, Inside, Listener, Options, Report, Tap, Tapped, Verdict, Wrapped, inspect,
+    inspect_file, inspect_inside, look_inside, recognise,
 };
 use crate::rules::Severity;
 
@@ -44,12 +45,17 @@ struct Written {
 
 impl Run<'_> {
     fn all(&self, repacked: &mut Repacked) -> Result<Option<Output>, Stop> {
-        let target = match &self.order.out {
-            Some(path) => Some(Target::create(path, self.leftover)?),
-            None if self.is_fine(repacked)? => return Ok(None),
-            None => None,
-        };
-        let Written { target, taken, packed } = self.write(target, repacked)?;
+        let target = self.named()?;
+        if target.is_none() && self.is_fine(repacked)? {
+            return Ok(None);
+        }
+        let mut written = self.write(target, Depth::Beside, repacked);
+        if self.is_out_of_order(repacked) {
+            // Its place is made free first.
+            drop(written);
+            written = self.write(self.named()?, Depth::Spooled, repacked);
+        }
+        let Written { target, taken, packed } = written?;
         let image = repacked.report.as_ref().and_then(|report| report.digests.sha256.clone());
         let size = repacked.report.as_ref().and_then(|report| report.file_size);
         same("bytes of the image", size, taken)?;
@@ -58,6 +64,24 @@ impl Run<'_> {
         let path = target.commit()?;
         let (sha256, image_sha256) = (packed.sha256, packed.inner_sha256);
         Ok(Some(Output { path, size, sha256, image_sha256 }))
+    }
+
+    /// Begins the output that the order names.
+    fn named(&self) -> Result<Option<Target>, Stop> {
+        let out = self.order.out.as_ref();
+        out.map(|path| Target::create(path, self.leftover)).transpose()
+    }
+
+    /// Whether it turned out to be a VMDK stream out of order, and nothing worse, which streamed by and can be had again.
+    fn is_out_of_order(&self, repacked: &Repacked) -> bool {
+        let found = repacked.report.iter().flat_map(|report| &report.findings);
+        let worse = |found: &Finding| found.severity == Severity::Reject && !found.repairable;
+        let unordered = |found: &Finding| {
+            found.code == Code::VmdkGrainsUnordered && found.severity != Severity::Note
+        };
+        let again = crate::source::is_url(&self.order.source)
+            || fs::metadata(&self.order.source).is_ok_and(|meta| meta.is_file());
+        again && found.clone().any(unordered) && !found.clone().any(worse)
     }
 
     /// Whether nothing about the source is to be mended or packed: it is checked as it is then.
@@ -87,7 +111,12 @@ impl Run<'_> {
     }
 
     /// Reads the source, and checks and packs what comes out of it in the same pass.
-    fn write(&self, target: Option<Target>, repacked: &mut Repacked) -> Result<Written, Stop> {
+    fn write(
+        &self,
+        target: Option<Target>,
+        depth: Depth,
+        repacked: &mut Repacked,
+    ) -> Result<Written, Stop> {
         let (tap, tapped) = Tap::new();
         let (say, inside) = channel();
         let options = self.first_look();
@@ -96,7 +125,7 @@ impl Run<'_> {
                 // Nobody may want to know any more.
                 let tell = |found: Inside| drop(say.send(found));
                 let source = &self.order.source;
-                inspect_inside(source, &options, self.listener, Some(&tap), Depth::Everything, tell)
+                inspect_inside(source, &options, self.listener, Some(&tap), depth, tell)
             });
             let written = self.pack(target, &inside, tapped);
             (checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
@@ -104,6 +133,12 @@ impl Run<'_> {
         let (verdict, complete) = (report.verdict, report.complete);
         repacked.source = source(&report, inside, wrapped);
         let read = repacked.source.is_some();
+        let noticed = repacked.source.as_ref().map(|source| source.noticed.as_slice());
+        let noticed = noticed.unwrap_or_default();
+        let warns = report
+            .findings
+            .iter()
+            .any(|found| found.severity == Severity::Warn && noticed.contains(&found.message));
         repacked.report = Some(report);
         match (verdict, written) {
             // What cannot be written ends the reading too, so it says nothing of the image.
@@ -116,6 +151,8 @@ impl Run<'_> {
             }
             (Verdict::Error, _) => Err(Stop::Unread),
             (Verdict::Reject, _) => Err(Stop::Rejected),
+            // What was written has nothing of it.
+            (_, Ok(_)) if warns && self.order.strict => Err(Stop::Rejected),
             (_, Ok(written)) if read && complete => Ok(written),
             (_, Ok(_)) => Err(Stop::Unread),
             (_, Err(stop)) => Err(stop),
@@ -226,12 +263,13 @@ fn source(report: &Report, inside: Option<Inside>, wrapped: Option<Wrapped>) -> 
     let wrappings: Vec<String> = inside?.wrappings.iter().map(ToString::to_string).collect();
     match wrapped {
         Some(file) => {
-            let (size, sha256, left_out) = (file.size, hex(&file.sha256), file.left_out);
-            Some(Source { size, sha256, wrappings, left_out })
+            let (size, sha256) = (file.size, hex(&file.sha256));
+            let (left_out, noticed) = (file.left_out, file.noticed);
+            Some(Source { size, sha256, wrappings, left_out, noticed })
         }
         None if wrappings.is_empty() => {
             let (size, sha256) = (report.file_size?, report.digests.sha256.clone()?);
-            Some(Source { size, sha256, wrappings, left_out: Vec::new() })
+            Some(Source { size, sha256, wrappings, left_out: Vec::new(), noticed: Vec::new() })
         }
         None => None,
     }

@@ -1,5 +1,5 @@
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -7,6 +7,9 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use super::clock;
+
+/// What each line begins with.
+const BEGINNING: &[u8] = b"{\"time\":";
 
 /// One line for each request: what was asked, what was answered, which faults were met. Headers and
 /// bodies are not in it, so that secrets are not either.
@@ -40,10 +43,20 @@ pub(super) struct Line<'a> {
 }
 
 impl Log {
-    /// Appends to the file.
+    /// Appends to the file, which is empty, or a log.
     pub(super) fn open(path: &Path) -> Result<Log, String> {
+        let failed = |e: io::Error| format!("cannot write the log: {e}");
+        // To look into anything but a file may wait for somebody.
+        if fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+            let mut first = Vec::new();
+            let file = File::open(path).map_err(failed)?;
+            file.take(BEGINNING.len() as u64).read_to_end(&mut first).map_err(failed)?;
+            if !first.is_empty() && first != BEGINNING {
+                return Err("the file for the log is there already, and it is no log of requests; name another".into());
+            }
+        }
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        file.map(|file| Log(Mutex::new(file))).map_err(|e| format!("cannot write the log: {e}"))
+        file.map(|file| Log(Mutex::new(file))).map_err(failed)
     }
 
     pub(super) fn write(&self, line: &Line<'_>) {

@@ -34,6 +34,9 @@ pub enum Kind {
     /// Something that cannot be read as a stream of bytes (a socket).
     #[error("it is neither a file, a block device nor a pipe")]
     Unsupported,
+    /// A file beside the one that names it, which is no regular file by a plain name.
+    #[error("a part of a disk has to be a regular file beside the descriptor, and no link")]
+    Part,
     /// Size, time stamps or identity changed between opening and the end of reading.
     #[error("it changed while it was read; run the check again when nothing writes to it")]
     Changed,
@@ -84,6 +87,7 @@ impl Kind {
             Kind::PermissionDenied => "permission-denied",
             Kind::Directory => "directory",
             Kind::Unsupported => "unsupported",
+            Kind::Part => "part",
             Kind::Changed => "changed",
             Kind::Spool => "spool",
             Kind::Url => "invalid-url",

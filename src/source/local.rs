@@ -113,6 +113,21 @@ impl LocalFile {
         }
     }
 
+    /// The path by which it was opened, if it was.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What it is called.
+    pub(super) fn subject(&self) -> &Hostile {
+        &self.subject
+    }
+
+    /// Whether it is a file, and no device.
+    pub(super) fn is_regular(&self) -> bool {
+        self.file.metadata().is_ok_and(|meta| meta.is_file())
+    }
+
     /// What identified it when it was opened.
     #[must_use]
     pub fn identity(&self) -> &FileIdentity {

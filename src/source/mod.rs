@@ -1,10 +1,11 @@
 //! Where the bytes of a file come from: a path, standard input or a URL.
 //!
 //! It knows files, pipes, objects behind URLs, holes of sparse files and what identifies a file while
-//! it is read. It knows
+//! it is read, and which files may be opened beside one. It knows
 //! nothing of compression, formats or verdicts: every failure here means that there is no verdict.
 
 mod agreed;
+mod beside;
 mod error;
 mod fingerprint;
 mod local;
@@ -14,6 +15,7 @@ pub mod remote;
 mod stream;
 
 pub use agreed::{Agreed, Known, Offsets, Passing, ReadAt};
+pub use beside::Beside;
 pub use error::{Error, Kind};
 pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};
 #[cfg(feature = "net")]
@@ -73,8 +75,8 @@ impl Source {
         let kind = meta.file_type();
         if kind.is_dir() {
             Err(Error::of(Kind::Directory, subject))
-        } else if kind.is_block_device()
-            || kind.is_file() && at_start(&file) && !local::misstates_size(&file)
+        } else if at_start(&file)
+            && (kind.is_block_device() || kind.is_file() && !local::misstates_size(&file))
         {
             Ok(Source::File(LocalFile::new(file, path, subject.clone())?))
         } else if kind.is_file() || kind.is_fifo() || kind.is_char_device() || path.is_none() {

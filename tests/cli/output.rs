@@ -113,7 +113,8 @@ fn json_is_one_document_with_a_report_for_each_image() {
 fn a_report_can_be_written_to_a_file() {
     let scratch = Scratch::new();
     let good = scratch.write("good.raw", &disk());
-    let target = scratch.write("report.json", b"an older and longer report, which goes away");
+    let target =
+        scratch.write("report.json", b"an older and longer report of tidegate, which goes away");
     let arguments = [
         "--format".as_ref(),
         "json".as_ref(),
@@ -167,6 +168,38 @@ fn a_report_never_overwrites_the_image_behind_standard_input() {
         .unwrap();
     assert!(std::fs::read(&image).unwrap() == bytes, "the image was harmed");
     assert_eq!(exit_code(&output), 2, "{output:?}");
+}
+
+/// A pattern of the shell makes an image of what was to be the report.
+#[test]
+fn a_report_replaces_nothing_but_reports() {
+    let scratch = Scratch::new();
+    let disk = scratch.write("disk.raw", &disk());
+    for (name, bytes) in [
+        (
+            "a.qcow2",
+            std::fs::read(format!("{}/testdata/gpt.qcow2", env!("CARGO_MANIFEST_DIR"))).unwrap(),
+        ),
+        ("thesis.txt", b"Chapter 1".to_vec()),
+        ("n.json", b"{}".to_vec()),
+    ] {
+        let path = scratch.write(name, &bytes);
+        let output = check(&["--output".as_ref(), path.as_os_str(), disk.as_os_str()]);
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        assert!(stderr(&output).contains("name another file"), "{output:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+    let report = scratch.write("report", b"");
+    for format in ["text", "json", "junit", "html", "sarif", "github", "text"] {
+        for more in [&["-q"][..], &[]] {
+            let mut arguments = vec!["--format".as_ref(), format.as_ref(), "--output".as_ref()];
+            arguments.push(report.as_os_str());
+            arguments.extend(more.iter().map(|more| std::ffi::OsStr::new(*more)));
+            arguments.push(disk.as_os_str());
+            let output = check(&arguments);
+            assert_eq!(exit_code(&output), 0, "{format}: {output:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `tidegate doctor` against the simulator, and against servers that are not what they should be.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -244,6 +244,31 @@ fn a_bucket_that_keeps_what_is_deleted_is_named() {
     assert_eq!(versions(on, unlocked), (0, "warn".into()));
     assert_eq!(versions(on, locked), (4, "fail".into()));
     assert_eq!(versions("nonsense", unlocked), (0, "unknown".into()));
+}
+
+#[test]
+fn an_interrupted_probe_is_removed_or_named() {
+    let unseen = "[[bucket]]\nkind = \"503\"\noperation = \"head-object\"\nforever = true\n";
+    let stays = "[[bucket]]\nkind = \"503\"\noperation = \"delete-object\"\nforever = true\n";
+    for (plan, left) in [(unseen.to_owned(), 0), (format!("{unseen}{stays}"), 1)] {
+        let rig = Rig::with_plan(&plan, &[]);
+        let scratch = Scratch::new();
+        let mut command: Command = at(scratch.path(""));
+        command.args(["doctor", "--probe", "--retries", "1"]).envs(&rig.spaces);
+        command.env("DIGITALOCEAN_API_URL", rig.url("")).env("DIGITALOCEAN_TOKEN", &rig.token);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let objects = || rig.state()["objects"].as_array().unwrap().len();
+        wait_until("the probe is there", || objects() == 1);
+        let kill = ["-s", "HUP", &child.id().to_string()].map(str::to_owned);
+        assert!(Command::new("kill").args(kill).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((exit_code(&output), objects()), (130, left), "{output:?}");
+        // Nobody could see that it is gone.
+        let said = stdout(&output);
+        assert!(said.contains("left behind: tidegate/"), "{said}");
+        assert!(said.contains("`tidegate sweep --remote`"), "{said}");
+    }
 }
 
 #[test]

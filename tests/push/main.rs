@@ -43,3 +43,5 @@ mod secrets;
 #[path = "../common/server.rs"]
 mod server;
 mod url;
+#[path = "../common/vmdk.rs"]
+mod vmdk;

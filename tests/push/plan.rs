@@ -67,3 +67,14 @@ fn a_pipe_is_not_opened() {
     planned(&rig, 0, &["pipe"]);
     planned(&rig, 0, &["-", "--name", "x"]);
 }
+
+/// As of a variable that is not set: it is not the image of the project.
+#[test]
+fn an_empty_name_is_no_image() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw", &disk());
+    rig.scratch.write("tidegate.toml", b"[image.only]\npath = \"disk.raw\"\n");
+    let output = rig.pushed(&["--dry-run", ""]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("IMAGE is empty"), "{output:?}");
+}

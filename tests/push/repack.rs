@@ -208,3 +208,34 @@ fn what_is_wrong_around_an_image_refuses_it() {
         rig.assert_clean(0..=0, name);
     }
 }
+
+#[test]
+fn a_vmdk_stream_out_of_order_goes_as_a_raw_image_where_it_would_be_refused() {
+    let image = crate::vmdk::stream(&disk(), true);
+    for (arguments, ending) in
+        [(&["--strict"][..], "/web.img.gz"), (&["--repack", "never"], "/web.vmdk")]
+    {
+        let rig = Rig::new();
+        let document = pushed(&rig, "web.vmdk", &image, arguments);
+        let key = document["staged"]["key"].as_str().unwrap();
+        assert!(key.ends_with(ending), "{key}");
+        let wrappings = if arguments == ["--strict"] { json!(["vmdk"]) } else { json!([]) };
+        assert_eq!(document["source"]["wrappings"], wrappings);
+    }
+}
+
+#[test]
+fn no_push_opens_the_parts_of_a_vmdk() {
+    let rig = Rig::new();
+    let text = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n\
+                createType=\"monolithicFlat\"\nRW 8192 FLAT \"web-flat.vmdk\" 0\n";
+    rig.scratch.write("web.vmdk", text.as_bytes());
+    rig.scratch.write("web-flat.vmdk", &disk());
+    for arguments in [&[][..], &["--repack", "always"], &["--strict"]] {
+        let document = rig.document(1, &[&["web.vmdk"][..], arguments].concat());
+        let finding = &document["report"]["findings"][0];
+        assert_eq!(finding["code"], "format-vmdk-descriptor", "{document}");
+        assert!(finding.get("repairable").is_none(), "{finding}");
+        rig.assert_clean(0..=0, "web.vmdk");
+    }
+}

@@ -1,7 +1,5 @@
 //! Images in containers, with what their formats can have wrong and still be read.
 
-use std::io::Write as _;
-
 use crate::Promise::{self, Mended};
 use crate::common::{disk, gzip};
 use crate::folder::{Folder, Made, dotted};
@@ -19,6 +17,12 @@ pub(crate) const ENTRIES: &[Entry] = &[
         |f, s| of(f, s, ".vmdk", "vmdk", &["-o", "subformat=monolithicFlat"]),
         Mended,
     ),
+    (
+        "format-vmdk-descriptor",
+        |f, s| of(f, s, ".vmdk", "vmdk", &["-o", "subformat=twoGbMaxExtentSparse"]),
+        Mended,
+    ),
+    ("format-vmdk-descriptor", packed_descriptor, Mended),
     ("format-vmdk-split", split, Mended),
     ("format-android-sparse", android, Mended),
     ("qcow2-backing-file", backing, Mended),
@@ -65,6 +69,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("vmdk-parent", parent, Mended),
     ("vmdk-trailing-bytes", |f, s| stream(f, s, false, &[9; 700]), Mended),
     ("vmdk-grains-unordered", |f, s| stream(f, s, true, &[]), Mended),
+    ("vmdk-grains-unordered", packed_stream, Mended),
     ("vmdk-bytes-behind", |f, s| packed(f, s, "vmdk", |i| i.0.extend([7; 1 << 17])), Mended),
     ("vmdk-space-unused", |f, s| changed(f, s, "vmdk", &[], Image::lose_grains), Mended),
 ];
@@ -228,6 +233,14 @@ fn split(folder: &Folder, stem: &str) -> Option<Made> {
     Made::plain(format!("{stem}-s001.vmdk"))
 }
 
+fn packed_descriptor(folder: &Folder, stem: &str) -> Option<Made> {
+    let made = of(folder, stem, ".vmdk", "vmdk", &["-o", "subformat=monolithicFlat"])?;
+    let name = format!("{stem}.vmdk.gz");
+    folder.write(&name, &gzip(&folder.read(&made.name)));
+    std::fs::remove_file(folder.at(&made.name)).unwrap();
+    Made::plain(name)
+}
+
 fn android(folder: &Folder, stem: &str) -> Option<Made> {
     let name = format!("{stem}.simg");
     folder.write("disk.raw", &disk());
@@ -307,62 +320,16 @@ fn parent(folder: &Folder, stem: &str) -> Option<Made> {
     Made::plain(name)
 }
 
-/// The stream that VMware writes: grains, table, directory, footer; with bytes behind it.
+/// The stream that VMware writes, with bytes behind it.
 fn stream(folder: &Folder, stem: &str, reversed: bool, behind: &[u8]) -> Option<Made> {
-    const GRAIN: usize = 64 << 10;
-    const SECTOR: usize = 512;
-    let header = |directory: u64| {
-        let mut header = [&b"KDMV"[..], &3u32.to_le_bytes(), &0x3_0001u32.to_le_bytes()].concat();
-        header.extend([SIZE / 512, (GRAIN / SECTOR) as u64, 1, 20].map(u64::to_le_bytes).concat());
-        header.extend(512u32.to_le_bytes());
-        header.extend([0, directory, 128].map(u64::to_le_bytes).concat());
-        header.extend(b"\0\n \r\n\x01\0");
-        header.resize(SECTOR, 0);
-        header
-    };
-    let marker = |sectors: u64, kind: u32| {
-        let mut marker = [&sectors.to_le_bytes()[..], &[0; 4], &kind.to_le_bytes()].concat();
-        marker.resize(SECTOR, 0);
-        marker
-    };
-    let mut bytes = header(u64::MAX);
-    write!(
-        bytes,
-        "# Disk DescriptorFile\nversion=1\nCID=7b2c41e5\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n\n\
-         RW {} SPARSE \"disk.vmdk\"\n\n#DDB\nddb.adapterType = \"lsilogic\"\n",
-        SIZE / 512
-    )
-    .unwrap();
-    bytes.resize(128 * SECTOR, 0);
-    let disk = full();
-    let mut used: Vec<(usize, &[u8])> = disk.chunks(GRAIN).enumerate().collect();
-    used.retain(|(_, grain)| grain.iter().any(|byte| *byte != 0));
-    if reversed {
-        used.reverse();
-    }
-    let mut table = vec![0u32; 512];
-    for (n, grain) in used {
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        zlib.write_all(grain).unwrap();
-        let data = zlib.finish().unwrap();
-        table[n] = (bytes.len() / SECTOR) as u32;
-        bytes.extend(((n * GRAIN / SECTOR) as u64).to_le_bytes());
-        bytes.extend((data.len() as u32).to_le_bytes());
-        bytes.extend(data);
-        bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
-    }
-    bytes.extend(marker(4, 1));
-    let at = bytes.len() / SECTOR;
-    bytes.extend(table.iter().flat_map(|sector| sector.to_le_bytes()));
-    bytes.extend(marker(1, 2));
-    let directory = (bytes.len() / SECTOR) as u64;
-    bytes.extend((at as u32).to_le_bytes());
-    bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
-    bytes.extend(marker(1, 3));
-    bytes.extend(header(directory));
-    bytes.extend(marker(0, 0));
-    bytes.extend(behind);
     let name = format!("{stem}.vmdk");
-    folder.write(&name, &bytes);
+    folder.write(&name, &[&crate::vmdk::stream(&full(), reversed)[..], behind].concat());
+    Made::plain(name)
+}
+
+/// The same, packed with gzip.
+fn packed_stream(folder: &Folder, stem: &str) -> Option<Made> {
+    let name = format!("{stem}.vmdk.gz");
+    folder.write(&name, &gzip(&crate::vmdk::stream(&full(), true)));
     Made::plain(name)
 }

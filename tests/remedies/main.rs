@@ -14,6 +14,8 @@ mod disks;
 mod files;
 mod folder;
 mod paste;
+#[path = "../common/vmdk.rs"]
+mod vmdk;
 mod words;
 
 use folder::{Folder, Made};

@@ -10,9 +10,13 @@ mod containers;
 mod files;
 mod images;
 mod kills;
+mod parts;
 mod rig;
 #[cfg(feature = "net")]
 #[path = "../common/server.rs"]
 mod server;
+mod streams;
 #[cfg(feature = "net")]
 mod urls;
+#[path = "../common/vmdk.rs"]
+mod vmdk;

@@ -48,3 +48,33 @@ fn a_server_that_fails_leaves_nothing() {
     assert_eq!(exit_code(&output), 2, "{output:?}");
     assert!(stderr(&output).contains("name the output"), "{output:?}");
 }
+
+#[test]
+fn a_stream_out_of_order_is_fetched_again_and_spooled() {
+    let scratch = Scratch::new();
+    let image = crate::vmdk::stream(&disk(), true);
+    let object = Object::new(image.clone());
+    let server = Server::new(move |request| object.answer(request));
+    let url = server.url("web.vmdk");
+    let document = document(&scratch.path("."), &["--insecure-http", &url], 0);
+    assert_eq!(document["source"]["wrappings"], serde_json::json!(["vmdk"]));
+    assert_eq!(document["source"]["sha256"], sha256(&image));
+    assert_eq!(names(&scratch.path(".")), ["web.img.gz"]);
+    assert!(unpacked(&scratch.path("web.img.gz")) == disk());
+}
+
+#[test]
+fn no_descriptor_behind_a_url_has_parts() {
+    let scratch = Scratch::new();
+    scratch.write("web-flat.vmdk", &disk());
+    let text = "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\n\
+                createType=\"monolithicFlat\"\nRW 8192 FLAT \"web-flat.vmdk\" 0\n";
+    let object = Object::new(text.as_bytes().to_vec());
+    let server = Server::new(move |request| object.answer(request));
+    let url = server.url("web.vmdk");
+    let document = document(&scratch.path("."), &["--insecure-http", &url], 1);
+    let finding = &document["report"]["findings"][0];
+    assert_eq!(finding["code"], "format-vmdk-descriptor");
+    assert!(finding.get("repairable").is_none(), "{finding}");
+    assert_eq!(names(&scratch.path(".")), ["web-flat.vmdk"]);
+}

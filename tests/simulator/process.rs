@@ -158,3 +158,39 @@ fn what_was_under_way_when_it_was_killed_goes_on() {
     assert_eq!(rig.state()["images"].as_array().unwrap().len(), 2);
     assert!(rig.create("next", &files.url("/good.img")) > open);
 }
+
+/// What a user has already is neither read as the simulator's nor written over.
+#[test]
+fn no_file_of_somebody_else_is_touched() {
+    for (name, had, arguments) in [
+        ("s/bucket/data.txt", "mine", &["--state", "s"][..]),
+        (".env", "PASSWORD=mine\n", &["--env-file", ".env"]),
+        (".env", "DIGITALOCEAN_TOKEN=mine\n", &["--env-file", ".env"]),
+        ("disk.raw", "no log", &["--log", "disk.raw"]),
+    ] {
+        let scratch = Scratch::new();
+        let path = scratch.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, had).unwrap();
+        let output = simulate(&scratch).args(arguments).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        assert!(stderr(&output).contains("name another"), "{output:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), had);
+    }
+    // Those of an earlier run that was killed are.
+    let rig = Rig::new(&["--state", "s"]);
+    rig.get("/v2/images");
+    let (_, scratch) = rig.stop("KILL");
+    let env = scratch.path("env");
+    let old = std::fs::read_to_string(&env).unwrap();
+    let mut command = simulate(&scratch);
+    command.args(["--state", "s", "--env-file", "env", "--log", "log"]);
+    let child = command.spawn().unwrap();
+    wait_until("the next one listens", || {
+        std::fs::read_to_string(&env).is_ok_and(|now| now.lines().count() == 7 && now != old)
+    });
+    let kill = ["-s", "TERM", &child.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((exit_code(&output), env.exists()), (0, false), "{output:?}");
+}

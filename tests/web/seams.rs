@@ -119,6 +119,18 @@ fn a_cut_connection_goes_on_with_nothing_else() {
 }
 
 #[test]
+fn parts_are_encoded_as_the_first_answer_is() {
+    let (object, _) = objects();
+    let server = Server::new(move |request| match request.before {
+        0 | 1 => object.answer(request),
+        _ => object.answer(request).with("content-encoding", "gzip"),
+    });
+    let (code, report) = check(&server, &["--connections", "4"]);
+    assert_eq!((code, report["error"]["kind"].as_str()), (3, Some("changed")), "{report}");
+    assert!(report["error"]["message"].as_str().unwrap().contains("Content-Encoding"), "{report}");
+}
+
+#[test]
 fn the_rest_by_one_connection_is_of_the_same_object() {
     // From byte 6 MiB on there are no pieces, so that one connection goes on: with another object.
     let (one, two) = objects();

@@ -11,13 +11,17 @@ use crate::cli::image::args::{ApiArgs, NewArgs, PatienceArgs};
 pub(in crate::cli) struct PushArgs {
     /// Image file or URL; `-` is standard input, and s3://BUCKET/KEY an object that the key of the bucket opens. The
     /// name of an image of tidegate.toml; may be left out if there is only one.
-    #[arg(value_name = "IMAGE", default_value = "", hide_default_value = true)]
+    #[arg(value_name = "IMAGE")]
+    pub(super) named: Option<OsString>,
+
+    /// What is pushed, by what was named and by the project.
+    #[arg(skip)]
     pub(super) image: OsString,
 
     /// Push what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
     /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
     /// does.
-    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    #[arg(long, value_name = "FILE", conflicts_with = "named")]
     pub(super) packer_manifest: Option<PathBuf>,
 
     /// The build of that manifest.

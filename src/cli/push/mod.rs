@@ -14,10 +14,6 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use self::args::PushArgs;
 use self::view::View;
@@ -155,32 +151,18 @@ fn sweep_command(state: Option<&Path>) -> String {
     }
 }
 
-/// Signals that come within this time are one.
-const ONE_WISH: Duration = Duration::from_millis(250);
-
 /// The first signal has the push stop and clean up, the second one ends the program.
 fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let Ok(mut signals) = Signals::new(signals::heard(&[SIGINT, SIGTERM, SIGHUP])) else {
-        // Without handlers the signals end the program, and a sweep cleans up.
-        return;
-    };
-    let (view, sweep) = (Arc::clone(view), sweep_command(state));
-    std::thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_none() {
-            return;
-        }
-        let step = view.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
+    let (telling, closing, sweep) = (Arc::clone(view), Arc::clone(view), sweep_command(state));
+    let first = move || {
+        let step =
+            telling.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
         output::complain(&format!("interrupted{step}; cleaning up (once more ends it at once)"));
         canceller.cancel();
-        // Some senders signal a program and its group, which is one wish and not two.
-        let first = Instant::now();
-        if signals.any(|_| first.elapsed() > ONE_WISH) {
-            view.close();
-            output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
-            #[expect(clippy::exit, reason = "the user does not want to wait for anything")]
-            std::process::exit(i32::from(INTERRUPTED));
-        }
+    };
+    signals::watch_twice(first, move || {
+        closing.close();
+        output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
     });
 }
 

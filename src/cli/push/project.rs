@@ -18,8 +18,16 @@ pub(super) fn completed(mut args: PushArgs) -> Result<PushArgs, Usage> {
             args.build = Some(build);
             Subject { argument, image: None }
         }
-        None if args.image.is_empty() => only()?,
-        None => project::subject(&args.image)?,
+        None => match &args.named {
+            None => only()?,
+            // As of a variable that is not set.
+            Some(image) if image.is_empty() => {
+                return Err(Usage(
+                    "IMAGE is empty: name a file, a URL, or an image of tidegate.toml".into(),
+                ));
+            }
+            Some(image) => project::subject(image)?,
+        },
     };
     args.image = subject.argument;
     if let Some(image) = &subject.image {

@@ -51,41 +51,89 @@ pub(super) fn check(
         );
         return Ok(false);
     }
-    if check_encryption(&bytes, notebook) {
+    let text = Text::new(&bytes, offset_of(PLACE));
+    if check_encryption(text, notebook) {
         return Ok(false);
     }
-    check_text(&bytes, header, notebook);
+    // Whatever a reader makes of the padding, no parent may hide in it.
+    parent::check_hint(&bytes, offset_of(PLACE), notebook);
+    check_text(text, header, notebook);
     qemu::check(view, notebook)?;
     Ok(true)
 }
 
-/// Checks the descriptor, with its padding, as it stands from [`PLACE`] on.
-fn check_text(bytes: &[u8], header: &Header, notebook: &Notebook<'_>) {
-    // Whatever a reader makes of the padding, no parent may hide in it.
-    parent::check_hint(bytes, notebook);
-    let text = up_to_nul(bytes);
-    let is_mark = |line: &[u8]| line.eq_ignore_ascii_case(b"# Disk DescriptorFile");
-    let versioned = |line: &[u8]| setting(line, b"version").is_some();
-    // Streams that VMware's converters write have a comment of their own, but a version.
-    if !lines(text).any(|(_, line)| is_mark(line) || versioned(line)) {
-        let start = Hostile::new(text.get(..40).unwrap_or(text));
+/// Checks that a part of a disk has no descriptor, which would have it be an image of its own. QEMU reserves room for one
+/// and leaves it empty.
+pub(super) fn check_absent(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    header: &Header,
+) -> Result<bool, Halt> {
+    let (place, sectors) = (header.descriptor_offset, header.descriptor_size);
+    if place == 0 {
+        return Ok(true);
+    }
+    if place != PLACE || sectors > MOST_DESCRIPTOR_SECTORS {
         notebook.image(
-            Code::VmdkDescriptorInvalid,
-            offset_of(PLACE),
+            Code::VmdkDescriptorMisplaced,
+            28,
             format!(
-                "The descriptor has neither its mark nor a version; it begins with \"{start}\"."
+                "The header of the part places {sectors} sectors of a descriptor at sector {place}."
             ),
         );
+        return Ok(false);
+    }
+    let mut bytes = vec![0; offset_of(sectors) as usize];
+    if !view.need(offset_of(PLACE), &mut bytes, notebook, "the room for a descriptor")? {
+        return Ok(false);
+    }
+    if bytes.iter().all(|&b| b == 0) {
+        return Ok(true);
+    }
+    parent::check_hint(&bytes, offset_of(PLACE), notebook);
+    parent::check(Text::new(&bytes, offset_of(PLACE)), notebook);
+    if !notebook.has(Code::VmdkParent) {
+        notebook.image(
+            Code::VmdkExtentsInvalid,
+            offset_of(PLACE),
+            "The part has a descriptor of its own, so it is a whole image and no part of another.",
+        );
+    }
+    Ok(false)
+}
+
+/// Checks what the descriptor says.
+fn check_text(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
+    if !check_mark(text, notebook) {
         return;
     }
-    check_create_type(text, notebook);
+    check_create_type(text, &CREATE_TYPES, "keep everything in one file", notebook);
     parent::check(text, notebook);
     extents::check(text, header, notebook);
 }
 
+/// Whether it is a descriptor at all; if not, the notebook has the reason.
+pub(super) fn check_mark(text: Text<'_>, notebook: &Notebook<'_>) -> bool {
+    let is_mark = |line: &[u8]| line.eq_ignore_ascii_case(b"# Disk DescriptorFile");
+    let versioned = |line: &[u8]| setting(line, b"version").is_some();
+    // Streams that VMware's converters write have a comment of their own, but a version.
+    let found = text.lines().any(|(_, line)| is_mark(line) || versioned(line));
+    if !found {
+        let start = Hostile::new(text.bytes.get(..40).unwrap_or(text.bytes));
+        notebook.image(
+            Code::VmdkDescriptorInvalid,
+            text.begin,
+            format!(
+                "The descriptor has neither its mark nor a version; it begins with \"{start}\"."
+            ),
+        );
+    }
+    found
+}
+
 /// Whether the descriptor has keys of an encrypted disk, which is said then. VMware leaves little else of it readable.
-fn check_encryption(bytes: &[u8], notebook: &Notebook<'_>) -> bool {
-    let mut keys = lines(up_to_nul(bytes)).filter_map(|(at, line)| {
+pub(super) fn check_encryption(text: Text<'_>, notebook: &Notebook<'_>) -> bool {
+    let mut keys = text.lines().filter_map(|(at, line)| {
         let name = line.split(|&b| b == b'=').next()?.trim_ascii();
         let of_keys = [&b"encryption."[..], b"ddb.encryption", b"encryptionKeys"];
         let begins = |with: &&[u8]| {
@@ -103,31 +151,59 @@ fn check_encryption(bytes: &[u8], notebook: &Notebook<'_>) -> bool {
     found.is_some()
 }
 
-fn check_create_type(text: &[u8], notebook: &Notebook<'_>) {
+/// Checks that the descriptor has a createType, and none but those in the list; `why` says what these do.
+pub(super) fn check_create_type(
+    text: Text<'_>,
+    known: &[&str],
+    why: &str,
+    notebook: &Notebook<'_>,
+) {
     let mut named = false;
-    for (at, line) in lines(text) {
+    for (at, line) in text.lines() {
         let Some(value) = setting(line, b"createType") else { continue };
         named = true;
-        if !CREATE_TYPES.iter().any(|known| value.eq_ignore_ascii_case(known.as_bytes())) {
-            notebook.image(Code::VmdkCreateType, at, format!(
-                "The createType is \"{}\"; monolithicSparse and streamOptimized keep everything in one file.",
-                Hostile::new(value)));
+        if !known.iter().any(|known| value.eq_ignore_ascii_case(known.as_bytes())) {
+            let (last, others) = known.split_last().unwrap_or((&"none", &[]));
+            notebook.image(
+                Code::VmdkCreateType,
+                at,
+                format!(
+                    "The createType is \"{}\"; {} and {last} {why}.",
+                    Hostile::new(value),
+                    others.join(", ")
+                ),
+            );
         }
     }
     if !named {
-        notebook.image(Code::VmdkCreateType, offset_of(PLACE), "The descriptor has no createType.");
+        notebook.image(Code::VmdkCreateType, text.begin, "The descriptor has no createType.");
     }
 }
 
-/// The lines of a descriptor without the space around them, each with its image offset. Readers differ in
-/// whether a carriage return alone ends one, so nothing may hide behind it.
-pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    let mut next = offset_of(PLACE);
-    text.split(|&b| matches!(b, b'\n' | b'\r')).map(move |line| {
-        let at = next;
-        next = next.saturating_add(line.len() as u64 + 1);
-        (at, line.trim_ascii())
-    })
+/// A descriptor up to its first NUL.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'t> {
+    pub(super) bytes: &'t [u8],
+    /// Image offset of its first byte.
+    pub(super) begin: u64,
+}
+
+impl<'t> Text<'t> {
+    /// The text that begins at this image offset.
+    pub(super) fn new(bytes: &'t [u8], begin: u64) -> Self {
+        Text { bytes: up_to_nul(bytes), begin }
+    }
+
+    /// The lines without the space around them, each with its image offset. Readers differ in
+    /// whether a carriage return alone ends one, so nothing may hide behind it.
+    pub(super) fn lines(self) -> impl Iterator<Item = (u64, &'t [u8])> {
+        let mut next = self.begin;
+        self.bytes.split(|&b| matches!(b, b'\n' | b'\r')).map(move |line| {
+            let at = next;
+            next = next.saturating_add(line.len() as u64 + 1);
+            (at, line.trim_ascii())
+        })
+    }
 }
 
 /// The value of a `key = "value"` line, if it is about this key.
@@ -139,6 +215,7 @@ pub(super) fn setting<'t>(line: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
     name.trim_ascii().eq_ignore_ascii_case(key).then_some(bare)
 }
 
+/// The bytes before the first NUL.
 pub(super) fn up_to_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&b| b == 0).next().unwrap_or_default()
 }

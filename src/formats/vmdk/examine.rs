@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::disk::Grains;
 use super::header::{self, Header};
 use super::{descriptor, offset_of, tables};
-use crate::facts::{Layer, Notebook};
+use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Missing, Reach};
 
 /// Reads header and descriptor and checks where the tables lie, unless a footer says it.
@@ -15,9 +15,50 @@ pub(in crate::formats) fn examine(
     if !descriptor::check(view, notebook, &header)? {
         return Ok(None);
     }
+    Ok(placed(header, notebook))
+}
+
+/// Reads the header of a part of a disk, a sparse extent without a descriptor, and checks where the tables lie. It has to
+/// hold so many sectors; the header of the last one may round them up to a grain, and counts then, as it does for QEMU.
+pub(in crate::formats) fn examine_part(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    sectors: u64,
+    last: bool,
+) -> Result<Option<Examined>, Halt> {
+    let Some(header) = header::read(view, notebook)? else { return Ok(None) };
+    if !descriptor::check_absent(view, notebook, &header)? {
+        return Ok(None);
+    }
+    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
+    if header.capacity != sectors && last && rounded == Some(header.capacity) {
+        notebook.image(
+            Code::VmdkSizeRounded,
+            12,
+            format!(
+                "The descriptor says that the part has {sectors} sectors, its header says {}, which is that in whole grains. The header's size counts here, as it does for QEMU.",
+                header.capacity
+            ),
+        );
+    } else if header.capacity != sectors {
+        notebook.image(
+            Code::VmdkDescriptorMismatch,
+            12,
+            format!(
+                "The header says that the part has {} sectors, the descriptor says {sectors}.",
+                header.capacity
+            ),
+        );
+        return Ok(None);
+    }
+    Ok(placed(header, notebook))
+}
+
+/// Where the grains are by this header, unless a footer says it.
+fn placed(header: Header, notebook: &Notebook<'_>) -> Option<Examined> {
     notebook.claim_disk_size(header.virtual_size(), Layer::Image, 12);
     if !header::check_geometry(&header, notebook) {
-        return Ok(None);
+        return None;
     }
     notebook.set_bound(offset_of(header.farthest()));
     let mut reach = Reach::new(notebook);
@@ -34,12 +75,12 @@ pub(in crate::formats) fn examine(
     if !grains.header.has_footer() {
         let first_free = grains.header.first_free_sector();
         if !tables::check_directories(&grains.header, first_free, notebook, &mut reach) {
-            return Ok(None);
+            return None;
         }
         grains.located = Some(grains.header.clone());
     }
     // A footer lies behind the grains, and a stream has to walk over them on the way to it.
-    Ok(Some(Examined { virtual_size, traits, reach, layout: Box::new(grains) }))
+    Some(Examined { virtual_size, traits, reach, layout: Box::new(grains) })
 }
 
 /// Properties worth showing.
@@ -60,7 +101,7 @@ fn traits(header: &Header) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::sample::{Sample, codes, grain, piped, qemu_image, read};
-    use crate::facts::Code;
+    use super::*;
 
     #[test]
     fn a_pipe_gets_the_first_grains_without_the_tables() {

@@ -1,6 +1,5 @@
-use super::descriptor::lines;
-use super::header::{DESCRIPTOR_SECTOR, Header};
-use super::offset_of;
+use super::descriptor::Text;
+use super::header::Header;
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 
@@ -8,22 +7,26 @@ use crate::facts::{Code, Notebook};
 const ACCESSES: [&[u8]; 3] = [b"RW", b"RDONLY", b"NOACCESS"];
 
 /// An extent line: access, sectors, kind, name in quotes.
-struct Extent<'t> {
-    access: &'t [u8],
-    sectors: u64,
-    kind: &'t [u8],
-    name: &'t [u8],
+pub(super) struct Extent<'t> {
+    pub(super) access: &'t [u8],
+    pub(super) sectors: u64,
+    pub(super) kind: &'t [u8],
+    /// Extents of zeros have none.
+    pub(super) name: Option<&'t [u8]>,
+    /// Sectors before it in its file.
+    pub(super) offset: Option<u64>,
+}
+
+/// The lines about extents, each with its image offset.
+pub(super) fn extent_lines(text: Text<'_>) -> impl Iterator<Item = (u64, &[u8])> {
+    text.lines().filter(|(_, line)| is_extent(line))
 }
 
 /// Checks that there is one extent, in this file, of the size that the header says.
-pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
-    let mut extents = lines(text).filter(|(_, line)| is_extent(line));
+pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
+    let mut extents = extent_lines(text);
     let Some((at, line)) = extents.next() else {
-        notebook.image(
-            Code::VmdkExtentsInvalid,
-            offset_of(DESCRIPTOR_SECTOR),
-            "The descriptor lists no extent.",
-        );
+        notebook.image(Code::VmdkExtentsInvalid, text.begin, "The descriptor lists no extent.");
         return;
     };
     let invalid = |at, said: &str| {
@@ -41,10 +44,8 @@ pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
         return;
     }
     let shown = Hostile::new(line);
-    let Some(extent) = extent(line) else {
-        let said = format!("The extent line cannot be read: {shown}.");
-        notebook.image(Code::VmdkExtentLineInvalid, at, said);
-        return;
+    let Some((name, extent)) = extent(line).and_then(|extent| Some((extent.name?, extent))) else {
+        return unreadable(line, at, notebook);
     };
     // Converters that write streams say RDONLY, because streams are not written to in place.
     if extent.access.eq_ignore_ascii_case(b"NOACCESS") {
@@ -53,11 +54,22 @@ pub(super) fn check(text: &[u8], header: &Header, notebook: &Notebook<'_>) {
     if !extent.kind.eq_ignore_ascii_case(b"SPARSE") {
         invalid(at, &format!("The extent is not SPARSE: {shown}."));
     }
-    let separated = extent.name.iter().any(|b| matches!(b, b'/' | b'\\'));
-    if extent.name.is_empty() || separated || matches!(extent.name, b"." | b"..") {
+    if !is_plain(name) {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
     }
     check_size(extent.sectors, at, header, notebook);
+}
+
+/// Writes down that an extent line cannot be read.
+pub(super) fn unreadable(line: &[u8], at: u64, notebook: &Notebook<'_>) {
+    let said = format!("The extent line cannot be read: {}.", Hostile::new(line));
+    notebook.image(Code::VmdkExtentLineInvalid, at, said);
+}
+
+/// Whether a name leads to no other folder.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    let separated = name.iter().any(|b| matches!(b, b'/' | b'\\'));
+    !name.is_empty() && !separated && !matches!(name, b"." | b"..")
 }
 
 /// The descriptor may have the size of the disk, and the header that size in whole grains.
@@ -85,20 +97,29 @@ fn is_extent(line: &[u8]) -> bool {
 }
 
 /// Access, sectors, kind and name; an offset, the UUID of a partition and the name of a device may
-/// follow.
-fn extent(line: &[u8]) -> Option<Extent<'_>> {
+/// follow. Zeros have only the first three.
+pub(super) fn extent(line: &[u8]) -> Option<Extent<'_>> {
     let (access, rest) = word(line);
     let (sectors, rest) = word(rest);
     let (kind, rest) = word(rest);
-    let quoted = rest.trim_ascii().strip_prefix(b"\"")?;
+    let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
+    let rest = rest.trim_ascii();
+    if rest.is_empty() && kind.eq_ignore_ascii_case(b"ZERO") {
+        return Some(Extent { access, sectors, kind, name: None, offset: None });
+    }
+    let quoted = rest.strip_prefix(b"\"")?;
     let end = quoted.iter().position(|&b| b == b'"')?;
     let (name, rest) = quoted.split_at_checked(end)?;
     let (offset, rest) = word(rest.strip_prefix(b"\"")?);
     let (_uuid, rest) = word(rest);
     let (_device, rest) = word(rest);
-    let sectors = std::str::from_utf8(sectors).ok()?.parse().ok()?;
     let readable = offset.iter().all(u8::is_ascii_digit) && rest.trim_ascii().is_empty();
-    readable.then_some(Extent { access, sectors, kind, name })
+    let offset = match offset {
+        [] => None,
+        // One that is no number leads nowhere.
+        digits => Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX)),
+    };
+    readable.then_some(Extent { access, sectors, kind, name: Some(name), offset })
 }
 
 /// The first word of a text and what follows it.

@@ -1,8 +1,8 @@
-//! VMDK, the sparse extent with its embedded descriptor: monolithicSparse and streamOptimized
-//! (VMware Virtual Disk Format 1.1). All numbers are little-endian and count sectors of 512 bytes.
+//! VMDK, the sparse extent with its embedded descriptor: monolithicSparse and streamOptimized; and, for repacking, the
+//! descriptor of a disk in several files (VMware Virtual Disk Format 1.1). All numbers are little-endian and count sectors of 512 bytes.
 //!
 //! `header` is the sparse extent header, `descriptor` the text that names the parts, `extents` its
-//! lines about them, `parent` all ways to name a parent in it, `qemu` what QEMU makes of it, `footer` the copy of the header at the end of a stream, `tables` where the grain
+//! lines about them, `parts` what a descriptor in a file of its own names, `parent` all ways to name a parent in it, `qemu` what QEMU makes of it, `footer` the copy of the header at the end of a stream, `tables` where the grain
 //! directories lie, `maps` what directories and tables say, `starts` whether grains overlap, `markers`
 //! what stands before the grains of a stream, `stream` all of it in order, `agreement` holds it against
 //! the tables, `walk` goes over both, `resolve` finds the directory, `disk` is the way from a byte of
@@ -18,6 +18,7 @@ mod header;
 mod maps;
 mod markers;
 mod parent;
+mod parts;
 mod qemu;
 mod resolve;
 #[cfg(test)]
@@ -29,7 +30,8 @@ mod walk;
 #[cfg(test)]
 mod walk_tests;
 
-pub(super) use examine::examine;
+pub(super) use examine::{examine, examine_part};
+pub use parts::{Content, Flat, Part, Parts, parts};
 
 /// The unit of all places and sizes in the format (VMware Virtual Disk Format 1.1, 4.1).
 const SECTOR: u64 = 512;

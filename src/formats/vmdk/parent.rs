@@ -1,8 +1,6 @@
 //! All the ways in which a descriptor names a parent.
 
-use super::descriptor::{lines, setting};
-use super::header::DESCRIPTOR_SECTOR;
-use super::offset_of;
+use super::descriptor::{Text, setting};
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 
@@ -10,8 +8,8 @@ use crate::facts::{Code, Notebook};
 const HINT: &[u8] = b"parentFileNameHint";
 
 /// Checks the settings of a descriptor that say of a parent.
-pub(super) fn check(text: &[u8], notebook: &Notebook<'_>) {
-    for (at, line) in lines(text) {
+pub(super) fn check(text: Text<'_>, notebook: &Notebook<'_>) {
+    for (at, line) in text.lines() {
         let value = |key: &str| setting(line, key.as_bytes());
         let said = if let Some(cid) = value("parentCID").filter(|cid| !is_no_parent(cid)) {
             format!(
@@ -42,11 +40,11 @@ pub(super) fn check(text: &[u8], notebook: &Notebook<'_>) {
     }
 }
 
-/// A parent's name counts wherever it stands: QEMU finds it in comments as well.
-pub(super) fn check_hint(bytes: &[u8], notebook: &Notebook<'_>) {
+/// A parent's name counts wherever it stands: QEMU finds it in comments as well. `begin` is the image offset of the bytes.
+pub(super) fn check_hint(bytes: &[u8], begin: u64, notebook: &Notebook<'_>) {
     let found = bytes.windows(HINT.len()).position(|window| window.eq_ignore_ascii_case(HINT));
     let Some(found) = found.filter(|_| !notebook.has(Code::VmdkParent)) else { return };
-    let at = offset_of(DESCRIPTOR_SECTOR).saturating_add(found as u64);
+    let at = begin.saturating_add(found as u64);
     let rest = bytes.get(found..).unwrap_or_default();
     let line = rest.split(|b| matches!(b, b'\n' | b'\r' | 0)).next().unwrap_or_default();
     notebook.image(

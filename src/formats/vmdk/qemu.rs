@@ -18,7 +18,7 @@ pub(super) fn check(view: &mut dyn ImageView, notebook: &Notebook<'_>) -> Result
         return Ok(());
     };
     let text = up_to_nul(bytes.get(..count).unwrap_or_default());
-    parent::check_hint(text, notebook);
+    parent::check_hint(text, offset_of(DESCRIPTOR_SECTOR), notebook);
     for name in ["CID", "parentCID"] {
         check_cid(text, name, notebook);
     }

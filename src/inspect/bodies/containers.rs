@@ -1,11 +1,12 @@
 //! Bodies that walk over containers, at any offset and as a stream that cannot go back.
 
-use super::edits;
 use super::structures::edited;
+use super::{edits, parts};
 use super::{qcow_seeds, qcow2_seeds, vdi_seeds, vhdx_seeds, vmdk_seeds, vpc_seeds};
 use crate::facts::{Code, DiskFormat, Notebook};
 use crate::formats::{
-    self, Disk as _, Got, Halt, ImageView, MappedDisk, MemoryFeed, MemoryImage, StreamView,
+    self, Disk as _, Examined, Got, Halt, ImageView, MappedDisk, MemoryFeed, MemoryImage,
+    StreamView,
 };
 use crate::guest;
 use crate::rules::Policy;
@@ -120,7 +121,17 @@ fn walked(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
 ) -> Result<(), Halt> {
-    let Some(mut examined) = formats::examine(format, view, notebook)? else { return Ok(()) };
+    let examined = formats::examine(format, view, notebook)?;
+    walked_over(examined, view, notebook)
+}
+
+/// Walks over the tables of what was examined, and reads both ends of its disk.
+pub(super) fn walked_over(
+    examined: Option<Examined>,
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let Some(mut examined) = examined else { return Ok(()) };
     let size = examined.virtual_size;
     assert_eq!(size, examined.layout.virtual_size());
     let wanted = guest::wanted(size);
@@ -159,10 +170,12 @@ pub fn vdi(input: &[u8]) {
     container(DiskFormat::Vdi, &image);
 }
 
-/// VMDK, as edits over images of all kinds.
+/// VMDK, as edits over images of all kinds; and each as a descriptor and as a part of a disk in several files.
 pub fn vmdk(input: &[u8]) {
     let image = edits::decode(vmdk_seeds(), input, LARGEST_IMAGE, edits::as_it_is);
     container(DiskFormat::Vmdk, &image);
+    parts::descriptor(&image);
+    parts::extent(&image);
 }
 
 /// VHD, as edits over a fixed and a dynamic image; the check sums are made right after them.

@@ -4,6 +4,7 @@
 
 mod containers;
 mod edits;
+mod parts;
 pub mod structures;
 mod tables;
 mod wrappings;
@@ -190,6 +191,15 @@ fn packed(file: &[u8], fresh: impl Fn() -> Box<dyn Decoder>) -> Option<(Vec<u8>,
     end.ok().map(|summary| (image, summary))
 }
 
+/// A packed file without what is behind the packed data.
+fn whole<'i>(input: &'i [u8], summary: &Summary) -> &'i [u8] {
+    let end = summary.behind.as_ref().map_or(input.len(), |behind| {
+        assert_eq!(behind.offset + behind.len, input.len() as u64);
+        behind.offset as usize
+    });
+    &input[..end - summary.trailing_zeros as usize]
+}
+
 /// gzip: the same image and the same damage however the file is cut, and the same bytes as another
 /// decoder makes of what is whole.
 ///
@@ -198,9 +208,8 @@ fn packed(file: &[u8], fresh: impl Fn() -> Box<dyn Decoder>) -> Option<(Vec<u8>,
 pub fn gzip(input: &[u8]) {
     use std::io::Read as _;
     let Some((image, summary)) = packed(input, || Box::new(Gzip::default())) else { return };
-    let whole = &input[..input.len() - summary.trailing_zeros as usize];
     let mut expected = Vec::new();
-    flate2::bufread::MultiGzDecoder::new(whole)
+    flate2::bufread::MultiGzDecoder::new(whole(input, &summary))
         .read_to_end(&mut expected)
         .expect("what is whole can be read by others");
     assert!(image == expected, "another image than flate2 makes");
@@ -210,9 +219,8 @@ pub fn gzip(input: &[u8]) {
 pub fn bzip2(input: &[u8]) {
     use std::io::Read as _;
     let Some((image, summary)) = packed(input, || Box::new(Bzip2::default())) else { return };
-    let whole = &input[..input.len() - summary.trailing_zeros as usize];
     let mut expected = Vec::new();
-    bzip2::bufread::MultiBzDecoder::new(whole)
+    bzip2::bufread::MultiBzDecoder::new(whole(input, &summary))
         .read_to_end(&mut expected)
         .expect("what is whole can be read by others");
     assert!(image == expected, "another image than bzip2 makes");

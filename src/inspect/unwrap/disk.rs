@@ -1,6 +1,5 @@
 //! The disk in a container that DigitalOcean does not take, from its first byte to its last.
 
-use std::ops::Deref;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -8,51 +7,39 @@ use sha2::{Digest as _, Sha256};
 use super::super::digest;
 use super::super::examine::{recognise, trailer};
 use super::super::spool::Spool;
+use super::contained::{Contained, Held, Piece, Whose, notebook};
 use super::layers::{Failure, LeftOut, Peeked, Pull};
-use super::{HEAD, Inner, Unwrapping, Wrapped, Wrapping};
-use crate::bytes::Pool;
-use crate::codec::{Damage, Packing, sniff};
-use crate::facts::{Code, DiskFormat, Notebook};
-use crate::formats::{
-    self, CachedView, Disk as _, FileView, Footer, Got, Halt, ImageView as _, Layout, MappedDisk,
-    Store as _,
-};
+use super::parts::{self, Found};
+use super::{Depth, HEAD, Inner, Unwrapping, Wrapped, Wrapping};
+use crate::bytes::{Hostile, Pool};
+use crate::codec::{Packing, sniff};
+use crate::facts::{Code, DiskFormat};
+use crate::formats::{self, FileView, Footer, Got, Halt, ImageView as _, Store as _};
+use crate::inspect::Options;
 use crate::rules::Identity;
-use crate::source::{self, LocalFile, Read};
+use crate::source::{self, Kind, LocalFile, Read};
 
 /// Buffers through which a file is digested.
 const BUFFER: usize = 256 << 10;
-
-/// A file that can be read at any offset.
-enum Held<'a> {
-    Borrowed(&'a LocalFile),
-    Own(LocalFile),
-}
-
-impl Deref for Held<'_> {
-    type Target = LocalFile;
-
-    fn deref(&self) -> &LocalFile {
-        match self {
-            Held::Borrowed(file) => file,
-            Held::Own(file) => file,
-        }
-    }
-}
 
 /// The disk in an uncompressed file, as if it were unwrapped; `None` if it is in no container of these.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub(in crate::inspect) fn disk(file: &LocalFile) -> Result<Option<Unwrapping<'_>>, source::Error> {
+pub(in crate::inspect) fn disk<'a>(
+    file: &'a LocalFile,
+    options: &Options,
+    depth: Depth,
+) -> Result<Option<Unwrapping<'a>>, source::Error> {
     let mut unwrapping = empty();
-    match opened(Held::Borrowed(file), 0) {
+    match opened(Held::Borrowed(file), 0, options, depth) {
         Ok(None) => return Ok(None),
-        Ok(Some((wrapping, pull))) => put(&mut unwrapping, wrapping, pull),
+        Ok(Some((wrapping, found))) => put(&mut unwrapping, wrapping, found),
         Err(failure) => unwrapping.end(failure)?,
     }
     // It stands for the file that was read, also if its disk is not.
-    let wrapped = Wrapped { size: file.size(), sha256: digest(file)?, left_out: Vec::new() };
+    let (size, sha256) = (file.size(), digest(file)?);
+    let wrapped = Wrapped { size, sha256, ..Wrapped::default() };
     let _ = unwrapping.wrapped.set(wrapped);
     Ok(Some(unwrapping))
 }
@@ -66,11 +53,14 @@ fn empty<'a>() -> Unwrapping<'a> {
         wrapped: Arc::default(),
         left_out: LeftOut::default(),
         fault: Arc::<OnceLock<_>>::default(),
+        noticed: Vec::new(),
         whole: false,
     }
 }
 
-fn put<'a>(unwrapping: &mut Unwrapping<'a>, wrapping: Wrapping, pull: Contained<'a>) {
+fn put<'a>(unwrapping: &mut Unwrapping<'a>, wrapping: Wrapping, found: Found<'a>) {
+    let pull = Contained::new(found.pieces);
+    unwrapping.noticed = found.noticed;
     unwrapping.wrappings.push(wrapping);
     unwrapping.needs_gzip = true;
     unwrapping.same = false;
@@ -91,12 +81,16 @@ impl<'a> Unwrapping<'a> {
     ///
     /// # Errors
     /// If it cannot be read or spooled.
-    pub(in crate::inspect) fn into_disk(mut self) -> Result<Unwrapping<'a>, source::Error> {
+    pub(in crate::inspect) fn into_disk(
+        mut self,
+        options: &Options,
+        depth: Depth,
+    ) -> Result<Unwrapping<'a>, source::Error> {
         let Inner::Unwrapped(peeked) = &mut self.inner else { return Ok(self) };
-        match peeked.peek(HEAD) {
-            Ok(head) if is_contained(head) => {}
+        let is_vmdk = match peeked.peek(HEAD) {
+            Ok(head) if is_contained(head, depth) => is_vmdk_stream(head),
             _ => return Ok(self),
-        }
+        };
         let mut spool = Spool::new()?;
         let mut pool = Pool::new(2, BUFFER);
         while let Some(segment) = self.next(&mut pool)? {
@@ -111,8 +105,12 @@ impl<'a> Unwrapping<'a> {
             return Ok(self);
         }
         self.whole = false;
-        match opened(Held::Own(spool.finish()?), self.wrappings.len()) {
-            Ok(Some((wrapping, pull))) => put(&mut self, wrapping, pull),
+        match opened(Held::Own(spool.finish()?), self.wrappings.len(), options, depth) {
+            Ok(Some((wrapping, found))) => put(&mut self, wrapping, found),
+            // It was out of order when it was read before.
+            Ok(None) if is_vmdk => {
+                return Err(source::Error::of(Kind::Changed, &Hostile::from("the image")));
+            }
             // Nothing came out that could be accepted.
             Ok(None) => {}
             Err(failure) => self.end(failure)?,
@@ -122,51 +120,25 @@ impl<'a> Unwrapping<'a> {
 }
 
 /// Whether an image that begins like this may be a container whose disk is taken out of it.
-pub(super) fn is_contained(head: &[u8]) -> bool {
-    head.starts_with(b"conectix") || head.starts_with(b"QFI\xfb\0\0\0\x01")
+pub(super) fn is_contained(head: &[u8], depth: Depth) -> bool {
+    head.starts_with(b"conectix")
+        || head.starts_with(b"QFI\xfb\0\0\0\x01")
+        || depth == Depth::Spooled && is_vmdk_stream(head)
 }
 
-/// The disk in a file.
-struct Contained<'a> {
-    file: Held<'a>,
-    layout: Box<dyn Layout>,
-    at: u64,
-    /// Which wrapping it is, for what is wrong with it.
-    level: usize,
-}
-
-fn never(_: Code) -> bool {
-    false
-}
-
-/// A notebook in which nothing is settled, and no file is too large: what comes out is held against the limit.
-fn notebook() -> Notebook<'static> {
-    Notebook::new(&never, u64::MAX)
-}
-
-/// Why the disk cannot be read further.
-fn failure(halt: Option<Halt>, notebook: Notebook<'_>, level: usize) -> Failure {
-    if let Some(Halt::Source(error)) = halt {
-        return Failure::Source(error);
-    }
-    let refused = |code| matches!(code, Code::FormatVpc | Code::FormatQcow1);
-    let first = notebook.close().into_iter().find(|anomaly| !refused(anomaly.code));
-    let damage = match first {
-        Some(found) => {
-            Damage { code: found.code, offset: found.offset.unwrap_or_default(), said: found.said }
-        }
-        None => Damage {
-            code: Code::StructureUnexaminable,
-            offset: 0,
-            said: "The disk cannot be read.".to_owned(),
-        },
-    };
-    Failure::Wrapping { level, damage }
+/// Whether an image that begins like this is a VMDK with compressed grains.
+fn is_vmdk_stream(head: &[u8]) -> bool {
+    head.starts_with(b"KDMV") && head.get(77..79) == Some(&[1, 0])
 }
 
 /// The disk in a file, if that is a container of these and nothing else.
-fn opened(file: Held<'_>, level: usize) -> Result<Option<(Wrapping, Contained<'_>)>, Failure> {
-    let notebook = notebook();
+fn opened<'a>(
+    file: Held<'a>,
+    level: usize,
+    options: &Options,
+    depth: Depth,
+) -> Result<Option<(Wrapping, Found<'a>)>, Failure> {
+    let (notebook, whose) = (notebook(), Whose::Wrapping(level));
     let mut view = FileView::new(&file, &notebook);
     let found = (|| {
         let mut head = [0; 512];
@@ -179,60 +151,38 @@ fn opened(file: Held<'_>, level: usize) -> Result<Option<(Wrapping, Contained<'_
     })();
     let found = match found {
         Ok(found) => found,
-        Err(halt) => return Err(failure(Some(halt), notebook, level)),
+        Err(halt) => return Err(whose.failure(Some(halt), notebook)),
     };
-    let (Some(Identity::Refused(format)), false) = (found, notebook.has(Code::FormatPolyglot))
-    else {
+    let (Some(found), false) = (found, notebook.has(Code::FormatPolyglot)) else {
         return Ok(None);
     };
-    let wrapping = match format {
-        DiskFormat::Vpc => Wrapping::Vhd,
-        DiskFormat::Qcow => Wrapping::Qcow1,
+    let (format, wrapping) = match (found, &file) {
+        (Identity::Refused(DiskFormat::Vpc), _) => (DiskFormat::Vpc, Wrapping::Vhd),
+        (Identity::Refused(DiskFormat::Qcow), _) => (DiskFormat::Qcow, Wrapping::Qcow1),
+        // A spool has no folder.
+        (Identity::Refused(DiskFormat::Vmdk), Held::Borrowed(descriptor))
+            if depth == Depth::Beside =>
+        {
+            let Some(found) = parts::parts(descriptor, options)? else { return Ok(None) };
+            let parts = found.pieces.iter().filter_map(Piece::name).cloned().collect();
+            return Ok(Some((Wrapping::Vmdk { parts }, found)));
+        }
+        (Identity::Taken(DiskFormat::Vmdk), _) => {
+            drop(view);
+            let found = parts::stream(file, level, options)?;
+            return Ok(found.map(|found| (Wrapping::Vmdk { parts: Vec::new() }, found)));
+        }
         _ => return Ok(None),
     };
     match formats::examine(format, &mut view, &notebook) {
         Ok(Some(examined)) => {
             let layout = examined.layout;
             drop(view);
-            Ok(Some((wrapping, Contained { file, layout, at: 0, level })))
+            let pieces = vec![Piece { file: Some(file), layout, whose }];
+            Ok(Some((wrapping, Found { pieces, noticed: Vec::new() })))
         }
-        Ok(None) => Err(failure(None, notebook, level)),
-        Err(halt) => Err(failure(Some(halt), notebook, level)),
-    }
-}
-
-impl Pull for Contained<'_> {
-    fn pull(&mut self, buf: &mut [u8]) -> Result<usize, Failure> {
-        let size = self.layout.virtual_size();
-        let notebook = notebook();
-        let mut view = FileView::new(&self.file, &notebook);
-        let mut cached = CachedView::new(&mut view);
-        let mut disk = MappedDisk::new(&mut cached, &mut *self.layout, &notebook);
-        let mut have = 0;
-        while have < buf.len() && self.at < size {
-            let run = match disk.run(self.at) {
-                Ok(run) => run,
-                Err(halt) => return Err(failure(Some(halt), notebook, self.level)),
-            };
-            // At most the length of the buffer.
-            let count = run.len.min((buf.len() - have) as u64) as usize;
-            let part = &mut buf[have..have + count];
-            let read = match run.place.reads_as_zeros() {
-                true => {
-                    part.fill(0);
-                    Ok(Got::Bytes(count))
-                }
-                false => disk.read_at(self.at, part),
-            };
-            match read {
-                Ok(Got::Bytes(read)) if read == count => {}
-                Ok(_) => return Err(failure(None, notebook, self.level)),
-                Err(halt) => return Err(failure(Some(halt), notebook, self.level)),
-            }
-            self.at += count as u64;
-            have += count;
-        }
-        Ok(have)
+        Ok(None) => Err(whose.failure(None, notebook)),
+        Err(halt) => Err(whose.failure(Some(halt), notebook)),
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::feed::said_behind;
 use super::Wrapped;
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Damage, Decoder};
-use crate::facts::{Code, Compression};
+use crate::facts::{Anomaly, Code, Compression};
 use crate::source::{self, Read};
 
 /// Why nothing more can be pulled.
@@ -23,6 +23,8 @@ pub(super) enum Failure {
         level: usize,
         damage: Damage,
     },
+    /// A part of the disk in a file of its own is damaged, or holds what it may not.
+    Part(Anomaly),
 }
 
 /// A source of bytes.
@@ -162,7 +164,7 @@ impl Pull for Outer<'_> {
             }
             let sha256 = std::mem::take(&mut self.digest).finalize().into();
             // The end comes once.
-            let _ = self.wrapped.set(Wrapped { size: self.size, sha256, left_out: Vec::new() });
+            let _ = self.wrapped.set(Wrapped { size: self.size, sha256, ..Wrapped::default() });
             return Ok(0);
         }
         self.digest.update(&buf[..count]);

@@ -2,23 +2,29 @@
 //! several streams, an archive with one image in it; or out of all that it is packed in. Bytes behind packed data
 //! that belong to nothing are left out, which is said.
 //!
+//! Who takes everything off gets the disk of a container that is refused, and, if that was ordered, the disk that lies in
+//! the files beside a VMDK descriptor (`parts`): the only files that are opened because an image names them.
+//!
 //! It decides by the first bytes what has to be taken off and delivers the inner file as a reader,
 //! which is checked like any other. What is damaged on the way is kept until it is asked for, as
 //! a reader can only say that there is nothing more.
 
+mod contained;
 mod disk;
 mod layers;
 mod member;
+mod parts;
+mod wrapping;
 
-use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 pub(super) use self::disk::disk;
 use self::disk::{Footless, is_contained};
 use self::layers::{Failure, LeftOut, Outer, Packed, Peeked, Pull};
 use self::member::Members;
+pub use self::wrapping::Wrapping;
 use super::threads::longest_file;
-use crate::bytes::{Hostile, Pool, Segment};
+use crate::bytes::{Pool, Segment};
 use crate::codec::{Bzip2, Decoder, Gzip, Packing, Xz, Zstd, sniff};
 use crate::facts::{Anomaly, Compression, Layer};
 use crate::formats::{Candidates, MemoryImage, detect};
@@ -35,55 +41,25 @@ const HEAD: usize = 0x8006;
 /// a block of 900 kB, which packing hardly makes longer.
 const BZIP2_HEAD: usize = 1 << 20;
 
-/// Something that was taken off a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Wrapping {
-    /// gzip, with something packed inside.
-    Gzip,
-    /// bzip2, of several streams or with something packed inside.
-    Bzip2,
-    /// xz.
-    Xz,
-    /// Zstandard.
-    Zstd,
-    /// A VHD, of which the disk came out.
-    Vhd,
-    /// qcow of version 1, of which the disk came out.
-    Qcow1,
-    /// A tar archive, or an OVA.
-    Tar {
-        /// The member that is the image.
-        member: Hostile,
-    },
-}
-
-impl fmt::Display for Wrapping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Wrapping::Gzip => f.write_str("gzip"),
-            Wrapping::Bzip2 => f.write_str("bzip2"),
-            Wrapping::Xz => f.write_str("xz"),
-            Wrapping::Zstd => f.write_str("zstd"),
-            Wrapping::Vhd => f.write_str("vhd"),
-            Wrapping::Qcow1 => f.write_str("qcow1"),
-            Wrapping::Tar { member } => write!(f, "tar ({member})"),
-        }
-    }
-}
-
 /// How much is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Depth {
     /// What DigitalOcean refuses, and nothing that it takes.
     Refused,
-    /// All packings and an archive, so that an image comes out that is not packed.
+    /// All packings and an archive, so that an image comes out that is not packed; and the disk out of a container that is
+    /// refused.
     Everything,
+    /// The same, and of a VMDK descriptor in a local file the disk in the files beside it that it names. These are
+    /// opened, so nobody may ask for it but who was told to put this very disk together.
+    Beside,
+    /// As [`Everything`](Depth::Everything), and the disk out of a VMDK stream that is not at hand, which is spooled for it
+    /// and has to be out of order.
+    Spooled,
 }
 
 /// A file that was read to its end while it was unwrapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wrapped {
     /// Its bytes.
@@ -92,6 +68,8 @@ pub struct Wrapped {
     pub sha256: [u8; 32],
     /// What is said of bytes in it that did not come out, as they belong to nothing.
     pub left_out: Vec<String>,
+    /// What is odd about a container whose disk came out, or about a part of it.
+    pub noticed: Vec<String>,
 }
 
 /// The file inside a file, as a reader. Without wrappings it is the file itself.
@@ -104,6 +82,7 @@ pub struct Unwrapping<'a> {
     wrapped: Arc<OnceLock<Wrapped>>,
     left_out: LeftOut,
     fault: Arc<OnceLock<Anomaly>>,
+    noticed: Vec<Anomaly>,
     whole: bool,
 }
 
@@ -122,6 +101,7 @@ pub struct Aftermath {
     wrapped: Arc<OnceLock<Wrapped>>,
     left_out: LeftOut,
     fault: Arc<OnceLock<Anomaly>>,
+    noticed: Vec<Anomaly>,
 }
 
 impl Aftermath {
@@ -131,7 +111,14 @@ impl Aftermath {
     pub fn wrapped(&self) -> Option<Wrapped> {
         let wrapped = self.wrapped.get().filter(|_| self.fault.get().is_none())?;
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(Wrapped { left_out, ..wrapped.clone() })
+        let noticed = self.noticed.iter().map(|anomaly| anomaly.said.clone()).collect();
+        Some(Wrapped { left_out, noticed, ..wrapped.clone() })
+    }
+
+    /// What is odd about a container whose disk comes out, or about a part of it, and does not refuse it.
+    #[must_use]
+    pub fn noticed(&self) -> &[Anomaly] {
+        &self.noticed
     }
 
     /// What is wrong with a wrapping.
@@ -166,10 +153,12 @@ pub fn unwrapped<'a>(
         wrapped,
         left_out: LeftOut::default(),
         fault: Arc::default(),
+        noticed: Vec::new(),
         whole: false,
     };
     let Some(first) = Take::of(head, depth) else {
-        unwrapping.same = depth == Depth::Refused || !unwrapping.needs_gzip && !is_contained(head);
+        unwrapping.same =
+            depth == Depth::Refused || !unwrapping.needs_gzip && !is_contained(head, depth);
         unwrapping.inner = match unwrapping.same {
             true => Inner::Same(outer),
             false => Inner::Unwrapped(unwrapping.footless(Box::new(outer))),
@@ -182,7 +171,8 @@ pub fn unwrapped<'a>(
     match unwrap(outer, first, &rule, &mut unwrapping.wrappings) {
         Ok((inner, raw)) => {
             unwrapping.inner = match depth {
-                Depth::Everything if raw => Inner::Unwrapped(unwrapping.footless(Box::new(inner))),
+                Depth::Refused => Inner::Unwrapped(inner),
+                _ if raw => Inner::Unwrapped(unwrapping.footless(Box::new(inner))),
                 _ => Inner::Unwrapped(inner),
             };
             unwrapping.needs_gzip = raw;
@@ -279,6 +269,7 @@ impl Unwrapping<'_> {
             wrapped: Arc::clone(&self.wrapped),
             left_out: LeftOut::clone(&self.left_out),
             fault: Arc::clone(&self.fault),
+            noticed: self.noticed.clone(),
         }
     }
 
@@ -288,19 +279,11 @@ impl Unwrapping<'_> {
     pub fn name(&self, outer: &str) -> String {
         let mut name = outer.to_owned();
         for wrapping in &self.wrappings {
-            let endings: &[&str] = match wrapping {
-                Wrapping::Gzip => &[".gz", ".gzip"],
-                Wrapping::Bzip2 => &[".bz2", ".bzip2"],
-                Wrapping::Xz => &[".xz"],
-                Wrapping::Zstd => &[".zst", ".zstd"],
-                Wrapping::Vhd => &[".vhd", ".vpc"],
-                Wrapping::Qcow1 => &[".qcow", ".qcow1"],
-                Wrapping::Tar { member } => {
-                    name = member.to_string();
-                    continue;
-                }
-            };
-            let stem = endings.iter().find_map(|ending| name.strip_suffix(ending));
+            if let Wrapping::Tar { member } = wrapping {
+                name = member.to_string();
+                continue;
+            }
+            let stem = wrapping.endings().iter().find_map(|ending| name.strip_suffix(ending));
             if let Some(stem) = stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/')) {
                 name = stem.to_owned();
             }
@@ -327,6 +310,7 @@ impl Unwrapping<'_> {
                 let _ =
                     self.fault.set(Anomaly { code: damage.code, layer: Layer::File, offset, said });
             }
+            Failure::Part(found) => drop(self.fault.set(found)),
         }
         Ok(())
     }
@@ -375,7 +359,7 @@ fn may_follow(take: Take, wrappings: &[Wrapping], depth: Depth) -> bool {
     let packings = wrappings.iter().rev().take_while(|wrapping| !archive(wrapping)).count();
     match take {
         Take::Tar => !wrappings.iter().any(archive),
-        _ if depth == Depth::Everything => true,
+        _ if depth != Depth::Refused => true,
         Take::Gzip | Take::Bzip2 => packings == 0,
         Take::Xz | Take::Zstd => packings <= 1,
     }
@@ -396,7 +380,7 @@ impl Take {
     fn of(head: &[u8], depth: Depth) -> Option<Self> {
         let take = Take::possible(head)?;
         match take {
-            _ if depth == Depth::Everything => Some(take),
+            _ if depth != Depth::Refused => Some(take),
             Take::Xz | Take::Zstd | Take::Tar => Some(take),
             // These are taken packed, unless there is something packed in them.
             Take::Bzip2 if has_second_stream(head) => Some(take),

@@ -87,7 +87,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
         finding.code.as_str(),
         escape(&finding.message),
         remedy(&finding.remedy),
-        if finding.repairable && finding.severity == Severity::Reject {
+        if finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
             " Or let <code>tidegate push</code> repack it on the way."
         } else {
             ""

@@ -1,4 +1,4 @@
-use super::{Recipe, Remedy, Remedy::Judge, Row, physics, repairable, run};
+use super::{Recipe, Remedy, Remedy::Judge, Row, mended_beside, physics, repairable, run};
 use crate::facts::Code;
 
 const FORMATS: &str =
@@ -123,25 +123,25 @@ pub(super) const ROWS: &[Row] = &[
         ),
         FORMATS,
     ),
-    physics(
+    mended_beside(physics(
         Code::FormatVmdkDescriptor,
         "a VMDK descriptor without its disk",
         "This small text file only names the files that hold the disk. DigitalOcean gets this file alone, and would have no disk.",
         run(
-            "If you trust it, and all files that it names are beside it, join them (every file that it names is opened)",
-            Recipe::Convert,
-            "",
+            "If all the files that it names are beside it, take the disk out of them (tidegate opens those files, in this folder and in no other)",
+            Recipe::Parts,
+            "Parts of another kind, such as those of ESXi, are joined by qemu-img convert, which opens whatever is named.",
         ),
         ONE_FILE,
-    ),
+    )),
     physics(
         Code::FormatVmdkSplit,
         "one piece of a split VMDK",
         "VMware cut the disk into several files (as in disk-s001.vmdk), and this is one of them. DigitalOcean gets this file alone, and would miss the rest.",
         run(
-            "Join the pieces by the small descriptor file beside them, if you trust it",
+            "Take the disk out of all the pieces, by the small descriptor file beside them",
             Recipe::Join,
-            "All pieces have to be there: every file that the descriptor names is opened.",
+            "All pieces have to be there. tidegate opens those that the descriptor names, in its folder and in no other.",
         ),
         ONE_FILE,
     ),

@@ -57,6 +57,8 @@ pub struct Row {
     pub fixed: bool,
     /// Whether `tidegate repack` mends it. A push does so on the way where it would be refused otherwise.
     pub repairable: bool,
+    /// Whether that takes files which lie beside a local file and are named by it. So no push does it.
+    pub beside: bool,
     /// A few words, without a period.
     pub title: &'static str,
     /// What is wrong and what would happen, in a sentence or two.
@@ -76,7 +78,17 @@ const fn judged(
     remedy: Remedy,
     source: &'static str,
 ) -> Row {
-    Row { code, severity, fixed: false, repairable: false, title, explanation, remedy, source }
+    Row {
+        code,
+        severity,
+        fixed: false,
+        repairable: false,
+        beside: false,
+        title,
+        explanation,
+        remedy,
+        source,
+    }
 }
 
 /// A row of a fact of physics, always a reject.
@@ -92,6 +104,7 @@ const fn physics(
         severity: Severity::Reject,
         fixed: true,
         repairable: false,
+        beside: false,
         title,
         explanation,
         remedy,
@@ -107,6 +120,11 @@ const fn run(first: &'static str, recipe: Recipe, then: &'static str) -> Remedy 
 /// The same row, of something that repacking mends.
 const fn repairable(row: Row) -> Row {
     Row { repairable: true, ..row }
+}
+
+/// The same row, of something that repacking mends with what lies beside the file.
+const fn mended_beside(row: Row) -> Row {
+    Row { repairable: true, beside: true, ..row }
 }
 
 const SHELVES: [&[Row]; 9] = [

@@ -1,4 +1,4 @@
-use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, repairable, run};
 use crate::facts::Code;
 
 const SPEC: &str = "VMware Virtual Disk Format 1.1, 4.1";
@@ -7,7 +7,6 @@ const QEMU: &str = "QEMU block/vmdk.c";
 const EXPORT: Remedy = Judge(
     "Export the image again from where it was made. What is lost or contradicts itself cannot be mended from this file.",
 );
-const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -80,15 +79,15 @@ pub(super) const ROWS: &[Row] = &[
         "a kind of VMDK that needs other files",
         "DigitalOcean gets this file alone. Only monolithicSparse and streamOptimized images keep header, descriptor and data in one file.",
         Judge(
-            "Convert the disk by its descriptor, with all its parts in one folder, or export it as streamOptimized.",
+            "Convert the disk by its descriptor, with all its parts in one folder (tidegate repack, or qemu-img convert for those of ESXi), or export it as streamOptimized.",
         ),
         "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
     ),
     judged(
         Code::VmdkExtentsInvalid,
         Reject,
-        "the descriptor names other parts than this file",
-        "The descriptor has to list one sparse extent that may be read, with a plain file name: the image itself. Anything else leads readers to files that are missing, or to files of the host.",
+        "the descriptor names parts that it may not name",
+        "The descriptor of an image has to list one sparse extent that may be read, with a plain file name: the image itself. That of a disk in several files lists files beside it, each once. Anything else leads readers to files that are missing, or to files of the host.",
         Judge(
             "If the parts are yours, export the disk again as streamOptimized, which has one part. Convert no image that names files you do not expect: they are opened.",
         ),
@@ -199,14 +198,14 @@ pub(super) const ROWS: &[Row] = &[
         EXPORT,
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents",
     ),
-    judged(
+    repairable(judged(
         Code::VmdkGrainsUnordered,
         Warn,
         "the grains of the stream are out of order",
         "A stream has its grains in the order of the disk, one behind the other up to the mark of its end. Readers that go by the tables find these, as QEMU does; readers that take a stream as it comes fail, read wrong data, or end too early.",
-        ANEW,
+        run("Take the disk out of it", Recipe::TakeOut, ""),
         "VMware Virtual Disk Format 1.1, stream-optimized sparse extents; VMware's open-vmdk, areStreamOptimizedGrainsOrdered",
-    ),
+    )),
     judged(
         Code::VmdkCidInvalid,
         Reject,

@@ -13,6 +13,12 @@ use crate::guest::{PartitionTable, Scheme};
 pub enum Recipe {
     /// `tidegate repack`, which verifies what it writes.
     Repack,
+    /// The same, where a raw image comes out of a container.
+    TakeOut,
+    /// The same of a VMDK descriptor, with the files beside it.
+    Parts,
+    /// The same of the VMDK descriptor that a piece of a split VMDK belongs to.
+    Join,
     /// Decompresses with a program that reads from a pipe or takes a file, and packs with gzip.
     Through(&'static str),
     /// Takes the only member out of a zip archive, and packs it with gzip.
@@ -21,8 +27,6 @@ pub enum Recipe {
     Convert,
     /// The same, where only the image is too large and not the disk in it; else as [`Recipe::Shrink`].
     ConvertSmaller,
-    /// The same of the VMDK descriptor that a piece of a split VMDK belongs to.
-    Join,
     /// Makes the plain image of an Android sparse image.
     Unsparse,
     /// Writes a raw image with whole sectors.
@@ -55,16 +59,25 @@ const BACKUP: u64 = 33;
 const ROOM: u64 = 1 << 20;
 
 impl Recipe {
-    /// Whether `tidegate repack` does it.
+    /// Whether `tidegate repack` does it, wherever the image is.
     pub(super) fn is_repack(&self) -> bool {
-        matches!(self, Recipe::Repack)
+        matches!(self, Recipe::Repack | Recipe::TakeOut)
     }
 
     /// The commands for this case, joined to one line.
     pub(super) fn command(&self, case: &Case<'_>) -> Result<String, Without> {
         let mut chain = Chain::new(case)?;
         match self {
-            Recipe::Repack => repack(chain, case),
+            Recipe::Repack => {
+                let made = chain.make_packed()?;
+                Ok(repack(case, chain.input(), &made))
+            }
+            Recipe::TakeOut => {
+                let made = chain.make(".img.gz")?;
+                Ok(repack(case, chain.input(), &made))
+            }
+            Recipe::Parts => parts(chain, case),
+            Recipe::Join => join(&chain, case),
             Recipe::Through(program) => {
                 let made = chain.make_packed()?;
                 let input = chain.input();
@@ -87,7 +100,6 @@ impl Recipe {
                     false => shrink(chain, case),
                 }
             }
-            Recipe::Join => join(chain, case),
             Recipe::Unsparse => {
                 let image = chain.image(".simg")?;
                 let made = chain.make(".img")?;
@@ -137,10 +149,21 @@ fn is_general(case: &Case<'_>) -> bool {
     matches!(case.input, Input::General)
 }
 
-fn repack(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
-    let made = chain.make_packed()?;
-    // It looks itself, in one step with the making, and verifies what it wrote.
-    Ok(format!("tidegate repack {}{} {made}", max_size(case.limit), chain.input()))
+/// It looks itself whether the file is there, in one step with the making, and verifies what it wrote.
+fn repack(case: &Case<'_>, image: &Name, made: &Name) -> String {
+    format!("tidegate repack {}{image} {made}", max_size(case.limit))
+}
+
+/// The disk that a VMDK descriptor describes. A packed one is decompressed into its folder, where its parts are.
+fn parts(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    if chain.unpacker()?.is_none() {
+        let made = chain.make(".img.gz")?;
+        return Ok(repack(case, chain.input(), &made));
+    }
+    let descriptor = chain.image(".vmdk")?;
+    let made = chain.make(".img.gz")?;
+    chain.step(repack(case, &descriptor, &made));
+    Ok(chain.to_string())
 }
 
 /// The only member of a zip archive. `unzip -p` would join several to one file.
@@ -184,8 +207,8 @@ fn to_raw(chain: &mut Chain<'_>, case: &Case<'_>) -> Result<Name, Without> {
     Ok(made)
 }
 
-/// The descriptor that a piece called `disk-s001.vmdk` or `disk-f001.vmdk` belongs to, if it is there.
-fn join(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+/// The disk by the descriptor that a piece called `disk-s001.vmdk` or `disk-f001.vmdk` belongs to, if it is there.
+fn join(chain: &Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     if is_general(case) || chain.unpacker()?.is_some() {
         return Err(Without::Useless);
     }
@@ -200,9 +223,8 @@ fn join(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     if (case.free)(descriptor.path()) {
         return Err(Without::Useless);
     }
-    let made = chain.make(".qcow2")?;
-    chain.step(convert("vmdk", &descriptor, "qcow2", &made));
-    Ok(chain.checked(&made))
+    let made = descriptor.beside(descriptor.parts().0, ".img.gz", case.free)?;
+    Ok(repack(case, &descriptor, &made))
 }
 
 fn has_gpt(case: &Case<'_>) -> bool {

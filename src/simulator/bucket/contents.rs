@@ -106,16 +106,29 @@ impl Contents {
     /// What the directory holds of an earlier run; without a directory nothing is kept.
     pub(super) fn open(state: Option<&Path>) -> Result<Contents, String> {
         let Some(state) = state else { return Ok(Contents::default()) };
-        let mut contents = match crate::simulator::STATE.open(&state.join(FILE)) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| format!("{FILE} in it is not a state of the simulator: {e}"))?,
+        let mut is_ours = false;
+        let mut contents: Contents = match crate::simulator::STATE.open(&state.join(FILE)) {
+            Ok(bytes) => {
+                is_ours = true;
+                serde_json::from_slice(&bytes)
+                    .map_err(|e| format!("{FILE} in it is not a state of the simulator: {e}"))?
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Contents::default(),
             Err(error) => return Err(format!("cannot read {FILE} in it: {error}")),
         };
         contents.dir = Some(state.to_owned());
+        if !is_ours && contents.holds_anything() {
+            return Err("there are files in its folder \"bucket\" that no simulator wrote; name another directory".into());
+        }
         contents.reopen().map_err(|e| format!("the bodies of its objects: {e}"))?;
         contents.save()?;
         Ok(contents)
+    }
+
+    /// Whether there is a folder for the bodies that has something in it.
+    fn holds_anything(&self) -> bool {
+        let entries = self.bodies().and_then(|dir| fs::read_dir(dir).ok());
+        entries.is_some_and(|mut entries| entries.next().is_some())
     }
 
     /// Opens the files that are named, and removes the others: nobody was told of what is in them.

@@ -9,7 +9,7 @@ use reqwest::header::{HeaderName, HeaderValue, IF_RANGE, RANGE};
 
 use super::refusal::refusal;
 use super::seam::{SEAM, Tail};
-use super::served::{ContentRange, Pin, Served, length};
+use super::served::{ContentRange, Pin, Served, encoding, length};
 use crate::bytes::Hostile;
 use crate::net::{Address, Answer, Backoff, Client, Failure, Kind, Retry};
 use crate::source::{self, Error};
@@ -230,6 +230,11 @@ impl Link {
             // What a redirect led to may be valid for a short time only.
             answer = client.send(Method::GET, &served.asked, &served.asked, headers).await?;
             self.requests.fetch_add(answer.hops.len() as u64, Ordering::Relaxed);
+        }
+        if matches!(answer.status, 200 | 206) && encoding(&answer) != served.encoding {
+            // Whoever undoes an encoding gets other bytes than were read here.
+            let said = "the server names another Content-Encoding than in its first answer";
+            return Err(Failure::new(Kind::Changed, &answer.address, said));
         }
         Ok(answer)
     }
