@@ -18,10 +18,6 @@ const MOST_NUMBERS: usize = 4096;
 /// shared by many snapshots.
 const MOST_LARGE: usize = 1 << 18;
 
-/// Bytes that one of them takes at most, and those of pages and all of them together.
-const LARGE: usize = 34;
-const MOST_BYTES: usize = 28 << 20;
-
 /// The largest count that fits into three bits, when seven stands for "elsewhere".
 const LARGEST_SMALL: u32 = 6;
 
@@ -82,11 +78,6 @@ impl Tally {
         ((index / PAGE) as usize, (index % PAGE) as usize)
     }
 
-    /// Memory that is taken.
-    fn bytes(&self) -> usize {
-        self.made * PAGE as usize + self.large.len() * LARGE
-    }
-
     /// Whether there were more clusters than it can hold, so that some are not counted.
     pub(super) fn is_full(&self) -> bool {
         self.full
@@ -119,7 +110,7 @@ impl Tally {
             self.pages.resize_with(number + 1, || None);
         }
         if self.pages[number].is_none() {
-            if self.made >= MOST_PAGES || self.bytes() + PAGE as usize > MOST_BYTES {
+            if self.made >= MOST_PAGES {
                 self.full = true;
                 return;
             }
@@ -133,9 +124,7 @@ impl Tally {
                 self.large.remove(&cluster);
             }
             count.references as u8 | (count.stored as u8) << 3
-        } else if self.large.contains_key(&cluster)
-            || self.large.len() < MOST_LARGE && self.bytes() + LARGE <= MOST_BYTES
-        {
+        } else if self.large.len() < MOST_LARGE || self.large.contains_key(&cluster) {
             self.large.insert(cluster, (count.references, count.stored));
             ELSEWHERE
         } else {

@@ -22,11 +22,11 @@ use crate::formats::view::not_examined;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Refcount blocks that are followed.
-pub(super) const MOST_BLOCKS: usize = 1 << 17;
+pub(super) const MOST_BLOCKS: usize = 200_000;
 
 /// Bytes of L1 tables that are read, again and again for groups of L2 tables and bands. 100 GB in clusters of 512
-/// bytes, in the order in which they are written, take 3 GiB.
-const MOST_L1_BYTES: u64 = 8 << 30;
+/// bytes, in the order in which they are written, take 3 GiB, and 9 GiB with as many entries of snapshots as are followed.
+const MOST_L1_BYTES: u64 = 16 << 30;
 
 /// What a piece of the image is. Hundreds of thousands wait at a time: numbers are as short as tables are, none of which
 /// has 4 GiB. Bytes of the same table lie `before` it.
