@@ -192,7 +192,7 @@ mod tests {
                     break;
                 }
             }
-            let expected: BTreeMap<u64, (usize, u32)> = (0..101u64)
+            let expected: BTreeMap<u64, (u32, u32)> = (0..101u64)
                 .map(|n| (n + 1) * 512)
                 .map(|table| (table, users.iter().filter(|&&user| user == table).count() as u32))
                 .enumerate()
