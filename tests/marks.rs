@@ -54,6 +54,7 @@ fn table() -> String {
     rows(&mut table, SIGNATURES, |signature| {
         match signature {
             Signature::Member => "`disk-member-signature` beside a partition table, else names it",
+            Signature::Map => "`partition-table-second` beside an MBR or a GPT, else names it",
             _ => "names it if there is no partition table",
         }
         .to_owned()

@@ -170,6 +170,7 @@ codes! {
     Qcow2ExtensionInvalid "qcow2-extension-invalid",
     Qcow2TableEntryInvalid "qcow2-table-entry-invalid",
     Qcow2ClusterDamaged "qcow2-cluster-damaged",
+    Qcow2ClusterUnended "qcow2-cluster-unended",
     Qcow2RefcountTooLow "qcow2-refcount-too-low",
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
@@ -209,6 +210,7 @@ codes! {
     VhdxTrailingBytes "vhdx-trailing-bytes",
     VhdxSpaceUnused "vhdx-space-unused",
     VhdxBlockUndefined "vhdx-block-undefined",
+    VhdxBlocksUnmapped "vhdx-blocks-unmapped",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -225,6 +227,7 @@ codes! {
     VdiBlocksOverlap "vdi-blocks-overlap",
     VdiBlocksUnused "vdi-blocks-unused",
     VdiTrailingBytes "vdi-trailing-bytes",
+    VdiSpaceUnused "vdi-space-unused",
 
     // vmdk
     VmdkVersionUnsupported "vmdk-version-unsupported",
@@ -236,6 +239,9 @@ codes! {
     VmdkDescriptorInvalid "vmdk-descriptor-invalid",
     VmdkDescriptorMismatch "vmdk-descriptor-mismatch",
     VmdkCreateType "vmdk-create-type",
+    VmdkCreateTypeMismatch "vmdk-create-type-mismatch",
+    VmdkCreateTypeCase "vmdk-create-type-case",
+    VmdkDescriptorOverlong "vmdk-descriptor-overlong",
     VmdkExtentsInvalid "vmdk-extents-invalid",
     VmdkParent "vmdk-parent",
     VmdkEncrypted "vmdk-encrypted",
@@ -253,6 +259,7 @@ codes! {
     VmdkGrainsUnordered "vmdk-grains-unordered",
     VmdkCidInvalid "vmdk-cid-invalid",
     VmdkExtentLineInvalid "vmdk-extent-line-invalid",
+    VmdkExtentName "vmdk-extent-name",
     VmdkSizeRounded "vmdk-size-rounded",
     VmdkBytesBehind "vmdk-bytes-behind",
     VmdkSpaceUnused "vmdk-space-unused",

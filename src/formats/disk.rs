@@ -27,6 +27,10 @@ pub trait Disk {
     /// # Errors
     /// If the image cannot be read to its end.
     fn size(&mut self) -> Result<Option<u64>, Halt>;
+
+    /// Asks to keep a range that is read later, where the disk only comes by. That of a container does so by
+    /// what is [`Wanted`](super::Wanted) of it.
+    fn keep(&mut self, _at: u64, _len: u64) {}
 }
 
 /// Where a run of the disk is, from a byte of the disk on.
@@ -76,6 +80,8 @@ pub struct Packed {
     pub method: Method,
     /// Which anomaly it is if it cannot be unpacked.
     pub damaged: Code,
+    /// Which anomaly it is if it unpacks to all of the cluster, but does not end there; `None` if it is damaged then.
+    pub unended: Option<Code>,
 }
 
 impl Packed {
@@ -83,15 +89,15 @@ impl Packed {
     pub(super) fn has_enough(&self, have: usize, least: u64, notebook: &Notebook<'_>) -> bool {
         let enough = have as u64 >= least;
         if !enough {
-            self.note(notebook, &too_few(have));
+            self.note(notebook, self.damaged, &too_few(have));
         }
         enough
     }
 
-    /// Writes down that it cannot be unpacked; `said` follows "The packed data at byte …".
-    pub(super) fn note(&self, notebook: &Notebook<'_>, said: &str) {
+    /// Writes down what is wrong with it; `said` follows "The packed data at byte …".
+    pub(super) fn note(&self, notebook: &Notebook<'_>, code: Code, said: &str) {
         let said = format!("The packed data at byte {} {said}", self.at);
-        notebook.image(self.damaged, self.at, said);
+        notebook.image(code, self.at, said);
     }
 }
 
@@ -132,6 +138,10 @@ impl Disk for RawDisk<'_> {
 
     fn size(&mut self) -> Result<Option<u64>, Halt> {
         self.view.size()
+    }
+
+    fn keep(&mut self, at: u64, len: u64) {
+        self.view.keep(at, len);
     }
 }
 
@@ -212,13 +222,6 @@ impl<'v> MappedDisk<'v> {
         Ok(None)
     }
 
-    /// Whether the image may end inside the cluster that has its byte `at`. Whoever reads what is not there is not given
-    /// zeros for it all the same: of an image that was cut they would be another disk.
-    fn may_be_short(&mut self, at: u64) -> Result<bool, Halt> {
-        let Some(cluster) = self.layout.short_cluster() else { return Ok(false) };
-        Ok(self.view.size()?.is_some_and(|size| at - at % cluster < size))
-    }
-
     /// The run as far as it is in the image: a part that lies past the end is missing.
     fn within_image(&mut self, guest: u64, run: Run) -> Result<Run, Halt> {
         let (at, end) = match &run.place {
@@ -233,7 +236,6 @@ impl<'v> MappedDisk<'v> {
         let missing = match &run.place {
             // What lies past the end may be more than the packed data needs.
             Place::Packed(packed) => self.unpacked(packed, run.len)?,
-            _ if self.may_be_short(at)? => None,
             _ if at < size => return Ok(Run { len: size - at, ..run }),
             _ => {
                 truncated(self.notebook, &format!("the disk's byte {guest}"), end, size);

@@ -78,11 +78,6 @@ pub trait Layout: Send {
         guest: u64,
     ) -> Result<Run, Halt>;
 
-    /// Size of a cluster, if the tables of an image that ends inside its last one are in order.
-    fn short_cluster(&self) -> Option<u64> {
-        None
-    }
-
     /// Whether any of the disk is packed; `None` if that is not known, because the tables that would say
     /// so were not all read.
     fn has_packed(&self) -> Option<bool> {

@@ -1,16 +1,15 @@
-//! Unpacks clusters and grains, as strictly as QEMU does: what it reads is sound, what it does not is
-//! damaged.
+//! Unpacks clusters and grains. What QEMU does not read is damaged. What it reads has to end as well, as the packed
+//! data of every writer does: QEMU itself does not look for that.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::disk::{Method, Packed};
-use super::view::truncated;
 use super::{Got, Halt, ImageView, Missing};
-use crate::facts::Notebook;
+use crate::facts::{Code, Notebook};
 
 /// The largest packed cluster or grain that is unpacked: QEMU's largest cluster (qcow2 specification,
 /// `cluster_bits` up to 21).
@@ -33,6 +32,27 @@ pub(super) struct Unpacker {
     pub(super) bytes: Vec<u8>,
     /// Packed data is read into it.
     input: Vec<u8>,
+}
+
+/// What is wrong with packed data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// Follows "The packed data at byte …".
+    said: String,
+    /// Nothing but more bytes could tell how it goes on.
+    starved: bool,
+    /// It unpacks to all that is wanted, but does not end there.
+    filled: bool,
+}
+
+impl Flaw {
+    fn damaged(said: impl Into<String>) -> Self {
+        Flaw { said: said.into(), starved: false, filled: false }
+    }
+
+    fn starved(said: impl Into<String>) -> Self {
+        Flaw { starved: true, ..Flaw::damaged(said) }
+    }
 }
 
 impl Unpacker {
@@ -59,36 +79,47 @@ impl Unpacker {
             Got::Bytes(count) => count,
             Got::Missing(missing) => return Ok(Some(missing)),
         };
-        // Behind the end of an image, QEMU reads zeros (`bdrv_aligned_preadv`, `block/io.c`).
-        input[count..].fill(0);
-        let unpacked = self.unpack(packed, &input);
+        // Behind the end of an image QEMU reads zeros (`bdrv_aligned_preadv`, `block/io.c`), which can fill a cluster
+        // with what was never in it.
+        let unpacked = self.unpack(packed, &input[..count]);
         self.input = input;
-        let Err(said) = unpacked else { return Ok(None) };
-        if count < want {
-            let end = packed.at.saturating_add(want as u64);
-            truncated(notebook, "packed data", end, packed.at.saturating_add(count as u64));
-        } else {
-            packed.note(notebook, &said);
+        let Err(flaw) = unpacked else { return Ok(None) };
+        if flaw.starved && count < want {
+            cut(notebook, packed.at, packed.at.saturating_add(count as u64));
+            return Ok(Some(Missing::Broken));
         }
+        if let Some(unended) = packed.unended.filter(|_| flaw.filled) {
+            packed.note(notebook, unended, &flaw.said);
+            return Ok(None);
+        }
+        packed.note(notebook, packed.damaged, &flaw.said);
         Ok(Some(Missing::Broken))
     }
 
     /// Unpacks `input`, which may go on after what is packed.
     ///
     /// # Errors
-    /// What is wrong with it, to follow "The packed data at byte …".
-    pub(super) fn unpack(&mut self, packed: &Packed, input: &[u8]) -> Result<(), String> {
+    /// What is wrong with it.
+    pub(super) fn unpack(&mut self, packed: &Packed, input: &[u8]) -> Result<(), Flaw> {
         let whole = (packed.whole as usize).min(LARGEST);
         match packed.method {
             Method::Deflate => {
                 let decoder = self.deflate.get_or_insert_with(|| Decompress::new(false));
                 let status = inflate(decoder, false, input, &mut self.bytes, whole);
-                // Whether the stream ends with the cluster does not matter, but it must not be broken
-                // there (`qcow2_zlib_decompress`, `block/qcow2-threads.c`).
+                let full = self.bytes.len() == whole;
+                // QEMU reads a stream that fills the cluster unless it is broken there, whether it ends or not
+                // (`qcow2_zlib_decompress`, `block/qcow2-threads.c`). Its writer ends all (`qcow2_zlib_compress`).
                 match status {
-                    None if self.bytes.len() == whole => Err("is damaged behind its end.".into()),
-                    None => Err("is damaged.".into()),
-                    Some(_) => self.is_whole(whole),
+                    None if full => Err(Flaw::damaged("is damaged behind its end.")),
+                    None => Err(Flaw::damaged("is damaged.")),
+                    Some(Status::StreamEnd) if full => Ok(()),
+                    Some(Status::StreamEnd) => Err(Flaw::damaged(too_few(self.bytes.len()))),
+                    Some(_) if !full => Err(Flaw::starved(too_few(self.bytes.len()))),
+                    Some(_) => Err(Flaw {
+                        said: format!("fills its {whole} bytes and does not end there."),
+                        starved: decoder.total_in() == input.len() as u64,
+                        filled: true,
+                    }),
                 }
             }
             Method::Zlib => {
@@ -99,10 +130,11 @@ impl Unpacker {
                 match status {
                     Some(Status::StreamEnd) => Ok(()),
                     Some(_) if decoder.total_in() < input.len() as u64 => {
-                        Err(format!("unpacks to more than the {whole} bytes of a grain."))
+                        let said = format!("unpacks to more than the {whole} bytes of a grain.");
+                        Err(Flaw::damaged(said))
                     }
-                    Some(_) => Err("ends before it is complete.".into()),
-                    None => Err("is damaged.".into()),
+                    Some(_) => Err(Flaw::starved("ends before it is complete.")),
+                    None => Err(Flaw::damaged("is damaged.")),
                 }
             }
             Method::Zstd => {
@@ -112,19 +144,21 @@ impl Unpacker {
                     decoder
                 });
                 self.bytes.clear();
-                if !unzstd(decoder, input, &mut self.bytes, whole) {
-                    return Err("is damaged.".into());
+                unzstd(decoder, input, &mut self.bytes, whole)?;
+                match self.bytes.len() {
+                    have if have == whole => Ok(()),
+                    have => Err(Flaw::starved(too_few(have))),
                 }
-                self.is_whole(whole)
             }
         }
     }
+}
 
-    fn is_whole(&self, whole: usize) -> Result<(), String> {
-        match self.bytes.len() {
-            have if have == whole => Ok(()),
-            have => Err(too_few(have)),
-        }
+/// Writes down that the image ends at byte `size`, inside the packed data at byte `at`.
+fn cut(notebook: &Notebook<'_>, at: u64, size: u64) {
+    if !notebook.has(Code::ImageTruncated) {
+        notebook.image(Code::ImageTruncated, size, format!(
+            "The image ends at byte {size}, before the packed data at byte {at} does: a part of it is missing."));
     }
 }
 
@@ -133,7 +167,8 @@ pub(super) fn too_few(have: usize) -> String {
     format!("unpacks to {have} bytes, which is too few.")
 }
 
-/// Unpacks at most `most` bytes; `None` if the stream is broken.
+/// Unpacks at most `most` bytes and goes on up to the next one, which may be the end of the stream; `None` if the stream
+/// is broken.
 fn inflate(
     decoder: &mut Decompress,
     header: bool,
@@ -145,7 +180,13 @@ fn inflate(
     output.resize(most, 0);
     let status = decoder.decompress(input, output, FlushDecompress::Finish);
     output.truncate(decoder.total_out() as usize);
-    status.ok()
+    let status = status.ok()?;
+    if status == Status::StreamEnd || output.len() < most {
+        return Some(status);
+    }
+    // A decoder may stop when there is no place left. What ends the stream takes none.
+    let rest = input.get(decoder.total_in() as usize..).unwrap_or_default();
+    decoder.decompress(rest, &mut [], FlushDecompress::Finish).ok()
 }
 
 /// Unpacks frames until there are `whole` bytes; the last one has to end there
@@ -155,7 +196,7 @@ fn unzstd(
     mut input: &[u8],
     output: &mut Vec<u8>,
     whole: usize,
-) -> bool {
+) -> Result<(), Flaw> {
     /// Bits of a frame header descriptor (RFC 8878, 3.1.1.1.1): whether the window is the content, one that has
     /// to be zero, and the length of the content size that follows.
     const SINGLE_SEGMENT: u8 = 1 << 5;
@@ -177,13 +218,16 @@ fn unzstd(
                     input = rest;
                     continue;
                 }
-                None => return false,
+                None => return Err(unread(true)),
             },
-            Err(_) => return false,
+            Err(error) => return Err(unread(is_starved(&error))),
         };
         let most = (whole - before) as u64 + 1;
-        if (&mut frame).take(most).read_to_end(output).is_err() || output.len() > whole {
-            return false;
+        if let Err(error) = (&mut frame).take(most).read_to_end(output) {
+            return Err(unread(is_starved(&error)));
+        }
+        if output.len() > whole {
+            return Err(unread(false));
         }
         let made = (output.len() - before) as u64;
         let claims = descriptor & (SINGLE_SEGMENT | SIZE_FIELD) != 0;
@@ -196,10 +240,23 @@ fn unzstd(
             || claims && claimed != made
             || !sound
         {
-            return false;
+            return Err(unread(false));
         }
     }
-    true
+    Ok(())
+}
+
+/// What is wrong with a frame that cannot be read, for want of more bytes or not.
+fn unread(starved: bool) -> Flaw {
+    Flaw { starved, ..Flaw::damaged("is damaged.") }
+}
+
+/// Whether a decoder came to the end of what there is.
+fn is_starved(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof)
+    })
 }
 
 #[cfg(test)]
@@ -212,10 +269,10 @@ mod tests {
     use super::*;
     use crate::facts::Code;
 
-    fn unpack(method: Method, whole: u64, input: &[u8]) -> Result<usize, String> {
+    fn unpack(method: Method, whole: u64, input: &[u8]) -> Result<usize, Flaw> {
         let len = input.len() as u64;
         let damaged = Code::Qcow2ClusterDamaged;
-        let packed = Packed { at: 0, len, skip: 0, whole, method, damaged };
+        let packed = Packed { at: 0, len, skip: 0, whole, method, damaged, unended: None };
         let mut unpacker = Unpacker::default();
         unpacker.unpack(&packed, input)?;
         // What was unpacked before makes no difference.
@@ -229,8 +286,14 @@ mod tests {
         (0..len).map(|at| (at / 3 % 251) as u8).collect()
     }
 
+    /// What is wrong, and whether more bytes could mend it.
+    fn flaw(result: Result<usize, Flaw>) -> (String, bool) {
+        let Flaw { said, starved, .. } = result.unwrap_err();
+        (said, starved)
+    }
+
     #[test]
-    fn a_deflated_cluster_has_to_be_filled_and_nothing_more() {
+    fn a_deflated_cluster_has_to_be_filled_and_to_end() {
         let packed = |len| {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
             encoder.write_all(&content(len)).unwrap();
@@ -239,18 +302,31 @@ mod tests {
         let sound = packed(4096);
         let try_it = |input: &[u8]| unpack(Method::Deflate, 4096, input);
         assert_eq!(try_it(&sound), Ok(4096));
-        // Sectors are whole: something may follow, and a stream may go on.
+        // Sectors are whole: something may follow.
         assert_eq!(try_it(&[&sound[..], &[0xff; 300]].concat()), Ok(4096));
-        assert_eq!(try_it(&packed(5000)), Ok(4096));
-        assert_eq!(try_it(&packed(4095)).unwrap_err(), "unpacks to 4095 bytes, which is too few.");
-        assert!(try_it(&sound[..sound.len() / 2]).is_err());
+        let unended = "fills its 4096 bytes and does not end there.".to_owned();
+        let longer = try_it(&packed(5000)).unwrap_err();
+        assert_eq!(longer, Flaw { said: unended.clone(), starved: false, filled: true });
+        let few = "unpacks to 4095 bytes, which is too few.".to_owned();
+        assert_eq!(flaw(try_it(&packed(4095))), (few, false));
+        for cut in 1..sound.len() {
+            assert!(try_it(&sound[..sound.len() - cut]).unwrap_err().starved, "{cut}");
+        }
         let mut broken = sound.clone();
         broken[0] |= 6;
-        assert!(try_it(&broken).is_err());
-        // The last stored block is followed by a block of a type that there is none of.
+        assert_eq!(flaw(try_it(&broken)), ("is damaged.".into(), false));
+        // A stored block that fills the cluster, and what may follow it.
         let mut stored = vec![0, 0, 16, 0xff, 0xef];
         stored.extend(content(4096));
-        assert_eq!(try_it(&[&stored[..], &[1, 0, 0, 0xff, 0xff]].concat()), Ok(4096));
+        let followed = |bytes: &[u8]| try_it(&[&stored[..], bytes].concat());
+        assert_eq!(followed(&[1, 0, 0, 0xff, 0xff]), Ok(4096));
+        assert_eq!(followed(&[3, 0]), Ok(4096));
+        assert_eq!(followed(&[3, 0, 0xff]), Ok(4096));
+        assert_eq!(flaw(followed(&[])), (unended.clone(), true));
+        assert_eq!(flaw(followed(&[3])), (unended.clone(), true));
+        assert_eq!(flaw(followed(&[0, 0, 0, 0xff, 0xff])), (unended.clone(), true));
+        assert_eq!(flaw(followed(&[0, 1, 0, 0xfe, 0xff, 7, 3, 0])), (unended, false));
+        assert_eq!(flaw(followed(&[7])), ("is damaged behind its end.".into(), false));
     }
 
     #[test]
@@ -266,11 +342,14 @@ mod tests {
         assert_eq!(try_it(&[&sound[..], &[0xff; 300]].concat()), Ok(4096));
         // Whoever reads it asks for as much as the disk has of it.
         assert_eq!(try_it(&packed(100)), Ok(100));
-        assert!(try_it(&packed(4097)).unwrap_err().contains("more than the 4096 bytes"));
-        assert_eq!(try_it(&sound[..sound.len() - 1]).unwrap_err(), "ends before it is complete.");
+        assert!(try_it(&packed(4097)).unwrap_err().said.contains("more than the 4096 bytes"));
+        let ends = "ends before it is complete.".to_owned();
+        for cut in 1..sound.len() {
+            assert_eq!(flaw(try_it(&sound[..sound.len() - cut])), (ends.clone(), true));
+        }
         let mut sum = sound.clone();
         *sum.last_mut().unwrap() ^= 1;
-        assert_eq!(try_it(&sum).unwrap_err(), "is damaged.");
+        assert_eq!(flaw(try_it(&sum)), ("is damaged.".into(), false));
     }
 
     /// A frame without a content size, of one block that repeats a byte.
@@ -292,13 +371,21 @@ mod tests {
         let half = frame(2, 2048, None);
         let skipped = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
         assert_eq!(try_it(&[&half[..], &skipped, &half].concat()), Ok(4096));
-        assert_eq!(try_it(&half).unwrap_err(), "unpacks to 2048 bytes, which is too few.");
+        let few = "unpacks to 2048 bytes, which is too few.".to_owned();
+        assert_eq!(flaw(try_it(&half)), (few, true));
+        let summed = frame(2, 4096, Some(12345));
+        for frame in [&sound, &summed] {
+            for cut in 1..frame.len() {
+                assert!(try_it(&frame[..frame.len() - cut]).unwrap_err().starved, "{cut}");
+            }
+        }
+        assert!(try_it(&[&half[..], &skipped[..9]].concat()).unwrap_err().starved);
         assert!(try_it(&frame(2, 4097, None)).is_err());
         // The frame goes on although the cluster is full.
         let mut open = sound.clone();
         open[6] &= !1;
         assert!(try_it(&open).is_err());
-        assert!(try_it(&frame(2, 4096, Some(12345))).is_err());
+        assert_eq!(flaw(try_it(&summed)), ("is damaged.".into(), false));
     }
 
     #[test]

@@ -6,20 +6,19 @@
 
 use std::collections::BTreeSet;
 
-use super::disk::{Method, Packed};
+use super::disk::Packed;
 use super::packed::Unpacker;
 use super::{Halt, ImageView, Missing};
-use crate::facts::{Code, Left, Notebook};
+use crate::facts::{Left, Notebook};
 
 /// Clusters or grains that wait, ahead and behind together: 8 MiB. A walk in the order in which images
 /// are written has those of one table at a time.
 const MOST_WAITING: usize = 1 << 18;
 
-/// What is packed and waits for its turn. All of it is packed in one way.
+/// What is packed and waits for its turn.
 pub(super) struct Passing {
-    method: Method,
-    whole: u64,
-    damaged: Code,
+    /// All of it is like this, at other places.
+    like: Packed,
     /// How many may wait.
     most: usize,
     unpacker: Unpacker,
@@ -37,13 +36,10 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    /// An empty queue of clusters or grains of `whole` bytes, which are packed like this; those that
-    /// cannot be unpacked are `damaged`.
-    pub(super) fn new(method: Method, whole: u64, damaged: Code) -> Self {
+    /// An empty queue of whole clusters that are packed like this one.
+    pub(super) fn new(like: Packed) -> Self {
         Passing {
-            method,
-            whole,
-            damaged,
+            like: Packed { skip: 0, ..like },
             most: MOST_WAITING,
             unpacker: Unpacker::default(),
             ahead: BTreeSet::new(),
@@ -105,8 +101,7 @@ impl Passing {
         at: u64,
         len: u64,
     ) -> Result<(), Halt> {
-        let Passing { method, whole, damaged, .. } = *self;
-        let packed = Packed { at, len, skip: 0, whole, method, damaged };
+        let packed = Packed { at, len, ..self.like.clone() };
         if let Some(missing) = self.unpacker.read(view, notebook, &packed)? {
             self.leave(match missing {
                 Missing::Behind => Left::PackedBehind,

@@ -1,6 +1,6 @@
-//! What lies behind the end of a container.
+//! What lies behind the end of a container, and in gaps before it.
 
-use super::view::{Got, Halt, ImageView, MemoryImage, not_examined};
+use super::view::{Got, Halt, ImageView, MemoryImage, Missing, not_examined};
 use super::zeros::{PIECE, ZEROS, first_used};
 use super::{DiskFormat, detect};
 use crate::bytes::human_size;
@@ -42,6 +42,28 @@ pub(super) fn judge(
         "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
         human_size(len)));
     Ok(())
+}
+
+/// What lies from `from` to `to` where nothing of a container is, unless it is zeros: the first byte that is none, and what
+/// the bytes from there on are, as the end of a sentence; or what cannot be read, and why.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub(super) fn between(
+    view: &mut dyn ImageView,
+    from: u64,
+    to: u64,
+) -> Result<Result<Option<(u64, String)>, (u64, Missing)>, Halt> {
+    let at = match first_used(view, from, to)? {
+        Ok(Some(at)) => at,
+        Ok(None) => return Ok(Ok(None)),
+        Err(missing) => return Ok(Err(missing)),
+    };
+    let mut bytes = vec![0; to.saturating_sub(at).min(PIECE as u64) as usize];
+    Ok(match view.read_at(at, &mut bytes)? {
+        Got::Bytes(count) => Ok(Some((at, begin_with(bytes.get(..count).unwrap_or_default())?))),
+        Got::Missing(missing) => Err((at, missing)),
+    })
 }
 
 fn read<'b>(

@@ -1,24 +1,26 @@
 //! The marks at the end of a disk: of what it is a member of, and of a zip archive.
 //!
 //! Linux RAID with metadata 0.90 and 1.0, RAID by firmware and DRBD have the rules of libblkid 2.38 to 2.41 (`superblocks/`):
-//! check sums that only the later ones ask for are asked for where the mark has two bytes.
+//! of what only the later ones ask for (check sums, NVIDIA's blanks and size), the sum is asked for where the mark has two bytes.
 
-use super::{Part, PartitionTable, SECTOR, Unread};
-use crate::codec::zip_end;
+use super::{Partition, PartitionTable, SECTOR, leave};
+use crate::codec::{ZIP_TAIL, zip_end};
 use crate::facts::{Code, Notebook};
-use crate::formats::{Disk, Got, Halt};
+use crate::formats::{Disk, Got, Halt, trailer};
 
 /// Bytes at the end of a disk that have every mark; a stream keeps as much. The farthest is the second place of a DDF
-/// header.
+/// header, and a zip archive is looked for in as many.
 pub(super) const WINDOW: u64 = 257 * SECTOR;
+const _: () = assert!(WINDOW == ZIP_TAIL as u64);
 
-/// MD_SB_MAGIC in `include/uapi/linux/raid/md_p.h`.
-const MAGIC: &[u8] = b"\xfc\x4e\x2b\xa9";
+/// MD_SB_MAGIC in `include/uapi/linux/raid/md_p.h`. Metadata 0.90 has the byte order of the machine that wrote it.
+const MAGIC: u32 = 0xa92b_4efc;
 
 /// The end of a disk.
 struct Tail<'d> {
     bytes: &'d [u8],
     size: u64,
+    partitions: &'d [Partition],
 }
 
 /// What a disk can be a member of, and where the mark is on one that ends like this.
@@ -28,7 +30,7 @@ const MEMBERS: [Member; 12] = [
     ("a member of a Linux RAID", linux),
     ("a member of an Intel RAID", |tail| tail.mark(tail.sector(2)?, b"Intel Raid ISM Cfg Sig. ")),
     ("a member of a DDF RAID", ddf),
-    ("a member of an NVIDIA RAID", |tail| tail.mark(tail.sector(2)?, b"NVIDIA  \x1e\0\0\0")),
+    ("a member of an NVIDIA RAID", |tail| tail.mark(tail.sector(2)?, b"NVIDIA")),
     ("a member of a Promise RAID", promise),
     ("a member of an LSI RAID", |tail| tail.mark(tail.sector(1)?, b"$XIDE$")),
     ("a member of a JMicron RAID", jmicron),
@@ -71,12 +73,46 @@ fn new(size: u64) -> Option<u64> {
 }
 
 fn linux(tail: &Tail<'_>) -> Option<u64> {
-    let is_old = old(tail.size).and_then(|at| tail.mark(at, MAGIC));
-    is_old.or_else(|| tail.mark(new(tail.size)?, b"\xfc\x4e\x2b\xa9\x01\0\0\0"))
+    metadata_0_90(tail).or_else(|| metadata_1_0(tail))
 }
 
+/// The superblock of the last partition may stand where that of the disk would, so libblkid takes it for the disk's only if no
+/// partition covers all that it speaks of (`probe_raid0`).
+fn metadata_0_90(tail: &Tail<'_>) -> Option<u64> {
+    const SIZE: usize = 32;
+    const RESERVED: u64 = 0x1_0000;
+    let at = old(tail.size)?;
+    let block = tail.from(at)?;
+    let field = |at: usize| block.get(at..)?.first_chunk::<4>();
+    let magic = *field(0)?;
+    let kib = match magic {
+        _ if magic == MAGIC.to_le_bytes() => u32::from_le_bytes(*field(SIZE)?),
+        _ if magic == MAGIC.to_be_bytes() => u32::from_be_bytes(*field(SIZE)?),
+        _ => return None,
+    };
+    let (start, end) = (at.saturating_sub(u64::from(kib) << 10), at + RESERVED);
+    let covers = |partition: &Partition| partition.start <= start && end <= partition.end();
+    let fits = tail.partitions.iter().all(|partition| partition.end() <= tail.size);
+    (!(fits && tail.partitions.iter().any(covers))).then_some(at)
+}
+
+/// That of a partition says another place (`probe_raid1` of libblkid, `super_1_load` in `drivers/md/md.c`).
+fn metadata_1_0(tail: &Tail<'_>) -> Option<u64> {
+    new(tail.size).filter(|&at| tail.from(at).is_some_and(|block| is_metadata_1(block, at)))
+}
+
+/// Whether a superblock of metadata 1 at this disk offset is that of the disk.
+pub(super) fn is_metadata_1(block: &[u8], at: u64) -> bool {
+    const PLACE: usize = 144;
+    let place = || Some(u64::from_le_bytes(*block.get(PLACE..)?.first_chunk()?));
+    block.starts_with(b"\xfc\x4e\x2b\xa9\x01\0\0\0") && place() == Some(at / SECTOR)
+}
+
+/// libblkid 2.38 takes either byte order.
 fn ddf(tail: &Tail<'_>) -> Option<u64> {
-    [1, 257].into_iter().find_map(|before| tail.mark(tail.sector(before)?, b"\xde\x11\xde\x11"))
+    const MAGICS: [&[u8]; 2] = [b"\xde\x11\xde\x11", b"\x11\xde\x11\xde"];
+    let mut places = [1, 257].into_iter().filter_map(|before| tail.sector(before));
+    places.find(|&at| MAGICS.iter().any(|magic| tail.mark(at, magic).is_some()))
 }
 
 /// Of the places that are looked at, those in the last 128 KiB.
@@ -121,6 +157,40 @@ fn drbd(tail: &Tail<'_>) -> Option<u64> {
     matches!(tail.from(at)?, [0x83, 0x74, 0x02, 0x6b..=0x6d, ..]).then_some(at)
 }
 
+/// The last bytes of a disk with [`WINDOW`] in them, and its size; nothing if they cannot be had.
+fn last(disk: &mut dyn Disk, table: &mut PartitionTable) -> Result<Option<(Vec<u8>, u64)>, Halt> {
+    let Some(size) = disk.size()? else { return Ok(None) };
+    let mut last = vec![0; size.min(WINDOW + size % SECTOR) as usize];
+    match disk.read_at(size - last.len() as u64, &mut last)? {
+        Got::Bytes(count) if count == last.len() => return Ok(Some((last, size))),
+        // The end of the disk has come before it should.
+        Got::Bytes(_) => {}
+        Got::Missing(why) => leave(table, why),
+    }
+    Ok(None)
+}
+
+/// Writes down what image the disk in a container is by its last sector, and says whether it is. A raw image is refused for
+/// the same as what it is.
+pub(super) fn name_image(
+    disk: &mut dyn Disk,
+    notebook: &Notebook<'_>,
+    table: &mut PartitionTable,
+) -> Result<bool, Halt> {
+    let Some((last, size)) = last(disk, table)? else { return Ok(false) };
+    let Some(trailer) = trailer(&last) else { return Ok(false) };
+    let found = trailer.at(size - SECTOR);
+    notebook.disk(
+        Code::FormatPolyglot,
+        found.offset,
+        format!(
+            "The disk ends as {} does (at byte {}): converted to raw sectors it is opened as one.",
+            found.what, found.offset
+        ),
+    );
+    Ok(true)
+}
+
 /// Writes down what a disk with a partition table is by its last sectors. Of a member of something larger, libblkid shows no partitions then,
 /// and what assembles the RAID takes all of the disk.
 pub(super) fn find(
@@ -128,22 +198,9 @@ pub(super) fn find(
     notebook: &Notebook<'_>,
     table: &mut PartitionTable,
 ) -> Result<(), Halt> {
-    let Some(size) = disk.size()? else { return Ok(()) };
-    let mut last = vec![0; size.min(WINDOW + size % SECTOR) as usize];
-    let from = size - last.len() as u64;
-    match disk.read_at(from, &mut last)? {
-        Got::Bytes(count) if count == last.len() => {}
-        // The end of the disk has come before it should.
-        Got::Bytes(_) => return Ok(()),
-        Got::Missing(why) => {
-            if table.unread.iter().all(|unread| unread.why != why) {
-                table.unread.push(Unread { what: Part::Bounds, why });
-            }
-            return Ok(());
-        }
-    }
-    let tail = Tail { bytes: &last, size };
-    if let Some(before) = zip_end(&last, size) {
+    let Some((last, size)) = last(disk, table)? else { return Ok(()) };
+    let tail = Tail { bytes: &last, size, partitions: &table.partitions };
+    if let Some(before) = zip_end(&last[last.len().saturating_sub(ZIP_TAIL)..], size) {
         let at = size - before as u64;
         notebook.disk(
             Code::ArchiveZipAtEnd,
@@ -186,7 +243,7 @@ mod tests {
     fn the_end_of_a_small_disk_is_looked_at_in_bounds() {
         for size in [0u64, 1, 511, 512, 4095, 4096, 8192, 131_584] {
             let bytes = vec![0; size as usize];
-            let tail = Tail { bytes: &bytes, size };
+            let tail = Tail { bytes: &bytes, size, partitions: &[] };
             assert!(MEMBERS.iter().all(|(_, find)| find(&tail).is_none()), "{size}");
         }
     }

@@ -10,6 +10,7 @@
 mod ends;
 mod gpt;
 mod listing;
+mod luks;
 mod mbr;
 mod optical;
 
@@ -77,13 +78,21 @@ pub enum Part {
     Bounds,
 }
 
-/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, and
-/// the marks at the end.
+/// The parts of a disk of this size that [`examine`] reads in nearly all cases: both copies of a GPT, the places of
+/// headers, and the marks at the end.
 #[must_use]
 pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
     let last = size.saturating_sub(ends::WINDOW + size % SECTOR).max(first.end)..size;
-    Wanted(vec![first, last])
+    let headers = luks::FAR.map(|at| at.min(size)..(at + luks::HEADER as u64).min(size));
+    Wanted([first, last].into_iter().chain(headers).collect())
+}
+
+/// Notes that a part of the disk that has marks was not looked at, and why; once for each reason.
+fn leave(table: &mut PartitionTable, why: Missing) {
+    if table.unread.iter().all(|unread| unread.why != why) {
+        table.unread.push(Unread { what: Part::Bounds, why });
+    }
 }
 
 /// Reads and judges the partition table. `none_found` is the anomaly of a disk without one: it is not written down,
@@ -92,6 +101,19 @@ pub fn wanted(size: u64) -> Wanted {
 /// # Errors
 /// If the image cannot be read further.
 pub fn examine(
+    disk: &mut dyn Disk,
+    none_found: Code,
+    notebook: &Notebook<'_>,
+) -> Result<PartitionTable, Halt> {
+    let mut table = examine_table(disk, none_found, notebook)?;
+    // What a raw image is by its last sector was decided before anything else.
+    if none_found != Code::RawNoPartitionTable && ends::name_image(disk, notebook, &mut table)? {
+        table.missing = None;
+    }
+    Ok(table)
+}
+
+fn examine_table(
     disk: &mut dyn Disk,
     none_found: Code,
     notebook: &Notebook<'_>,
@@ -105,6 +127,7 @@ pub fn examine(
             return Ok(table);
         }
     }
+    luks::keep(disk);
     let boot = mbr::parse(&first);
     let has_gpt = gpt::has_signature(&first, SECTOR);
     let protective = boot.as_ref().map_or(Protective::None, mbr::Mbr::protective);
@@ -117,7 +140,6 @@ pub fn examine(
             "The GPT is laid out for sectors of 4096 bytes; a Droplet's disk has sectors of 512.",
         );
     } else if announced || has_gpt && boot.as_ref().is_none_or(mbr::Mbr::is_blank) {
-        mbr::name_others(&first, Scheme::Gpt, notebook);
         if let Some(boot) = &boot {
             boot.examine_protective(protective, notebook);
         }
@@ -130,7 +152,7 @@ pub fn examine(
         }
         gpt::examine(disk, &first, protective == Protective::Announces, notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
-        mbr::name_others(&first, Scheme::Mbr, notebook);
+        mbr::name_others(&first, &boot, notebook);
         if has_gpt {
             notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
                 "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");
@@ -150,8 +172,17 @@ pub fn examine(
             format!("The disk has a partition table, and is {what} by the mark at byte {at}."),
         );
     }
+    luks::find(disk, notebook, &mut table)?;
     ends::find(disk, notebook, &mut table)?;
-    optical::judge(&first, &table.partitions, notebook);
+    let is_disc = optical::judge(&first, &table.partitions, notebook);
+    for (map, at) in signatures::maps(&first) {
+        // A disc for Macs has one, and is known for a disc that is a disk as well.
+        if !(is_disc && map.what == signatures::APPLE) {
+            notebook.disk(Code::PartitionTableSecond, at, format!(
+                "The disk has the mark of {} as well (at byte {at}), which may list other partitions; known to: {}.",
+                map.what, map.readers));
+        }
+    }
     Ok(table)
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The marks are those of libblkid 2.41 (`superblocks/`, `partitions/`); most are in libmagic too.
 
-use super::SECTOR;
+use super::ends::is_metadata_1;
+use super::{SECTOR, luks};
 use crate::facts::{Known, Mark};
 
 /// What a mark says of the disk.
@@ -23,6 +24,10 @@ use Signature::{FileSystem, Map, Member};
 const BLKID: &str = "libblkid";
 const LIBMAGIC: &str = "libmagic";
 const BOTH: &str = "libblkid, libmagic";
+const PARTED: &str = "parted, libblkid, libmagic";
+
+/// What an optical disc for Macs has as well, beside its MBR.
+pub(super) const APPLE: &str = "an Apple partition map";
 
 /// Everything that is known by a mark in the first 68 KiB of a disk.
 pub const SIGNATURES: &[Known<Signature>] = &[
@@ -42,10 +47,10 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "a member of a Linux RAID",
         BOTH,
-        &[
-            Mark::At(0, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
-            Mark::At(4096, b"\xfc\x4e\x2b\xa9\x01\0\0\0"),
-        ],
+        &[Mark::Rule(
+            "fc 4e 2b a9 01 00 00 00 at 0 or 4096, and the number of that sector 144 bytes behind it",
+            md,
+        )],
         Member,
     ),
     Known::new(
@@ -71,14 +76,30 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "a LUKS volume, by its second header",
         BLKID,
+        &[Mark::Rule(
+            "53 4b 55 4c ba be at 16384, 32768 or 65536, and no other place 256 bytes behind it; beside a partition table also at 128, 256 and 512 KiB, 1, 2 and 4 MiB",
+            luks::near,
+        )],
+        Member,
+    ),
+    Known::new(
+        "a BitLocker volume",
+        BLKID,
         &[
-            Mark::At(0x4000, b"SKUL\xba\xbe"),
-            Mark::At(0x8000, b"SKUL\xba\xbe"),
-            Mark::At(0x10000, b"SKUL\xba\xbe"),
+            Mark::At(3, b"-FVE-FS-"),
+            Mark::Rule(
+                "eb 58 90 4d 53 57 49 4e 34 2e 31 at 0, and at 440 a place that is a multiple of 64",
+                to_go,
+            ),
         ],
         Member,
     ),
-    Known::new("a BitLocker volume", BLKID, &[Mark::At(3, b"-FVE-FS-")], Member),
+    Known::new(
+        "a FileVault volume",
+        BLKID,
+        &[Mark::Rule("CS at 88, with version 1 and its kind of check sum", file_vault)],
+        Member,
+    ),
     Known::new(
         "a Stratis device",
         BLKID,
@@ -114,14 +135,17 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     ),
     Known::new("a loop label of parted", "parted", &[Mark::At(0, b"GNU Parted Loopback 0")], Map),
     Known::new(
-        "an Apple partition map",
-        BOTH,
-        &[Mark::Rule("ER at 0, then PM at the sector size that it names, or at 512", apple)],
+        APPLE,
+        PARTED,
+        &[Mark::Rule(
+            "ER at 0, then PM or TS at the sector size that it names, or at 512 to 16384 bytes by doubling",
+            apple,
+        )],
         Map,
     ),
     Known::new(
         "a BSD disklabel",
-        BOTH,
+        PARTED,
         &[
             Mark::At(512, b"\x57\x45\x56\x82"),
             Mark::At(64, b"\x57\x45\x56\x82"),
@@ -131,18 +155,24 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     ),
     Known::new(
         "a Sun disk label",
-        BOTH,
+        PARTED,
         &[Mark::Rule("da be at 508, and the sum of its words is 0", sun)],
         Map,
     ),
-    Known::new("an SGI disk label", BOTH, &[Mark::At(0, b"\x0b\xe5\xa9\x41")], Map),
+    Known::new("an SGI disk label", PARTED, &[Mark::At(0, b"\x0b\xe5\xa9\x41")], Map),
     Known::new(
         "an Amiga partition map",
-        "libmagic, Linux",
+        "parted, libmagic, Linux",
         &[Mark::Rule("RDSK or PART in one of the first 16 sectors", amiga)],
         Map,
     ),
-    Known::new("an AIX disk label", BLKID, &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
+    Known::new(
+        "a PC-98 partition table",
+        "parted",
+        &[Mark::Rule("IPL1, Linux 98 or GRUB/98 at 4, and 55 aa at 510", pc98)],
+        Map,
+    ),
+    Known::new("an AIX disk label", "parted, libblkid", &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
     Known::new(
         "a DASD label",
         BLKID,
@@ -317,6 +347,12 @@ pub(super) fn members(first: &[u8]) -> impl Iterator<Item = (&'static str, u64)>
     members.filter_map(|known| Some((known.what, known.find(first)? as u64)))
 }
 
+/// The other maps that a disk has the marks of, who looks for them, and where the marks are.
+pub(super) fn maps(first: &[u8]) -> impl Iterator<Item = (&'static Known<Signature>, u64)> {
+    let maps = SIGNATURES.iter().filter(|known| known.is == Map);
+    maps.filter_map(|known| Some((known, known.find(first)? as u64)))
+}
+
 /// Whether the bytes look compressed or encrypted: nearly eight bits of entropy in each.
 pub(super) fn is_dense(first: &[u8]) -> bool {
     const FEWEST: usize = 2048;
@@ -335,6 +371,26 @@ pub(super) fn is_dense(first: &[u8]) -> bool {
 /// A number of the superblock.
 fn le32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A superblock of metadata 1.1 or 1.2 in a partition names another place.
+fn md(first: &[u8]) -> Option<usize> {
+    let is = |at: &usize| first.get(*at..).is_some_and(|block| is_metadata_1(block, *at as u64));
+    [0, 4096].into_iter().find(is)
+}
+
+/// BitLocker To Go begins as a FAT volume of Windows 98 does, and leads to its metadata (`superblocks/bitlocker.c`). No
+/// disk is as large as 2^48 bytes.
+fn to_go(first: &[u8]) -> Option<usize> {
+    let place = u64::from_le_bytes(*first.get(440..)?.first_chunk()?);
+    let leads = place > 0 && place.is_multiple_of(64) && place < 1 << 48;
+    (first.starts_with(b"\xeb\x58\x90MSWIN4.1") && leads).then_some(0)
+}
+
+/// Two bytes are no mark, so two fields have to have the one value that is known (`superblocks/cs_fvault2.c`).
+fn file_vault(first: &[u8]) -> Option<usize> {
+    let mark = first.get(88..)?.starts_with(b"CS\x01\0\0\0");
+    (mark && first[8..].starts_with(b"\x01\0")).then_some(88)
 }
 
 /// Two bytes are no mark, so the fields that have few values have to have one of them: state, errors, revision, block
@@ -369,11 +425,24 @@ fn fat(first: &[u8]) -> Option<usize> {
     is_volume_boot_record(first).then_some(0)
 }
 
+/// The sectors may be larger than those that the map is written for, so libparted looks at every power of two of them
+/// (`_disk_analyse_ghost_size` in `libparted/labels/mac.c`).
 fn apple(first: &[u8]) -> Option<usize> {
     let rest = first.strip_prefix(b"ER")?;
     let size = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
-    let map = |at: usize| first.get(at..).is_some_and(|entry| entry.starts_with(b"PM\0\0"));
-    (map(size) || map(512)).then_some(0)
+    let map = |at: usize| {
+        first.get(at..).is_some_and(|entry| entry.starts_with(b"PM") || entry.starts_with(b"TS"))
+    };
+    let mut sizes = (0..6).map(|doubled| (SECTOR as usize) << doubled);
+    (map(size) || sizes.any(map)).then_some(0)
+}
+
+/// The end of the sector is an MBR's, so boot loaders are told apart (`pc98_probe` in `libparted/labels/pc98.c`).
+fn pc98(first: &[u8]) -> Option<usize> {
+    const LOADERS: [&[u8]; 3] = [b"IPL1", b"Linux 98", b"GRUB/98 "];
+    let sector = first.get(..SECTOR as usize)?;
+    let loads = LOADERS.iter().any(|loader| sector[4..].starts_with(loader));
+    (loads && sector.ends_with(b"\x55\xaa")).then_some(4)
 }
 
 fn sun(first: &[u8]) -> Option<usize> {

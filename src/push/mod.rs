@@ -43,7 +43,7 @@ pub use pushed::{Pushed, RegionOutcome, Source, Staged};
 pub use remote::sweep_remote;
 pub use run::push;
 pub use stop::Stop;
-pub use sweep::{Connect, Started, Sweep, Swept, SweptState, Unlisted, alive, sweep};
+pub use sweep::{Connect, Started, Sweep, Swept, SweptState, Unlisted, alive, sweep, unfinished};
 pub use world::{Cancel, Cancelled, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.

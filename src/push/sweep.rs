@@ -265,6 +265,14 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
     steps.iter().map(|step| Hostile::message(step).to_string()).collect()
 }
 
+/// How many pushes of this machine were killed, and not brought to their end since. What cannot be read is a sweep's
+/// business.
+#[must_use]
+pub fn unfinished(folder: &Path) -> usize {
+    let paths = Journal::all(folder).unwrap_or_default();
+    paths.iter().filter(|path| matches!(Journal::open(path), Ok(Some(Found::Left(_))))).count()
+}
+
 /// The pushes that live on this machine.
 ///
 /// # Errors

@@ -155,7 +155,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2BitmapsStale
         | Qcow2SnapshotTableInvalid
         | Qcow2Dirty => check(is(DiskFormat::Qcow2), "allocation-tables"),
-        Qcow2ClusterDamaged => {
+        Qcow2ClusterDamaged | Qcow2ClusterUnended => {
             check(is(DiskFormat::Qcow2) && has_check(report, "packed-data"), "packed-data")
         }
 
@@ -188,7 +188,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxBlocksOverlap
         | VhdxFixedBlockMissing
         | VhdxSpaceUnused
-        | VhdxBlockUndefined => check(is(DiskFormat::Vhdx), "allocation-tables"),
+        | VhdxBlockUndefined
+        | VhdxBlocksUnmapped => check(is(DiskFormat::Vhdx), "allocation-tables"),
 
         VdiVersionUnsupported
         | VdiHeaderInvalid
@@ -199,9 +200,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VdiBlockSizeInvalid
         | VdiSizeUnaligned
         | VdiBlockMapInvalid => check(is(DiskFormat::Vdi), "headers"),
-        VdiBlockCountMismatch | VdiBlockMapEntryInvalid | VdiBlocksOverlap | VdiBlocksUnused => {
-            check(is(DiskFormat::Vdi), "allocation-tables")
-        }
+        VdiBlockCountMismatch
+        | VdiBlockMapEntryInvalid
+        | VdiBlocksOverlap
+        | VdiBlocksUnused
+        | VdiSpaceUnused => check(is(DiskFormat::Vdi), "allocation-tables"),
 
         VmdkVersionUnsupported
         | VmdkNewlinesBroken
@@ -211,12 +214,16 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkDescriptorInvalid
         | VmdkDescriptorMismatch
         | VmdkCreateType
+        | VmdkCreateTypeMismatch
+        | VmdkCreateTypeCase
+        | VmdkDescriptorOverlong
         | VmdkExtentsInvalid
         | VmdkParent
         | VmdkEncrypted
         | VmdkGrainSizeInvalid
         | VmdkCidInvalid
         | VmdkExtentLineInvalid
+        | VmdkExtentName
         | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid

@@ -116,6 +116,8 @@ fn begun(folder: &Path) -> io::Result<(File, Option<TempPath>)> {
             return Ok((file, None));
         }
     }
+    // The error would name the file in it.
+    fs::metadata(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tidegate-").suffix(".part").permissions(Permissions::from_mode(MODE));
     let (file, named) = builder.tempfile_in(folder)?.into_parts();

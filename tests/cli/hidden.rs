@@ -1,7 +1,7 @@
 //! What images hide from whoever reads them in order, or behind numbers that lead nowhere.
 
 use crate::common::*;
-use crate::layout::{Layout, deflated, many_packed};
+use crate::layout::{Layout, deflated, many_packed, scattered};
 
 /// Verdicts and codes of one image as a file, in gzip and in bzip2, and as pipes of the first two.
 fn every_way(scratch: &Scratch, bytes: &[u8]) -> Vec<String> {
@@ -51,6 +51,12 @@ fn no_cluster_is_taken_for_the_one_before_it() {
     );
     let sound = "accept ";
     assert_eq!(every_way(&scratch, &in_an_extension(false)), [sound, sound, sound, behind, behind]);
+}
+
+#[test]
+fn clusters_far_apart_are_kept_for_the_partition_table() {
+    let scratch = Scratch::new();
+    assert_eq!(every_way(&scratch, &scattered()), ["accept "; 5]);
 }
 
 #[test]

@@ -93,6 +93,26 @@ impl Layout {
     }
 }
 
+/// Clusters of 512 bytes, of which the first of the disk are in reverse order and so far apart that a stream holds no two.
+pub(super) fn scattered() -> Vec<u8> {
+    const MOST: usize = 300;
+    let mut image = Layout::new(9, 8192);
+    let l1 = image.l1(128);
+    let l2 = image.take(MOST.div_ceil(64));
+    (0..MOST.div_ceil(64)).for_each(|table| image.map(l1 + 8 * table, l2 + 512 * table));
+    for number in (0..MOST).rev() {
+        let free = image.take(300);
+        image.counts[free >> 9..].fill(0);
+        let at = match number {
+            0 => image.first(),
+            _ => image.take(1),
+        };
+        image.map(l2 + 8 * number, at);
+        image.put(at, &[7; 9]);
+    }
+    image.finish()
+}
+
 pub(super) fn deflated(bytes: &[u8]) -> Vec<u8> {
     let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
     deflate.write_all(bytes).unwrap();

@@ -31,6 +31,15 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
                 _ if wants.contains("innotek") => b"\0\0\0\0innotek VirtualBox Disk Image",
                 _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
+                _ if wants.contains("iprt") => b" \n--iprt-iso-maker-file-marker=",
+                _ if wants.contains("fc 4e 2b a9") => b"\xfc\x4e\x2b\xa9\x01\0\0\0",
+                _ if wants.contains("CS at 88") => {
+                    let block = [&b"\x01\0"[..], &[0; 78], b"CS\x01\0\0\0"].concat();
+                    return Some((8, block));
+                }
+                _ if wants.contains("53 4b 55 4c") => {
+                    return Some((0x8000, b"SKUL\xba\xbe".to_vec()));
+                }
                 _ => return None,
             };
             (0, bytes.to_vec())
@@ -150,6 +159,7 @@ fn a_superblock_of_a_raid_at_the_end_is_found() {
             let mut disk = mbr_disk();
             disk.resize(size, 0);
             disk[at..at + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+            disk[at + 144..at + 152].copy_from_slice(&(at as u64 / 512).to_le_bytes());
             disks.push(disk);
         }
     }
@@ -160,6 +170,90 @@ fn a_superblock_of_a_raid_at_the_end_is_found() {
     // Elsewhere it is data.
     let mut disk = mbr_disk();
     disk[DISK as usize - 16384..][..4].copy_from_slice(b"\xfc\x4e\x2b\xa9");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+}
+
+/// Metadata 0.90 has the byte order of the machine that wrote it. The superblock of the last partition stands where that of
+/// the disk would: libblkid asks whether a partition covers it, and of metadata 1 where it says that it is.
+#[test]
+fn a_superblock_of_the_last_partition_is_not_that_of_the_disk() {
+    const MAGIC: u32 = 0xa92b_4efc;
+    let scratch = Scratch::new();
+    let member = ["disk-member-signature".to_owned()];
+    let size = 8usize << 20;
+    let with = |start: u32, sectors: u32| {
+        let mut disk = mbr_disk();
+        disk.resize(size, 0);
+        disk[454..458].copy_from_slice(&start.to_le_bytes());
+        disk[458..462].copy_from_slice(&sectors.to_le_bytes());
+        disk
+    };
+    let to_the_end = || with(2048, 14_336);
+    let old = size - 0x1_0000;
+    let new = size - 8192;
+    for (bytes, order) in [(MAGIC.to_le_bytes(), 0), (MAGIC.to_be_bytes(), 1)] {
+        let kib = |kib: u32| if order == 0 { kib.to_le_bytes() } else { kib.to_be_bytes() };
+        // Of all of the disk, of the partition, and of a partition that ends before.
+        for (mut disk, covered, expected) in [
+            (to_the_end(), (8 << 10) - 64, &member[..]),
+            (to_the_end(), (7 << 10) - 64, &[]),
+            (with(2048, 14_335), (7 << 10) - 64, &member[..]),
+            (with(2048, 4096), 0, &member[..]),
+        ] {
+            disk[old..old + 4].copy_from_slice(&bytes);
+            disk[old + 32..old + 36].copy_from_slice(&kib(covered));
+            assert_eq!(found(&scratch, &disk, "warn"), expected, "{order} {covered}");
+        }
+    }
+    for (place, expected) in [(new / 512, &member[..]), (new / 512 - 2048, &[])] {
+        let mut disk = to_the_end();
+        disk[new..new + 8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+        disk[new + 144..new + 152].copy_from_slice(&(place as u64).to_le_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), expected, "{place}");
+    }
+    // A partition that begins at sector 8, with metadata 1.1 at its beginning.
+    let mut disk = with(8, 4096);
+    disk[4096..4104].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[4096 + 144] = 8;
+    assert_eq!(found(&scratch, &disk, "warn"), member);
+}
+
+#[test]
+fn encrypted_volumes_are_known_by_each_of_their_headers() {
+    let scratch = Scratch::new();
+    let member = ["disk-member-signature"];
+    for at in (14..=22).map(|bits| 1usize << bits) {
+        let mut disk = mbr_disk();
+        disk.resize(8 << 20, 0);
+        disk[at..at + 8].copy_from_slice(b"SKUL\xba\xbe\0\x02");
+        disk[at + 256..at + 264].copy_from_slice(&(at as u64).to_be_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), member, "{at}");
+        let raw = scratch.write("inner.raw", &disk);
+        let image = scratch.path("outer.qcow2");
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args([&raw, &image]);
+        match convert.status() {
+            Ok(_) => {
+                let bytes = std::fs::read(&image).unwrap();
+                assert_eq!(codes(&report(&[&image]).1), member, "{at}");
+                let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+                assert_eq!(codes(&of_pipe), member, "{at}");
+            }
+            Err(_) => missing_oracle("qemu-img"),
+        }
+        // That of a partition says where it is in the partition.
+        disk[at + 256..at + 264].copy_from_slice(&0x4001u64.to_be_bytes());
+        assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new(), "{at}");
+    }
+    // BitLocker To Go leads to its metadata; a FAT volume of Windows 98 has boot code there.
+    let mut disk = mbr_disk();
+    disk[446] = 0;
+    disk[..11].copy_from_slice(b"\xeb\x58\x90MSWIN4.1");
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[442] = 0x10;
+    assert_eq!(found(&scratch, &disk, "warn"), member);
+    disk[440] = 1;
     assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
 }
 
@@ -307,11 +401,40 @@ fn an_empty_optical_disc_before_the_partitions_is_a_note() {
     let mut disk = disk();
     disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
     disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
     for (blocks, verdict, code) in [(24u32, "accept", "iso-shell"), (2000, "warn", "iso-hybrid")] {
         disk[0x8050..0x8054].copy_from_slice(&blocks.to_le_bytes());
         disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
         let (_, report) = report(&[scratch.write("disk.img", &disk)]);
         assert_eq!((report["verdict"].as_str().unwrap(), codes(&report)), (verdict, vec![code]));
+    }
+}
+
+#[test]
+fn an_optical_disc_that_may_have_files_is_a_warning() {
+    let scratch = Scratch::new();
+    let mut shell = disk();
+    shell[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
+    shell[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    shell[0x8050..0x8054].copy_from_slice(&24u32.to_le_bytes());
+    shell[0x8054..0x8058].copy_from_slice(&24u32.to_be_bytes());
+    shell[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    assert_eq!(found(&scratch, &shell, "note"), ["iso-shell"]);
+    let mut udf = shell.clone();
+    for (block, mark) in
+        [(0x9000, b"\0BEA01\x01"), (0x9800, b"\0NSR03\x01"), (0xa000, b"\0TEA01\x01")]
+    {
+        udf[block..block + 7].copy_from_slice(mark);
+    }
+    // What follows the 68 KiB that are looked at may be a descriptor with files.
+    let mut long = shell.clone();
+    for block in 17..34 {
+        long[block * 2048..][..7].copy_from_slice(b"\x03CD001\x01");
+    }
+    let mut open = shell;
+    open[0x8801] = 0;
+    for disk in [udf, long, open] {
+        assert_eq!(found(&scratch, &disk, "warn"), ["iso-hybrid"]);
     }
 }
 
@@ -338,7 +461,9 @@ fn marks_at_the_end_of_a_disk_are_those_of_libblkid() {
         ("isw", 1024, b"Intel Raid ISM Cfg Sig. 1.0.00".to_vec(), None),
         ("ddf", 512, b"\xde\x11\xde\x11".to_vec(), None),
         ("ddf", 257 * 512, b"\xde\x11\xde\x11".to_vec(), None),
+        ("ddf", 512, b"\x11\xde\x11\xde".to_vec(), None),
         ("nvidia", 1024, b"NVIDIA  \x1e\0\0\0".to_vec(), None),
+        ("nvidia", 1024, b"NVIDIA\0\0".to_vec(), None),
         ("promise", 63 * 512, b"Promise Technology, Inc.".to_vec(), None),
         ("lsi", 512, b"$XIDE$".to_vec(), None),
         ("jmicron", 512, jmicron, Some(5)),
@@ -363,6 +488,92 @@ fn marks_at_the_end_of_a_disk_are_those_of_libblkid() {
         disk[at + sum] ^= 0x55;
         assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new(), "{name}");
     }
+}
+
+#[test]
+fn the_disk_in_a_container_does_not_end_like_an_image() {
+    let scratch = Scratch::new();
+    for (mark, before, code, mut disk) in [
+        (b"conectix".as_slice(), 512, "format-vpc", mbr_disk()),
+        (b"conectix", 511, "format-vpc", vec![0; DISK as usize]),
+        (b"koly", 512, "format-dmg", disk()),
+    ] {
+        let at = disk.len() - before;
+        // The backup of a GPT is in the last sector.
+        disk[at & !511..].fill(0);
+        disk[at..at + mark.len()].copy_from_slice(mark);
+        let raw = scratch.write("inner.raw", &disk);
+        assert_eq!(codes(&report(&[&raw]).1), [code]);
+        for format in ["qcow2", "vdi", "vhdx", "vmdk"] {
+            let image = scratch.path(format!("outer.{format}"));
+            let made = Command::new("qemu-img")
+                .args(["convert", "-f", "raw", "-O", format])
+                .args([&raw, &image])
+                .status();
+            if made.is_err() {
+                return missing_oracle("qemu-img");
+            }
+            let (exit, of_file) = report(&[&image]);
+            assert_eq!(exit, 1, "{format}");
+            let bytes = std::fs::read(&image).unwrap();
+            let (_, packed) = report(&[scratch.write("outer.gz", &gzip(&bytes))]);
+            let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+            for report in [of_file, packed, of_pipe] {
+                assert!(codes(&report).contains(&"format-polyglot"), "{format}: {report}");
+            }
+        }
+    }
+}
+
+/// Readers of zip archives pass over fields of the record at the end, each over others. What one of them lists is found,
+/// plain, packed and in a container, whatever the fields say.
+#[test]
+fn a_record_at_the_end_need_not_fit() {
+    let scratch = Scratch::new();
+    let local = [b"PK\x03\x04\x0a\0", &[0; 20][..], &[1, 0, 0, 0, b'a']].concat();
+    let mut entry = [b"PK\x01\x02\x0a\0\x0a\0", &[0; 38][..], b"a"].concat();
+    entry[28] = 1;
+    let mut end = [b"PK\x05\x06", &[0; 18][..]].concat();
+    end[8..12].copy_from_slice(&[1, 0, 1, 0]);
+    end[12] = entry.len() as u8;
+    end[16] = local.len() as u8;
+    let archive = |change: &dyn Fn(&mut Vec<u8>), gap: &[u8]| {
+        let mut end = end.clone();
+        change(&mut end);
+        [&local[..], &entry, gap, &end].concat()
+    };
+    let of = |at: usize, bytes: &'static [u8]| {
+        move |end: &mut Vec<u8>| end[at..at + bytes.len()].copy_from_slice(bytes)
+    };
+    for archive in [
+        archive(&|_| (), b""),
+        archive(&of(8, &[0; 4]), b""),
+        archive(&of(8, &[7, 0]), b""),
+        archive(&of(8, &[0xff; 4]), b""),
+        archive(&of(4, &[1, 0]), b""),
+        archive(&of(16, &[0xff; 4]), b""),
+        archive(&of(20, &[9, 0]), b""),
+        archive(&|_| (), b"a gap"),
+    ] {
+        let mut disk = mbr_disk();
+        let at = disk.len() - archive.len();
+        disk[at..].copy_from_slice(&archive);
+        assert_eq!(found(&scratch, &disk, "warn"), ["archive-zip-at-end"]);
+        let file = [gzip(&mbr_disk()), archive].concat();
+        let (_, report) = report(&[scratch.write("disk.raw.gz", &file)]);
+        assert!(codes(&report).contains(&"archive-zip-at-end"), "{report}");
+    }
+    // A directory elsewhere that the record leads to, and one that is nowhere.
+    let mut disk = mbr_disk();
+    let at = disk.len() - end.len();
+    disk[0x20_0000..][..entry.len()].copy_from_slice(&entry);
+    end[16..20].copy_from_slice(&0x20_0000u32.to_le_bytes());
+    disk[at..].copy_from_slice(&end);
+    assert_eq!(found(&scratch, &disk, "warn"), ["archive-zip-at-end"]);
+    disk[at + 4..].fill(0);
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
+    disk[at + 4..].fill(b'K');
+    assert_eq!(found(&scratch, &disk, "warn"), Vec::<String>::new());
 }
 
 /// Programs for zip archives find the directory from behind: at the end of a disk, and in the last block of a packed file.

@@ -1,7 +1,7 @@
 //! VDI is opened as QEMU opens it: for each error exit on its way, and each error that `qemu-img check` finds,
 //! there is an image that `tidegate check` refuses too. `docs/open-like-qemu.md` has the table.
 
-use crate::common::{Scratch, codes, disk, qemu_img, report};
+use crate::common::{Scratch, codes, disk, images, piped, qemu_img, report};
 
 /// A place in the header or the map, a number for it, and what the image is refused for.
 type Case = (&'static str, &'static [(usize, u32)], &'static str);
@@ -102,6 +102,44 @@ fn what_is_no_part_of_the_disk_is_said() {
     let path = scratch.write("past.vdi", &past);
     let (code, found) = report(&[path.as_os_str()]);
     assert_eq!((code, codes(&found)), (0, vec!["vdi-blocks-unused"]), "{found}");
+}
+
+#[test]
+fn what_stands_before_the_data_and_belongs_to_nothing_is_told() {
+    let scratch = Scratch::new();
+    let Some(base) = base(&scratch) else { return };
+    let data = u32::from_le_bytes(base[0x158..0x15c].try_into().unwrap());
+    // The data begins 8 MiB later.
+    let later = |between: &[u8]| {
+        let mut image = changed(&base, &[(0x158, data + (8 << 20))]);
+        let mut between = between.to_vec();
+        between.resize(8 << 20, between.last().copied().unwrap_or(0));
+        image.splice(data as usize..data as usize, between);
+        image
+    };
+    // Between header and map, between map and data.
+    let [mut gap, mut small] = [base.clone(), base.clone()];
+    gap[0x1f0] = 1;
+    small[0x300..0x304].copy_from_slice(b"PK\x03\x04");
+    for (image, expected) in [
+        (later(b"PK\x03\x04x"), vec!["vdi-space-unused"]),
+        (later(&[]), vec![]),
+        (gap, vec!["vdi-space-unused"]),
+        (small, vec!["vdi-space-unused"]),
+    ] {
+        let path = scratch.write("gap.vdi", &image);
+        let (code, found) = report(&[path.as_os_str()]);
+        assert_eq!((code, codes(&found)), (0, expected.clone()), "{found}");
+        let piped = &images(&piped(&["--format", "json", "-"], &image))[0];
+        assert_eq!(codes(piped), expected);
+    }
+    let path = scratch.write("zip.vdi", &later(b"PK\x03\x04x"));
+    let found = report(&[path]).1;
+    let message = found["findings"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("8388608 bytes") && message.contains("as a zip file does"),
+        "{message}"
+    );
 }
 
 #[test]

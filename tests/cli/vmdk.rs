@@ -54,13 +54,32 @@ impl Image {
         self
     }
 
+    /// The descriptor.
+    pub(super) fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes[SECTOR..21 * SECTOR]);
+        text.trim_end_matches('\0').to_owned()
+    }
+
     /// With another text in the place of one that the descriptor has.
     pub(super) fn with(mut self, from: &str, to: &str) -> Image {
-        let text = String::from_utf8_lossy(&self.bytes[SECTOR..21 * SECTOR]).into_owned();
-        let text = text.trim_end_matches('\0').to_owned();
+        let text = self.text();
         assert!(text.contains(from), "{from}");
         self = self.described(&text.replace(from, to));
         self
+    }
+
+    /// A sparse image with more before its first grain.
+    pub(super) fn later(mut self, bytes: &[u8]) -> Image {
+        let begin = OVERHEAD * SECTOR;
+        let by = (bytes.len() / SECTOR) as u32;
+        let entries = self.bytes[self.table..self.table + 2048].chunks_exact_mut(4);
+        for entry in entries {
+            let sector = u32::from_le_bytes(entry.try_into().unwrap());
+            entry.copy_from_slice(&(sector + if sector > 0 { by } else { 0 }).to_le_bytes());
+        }
+        self.bytes.splice(begin..begin, bytes.iter().copied());
+        let overhead = (OVERHEAD as u64 + u64::from(by)).to_le_bytes();
+        self.patched(64, &overhead)
     }
 
     pub(super) fn patched(mut self, at: usize, bytes: &[u8]) -> Image {
@@ -123,7 +142,7 @@ pub(super) fn stream() -> Image {
 }
 
 /// The monolithicSparse image that everybody writes.
-fn sparse() -> Image {
+pub(super) fn sparse() -> Image {
     let mut bytes = header(1, 21, 0);
     bytes.resize(OVERHEAD * SECTOR, 0);
     bytes[21 * SECTOR] = 22;
@@ -141,14 +160,14 @@ fn sparse() -> Image {
 }
 
 /// Exit code and codes of a check of these bytes as a file.
-fn told(image: &Image) -> (i32, Vec<String>) {
+pub(super) fn told(image: &Image) -> (i32, Vec<String>) {
     let scratch = Scratch::new();
     let (code, report) = report(&[scratch.write("disk.vmdk", &image.bytes)]);
     (code, codes(&report).into_iter().map(str::to_owned).collect())
 }
 
 /// The same as a file, packed, and through a pipe.
-fn everywhere(image: &Image) -> [(i32, Vec<String>); 4] {
+pub(super) fn everywhere(image: &Image) -> [(i32, Vec<String>); 4] {
     let scratch = Scratch::new();
     let owned = |(code, report): (i32, Value)| {
         (code, codes(&report).into_iter().map(str::to_owned).collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tidegate::inspect::bodies::Listed;
 
 /// Says what is missing; under `CI=true` that is a failure.
-fn missing(what: &str) {
+pub(crate) fn missing(what: &str) {
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{what} is missing");
     eprintln!("SKIPPED: {what} is missing");
 }

@@ -1,9 +1,12 @@
 //! Tables made by hand, each of which some reader sees otherwise than another, through the program itself.
 
+use std::process::Command;
+
 use tempfile::TempDir;
 
 use crate::common::{codes, report, reports};
 use crate::disk::{Disk, LAST};
+use crate::readers::missing;
 
 /// What the program says of a disk: exit code, verdict, findings, and the numbers of the partitions that it lists.
 struct Said {
@@ -76,6 +79,10 @@ fn linux_looks_for_a_gpt_if_an_entry_begins_at_sector_1() {
     volume.put(0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8");
     volume.entry(0, 0, (0xee, 1, 0));
     assert_eq!(Said::of(&volume).numbers, [1, 2]);
+    // Linux and sgdisk go by the type of an entry that has no sectors.
+    let mut typed = Disk::gpt();
+    typed.entry(0, 1, (0x83, 40, 0));
+    Said::of(&typed).holds("warn", &["mbr-hybrid"], &[1, 2]);
     // Beside an ordinary partition too, an entry elsewhere hides everything.
     let mut hidden = Disk::gpt();
     hidden.entry(0, 0, (0xee, 63, 100));
@@ -314,18 +321,121 @@ fn records_with_their_entries_elsewhere() {
     assert_eq!(said.codes, ["mbr-extended-ambiguous", "mbr-partitions-overlap"]);
 }
 
+/// Marks by which libblkid, Linux or parted take a disk for one with another map: pieces and their places.
+fn marks_of_maps() -> Vec<Vec<(usize, Vec<u8>)>> {
+    let bsd = || vec![0x57, 0x45, 0x56, 0x82];
+    let mut marks: Vec<_> = [
+        (0, vec![0x0b, 0xe5, 0xa9, 0x41]),
+        (0, vec![0xc9, 0xc2, 0xd4, 0xc1]),
+        (64, bsd()),
+        (128, bsd()),
+        (512, bsd()),
+        (4, b"IPL1".to_vec()),
+        (4, b"Linux 98".to_vec()),
+        (4, b"GRUB/98 ".to_vec()),
+        (0, b"GNU Parted Loopback 0".to_vec()),
+        (0, b"RDSK".to_vec()),
+        (512, b"RDSK".to_vec()),
+        (15 * 512, b"RDSK".to_vec()),
+    ]
+    .into_iter()
+    .map(|piece| vec![piece])
+    .collect();
+    // An Apple map is written for sectors of one size, and may be read in those of another.
+    for at in [512u16, 1024, 2048, 4096] {
+        marks.push(vec![(0, b"ER\x02\0".to_vec()), (at.into(), b"PM".to_vec())]);
+        let named = [b"ER", &at.to_be_bytes()[..]].concat();
+        marks.push(vec![(0, named), (at.into(), b"TS".to_vec())]);
+    }
+    marks
+}
+
 #[test]
 fn marks_of_other_tables() {
-    for (at, mark) in [(0, &[0x0b, 0xe5, 0xa9, 0x41][..]), (0, &[0xc9, 0xc2, 0xd4, 0xc1])] {
-        let mut disk = Disk::mbr(&[(0x83, 2048, 100)]);
-        disk.put(at, mark);
-        Said::of(&disk).holds("warn", &["partition-table-second"], &[1]);
+    let second = ["partition-table-second"];
+    for pieces in marks_of_maps() {
+        let mut mbr = Disk::mbr(&[(0x83, 2048, 100)]);
+        pieces.iter().for_each(|(at, bytes)| mbr.put(*at, bytes));
+        assert_eq!(Said::of(&mbr).codes, second, "{pieces:?}");
+        // In the sectors of the GPT a mark would damage it.
+        if pieces.iter().all(|(at, _)| *at < 446) {
+            let mut gpt = Disk::gpt();
+            pieces.iter().for_each(|(at, bytes)| gpt.put(*at, bytes));
+            Said::of(&gpt).holds("warn", &second, &[1, 2]);
+        }
     }
+    // The sum of a Sun label's words is 0.
     let mut sun = Disk::gpt();
     sun.put(508, &[0xda, 0xbe]);
-    let said = Said::of(&sun);
-    assert!(said.codes.contains(&"partition-table-second".to_owned()), "{:?}", said.codes);
-    Said::of(&Disk::mbr(&[(0x42, 2048, 100)])).holds("warn", &["partition-table-second"], &[1]);
+    Said::of(&sun).holds("accept", &[], &[1, 2]);
+    let sum = sun.0[..512].chunks(2).fold([0, 0], |sum, word| [sum[0] ^ word[0], sum[1] ^ word[1]]);
+    sun.put(128, &sum);
+    Said::of(&sun).holds("warn", &second, &[1, 2]);
+    Said::of(&Disk::mbr(&[(0x42, 2048, 100)])).holds("warn", &second, &[1]);
+}
+
+/// What libparted makes on an empty disk, beneath an MBR, and beneath a GPT where that leaves it room.
+#[test]
+fn maps_that_parted_makes_are_found_beneath_another_table() {
+    for (label, beneath_gpt) in
+        [("bsd", true), ("pc98", true), ("dvh", true), ("amiga", false), ("mac", false)]
+    {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("disk.raw");
+        std::fs::write(&path, vec![0; (LAST as usize + 1) * 512]).unwrap();
+        let made = Command::new("parted").arg("-s").arg(&path).args(["mklabel", label]).status();
+        match made {
+            Ok(made) => assert!(made.success(), "{label}"),
+            Err(_) => return missing("parted"),
+        }
+        let map = std::fs::read(&path).unwrap();
+        let mut mbr = Disk(map.clone());
+        mbr.put(446, &[0; 64]);
+        mbr.put(510, b"\x55\xaa");
+        mbr.entry(0, 0, (0x83, 2048, 100));
+        let mut gpt = Disk::gpt();
+        gpt.put(0, &map[..446]);
+        Said::of(&mbr).holds("warn", &["partition-table-second"], &[1]);
+        if beneath_gpt {
+            Said::of(&gpt).holds("warn", &["partition-table-second"], &[1, 2]);
+        }
+    }
+}
+
+/// Boot code of SYSLINUX, GRUB and Windows, and the first bytes of a hybrid disc, are no map.
+#[test]
+fn boot_code_is_no_other_table() {
+    for code in [
+        &b"\x33\xc0\x8e\xd0\xbc\x00\x7c\x8e\xc0\x8e\xd8\xbe\x00\x7c"[..],
+        b"\xeb\x63\x90\x10\x8e\xd0\xbc\x00\xb0\xb8\0\0\x8e\xd8\x8e\xc0",
+        b"\x33\xed\xfa\x8e\xd5\xbc\x00\x7c\xfb\xfc\x66\x31\xdb",
+        b"\x33\xed\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90",
+        b"ER\x08\0\0\0\x90\x90",
+        b"\xfa\xb8\0\0IPL2",
+    ] {
+        let mut mbr = Disk::mbr(&[(0x83, 2048, 100)]);
+        let mut gpt = Disk::gpt();
+        mbr.put(0, code);
+        gpt.put(0, code);
+        Said::of(&mbr).holds("accept", &[], &[1]);
+        Said::of(&gpt).holds("accept", &[], &[1, 2]);
+    }
+    // A partition of BSD has its label in itself.
+    let mut sliced = Disk::mbr(&[(0xa5, 2048, 100)]);
+    sliced.put(2049 * 512, &[0x57, 0x45, 0x56, 0x82]);
+    Said::of(&sliced).holds("accept", &["mbr-partition-divided"], &[1]);
+}
+
+/// A disc that boots on a Mac too has an Apple map before its MBR; that it is a disc and a disk is said once.
+#[test]
+fn a_hybrid_disc_has_an_apple_map() {
+    let mut disk = Disk::mbr(&[(0x83, 0, 4000)]);
+    disk.put(0, b"ER\x08\0");
+    disk.put(2048, b"PM\0\0");
+    disk.put(0x8000, b"\x01CD001\x01");
+    Said::of(&disk).holds("warn", &["mbr-partition-over-table", "iso-hybrid"], &[1]);
+    disk.put(64, &[0x57, 0x45, 0x56, 0x82]);
+    assert!(Said::of(&disk).codes.contains(&"partition-table-second".to_owned()));
 }
 
 #[test]

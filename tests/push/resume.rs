@@ -296,6 +296,21 @@ fn one_that_lives_is_not_gone_on_with() {
 }
 
 #[test]
+fn a_later_push_names_what_was_killed() {
+    let (rig, _, _) = killed();
+    rig.scratch.write("disk.raw", &disk());
+    let said = |arguments: &[&str]| {
+        let output = rig.pushed(arguments);
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        stderr(&output).contains("an earlier push was killed before the end: `tidegate sweep")
+    };
+    assert!(said(&["disk.raw"]));
+    assert!(!said(&["disk.raw", "--quiet"]));
+    assert_eq!(rig.sweep(&[]).0, 0);
+    assert!(!said(&["disk.raw"]));
+}
+
+#[test]
 fn what_got_further_than_its_upload_is_swept_first() {
     let rig = Rig::with("[[fault]]\nkind = \"import-hangs\"", &["--pace", "0.03"]);
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));

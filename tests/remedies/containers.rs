@@ -44,6 +44,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("qcow2-clusters-leaked", |f, s| qcow2(f, s, |i| i.leak(1)), Mended),
     ("qcow2-clusters-lost", |f, s| qcow2(f, s, |i| i.leak(40)), Mended),
     ("qcow2-clusters-behind-disk", |f, s| qcow2(f, s, Image::map_more), Mended),
+    ("qcow2-cluster-unended", unended, Mended),
     ("qcow2-compressed-twice", twice, Mended),
     ("qcow2-copied-flag-wrong", |f, s| qcow2(f, s, Image::uncopied), Mended),
     ("qcow2-bitmaps-stale", bitmaps, Mended),
@@ -65,7 +66,19 @@ pub(crate) const ENTRIES: &[Entry] = &[
         Mended,
     ),
     ("vdi-blocks-unused", |f, s| changed(f, s, "vdi", &[], Image::one_block_more), Mended),
+    ("vdi-space-unused", |f, s| changed(f, s, "vdi", &[], |i| i.put(0x300, JUNK)), Mended),
     ("vdi-trailing-bytes", |f, s| packed(f, s, "vdi", |i| i.0.extend(JUNK)), Mended),
+    (
+        "vmdk-create-type-case",
+        |f, s| changed(f, s, "vmdk", &[], |i| i.describe("createType", "CreateType")),
+        Mended,
+    ),
+    ("vmdk-descriptor-overlong", |f, s| changed(f, s, "vmdk", &[], Image::overlong), Mended),
+    (
+        "vmdk-extent-name",
+        |f, s| changed(f, s, "vmdk", &[], |i| i.describe("SPARSE \"", "SPARSE \"a\"")),
+        Mended,
+    ),
     ("vmdk-parent", parent, Mended),
     ("vmdk-trailing-bytes", |f, s| stream(f, s, false, &[9; 700]), Mended),
     ("vmdk-grains-unordered", |f, s| stream(f, s, true, &[]), Mended),
@@ -158,6 +171,20 @@ impl Image {
         self.put(0x184, &(stored + 1).to_le_bytes());
         self.put(0x200 + 4 * blocks as usize, &stored.to_le_bytes());
         self.0.extend(vec![1; 1 << 20]);
+    }
+
+    /// A VMDK image with another text in the place of one that its descriptor has.
+    fn describe(&mut self, from: &str, to: &str) {
+        let text = String::from_utf8(self.0[512..21 * 512].to_vec()).unwrap();
+        let mut text = text.replace(from, to).into_bytes();
+        text.resize(20 * 512, 0);
+        self.put(512, &text);
+    }
+
+    /// A VMDK image whose descriptor goes on behind the one sector that the header gives it.
+    fn overlong(&mut self) {
+        self.describe("#DDB", &format!("#DDB{}", "#".repeat(512)));
+        self.put(36, &[1]);
     }
 
     /// A sparse VMDK image that has lost the grains of the disk's second MiB.
@@ -284,6 +311,20 @@ fn twice(folder: &Folder, stem: &str) -> Option<Made> {
         let used: Vec<usize> = entries.iter().filter(whole).copied().collect();
         let first = image.long(used[0]);
         image.put(used[1], &first.to_be_bytes());
+    })
+}
+
+/// A compressed cluster whose data goes on when the cluster is full.
+fn unended(folder: &Folder, stem: &str) -> Option<Made> {
+    changed(folder, stem, "qcow2", &["-c"], |image| {
+        let l2 = image.l2();
+        let entries = (17..60).map(|n| image.long(l2 + 8 * n));
+        let entry = entries.into_iter().find(|entry| entry >> 62 & 1 == 1).unwrap();
+        let at = (entry & ((1 << 54) - 1)) as usize;
+        let mut deflate =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut deflate, &[65; 1 << 17]).unwrap();
+        image.put(at, &deflate.finish().unwrap());
     })
 }
 

@@ -369,7 +369,7 @@ pub(in crate::cli) fn time(text: &str) -> Result<Duration, &'static str> {
         .and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit))
         .filter(|millis| (1..=7 * 24 * 3_600_000).contains(millis))
         .map(Duration::from_millis)
-        .ok_or("a time is a number with ms, s, m or h, of a week at most")
+        .ok_or("a time is a number with ms, s, m or h, more than nothing and a week at most")
 }
 
 #[cfg(test)]

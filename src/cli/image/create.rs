@@ -254,7 +254,10 @@ fn finish(
 fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     if !is_url(OsStr::new(&args.url)) || args.url.contains(odd) {
-        return Err(Usage("an image is imported from an http or https URL".into()));
+        return Err(Usage(
+            "an image is imported from an http or https URL; `tidegate push` brings a file to one"
+                .into(),
+        ));
     }
     Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
     let naming = Naming::of(OsStr::new(&args.url), None);

@@ -22,7 +22,7 @@ use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
 use crate::bytes::{is_harmless, quoted};
-use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push};
+use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push, unfinished};
 use crate::rules::Severity;
 use crate::source::is_url;
 
@@ -67,6 +67,16 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         id_file::remove(path);
     }
     let code = code(&pushed);
+    let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
+    if killed > 0 {
+        let pushes = if killed == 1 {
+            "an earlier push was".into()
+        } else {
+            format!("{killed} earlier pushes were")
+        };
+        let sweep = sweep_command(args.state.as_deref());
+        output::warn(&format!("{pushes} killed before the end: `{sweep}` cleans up"));
+    }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
     output::complain(&why);

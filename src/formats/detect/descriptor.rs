@@ -41,6 +41,13 @@ pub(super) fn by_title(head: &[u8]) -> Option<usize> {
     is_title.then_some(0)
 }
 
+/// A text that names files for an optical disc, which VirtualBox makes of them (`visoProbeWorker` in `VISO.cpp`): white space, then
+/// its mark.
+pub(super) fn viso(head: &[u8]) -> Option<usize> {
+    let at = head.iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'))?;
+    head[at..].starts_with(b"--iprt-iso-maker-file-marker").then_some(at)
+}
+
 /// The rule of oslo.utils: a first sector that is all ASCII text, and `createType="` before the first NUL.
 pub(super) fn by_create_type(head: &[u8]) -> Option<usize> {
     let sector = &head[..head.len().min(PROBED)];

@@ -127,6 +127,12 @@ pub const FORMATS: &[Known<Is>] = &[
         ],
         Is::Refused(DiskFormat::Vmdk, Code::FormatVmdkDescriptor),
     ),
+    Known::new(
+        "a VISO, which names files",
+        "VirtualBox",
+        &[Mark::Rule("white space, then --iprt-iso-maker-file-marker", descriptor::viso)],
+        other(),
+    ),
     Known::new("a VMDK extent, its mark reversed", LIBMAGIC, &[Mark::At(0, b"VMDK")], other()),
     Known::new(
         "a qcow image of version 1",

@@ -38,6 +38,7 @@ impl Clusters {
             whole: cluster,
             method: Method::Deflate,
             damaged: Code::Qcow1TableInvalid,
+            unended: None,
         }))
     }
 }

@@ -86,11 +86,6 @@ impl Layout for Tables {
         Ok(run(header, &entry, in_cluster))
     }
 
-    /// Old writers of version 2 did not fill up the last cluster.
-    fn short_cluster(&self) -> Option<u64> {
-        (self.header.version == 2).then(|| self.header.cluster_size())
-    }
-
     fn has_packed(&self) -> Option<bool> {
         self.has_packed
     }
@@ -142,18 +137,17 @@ pub(super) fn packed(header: &Header, l2: u64, skip: u64) -> Packed {
     let at = l2 & ((1 << offset_bits) - 1);
     let sectors = (l2 & DESCRIPTOR) >> offset_bits;
     let len = (sectors + 1) * 512 - at % 512;
-    let (whole, method) = (header.cluster_size(), method(header));
-    Packed { at, len, skip, whole, method, damaged: DAMAGED }
-}
-
-/// What a compressed cluster is that cannot be unpacked.
-pub(super) const DAMAGED: Code = Code::Qcow2ClusterDamaged;
-
-/// How compressed clusters are packed.
-pub(super) fn method(header: &Header) -> Method {
-    match header.compression {
-        Compression::Zlib => Method::Deflate,
-        Compression::Zstd => Method::Zstd,
+    Packed {
+        at,
+        len,
+        skip,
+        whole: header.cluster_size(),
+        method: match header.compression {
+            Compression::Zlib => Method::Deflate,
+            Compression::Zstd => Method::Zstd,
+        },
+        damaged: Code::Qcow2ClusterDamaged,
+        unended: Some(Code::Qcow2ClusterUnended),
     }
 }
 

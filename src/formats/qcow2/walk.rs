@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::behind::{Behind, STATE};
 use super::counts::Use;
-use super::disk::{DAMAGED, Tables, method, packed};
+use super::disk::{Tables, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
 use super::extensions::Encryption;
 use super::groups::{Groups, L2, Touched};
@@ -150,8 +150,7 @@ pub(super) fn walk_in(
         known: BTreeMap::new(),
         wanted_tables: BTreeMap::new(),
         packed: false,
-        passing: passes(view, notebook)
-            .then(|| Passing::new(method(&header), header.cluster_size(), DAMAGED)),
+        passing: passes(view, notebook).then(|| Passing::new(packed(&header, 0, 0))),
     };
     walk.run(view)?;
     walk.behind.judge(&header, notebook);
@@ -492,7 +491,7 @@ impl Walk<'_> {
                 let copied = guest.map(|_| entry.is_copied());
                 self.count("data", entry.cluster(), cluster_size, users, at, Use::Data { copied });
                 if fresh {
-                    self.data_reach(&entry);
+                    self.data_reach(&entry, place);
                     for guest in shown.iter().filter(|_| entry.is_stored()) {
                         self.wanted.keep(view, guest + in_table, cluster_size, entry.cluster());
                     }
@@ -524,14 +523,21 @@ impl Walk<'_> {
         }
     }
 
-    /// The last cluster of an image may be short: old writers did not fill up those of version 2, and
-    /// of subclusters only the stored ones have to be there. The rest reads as zeros.
-    fn data_reach(&mut self, entry: &Entry) {
+    /// The last cluster of an image may be short. Of subclusters only the stored ones have to be there; of the cluster in
+    /// which the disk ends, what is before that end (QEMU up to 2.x wrote no more of it, `copy_sectors`). What is no part of
+    /// the disk is held against nothing but `qemu-img check` in version 2 (`qcow2_inc_refcounts_imrt`).
+    fn data_reach(&mut self, entry: &Entry, guest: Option<u64>) {
         let size = self.header.cluster_size();
-        let least = match (self.header.version, entry.bitmap) {
-            (_, Some(bitmap)) => u64::from(32 - (bitmap as u32).leading_zeros()) * (size / 32),
-            (2, None) => 1,
-            (_, None) => size,
+        let stored = match entry.bitmap {
+            Some(bitmap) => u64::from(32 - (bitmap as u32).leading_zeros()) * (size / 32),
+            None => size,
+        };
+        let left =
+            guest.and_then(|guest| self.header.size.checked_sub(guest)).filter(|&left| left > 0);
+        let least = match left {
+            Some(left) => stored.min(left),
+            None if self.header.version == 2 => 1,
+            None => stored,
         };
         self.reach.include("a data cluster", entry.cluster(), least.max(1));
     }

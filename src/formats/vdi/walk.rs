@@ -1,9 +1,11 @@
 use super::disk::{Blocks, ENTRY_LENGTH, stored};
 use super::header::{ALLOCATED_AT, Header};
-use crate::facts::{Code, Left, Notebook};
+use crate::bytes::human_size;
+use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
+use crate::formats::tail::between;
 use crate::formats::view::not_walked;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
@@ -30,10 +32,11 @@ pub(super) fn walk(
         last: None,
         uncompared: false,
     };
+    let mut walked =
+        gap(view, notebook, reach, "the header and the block map", (header.end, header.map_at))?;
     let mut scan = Scan::new();
     scan.want_table(header.map_at, length, |done| done / ENTRY_LENGTH);
     let mut read = 0;
-    let mut walked = Walked::Whole;
     while let Some(piece) = scan.next(view)? {
         if let Some(missing) = piece.missing {
             walked = not_walked(notebook, piece.at, "a part of the block map", missing);
@@ -45,6 +48,11 @@ pub(super) fn walk(
             // The end of the image, where `reach` has all of the map.
             break;
         }
+    }
+    if walked == Walked::Whole {
+        let (map_end, data_at) =
+            (blocks.header.map_at.saturating_add(length), blocks.header.data_at);
+        walked = gap(view, notebook, reach, "the block map and the data", (map_end, data_at))?;
     }
     if let Some((last, guest)) = walk.last {
         let what = format!("the block of the disk's byte {guest}");
@@ -66,6 +74,33 @@ pub(super) fn walk(
         walked = Walked::Partial(Left::TooManyBlocks);
     }
     Ok(walked)
+}
+
+/// Looks for what belongs to nothing between two parts of the image. Writers fill up to the next sector or MiB with zeros.
+fn gap(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    reach: &mut Reach,
+    parts: &str,
+    (from, to): (u64, u64),
+) -> Result<Walked, Halt> {
+    Ok(match between(view, from, to)? {
+        Ok(None) => Walked::Whole,
+        Ok(Some((at, begins))) => {
+            let len = to.saturating_sub(at);
+            // Of an image that is cut off, it is not known what is there.
+            reach.if_whole(Anomaly {
+                code: Code::VdiSpaceUnused,
+                layer: Layer::Image,
+                offset: Some(at),
+                said: format!(
+                    "Between {parts}, {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
+                    human_size(len)),
+            });
+            Walked::Whole
+        }
+        Err((at, missing)) => not_walked(notebook, at, "the space before the data", missing),
+    })
 }
 
 /// What is known while the entries go by.

@@ -1,11 +1,12 @@
 use super::bat::{
     ENTRY_LENGTH, FULLY_PRESENT, NOT_PRESENT, OFFSET, PARTIALLY_PRESENT, RESERVED, STATE,
-    UNDEFINED, UNMAPPED_BEFORE_1, ZERO,
+    UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
 };
 use super::disk::{self, Blocks};
 use super::header::{MIB, Span};
 use super::metadata::Metadata;
 use super::tables::Taken;
+use crate::bytes::human_size;
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
@@ -35,6 +36,7 @@ pub(super) fn walk(
         farthest: None,
         used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
         kept: Bits::new(notebook.limit() / MIB + 1),
+        unmapped: 0,
         first: u64::MAX,
         cut: None,
         uncompared: false,
@@ -68,6 +70,7 @@ pub(super) fn walk(
         );
         reach.include(&what, block.at, block.len);
     }
+    walk.unmapped(&blocks.metadata, blocks.bat.at);
     if walked == Walked::Whole {
         reach.ends_at(walk.end(), Code::VhdxTrailingBytes);
         let regions_end = walk.take(blocks);
@@ -142,6 +145,8 @@ struct Walk<'w> {
     used_to: u64,
     /// The MiB that are kept for blocks that are not there.
     kept: Bits,
+    /// Blocks that are unmapped and keep their place.
+    unmapped: u64,
     /// Where the first place of a block begins.
     first: u64,
     /// What the image need not have of the last block, because the disk ends before it.
@@ -192,7 +197,8 @@ impl Walk<'_> {
                         self.cut = Some(Span { at: at.saturating_add(len), len: whole - len });
                     }
                 }
-                (at, _) => {
+                (at, state) => {
+                    self.unmapped += u64::from(state == UNMAPPED);
                     self.first = self.first.min(at);
                     units(Span { at, len: whole }).for_each(|unit| _ = self.kept.add(unit));
                 }
@@ -282,8 +288,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Of a block in state 1, a reader may show what is stored at its place; the state 5 is reserved (MS-VHDX 2.5.1.1),
-    /// and QEMU takes it for what it was in version 0.95.
+    /// Of a block in state 1, a reader may show what is stored at its place; one of zeros has none, and Hyper-V refuses it
+    /// where it has one (`vhdx_update_bat_table_entry`, `block/vhdx.c`); the state 5 is reserved (MS-VHDX 2.5.1.1), and QEMU takes it for what it was in version 0.95.
     fn undefined(&mut self, entry: u64, entry_at: u64, guest: u64) {
         let what = match (entry & STATE, entry & OFFSET) {
             (UNDEFINED, at) if at != 0 => {
@@ -291,6 +297,9 @@ impl Walk<'_> {
                     "leaves it open what the block of the disk's byte {guest} shows, and names byte {at} for it"
                 )
             }
+            (ZERO, at) if at != 0 => format!(
+                "says that the block of the disk's byte {guest} is zeros, and names byte {at} for it, which the format reserves and Hyper-V refuses"
+            ),
             (UNMAPPED_BEFORE_1, _) => format!(
                 "gives the block of the disk's byte {guest} the state 5, which no version of the format from 1.0 on has"
             ),
@@ -300,6 +309,17 @@ impl Walk<'_> {
             self.wrong.say(Code::VhdxBlockUndefined, entry_at, || {
                 format!("The BAT entry {entry:#018x} {what}. QEMU shows zeros.")
             });
+        }
+    }
+
+    /// A block that a guest has discarded may keep its place with what was there (MS-VHDX 2.5.1.1). So may one whose entry
+    /// was changed, and nothing tells them apart.
+    fn unmapped(&self, metadata: &Metadata, at: u64) {
+        let count = self.unmapped;
+        if count > 0 && !self.parent {
+            let len = human_size(count.saturating_mul(metadata.block_size));
+            self.notebook.image(Code::VhdxBlocksUnmapped, at, format!(
+                "{count} blocks ({len}) are marked as unmapped and keep their place in the image: QEMU shows zeros for them."));
         }
     }
 
@@ -341,7 +361,7 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bat::{UNDEFINED, UNMAPPED};
+    use super::super::bat::UNDEFINED;
     use super::super::examine::tests::{BAT, METADATA, Sample, all_codes, codes};
     use super::*;
     use crate::facts::DiskFormat;
@@ -426,13 +446,14 @@ mod tests {
     #[test]
     fn blocks_of_a_fixed_image_stay_allocated() {
         let missing = [Code::VhdxFixedBlockMissing];
+        let kept = [Code::VhdxBlocksUnmapped];
         for (entry, expected) in [
             (0, &missing[..]),
             ((5 << 20) | NOT_PRESENT, &missing),
             (UNMAPPED, &missing),
             (UNDEFINED, &missing),
             // A place is kept, or QEMU made it.
-            ((5 << 20) | UNMAPPED, &[]),
+            ((5 << 20) | UNMAPPED, &kept),
             (ZERO, &[]),
             ((5 << 20) | FULLY_PRESENT, &[]),
         ] {
@@ -442,7 +463,8 @@ mod tests {
             assert_eq!(codes(sample.image.clone()), expected, "{entry:#x}");
             // It is not for images that do not say that they are fixed, nor for those with a parent.
             sample.put(METADATA + (64 << 10) + 4, &[0]);
-            assert_eq!(codes(sample.image.clone()), [], "{entry:#x}");
+            let expected = if expected == kept { &kept[..] } else { &[] };
+            assert_eq!(codes(sample.image.clone()), expected, "{entry:#x}");
             sample.put(METADATA + (64 << 10) + 4, &[3]);
             assert_eq!(codes(sample.image), [Code::VhdxParent], "{entry:#x}");
         }
@@ -458,12 +480,13 @@ mod tests {
         sample.image.resize(6 << 20, 1);
         let mut region = Sample { image: sample.image.clone() };
         assert_eq!(all_codes(region.third_region(5, 0).image.clone()), []);
+        let kept = Code::VhdxBlocksUnmapped;
         sample.entry(0, (5 << 20) | UNMAPPED);
-        assert_eq!(all_codes(sample.image.clone()), []);
+        assert_eq!(all_codes(sample.image.clone()), [kept]);
         sample.image.push(1);
-        assert_eq!(all_codes(sample.image.clone()), trailing);
+        assert_eq!(all_codes(sample.image.clone()), [trailing[0], kept]);
         sample.entry(0, (50 << 20) | UNMAPPED);
-        assert_eq!(all_codes(sample.image), trailing);
+        assert_eq!(all_codes(sample.image), [trailing[0], kept]);
     }
 
     #[test]

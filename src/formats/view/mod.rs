@@ -3,6 +3,7 @@
 mod cached;
 mod file;
 mod held;
+mod kept;
 mod memory;
 mod reach;
 #[cfg(feature = "net")]

@@ -17,7 +17,7 @@ pub struct Reach {
     /// Where all that the image uses ends, and what it is called if more follows.
     end: Option<(u64, Code)>,
     /// What can be said only if nothing is cut off.
-    if_whole: Option<Anomaly>,
+    if_whole: Vec<Anomaly>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Reach {
     #[must_use]
     pub fn new(notebook: &Notebook<'_>) -> Self {
         let (within, beyond) = (Farthest::default(), Farthest::default());
-        Reach { bound: notebook.bound(), within, beyond, end: None, if_whole: None }
+        Reach { bound: notebook.bound(), within, beyond, end: None, if_whole: Vec::new() }
     }
 
     /// Says that `what` takes the `len` bytes from image offset `at`.
@@ -59,7 +59,7 @@ impl Reach {
 
     /// Says what is wrong with the image unless a part of it is cut off.
     pub fn if_whole(&mut self, anomaly: Anomaly) {
-        self.if_whole = Some(anomaly);
+        self.if_whole.push(anomaly);
     }
 
     /// Writes down what follows the end of the image. A stream gets there before it is read to its end.
@@ -84,11 +84,8 @@ impl Reach {
         if self.beyond.end > size {
             beyond(notebook, &self.beyond.what, self.beyond.end, size);
         }
-        if let Some(anomaly) = &self.if_whole
-            && !notebook.has(Code::ImageTruncated)
-            && !notebook.has(Code::ImageOffsetImpossible)
-        {
-            notebook.put(anomaly.clone());
+        if !notebook.has(Code::ImageTruncated) && !notebook.has(Code::ImageOffsetImpossible) {
+            self.if_whole.iter().for_each(|anomaly| notebook.put(anomaly.clone()));
         }
     }
 }

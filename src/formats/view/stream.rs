@@ -1,4 +1,5 @@
 use super::held::Held;
+use super::kept::Kept;
 use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
@@ -13,18 +14,6 @@ const QUICK_HORIZON: u64 = 64 << 20;
 /// smaller one for as many bytes in all, up to the larger number. That bounds what a hostile layout can cost.
 const SCANS_OF_LARGEST: u32 = 8;
 const MOST_SCANS: u32 = 32;
-
-/// What a stream keeps on request: ranges, and bytes in all.
-const MOST_KEEPSAKES: usize = 64;
-const MOST_KEPT: u64 = 1 << 20;
-
-/// A range that is kept because somebody asked for it.
-struct Keepsake {
-    at: u64,
-    bytes: Vec<u8>,
-    /// How much of it was read past; the rest is held, or still ahead.
-    have: usize,
-}
 
 /// Where a [`StreamView`] gets the image from.
 pub trait Feed {
@@ -50,7 +39,8 @@ pub struct StreamView<'a> {
     head: Option<Vec<u8>>,
     /// The last bytes before `fed`.
     held: Held,
-    keepsakes: Vec<Keepsake>,
+    /// What somebody asked for.
+    kept: Kept,
     /// Image bytes that the feed has delivered in this scan.
     fed: u64,
     /// Image offset up to which ranges were read in this scan.
@@ -83,7 +73,7 @@ impl<'a> StreamView<'a> {
             quick,
             head: None,
             held: Held::default(),
-            keepsakes: Vec::new(),
+            kept: Kept::default(),
             fed: 0,
             at: 0,
             size: None,
@@ -146,7 +136,7 @@ impl<'a> StreamView<'a> {
         let start = self.fed;
         self.fed += segment.len();
         self.held.push(start, segment);
-        self.fill_keepsakes();
+        self.kept.fill(&self.held, self.at);
         self.held.let_go(self.at);
         if self.fed >= self.notebook.limit() {
             too_large(self.notebook, self.notebook.limit());
@@ -178,30 +168,6 @@ impl<'a> StreamView<'a> {
         Ok(())
     }
 
-    /// Takes what was read past of the ranges that are to be kept. What the feed has delivered beyond that is held anyway,
-    /// and how much that is depends on how the feed cuts.
-    fn fill_keepsakes(&mut self) {
-        for keepsake in &mut self.keepsakes {
-            let from = keepsake.at + keepsake.have as u64;
-            let rest = &mut keepsake.bytes[keepsake.have..];
-            let count = self.at.saturating_sub(from).min(rest.len() as u64) as usize;
-            keepsake.have += self.held.copy(from, &mut rest[..count]);
-        }
-    }
-
-    /// Copies what is kept from image offset `at` on; how many bytes that are.
-    fn copy_kept(&mut self, at: u64, buf: &mut [u8]) -> usize {
-        self.fill_keepsakes();
-        let kept = self.keepsakes.iter().filter_map(|keepsake| {
-            let skip = usize::try_from(at.checked_sub(keepsake.at)?).ok()?;
-            keepsake.bytes[..keepsake.have].get(skip..)
-        });
-        let kept = kept.max_by_key(|kept| kept.len()).unwrap_or_default();
-        let count = kept.len().min(buf.len());
-        buf[..count].copy_from_slice(&kept[..count]);
-        count
-    }
-
     /// How often the image may be read from its beginning.
     fn most_scans(&self) -> u32 {
         let Some(size) = self.size else { return MOST_SCANS };
@@ -213,7 +179,7 @@ impl<'a> StreamView<'a> {
     /// Begins a new scan of the same image, after the first one has seen all of it; or says why not.
     fn rewind(&mut self) -> Result<Result<(), Missing>, Halt> {
         self.run_out()?;
-        self.fill_keepsakes();
+        self.kept.fill(&self.held, self.at);
         let most = self.most_scans();
         let Some(reopen) = &mut self.reopen else { return Ok(Err(Missing::Behind)) };
         if self.scans >= most {
@@ -278,7 +244,8 @@ impl ImageView for StreamView<'_> {
         if self.broken || self.notebook.doomed() {
             return Err(Halt::Stopped);
         }
-        let kept = self.copy_kept(at, buf);
+        self.kept.fill(&self.held, self.at);
+        let kept = self.kept.copy(at, buf);
         let (at, buf) = (at.saturating_add(kept as u64), &mut buf[kept..]);
         let have = in_head + kept;
         if buf.is_empty() {
@@ -342,14 +309,8 @@ impl ImageView for StreamView<'_> {
 
     /// Only of what is still ahead or surely at hand, so that it does not matter how the feed cuts.
     fn keep(&mut self, at: u64, len: u64) {
-        let held: u64 = self.keepsakes.iter().map(|keepsake| keepsake.bytes.len() as u64).sum();
-        if at < self.held.from(self.at)
-            || self.keepsakes.len() >= MOST_KEEPSAKES
-            || held.saturating_add(len) > MOST_KEPT
-            || at.checked_add(len).is_none()
-        {
-            return;
+        if at >= self.held.from(self.at) {
+            self.kept.want(at, len);
         }
-        self.keepsakes.push(Keepsake { at, bytes: vec![0; len as usize], have: 0 });
     }
 }

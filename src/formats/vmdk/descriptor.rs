@@ -1,5 +1,5 @@
 use super::header::{DESCRIPTOR_SECTOR as PLACE, Header, MOST_DESCRIPTOR_SECTORS};
-use super::{extents, offset_of, parent, qemu};
+use super::{extents, offset_of, parent, qemu, readers};
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
@@ -51,6 +51,7 @@ pub(super) fn check(
         );
         return Ok(false);
     }
+    let bytes = readers::widest(view, header, bytes)?;
     let text = Text::new(&bytes, offset_of(PLACE));
     if check_encryption(text, notebook) {
         return Ok(false);
@@ -58,6 +59,7 @@ pub(super) fn check(
     // Whatever a reader makes of the padding, no parent may hide in it.
     parent::check_hint(&bytes, offset_of(PLACE), notebook);
     check_text(text, header, notebook);
+    readers::check_padding(&bytes, header, notebook)?;
     qemu::check(view, notebook)?;
     Ok(true)
 }
@@ -107,7 +109,9 @@ fn check_text(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     if !check_mark(text, notebook) {
         return;
     }
+    readers::check_length(text, header, notebook);
     check_create_type(text, &CREATE_TYPES, "keep everything in one file", notebook);
+    readers::check_create_type(text, header, notebook);
     parent::check(text, notebook);
     extents::check(text, header, notebook);
 }
@@ -239,8 +243,7 @@ mod tests {
     fn reads_what_writers_write() {
         assert_eq!(of(DESCRIPTOR), []);
         assert_eq!(of(&DESCRIPTOR.replace('\n', "\r\n")), []);
-        assert_eq!(with("monolithicSparse", "STREAMOPTIMIZED"), []);
-        assert_eq!(with("createType=", "CREATETYPE = "), []);
+        assert_eq!(with("createType=", "createType = "), []);
         assert_eq!(with("# Disk DescriptorFile", "# made by a converter"), []);
         assert_eq!(with("RW ", "RDONLY "), []);
         assert_eq!(with("a disk.vmdk", "Größe.vmdk"), []);

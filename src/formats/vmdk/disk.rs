@@ -221,6 +221,7 @@ pub(super) fn packed(grain: &Grain, skip: u64, header: &Header) -> Packed {
         whole: header.grain_bytes(),
         method: Method::Zlib,
         damaged: Code::VmdkGrainDamaged,
+        unended: None,
     }
 }
 

@@ -54,8 +54,12 @@ pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     if !extent.kind.eq_ignore_ascii_case(b"SPARSE") {
         invalid(at, &format!("The extent is not SPARSE: {shown}."));
     }
-    if !is_plain(name) {
+    if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
+    } else if name.iter().any(|b| matches!(b, b'"' | b'\\')) {
+        // The name is that of this file, and no reader opens another by it.
+        notebook.image(Code::VmdkExtentName, at, format!(
+            "The extent's name has a quote or a backslash, by which readers end it or leave its folder: {shown}."));
     }
     check_size(extent.sectors, at, header, notebook);
 }
@@ -66,18 +70,22 @@ pub(super) fn unreadable(line: &[u8], at: u64, notebook: &Notebook<'_>) {
     notebook.image(Code::VmdkExtentLineInvalid, at, said);
 }
 
-/// Whether a name leads to no other folder.
+/// Whether a name leads to no other folder, and ends where every reader ends it.
 pub(super) fn is_plain(name: &[u8]) -> bool {
-    let separated = name.iter().any(|b| matches!(b, b'/' | b'\\'));
+    let separated = name.iter().any(|b| matches!(b, b'/' | b'\\' | b'"'));
     !name.is_empty() && !separated && !matches!(name, b"." | b"..")
 }
+
+/// Fewer sectors than this may be missing in the descriptor: VMware, VirtualBox and QEMU write grains of 128 sectors, and no
+/// more than a grain can come from rounding.
+const USUAL_GRAIN: u64 = 128;
 
 /// The descriptor may have the size of the disk, and the header that size in whole grains.
 fn check_size(sectors: u64, at: u64, header: &Header, notebook: &Notebook<'_>) {
     let capacity = header.capacity;
     let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
     if sectors == capacity {
-    } else if rounded == Some(capacity) {
+    } else if rounded == Some(capacity) && capacity - sectors < USUAL_GRAIN {
         notebook.image(Code::VmdkSizeRounded, at, format!(
             "The descriptor says that the disk has {sectors} sectors, the header says {capacity}, which is that in whole grains. The header's size counts here, as it does for QEMU."));
     } else {
@@ -109,7 +117,17 @@ pub(super) fn extent(line: &[u8]) -> Option<Extent<'_>> {
     }
     let quoted = rest.strip_prefix(b"\"")?;
     let end = quoted.iter().position(|&b| b == b'"')?;
-    let (name, rest) = quoted.split_at_checked(end)?;
+    let (name, after) = quoted.split_at_checked(end)?;
+    let (name, offset) = match after_name(after) {
+        Some(offset) => (name, offset),
+        // QEMU writes a file's name as it is, with the quotes that are in it.
+        None => (quoted.strip_suffix(b"\"")?, None),
+    };
+    Some(Extent { access, sectors, kind, name: Some(name), offset })
+}
+
+/// The offset, if there is one, in what begins with the quote behind a name; `None` if that is not the rest of an extent line.
+fn after_name(rest: &[u8]) -> Option<Option<u64>> {
     let (offset, rest) = word(rest.strip_prefix(b"\"")?);
     let (_uuid, rest) = word(rest);
     let (_device, rest) = word(rest);
@@ -117,9 +135,10 @@ pub(super) fn extent(line: &[u8]) -> Option<Extent<'_>> {
     let offset = match offset {
         [] => None,
         // One that is no number leads nowhere.
-        digits => Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX)),
+        digits if readable => Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX)),
+        _ => None,
     };
-    readable.then_some(Extent { access, sectors, kind, name: Some(name), offset })
+    readable.then_some(offset)
 }
 
 /// The first word of a text and what follows it.
@@ -145,7 +164,11 @@ mod tests {
             ("RW 40 SPARSE", "RW 41 SPARSE", Code::VmdkDescriptorMismatch),
             ("RW 40 SPARSE", "RW 32 SPARSE", Code::VmdkDescriptorMismatch),
             ("\"a disk.vmdk\"", "\"/etc/passwd\"", Code::VmdkExtentsInvalid),
-            ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentsInvalid),
+            ("\"a disk.vmdk\"", "\"..\\\\x\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\"b\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\" b\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"\"\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\"/b\"", Code::VmdkExtentsInvalid),
             ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x\" 0 uuid dev0 more", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x", Code::VmdkExtentLineInvalid),

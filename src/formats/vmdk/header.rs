@@ -176,6 +176,11 @@ impl Header {
         self.compression == 1
     }
 
+    /// Whether the flags announce compressed grains, which the algorithm has to agree with.
+    pub(super) fn announces_compression(&self) -> bool {
+        self.flags & COMPRESSED != 0
+    }
+
     pub(super) fn has_footer(&self) -> bool {
         self.directory == AT_END
     }
@@ -259,9 +264,12 @@ fn check_grains(header: &Header, notebook: &Notebook<'_>) -> bool {
 }
 
 fn check_compression(header: &Header, notebook: &Notebook<'_>) -> bool {
-    let flagged = header.flags & COMPRESSED != 0;
+    let flagged = header.announces_compression();
     let said = match (header.compression, flagged) {
-        (0, false) => return true,
+        (0, false) if header.flags & MARKERS == 0 => return true,
+        (0, false) => {
+            "The grains are not compressed, but flag 0x20000 announces markers before them.".into()
+        }
         (1, true) if header.flags & MARKERS != 0 => return true,
         (1, true) => {
             "The grains are compressed, but flag 0x20000 does not announce markers before them."
@@ -319,5 +327,6 @@ mod tests {
         assert_eq!(with(77, &[1]), [Code::VmdkCompressionInvalid]);
         assert_eq!(with(77, &[2]), [Code::VmdkCompressionInvalid]);
         assert_eq!(with(10, &[1]), [Code::VmdkCompressionInvalid]);
+        assert_eq!(with(10, &[2]), [Code::VmdkCompressionInvalid]);
     }
 }

@@ -250,9 +250,22 @@ impl<'a> Maps<'a> {
         }
     }
 
-    /// Ranges of sectors that directories and tables take, in ascending order. Those that overlap are
-    /// written down.
+    /// The same as [`Maps::spans`]; those that overlap are written down.
     pub(super) fn ranges(&self) -> Vec<(u64, u64)> {
+        let ranges = self.spans();
+        for pair in ranges.windows(2) {
+            if let [(first, end), (second, _)] = *pair
+                && second < end
+            {
+                self.notebook.image(Code::VmdkGrainsOverlap, offset_of(second), format!(
+                    "The grain directory or table at sector {second} overlaps the one at sector {first}, which reaches to sector {}.", end - 1));
+            }
+        }
+        ranges
+    }
+
+    /// Ranges of sectors that directories and tables take, in ascending order.
+    pub(super) fn spans(&self) -> Vec<(u64, u64)> {
         let sectors = self.table_bytes().div_ceil(SECTOR);
         let directory = self.header.tables().saturating_mul(ENTRY).div_ceil(SECTOR);
         let [redundant, main] = &self.places;
@@ -271,14 +284,6 @@ impl<'a> Maps<'a> {
             add(self.header.redundant_directory);
         }
         ranges.sort_unstable();
-        for pair in ranges.windows(2) {
-            if let [(first, end), (second, _)] = *pair
-                && second < end
-            {
-                self.notebook.image(Code::VmdkGrainsOverlap, offset_of(second), format!(
-                    "The grain directory or table at sector {second} overlaps the one at sector {first}, which reaches to sector {}.", end - 1));
-            }
-        }
         ranges
     }
 

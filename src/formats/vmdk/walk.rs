@@ -1,6 +1,7 @@
 //! The walk over grain directories, grain tables and the markers of a stream.
 
 use super::disk::{Grains, Known};
+use super::front;
 use super::header::Header;
 use super::maps::{Announced, MOST_HELD, Maps, Table};
 use super::offset_of;
@@ -47,6 +48,15 @@ impl Grains {
         let mut maps = Maps::new(&header, notebook);
         let known = &mut self.known;
         let mut zeroed = 0u64;
+        let begins = front::first_table(&header);
+        let before = front::check(
+            view,
+            notebook,
+            &header,
+            reach,
+            (front::begin(&header, notebook), begins),
+            &[],
+        )?;
         let mut each = |view: &mut dyn ImageView, reach: &mut Reach, table: Table<'_>| {
             for ((index, &sector), entry) in
                 (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
@@ -82,6 +92,11 @@ impl Grains {
         }
         maps.compare_copies();
         let ranges = maps.ranges();
+        maps.missing = maps.missing.or(before);
+        if maps.missing.is_none() {
+            maps.missing =
+                front::check(view, notebook, &header, reach, (begins, header.overhead), &ranges)?;
+        }
         let last = ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let end = last.max(starts.end(header.grain_size)).max(header.overhead);
         // What is overwritten with zeros may leave its grain behind, as QEMU does.
@@ -123,12 +138,25 @@ impl Grains {
         let mut stream = Stream::new(&self.header, notebook, wanted);
         let early = self.located.clone();
         let mut named = Vec::new();
+        let (free, begins) =
+            (front::begin(&self.header, notebook), front::first_table(&self.header));
+        let before = front::check(view, notebook, &self.header, reach, (free, begins), &[])?;
         let mut maps = early.as_ref().map(|header| Maps::new(header, notebook));
         if let Some(maps) = &mut maps {
             let mut each = naming(&self.header, notebook, &mut named);
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
+        let spans = maps.as_ref().map(Maps::spans).unwrap_or_default();
+        let after = front::check(
+            view,
+            notebook,
+            &self.header,
+            reach,
+            (begins, self.header.overhead),
+            &spans,
+        )?;
         stream.walk(view, reach, &named)?;
+        stream.missing = stream.missing.or(before).or(after);
         self.unpacked = stream.unpacked();
         if early.is_none() {
             let marker = stream.footer.filter(|_| stream.is_whole());

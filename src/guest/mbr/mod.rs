@@ -10,7 +10,7 @@ use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::signatures::is_volume_boot_record;
-use super::{Partition, SECTOR, Scheme};
+use super::{Partition, SECTOR};
 use crate::facts::{Code, Notebook};
 
 /// Disk offset of the first partition entry.
@@ -128,9 +128,9 @@ impl Mbr {
         self.entries.iter().all(|entry| !entry.is_used())
     }
 
-    /// Whether it lists ordinary partitions beside the protective one.
+    /// Whether it has entries of ordinary types beside the protective one. Linux goes by the types alone (`is_pmbr_valid`).
     fn is_hybrid(&self) -> bool {
-        self.entries.iter().any(|e| e.is_used() && !matches!(e.kind, 0 | PROTECTIVE))
+        self.entries.iter().any(|entry| !matches!(entry.kind, 0 | PROTECTIVE))
     }
 
     /// Writes down what is odd about an MBR that covers a GPT.
@@ -144,7 +144,7 @@ impl Mbr {
             notebook.disk(
                 Code::MbrHybrid,
                 ENTRIES_AT as u64,
-                "The MBR lists ordinary partitions beside the protective one.",
+                "The MBR has entries of ordinary types beside the protective one.",
             );
         }
         let mut covering =
@@ -204,33 +204,14 @@ pub fn is_bootable(first: &[u8]) -> bool {
     parse(first).is_some_and(|mbr| !mbr.is_blank() && mbr.entries.iter().all(Entry::is_valid))
 }
 
-/// Names what else the first sector is, as far as it makes a reader pass over the MBR or over the GPT.
-pub(super) fn name_others(first: &[u8], scheme: Scheme, notebook: &Notebook<'_>) {
-    let has = |at: usize, magic: &[u8]| first.get(at..).is_some_and(|rest| rest.starts_with(magic));
-    let other = |at: u64, what: &str, who: &str| {
+/// Names what else the first sector of an MBR is, as far as it makes a reader pass over its entries.
+pub(super) fn name_others(first: &[u8], mbr: &Mbr, notebook: &Notebook<'_>) {
+    if let Some(index) = mbr.entries.iter().position(|entry| entry.kind == DYNAMIC) {
         notebook.disk(
             Code::PartitionTableSecond,
-            at,
-            format!("The first sector has the mark of {what} as well, which {who}."),
+            entry_at(0, index),
+            "The MBR has the mark of a Windows dynamic disk (type 42) as well, which Linux reads instead of the MBR if its database is at the end of the disk.",
         );
-    };
-    if has(0, &[0x0b, 0xe5, 0xa9, 0x41]) {
-        other(0, "an SGI volume header", "Linux and libblkid look for before an MBR");
-    }
-    if has(508, &[0xda, 0xbe]) {
-        other(508, "a Sun label", "libblkid looks for before MBR and GPT");
-    }
-    if has(0, &[0xc9, 0xc2, 0xd4, 0xc1]) {
-        other(0, "AIX", "libblkid and Linux look for before an MBR");
-    }
-    if scheme == Scheme::Gpt {
-        return;
-    }
-    if let Some(index) =
-        parse(first).and_then(|mbr| mbr.entries.iter().position(|entry| entry.kind == DYNAMIC))
-    {
-        let who = "Linux reads instead of the MBR if its database is at the end of the disk";
-        other(entry_at(0, index), "a Windows dynamic disk (type 42)", who);
     }
     if is_volume(first) {
         notebook.disk(
@@ -298,6 +279,8 @@ pub(super) mod tests {
         assert!(protective.protective() == Protective::Announces && !protective.is_hybrid());
         let hybrid = parse(&sector(&[(0, PROTECTIVE, 1, 2047), (0x80, 0x83, 2048, 9)])).unwrap();
         assert!(hybrid.is_hybrid());
+        let typed = parse(&sector(&[(0, PROTECTIVE, 1, 2047), (0, 0x83, 40, 0)])).unwrap();
+        assert!(typed.is_hybrid());
         let empty = parse(&sector(&[(0x7f, PROTECTIVE, 1, 0)])).unwrap();
         assert_eq!(empty.protective(), Protective::Announces);
         let elsewhere = parse(&sector(&[(0, 0x83, 9, 9), (0, PROTECTIVE, 63, 99)])).unwrap();

@@ -158,10 +158,10 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::PartitionTableSecond,
         Warn,
-        "a second partition table in the first sector",
-        "Beside the MBR, the first sector has the mark of another kind of partition table. Readers look for them in different orders, so Linux and libblkid may show different partitions.",
+        "a second kind of partition table",
+        "Beside the MBR or the GPT, the disk has the mark of another kind of partition table. Readers look for them in different orders, so Linux, libblkid and parted may show different partitions.",
         Judge("See with wipefs what was there before. Build the image again on an empty disk."),
-        "Linux 6.1, check_part in block/partitions/core.c; util-linux, idinfos in libblkid/src/partitions/partitions.c",
+        "Linux 6.1, check_part in block/partitions/core.c; util-linux, idinfos in libblkid/src/partitions/partitions.c; parted, ped_disk_probe and libparted/labels",
     ),
     judged(
         Code::PartitionsTooMany,

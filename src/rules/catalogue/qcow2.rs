@@ -189,6 +189,18 @@ pub(super) const ROWS: &[Row] = &[
         "QEMU docs/interop/qcow2.rst, compressed clusters descriptor",
     ),
     judged(
+        Code::Qcow2ClusterUnended,
+        Warn,
+        "the data of a compressed cluster does not end",
+        "The compressed data fills its cluster, and readers take that, but it does not end there, as the data of every writer does. After damage in its middle, a part of the disk is wrong.",
+        run(
+            "Compare the disk with its origin. If it is whole, write it into a new image",
+            Recipe::Convert,
+            "",
+        ),
+        "RFC 1951, 3.2.3, BFINAL; QEMU block/qcow2-threads.c, qcow2_zlib_compress ends every stream",
+    ),
+    judged(
         Code::Qcow2RefcountTooLow,
         Reject,
         "a cluster is used more often than its refcount says",

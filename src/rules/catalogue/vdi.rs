@@ -122,6 +122,18 @@ pub(super) const ROWS: &[Row] = &[
         SOURCE,
     ),
     judged(
+        Code::VdiSpaceUnused,
+        Warn,
+        "bytes before the data belong to nothing",
+        "Between header, block map and data the file has bytes other than zeros that no part of the image names. Readers ignore what is there: another file, or what somebody wants to hide.",
+        run(
+            "Look what lies there, from the byte that the finding names. If nothing of it is wanted, write the disk into a new image",
+            Recipe::Convert,
+            "",
+        ),
+        "arithmetic: VirtualBox and QEMU leave zeros between the parts",
+    ),
+    judged(
         Code::VdiTrailingBytes,
         Warn,
         "bytes follow the end of the image",

@@ -221,10 +221,20 @@ pub(super) const ROWS: &[Row] = &[
         "arithmetic: writers place blocks side by side",
     ),
     judged(
+        Code::VhdxBlocksUnmapped,
+        Note,
+        "blocks that read as zeros keep their place",
+        "A guest that discards blocks has them marked as unmapped, and the image may keep their place and what was deleted. A damaged entry looks the same, and then a part of the disk is lost.",
+        Judge(
+            "Nothing, if the machine discards what it deletes (TRIM). Otherwise compare the disk with its origin.",
+        ),
+        "MS-VHDX 2.5.1.1, PAYLOAD_BLOCK_UNMAPPED",
+    ),
+    judged(
         Code::VhdxBlockUndefined,
         Warn,
         "readers may show different data for a block",
-        "An entry of the block allocation table has a state of which the format says that a reader may show anything, and yet names a place; or a state that only a draft of the format had. QEMU shows zeros there, and other readers may show what is stored or refuse the image.",
+        "An entry of the block allocation table has a state of which the format says that a reader may show anything, or zeros, and yet names a place; or a state that only a draft of the format had. QEMU shows zeros there, and other readers may show what is stored or refuse the image, as Hyper-V does.",
         run(
             "Compare the disk with its origin. If zeros are right, write it into a new image",
             Recipe::Convert,

@@ -7,6 +7,7 @@ const QEMU: &str = "QEMU block/vmdk.c";
 const EXPORT: Remedy = Judge(
     "Export the image again from where it was made. What is lost or contradicts itself cannot be mended from this file.",
 );
+const ANEW: Remedy = run("Write the disk into a new image", Recipe::Convert, "");
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -84,6 +85,30 @@ pub(super) const ROWS: &[Row] = &[
         "VMware Virtual Disk Format 1.1, 2.1; DigitalOcean imports exactly one file",
     ),
     judged(
+        Code::VmdkCreateTypeMismatch,
+        Reject,
+        "header and createType disagree whether grains are compressed",
+        "QEMU takes it from the header whether grains are compressed, VirtualBox from the createType: streamOptimized, letter by letter, means that they are. One of them shows compressed bytes as the disk, or fails.",
+        EXPORT,
+        "QEMU block/vmdk.c, vmdk_open_vmdk4; VirtualBox VMDK.cpp, vmdkParseDescriptor",
+    ),
+    judged(
+        Code::VmdkCreateTypeCase,
+        Warn,
+        "the createType has other capitals than the format",
+        "The format writes createType, monolithicSparse and streamOptimized with these capitals. Readers that compare letter by letter, as VirtualBox and libvmdk do, find no createType or do not know it.",
+        ANEW,
+        "VMware Virtual Disk Format 1.1, 2.1; VirtualBox VMDK.cpp, vmdkDescGetStr",
+    ),
+    judged(
+        Code::VmdkDescriptorOverlong,
+        Warn,
+        "the descriptor is longer than the header says",
+        "The text goes on behind the sectors that the header gives it, so readers differ in how much of it they read: VirtualBox reads 4 sectors at least, QEMU looks into 20. What the rest says is judged here as well.",
+        ANEW,
+        "VirtualBox VMDK.cpp, vmdkDescriptorReadSparse; QEMU block/vmdk.c, DESC_SIZE",
+    ),
+    judged(
         Code::VmdkExtentsInvalid,
         Reject,
         "the descriptor names parts that it may not name",
@@ -131,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::VmdkCompressionInvalid,
         "the compression contradicts itself",
-        "The compression algorithm in the header and the flags that announce it have to agree. Otherwise packed data is read as it is, or the reverse.",
+        "The compression algorithm in the header and the flags that announce it and its markers have to agree. Otherwise packed data is read as it is, or the reverse.",
         EXPORT,
         "VMware Virtual Disk Format 1.1, 4.1, flags and compressAlgorithm",
     ),
@@ -225,10 +250,18 @@ pub(super) const ROWS: &[Row] = &[
         "VMware Virtual Disk Format 1.1, 2.2",
     ),
     judged(
+        Code::VmdkExtentName,
+        Warn,
+        "the extent's name has characters that readers take for more",
+        "The name in the extent line has a quote or a backslash. QEMU writes file names as they are and does not read this one again; VirtualBox ends a name at the first quote and refuses the image, and under Windows a backslash leads to another folder.",
+        ANEW,
+        "QEMU block/vmdk.c, vmdk_desc_add_extent; VirtualBox VMDK.cpp, vmdkParseDescriptor",
+    ),
+    judged(
         Code::VmdkSizeRounded,
         Note,
         "header and descriptor round the size differently",
-        "The descriptor gives the size of the disk, the header that size rounded up to whole grains, as VMware asks for. QEMU, 7-Zip and open-vmdk take the header's, so the disk ends with some zeros more; VirtualBox takes the descriptor's.",
+        "The descriptor gives the size of the disk, the header that size rounded up to whole grains of at most 64 KiB, as VMware asks for. QEMU, 7-Zip and open-vmdk take the header's, so the disk ends with some zeros more; VirtualBox takes the descriptor's.",
         Judge(
             "Nothing, unless the end of the disk matters: a backup GPT is at the end that the descriptor gives.",
         ),
@@ -250,7 +283,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkSpaceUnused,
         Warn,
         "a part of the image belongs to no grain",
-        "Between its grains the image has space that no grain table names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
+        "Before or between its grains the image has space that nothing names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
         run(
             "Compare the disk with its origin. If it is right, write it into a new image",
             Recipe::Convert,
