@@ -175,6 +175,7 @@ codes! {
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
     Qcow2ClustersLost "qcow2-clusters-lost",
+    Qcow2ClustersBehindDisk "qcow2-clusters-behind-disk",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
     Qcow2CompressedTwice "qcow2-compressed-twice",
     Qcow2CopiedFlagWrong "qcow2-copied-flag-wrong",

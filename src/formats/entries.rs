@@ -2,25 +2,30 @@
 
 use crate::facts::{Code, Notebook};
 
-/// Anomalies of entries after which no more are written down, only looked for: a map of millions of
+/// Anomalies of one kind after which no more are written down, only looked for: a map of millions of
 /// broken entries shall not cost more time than a whole one. The notebook keeps far fewer.
 const MOST_SAID: u32 = 10_000;
 
-/// Writes anomalies of entries down, up to a number.
+/// Writes anomalies of entries down, up to a number of each kind: the order of entries has no say in it.
 pub(super) struct Entries<'n> {
     notebook: &'n Notebook<'n>,
-    said: u32,
+    said: Vec<(Code, u32)>,
 }
 
 impl<'n> Entries<'n> {
     pub(super) fn new(notebook: &'n Notebook<'n>) -> Self {
-        Entries { notebook, said: 0 }
+        Entries { notebook, said: Vec::new() }
     }
 
-    /// Writes an anomaly at image offset `at` down, unless it is one of too many of a kind that is known.
+    /// Writes an anomaly at image offset `at` down, unless it is one of too many of its kind.
     pub(super) fn say(&mut self, code: Code, at: u64, said: impl FnOnce() -> String) {
-        if self.said < MOST_SAID || !self.notebook.has(code) {
-            self.said = self.said.saturating_add(1);
+        let index = self.said.iter().position(|(kind, _)| *kind == code).unwrap_or_else(|| {
+            self.said.push((code, 0));
+            self.said.len() - 1
+        });
+        let (_, count) = &mut self.said[index];
+        if *count < MOST_SAID {
+            *count += 1;
             self.notebook.image(code, at, said());
         }
     }

@@ -12,9 +12,9 @@ const MOST_AHEAD: usize = 64;
 
 /// What an examiner wants to see of an image, each range with a tag that says what it is.
 pub(super) struct Scan<T> {
-    queue: BTreeMap<(u64, u64), (usize, T)>,
+    queue: BTreeMap<(u64, u32), (u32, T)>,
     /// Tells ranges with the same offset apart, in the order in which they were wanted.
-    serial: u64,
+    serial: u32,
     /// Image offset up to which ranges were served.
     at: u64,
     /// Where the image ends, once a range reached past that.
@@ -42,8 +42,8 @@ impl<T> Scan<T> {
 
     /// Wants `len` bytes, at most [`LARGEST_PIECE`], from image offset `at`.
     pub(super) fn want(&mut self, at: u64, len: usize, tag: T) {
-        self.serial += 1;
-        self.queue.insert((at, self.serial), (len.min(LARGEST_PIECE), tag));
+        self.serial = self.serial.wrapping_add(1);
+        self.queue.insert((at, self.serial), (len.min(LARGEST_PIECE) as u32, tag));
     }
 
     /// Wants a table of any length in pieces of [`LARGEST_PIECE`]; its length has to be checked before.
@@ -86,9 +86,10 @@ impl<T> Scan<T> {
             self.at = at;
             return Ok(Some(Piece { tag, at, bytes: Vec::new(), missing: None, cut: len > 0 }));
         }
-        let next = self.queue.range(key..).map(|((at, _), (len, _))| (*at, *len as u64));
+        let next = self.queue.range(key..).map(|((at, _), (len, _))| (*at, u64::from(*len)));
         view.ahead(&mut next.take(MOST_AHEAD))?;
         let Some((len, tag)) = self.queue.remove(&key) else { return Ok(None) };
+        let len = len as usize;
         let mut bytes = vec![0; len];
         let missing = match view.read_at(at, &mut bytes)? {
             Got::Bytes(count) => {

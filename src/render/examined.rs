@@ -147,6 +147,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2RefcountStale
         | Qcow2ClustersLeaked
         | Qcow2ClustersLost
+        | Qcow2ClustersBehindDisk
         | Qcow2ClustersOverlap
         | Qcow2CompressedTwice
         | Qcow2CopiedFlagWrong

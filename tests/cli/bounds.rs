@@ -187,3 +187,23 @@ fn many_short_bzip2_streams_cost_what_they_hold() {
     let (small, large) = (took(1), took(9));
     assert!(large < small * 3, "{small:?} for the smallest blocks, {large:?} for the largest");
 }
+
+/// A MiB of refcounts of one bit counts eight million clusters.
+#[test]
+fn refcounts_of_one_bit_are_not_kept_one_by_one() {
+    let scratch = Scratch::new();
+    let raw = scratch.sparse("raw", 64 << 20);
+    let path = scratch.path("image.qcow2");
+    let convert = ["convert", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=2M,refcount_bits=1"];
+    let Some(done) = qemu_img(&convert, &[&raw, &path]) else { return };
+    assert!(done.status.success(), "{done:?}");
+    let mut image = std::fs::read(&path).unwrap();
+    let number = |at: usize| u64::from_be_bytes(image[at..at + 8].try_into().unwrap()) as usize;
+    let block = number(number(48));
+    // Of clusters behind all that an image may have.
+    image[block + (64 << 10)..block + (2 << 20)].fill(0xff);
+    std::fs::write(&path, image).unwrap();
+    let (code, peak) = peak(tidegate().arg("check").arg(&path), &scratch.path("report"));
+    assert_eq!(code, 0);
+    assert!(peak < 64 << 10, "{peak} kB");
+}

@@ -21,6 +21,7 @@ mod output;
 mod packed_clusters;
 mod policy;
 mod qcow2;
+mod qcow2_lost;
 mod readings;
 mod short_clusters;
 mod signals;

@@ -43,6 +43,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("qcow2-refcount-stale", stale, Mended),
     ("qcow2-clusters-leaked", |f, s| qcow2(f, s, |i| i.leak(1)), Mended),
     ("qcow2-clusters-lost", |f, s| qcow2(f, s, |i| i.leak(40)), Mended),
+    ("qcow2-clusters-behind-disk", |f, s| qcow2(f, s, Image::map_more), Mended),
     ("qcow2-cluster-unended", unended, Mended),
     ("qcow2-compressed-twice", twice, Mended),
     ("qcow2-copied-flag-wrong", |f, s| qcow2(f, s, Image::uncopied), Mended),
@@ -128,6 +129,14 @@ impl Image {
             self.put(self.refcounts() + 2 * n, &[0, 1]);
         }
         self.0.resize((first + clusters) * cluster, 0);
+    }
+
+    /// A cluster of a qcow2 image that is mapped behind the end of the disk.
+    fn map_more(&mut self) {
+        let at = self.0.len().next_multiple_of(1 << 16);
+        self.leak(1);
+        let entry = self.l2() + (SIZE as usize >> 16) * 8;
+        self.put(entry, &(1 << 63 | at as u64).to_be_bytes());
     }
 
     /// The L2 entry of a qcow2 image's first cluster without its flag.

@@ -2,7 +2,7 @@
 
 use super::entry::OFFSET;
 use super::refcounts::refcounts;
-use super::tally::BAND;
+use super::tally::{BAND, Kind};
 use super::walk::{MOST_BLOCKS, Tag, Walk, entries};
 use crate::facts::{Code, Left};
 use crate::formats::scan::Piece;
@@ -50,24 +50,42 @@ impl Walk<'_> {
         self.last_cluster = self.last_cluster.max(last);
         for cluster in (at >> bits).max(self.clusters.start)..(last + 1).min(self.clusters.end) {
             let before = self.tally.get(cluster);
-            // Compressed clusters share the clusters of the image, and snapshots share everything.
-            let shared = match how {
-                Use::Compressed => {
-                    self.header.snapshots == 0 && before.references > 0 && before.is_data()
-                }
-                Use::Data { .. } => self.header.snapshots == 0 && before.references > 0,
-                Use::Metadata => before.references > 0,
+            let kind = match how {
+                Use::Metadata | Use::Data { copied: None } => Kind::Other,
+                Use::Data { copied: Some(true) } => Kind::Copied,
+                Use::Data { copied: Some(false) } => Kind::NotCopied,
+                Use::Compressed => Kind::Compressed,
             };
+            // Compressed clusters share the clusters of the image, and snapshots share everything with their like.
+            let shared = before.references > 0
+                && match how {
+                    Use::Compressed => before.kind != Kind::Compressed,
+                    Use::Data { .. } => {
+                        self.header.snapshots == 0 || before.kind == Kind::Compressed
+                    }
+                    Use::Metadata => true,
+                };
             if shared {
-                self.notebook.image(Code::Qcow2ClustersOverlap, named_at, format!(
+                self.wrong.say(Code::Qcow2ClustersOverlap, named_at, || format!(
                     "The cluster at byte {} is used for {what}, and for something else as well.",
                     cluster << bits));
             }
+            if matches!(
+                (before.kind, kind),
+                (Kind::Copied, Kind::NotCopied) | (Kind::NotCopied, Kind::Copied)
+            ) && !self.notebook.has(Code::Qcow2Dirty)
+            {
+                self.wrong.say(Code::Qcow2CopiedFlagWrong, named_at, || {
+                    format!(
+                        "Of two entries for the cluster at byte {} only one has the COPIED flag.",
+                        cluster << bits
+                    )
+                });
+            }
             self.tally.update(cluster, |count| {
                 count.references = count.references.saturating_add(times);
-                if let Use::Data { copied } = how {
-                    count.copied |= copied == Some(true);
-                    count.not_copied |= copied == Some(false);
+                if count.kind == Kind::Other {
+                    count.kind = kind;
                 }
             });
         }
@@ -77,8 +95,7 @@ impl Walk<'_> {
         /// Bits 0 to 8 of an entry have to be zero, the others are an image offset.
         const RESERVED: u64 = 0x1ff;
         let size = self.header.cluster_size();
-        // `tables` checked that a refcount has at most 64 bits.
-        let covers = (size * 8) >> self.header.refcount_order.min(6);
+        let covers = self.counted_in(size);
         for (index, value) in entries(&piece.bytes) {
             let at = piece.at + index * 8;
             if value == 0 {
@@ -86,7 +103,7 @@ impl Walk<'_> {
             }
             if value & RESERVED != 0 || !value.is_multiple_of(size) {
                 if self.band == 0 {
-                    self.notebook.image(Code::Qcow2RefcountTableInvalid, at, format!(
+                    self.wrong.say(Code::Qcow2RefcountTableInvalid, at, || format!(
                         "The refcount table entry {value:#018x} has reserved bits set or points between clusters."));
                 }
                 // The refcounts that it should lead to would be wrong one by one.
@@ -98,7 +115,8 @@ impl Walk<'_> {
             if self.clusters.contains(&cluster) && self.block_clusters.len() < MOST_BLOCKS {
                 self.block_clusters.push(cluster);
             }
-            let first = (before / 8 + index).saturating_mul(covers);
+            let number = before / 8 + index;
+            let first = number.saturating_mul(covers);
             let end = first.saturating_add(covers);
             let last = self.notebook.limit() >> self.header.cluster_bits;
             if first > last {
@@ -115,14 +133,21 @@ impl Walk<'_> {
                 self.leave(Left::TooManyRefcounts);
                 return;
             }
-            let entry_bits = 1 << self.header.refcount_order.min(6);
             self.scan.want_table(value, size, |before| Tag::Block {
-                first: first.saturating_add(before * 8 / entry_bits),
+                number: number as u32,
+                before: before as u32,
             });
         }
     }
 
-    pub(super) fn block(&mut self, bytes: &[u8], first: u64) {
+    /// Refcounts in so many bytes. `tables` checked that a refcount has at most 64 bits.
+    fn counted_in(&self, bytes: u64) -> u64 {
+        (bytes * 8) >> self.header.refcount_order.min(6)
+    }
+
+    pub(super) fn block(&mut self, bytes: &[u8], number: u64, before: u64) {
+        let first = number.saturating_mul(self.counted_in(self.header.cluster_size()));
+        let first = first.saturating_add(self.counted_in(before));
         let last = self.notebook.limit() >> self.header.cluster_bits;
         for (index, stored) in refcounts(bytes, self.header.refcount_order) {
             let cluster = first.saturating_add(index);
@@ -146,7 +171,7 @@ impl Walk<'_> {
                 if self.band > 0 {
                     continue;
                 }
-                self.notebook.image(Code::Qcow2BitmapsInvalid, at, format!(
+                self.wrong.say(Code::Qcow2BitmapsInvalid, at, || format!(
                     "The bitmap table entry {value:#018x} has reserved bits set or points between clusters."));
             } else if cluster != 0 {
                 self.refer("a bitmap", cluster, self.header.cluster_size(), at);
@@ -169,7 +194,7 @@ impl Walk<'_> {
             let references = self.tally.get(cluster).references;
             if references > 1 {
                 let at = cluster << self.header.cluster_bits;
-                self.notebook.image(Code::Qcow2ClustersOverlap, at, format!(
+                self.wrong.say(Code::Qcow2ClustersOverlap, at, || format!(
                     "The cluster at byte {at} is a refcount block, and is used {references} times."));
             }
         }
@@ -181,26 +206,33 @@ impl Walk<'_> {
             if references > 0 || stored > 0 && cluster == self.last_used + 1 {
                 self.last_used = self.last_used.max(cluster);
             }
+            let packed = count.kind == Kind::Compressed;
             if references > 0 {
-                self.leaks.used();
-            } else if stored > 0 && !dirty {
-                self.leaks.leaked(cluster, stored);
+                self.leaks.used(if packed { references } else { 1 });
+            }
+            if stored > references && (references == 0 || packed) && !dirty {
+                self.leaks.leaked(cluster, references, stored);
                 continue;
             }
             if stored != references {
-                let said = format!(
-                    "The cluster at byte {at} is used {references} times, its refcount is {stored}."
-                );
+                let said = || {
+                    format!(
+                        "The cluster at byte {at} is used {references} times, its refcount is {stored}."
+                    )
+                };
                 let code = match stored < references {
                     _ if dirty => Code::Qcow2RefcountStale,
                     true => Code::Qcow2RefcountTooLow,
                     false => Code::Qcow2ClustersLeaked,
                 };
-                self.notebook.image(code, at, said);
+                self.wrong.say(code, at, said);
             }
-            let alone = stored == 1;
-            if !dirty && (count.copied && !alone || count.not_copied && alone) {
-                self.notebook.image(Code::Qcow2CopiedFlagWrong, at, format!(
+            let expected = if stored == 1 { Kind::Copied } else { Kind::NotCopied };
+            if !dirty
+                && matches!(count.kind, Kind::Copied | Kind::NotCopied)
+                && count.kind != expected
+            {
+                self.wrong.say(Code::Qcow2CopiedFlagWrong, at, || format!(
                     "The COPIED flag of an entry for the cluster at byte {at} disagrees with its refcount {stored}."));
             }
         }

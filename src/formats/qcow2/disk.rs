@@ -80,7 +80,7 @@ impl Layout for Tables {
         }
         let entry = Entry::parse(bytes);
         if let Err(said) = entry.check(header) {
-            notebook.image(Code::Qcow2TableEntryInvalid, l2_at, said);
+            notebook.image(Code::Qcow2TableEntryInvalid, l2_at, said.to_string());
             return Ok(broken);
         }
         Ok(run(header, &entry, in_cluster))

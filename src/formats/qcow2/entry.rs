@@ -1,5 +1,7 @@
 //! An L2 entry: where a cluster of the disk is.
 
+use std::fmt;
+
 use super::header::Header;
 
 /// Bits 9 to 55 of L1 and L2 entries: an image offset.
@@ -44,20 +46,23 @@ impl Entry {
         self.first & OFFSET
     }
 
+    /// Whether it says nothing of its cluster of the disk.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == 0 && self.bitmap.unwrap_or_default() == 0
+    }
+
     /// Whether the disk's bytes, or some of them, are read from the cluster.
     pub(super) fn is_stored(&self) -> bool {
         self.cluster() != 0 && (self.bitmap.is_some() || self.first & ZERO == 0)
     }
 
-    /// Says what is impossible about it.
-    pub(super) fn check(&self, header: &Header) -> Result<(), String> {
+    /// Finds what is impossible about it.
+    pub(super) fn check(&self, header: &Header) -> Result<(), Impossible> {
         let Entry { first, bitmap } = *self;
         if self.is_compressed() {
             return match bitmap {
                 None | Some(0) => Ok(()),
-                Some(bitmap) => Err(format!(
-                    "The L2 entry {first:#018x} of a compressed cluster has the subcluster bitmap {bitmap:#018x}."
-                )),
+                Some(_) => Err(Impossible::Bitmap(*self)),
             };
         }
         // The zero flag came with version 3 and is a reserved bit in extended entries.
@@ -66,17 +71,45 @@ impl Entry {
             _ => RESERVED,
         };
         if first & reserved != 0 || !self.cluster().is_multiple_of(header.cluster_size()) {
-            return Err(format!(
-                "The L2 entry {first:#018x} has reserved bits set or points between clusters."
-            ));
+            return Err(Impossible::Bits(*self));
         }
         let (stored, zero) = bitmap.map_or((0, 0), |bitmap| (bitmap as u32, (bitmap >> 32) as u32));
         if stored & zero != 0 || stored != 0 && self.cluster() == 0 {
-            return Err(format!(
-                "The subcluster bitmap {:#018x} of the L2 entry {first:#018x} contradicts itself.",
-                bitmap.unwrap_or_default()
-            ));
+            return Err(Impossible::Subclusters(*self));
         }
         Ok(())
+    }
+}
+
+/// What is impossible about an entry. It becomes text where somebody reads it: a table may have millions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Impossible {
+    /// A compressed cluster has subclusters.
+    Bitmap(Entry),
+    /// Reserved bits are set, or the place is none of a cluster.
+    Bits(Entry),
+    /// Subclusters are stored and read as zeros, or are stored nowhere.
+    Subclusters(Entry),
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Impossible::Bitmap(entry) | Impossible::Bits(entry) | Impossible::Subclusters(entry)) =
+            self;
+        let (first, bitmap) = (entry.first, entry.bitmap.unwrap_or_default());
+        match self {
+            Impossible::Bitmap(_) => write!(
+                f,
+                "The L2 entry {first:#018x} of a compressed cluster has the subcluster bitmap {bitmap:#018x}."
+            ),
+            Impossible::Bits(_) => write!(
+                f,
+                "The L2 entry {first:#018x} has reserved bits set or points between clusters."
+            ),
+            Impossible::Subclusters(_) => write!(
+                f,
+                "The subcluster bitmap {bitmap:#018x} of the L2 entry {first:#018x} contradicts itself."
+            ),
+        }
     }
 }

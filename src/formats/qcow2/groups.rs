@@ -14,7 +14,7 @@ pub(super) struct L2 {
     /// L1 entries that name it, of the active disk and of snapshots.
     pub(super) users: u32,
     /// Its number among the tables of all groups.
-    pub(super) number: usize,
+    pub(super) number: u32,
 }
 
 /// One group at a time, and what is known of all.
@@ -131,7 +131,8 @@ impl Groups {
     /// although there are more tables.
     pub(super) fn settle(&mut self) -> bool {
         for (l2, number) in self.tables.values_mut().zip(self.first..) {
-            l2.number = number;
+            // No more than the entries of all L1 tables.
+            l2.number = number as u32;
         }
         let end = self.first + self.tables.len();
         if self.known.last().is_none_or(|(from, _)| *from < self.from) {
@@ -155,14 +156,15 @@ impl Groups {
     /// first band all.
     pub(super) fn of_band(&self, band: u64) -> impl Iterator<Item = u64> {
         let wanted = move |l2: &L2| {
-            band == 0 || self.touched.get(l2.number).is_none_or(|touched| touched.has(band))
+            band == 0
+                || self.touched.get(l2.number as usize).is_none_or(|touched| touched.has(band))
         };
         self.tables.iter().filter(move |(_, l2)| wanted(l2)).map(|(table, _)| *table)
     }
 
     /// Which bands the table of this number refers to.
-    pub(super) fn touch(&mut self, number: usize) -> Option<&mut Touched> {
-        self.touched.get_mut(number)
+    pub(super) fn touch(&mut self, number: u32) -> Option<&mut Touched> {
+        self.touched.get_mut(number as usize)
     }
 }
 
@@ -184,17 +186,17 @@ mod tests {
                 assert!(groups.tables.len() <= most);
                 for (table, l2) in &groups.tables {
                     assert!(seen.insert(*table, (l2.number, l2.users)).is_none());
-                    groups.touched[l2.number].add(*table / 512 % 8);
+                    groups.touched[l2.number as usize].add(*table / 512 % 8);
                 }
                 if !groups.advance() {
                     break;
                 }
             }
-            let expected: BTreeMap<u64, (usize, u32)> = (0..101u64)
+            let expected: BTreeMap<u64, (u32, u32)> = (0..101u64)
                 .map(|n| (n + 1) * 512)
                 .map(|table| (table, users.iter().filter(|&&user| user == table).count() as u32))
                 .enumerate()
-                .map(|(number, (table, count))| (table, (number, count)))
+                .map(|(number, (table, count))| (table, (number as u32, count)))
                 .collect();
             assert_eq!(seen, expected, "{most}");
 

@@ -14,36 +14,80 @@ const TOLD: usize = 8;
 /// a few clusters under way.
 const MANY: u64 = 16;
 
-/// A smaller number is much if it is this part of all that is used.
+/// A smaller number is much if it is this part of all that is used, or if it has so many bytes.
 const PART: u64 = 16;
 const FEW: u64 = 4;
+const MUCH: u64 = 8 << 20;
 
 /// Parts of the disk that are told.
 const RANGES: usize = 3;
 
 /// What is leaked, and what of the disk is mapped by nothing.
-#[derive(Default)]
 pub(super) struct Leaks {
-    /// The first clusters, each with what its refcount says.
-    first: Vec<(u64, u32)>,
-    clusters: u64,
+    /// Tables of disks that may share a cluster: the active one and those of snapshots.
+    disks: u32,
+    /// The first of them, and the number of all.
+    first: Vec<Leak>,
+    count: u64,
+    /// Clusters that nothing uses, and that something uses.
+    unused: u64,
     used: u64,
-    /// The first parts of the disk for which there is no L2 table, or an empty one.
+    /// Clusters of the disk that are lost at most, and those that are not: a cluster of the image may hold many
+    /// compressed ones.
+    lost: u64,
+    held: u64,
+    /// Those of the lost ones that are compressed, and a cluster that holds one.
+    packed: u64,
+    packed_in: Option<u64>,
+    /// The first parts of the disk for which there is no L2 table or no entry in it.
     unmapped: Vec<Range<u64>>,
     more: bool,
 }
 
+/// A cluster with a refcount that is too high.
+struct Leak {
+    cluster: u64,
+    references: u32,
+    stored: u32,
+}
+
 impl Leaks {
-    /// A cluster that is used.
-    pub(super) fn used(&mut self) {
-        self.used += 1;
+    /// None so far, of an image with so many snapshots.
+    pub(super) fn new(snapshots: u32) -> Self {
+        Leaks {
+            disks: snapshots.saturating_add(1),
+            first: Vec::new(),
+            count: 0,
+            unused: 0,
+            used: 0,
+            lost: 0,
+            held: 0,
+            packed: 0,
+            packed_in: None,
+            unmapped: Vec::new(),
+            more: false,
+        }
     }
 
-    /// A cluster that nothing uses, with its refcount.
-    pub(super) fn leaked(&mut self, cluster: u64, refcount: u32) {
-        self.clusters += 1;
+    /// A cluster that is used, so often if what it holds is compressed.
+    pub(super) fn used(&mut self, times: u32) {
+        self.used += 1;
+        self.held = self.held.saturating_add(times.into());
+    }
+
+    /// A cluster with a refcount that is higher than its references. Nothing uses it, or what it holds is compressed.
+    pub(super) fn leaked(&mut self, cluster: u64, references: u32, stored: u32) {
+        self.count += 1;
+        self.unused += u64::from(references == 0);
+        // Each compressed cluster has a reference, from each disk that has it.
+        let lost = u64::from(stored.saturating_sub(references).div_ceil(self.disks));
+        self.lost = self.lost.saturating_add(lost);
+        if references > 0 || lost > 1 {
+            self.packed = self.packed.saturating_add(lost);
+            self.packed_in = self.packed_in.or(Some(cluster));
+        }
         if self.first.len() < TOLD {
-            self.first.push((cluster, refcount));
+            self.first.push(Leak { cluster, references, stored });
         }
     }
 
@@ -72,45 +116,81 @@ impl Leaks {
         parts
     }
 
+    /// Whether so much is lost that no writer leaves it behind that was only interrupted.
+    fn are_many(&self, cluster_size: u64) -> bool {
+        let share = self.lost.saturating_mul(PART) >= self.held;
+        let much = self.lost.saturating_mul(cluster_size) >= MUCH;
+        self.lost >= MANY || self.lost >= FEW && (share || much)
+    }
+
     /// Writes down what is leaked.
     pub(super) fn judge(&self, header: &Header, notebook: &Notebook<'_>) {
-        let many = self.clusters >= MANY
-            || self.clusters >= FEW && self.clusters.saturating_mul(PART) >= self.used;
         let at = |cluster: u64| cluster << header.cluster_bits;
-        if many {
-            let bytes = self.clusters.saturating_mul(header.cluster_size());
-            let all = self.used.saturating_add(self.clusters);
-            let first = self.first.first().map_or(0, |(cluster, _)| at(*cluster));
-            let mut said = format!(
-                "{} clusters ({}) of the {all} that the image counts are used by nothing; the first is at byte {first}.",
-                self.clusters,
-                human_size(bytes)
-            );
-            let parts = self.parts();
-            let parts = parts.iter().map(|part| {
-                let (start, end) = (part.start, part.end.min(header.size));
-                format!("{start} to {end}")
-            });
-            let parts = parts.collect::<Vec<_>>().join(", ");
-            if !parts.is_empty() {
-                let more = if self.more { " and others" } else { "" };
-                said.push_str(&format!(
-                    " Nothing maps the bytes {parts}{more} of the disk, which read as zeros."
-                ));
-            }
-            return notebook.image(Code::Qcow2ClustersLost, first, said);
+        if self.are_many(header.cluster_size()) {
+            let first = self.first.first().map_or(0, |leak| at(leak.cluster));
+            return notebook.image(Code::Qcow2ClustersLost, first, self.told(header));
         }
-        for &(cluster, refcount) in &self.first {
+        for &Leak { cluster, references, stored } in &self.first {
             let at = at(cluster);
-            notebook.image(
-                Code::Qcow2ClustersLeaked,
-                at,
-                format!("The cluster at byte {at} is used by nothing, its refcount is {refcount}."),
-            );
+            let said = match references {
+                0 => format!(
+                    "The cluster at byte {at} is used by nothing, its refcount is {stored}."
+                ),
+                _ => format!(
+                    "The cluster at byte {at} holds {references} compressed clusters, its refcount is {stored}."
+                ),
+            };
+            notebook.image(Code::Qcow2ClustersLeaked, at, said);
         }
         // Fewer than `MANY`.
-        for _ in self.first.len() as u64..self.clusters {
-            notebook.image(Code::Qcow2ClustersLeaked, 0, "Another cluster is used by nothing.");
+        for _ in self.first.len() as u64..self.count {
+            notebook.image(
+                Code::Qcow2ClustersLeaked,
+                0,
+                "Another cluster has a refcount that is too high.",
+            );
         }
+    }
+
+    /// Says what is lost.
+    fn told(&self, header: &Header) -> String {
+        let size = header.cluster_size();
+        let at = |cluster: u64| cluster << header.cluster_bits;
+        let mut said = Vec::new();
+        if self.unused > 0 {
+            let first = self.first.iter().find(|leak| leak.references == 0);
+            let first = first.map_or(String::new(), |leak| {
+                format!("; the first is at byte {}", at(leak.cluster))
+            });
+            said.push(format!(
+                "{} clusters ({}) of the {} that the image counts are used by nothing{first}.",
+                self.unused,
+                human_size(self.unused.saturating_mul(size)),
+                self.used.saturating_add(self.unused),
+            ));
+        }
+        if let Some(cluster) = self.packed_in {
+            // A cluster that cannot be in the disk is not lost.
+            let bytes = self.packed.saturating_mul(size).min(header.size);
+            said.push(format!(
+                "Refcounts count {} more compressed clusters than entries name, the first of them in the cluster at byte {}: up to {} of the disk are lost.",
+                self.packed,
+                at(cluster),
+                human_size(bytes)
+            ));
+        }
+        let parts = self.parts();
+        let parts = parts.iter().map(|part| {
+            let (start, end) = (part.start, part.end.min(header.size));
+            format!("{start} to {end}")
+        });
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        if !parts.is_empty() {
+            let more = if self.more { " and others" } else { "" };
+            said.push(format!(
+                "Nothing maps the bytes {parts}{more} of the disk, which read as zeros."
+            ));
+        }
+        said.join(" ")
     }
 }

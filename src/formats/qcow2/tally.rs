@@ -21,8 +21,8 @@ const MOST_LARGE: usize = 1 << 18;
 /// The largest count that fits into three bits, when seven stands for "elsewhere".
 const LARGEST_SMALL: u32 = 6;
 
-const COPIED: u8 = 1 << 6;
-const NOT_COPIED: u8 = 1 << 7;
+/// Where a cell has its [`Kind`].
+const KIND: u32 = 6;
 const ELSEWHERE: u8 = 0b0011_1111;
 
 /// Counts for the clusters of one image or of a band of it, in bounded memory.
@@ -44,17 +44,26 @@ pub(super) struct Count {
     pub(super) references: u32,
     /// What its refcount says.
     pub(super) stored: u32,
-    /// Whether an entry of the active disk refers to it with the COPIED flag.
-    pub(super) copied: bool,
-    /// Whether one does without.
-    pub(super) not_copied: bool,
+    /// What is known of its users.
+    pub(super) kind: Kind,
 }
 
-impl Count {
-    /// Whether a standard entry of the active disk maps data to it.
-    pub(super) fn is_data(self) -> bool {
-        self.copied || self.not_copied
-    }
+/// What uses a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Kind {
+    /// Nothing, or what says no more of it.
+    #[default]
+    Other,
+    /// An entry of the active disk with the COPIED flag.
+    Copied,
+    /// An entry of the active disk without it.
+    NotCopied,
+    /// Compressed clusters, each of which takes a part of it.
+    Compressed,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Other, Kind::Copied, Kind::NotCopied, Kind::Compressed];
 }
 
 impl Tally {
@@ -87,7 +96,7 @@ impl Tally {
             ELSEWHERE => self.large.get(&cluster).copied().unwrap_or_default(),
             small => (u32::from(small & 7), u32::from(small >> 3)),
         };
-        Count { references, stored, copied: cell & COPIED != 0, not_copied: cell & NOT_COPIED != 0 }
+        Count { references, stored, kind: Kind::ALL[usize::from(cell >> KIND)] }
     }
 
     /// Changes what is known of a cluster.
@@ -110,9 +119,7 @@ impl Tally {
         }
         let mut count = self.get(cluster);
         change(&mut count);
-        let mut cell = if count.copied { COPIED } else { 0 };
-        cell |= if count.not_copied { NOT_COPIED } else { 0 };
-        cell |= if count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL {
+        let counts = if count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL {
             if !self.large.is_empty() {
                 self.large.remove(&cluster);
             }
@@ -125,7 +132,7 @@ impl Tally {
             0
         };
         if let Some(page) = &mut self.pages[number] {
-            page[place] = cell;
+            page[place] = counts | (count.kind as u8) << KIND;
         }
     }
 
@@ -152,12 +159,12 @@ mod tests {
             tally.update(70_000, |count| count.references += 1);
         }
         tally.update(70_000, |count| count.stored = 700);
-        tally.update(3, |count| (count.references, count.copied) = (2, true));
+        tally.update(3, |count| (count.references, count.kind) = (2, Kind::Compressed));
         assert_eq!((tally.get(70_000).references, tally.get(70_000).stored), (700, 700));
         let all: Vec<_> =
             tally.iter().map(|(cluster, count)| (cluster, count.references)).collect();
         assert_eq!(all, [(3, 2), (70_000, 700)]);
-        assert!(tally.get(3).is_data() && !tally.get(4).is_data());
+        assert_eq!((tally.get(3).kind, tally.get(4).kind), (Kind::Compressed, Kind::Other));
     }
 
     #[test]

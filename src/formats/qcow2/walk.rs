@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::behind::{Behind, STATE};
 use super::counts::Use;
 use super::disk::{Tables, packed};
 use super::entry::{COPIED, Entry, L1_RESERVED, OFFSET};
@@ -14,6 +15,7 @@ use super::room::Room;
 use super::side_tables::{self, SideTable};
 use super::tally::Tally;
 use crate::facts::{Code, Left, Notebook};
+use crate::formats::entries::Entries;
 use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
 use crate::formats::view::not_examined;
@@ -22,19 +24,26 @@ use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 /// Refcount blocks that are followed.
 pub(super) const MOST_BLOCKS: usize = 200_000;
 
-/// What a piece of the image is.
+/// Bytes of L1 tables that are read, again and again for groups of L2 tables and bands. 100 GB in clusters of 512
+/// bytes, in the order in which they are written, take 3 GiB, and 9 GiB with as many entries of snapshots as are followed.
+const MOST_L1_BYTES: u64 = 16 << 30;
+
+/// What a piece of the image is. Hundreds of thousands wait at a time: numbers are as short as tables are, none of which
+/// has 4 GiB. Bytes of the same table lie `before` it.
 #[derive(Clone, Copy)]
 pub(super) enum Tag {
     /// Entries of an L1 table; those before the piece take so many bytes.
-    L1 { active: bool, before: u64 },
-    /// Entries of the L2 table at this image offset.
-    L2 { table: u64, before: u64 },
+    L1 { active: bool, before: u32 },
+    /// Entries of an L2 table.
+    L2 { before: u32 },
     /// Entries of the refcount table.
-    Refcounts { before: u64 },
-    /// Refcounts, from that of this cluster on.
-    Block { first: u64 },
+    Refcounts { before: u32 },
+    /// Refcounts of the block of this number.
+    Block { number: u32, before: u32 },
     /// Entries of a bitmap's table.
     Bitmap,
+    /// Where the state of a machine would begin.
+    State,
 }
 
 /// An L1 table.
@@ -47,6 +56,8 @@ struct L1 {
 pub(super) struct Walk<'w> {
     pub(super) header: &'w Header,
     pub(super) notebook: &'w Notebook<'w>,
+    /// Takes down what is wrong with entries.
+    pub(super) wrong: Entries<'w>,
     wanted: &'w Wanted,
     pub(super) reach: &'w mut Reach,
     pub(super) room: Room,
@@ -61,6 +72,7 @@ pub(super) struct Walk<'w> {
     /// Refcount blocks in this band. Nothing shares them, whatever snapshots there are.
     pub(super) block_clusters: Vec<u64>,
     pub(super) leaks: Leaks,
+    behind: Behind,
     /// The last cluster that is used or may have a refcount.
     pub(super) last_cluster: u64,
     pub(super) scan: Scan<Tag>,
@@ -69,6 +81,7 @@ pub(super) struct Walk<'w> {
     /// Pieces of L1 tables that have not come yet. L2 tables wait for them: how often an L2 table is
     /// used says how often its clusters are.
     l1_pieces: usize,
+    l1_bytes: u64,
     groups: Groups,
     first_group: bool,
     pub(super) blocks: usize,
@@ -113,6 +126,7 @@ pub(super) fn walk_in(
     let mut walk = Walk {
         header: &header,
         notebook,
+        wrong: Entries::new(notebook),
         wanted,
         reach,
         room,
@@ -121,12 +135,14 @@ pub(super) fn walk_in(
         clusters: 0..0,
         last_used: 0,
         block_clusters: Vec::new(),
-        leaks: Leaks::default(),
+        leaks: Leaks::new(header.snapshots),
+        behind: Behind::default(),
         last_cluster: 0,
         scan: Scan::new(),
         tally: Tally::default(),
         l1_tables: Vec::new(),
         l1_pieces: 0,
+        l1_bytes: 0,
         groups: Groups::new(room.tables, room.groups),
         first_group: true,
         blocks: 0,
@@ -137,6 +153,7 @@ pub(super) fn walk_in(
         passing: passes(view, notebook).then(|| Passing::new(packed(&header, 0, 0))),
     };
     walk.run(view)?;
+    walk.behind.judge(&header, notebook);
     if walk.partial.is_none() {
         // An entry that leads nowhere says already that what it led to is lost.
         if !notebook.has(Code::Qcow2TableEntryInvalid) {
@@ -234,7 +251,9 @@ impl Walk<'_> {
         if refcounts {
             let len = u64::from(header.refcount_clusters) * cluster_size;
             self.refer("the refcount table", header.refcount_offset, len, 48);
-            self.scan.want_table(header.refcount_offset, len, |before| Tag::Refcounts { before });
+            self.scan.want_table(header.refcount_offset, len, |before| Tag::Refcounts {
+                before: before as u32,
+            });
         }
         for table in side_tables {
             match *table {
@@ -260,8 +279,10 @@ impl Walk<'_> {
 
     fn read_l1(&mut self, table: &L1) {
         let (active, before) = (table.active, self.scan.len());
-        self.scan.want_table(table.at, table.len, |before| Tag::L1 { active, before });
+        self.scan
+            .want_table(table.at, table.len, |before| Tag::L1 { active, before: before as u32 });
         self.l1_pieces += self.scan.len() - before;
+        self.l1_bytes = self.l1_bytes.saturating_add(table.len);
     }
 
     /// Says that not everything was looked at.
@@ -282,6 +303,10 @@ impl Walk<'_> {
             0 => self.groups.advance(),
             band => self.groups.advance_to(band),
         };
+        if more && self.l1_bytes > MOST_L1_BYTES {
+            self.leave(Left::TooManyTables);
+            return false;
+        }
         if more {
             self.first_group = false;
             let tables = std::mem::take(&mut self.l1_tables);
@@ -317,6 +342,13 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, piece: Piece<Tag>, view: &mut dyn ImageView) {
+        if let Tag::State = piece.tag {
+            // What cannot be read may be one.
+            if piece.missing.is_some() || piece.bytes == STATE {
+                self.behind.is_state();
+            }
+            return;
+        }
         if piece.cut {
             // How much is missing is said of `reach`.
             self.leave(Left::TableCut);
@@ -328,11 +360,12 @@ impl Walk<'_> {
             }
         }
         match piece.tag {
-            Tag::L1 { active, before } => self.l1(&piece, active, before),
-            Tag::L2 { table, before } => self.l2(&piece, table, before, view),
-            Tag::Refcounts { before } => self.refcounts(&piece, before),
-            Tag::Block { first } => self.block(&piece.bytes, first),
+            Tag::L1 { active, before } => self.l1(&piece, active, before.into()),
+            Tag::L2 { before } => self.l2(&piece, before.into(), view),
+            Tag::Refcounts { before } => self.refcounts(&piece, before.into()),
+            Tag::Block { number, before } => self.block(&piece.bytes, number.into(), before.into()),
             Tag::Bitmap => self.bitmap(&piece),
+            Tag::State => {}
         }
     }
 
@@ -345,7 +378,7 @@ impl Walk<'_> {
             let table = value & OFFSET;
             if value & L1_RESERVED != 0 || !table.is_multiple_of(size) {
                 if fresh {
-                    self.notebook.image(Code::Qcow2TableEntryInvalid, at, format!(
+                    self.wrong.say(Code::Qcow2TableEntryInvalid, at, || format!(
                         "The L1 entry {value:#018x} has reserved bits set or points between clusters."));
                 }
                 continue;
@@ -354,13 +387,11 @@ impl Walk<'_> {
                 if fresh {
                     // `qemu-img check` follows it into the header (`check_refcounts_l1`).
                     if value != 0 {
-                        self.notebook.image(
-                            Code::Qcow2TableEntryInvalid,
-                            at,
+                        self.wrong.say(Code::Qcow2TableEntryInvalid, at, || {
                             format!(
                                 "The L1 entry {value:#018x} has the COPIED flag, but no L2 table."
-                            ),
-                        );
+                            )
+                        });
                     }
                     if active {
                         self.remember(guest, self.header.l2_covers(), Entry::default());
@@ -389,7 +420,7 @@ impl Walk<'_> {
                 self.leave_too_many(Left::TooManyTables, self.room.groups < Room::MOST_OF_STREAM);
             }
             for table in self.groups.of_band(self.band) {
-                self.scan.want_table(table, size, |before| Tag::L2 { table, before });
+                self.scan.want_table(table, size, |before| Tag::L2 { before: before as u32 });
             }
         }
     }
@@ -406,7 +437,8 @@ impl Walk<'_> {
         }
     }
 
-    fn l2(&mut self, piece: &Piece<Tag>, table: u64, before: u64, view: &mut dyn ImageView) {
+    fn l2(&mut self, piece: &Piece<Tag>, before: u64, view: &mut dyn ImageView) {
+        let table = piece.at - before;
         let L2 { guest, users, number } = self.groups.get(table).unwrap_or_default();
         let entry_size = self.header.l2_entry_size();
         let cluster_size = self.header.cluster_size();
@@ -416,13 +448,6 @@ impl Walk<'_> {
             true => self.wanted_tables.get(&table).cloned().unwrap_or_default(),
             false => Vec::new(),
         };
-        if let Some(guest) = guest.filter(|&guest| fresh && guest < self.header.size)
-            && piece.bytes.iter().all(|&byte| byte == 0)
-        {
-            let start = guest + before / entry_size * cluster_size;
-            let covered = piece.bytes.len() as u64 / entry_size * cluster_size;
-            self.leaks.unmapped(start..start.saturating_add(covered));
-        }
         let mut packed: Vec<(u64, u64)> = Vec::new();
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
@@ -432,11 +457,23 @@ impl Walk<'_> {
             for guest in &shown {
                 self.remember(guest + in_table, cluster_size, entry);
             }
+            if let Some(place) =
+                place.filter(|&place| fresh && entry.is_empty() && place < self.header.size)
+            {
+                self.leaks.unmapped(place..place + cluster_size);
+                continue;
+            }
             if let Err(said) = entry.check(self.header) {
                 if fresh {
-                    self.notebook.image(Code::Qcow2TableEntryInvalid, at, said);
+                    self.wrong.say(Code::Qcow2TableEntryInvalid, at, || said.to_string());
                 }
                 continue;
+            }
+            if let Some(place) = place
+                && fresh
+                && self.behind.add(self.header, place, &entry, at)
+            {
+                self.scan.want(entry.cluster(), STATE.len(), Tag::State);
             }
             if self.header.data_file {
                 // It refers to the other file.
@@ -477,14 +514,12 @@ impl Walk<'_> {
         }
         packed.sort_unstable();
         for pair in packed.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            self.notebook.image(
-                Code::Qcow2CompressedTwice,
-                pair[1].1,
+            self.wrong.say(Code::Qcow2CompressedTwice, pair[1].1, || {
                 format!(
                     "The compressed cluster at byte {} is named by the L2 entry at byte {} too.",
                     pair[0].0, pair[0].1
-                ),
-            );
+                )
+            });
         }
     }
 
@@ -528,8 +563,9 @@ impl Walk<'_> {
             return (packed.at, packed.len);
         }
         if entry.is_copied() {
-            self.notebook.image(Code::Qcow2CopiedFlagWrong, at,
-                "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.");
+            self.wrong.say(Code::Qcow2CopiedFlagWrong, at, || {
+                "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.".into()
+            });
         }
         // The number of sectors is an upper bound. QEMU reads zeros behind the end of an image, but counts
         // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).
