@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::disk::Grains;
 use super::header::{self, Header};
-use super::{descriptor, offset_of, tables};
+use super::{descriptor, extents, offset_of, tables};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Missing, Reach};
 
@@ -30,8 +30,7 @@ pub(in crate::formats) fn examine_part(
     if !descriptor::check_absent(view, notebook, &header)? {
         return Ok(None);
     }
-    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
-    if header.capacity != sectors && last && rounded == Some(header.capacity) {
+    if header.capacity != sectors && last && extents::is_rounded(sectors, &header) {
         notebook.image(
             Code::VmdkSizeRounded,
             12,

@@ -80,12 +80,17 @@ pub(super) fn is_plain(name: &[u8]) -> bool {
 /// more than a grain can come from rounding.
 const USUAL_GRAIN: u64 = 128;
 
+/// Whether the header has this size of the descriptor in whole grains.
+pub(super) fn is_rounded(sectors: u64, header: &Header) -> bool {
+    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
+    rounded == Some(header.capacity) && header.capacity - sectors < USUAL_GRAIN
+}
+
 /// The descriptor may have the size of the disk, and the header that size in whole grains.
 fn check_size(sectors: u64, at: u64, header: &Header, notebook: &Notebook<'_>) {
     let capacity = header.capacity;
-    let rounded = sectors.checked_next_multiple_of(header.grain_size.max(1));
     if sectors == capacity {
-    } else if rounded == Some(capacity) && capacity - sectors < USUAL_GRAIN {
+    } else if is_rounded(sectors, header) {
         notebook.image(Code::VmdkSizeRounded, at, format!(
             "The descriptor says that the disk has {sectors} sectors, the header says {capacity}, which is that in whole grains. The header's size counts here, as it does for QEMU."));
     } else {
