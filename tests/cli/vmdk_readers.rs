@@ -99,6 +99,10 @@ fn what_stands_before_the_first_grain_and_belongs_to_nothing_is_told() {
     }
     let short = sparse().patched(36, &[2]).patched(5 * 512, b"noise");
     assert_eq!(told(&short), (0, only("vmdk-space-unused")));
+    // VMware leaves a second directory in a stream, which the header does not name.
+    let second = |sector: u8| sparse().patched(26 * 512, &[sector]);
+    assert_eq!(told(&second(27)), (0, vec![]));
+    assert_eq!(told(&second(28)), (0, only("vmdk-space-unused")));
     // Much of it, in an image whose data begins later.
     let far = 8 << 20;
     for (bytes, codes) in [(zip(far), only("vmdk-space-unused")), (vec![0; far], vec![])] {
