@@ -34,13 +34,30 @@ pub(super) fn check(
     tables: &[(u64, u64)],
 ) -> Result<Option<Missing>, Halt> {
     let mut at = begin;
+    // There is one at most, and none is looked for again: there may be very many tables.
+    let mut sought = false;
     for &(from, to) in tables.iter().chain(&[(end, end)]) {
-        let gap = offset_of(at + unnamed_directory(view, header, at)?)..offset_of(from.min(end));
+        let mut gap = offset_of(at)..offset_of(from.min(end));
         at = at.max(to);
         if gap.is_empty() {
             continue;
         }
-        match between(view, gap.start, gap.end)? {
+        let mut seen = between(view, gap.start, gap.end)?;
+        if let Ok(Some((found, _))) = &seen
+            && !sought
+            && found - gap.start < ENTRY
+        {
+            sought = true;
+            let directory = unnamed_directory(view, header, gap.start / SECTOR)?;
+            if directory > 0 {
+                gap.start = gap.start.saturating_add(offset_of(directory));
+                seen = match gap.is_empty() {
+                    true => Ok(None),
+                    false => between(view, gap.start, gap.end)?,
+                };
+            }
+        }
+        match seen {
             Ok(None) => {}
             Ok(Some((found, begins))) => {
                 let len = gap.end.saturating_sub(found);
