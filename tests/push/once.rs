@@ -11,8 +11,8 @@ use crate::flipper::{self, Flipper};
 use crate::rig::*;
 
 /// Bytes that the program reads beside the image: libraries, certificates, what the system tells of itself, and
-/// once more the tables of a container and the end of its disk.
-const BESIDE: u64 = 2 * MIB as u64 + (128 << 10);
+/// once more the tables of a container, the end of its disk, and the places in it at which other formats have marks.
+const BESIDE: u64 = 2 * MIB as u64 + (256 << 10);
 
 /// What the process has read, once it has ended and before anybody has waited for it.
 fn read_in_all(push: &mut Running) -> u64 {
