@@ -54,7 +54,7 @@ const REFUSED: u8 = 4;
 /// The import failed on DigitalOcean's side.
 #[cfg(feature = "net")]
 const IMPORT_FAILED: u8 = 5;
-/// SIGINT or SIGTERM, or a question that was not answered with yes.
+/// A signal that ends programs (SIGINT, SIGTERM, SIGHUP, SIGQUIT), or a question that was not answered with yes.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the arguments ask for.

@@ -39,7 +39,7 @@ fn ignored(status: &str) -> u64 {
 }
 
 /// Signals by which users, terminals and systems end a program.
-const ENDS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+pub(super) const ENDS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// Signals that come so close together are one wish.
 #[cfg(feature = "net")]

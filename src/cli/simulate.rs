@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{ACCEPTED, Usage, output};
@@ -90,7 +89,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
         complain: output::complain,
     };
     // Before anybody can know that it listens, so that no signal ends it in another way.
-    let mut signals = Signals::new(super::signals::heard(&[SIGINT, SIGTERM]))
+    let mut signals = Signals::new(super::signals::heard(&super::signals::ENDS))
         .map_err(|e| Usage(format!("signals cannot be caught: {e}")))?;
     if let Some(path) = &args.env_file {
         // Whoever waits for the file must not find that of an earlier run.

@@ -9,7 +9,7 @@ use crate::rig::*;
 
 #[test]
 fn it_ends_cleanly_and_the_token_is_in_the_env_file_alone() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let rig = Rig::new(&[]);
         let env = rig.scratch.path("env");
         assert_eq!(std::fs::metadata(&env).unwrap().permissions().mode() & 0o777, 0o600);

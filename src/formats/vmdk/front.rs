@@ -34,7 +34,7 @@ pub(super) fn check(
     tables: &[(u64, u64)],
 ) -> Result<Option<Missing>, Halt> {
     let mut at = begin;
-    // There is one at most, and none is looked for again: there may be very many tables.
+    // Writers leave one at most, and a look into each of very many gaps would take too long.
     let mut sought = false;
     for &(from, to) in tables.iter().chain(&[(end, end)]) {
         let mut gap = offset_of(at)..offset_of(from.min(end));
