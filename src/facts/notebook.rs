@@ -31,6 +31,13 @@ pub struct Anomaly {
     pub said: String,
 }
 
+impl Anomaly {
+    /// What it is sorted by: from the outer layer to the inner one, from the front to the back.
+    fn place(&self) -> (Layer, Option<u64>, Code, &str) {
+        (self.layer, self.offset, self.code, &self.said)
+    }
+}
+
 /// Where the examiners of one image write down what they find.
 ///
 /// It is shared by reference between the decoder and the examiner, which take turns on one thread.
@@ -78,9 +85,17 @@ impl<'a> Notebook<'a> {
         if anomalies.iter().filter(known).any(|a| a.said == said) {
             return;
         }
+        let new = Anomaly { code, layer, offset, said };
         if anomalies.iter().filter(|a| a.code == code).count() < KEPT_OF_ONE_KIND {
-            anomalies.push(Anomaly { code, layer, offset, said });
+            anomalies.push(new);
             return;
+        }
+        // Those that lie first are kept, in whichever order they are met.
+        let same = anomalies.iter_mut().filter(|a| a.code == code);
+        if let Some(last) = same.max_by(|a, b| a.place().cmp(&b.place()))
+            && new.place() < last.place()
+        {
+            *last = new;
         }
         let mut more = self.more.borrow_mut();
         match more.iter_mut().find(|(kind, _)| *kind == code) {
@@ -172,11 +187,13 @@ impl<'a> Notebook<'a> {
         self.doomed.get()
     }
 
-    /// Everything found, in the order in which it was found; of a kind that was found very often the
-    /// last one kept says how many more there were.
+    /// Everything found, from the outer layer to the inner one and from the front to the back: a file and a stream are read in
+    /// another order, and found to be the same. Of a kind that was found very often the last one kept says how many
+    /// more there were.
     #[must_use]
     pub fn close(self) -> Vec<Anomaly> {
         let mut anomalies = self.anomalies.into_inner();
+        anomalies.sort_by(|a, b| a.place().cmp(&b.place()));
         for (code, count) in self.more.into_inner() {
             if let Some(last) = anomalies.iter_mut().rfind(|a| a.code == code) {
                 last.said.push_str(&format!(" ({count} more of this kind)"));
@@ -200,6 +217,22 @@ mod tests {
         let anomalies = notebook.close();
         assert_eq!(anomalies.len(), KEPT_OF_ONE_KIND);
         assert_eq!(anomalies[KEPT_OF_ONE_KIND - 1].said, "x (12 more of this kind)");
+    }
+
+    #[test]
+    fn the_order_in_which_anomalies_are_met_does_not_matter() {
+        let noted = |places: &mut dyn Iterator<Item = u64>| {
+            let notebook = Notebook::new(&|_| false, 100);
+            for at in places {
+                notebook.image(Code::Qcow2TableEntryInvalid, at, "x");
+                notebook.image(Code::Qcow2ClusterDamaged, 3 * at, "y");
+            }
+            notebook.close()
+        };
+        let forwards = noted(&mut (0..20));
+        assert_eq!(forwards, noted(&mut (0..20).rev()));
+        let first: Vec<_> = forwards.iter().map(|a| a.offset.unwrap()).take(4).collect();
+        assert_eq!(first, [0, 0, 1, 2]);
     }
 
     #[test]
