@@ -227,8 +227,8 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::Qcow2ClustersLost,
         Warn,
-        "much of the image is used by nothing",
-        "Many clusters are counted as used, or as more compressed ones, but no table names them. Often a table that did was lost, and then the part of the disk that they held reads as zeros.",
+        "much data is counted and used by nothing",
+        "Clusters are counted as used, or as more compressed ones, but no table names them: many of them, or large ones with data in them. Often a table that did was lost, and then the part of the disk that they held reads as zeros.",
         run(
             "Compare the disk with its origin before anything else, and do not repair the image: that would give the clusters away for good. If the disk is whole, write it into a new image",
             Recipe::Convert,
