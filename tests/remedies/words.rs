@@ -199,7 +199,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::common::{Scratch, disk, images, stdout, tidegate};
+    use crate::common::{Scratch, disk, gzip, images, stdout, tidegate};
     use crate::words::assert_plain;
     use tidegate::facts::Code;
 
@@ -231,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_takes_others_is_not_decompressed_away_from_them() {
+        let scratch = Scratch::new();
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/backing.qcow2");
+        let path = scratch.write("a.qcow2.gz", &gzip(&std::fs::read(testdata).unwrap()));
+        let output = tidegate().args(["check", "--format", "json"]).arg(path).output().unwrap();
+        let findings = images(&output)[0]["findings"].as_array().unwrap().clone();
+        let found = findings.iter().find(|it| it["code"] == "qcow2-backing-file").unwrap();
+        assert!(found.get("commands").is_none(), "{found}");
+        assert!(
+            found["remedy"].as_str().unwrap().contains("Decompress it in the folder"),
+            "{found}"
+        );
+    }
+
+    #[test]
     fn a_command_is_for_the_folder_of_the_check() {
         let scratch = Scratch::new();
         let (images_at, here) = (scratch.path("all images"), scratch.path("work"));
@@ -242,7 +257,7 @@ mod tests {
             let output = tidegate().args(check).current_dir(&here).output().unwrap();
             let report = &images(&output)[0];
             let command = report["findings"][0]["commands"][0].as_str().unwrap();
-            assert_eq!(command.matches("all images/a").count(), 4, "{command}");
+            assert_eq!(command.matches("all images/a").count(), 9, "{command}");
             if !crate::paste::installed("qemu-img") {
                 crate::folder::skipped("qemu-img");
                 return;
