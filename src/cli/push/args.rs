@@ -58,7 +58,7 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Write the image's number to this file when it is available.
+    /// Write the image's number to this file when it is available. A push that fails leaves the file as it is.
     #[arg(long, value_name = "FILE")]
     pub(super) output_image_id: Option<PathBuf>,
 
