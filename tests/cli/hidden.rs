@@ -46,7 +46,8 @@ fn clusters_in_the_header_are_refused_in_every_form() {
     let scratch = Scratch::new();
     for damaged in [false, true] {
         for said in every_way(&scratch, &in_an_extension(damaged)) {
-            assert!(said.starts_with("reject qcow2-clusters-overlap"), "{damaged}: {said}");
+            assert!(said.starts_with("reject "), "{damaged}: {said}");
+            assert!(said.contains("qcow2-clusters-overlap"), "{damaged}: {said}");
         }
     }
 }
