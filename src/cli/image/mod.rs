@@ -34,7 +34,7 @@ enum Stop {
     /// DigitalOcean refused or failed.
     Api(Error),
     /// The same, of this image.
-    Image(ImageKey, Error),
+    Image(ImageKey, Box<Error>),
     /// Waiting for this image brought nothing.
     Wait(u64, Box<WaitError>),
     /// All is said.
@@ -105,7 +105,7 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
 
 /// What DigitalOcean says of an image, which it does not name.
 fn of(image: u64) -> impl FnOnce(Error) -> Stop {
-    move |error| Stop::Image(ImageKey::Id(image), error)
+    move |error| Stop::Image(ImageKey::Id(image), Box::new(error))
 }
 
 /// A result that cannot be written is no wrong usage where something was done: it is said on standard error.
@@ -183,7 +183,8 @@ fn list(args: &ListArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 fn get(args: &GetArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let key = ImageKey::parse(&args.image).map_err(|why| Usage(why.into()))?;
     let client = connect::client(&args.api, teller)?;
-    let image = client.wait(client.images().get(&key)).map_err(|e| Stop::Image(key, e))?;
+    let image =
+        client.wait(client.images().get(&key)).map_err(|e| Stop::Image(key, Box::new(e)))?;
     Ok(shown(&image, args.api.format)?)
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Made {
 
 impl Made {
     /// The path that it is written at.
-    pub(super) fn new(&self) -> Name {
+    pub(super) fn begun(&self) -> Name {
         self.folder.inside("new")
     }
 
@@ -104,7 +104,7 @@ impl<'a> Chain<'a> {
     }
 
     /// Lets a command read the image, decompressed if the input is packed, which is gone after that.
-    pub(super) fn from_image(
+    pub(super) fn read_image(
         &mut self,
         made: &Made,
         command: impl FnOnce(&Name) -> String,
@@ -123,7 +123,7 @@ impl<'a> Chain<'a> {
     /// Gives the file its name. `mv -n` may do nothing and say nothing, and then `rmdir` fails.
     pub(super) fn finish(&mut self, made: Made) -> Name {
         let Made { name, folder } = &made;
-        self.step(format!("mv -n {} {name}", made.new()));
+        self.step(format!("mv -n {} {name}", made.begun()));
         self.step(format!("rmdir {folder}"));
         made.name
     }

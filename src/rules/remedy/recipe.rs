@@ -136,7 +136,7 @@ fn parts(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
         return Ok(repack(case, chain.input(), &new));
     };
     let made = chain.make(".vmdk")?;
-    chain.step(format!("{unpacker} {} > {}", chain.input(), made.new()));
+    chain.step(format!("{unpacker} {} > {}", chain.input(), made.begun()));
     let descriptor = chain.finish(made);
     chain.step(repack(case, &descriptor, &new));
     Ok(chain.to_string())
@@ -146,7 +146,7 @@ fn parts(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
 fn through(mut chain: Chain<'_>, program: &str) -> Result<String, Without> {
     let name = chain.packed_name()?;
     let made = chain.begin(name);
-    let (input, new) = (chain.input(), made.new());
+    let (input, new) = (chain.input(), made.begun());
     let command = match chain.unpacker()? {
         Some(unpacker) => piped(&[&format!("{unpacker} {input}"), program, "gzip"], &new),
         None => piped(&[&format!("{program} < {input}"), "gzip"], &new),
@@ -167,15 +167,15 @@ fn unzip(mut chain: Chain<'_>) -> Result<String, Without> {
     let input = chain.input().to_string();
     chain.step(format!("test \"$(unzip -Z1 {input} | wc -l)\" -eq 1 || ! echo {input} does not have exactly one member"));
     let made = chain.begin(name);
-    chain.step(piped(&[&format!("unzip -p {input}"), "gzip"], &made.new()));
+    chain.step(piped(&[&format!("unzip -p {input}"), "gzip"], &made.begun()));
     Ok(chain.checked(made))
 }
 
 /// The plain image of an Android sparse image.
 fn unsparse(mut chain: Chain<'_>) -> Result<String, Without> {
     let made = chain.make(".img")?;
-    let new = made.new();
-    chain.from_image(&made, |image| format!("simg2img {image} {new}"))?;
+    let new = made.begun();
+    chain.read_image(&made, |image| format!("simg2img {image} {new}"))?;
     Ok(chain.checked(made))
 }
 
@@ -184,8 +184,8 @@ fn cut(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let at = case.offset.ok_or(Without::Useless)?;
     let ending = driver(case.format.ok_or(Without::Useless)?).map_or(".img", |it| it.1);
     let made = chain.make(ending)?;
-    let new = made.new();
-    chain.from_image(&made, |image| format!("head -c {at} {image} > {new}"))?;
+    let new = made.begun();
+    chain.read_image(&made, |image| format!("head -c {at} {image} > {new}"))?;
     Ok(chain.checked(made))
 }
 
@@ -206,8 +206,8 @@ fn converted<'a>(
 ) -> Result<(Chain<'a>, Made), Without> {
     let format = from(case)?;
     let made = chain.make(&format!(".{to}"))?;
-    let new = made.new();
-    chain.from_image(&made, |image| convert(format, image, to, &new))?;
+    let new = made.begun();
+    chain.read_image(&made, |image| convert(format, image, to, &new))?;
     Ok((chain, made))
 }
 
@@ -255,7 +255,7 @@ fn ends_at(case: &Case<'_>) -> Option<u64> {
 
 fn both_copies(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let (mut chain, made) = to_raw(chain, case)?;
-    let raw = made.new();
+    let raw = made.begun();
     chain.step(format!("sgdisk -e {raw}"));
     Ok(chain.checked(made))
 }
@@ -266,7 +266,7 @@ fn make_room(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = size.checked_add(ROOM).and_then(|size| size.checked_next_multiple_of(ROOM));
     let size = size.filter(|size| whole && *size < case.limit).ok_or(Without::Useless)?;
     let (mut chain, made) = to_raw(chain, case)?;
-    let raw = made.new();
+    let raw = made.begun();
     chain.step(format!("truncate -s {size} {raw}"));
     chain.step(format!("sgdisk -e {raw}"));
     Ok(chain.checked(made))
@@ -282,13 +282,13 @@ fn shrink(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = size.filter(smaller).ok_or(Without::Useless)?;
     if has_gpt(case) {
         let (mut chain, made) = to_raw(chain, case)?;
-        let raw = made.new();
+        let raw = made.begun();
         chain.step(format!("truncate -s {size} {raw}"));
         chain.step(format!("sgdisk -e {raw}"));
         return Ok(chain.checked(made));
     }
     let (mut chain, made) = converted(chain, case, "qcow2")?;
-    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {} {size}", made.new()));
+    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {} {size}", made.begun()));
     Ok(chain.checked(made))
 }
 
@@ -297,7 +297,7 @@ fn protect(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
     let sectors = u32::try_from((size / SECTOR).saturating_sub(1)).unwrap_or(u32::MAX);
     let (mut chain, made) = to_raw(chain, case)?;
-    let raw = made.new();
+    let raw = made.begun();
     let length: String = sectors.to_le_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
     let entry = format!("\\000\\000\\002\\000\\356\\377\\377\\377\\001\\000\\000\\000{length}");
     chain.step(format!("dd if=/dev/zero of={raw} bs=1 seek=446 count=64 conv=notrunc status=none"));
