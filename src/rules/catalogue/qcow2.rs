@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
         run(
             "Flatten it, if you trust the image (the file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "QEMU docs/interop/qcow2.rst, backing_file_offset; DigitalOcean imports exactly one file",
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
         run(
             "Join them, if you trust the image (the file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 2",

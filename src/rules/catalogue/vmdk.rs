@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image holds only the differences to another one, as a snapshot or a linked clone does. DigitalOcean gets this file alone, so the disk would have holes. QEMU follows the name even in a comment; VirtualBox finds the parent by its UUID alone.",
         run(
             "Flatten it, if you trust the image and its parents are where it looks for them (every file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open; VirtualBox VMDK.cpp, ddb.uuid.parent",
