@@ -105,6 +105,10 @@ codes! {
     DiskTiny "disk-tiny",
     ImageTruncated "image-truncated",
     ImageOffsetImpossible "image-offset-impossible",
+    ImageEndUnusual "image-end-unusual",
+    ImageZerosBehind "image-zeros-behind",
+    ImagePadded "image-padded",
+    ImageTailZeros "image-tail-zeros",
     StructureNotExamined "structure-not-examined",
     StructureUnexaminable "structure-unexaminable",
     DiskNotExamined "disk-not-examined",
@@ -175,6 +179,8 @@ codes! {
     Qcow2RefcountStale "qcow2-refcount-stale",
     Qcow2ClustersLeaked "qcow2-clusters-leaked",
     Qcow2ClustersLost "qcow2-clusters-lost",
+    Qcow2SpaceUnused "qcow2-space-unused",
+    Qcow2ClustersZeroed "qcow2-clusters-zeroed",
     Qcow2ClustersBehindDisk "qcow2-clusters-behind-disk",
     Qcow2ClustersOverlap "qcow2-clusters-overlap",
     Qcow2CompressedTwice "qcow2-compressed-twice",
@@ -211,6 +217,7 @@ codes! {
     VhdxSpaceUnused "vhdx-space-unused",
     VhdxBlockUndefined "vhdx-block-undefined",
     VhdxBlocksUnmapped "vhdx-blocks-unmapped",
+    VhdxFieldUnknown "vhdx-field-unknown",
 
     // vdi
     VdiVersionUnsupported "vdi-version-unsupported",
@@ -262,6 +269,8 @@ codes! {
     VmdkExtentName "vmdk-extent-name",
     VmdkSizeRounded "vmdk-size-rounded",
     VmdkBytesBehind "vmdk-bytes-behind",
+    VmdkGrainsZeroed "vmdk-grains-zeroed",
+    VmdkFeatureUnknown "vmdk-feature-unknown",
     VmdkSpaceUnused "vmdk-space-unused",
 
     // The disk: partition tables.

@@ -1,24 +1,27 @@
 //! What lies behind the end of a container, and in gaps before it.
 
-use super::view::{Got, Halt, ImageView, MemoryImage, Missing, not_examined};
+use super::view::{End, Got, Halt, ImageView, MemoryImage, Missing, not_examined};
 use super::zeros::{PIECE, ZEROS, first_used};
 use super::{DiskFormat, detect};
 use crate::bytes::human_size;
 use crate::codec::{Packing, sniff};
 use crate::facts::{Code, Notebook};
 
+/// What lengths of images are multiples of, and of images that somebody has padded.
+const SECTOR: u64 = 512;
+const MIB: u64 = 1 << 20;
+
 /// Bytes that are shown.
 const SHOWN: usize = 16;
 
-/// Writes down with `code` what is behind the end of a container, if that is more than zeros: preallocated
-/// space and the rest of a block device hold those.
+/// Writes down what is behind the end of a container. Preallocated space and the rest of a block device hold zeros, in
+/// lengths that are theirs; other lengths come from bytes that a transfer has doubled.
 ///
 /// # Errors
 /// If the image cannot be read further.
 pub(super) fn judge(
     view: &mut dyn ImageView,
-    end: u64,
-    code: Code,
+    End { at: end, code, unit, spare }: End,
     notebook: &Notebook<'_>,
 ) -> Result<(), Halt> {
     // A table that is broken uses less than it should.
@@ -27,7 +30,7 @@ pub(super) fn judge(
     }
     let at = match first_used(view, end, u64::MAX)? {
         Ok(Some(at)) => at,
-        Ok(None) => return Ok(()),
+        Ok(None) => return zeros(view, end, (unit, spare), notebook),
         Err((at, missing)) => {
             not_examined(notebook, at, "what follows the image", missing);
             return Ok(());
@@ -41,6 +44,38 @@ pub(super) fn judge(
     notebook.image(code, at, format!(
         "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
         human_size(len)));
+    Ok(())
+}
+
+/// Writes down the zeros behind the end of a container.
+fn zeros(
+    view: &mut dyn ImageView,
+    end: u64,
+    (unit, spare): (u64, u64),
+    notebook: &Notebook<'_>,
+) -> Result<(), Halt> {
+    let Some(size) = view.size()?.filter(|&size| size > end) else { return Ok(()) };
+    let len = size - end;
+    let padded = len.is_multiple_of(unit.max(SECTOR)) || size.is_multiple_of(MIB) || len > MIB;
+    let in_sectors = size.is_multiple_of(SECTOR);
+    if in_sectors && len <= spare {
+        return Ok(());
+    }
+    let (code, whose) = match padded && in_sectors {
+        true => (Code::ImagePadded, "as preallocation and block devices leave them"),
+        false => (
+            Code::ImageZerosBehind,
+            "which is no length that writers leave: bytes before them may stand there twice",
+        ),
+    };
+    notebook.image(
+        code,
+        end,
+        format!(
+            "The image ends at byte {end}, and {len} bytes ({}) of zeros follow, {whose}.",
+            human_size(len)
+        ),
+    );
     Ok(())
 }
 
@@ -118,20 +153,32 @@ fn known(bytes: &[u8]) -> Result<Option<&'static str>, Halt> {
 mod tests {
     use super::*;
 
-    fn found(tail: &[u8]) -> Option<String> {
+    fn found(tail: &[u8]) -> Option<(Code, String)> {
         let notebook = Notebook::new(&|_| false, 1 << 40);
         let mut view = MemoryImage::new([&[7; 4096][..], tail].concat());
-        judge(&mut view, 4096, Code::Qcow2TrailingBytes, &notebook).unwrap();
-        notebook.close().pop().map(|anomaly| anomaly.said)
+        let end = End { at: 4096, code: Code::Qcow2TrailingBytes, unit: 4096, spare: 0 };
+        judge(&mut view, end, &notebook).unwrap();
+        notebook.close().pop().map(|anomaly| (anomaly.code, anomaly.said))
     }
 
     #[test]
-    fn zeros_are_nothing_and_the_rest_is_named() {
+    fn zeros_have_lengths_that_writers_leave_and_the_rest_is_named() {
         assert_eq!(found(&[]), None);
-        assert_eq!(found(&[0; 3 * PIECE + 5]), None);
+        for (len, code) in [
+            (1, Code::ImageZerosBehind),
+            (512, Code::ImageZerosBehind),
+            (1460, Code::ImageZerosBehind),
+            (3 * PIECE + 5, Code::ImageZerosBehind),
+            (3 * PIECE, Code::ImagePadded),
+            ((1 << 20) - 4096, Code::ImagePadded),
+            ((3 << 20) + 512, Code::ImagePadded),
+            ((3 << 20) + 511, Code::ImageZerosBehind),
+        ] {
+            assert_eq!(found(&vec![0; len]).unwrap().0, code, "{len}");
+        }
         let mut far = vec![0; 2 * PIECE + 700];
         far.extend(b"PK\x03\x04\x1b[m");
-        let said = found(&far).unwrap();
+        let (_, said) = found(&far).unwrap();
         assert!(said.contains("7 bytes (7 B) from byte 135868 on"), "{said}");
         assert!(said.ends_with("as a zip file does, with \"PK\\x03\\x04\\x1b[m\"."), "{said}");
         for (tail, expected) in [
@@ -141,7 +188,7 @@ mod tests {
             ),
             (b"\x9e\x01noise", "they begin with \"\\x9e\\x01noise\"."),
         ] {
-            let said = found(tail).unwrap();
+            let (_, said) = found(tail).unwrap();
             assert!(said.ends_with(expected), "{said}");
         }
     }

@@ -111,6 +111,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskTooLarge | DiskEmpty | DiskTiny if is(DiskFormat::Raw) => check(true, "image-end"),
         DiskTooLarge | DiskEmpty | DiskTiny => check(is_container(format), "headers"),
         ImageTruncated | ImageOffsetImpossible => check(is_container(format), "allocation-tables"),
+        ImageEndUnusual => check(is_container(format), "allocation-tables"),
+        ImageZerosBehind | ImagePadded | ImageTailZeros => check(is_container(format), tail),
         // They say themselves what was not examined.
         StructureNotExamined | StructureUnexaminable | DiskNotExamined => None,
         // Their marks are at the end.
@@ -140,6 +142,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2ExtendedL2
         | Qcow2FeatureUnknown
         | Qcow2CompressionTypeInvalid
+        | Qcow2SpaceUnused
         | Qcow2ExtensionInvalid => check(is(DiskFormat::Qcow2), "headers"),
         Qcow2TableEntryInvalid
         | Qcow2RefcountTableInvalid
@@ -147,6 +150,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | Qcow2RefcountStale
         | Qcow2ClustersLeaked
         | Qcow2ClustersLost
+        | Qcow2ClustersZeroed
         | Qcow2ClustersBehindDisk
         | Qcow2ClustersOverlap
         | Qcow2CompressedTwice
@@ -182,6 +186,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VhdxBlockSizeInvalid
         | VhdxSectorSize
         | VhdxSizeInvalid
+        | VhdxFieldUnknown
         | VhdxBatInvalid => check(is(DiskFormat::Vhdx), "headers"),
         VhdxParent
         | VhdxBatEntryInvalid
@@ -224,6 +229,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkCidInvalid
         | VmdkExtentLineInvalid
         | VmdkExtentName
+        | VmdkFeatureUnknown
         | VmdkSizeRounded
         | VmdkCompressionInvalid => check(is(DiskFormat::Vmdk), "headers"),
         VmdkTableEntryInvalid
@@ -235,6 +241,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | VmdkFooterMismatch
         | VmdkTrailingBytes
         | VmdkGrainsUnordered
+        | VmdkGrainsZeroed
         | VmdkSpaceUnused
         | VmdkUnclean => check(is(DiskFormat::Vmdk), "allocation-tables"),
         VmdkGrainDamaged => {

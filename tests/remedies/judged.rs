@@ -43,6 +43,20 @@ pub(crate) const CHECKED: &[(&str, Make)] = &[
     ("disk-tiny", || qcow2(24, &512u64.to_be_bytes())),
     ("disk-empty", || vhdx(&[(3_211_272, &[0; 8])])),
     ("image-truncated", || packed("truncated.qcow2")),
+    // A disk that ends 512 bytes into its last cluster, in an image that has all but 512 bytes of that.
+    ("image-end-unusual", || {
+        let mut bytes = qcow2(24, &127_488u64.to_be_bytes());
+        bytes.truncate(bytes.len() - 512);
+        bytes
+    }),
+    ("image-zeros-behind", || [plain("gpt.qcow2"), vec![0; 1460]].concat()),
+    ("image-padded", || [plain("gpt.qcow2"), vec![0; 2 << 20]].concat()),
+    // One cluster more, 8 MiB behind the others.
+    ("image-tail-zeros", || {
+        let entry = (1u64 << 63 | 8_192_000).to_be_bytes();
+        let end = 8_192_000 + 4095;
+        with(plain("gpt.qcow2"), &[(8192 + 4000, b"\0\x01"), (16_384 + 80, &entry), (end, b"\0")])
+    }),
     ("image-offset-impossible", || vhdx(&[(2 << 20, &(!0xf_ffffu64 | 6).to_le_bytes())])),
     ("structure-unexaminable", || gzip(&crate::common::backward_chain(40))),
     ("format-polyglot", || packed("polyglot.qcow2")),
@@ -85,6 +99,7 @@ pub(crate) const CHECKED: &[(&str, Make)] = &[
         let extension = [&b"\x23\x85\x28\x75\0\0\0\x18"[..], &[0; 24], &[0; 8]].concat();
         with(qcow2(95, b"\x01"), &[(112, &extension)])
     }),
+    ("qcow2-clusters-zeroed", || qcow2(16_431, b"\x01")),
     ("vhdx-no-valid-header", || vhdx_headers(0, b"xxxx")),
     ("vhdx-headers-conflict", || vhdx_headers(8, &[0; 8])),
     ("vhdx-version-unsupported", || vhdx_headers(66, b"\x02")),
@@ -136,6 +151,10 @@ pub(crate) const CHECKED: &[(&str, Make)] = &[
     ("vmdk-encrypted", || described("version=1", "encryption.keySafe = \"vmware:key\"\nversion=1")),
     ("vmdk-grain-size-invalid", || vmdk(20, b"\0")),
     ("vmdk-grain-table-invalid", || vmdk(44, b"\x01")),
+    ("vmdk-grains-zeroed", || {
+        with(vmdk(8, b"\x07"), &[(22 * 512, &[1, 0, 0, 0]), (27 * 512, &[1, 0, 0, 0])])
+    }),
+    ("vmdk-feature-unknown", || vmdk(10, b"\x04")),
     ("vmdk-compression-invalid", || vmdk(10, b"\x01")),
     ("vmdk-footer-invalid", || footed(512, b"XXXX")),
     ("vmdk-footer-mismatch", || footed(512 + 12, b"\x01")),

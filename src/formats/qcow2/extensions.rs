@@ -48,6 +48,8 @@ pub(super) struct Extensions {
     pub(super) bitmaps: Option<Bitmaps>,
     /// The header of the encryption.
     pub(super) encryption: Option<Encryption>,
+    /// Image offset behind them.
+    pub(super) end: u64,
 }
 
 /// Where the directory of persistent bitmaps is.
@@ -103,6 +105,7 @@ pub(super) fn read(
             break;
         }
         if kind == END {
+            at = data;
             break;
         }
         if seen.len() >= MOST {
@@ -144,6 +147,7 @@ pub(super) fn read(
         }
         at = data + u64::from(len).next_multiple_of(8);
     }
+    found.end = at;
     Ok(found)
 }
 

@@ -2,8 +2,10 @@ use zerocopy::byteorder::big_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::extensions::{self, Context, Extensions};
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, human_size};
 use crate::facts::{Code, Notebook};
+use crate::formats::tail::between;
+use crate::formats::view::not_examined;
 use crate::formats::{Got, Halt, ImageView};
 
 /// The part of the header that versions 2 and 3 share, from image offset 0.
@@ -195,7 +197,46 @@ pub(super) fn read(
         bitmaps_valid: autoclear & BITMAPS_VALID != 0,
     };
     header.extensions = extensions::read(view, notebook, &context)?;
+    check_rest(
+        view,
+        notebook,
+        header.extensions.end,
+        (fixed.backing_file_offset.get(), fixed.backing_file_size.get().into()),
+        cluster_size,
+    )?;
     Ok(Some(header))
+}
+
+/// Looks at what the first cluster has behind the extensions but for the name of a backing file: QEMU fills it with zeros
+/// (`qcow2_update_header`, `block/qcow2.c`).
+fn check_rest(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    from: u64,
+    (name, name_len): (u64, u64),
+    to: u64,
+) -> Result<(), Halt> {
+    // What is odd in the header may be why it seems to end here.
+    if notebook.doomed() || notebook.has(Code::Qcow2ExtensionInvalid) {
+        return Ok(());
+    }
+    let parts = match name {
+        0 => [(from, to), (to, to)],
+        _ => [(from, name), (name.saturating_add(name_len), to)],
+    };
+    for (from, to) in parts {
+        match between(view, from, to)? {
+            Ok(None) => {}
+            Ok(Some((at, begins))) => {
+                let len = to.saturating_sub(at);
+                notebook.image(Code::Qcow2SpaceUnused, at, format!(
+                    "In the first cluster, behind the header and its extensions, {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
+                    human_size(len)));
+            }
+            Err((at, missing)) => not_examined(notebook, at, "the cluster of the header", missing),
+        }
+    }
+    Ok(())
 }
 
 /// QEMU drops what lies after the last whole sector, so the guest sees fewer bytes than the header says.

@@ -14,11 +14,12 @@ use super::leaks::Leaks;
 use super::room::Room;
 use super::side_tables::{self, SideTable};
 use super::tally::Tally;
+use crate::bytes::human_size;
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::entries::Entries;
 use crate::formats::passing::Passing;
 use crate::formats::scan::{Piece, Scan};
-use crate::formats::view::not_examined;
+use crate::formats::view::{End, Last, not_examined};
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Refcount blocks that are followed.
@@ -94,6 +95,8 @@ pub(super) struct Walk<'w> {
     wanted_tables: BTreeMap<u64, Vec<u64>>,
     /// Whether the active disk has a compressed cluster.
     packed: bool,
+    /// Clusters of the active disk that read as zeros and keep their place.
+    zeroed: u64,
     /// Unpacks the compressed clusters of the active disk as they come by.
     passing: Option<Passing>,
 }
@@ -150,17 +153,25 @@ pub(super) fn walk_in(
         known: BTreeMap::new(),
         wanted_tables: BTreeMap::new(),
         packed: false,
+        zeroed: 0,
         passing: passes(view, notebook).then(|| Passing::new(packed(&header, 0, 0))),
     };
     walk.run(view)?;
     walk.behind.judge(&header, notebook);
+    if walk.zeroed > 0 {
+        let (count, len) =
+            (walk.zeroed, human_size(walk.zeroed.saturating_mul(header.cluster_size())));
+        notebook.image(Code::Qcow2ClustersZeroed, header.l1_offset, format!(
+            "{count} clusters ({len}) of the disk read as zeros and keep their place in the image."));
+    }
     tables.has_packed = match walk.packed {
         false if walk.partial.is_some() => None,
         packed => Some(packed),
     };
     if walk.partial.is_none() {
         if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
-            walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
+            let unit = header.cluster_size();
+            walk.reach.ends_at(End { at: end, code: Code::Qcow2TrailingBytes, unit, spare: 0 });
         }
         // An entry that leads nowhere says already that what it led to is lost.
         if !notebook.has(Code::Qcow2TableEntryInvalid)
@@ -561,7 +572,19 @@ impl Walk<'_> {
             None if self.header.version == 2 => 1,
             None => stored,
         };
-        self.reach.include("a data cluster", entry.cluster(), least.max(1));
+        let (at, what) = (entry.cluster(), "a data cluster");
+        match left {
+            Some(_) => {
+                let piece = if entry.bitmap.is_some() { size / 32 } else { 1 };
+                self.reach.include_last(what, Last { at, least: least.max(1), whole: size, piece });
+                if entry.is_stored() {
+                    self.reach.stored.add(at, size);
+                } else {
+                    self.zeroed += 1;
+                }
+            }
+            None => self.reach.include(what, at, least.max(1)),
+        }
     }
 
     /// Counts a compressed cluster; its first byte on the image and its length.

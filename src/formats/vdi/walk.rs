@@ -6,7 +6,7 @@ use crate::formats::bits::Bits;
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
 use crate::formats::tail::between;
-use crate::formats::view::not_walked;
+use crate::formats::view::{End, Stored, not_walked};
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Looks at every entry of the block map.
@@ -31,6 +31,7 @@ pub(super) fn walk(
         distinct: 0,
         last: None,
         uncompared: false,
+        stored: Stored::default(),
     };
     let mut walked =
         gap(view, notebook, reach, "the header and the block map", (header.end, header.map_at))?;
@@ -59,6 +60,7 @@ pub(super) fn walk(
         let header = &blocks.header;
         reach.include(&what, header.block_at(last), header.block_size);
     }
+    reach.stored = std::mem::take(&mut walk.stored);
     // Without all of the map there is nothing to count.
     if read == length {
         walk.judge(&blocks.header);
@@ -68,7 +70,12 @@ pub(super) fn walk(
         let end = walk.last.map_or(header.data_at, |(last, _)| {
             header.block_at(last).saturating_add(header.block_size)
         });
-        reach.ends_at(end, Code::VdiTrailingBytes);
+        reach.ends_at(End {
+            at: end,
+            code: Code::VdiTrailingBytes,
+            unit: header.block_size,
+            spare: 0,
+        });
     }
     if walk.uncompared && walked == Walked::Whole {
         walked = Walked::Partial(Left::TooManyBlocks);
@@ -120,6 +127,8 @@ struct Walk<'w> {
     last: Option<(u32, u64)>,
     /// Some block has too high a number for `used`.
     uncompared: bool,
+    /// Where blocks are stored.
+    stored: Stored,
 }
 
 impl Walk<'_> {
@@ -155,6 +164,7 @@ impl Walk<'_> {
             self.uncompared |= u64::from(entry) < self.bound && !self.used.holds(entry.into());
             if self.used.add(entry.into()) {
                 self.distinct += 1;
+                self.stored.add(header.block_at(entry), header.block_size);
             } else {
                 self.wrong.say(Code::VdiBlocksOverlap, entry_at, || format!(
                     "The disk's byte {guest} is in stored block {entry}, which another entry of the block map names too."));

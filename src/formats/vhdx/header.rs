@@ -135,7 +135,9 @@ fn choose(copies: &[[u8; HEADER_LENGTH]; 2], notebook: &Notebook<'_>) -> Option<
                 notebook.image(Code::VhdxHeadersConflict, second_at + 8, format!(
                     "Both headers have the sequence number {n} but differ, so none of them is the current one."));
             }
-            Some(if m > n { two } else { one })
+            let (current, older) = if m > n { (two, one) } else { (one, two) };
+            check_older(&older, &current.0, notebook);
+            Some(current)
         }
         (None, Some(why)) => {
             notebook.image(Code::VhdxHeaderDamaged, second_at, format!("The second header {why}."));
@@ -153,6 +155,32 @@ fn choose(copies: &[[u8; HEADER_LENGTH]; 2], notebook: &Notebook<'_>) -> Option<
             );
             None
         }
+    }
+}
+
+/// Readers that check both headers refuse an image for what the older one says, though it decides nothing.
+fn check_older((fields, at): &(Fields, u64), current: &Fields, notebook: &Notebook<'_>) {
+    let said = |fields: &Fields| (fields.version, fields.log_version, fields.log_length);
+    if said(fields) == said(current) {
+        return;
+    }
+    let (version, log_version) = (fields.version.get(), fields.log_version.get());
+    let log_len = u64::from(fields.log_length.get());
+    if (version, log_version) != (1, 0) || !log_len.is_multiple_of(MIB) {
+        notebook.image(Code::VhdxFieldUnknown, at + 64, format!(
+            "The older header says version {version} with log version {log_version} and a log of {log_len} bytes; the format has version 1 with log version 0, and logs of whole MiB."));
+    }
+}
+
+/// Writes down which bytes of a field that the format reserves are no zeros; `what` names the field.
+pub(super) fn reserved(what: &str, at: u64, bytes: &[u8], notebook: &Notebook<'_>) {
+    if let Some(first) = bytes.iter().position(|&byte| byte != 0) {
+        let at = at.saturating_add(first as u64);
+        notebook.image(
+            Code::VhdxFieldUnknown,
+            at,
+            format!("Byte {at} is reserved {what} and has to be zero, but is not."),
+        );
     }
 }
 
@@ -245,6 +273,15 @@ mod tests {
         assert_eq!(codes(sample.image.clone()), []);
         sample.put(FIRST + 8, &9u64.to_le_bytes()).seal(FIRST, 4096);
         assert_eq!(codes(sample.image), [Code::VhdxLogStale]);
+    }
+
+    #[test]
+    fn the_older_header_says_what_the_format_has() {
+        for (at, byte) in [(66, 2), (64, 1), (68, 1)] {
+            let mut sample = Sample::new();
+            sample.put(FIRST + at, &[byte]).seal(FIRST, 4096);
+            assert_eq!(codes(sample.image), [Code::VhdxFieldUnknown], "{at}");
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 use std::collections::HashSet;
 
 use zerocopy::byteorder::little_endian::{U16, U32};
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes as _, KnownLayout, Unaligned};
 
 use super::bat::SECTORS_OF_A_BITMAP;
-use super::header::{MIB, Span};
+use super::header::{MIB, Span, reserved};
 use super::tables::{MOST_ENTRIES, TABLE_LENGTH, Taken, guid};
 use crate::bytes::{guid as written, human_size};
 use crate::facts::{Code, Notebook};
+use crate::formats::tail::between;
+use crate::formats::view::not_examined;
 use crate::formats::{Halt, ImageView};
 
 /// Largest virtual disk (MS-VHDX 2.6.2.2).
@@ -15,6 +17,10 @@ const LARGEST_DISK: u64 = 64 << 40;
 
 const USER_ITEM: u32 = 1 << 0;
 const REQUIRED_ITEM: u32 = 1 << 2;
+
+/// The flags of an item: of a user, of the virtual disk, required (MS-VHDX 2.6.1.2).
+const ITEM_FLAGS: u32 = 0b111;
+
 const FIXED: u32 = 1 << 0;
 const HAS_PARENT: u32 = 1 << 1;
 
@@ -119,12 +125,56 @@ pub(super) fn read(
     let mut wanted: Vec<_> = values.iter_mut().zip(places).zip(&ITEMS).collect();
     // A stream cannot go back.
     wanted.sort_by_key(|((_, at), _)| *at);
-    for ((value, at), item) in wanted {
-        if !view.need(at, &mut value[..item.length], notebook, item.name)? {
+    let mut wanted = wanted.into_iter().peekable();
+    let mut gaps = gaps(entries, region).into_iter().peekable();
+    while wanted.peek().is_some() || gaps.peek().is_some() {
+        let next = wanted.peek().map_or(u64::MAX, |((_, at), _)| *at);
+        if let Some((from, to)) = gaps.next_if(|(from, _)| *from < next) {
+            check_gap(view, notebook, from, to)?;
+        } else if let Some(((value, at), item)) = wanted.next()
+            && !view.need(at, &mut value[..item.length], notebook, item.name)?
+        {
             return Ok(None);
         }
     }
     Ok(judge(values.map(u64::from_le_bytes), places, locator_at, notebook))
+}
+
+/// What the region has between its items and behind the last one, as image offsets.
+fn gaps(entries: &[Entry], region: Span) -> Vec<(u64, u64)> {
+    let items = entries.iter().map(|entry| (entry.offset.get().into(), entry.length.get().into()));
+    let mut items: Vec<(u64, u64)> = items.filter(|(_, length)| *length > 0).collect();
+    items.sort_unstable();
+    items.push((region.len, 0));
+    let mut end = TABLE_LENGTH as u64;
+    let mut gaps = Vec::new();
+    for (offset, length) in items {
+        if end < offset {
+            gaps.push((region.at.saturating_add(end), region.at.saturating_add(offset)));
+        }
+        end = end.max(offset.saturating_add(length));
+    }
+    gaps
+}
+
+/// Looks into a part of the region that no item has.
+fn check_gap(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    from: u64,
+    to: u64,
+) -> Result<(), Halt> {
+    match between(view, from, to)? {
+        Ok(None) => {}
+        Ok(Some((at, begins))) => {
+            let len = to.saturating_sub(at);
+            notebook.image(Code::VhdxSpaceUnused, at, format!(
+                "In the metadata region, {len} bytes ({}) from byte {at} on belong to no item{begins}.",
+                human_size(len)));
+        }
+        Err((at, missing)) => not_examined(notebook, at, "the metadata region", missing),
+    }
+    Ok(())
 }
 
 /// The entries of the table.
@@ -135,6 +185,8 @@ fn entries<'t>(table: &'t [u8], region: Span, notebook: &Notebook<'_>) -> Option
         notebook.image(Code::VhdxMetadataInvalid, region.at, said);
         return None;
     }
+    reserved("in the metadata table", region.at.saturating_add(8), &header.reserved, notebook);
+    reserved("in the metadata table", region.at.saturating_add(12), &header.reserved2, notebook);
     let count = header.count.get();
     if u32::from(count) > MOST_ENTRIES {
         let said = format!("The metadata table says {count} items; {MOST_ENTRIES} are the most.");
@@ -174,6 +226,17 @@ fn places(
             let said = format!("The image says that a reader has to know {name}.");
             notebook.image(Code::VhdxMetadataUnknown, at, said);
         }
+        let flags = entry.flags.get();
+        if flags & !ITEM_FLAGS != 0 {
+            notebook.image(Code::VhdxFieldUnknown, at.saturating_add(24), format!(
+                "The metadata table gives {name} the flags {flags:#x}; the format has bits 0 to 2."));
+        }
+        reserved(
+            "in an entry of the metadata table",
+            at.saturating_add(28),
+            entry.reserved.as_bytes(),
+            notebook,
+        );
         if item.is_some() && entry.flags.get() & USER_ITEM != 0 {
             let said = format!("The metadata table says that {name} is an item of a user's.");
             invalid(at.saturating_add(24), said);
@@ -195,6 +258,17 @@ fn places(
             let said = format!("There are {length} bytes for {name}, which takes {}.", item.length);
             invalid(at.saturating_add(20), said);
             continue;
+        }
+        // QEMU reads what it needs of it, others refuse the image.
+        if let Some(item) = item.filter(|item| length != item.length as u64) {
+            notebook.image(
+                Code::VhdxFieldUnknown,
+                at.saturating_add(20),
+                format!(
+                    "The metadata table gives {name} {length} bytes; the format has {}.",
+                    item.length
+                ),
+            );
         }
         if let Some(place) = known.and_then(|index| places.get_mut(index)) {
             *place = Some(region.at.saturating_add(offset));
@@ -236,6 +310,13 @@ fn judge(
         )),
         (false, None) => None,
     };
+    if flags & !(FIXED | HAS_PARENT) != 0 {
+        notebook.image(
+            Code::VhdxFieldUnknown,
+            flags_at,
+            format!("The file parameters have the flags {flags:#x}; the format has bits 0 and 1."),
+        );
+    }
     if let Some((at, said)) = parent {
         notebook.image(Code::VhdxParent, at, said);
     }
@@ -280,7 +361,7 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
-    use super::super::examine::tests::{METADATA, Sample, codes};
+    use super::super::examine::tests::{METADATA, Sample, all_codes, codes};
     use super::*;
 
     /// The codes after bytes at an offset of the metadata region were changed.
@@ -302,6 +383,43 @@ mod tests {
         assert_eq!(changed(32 + 20, &[7]), invalid);
         // The first item twice.
         assert_eq!(changed(64, &ITEMS[0].guid), invalid);
+    }
+
+    #[test]
+    fn fields_that_the_format_reserves_are_zero_and_lengths_are_its_own() {
+        let unknown = [Code::VhdxFieldUnknown];
+        let flags_at = 64 << 10;
+        for (at, byte) in [
+            (8, 1),
+            (12, 1),
+            (31, 1),
+            (32 + 24, 0xfe),
+            (32 + 28, 1),
+            (32 + 20, 16),
+            (64 + 20, 9),
+            (128 + 31, 1),
+            (flags_at + 4, 4),
+            (flags_at + 7, 0x80),
+        ] {
+            assert_eq!(changed(at, &[byte]), unknown, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_no_item_has_is_zeros() {
+        for (at, expected) in [
+            // The last item is the disk's identifier, which may have any value.
+            ((64 << 10) + 79, &[][..]),
+            ((64 << 10) + 80, &[Code::VhdxSpaceUnused]),
+            ((64 << 10) + 8, &[Code::VhdxSpaceUnused]),
+            ((64 << 10) + 36, &[Code::VhdxSpaceUnused]),
+            (300_000, &[Code::VhdxSpaceUnused]),
+            ((1 << 20) - 1, &[Code::VhdxSpaceUnused]),
+        ] {
+            let mut sample = Sample::new();
+            sample.put(METADATA + at, &[9]);
+            assert_eq!(all_codes(sample.image), expected, "{at}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-use super::header::{MIB, Span, damage};
+use super::header::{MIB, Span, damage, reserved};
 use crate::bytes::guid as written;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
@@ -83,6 +83,13 @@ pub(super) fn regions(
         }
     }
     let [first, second] = copies.each_ref().map(|copy| region_entries(copy));
+    for (found, (copy, at)) in
+        [&first, &second].into_iter().zip(copies.iter().zip(REGION_TABLES_AT))
+    {
+        if let Ok(entries) = found {
+            check_reserved(copy, entries, at, notebook);
+        }
+    }
     let (entries, table_at) = match (first, second) {
         (Ok(first), Ok(second)) => {
             let same = |(a, b): (&RegionEntry, &RegionEntry)| {
@@ -91,6 +98,8 @@ pub(super) fn regions(
             if first.len() != second.len() || !first.iter().zip(second).all(same) {
                 notebook.image(Code::VhdxRegionInvalid, REGION_TABLES_AT[1],
                     "The two copies of the region table are both whole but name different regions, so readers may see different disks.");
+            } else {
+                check_same(&copies, notebook);
             }
             (first, REGION_TABLES_AT[0])
         }
@@ -116,6 +125,35 @@ pub(super) fn regions(
         }
     };
     Ok(place(entries, table_at, notebook, log))
+}
+
+/// Looks at what a region table has beside its regions.
+fn check_reserved(table: &[u8], entries: &[RegionEntry], at: u64, notebook: &Notebook<'_>) {
+    let field = table.get(12..16).unwrap_or_default();
+    reserved("in the header of the region table", at + 12, field, notebook);
+    for (entry, index) in entries.iter().zip(0..) {
+        let flags = entry.flags.get();
+        if flags & !REQUIRED_REGION != 0 {
+            let at = at + REGION_TABLE_HEADER + index * ENTRY_LENGTH + 28;
+            notebook.image(Code::VhdxFieldUnknown, at, format!(
+                "An entry of the region table has the flags {flags:#x}; the format has only bit 0."));
+        }
+    }
+}
+
+/// Writes down if two region tables that name the same differ elsewhere: they are copies of each other.
+fn check_same(copies: &[Vec<u8>; 2], notebook: &Notebook<'_>) {
+    let [first, second] = copies;
+    // The checksums differ with the rest.
+    let mut pairs = first.iter().zip(second).zip(0u64..).skip(8);
+    if let Some((_, at)) = pairs.find(|((one, two), _)| one != two) {
+        let at = REGION_TABLES_AT[1] + at;
+        notebook.image(
+            Code::VhdxFieldUnknown,
+            at,
+            format!("The two copies of the region table differ at byte {at} of the image."),
+        );
+    }
 }
 
 /// The entries of a whole region table, or what is wrong with it.
@@ -238,6 +276,22 @@ mod tests {
         sample.put(REGIONS + 16 + 18, &[0x50]).seal(REGIONS, TABLE_LENGTH);
         let found = codes(sample.image);
         assert!(found.contains(&Code::VhdxRegionInvalid), "{found:?}");
+    }
+
+    #[test]
+    fn what_no_reader_needs_is_as_the_format_has_it() {
+        let unknown = [Code::VhdxFieldUnknown];
+        // The reserved field of the header, and flags of the first region.
+        for at in [12, 15, 16 + 29] {
+            let mut sample = Sample::new();
+            sample.in_region_tables(at, &[2]);
+            assert_eq!(codes(sample.image), unknown, "{at}");
+        }
+        for at in [200, TABLE_LENGTH - 1] {
+            let mut sample = Sample::new();
+            sample.put(REGIONS + at, &[2]).seal(REGIONS, TABLE_LENGTH);
+            assert_eq!(codes(sample.image), unknown, "{at}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::bytes::human_size;
 use crate::facts::{Code, Left, Notebook};
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
-use crate::formats::view::not_walked;
+use crate::formats::view::{End, Last, Stored as Heap, not_walked};
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
 
 /// Looks at every entry of the BAT.
@@ -29,6 +29,7 @@ pub(super) fn walk(
         farthest: None,
         unmapped: 0,
         uncompared: false,
+        heap: Heap::default(),
         parent: notebook.has(Code::VhdxParent),
     };
     // All of the region, not only what the disk needs: a block that is stored past its end is one too.
@@ -57,11 +58,14 @@ pub(super) fn walk(
             "the block of the disk's byte {} (BAT entry at byte {})",
             block.guest, block.entry_at
         );
-        reach.include(&what, block.at, block.len);
+        let (at, whole) = (block.at, blocks.metadata.block_size);
+        reach.include_last(&what, Last { at, least: block.len, whole, piece: 1 });
     }
+    reach.stored = std::mem::take(&mut walk.heap);
     walk.unmapped(&blocks.metadata, blocks.bat.at);
     if walked == Walked::Whole {
-        reach.ends_at(walk.places.end(), Code::VhdxTrailingBytes);
+        let at = walk.places.end();
+        reach.ends_at(End { at, code: Code::VhdxTrailingBytes, unit: MIB, spare: 0 });
         walked = walk.places.check(blocks, view, notebook, reach)?;
         // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared && walked == Walked::Whole {
@@ -94,6 +98,8 @@ struct Walk<'w> {
     unmapped: u64,
     /// Some block lies too far for `places`.
     uncompared: bool,
+    /// Where blocks are stored.
+    heap: Heap,
     /// The image needs a parent, so entries may lead there.
     parent: bool,
 }
@@ -243,6 +249,9 @@ impl Walk<'_> {
             self.wrong.say(Code::VhdxBlocksOverlap, block.entry_at, || format!(
                 "The BAT entry {entry:#018x} of the disk's byte {} places its block at byte {}, over the block of another entry.",
                 block.guest, block.at));
+        }
+        if new {
+            self.heap.add(block.at, block.len);
         }
         let end = |block: &Stored| block.at.saturating_add(block.len);
         if self.farthest.as_ref().is_none_or(|farthest| end(farthest) < end(&block)) {

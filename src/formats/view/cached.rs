@@ -109,6 +109,10 @@ impl ImageView for CachedView<'_> {
         self.view.scans_left()
     }
 
+    fn used_end(&mut self) -> Result<Option<u64>, Halt> {
+        self.view.used_end()
+    }
+
     fn hole(&mut self, at: u64) -> (u64, bool) {
         self.view.hole(at)
     }

@@ -1,5 +1,6 @@
 use super::{Got, Halt, ImageView, too_large};
 use crate::facts::{Code, Notebook};
+use crate::formats::zeros::last_used;
 use crate::source::{LocalFile, LocalOffsets};
 
 /// An uncompressed local file: any offset at any time.
@@ -39,6 +40,11 @@ impl ImageView for FileView<'_> {
 
     fn is_seekable(&self) -> bool {
         true
+    }
+
+    fn used_end(&mut self) -> Result<Option<u64>, Halt> {
+        let size = self.file.size();
+        last_used(self, size)
     }
 
     fn hole(&mut self, at: u64) -> (u64, bool) {

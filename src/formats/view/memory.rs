@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::{Feed, Got, Halt, ImageView};
 use crate::bytes::{Pool, Segment};
+use crate::formats::zeros::last_used;
 
 /// Bytes of the runs that a [`MemoryFeed`] hands out.
 const RUN: usize = 64 << 10;
@@ -106,6 +107,11 @@ impl ImageView for MemoryImage<'_> {
 
     fn is_seekable(&self) -> bool {
         true
+    }
+
+    fn used_end(&mut self) -> Result<Option<u64>, Halt> {
+        let size = self.size;
+        last_used(self, size)
     }
 }
 

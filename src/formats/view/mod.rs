@@ -1,6 +1,7 @@
 //! Views of an image: a local file at any offset, or a stream read forward.
 
 mod cached;
+mod ends;
 mod file;
 mod held;
 mod kept;
@@ -24,7 +25,8 @@ pub use remote::RemoteView;
 pub use store::Store;
 pub use stream::{Feed, Reopen, StreamView};
 
-pub(super) use reach::truncated;
+pub(super) use ends::{Last, Stored};
+pub(super) use reach::{End, truncated};
 
 use super::Walked;
 use crate::bytes::human_size;
@@ -88,6 +90,14 @@ pub trait ImageView {
     /// How often the image can still be read from its beginning for what lies behind.
     fn scans_left(&self) -> u32 {
         u32::MAX
+    }
+
+    /// Image offset behind the last byte that is no zero, if that is known or costs little: of a stream, once it has come by.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    fn used_end(&mut self) -> Result<Option<u64>, Halt> {
+        Ok(None)
     }
 
     /// Says that what was read is not read again for a digest of the disk, because the disk is the

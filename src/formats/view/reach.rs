@@ -1,6 +1,6 @@
 //! How far an image has to reach, and what it is if it does not.
 
-use super::{Halt, ImageView};
+use super::{Halt, ImageView, Last, Stored};
 use crate::bytes::human_size;
 use crate::facts::{Anomaly, Code, Notebook};
 use crate::formats::tail;
@@ -15,9 +15,26 @@ pub struct Reach {
     within: Farthest,
     beyond: Farthest,
     /// Where all that the image uses ends, and what it is called if more follows.
-    end: Option<(u64, Code)>,
+    end: Option<End>,
+    /// The last cluster of which the image need not have all.
+    last: Option<Last>,
+    /// Where the disk's clusters are stored.
+    pub(in crate::formats) stored: Stored,
     /// What can be said only if nothing is cut off.
     if_whole: Vec<Anomaly>,
+}
+
+/// Where an image ends.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::formats) struct End {
+    /// The byte behind its last.
+    pub(in crate::formats) at: u64,
+    /// What it is called if anything but zeros follows.
+    pub(in crate::formats) code: Code,
+    /// Bytes of a cluster, grain or block: writers may leave a place for one.
+    pub(in crate::formats) unit: u64,
+    /// Zeros in whole sectors of which writers leave so many behind it.
+    pub(in crate::formats) spare: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,7 +59,8 @@ impl Reach {
     #[must_use]
     pub fn new(notebook: &Notebook<'_>) -> Self {
         let (within, beyond) = (Farthest::default(), Farthest::default());
-        Reach { bound: notebook.bound(), within, beyond, end: None, if_whole: Vec::new() }
+        let (bound, stored) = (notebook.bound(), Stored::default());
+        Reach { bound, within, beyond, end: None, last: None, stored, if_whole: Vec::new() }
     }
 
     /// Says that `what` takes the `len` bytes from image offset `at`.
@@ -52,9 +70,18 @@ impl Reach {
         farthest.include(what, end);
     }
 
-    /// Says that nothing of the image lies at `end` or after it; what does is written down with `code`.
-    pub fn ends_at(&mut self, end: u64, code: Code) {
-        self.end = Some((end, code));
+    /// The same of a cluster, grain or block of which the image need not have all.
+    pub(in crate::formats) fn include_last(&mut self, what: &str, last: Last) {
+        self.include(what, last.at, last.least);
+        let is_later = |known: Last| (known.at, known.least) < (last.at, last.least);
+        if self.last.is_none_or(is_later) {
+            self.last = Some(last);
+        }
+    }
+
+    /// Says that nothing of the image lies at the end or after it; what does is written down with its code.
+    pub(in crate::formats) fn ends_at(&mut self, end: End) {
+        self.end = Some(end);
     }
 
     /// Says what is wrong with the image unless a part of it is cut off.
@@ -71,7 +98,27 @@ impl Reach {
         view: &mut dyn ImageView,
         notebook: &Notebook<'_>,
     ) -> Result<(), Halt> {
-        self.end.map_or(Ok(()), |(end, code)| tail::judge(view, end, code, notebook))
+        if let Some(end) = self.end {
+            tail::judge(view, end, notebook)?;
+        }
+        self.judge_zeros(view, notebook)
+    }
+
+    /// Writes down from where on an image has nothing but zeros, if that is a good part of it and the disk is stored there.
+    fn judge_zeros(&self, view: &mut dyn ImageView, notebook: &Notebook<'_>) -> Result<(), Halt> {
+        if notebook.doomed() {
+            return Ok(());
+        }
+        let Some(size) = view.size()? else { return Ok(()) };
+        let Some(used) = view.used_end()? else { return Ok(()) };
+        let zeros = size.saturating_sub(used);
+        let (clusters, bytes) = self.stored.between(used, size);
+        if zeros > FEW_ZEROS.max(size / FEW_ZEROS_PART) && clusters > 0 {
+            notebook.image(Code::ImageTailZeros, used, format!(
+                "From byte {used} on the image has nothing but zeros, {zeros} bytes ({}) up to its end. At least {clusters} stored clusters with {} of the disk lie there.",
+                human_size(zeros), human_size(bytes)));
+        }
+        Ok(())
     }
 
     /// Writes down what is missing of an image of `size` bytes.
@@ -84,11 +131,37 @@ impl Reach {
         if self.beyond.end > size {
             beyond(notebook, &self.beyond.what, self.beyond.end, size);
         }
+        self.judge_last(size, notebook);
         if !notebook.has(Code::ImageTruncated) && !notebook.has(Code::ImageOffsetImpossible) {
             self.if_whole.iter().for_each(|anomaly| notebook.put(anomaly.clone()));
         }
     }
 }
+
+impl Reach {
+    /// Writes down that an image of `size` bytes ends where no writer ends one: bytes before its end may be missing, and then all
+    /// that follows them is in another place.
+    fn judge_last(&self, size: u64, notebook: &Notebook<'_>) {
+        let Some(last) = self.last.filter(|last| last.is_odd(size)) else { return };
+        if notebook.has(Code::ImageTruncated) || notebook.has(Code::ImageOffsetImpossible) {
+            return;
+        }
+        let code = match size.is_multiple_of(SECTOR) {
+            true => Code::ImageEndUnusual,
+            false => Code::ImageTruncated,
+        };
+        notebook.image(code, size, format!(
+            "The image ends at byte {size}, inside the last of its clusters. Writers end it at byte {}, or where the disk ends, at byte {}: bytes before its end may be missing.",
+            last.at.saturating_add(last.whole), last.at.saturating_add(last.least)));
+    }
+}
+
+/// Zeros at the end of an image that are nothing to speak of: so many, and such a part of it.
+const FEW_ZEROS: u64 = 4 << 20;
+const FEW_ZEROS_PART: u64 = 16;
+
+/// What the length of an image is a multiple of.
+const SECTOR: u64 = 512;
 
 /// Writes down that the image would have to have `end` bytes for `what`, but has only `size`.
 pub(in crate::formats) fn truncated(notebook: &Notebook<'_>, what: &str, end: u64, size: u64) {

@@ -3,6 +3,7 @@ use super::kept::Kept;
 use super::{Got, Halt, ImageView, Missing, Store, too_large};
 use crate::bytes::Segment;
 use crate::facts::Notebook;
+use crate::formats::zeros::used_len;
 
 /// Bytes at the beginning of an image that a stream keeps: headers live there.
 const HEAD: usize = 1 << 20;
@@ -45,6 +46,8 @@ pub struct StreamView<'a> {
     fed: u64,
     /// Image offset up to which ranges were read in this scan.
     at: u64,
+    /// Image offset behind the last byte that is no zero, of those that were fed.
+    used: u64,
     size: Option<u64>,
     /// The stream broke inside the head; what came before the break can be read.
     broken: bool,
@@ -76,6 +79,7 @@ impl<'a> StreamView<'a> {
             kept: Kept::default(),
             fed: 0,
             at: 0,
+            used: 0,
             size: None,
             broken: false,
             scans: 1,
@@ -135,6 +139,11 @@ impl<'a> StreamView<'a> {
         }
         let start = self.fed;
         self.fed += segment.len();
+        if let Segment::Data(chunk) = &segment
+            && let Some(end) = used_len(chunk)
+        {
+            self.used = self.used.max(start + end as u64);
+        }
         self.held.push(start, segment);
         self.kept.fill(&self.held, self.at);
         self.held.let_go(self.at);
@@ -298,6 +307,10 @@ impl ImageView for StreamView<'_> {
             (None, Some(_)) => self.most_scans().saturating_sub(self.scans),
             (None, None) => 0,
         }
+    }
+
+    fn used_end(&mut self) -> Result<Option<u64>, Halt> {
+        Ok(self.size.map(|_| self.used))
     }
 
     fn release(&mut self) {

@@ -39,6 +39,9 @@ impl Stream<'_> {
             if marked == said {
                 continue;
             }
+            if self.is_hopeless() {
+                return;
+            }
             let sector = (index as u64).saturating_mul(self.header.grain_size);
             let [place, entry] = [offset_of(marked.into()), entry(index as u64)];
             match (marked, said) {

@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(read(&image, 0, 512), (None, vec![Code::VmdkTableEntryInvalid]));
         let mut image = image;
         image[8] |= 4;
-        assert_eq!(read(&image, 0, 512), (Some(vec![0; 512]), vec![]));
+        assert_eq!(read(&image, 0, 512), (Some(vec![0; 512]), vec![Code::VmdkGrainsZeroed]));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
     } else if name.iter().any(|b| matches!(b, b'"' | b'\\') || b.is_ascii_control()) {
-        // The name is that of this file, and no reader opens another by it.
+        // Nothing is opened by it here, nor by QEMU. libvmdk opens the file that it names.
         notebook.image(Code::VmdkExtentName, at, format!(
             "The extent's name has a quote, a backslash or a control character, by which readers end it, its line, or leave its folder: {shown}."));
     }

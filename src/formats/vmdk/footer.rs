@@ -89,6 +89,13 @@ fn at_marker(view: &mut dyn ImageView, at: u64) -> Result<Option<Copy>, Halt> {
     Ok(footer(&bytes, at.saturating_add(SECTOR)))
 }
 
+/// The header copy behind a footer marker at image offset `at`.
+pub(super) fn copy_behind(view: &mut dyn ImageView, at: u64) -> Result<Option<Header>, Halt> {
+    let (from, mut sector) = (at.saturating_add(SECTOR), [0; SECTOR as usize]);
+    let whole = view.read_at(from, &mut sector)? == Got::Bytes(sector.len());
+    Ok(whole.then(|| Header::parse(&sector, from)).flatten())
+}
+
 /// The last footer of an image of `size` bytes. `None` if its end cannot be read, and the notebook has
 /// the reason.
 fn at_end(
@@ -128,6 +135,16 @@ fn footer(bytes: &[u8], header_at: u64) -> Option<Copy> {
         sector: copy.to_vec(),
         after: after.iter().copied().take(sector).collect(),
     })
+}
+
+/// Holds a footer against a header that says itself where the grain directory is.
+pub(super) fn compare_unannounced(header: &Header, footer: &Header, notebook: &Notebook<'_>) {
+    compare(header, footer, notebook);
+    if header.directory != footer.directory {
+        notebook.image(Code::VmdkFooterMismatch, footer.at.saturating_add(56), format!(
+            "The grain directory is at sector {} by the header, which announces no footer, and at sector {} by the footer that the stream has all the same.",
+            header.directory, footer.directory));
+    }
 }
 
 /// QEMU believes the footer, others the header: they have to say the same. The places of the grain

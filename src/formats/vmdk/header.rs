@@ -42,6 +42,9 @@ const ZEROED_GRAINS: u32 = 1 << 2;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
 
+/// The flags of which a reader has to know each (`SPARSEFLAG_INCOMPAT_FLAGS` of VMware's open-vmdk) but those that are known.
+const UNKNOWN: u32 = 0xffff_0000 & !COMPRESSED & !MARKERS;
+
 /// A grain table entry that stands for zeros, where the header's flag 4 allows it.
 const ZEROED: u32 = 1;
 
@@ -213,6 +216,10 @@ pub(super) fn read(
         let said = format!("The VMDK version is {}; 1, 2 and 3 are known.", header.version);
         notebook.image(Code::VmdkVersionUnsupported, 4, said);
         return Ok(None);
+    }
+    if header.flags & UNKNOWN != 0 {
+        notebook.image(Code::VmdkFeatureUnknown, 8, format!(
+            "The header has the flags {:#010x}; of those that a reader has to know, only bits 16 and 17 exist.", header.flags));
     }
     let newlines = header.newlines;
     // A writer that does not set the flag may still have filled the bytes in.

@@ -54,7 +54,7 @@ fn pad(image: &mut Vec<u8>) {
     image.resize(image.len().next_multiple_of(512), 0);
 }
 
-fn marker(value: u64, kind: u32) -> Vec<u8> {
+pub(super) fn marker(value: u64, kind: u32) -> Vec<u8> {
     let mut marker = [value.to_le_bytes().as_slice(), &[0; 4], &kind.to_le_bytes()].concat();
     marker.resize(512, 0);
     marker

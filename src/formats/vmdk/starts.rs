@@ -1,4 +1,5 @@
-use crate::facts::{Code, Notebook};
+use crate::facts::Code;
+use crate::formats::entries::Entries;
 
 use super::offset_of;
 
@@ -89,7 +90,7 @@ impl Starts {
     /// `entry` has it.
     pub(super) fn add(
         &mut self,
-        notebook: &Notebook<'_>,
+        wrong: &mut Entries<'_>,
         sector: u32,
         index: u64,
         size: u64,
@@ -111,7 +112,7 @@ impl Starts {
                 let Some(word) = words.get_mut(word) else { return };
                 let bit = 1 << (unit % WORD);
                 if *word & bit != 0 {
-                    notebook.image(Code::VmdkGrainsOverlap, entry, format!(
+                    wrong.say(Code::VmdkGrainsOverlap, entry, || format!(
                         "The grain table entry for grain {index} leads to sector {sector}, where another entry leads as well."));
                 }
                 *word |= bit;
@@ -123,7 +124,7 @@ impl Starts {
     /// `entry` gives the image offset of the entry of a grain. False if it could not be told for all.
     pub(super) fn judge(
         self,
-        notebook: &Notebook<'_>,
+        wrong: &mut Entries<'_>,
         size: u64,
         tables: &[(u64, u64)],
         entry: impl Fn(u64) -> u64,
@@ -136,7 +137,7 @@ impl Starts {
                 for start in starts {
                     let (sector, index) = (start >> 32, start & u64::from(u32::MAX));
                     if let Some(last) = last.filter(|last| sector - (last >> 32) < size) {
-                        notebook.image(Code::VmdkGrainsOverlap, entry(index), format!(
+                        wrong.say(Code::VmdkGrainsOverlap, entry(index), || format!(
                             "The grain table places grain {index} at sector {sector} and grain {} at sector {}; a grain has {size} sectors.",
                             last & u64::from(u32::MAX), last >> 32));
                     }
@@ -145,7 +146,7 @@ impl Starts {
                     if let Some((from, end)) =
                         tables.peek().filter(|(from, _)| *from < sector + size)
                     {
-                        over_table(notebook, entry(index), sector, (*from, *end));
+                        over_table(wrong, entry(index), sector, (*from, *end));
                     }
                 }
                 true
@@ -163,7 +164,7 @@ impl Starts {
                         let sector = unit * size + phase;
                         taken(unit) && sector < end && from < sector + size
                     }) {
-                        over_table(notebook, offset_of(from), unit * size + phase, (from, end));
+                        over_table(wrong, offset_of(from), unit * size + phase, (from, end));
                     }
                 }
                 !uneven
@@ -172,8 +173,8 @@ impl Starts {
     }
 }
 
-fn over_table(notebook: &Notebook<'_>, at: u64, sector: u64, (from, end): (u64, u64)) {
-    notebook.image(Code::VmdkGrainsOverlap, at, format!(
+fn over_table(wrong: &mut Entries<'_>, at: u64, sector: u64, (from, end): (u64, u64)) {
+    wrong.say(Code::VmdkGrainsOverlap, at, || format!(
         "The grain table places a grain at sector {sector}, which overlaps the grain directory or table in sectors {from} to {}.",
         end.saturating_sub(1)));
 }
@@ -181,15 +182,17 @@ fn over_table(notebook: &Notebook<'_>, at: u64, sector: u64, (from, end): (u64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Notebook;
 
     /// How many overlaps there are among grains of 8 sectors, and whether all was told.
     fn overlaps(grains: u64, sectors: &[u32], tables: &[(u64, u64)]) -> (usize, bool) {
         let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut wrong = Entries::new(&notebook);
         let mut starts = Starts::new(grains);
         for (index, &sector) in sectors.iter().enumerate() {
-            starts.add(&notebook, sector, index as u64, 8, 0);
+            starts.add(&mut wrong, sector, index as u64, 8, 0);
         }
-        let whole = starts.judge(&notebook, 8, tables, |index| index);
+        let whole = starts.judge(&mut wrong, 8, tables, |index| index);
         (notebook.close().len(), whole)
     }
 
@@ -207,12 +210,26 @@ mod tests {
     }
 
     #[test]
+    fn of_millions_of_overlaps_a_bounded_number_is_made() {
+        for grains in [10, MOST_LISTED + 1] {
+            let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut wrong = Entries::new(&notebook);
+            let mut starts = Starts::new(grains);
+            (0..30_000).for_each(|index| starts.add(&mut wrong, 83, index, 8, index));
+            starts.judge(&mut wrong, 8, &[], |index| index);
+            let last = notebook.close().pop().unwrap();
+            assert!(last.said.ends_with("(9992 more of this kind)"), "{}", last.said);
+        }
+    }
+
+    #[test]
     fn knows_where_there_is_room_for_more() {
         for grains in [10, MOST_LISTED + 1] {
             let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut wrong = Entries::new(&notebook);
             let mut starts = Starts::new(grains);
             for (index, sector) in [27, 11, 43, 67].into_iter().enumerate() {
-                starts.add(&notebook, sector, index as u64, 8, 0);
+                starts.add(&mut wrong, sector, index as u64, 8, 0);
             }
             assert_eq!(starts.rooms(8, 3, &[]), 5);
             // Tables take room, but no more than they have.
@@ -225,10 +242,11 @@ mod tests {
     fn knows_how_many_there_are_and_where_the_last_one_ends() {
         for grains in [10, MOST_LISTED + 1] {
             let notebook = Notebook::new(&|_| false, 1 << 40);
+            let mut wrong = Entries::new(&notebook);
             let mut starts = Starts::new(grains);
             assert_eq!((starts.count(), starts.end(8)), (0, 0));
             for (index, sector) in [83, 11, 8 * 64 * 3 + 3].into_iter().enumerate() {
-                starts.add(&notebook, sector, index as u64, 8, 0);
+                starts.add(&mut wrong, sector, index as u64, 8, 0);
             }
             assert_eq!((starts.count(), starts.end(8)), (3, 8 * 64 * 3 + 11));
         }

@@ -60,6 +60,8 @@ pub(super) struct Stream<'a> {
     lost: bool,
     /// Image offset of the footer marker.
     pub(super) footer: Option<u64>,
+    /// The copy of the header that stands behind it.
+    copy: Option<Header>,
     /// Image offset up to which the markers say what there is, in whole sectors.
     pub(super) end: u64,
     /// Why a marker could not be read.
@@ -92,6 +94,7 @@ impl<'a> Stream<'a> {
             faults: 0,
             lost: false,
             footer: None,
+            copy: None,
             end: 0,
             missing: None,
         }
@@ -131,7 +134,7 @@ impl<'a> Stream<'a> {
         }
         if let Some(at) = self.idle {
             self.notebook.image(Code::VmdkSpaceUnused, at, format!(
-                "The bytes from byte {at} on stand between the markers of the stream and belong to nothing, but are no zeros."));
+                "The bytes from byte {at} on stand in or between the markers of the stream and belong to nothing, but are no zeros."));
         }
         Ok(())
     }
@@ -159,7 +162,7 @@ impl<'a> Stream<'a> {
         loop {
             let at = end.div_ceil(SECTOR).saturating_mul(SECTOR);
             self.end = at;
-            if at >= self.notebook.limit() || self.faults >= MOST_FAULTS {
+            if at >= self.notebook.limit() || self.is_hopeless() {
                 self.lost = true;
                 return Ok(());
             }
@@ -314,13 +317,25 @@ impl<'a> Stream<'a> {
                 ("grain directory", self.header.tables().saturating_mul(ENTRY))
             }
             Some(Kind::Footer) => {
+                if sectors != 1 {
+                    self.fault(at, format!(
+                        "The footer marker at byte {at} announces {sectors} sectors; a footer has one. VMware's reader steps over so many, others over one."));
+                }
                 self.footer = Some(at);
+                self.copy = footer::copy_behind(view, at)?;
+                self.marker_rest(view, at)?;
+                self.marker_rest(view, at.saturating_add(footer::LENGTH - SECTOR))?;
                 let end = at.saturating_add(footer::LENGTH);
                 return Ok(Next::End { idle: end, end });
             }
             Some(Kind::Progress) => {
                 let begin = at.saturating_add(SECTOR);
-                reach.include("what a marker announces", begin, offset_of(sectors));
+                if sectors != 0 {
+                    self.fault(at, format!(
+                        "The progress marker at byte {at} announces {sectors} sectors. VMware's reader takes what lies in them for the next part of the stream, other readers step over them."));
+                    reach.include("what a marker announces", begin, offset_of(sectors));
+                }
+                self.marker_rest(view, at)?;
                 return Ok(Next::At(begin.saturating_add(offset_of(sectors))));
             }
             _ => {
@@ -340,6 +355,7 @@ impl<'a> Stream<'a> {
         let begin = at.saturating_add(SECTOR);
         reach.include("what a marker announces", begin, offset_of(sectors));
         self.tables.push(begin);
+        self.marker_rest(view, at)?;
         // At most 16 KiB: no disk has more than `MOST_MARKED` grains here.
         let mut content = vec![0; len as usize];
         if let Got::Bytes(count) = view.read_at(begin, &mut content)?
@@ -352,6 +368,20 @@ impl<'a> Stream<'a> {
         Ok(Next::At(end))
     }
 
+    /// Looks whether there are only zeros behind the fields of the marker at image offset `at`, up to the end of its sector.
+    fn marker_rest(&mut self, view: &mut dyn ImageView, at: u64) -> Result<(), Halt> {
+        let mut rest = [0; SECTOR as usize - MARKER];
+        let from = at.saturating_add(MARKER as u64);
+        match view.read_at(from, &mut rest)? {
+            Got::Bytes(count) => {
+                let used = rest.iter().take(count).position(|&byte| byte != 0);
+                self.idle = self.idle.or(used.map(|used| from.saturating_add(used as u64)));
+            }
+            Got::Missing(missing) => self.missing = Some(missing),
+        }
+        Ok(())
+    }
+
     /// Looks whether there are only zeros between two image offsets.
     fn idle(&mut self, view: &mut dyn ImageView, from: u64, to: u64) -> Result<(), Halt> {
         match first_used(view, from, to)? {
@@ -359,6 +389,18 @@ impl<'a> Stream<'a> {
             Err((_, missing)) => self.missing = Some(missing),
         }
         Ok(())
+    }
+
+    /// Whether there were so many faults that no more are looked for.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.faults >= MOST_FAULTS
+    }
+
+    /// Holds a footer that the header does not announce against the header: some readers look for one in each stream.
+    pub(super) fn check_unannounced(&self) {
+        if let Some(copy) = self.copy.as_ref().filter(|_| !self.header.has_footer()) {
+            footer::compare_unannounced(&self.header, copy, self.notebook);
+        }
     }
 
     pub(super) fn fault(&mut self, at: u64, said: String) {

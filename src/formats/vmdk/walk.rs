@@ -4,11 +4,14 @@ use super::disk::{Grains, Known};
 use super::front;
 use super::header::Header;
 use super::maps::{Announced, MOST_HELD, Maps, Table};
-use super::offset_of;
 use super::starts::Starts;
 use super::stream::{self, MOST_MARKED, Stream};
 use super::tables::ENTRY;
+use super::{SECTOR, offset_of};
+use crate::bytes::human_size;
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
+use crate::formats::entries::Entries;
+use crate::formats::view::{End, Last};
 use crate::formats::{Halt, ImageView, Missing, Reach, Walked, Wanted};
 
 const TOO_SMALL: Walked = Walked::Partial(Left::TablesTooSmall);
@@ -46,6 +49,7 @@ impl Grains {
         let Some(header) = self.located.clone() else { return Ok(self.unlocated()) };
         let mut starts = Starts::new(header.grains());
         let mut maps = Maps::new(&header, notebook);
+        let mut wrong = Entries::new(notebook);
         let known = &mut self.known;
         let mut zeroed = 0u64;
         let begins = front::first_table(&header);
@@ -69,11 +73,13 @@ impl Grains {
                 } else if header.reads_as_zeros(sector) {
                     zeroed += 1;
                     Known::Zeros
-                } else if is_taken(&header, notebook, sector, index, entry) {
+                } else if is_taken(&header, &mut wrong, sector, index, entry) {
                     Known::Missing(Missing::Broken)
                 } else {
-                    reach.include("a grain", at, len);
-                    starts.add(notebook, sector, index, header.grain_size, entry);
+                    let whole = header.grain_bytes();
+                    reach.include_last("a grain", Last { at, least: len, whole, piece: 1 });
+                    reach.stored.add(at, len);
+                    starts.add(&mut wrong, sector, index, header.grain_size, entry);
                     wanted.keep(view, guest, len, at);
                     Known::Stored(at)
                 };
@@ -102,10 +108,23 @@ impl Grains {
         // What is overwritten with zeros may leave its grain behind, as QEMU does.
         let unused = unused(&header, end, starts.count().saturating_add(zeroed), &ranges);
         let begin = header.overhead.max(header.first_free_sector());
-        let rooms = starts.rooms(header.grain_size, begin, &ranges).saturating_sub(zeroed);
-        let even = starts.judge(notebook, header.grain_size, &ranges, |grain| maps.entry_at(grain));
+        let rooms = starts.rooms(header.grain_size, begin, &ranges);
+        let (kept, rooms) = (rooms.min(zeroed), rooms.saturating_sub(zeroed));
+        let even =
+            starts.judge(&mut wrong, header.grain_size, &ranges, |grain| maps.entry_at(grain));
+        if maps.missing.is_none() && kept > 0 {
+            let len = human_size(kept.saturating_mul(header.grain_bytes()));
+            reach.if_whole(Anomaly {
+                code: Code::VmdkGrainsZeroed,
+                layer: Layer::Image,
+                offset: Some(offset_of(header.overhead)),
+                said: format!(
+                    "{kept} grains ({len}) of the image belong to nothing, and {zeroed} entries say that their grain reads as zeros."),
+            });
+        }
         if maps.missing.is_none() {
-            reach.ends_at(offset_of(end), Code::VmdkBytesBehind);
+            let (at, unit) = (offset_of(end), header.grain_bytes());
+            reach.ends_at(End { at, code: Code::VmdkBytesBehind, unit, spare: 0 });
             if unused >= header.grain_size || rooms > 0 {
                 let unused = unused.max(rooms.saturating_mul(header.grain_size));
                 // Of an image that is cut off, the tables that name such space may be missing.
@@ -138,12 +157,13 @@ impl Grains {
         let mut stream = Stream::new(&self.header, notebook, wanted);
         let early = self.located.clone();
         let mut named = Vec::new();
+        let mut wrong = Entries::new(notebook);
         let (free, begins) =
             (front::begin(&self.header, notebook), front::first_table(&self.header));
         let before = front::check(view, notebook, &self.header, reach, (free, begins), &[])?;
         let mut maps = early.as_ref().map(|header| Maps::new(header, notebook));
         if let Some(maps) = &mut maps {
-            let mut each = naming(&self.header, notebook, &mut named);
+            let mut each = naming(&self.header, &mut wrong, &mut named);
             maps.run(view, reach, stream.begin(), &Announced::new(), &mut each)?;
         }
         let spans = maps.as_ref().map(Maps::spans).unwrap_or_default();
@@ -162,16 +182,19 @@ impl Grains {
             let marker = stream.footer.filter(|_| stream.is_whole());
             self.resolve(view, notebook, reach, marker)?;
         } else if stream.is_whole() {
-            reach.ends_at(stream.end, Code::VmdkBytesBehind);
+            // QEMU writes a grain in parts, and cuts off what is too much.
+            let (at, spare) = (stream.end, self.header.grain_bytes().saturating_mul(2));
+            reach.ends_at(End { at, code: Code::VmdkBytesBehind, unit: SECTOR, spare });
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);
             return Ok(self.unlocated());
         };
+        stream.check_unannounced();
         stream.check_end(self.header.has_footer().then_some(header.at));
         let mut maps = maps.unwrap_or_else(|| Maps::new(&header, notebook));
         {
-            let mut each = naming(&header, notebook, &mut named);
+            let mut each = naming(&header, &mut wrong, &mut named);
             maps.run(view, reach, u64::MAX, &stream.announced, &mut each)?;
         }
         maps.compare_copies();
@@ -246,14 +269,14 @@ fn wanted_grains(header: &Header, wanted: &Wanted) -> impl Iterator<Item = u64> 
 /// Notes what the tables say of each grain in `named`, a sector each; 0 is nowhere.
 fn naming<'e>(
     header: &'e Header,
-    notebook: &'e Notebook<'_>,
+    wrong: &'e mut Entries<'_>,
     named: &'e mut Vec<u32>,
 ) -> impl FnMut(&mut dyn ImageView, &mut Reach, Table<'_>) + 'e {
     move |_, reach, table| {
         for ((index, &sector), entry) in
             (table.first..).zip(table.entries).zip((table.at..).step_by(ENTRY as usize))
         {
-            if header.reads_as_zeros(sector) || is_taken(header, notebook, sector, index, entry) {
+            if header.reads_as_zeros(sector) || is_taken(header, wrong, sector, index, entry) {
                 continue;
             }
             reach.include("a grain", offset_of(sector.into()), stream::GRAIN_DATA);
@@ -270,13 +293,13 @@ fn naming<'e>(
 }
 
 /// Whether a grain table entry leads to where no grain can be.
-fn is_taken(header: &Header, notebook: &Notebook<'_>, sector: u32, index: u64, entry: u64) -> bool {
+fn is_taken(header: &Header, wrong: &mut Entries<'_>, sector: u32, index: u64, entry: u64) -> bool {
     let free = header.overhead.max(header.first_free_sector());
     let sector = u64::from(sector);
     if sector >= free {
         return false;
     }
-    notebook.image(Code::VmdkTableEntryInvalid, entry, format!(
+    wrong.say(Code::VmdkTableEntryInvalid, entry, || format!(
         "The grain table places grain {index} at sector {sector}, but data begins at sector {free}."));
     true
 }

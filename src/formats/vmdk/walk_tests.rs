@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::sample::{Sample, TABLE, grain, qemu_image, walked};
+use super::sample::{Sample, TABLE, grain, marker, qemu_image, walked};
 use crate::facts::Code;
 use crate::formats::Walked;
 
@@ -95,6 +95,53 @@ fn markers_and_tables_are_held_against_each_other() {
     assert!(patched(sample.directory, &[33, 0, 0, 0]).contains(&mismatch[0]));
     assert_eq!(patched(sample.directory - 500, &[0]), mismatch, "an early end");
     assert_eq!(patched(sample.directory - 500, &[3]), mismatch, "an early footer");
+}
+
+#[test]
+fn markers_have_as_many_sectors_as_every_reader_takes() {
+    let sample = Sample::stream(40);
+    let mismatch = [Code::VmdkMarkersMismatch];
+    for (sectors, expected) in [(0, &[][..]), (1, &mismatch), (9, &mismatch)] {
+        let mut image = sample.image.clone();
+        let behind = vec![0; sectors as usize * 512];
+        let at = sample.directory - 512;
+        image.splice(at..at, [marker(sectors, 4), behind].concat());
+        let directory = (sample.directory / 512) as u64 + sectors + 1;
+        let copy = image.len() - 1024;
+        image[copy + 56..copy + 64].copy_from_slice(&directory.to_le_bytes());
+        assert_eq!(told(&image), expected, "{sectors}");
+    }
+    let footer = sample.image.len() - 1536;
+    for (value, expected) in [(1, &[][..]), (0, &mismatch), (2, &mismatch)] {
+        assert_eq!(told(&sample.patched(footer, &[value])), expected, "{value}");
+    }
+}
+
+#[test]
+fn a_footer_that_the_header_does_not_announce_says_the_same() {
+    let sample = Sample::stream(40);
+    let mut image = sample.patched(56, &(sample.directory as u64 / 512).to_le_bytes());
+    assert_eq!(told(&image), []);
+    let copy = image.len() - 1024;
+    for at in [12, 20, 56] {
+        image[copy + at] ^= 0x10;
+        assert_eq!(told(&image), [Code::VmdkFooterMismatch], "{at}");
+        image[copy + at] ^= 0x10;
+    }
+}
+
+#[test]
+fn grains_that_read_as_zeros_and_flags_that_nobody_knows_are_told() {
+    let sparse = Sample::sparse();
+    let mut image = sparse.patched(8, &[7]);
+    image[TABLE + 4..TABLE + 8].copy_from_slice(&[1, 0, 0, 0]);
+    assert_eq!(told(&image), [], "a grain that never had a place");
+    image[TABLE..TABLE + 4].copy_from_slice(&[1, 0, 0, 0]);
+    assert_eq!(told(&image), [Code::VmdkGrainsZeroed]);
+    for bit in 2..16u32 {
+        let [low, high] = ((1u16) << bit).to_le_bytes();
+        assert_eq!(told(&sparse.patched(10, &[low, high])), [Code::VmdkFeatureUnknown], "{bit}");
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
-use super::{Recipe, Remedy::Judge, Row, Severity::*, judged, physics, run};
+use super::{Recipe, Remedy, Remedy::Judge, Row, Severity::*, judged, physics, run};
 use crate::facts::Code;
 
 const LIMIT: &str = "DigitalOcean API, create a custom image: smaller than 100 GB after being decompressed; read as 100 * 10^9 bytes";
+
+const COMPARE: Remedy = Judge(
+    "Compare the image's size and checksum with those at the origin, and fetch it again if they differ.",
+);
 
 pub(super) const ROWS: &[Row] = &[
     physics(
@@ -58,6 +62,40 @@ pub(super) const ROWS: &[Row] = &[
             "Compare the image's checksum with that at the origin. If they are equal, build it again.",
         ),
         "arithmetic: the size of the disk and of the tables that map it",
+    ),
+    judged(
+        Code::ImageEndUnusual,
+        Warn,
+        "the image ends inside its last cluster",
+        "An image ends with the whole of its last cluster, grain or block, or where the disk ends in it. This one ends in between. Bytes that a transfer lost in the middle leave an image like that, and all behind them is in the wrong place.",
+        COMPARE,
+        "QEMU block/qcow2-cluster.c (copy_sectors of versions before 2.0), block/vhdx.c, block/vmdk.c",
+    ),
+    judged(
+        Code::ImageZerosBehind,
+        Warn,
+        "zeros behind the image, in a length that no writer leaves",
+        "Preallocation and block devices leave zeros behind an image that fill whole sectors and a cluster or a MiB. Other lengths come from bytes that stand in the image twice, as after a transfer that went on at the wrong place; then all behind them is in the wrong place.",
+        COMPARE,
+        "arithmetic: what ends behind the last cluster was shifted, or was never part of the image",
+    ),
+    judged(
+        Code::ImagePadded,
+        Note,
+        "zeros follow the image",
+        "Preallocated space, a block device that is larger than the image, and padding to a MiB leave zeros behind it. Readers ignore them.",
+        Judge(
+            "Nothing, if you know where they come from. Otherwise compare the disk with its origin.",
+        ),
+        "tidegate: what belongs to nothing is named",
+    ),
+    judged(
+        Code::ImageTailZeros,
+        Note,
+        "the end of the image is zeros",
+        "The last part of the image is nothing but zeros, and the tables say that a part of the disk is stored there. A download into space that was reserved first leaves that when it is cut, and so does a conversion that was killed. A preallocated image looks the same, and then nothing is wrong.",
+        COMPARE,
+        "tidegate: qemu-img convert, VirtualBox, Hyper-V and VMware store no clusters of zeros unless they are asked to",
     ),
     judged(
         Code::StructureNotExamined,

@@ -237,6 +237,24 @@ pub(super) const ROWS: &[Row] = &[
         "QEMU docs/interop/qcow2.rst, host cluster management; qemu-img check calls them leaks",
     ),
     judged(
+        Code::Qcow2SpaceUnused,
+        Warn,
+        "a part of the first cluster belongs to nothing",
+        "Behind the header and its extensions QEMU fills the first cluster with zeros. This one has something else there: a writer that nobody knows, damage, or something that somebody hides.",
+        ANEW,
+        "QEMU block/qcow2.c, qcow2_update_header",
+    ),
+    judged(
+        Code::Qcow2ClustersZeroed,
+        Note,
+        "clusters that read as zeros keep their place",
+        "A guest that writes zeros or discards what it deletes has clusters marked as zeros, and the image may keep their place and what was there. A damaged entry looks the same, and then a part of the disk is lost.",
+        Judge(
+            "Nothing, if the machine discards what it deletes (TRIM) or the image was preallocated. Otherwise compare the disk with its origin.",
+        ),
+        "QEMU docs/interop/qcow2.rst, standard cluster descriptor, bit 0",
+    ),
+    judged(
         Code::Qcow2ClustersBehindDisk,
         Warn,
         "data is mapped behind the end of the disk",

@@ -231,6 +231,14 @@ pub(super) const ROWS: &[Row] = &[
         "MS-VHDX 2.5.1.1, PAYLOAD_BLOCK_UNMAPPED",
     ),
     judged(
+        Code::VhdxFieldUnknown,
+        Warn,
+        "a field has a value that the format does not have",
+        "A reserved field is not zero, a flag is unknown, an item has another length, or what no reader needs differs between two copies. QEMU does not look at these; 7-Zip refuses such images, and libvhdi some of them. The writer is newer than the format, or the image is damaged.",
+        ANEW,
+        "MS-VHDX 2.2.2, 2.2.3, 2.6.1 and 2.6.2.1: MUST be zero or of this value",
+    ),
+    judged(
         Code::VhdxBlockUndefined,
         Warn,
         "readers may show different data for a block",

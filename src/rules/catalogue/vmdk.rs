@@ -280,6 +280,24 @@ pub(super) const ROWS: &[Row] = &[
         "arithmetic: no table of the image leads there",
     ),
     judged(
+        Code::VmdkGrainsZeroed,
+        Note,
+        "grains that read as zeros may keep their place",
+        "A writer that overwrites a grain with zeros may mark it as such and leave its place and what was there. A damaged entry looks the same, and then a part of the disk is lost.",
+        Judge(
+            "Nothing, if the machine discards what it deletes (TRIM). Otherwise compare the disk with its origin.",
+        ),
+        "QEMU block/vmdk.c, VMDK_GTE_ZEROED",
+    ),
+    judged(
+        Code::VmdkFeatureUnknown,
+        Reject,
+        "the header has flags that a reader has to know",
+        "The upper half of the flags says what a reader has to know to read the image. VMware's own code refuses an image with one that does not exist; QEMU does not look at them.",
+        EXPORT,
+        "vmware/open-vmdk, vmdk/sparse.c, getSparseExtentHeader",
+    ),
+    judged(
         Code::VmdkSpaceUnused,
         Warn,
         "a part of the image belongs to no grain",
