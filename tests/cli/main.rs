@@ -23,6 +23,7 @@ mod policy;
 mod qcow2;
 mod qcow2_lost;
 mod readings;
+mod shifted;
 mod short_clusters;
 mod signals;
 mod sources;

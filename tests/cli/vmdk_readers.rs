@@ -110,6 +110,14 @@ fn what_stands_before_the_first_grain_and_belongs_to_nothing_is_told() {
             }
         }
     }
+    // Behind the fields of the markers of the footer and of the end.
+    for marker in [copy - 512, copy + 512] {
+        for at in [16, 511] {
+            for told in everywhere(&stream().patched(marker + at, &[7])) {
+                assert_eq!(told, (0, only("vmdk-space-unused")), "{at}");
+            }
+        }
+    }
     let short = sparse().patched(36, &[2]).patched(5 * 512, b"noise");
     assert_eq!(told(&short), (0, only("vmdk-space-unused")));
     // VMware leaves a second directory in a stream, which the header does not name.

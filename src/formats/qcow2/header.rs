@@ -197,13 +197,13 @@ pub(super) fn read(
         bitmaps_valid: autoclear & BITMAPS_VALID != 0,
     };
     header.extensions = extensions::read(view, notebook, &context)?;
-    check_rest(
-        view,
-        notebook,
-        header.extensions.end,
-        (fixed.backing_file_offset.get(), fixed.backing_file_size.get().into()),
-        cluster_size,
-    )?;
+    // QEMU has made images of version 2 with what version 3 adds to the header.
+    let behind = match version {
+        2 => header.extensions.end.max(u64::from(V3_LENGTH) + 8),
+        _ => header.extensions.end,
+    };
+    let name = (fixed.backing_file_offset.get(), fixed.backing_file_size.get().into());
+    check_rest(view, notebook, behind, name, cluster_size)?;
     Ok(Some(header))
 }
 
