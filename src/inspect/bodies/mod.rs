@@ -134,7 +134,7 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
 }
 
 fn unpacked(file: &[u8]) -> Vec<u8> {
-    let Some(mut decoder) = sniff(file).decoder() else { return file.to_vec() };
+    let Some(mut decoder) = sniff(file).decoder(1) else { return file.to_vec() };
     let mut image = vec![0; 16 << 20];
     let step = decoder.decode(file, &mut image).expect("the test data is whole");
     image.truncate(step.made);
