@@ -14,6 +14,10 @@ const MOST_HINTS: usize = 1 << 10;
 /// beginning of one.
 const BEHIND: usize = 8;
 
+/// Threads at most, however many there are: each needs 7 MB for its block and has 4 MB of file and of blocks that wait, and
+/// a check may take 256 MB.
+const MOST_THREADS: usize = 18;
+
 type Decoded = Result<Block, Fail>;
 
 /// Places that look like blocks, and threads that decode them.
@@ -43,7 +47,7 @@ pub(super) enum Early {
 impl Ahead {
     pub(super) fn new(threads: usize) -> Self {
         Ahead {
-            threads,
+            threads: threads.min(MOST_THREADS),
             scanner: Scanner::default(),
             scanned: 0,
             hints: VecDeque::new(),
