@@ -211,7 +211,7 @@ impl Blocks {
                 if self.sorted.len() >= MOST {
                     return Err(Fail::Damaged(TOO_LONG));
                 }
-                self.sorted.push(order.to_front(usize::from(symbol) - 1));
+                self.sorted.push(order.bring_to_front(usize::from(symbol) - 1));
             }
         }
         Err(Fail::Damaged("has more symbols than selectors"))
@@ -226,7 +226,7 @@ struct Order {
 
 impl Order {
     #[inline]
-    fn to_front(&mut self, place: usize) -> u8 {
+    fn bring_to_front(&mut self, place: usize) -> u8 {
         let byte = self.bytes[place];
         self.bytes.copy_within(0..place, 1);
         self.bytes[0] = byte;

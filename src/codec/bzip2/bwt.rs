@@ -144,14 +144,14 @@ impl Sorted {
         for (entry, open) in entries.iter_mut().zip(open) {
             *entry = open.map_or(0, |(row, _)| rows[row as usize]);
         }
-        let mut out = [[0u8; STRIDE]; LANES];
+        let mut out = [[0u8; LANES]; STRIDE];
         while open.iter().any(Option::is_some) {
             // Bytes of this stride that belong to a piece.
             let mut done = open.map(|open| if open.is_some() { STRIDE } else { 0 });
-            for step in 0..STRIDE {
+            for (step, out) in out.iter_mut().enumerate() {
                 let mut ends = 0;
                 for lane in 0..LANES {
-                    out[lane][step] = entries[lane] as u8;
+                    out[lane] = entries[lane] as u8;
                     at[lane] = entries[lane] >> 8 & NEXT;
                     entries[lane] = rows[at[lane] as usize];
                     ends |= entries[lane];
@@ -175,7 +175,7 @@ impl Sorted {
                 }
             }
             for lane in 0..LANES {
-                self.lanes[lane].extend_from_slice(&out[lane][..done[lane]]);
+                self.lanes[lane].extend(out[..done[lane]].iter().map(|out| out[lane]));
             }
         }
         pieces.sort_unstable_by_key(|piece| piece.begin);
