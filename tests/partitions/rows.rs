@@ -33,7 +33,11 @@ impl Said {
 
     #[track_caller]
     fn holds(&self, verdict: &str, expected: &[&str], numbers: &[u64]) {
-        assert_eq!(self.codes, expected);
+        // They come in the order of their places, which is not what a row is about.
+        let (mut codes, mut expected) = (self.codes.clone(), expected.to_vec());
+        codes.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(codes, expected);
         assert_eq!(self.verdict, verdict, "{:?}", self.codes);
         assert_eq!(self.code, i32::from(verdict == "reject"));
         assert_eq!(self.numbers, numbers, "{:?}", self.codes);
@@ -318,7 +322,7 @@ fn records_with_their_entries_elsewhere() {
     disk.entry(2200, 0, (0x83, 1, 99));
     disk.entry(2100, 2, (0x83, 1, 50));
     let said = Said::of(&disk);
-    assert_eq!(said.codes, ["mbr-extended-ambiguous", "mbr-partitions-overlap"]);
+    assert_eq!(said.codes, ["mbr-partitions-overlap", "mbr-extended-ambiguous"]);
 }
 
 /// Marks by which libblkid, Linux or parted take a disk for one with another map: pieces and their places.
