@@ -333,9 +333,11 @@ fn progress_markers_are_skipped_and_unknown_ones_are_not() {
         }
         stream_of(&noisy(), |_| {}, &marks)
     };
-    for sectors in [0, 3] {
+    let mismatch = vec!["vmdk-markers-mismatch".to_owned(); 4];
+    for (sectors, expected) in [(0, (0, vec![])), (3, (1, mismatch))] {
+        // VMware's reader goes on behind the marker, whatever that announces.
         for told in everywhere(&marks(4, sectors)) {
-            assert_eq!(told, (0, vec![]), "{sectors}");
+            assert_eq!(told, expected, "{sectors}");
         }
         let (code, codes) = told(&marks(5, sectors));
         assert!(code == 1 && codes.contains(&"vmdk-markers-mismatch".to_owned()), "{codes:?}");

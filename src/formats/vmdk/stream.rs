@@ -398,7 +398,10 @@ impl<'a> Stream<'a> {
 
     /// Holds a footer that the header does not announce against the header: some readers look for one in each stream.
     pub(super) fn check_unannounced(&self) {
-        if let Some(copy) = self.copy.as_ref().filter(|_| !self.header.has_footer()) {
+        // One before grains is said to be a mark of the end that is none.
+        let is_last = self.footer.is_some_and(|at| at.saturating_add(footer::LENGTH) == self.end);
+        let announced = self.header.has_footer();
+        if let Some(copy) = self.copy.as_ref().filter(|_| is_last && !announced) {
             footer::compare_unannounced(&self.header, copy, self.notebook);
         }
     }
