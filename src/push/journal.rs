@@ -13,13 +13,15 @@ use rustix::io::Errno;
 use super::entry::{Began, Entry, Intent, Line};
 use super::state::State;
 use super::{PREFIX, mint};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::PushId;
 use crate::spaces::Key;
 
 /// What to do about a journal that cannot be believed.
-pub(super) const INSTEAD: &str =
-    "`tidegate sweep --remote` goes by what is there instead, and the journal can be deleted then";
+pub(super) fn instead() -> String {
+    let sweep = Command::sweep_remote();
+    format!("{sweep} goes by what is there instead, and the journal can be deleted then")
+}
 
 /// How the names of journals end.
 const ENDING: &str = "journal";
@@ -164,7 +166,7 @@ impl Journal {
         if matches!(lines.last(), None | Some(Line { entry: Entry::Ended, .. })) {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        let damaged = |why: &str| wrong(format!("{why}; {}", instead()));
         let Some(Line { entry: Entry::Began(began), .. }) = lines.first() else {
             return Err(damaged("its first line does not begin a push"));
         };
@@ -336,13 +338,13 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
         }
         let line = serde_json::from_slice(&text).map_err(|e| {
             let e = e.to_string();
-            let why = format!("line {}: {}; {INSTEAD}", lines.len() + 1, Hostile::message(&e));
+            let why = format!("line {}: {}; {}", lines.len() + 1, Hostile::message(&e), instead());
             JournalError::new(path, why)
         })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, format!("it is longer than any journal; {INSTEAD}")))
+    Err(JournalError::new(path, format!("it is longer than any journal; {}", instead())))
 }
 
 /// Seconds since 1970.
