@@ -152,6 +152,14 @@ impl Command {
         self
     }
 
+    /// With a file, wherever the command is pasted.
+    pub fn file(self, file: &Path) -> Self {
+        match std::path::absolute(file) {
+            Ok(absolute) => self.operand(absolute),
+            Err(_) => self.operand(file),
+        }
+    }
+
     /// With the number of something.
     pub fn number(mut self, number: u64) -> Self {
         let _ = write!(self.0, " {number}");

@@ -26,6 +26,9 @@ pub(super) fn instead() -> String {
 /// How the names of journals end.
 const ENDING: &str = "journal";
 
+/// How the name of one ends that has no line yet: its push has done nothing.
+const UNBORN: &str = "unborn";
+
 /// A journal has a few dozen lines; one of more was written by something else.
 const MOST_LINES: usize = 100_000;
 
@@ -70,11 +73,11 @@ pub(super) enum Found {
     Locked(Option<Box<State>>),
     /// Nobody works on it. Now this process does.
     Left(Box<Journal>),
-    /// It tells of nothing: its push was killed before it did anything, or is at its end.
+    /// Its push is at its end.
     Over(Over),
 }
 
-/// A journal that tells of nothing, which nobody else works on.
+/// A journal whose last line says that its push is at its end, which nobody else works on.
 pub(super) struct Over {
     path: PathBuf,
     _locked: File,
@@ -88,6 +91,25 @@ impl Over {
     pub(super) fn remove(self) -> Result<(), JournalError> {
         remove(&self.path)
     }
+}
+
+/// Makes sure that a journal could be begun there, as far as that is known without one. Nothing stays of it.
+///
+/// # Errors
+/// Says why not.
+pub fn could_begin(folder: &Path) -> Result<(), JournalError> {
+    let folder = folder.join("pushes");
+    let tried = || {
+        let path = std::path::absolute(&folder).map_err(|e| e.to_string())?;
+        // What is not there yet would be made in the folder above.
+        let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+        let there = there.unwrap_or(Path::new("/"));
+        if there == path {
+            distrusted(there, "folder")?;
+        }
+        tempfile::tempfile_in(there).map(drop).map_err(|e| e.to_string())
+    };
+    tried().map_err(|why| JournalError::new(&folder, why))
 }
 
 impl Journal {
@@ -105,24 +127,25 @@ impl Journal {
             .map_err(|e| failed(&folder, e))?;
         distrusted(&folder, "folder").map_err(|why| JournalError::new(&folder, why))?;
         let path = folder.join(push.as_str()).with_extension(ENDING);
+        // A journal has its first line from its beginning, so one without is damaged.
+        let unborn = path.with_extension(UNBORN);
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)
-            .map_err(|e| failed(&path, e))?;
-        file.lock().map_err(|e| failed(&path, e))?;
-        // A sweep that came between took it for one that was killed before it did anything, and removed it.
-        if file.metadata().map_err(|e| failed(&path, e))?.nlink() == 0 {
-            return Err(JournalError::new(&path, "a sweep has just removed it; try again"));
-        }
+            .open(&unborn)
+            .map_err(|e| failed(&unborn, e))?;
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
         let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
-        if let Err(error) = journal.append(&Line { at, entry: Entry::Began(began) }) {
-            // It tells of nothing, and a sweep takes it for nothing too.
-            let _ = std::fs::remove_file(&journal.path);
+        let begun = journal.file.lock().map_err(|e| failed(&unborn, e));
+        let begun = begun.and_then(|()| journal.append(&Line { at, entry: Entry::Began(began) }));
+        let begun = begun.and_then(|()| {
+            std::fs::rename(&unborn, &journal.path).map_err(|e| failed(&journal.path, e))
+        });
+        if let Err(error) = begun {
+            let _ = std::fs::remove_file(&unborn);
             return Err(error);
         }
         // The name of the file has to last as well.
@@ -133,8 +156,7 @@ impl Journal {
     /// Opens one that is there, and changes nothing.
     ///
     /// # Errors
-    /// If it cannot be read, is no journal, or may be that of somebody else. One without its first line tells of
-    /// nothing; it is no error.
+    /// If it cannot be read, is no journal, was cut, or may be that of somebody else.
     pub(super) fn open(path: &Path) -> Result<Option<Found>, JournalError> {
         let failed = |e: io::Error| JournalError::new(path, e);
         let wrong = |why: String| JournalError::new(path, why);
@@ -151,7 +173,7 @@ impl Journal {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(wrong("it is no regular file".into()));
         }
-        distrust(&file.metadata().map_err(failed)?, "file").map_err(wrong)?;
+        distrust(path, &file.metadata().map_err(failed)?, "file").map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         distrusted(folder, "folder").map_err(wrong)?;
         match file.try_lock() {
@@ -163,10 +185,17 @@ impl Journal {
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         let (lines, whole) = lines(path, &file)?;
-        if matches!(lines.last(), None | Some(Line { entry: Entry::Ended, .. })) {
+        let torn = whole < file.metadata().map_err(failed)?.len();
+        let ended = matches!(lines.last(), Some(Line { entry: Entry::Ended, .. }));
+        if ended && !torn {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
         let damaged = |why: &str| wrong(format!("{why}; {}", instead()));
+        if lines.is_empty() {
+            return Err(damaged(
+                "it was cut before the end of its first line, so its push may be unfinished",
+            ));
+        }
         let Some(Line { entry: Entry::Began(began), .. }) = lines.first() else {
             return Err(damaged("its first line does not begin a push"));
         };
@@ -182,7 +211,6 @@ impl Journal {
         let Some(state) = State::of(lines) else {
             return Err(damaged("its first line does not begin a push"));
         };
-        let torn = whole < file.metadata().map_err(failed)?.len();
         Ok(Some(Found::Left(Box::new(Journal {
             path: path.to_owned(),
             file,
@@ -198,6 +226,24 @@ impl Journal {
     /// # Errors
     /// If the folder cannot be read; one that is not there has none.
     pub(super) fn all(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
+        Journal::named(folder, ENDING)
+    }
+
+    /// Removes what pushes left that were killed before their journal had a line: they had done nothing.
+    pub(super) fn remove_unborn(folder: &Path) {
+        for path in Journal::named(folder, UNBORN).unwrap_or_default() {
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from) else {
+                continue;
+            };
+            if file.try_lock().is_ok() {
+                // It does no harm if it stays.
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn named(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, JournalError> {
         let folder = folder.join("pushes");
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -207,7 +253,7 @@ impl Journal {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(|e| JournalError::new(&folder, e))?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING) {
+            if path.extension().is_some_and(|it| it == ending) {
                 paths.push(path);
             }
         }
@@ -276,10 +322,10 @@ impl Journal {
 
 /// Why nothing is believed of what is there: somebody else may have put it there.
 fn distrusted(path: &Path, what: &str) -> Result<(), String> {
-    distrust(&std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
+    distrust(path, &std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
 }
 
-fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
+fn distrust(path: &Path, meta: &Metadata, what: &str) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     let caller = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == meta.uid().to_string());
     if meta.uid() != user && !(user == 0 && caller()) {
@@ -291,7 +337,8 @@ fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
     match meta.mode() & 0o022 {
         0 => Ok(()),
         _ => Err(format!(
-            "it is not believed, as others may write to the {what}; `chmod go-w` to it if nobody did"
+            "it is not believed, as others may write to the {what}; if nobody did, say {}",
+            Command::new("chmod go-w").file(path)
         )),
     }
 }
@@ -313,7 +360,7 @@ fn foreign(entry: &Entry, push: &PushId) -> Option<String> {
     }
 }
 
-/// Removes a journal that tells of nothing; another process may have been quicker.
+/// Removes a journal of a push that is at its end; another process may have been quicker.
 fn remove(path: &Path) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(JournalError::new(path, e)),

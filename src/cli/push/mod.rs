@@ -11,7 +11,6 @@ mod view;
 mod world;
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +21,9 @@ use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
 use crate::bytes::Command;
-use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push, unfinished};
+use crate::push::{
+    Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
+};
 use crate::rules::Severity;
 use crate::source::is_url;
 
@@ -35,13 +36,16 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         .tell();
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
     if args.dry_run {
+        let folder = state_folder(args.state.clone())?;
+        could_begin(&folder).map_err(|e| Usage(e.to_string()))?;
+        args.output_image_id.as_deref().map(id_file::could_open).transpose()?;
         return plan::write(args.api.format, &order, &world);
     }
     let folder = match _rehearsal.as_ref() {
         Some(rehearsal) => rehearsal.folder().to_owned(),
         None => state_folder(args.state.clone())?,
     };
-    let mut id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
+    let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
@@ -58,16 +62,10 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         report.checked_at = Some(date);
     }
     let available = pushed.image.as_ref().filter(|_| pushed.available);
-    let written = match (&mut id_file, available) {
-        (Some(file), Some(image)) => writeln!(file, "{}", image.id)
-            .map_err(|e| Usage(format!("cannot write the image's number: {e}"))),
+    let written = match (id_file, available) {
+        (Some(file), Some(image)) => file.write(image.id),
         _ => Ok(()),
     };
-    if available.is_none()
-        && let Some(path) = args.output_image_id.as_deref()
-    {
-        id_file::remove(path);
-    }
     let code = code(&pushed);
     let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
     if killed > 0 {

@@ -59,7 +59,7 @@ impl Cache {
             return Err(format!(
                 "others may look into {shown} or write to it (mode {:o}); say {}",
                 meta.mode() & 0o777,
-                Command::new("chmod 700").operand(&path)
+                Command::new("chmod 700").file(&path)
             ));
         }
         Ok(Cache { path, folder })
