@@ -24,7 +24,8 @@ fn a_cache_that_others_see_is_closed_by_what_is_said() {
         check.env("XDG_CACHE_HOME", scratch.path(name));
         check.args(["check", "--cache"]).arg(data("gpt.qcow2"));
         let said = check.output().unwrap();
-        let told = commands(stderr(&said));
+        let mut told = commands(stderr(&said));
+        told.retain(|command| command.starts_with("chmod "));
         assert_eq!(told.len(), 1, "{said:?}");
         let elsewhere = Scratch::new();
         let output = pasted(&mut at(elsewhere.path("")), &told[0]);

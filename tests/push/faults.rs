@@ -371,10 +371,7 @@ fn an_image_that_nobody_finds_is_told_of() {
     assert_eq!(exit_code(&output), 4, "{output:?}");
     let said = stderr(&output);
     assert!(said.contains("[tidegate push ") && !said.contains("--tag"), "{said}");
-    let list = commands(said).remove(0);
-    let shown = pasted(&mut rig.tidegate("push"), &list);
-    let note = said.split("described as ").nth(1).unwrap().split(']').next().unwrap();
-    assert!(stdout(&shown).contains(note), "{list}: {shown:?}");
+    assert!(said.contains("`tidegate image list --private --format json`"), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
 use crate::common::*;
-use crate::gate::big;
+use crate::disks::big;
 use crate::rig::*;
 
 /// The environment of a simulator without some of its variables, in a folder of its own.
@@ -73,6 +73,29 @@ fn a_sweep_is_given_what_the_push_was_given() {
             assert!(!folder.path(name).exists() && !rig.scratch.path(name).exists(), "{sweep}");
         }
     }
+}
+
+#[test]
+fn an_image_without_a_tag_is_seen_by_its_description() {
+    let plan = "[[fault]]\nkind = \"cut-after\"\nmethod = \"POST\"\npath = \"/v2/images\"\n\
+                [[fault]]\nkind = \"list-lags\"\nlag = 3\nforever = true\n";
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    rig.scratch.write("-token", rig.value("DIGITALOCEAN_TOKEN").as_bytes());
+    let without = ["DIGITALOCEAN_TOKEN"];
+    let mut push = elsewhere(&rig, &rig.scratch, &without);
+    push.args(["push", "disk.raw.gz", "--region", "nyc3", "--settle", "500ms", "--no-mark-tag"]);
+    let output = push.arg("--token-file=-token").output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let said = stderr(&output);
+    let list = commands(said).into_iter().find(|told| told.starts_with("tidegate image")).unwrap();
+    let note = said.split("described as ").nth(1).unwrap().split(']').next().unwrap();
+    let folder = Scratch::new();
+    wait_until("the image is listed", || {
+        let shown = pasted(&mut elsewhere(&rig, &folder, &without), &list);
+        assert_eq!(exit_code(&shown), 0, "{list}: {shown:?}");
+        stdout(&shown).contains(note)
+    });
 }
 
 #[test]
