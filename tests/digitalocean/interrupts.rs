@@ -110,6 +110,11 @@ fn whoever_waits_on_knows_that_nothing_is_compared_then() {
     let script = format!("{} --wait-timeout 20ms --interval 10ms", told[0]);
     let output = pasted(&mut bare(&server), &script);
     assert!(exit_code(&output) == 4 && stderr(&output).contains("image 5"), "{output:?}");
+    // Nor is it when the time is over.
+    let brief = ["--wait-timeout", "50ms", "--interval", "10ms"];
+    let output = image_command(&server).args(common).args(brief).output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stderr(&output).contains("it was not compared with what was checked"), "{output:?}");
 }
 
 #[test]

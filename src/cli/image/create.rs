@@ -238,7 +238,11 @@ fn finish(
             (Some(said), IMPORT_FAILED, "changed")
         }
         (Some(error), _) => {
-            let (said, code) = unfulfilled(id, error);
+            let (mut said, code) = unfulfilled(id, error);
+            let may_be_made = !matches!(error, WaitError::Failed(_) | WaitError::NoSuch { .. });
+            if may_be_made && !args.unchecked {
+                said += "; it was not compared with what was checked";
+            }
             let kind = if code == IMPORT_FAILED { "import-failed" } else { "import-wait" };
             (Some(said), code, kind)
         }
