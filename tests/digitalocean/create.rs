@@ -89,10 +89,12 @@ fn an_answer_is_taken() {
 
 #[test]
 fn no_ambiguous_answer_makes_two() {
+    // It ends when the image is seen.
+    let how = Settling { settle: Duration::from_secs(30), ..settling() };
     for (fault, answer) in AMBIGUOUS {
         for lag in [0, 5] {
             let account = Account::new(true, lag, answer);
-            let created = account.create(&settling()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            let created = account.create(&how).unwrap_or_else(|e| panic!("{fault}: {e}"));
             assert_eq!(created.image.id, 100, "{fault}");
             assert!(created.adopted.is_some() && created.others.is_empty(), "{fault}");
             assert_eq!(account.posts(), 1, "{fault}");
