@@ -2,7 +2,7 @@
 //! and locked while the push lives.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,16 +10,45 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{Began, Entry, Intent, Line};
+use super::entry::{Began, Entry, Intent, Line, Place};
 use super::state::State;
 use super::{PREFIX, mint};
-use crate::bytes::Hostile;
+use crate::bytes::{Hostile, is_harmless, quoted};
 use crate::digitalocean::PushId;
 use crate::spaces::Key;
 
-/// What to do about a journal that cannot be believed.
-pub(super) const INSTEAD: &str =
-    "`tidegate sweep --remote` goes by what is there instead, and the journal can be deleted then";
+/// What to do about a journal that cannot be believed, whose push had its object there, if that is known.
+pub(super) fn instead(place: Option<&Place>) -> String {
+    let sweep = "tidegate sweep --remote --older-than 1s";
+    let shown = place.filter(|place| {
+        [&place.bucket, &place.region, &place.endpoint].into_iter().all(|text| is_harmless(text))
+    });
+    let sweep = match shown {
+        Some(place) => format!(
+            "`{sweep} --bucket {} --spaces-region {} --spaces-endpoint {}`",
+            quoted(&place.bucket),
+            quoted(&place.region),
+            quoted(&place.endpoint)
+        ),
+        None => format!("`{sweep}`, with --bucket if the push had one,"),
+    };
+    format!(
+        "once no push runs on another machine, {sweep} goes by what is there instead; delete the journal only after \
+         that ended with exit code 0"
+    )
+}
+
+/// Where the push had its object, if the first line is whole.
+fn place(file: &File) -> Option<Place> {
+    let mut text = Vec::new();
+    let mut file = file;
+    file.rewind().ok()?;
+    BufReader::new(io::Read::take(file, LONGEST_LINE)).read_until(b'\n', &mut text).ok()?;
+    match serde_json::from_slice(&text).ok()? {
+        Line { entry: Entry::Began(began), .. } => began.place,
+        Line { .. } => None,
+    }
+}
 
 /// How the names of journals end.
 const ENDING: &str = "journal";
@@ -164,7 +193,7 @@ impl Journal {
         if matches!(lines.last(), None | Some(Line { entry: Entry::Ended, .. })) {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        let damaged = |why: &str| wrong(format!("{why}; {}", instead(place(&file).as_ref())));
         let Some(Line { entry: Entry::Began(began), .. }) = lines.first() else {
             return Err(damaged("its first line does not begin a push"));
         };
@@ -211,6 +240,11 @@ impl Journal {
         }
         paths.sort();
         Ok(paths)
+    }
+
+    /// Its path, escaped.
+    pub(super) fn shown(&self) -> String {
+        Hostile::from_os(self.path.as_os_str()).to_string()
     }
 
     /// How far the push is.
@@ -336,13 +370,17 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
         }
         let line = serde_json::from_slice(&text).map_err(|e| {
             let e = e.to_string();
-            let why = format!("line {}: {}; {INSTEAD}", lines.len() + 1, Hostile::message(&e));
+            let out = instead(place(file).as_ref());
+            let why = format!("line {}: {}; {out}", lines.len() + 1, Hostile::message(&e));
             JournalError::new(path, why)
         })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, format!("it is longer than any journal; {INSTEAD}")))
+    Err(JournalError::new(
+        path,
+        format!("it is longer than any journal; {}", instead(place(file).as_ref())),
+    ))
 }
 
 /// Seconds since 1970.

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) image: Image,
     /// When the image was asked for last, in seconds since 1970.
     pub(super) asked: Option<u64>,
+    /// Whether the create was refused, so that an image is not to be expected.
+    pub(super) refused: bool,
     /// What the image has to be made of, if it is made of what a URL of others leads to.
     pub(super) checked: Option<Checked>,
     /// Whether the image's description may say that it was not compared with that.
@@ -115,6 +117,7 @@ impl State {
             object: Object::None,
             image: Image::None,
             asked: None,
+            refused: false,
             checked: None,
             says_uncompared: false,
             abandoned: false,
@@ -182,6 +185,7 @@ impl State {
             Intent::Create { checked } => {
                 self.image = Image::Asked(at);
                 self.asked = Some(at);
+                self.refused = false;
                 self.checked.clone_from(checked);
                 self.says_uncompared = checked.is_some();
             }
@@ -232,6 +236,7 @@ impl State {
                 };
             }
             Outcome::Describe { completed } => self.says_uncompared = !completed,
+            Outcome::Refused => self.refused = true,
             Outcome::Hide => self.publish(Public::No),
             Outcome::Delete => self.object = Object::None,
             Outcome::RevokeKey => self.key = Key::None,
