@@ -56,6 +56,15 @@ pub(super) async fn end(journal: &mut Journal, world: &World, patience: &Patienc
     Cleaning::own(journal, world, patience).end().await.left
 }
 
+/// The object stays, private, for a later run; the rest ends. What is left beside it, and why.
+pub(super) async fn keep(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+    let mut cleaning = Cleaning::own(journal, world, patience);
+    cleaning.object(Fate::Keep).await;
+    cleaning.probe().await;
+    cleaning.key().await;
+    cleaning.left
+}
+
 /// Only the key ends: the rest is still needed.
 pub(super) async fn end_key(
     journal: &mut Journal,
@@ -264,7 +273,9 @@ impl<'a> Cleaning<'a> {
                     Err(why) => self.leave(why),
                 }
             }
-            Err(error) => self.leave(format!("image {id} is still being imported: {error}")),
+            Err(error) => self.leave(format!(
+                "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+            )),
         }
     }
 

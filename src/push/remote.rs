@@ -213,7 +213,7 @@ impl Sweeping<'_> {
     }
 
     async fn images(&mut self) -> Result<(), digitalocean::Error> {
-        let all = self.world.api.images().marked_by_pushes().await?;
+        let (all, unread) = self.world.api.images().marked_by_pushes().await?;
         let now = self.world.api.time()?;
         for (push, image) in all {
             let made = image.created_at.as_deref().and_then(net::time);
@@ -230,7 +230,7 @@ impl Sweeping<'_> {
             let done = self.image(&push, &image, &mut steps).await;
             self.say(&push, steps, done);
         }
-        Ok(())
+        unread.map_or(Ok(()), Err)
     }
 
     /// Deletes keys that pushes made for themselves.
@@ -405,7 +405,9 @@ impl Sweeping<'_> {
             Err(WaitError::Failed(image)) => self.failed(image.id, steps).await,
             Err(error) => match api.images().get(&ImageKey::Id(id)).await {
                 Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
-                _ => Err(format!("image {id} is still being imported: {error}")),
+                _ => Err(format!(
+                    "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+                )),
             },
         }
     }

@@ -150,6 +150,9 @@ pub async fn sweep(
     dry: bool,
 ) -> Result<Vec<Swept>, JournalError> {
     let mut all = Vec::new();
+    if !dry {
+        Journal::remove_unborn(folder);
+    }
     for path in Journal::all(folder)? {
         let name = path.file_stem().unwrap_or_default();
         let push = Hostile::from_os(name).to_string();

@@ -225,10 +225,11 @@ fn a_key_of_a_sweep_that_is_refused_is_no_wrong_usage() {
     };
     let rig = Rig::with_plan(&plan("POST").replace("keys*", "keys"));
     let mut sweep = command(&rig);
+    std::fs::create_dir(rig.scratch.path("my state")).unwrap();
     sweep.args(["sweep", "--yes", "--mint-key", "--state", "my state"]).args(OLD);
     let output = sweep.output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep --state 'my state'`"), "{output:?}");
+    assert!(stderr(&output).contains("/my state'`"), "{output:?}");
 
     // One that cannot be deleted stands in the document.
     let rig = Rig::with_plan(&plan("DELETE").replace("keys*", "keys/*"));

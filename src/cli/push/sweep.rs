@@ -358,13 +358,13 @@ fn nothing(args: &SweepArgs, sweep: &Sweep) -> String {
     if !args.remote {
         return format!("there is nothing to sweep: no journals in {looked}\n");
     }
-    let more = if sweep.unlisted.is_empty() && sweep.younger.is_empty() {
-        "there is nothing"
+    let found = if sweep.unlisted.is_empty() && sweep.younger.is_empty() {
+        "there is nothing to sweep"
     } else {
-        "nothing else is found that is"
+        "nothing else is found to sweep"
     };
     let older = age(args.older_than);
-    format!("{more} to sweep that is {older} old; it was looked for in {looked}\n")
+    format!("{found} that is {older} old or older; looked through: {looked}\n")
 }
 
 fn lines(args: &SweepArgs, sweep: &Sweep) -> String {
