@@ -314,18 +314,21 @@ impl<'a> Cleaning<'a> {
         let left = self.left.len();
         while let Some(id) = next.take() {
             self.record(Entry::Intent(Intent::DeleteImage { image: id }));
-            if let Err(why) = self.delete_one(id).await {
-                self.left.push(why);
-                return Fate::Remove;
-            }
-            if !done.is_empty() {
+            let deleted = self.delete_one(id).await;
+            if deleted.is_ok() && !done.is_empty() {
                 self.did.push(format!("delete image {id}, which has the mark of this push too"));
             }
+            self.left.extend(deleted.err());
             done.push(id);
             match self.twins(&done).await {
                 Ok(twins) if done.len() < MOST_IMAGES => next = twins.first().copied(),
                 Ok(twins) if twins.is_empty() => {}
-                Ok(twins) => self.left.push(more(&twins)),
+                Ok(twins) => {
+                    self.left.push(more(&twins));
+                    // The next sweep begins with it.
+                    let image = twins[0];
+                    self.record(Entry::Intent(Intent::DeleteImage { image }));
+                }
                 Err(why) => self.left.push(why),
             }
             if next.is_none()
@@ -409,6 +412,11 @@ impl<'a> Cleaning<'a> {
                     }
                     self.world.note(&unfound(id));
                     return Ok(());
+                }
+                Err(Error { kind: Kind::NotFound, .. }) => {
+                    return Err(format!(
+                        "image {id} is not found, and may still appear; sweep later"
+                    ));
                 }
                 // Nothing is deleted blindly.
                 Err(error) => return Err(format!("image {id} may be left: {error}")),

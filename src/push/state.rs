@@ -112,7 +112,7 @@ pub(super) enum Image {
     Importing(u64),
     /// It can be used.
     Available(u64),
-    /// Its import failed; what is left of it is still there.
+    /// Its import failed, or it is not wanted any more; what is left of it is still there.
     Failed(u64),
 }
 
@@ -205,10 +205,11 @@ impl State {
                 self.checked.clone_from(checked);
                 self.says_uncompared = checked.is_some();
             }
+            // Whoever goes on with it deletes it, whatever has become of it.
+            Intent::DeleteImage { image } => self.image = Image::Failed(*image),
             Intent::Describe
             | Intent::Transfer { .. }
             | Intent::Convert
-            | Intent::DeleteImage { .. }
             | Intent::Hide
             | Intent::Delete
             | Intent::RevokeKey => {}

@@ -361,6 +361,7 @@ fn steps(state: &State, tag: &str) -> Vec<(Part, String)> {
             steps.push(format!("wait for the import of image {id}; delete it if that fails"))
         }
         Image::Available(id) => steps.push(format!("keep image {id}")),
+        Image::Failed(id) if gone => steps.push(format!("delete image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
     }
     let compares = matches!(state.image, Image::Asked(_) | Image::Importing(_)) && !gone;

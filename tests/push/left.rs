@@ -158,7 +158,7 @@ fn more_images_than_are_deleted_at_once_are_named() {
     let done = swept(&rig, &[]);
     assert_eq!(exit_code(&done), 0, "{done:?}");
     for image in &left {
-        let step = format!("delete image {}, which has the mark of this push too", image["id"]);
+        let step = format!("delete image {}", image["id"]);
         assert!(
             stdout(&plan).contains(&step) && stdout(&done).contains(&step),
             "{plan:?} {done:?}"
