@@ -23,7 +23,7 @@ fn hanging() -> Rig {
     wait_until("it is created", || rig.creates() == 1);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
@@ -36,7 +36,7 @@ fn stored(plan: &str) -> Rig {
     wait_until("it is stored", || rig.asked("put-object-acl").len() == 3);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
