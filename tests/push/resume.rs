@@ -220,9 +220,9 @@ fn a_resumed_push_that_is_killed_can_be_resumed_or_swept() {
 fn an_upload_that_is_gone_is_begun_anew() {
     let (rig, ..) = killed();
     let away = rig.scratch.path("away");
-    std::fs::rename(rig.scratch.path("state"), &away).unwrap();
+    std::fs::rename(rig.scratch.path("state/pushes"), &away).unwrap();
     assert_eq!(rig.sweep(&["--remote", "--older-than", "1ms"]).0, 0);
-    std::fs::rename(&away, rig.scratch.path("state")).unwrap();
+    std::fs::rename(&away, rig.scratch.path("state/pushes")).unwrap();
     let lines = rig.log().len();
     assert_eq!(resume(&rig)["staged"]["sha256"], sha256(big()));
     assert_eq!(arrived(&rig, lines), all());
