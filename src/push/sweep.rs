@@ -422,20 +422,16 @@ impl Unfinished {
     /// What to say about them; nothing if there are none. `sweep` is the command that ends them.
     #[must_use]
     pub fn said(&self, sweep: &str) -> Option<String> {
-        let pushes = match self.pushes {
-            0 => None,
-            1 => Some("an earlier push was killed before the end, or left something".to_owned()),
-            many => {
-                Some(format!("{many} earlier pushes were killed before the end, or left something"))
-            }
+        let pushes = match self.pushes + self.unreadable {
+            0 => return None,
+            1 => "an earlier push was killed before the end, or left something".to_owned(),
+            many => format!("{many} earlier pushes were killed before the end, or left something"),
         };
         let unreadable = match self.unreadable {
-            0 => None,
-            1 => Some("the journal of an earlier push cannot be used".to_owned()),
-            many => Some(format!("the journals of {many} earlier pushes cannot be used")),
+            0 => "",
+            _ => "; not every journal can be used",
         };
-        let said = [pushes, unreadable].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        (!said.is_empty()).then(|| format!("{said}: `{sweep}` cleans up"))
+        Some(format!("{pushes}{unreadable}: `{sweep}` cleans up"))
     }
 }
 

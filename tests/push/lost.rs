@@ -157,7 +157,8 @@ fn what_is_young_or_lives_is_not_touched() {
     drop(push);
     for age in ["24h", "1h"] {
         let (code, document) = rig.sweep(&["--remote", "--older-than", age]);
-        assert_eq!((code, &document["pushes"]), (0, &json!([])), "it is young");
+        assert_eq!((code, &document["pushes"]), (4, &json!([])), "it is young");
+        assert_eq!(document["younger"].as_array().unwrap().len(), 1, "{document}");
     }
     assert_eq!(rig.state()["images"][0]["id"], before["images"][0]["id"]);
     let deleted = |line: &Value| line["method"] == "DELETE" || line["method"] == "PUT";
