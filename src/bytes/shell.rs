@@ -130,11 +130,16 @@ impl Command {
 
     /// The sweep of what is in the bucket of this run and at the API, without a journal.
     pub fn sweep_remote() -> Self {
+        Command::sweep_remote_of(&Given::told().bucket)
+    }
+
+    /// The same of the bucket that these options name.
+    pub fn sweep_remote_of(bucket: &Options) -> Self {
         let given = Given::told();
         Command::new("tidegate sweep --remote")
             .with(&given.api)
             .with(&given.journals)
-            .with(&given.bucket)
+            .with(bucket)
             .with(&given.key)
     }
 

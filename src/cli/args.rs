@@ -144,6 +144,10 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "SLUG")]
     pub(super) spaces_region: Option<String>,
 
+    /// Where the journals are, that of the probe too; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) api: super::image::args::ApiArgs,
 }

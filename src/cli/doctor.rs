@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::args::{DoctorArgs, Format};
 use super::image::connect::{self, Teller};
+use super::push::{absolute, state_folder};
 use super::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output, signals};
 use crate::bytes::{Command, Given, Hostile, Options};
 use crate::digitalocean::credentials::{self, Places, VARIABLES};
 use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
 use crate::net::{self, Address, Called, Method};
-use crate::push::{Canceller, Stop, Tried, try_bucket};
+use crate::push::{Canceller, Stop, Trial, Tried, try_bucket, unfinished};
 use crate::spaces;
 
 /// Clocks that are further apart are worth a word…
@@ -72,7 +73,11 @@ fn again(args: &DoctorArgs) -> Command {
 }
 
 pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
-    Given { api: args.api.given(), bucket: named(args), ..Given::default() }.tell();
+    let mut given = Given { api: args.api.given(), bucket: named(args), ..Given::default() };
+    if let Some(state) = absolute(args.state.clone())? {
+        given.journals = given.journals.file("--state", &state);
+    }
+    given.tell();
     let mut chart = Chart::default();
     let variable = |name: &str| std::env::var(name).ok();
     let place = variable(connect::PLACE).filter(|place| !place.trim().is_empty());
@@ -99,6 +104,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
     } else {
         chart.add("token-accepted", State::Unknown, "it was not tried", "");
     }
+    journals(args, &mut chart);
     let interrupted = bucket(args, &mut chart);
     let failed = chart.0.iter().any(|check| check.state == State::Fail);
     let text = match args.api.format {
@@ -384,20 +390,45 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
         chart.add("bucket-rights", State::Unknown, said, "");
         return false;
     }
-    rights(&bucket, chart)
+    rights(args, &bucket, chart)
 }
 
 /// What may be done in the bucket, by doing it; whether that was interrupted.
-fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
+fn rights(args: &DoctorArgs, bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
+    let sweep = Command::sweep();
+    let swept = format!("{sweep} removes it, with a key that may delete; or delete it by hand.");
+    let said = swept.clone();
     let (canceller, cancel) = Canceller::new();
     let first = move || {
         output::complain("interrupted; removing the probe (once more ends it at once)");
         canceller.cancel();
     };
-    signals::watch_twice(first, || {
-        output::complain(&format!("ended before the probe was removed; {}", swept()));
+    signals::watch_twice(first, move || {
+        output::complain(&format!("ended before the probe was removed; {said}"));
     });
-    let Tried { result, left, .. } = bucket.wait(try_bucket(bucket, &cancel));
+    let connected = connect::client_at(&args.api, &Teller::new(true));
+    let (api, api_place) = match connected {
+        Ok((api, place)) => (Some(api), place),
+        // A sweep wants to know where it was.
+        Err(_) => (None, place()),
+    };
+    let tried = state_folder(args.state.clone()).and_then(|folder| {
+        let trial = Trial { bucket, folder: &folder, api: api.as_ref(), api_place };
+        bucket.wait(try_bucket(&trial, &cancel)).map_err(|error| Usage(error.to_string()))
+    });
+    let Tried { result, left, .. } = match tried {
+        Ok(tried) => tried,
+        Err(Usage(why)) => {
+            let said = format!("nothing was put, as that cannot be written down before: {why}");
+            chart.add(
+                "bucket-rights",
+                State::Fail,
+                said,
+                "Name a folder that can be written by --state.",
+            );
+            return false;
+        }
+    };
     let interrupted = matches!(result, Err(Stop::Interrupted));
     let (state, said, fix) = match result {
         Ok(()) => (State::Ok, "an object was put, made public, seen and deleted".into(), ""),
@@ -415,20 +446,41 @@ fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
     };
     chart.add("bucket-rights", state, said, fix);
     if let Some(key) = left {
-        chart.add(
-            "probe",
-            State::Fail,
-            format!("left behind: {key}, which may be public"),
-            &swept(),
-        );
+        let said = format!("left behind: {key}, which may be public");
+        chart.add("probe", State::Fail, said, &swept);
     }
     interrupted
 }
 
-/// Who removes a probe.
-fn swept() -> String {
-    let sweep = Command::sweep_remote();
-    format!("A day later {sweep} removes it, with a key that may delete; or delete it by hand.")
+/// Where the API is, in the words of a client of it.
+fn place() -> String {
+    let place = std::env::var(connect::PLACE).ok().filter(|place| !place.trim().is_empty());
+    let base = Address::parse(place.as_deref().unwrap_or(PUBLISHED).trim());
+    base.map_or_else(|_| PUBLISHED.to_owned(), |base| base.to_string())
+}
+
+/// Whether something is left of earlier pushes of this machine, as far as their journals tell.
+fn journals(args: &DoctorArgs, chart: &mut Chart) {
+    if let Some(state) = args.state.as_ref().filter(|state| !state.is_dir()) {
+        let said = format!("there is no folder {}", Hostile::from_os(state.as_os_str()));
+        return chart.add("journals", State::Unknown, said, "Look at --state.");
+    }
+    let (state, said, fix) = match state_folder(args.state.clone()).map(|folder| {
+        let shown = Hostile::from_os(folder.join("pushes").as_os_str()).to_string();
+        (unfinished(&folder).map(|unfinished| unfinished.said(&Command::sweep())), shown)
+    }) {
+        Ok((Ok(None), folder)) => (
+            State::Ok,
+            format!("nothing is left of earlier pushes, by the journals in {folder}"),
+            "",
+        ),
+        Ok((Ok(Some(said)), _)) => (State::Warn, said, "Run it, and see what it says."),
+        Ok((Err(error), _)) => {
+            (State::Unknown, error.to_string(), "Look at the folder, or at --state.")
+        }
+        Err(Usage(why)) => (State::Unknown, why, "Name a folder by --state, or set HOME."),
+    };
+    chart.add("journals", state, said, fix);
 }
 
 /// Whether the bucket keeps what is deleted, so that more has to be removed than an object.

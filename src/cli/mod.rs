@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "net")]
         args::Command::Push(args) => push::run(*args),
         #[cfg(feature = "net")]
-        args::Command::Sweep(args) => push::sweep::run(&args),
+        args::Command::Sweep(args) => push::sweep::run(args),
         #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]

@@ -2,7 +2,7 @@
 //! and locked while the push lives.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,17 +10,42 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{Began, Entry, Intent, Line};
+use super::entry::{Began, Entry, Intent, Line, Place};
 use super::state::State;
 use super::{PREFIX, mint};
-use crate::bytes::{Command, Hostile};
+use crate::bytes::{Command, Hostile, Options};
 use crate::digitalocean::PushId;
 use crate::spaces::Key;
 
-/// What to do about a journal that cannot be believed.
-pub(super) fn instead() -> String {
-    let sweep = Command::sweep_remote();
-    format!("{sweep} goes by what is there instead, and the journal can be deleted then")
+/// What to do about a journal that cannot be believed, whose push had its object there, if that is known.
+pub(super) fn instead(place: Option<&Place>) -> String {
+    let older = Options::default().value("--older-than", "1s");
+    let sweep = match place {
+        Some(place) => Command::sweep_remote_of(
+            &Options::default()
+                .value("--bucket", &place.bucket)
+                .value("--spaces-region", &place.region)
+                .value("--spaces-endpoint", &place.endpoint),
+        ),
+        None => Command::sweep_remote(),
+    }
+    .with(&older);
+    format!(
+        "once no push runs on another machine, {sweep} goes by what is there instead; delete the journal only after \
+         that ended with exit code 0"
+    )
+}
+
+/// Where the push had its object, if the first line is whole.
+fn place(file: &File) -> Option<Place> {
+    let mut text = Vec::new();
+    let mut file = file;
+    file.rewind().ok()?;
+    BufReader::new(io::Read::take(file, LONGEST_LINE)).read_until(b'\n', &mut text).ok()?;
+    match serde_json::from_slice(&text).ok()? {
+        Line { entry: Entry::Began(began), .. } => began.place,
+        Line { .. } => None,
+    }
 }
 
 /// How the names of journals end.
@@ -190,7 +215,7 @@ impl Journal {
         if ended && !torn {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        let damaged = |why: &str| wrong(format!("{why}; {}", instead()));
+        let damaged = |why: &str| wrong(format!("{why}; {}", instead(place(&file).as_ref())));
         if lines.is_empty() {
             return Err(damaged(
                 "it was cut before the end of its first line, so its push may be unfinished",
@@ -259,6 +284,11 @@ impl Journal {
         }
         paths.sort();
         Ok(paths)
+    }
+
+    /// Its path, escaped.
+    pub(super) fn shown(&self) -> String {
+        Hostile::from_os(self.path.as_os_str()).to_string()
     }
 
     /// How far the push is.
@@ -385,13 +415,17 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
         }
         let line = serde_json::from_slice(&text).map_err(|e| {
             let e = e.to_string();
-            let why = format!("line {}: {}; {}", lines.len() + 1, Hostile::message(&e), instead());
+            let out = instead(place(file).as_ref());
+            let why = format!("line {}: {}; {out}", lines.len() + 1, Hostile::message(&e));
             JournalError::new(path, why)
         })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, format!("it is longer than any journal; {}", instead())))
+    Err(JournalError::new(
+        path,
+        format!("it is longer than any journal; {}", instead(place(file).as_ref())),
+    ))
 }
 
 /// Seconds since 1970.

@@ -43,6 +43,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         image: None,
         available: false,
         regions: Vec::new(),
+        under_way: Vec::new(),
         took: Vec::new(),
         stop: None,
         left: Vec::new(),
@@ -374,7 +375,10 @@ impl Run<'_> {
         let left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         match left.is_empty() {
             true if self.journal.state().object.key().is_some() => {
-                self.done(Step::Remove, "it stays, private");
+                let key = self.journal.state().object.key().unwrap_or_default();
+                let bucket = self.world.bucket.as_ref().map_or("", |bucket| bucket.name().as_str());
+                let what = format!("{bucket}/{} stays, private", Hostile::from(key));
+                self.done(Step::Remove, &what);
             }
             true => self.done(Step::Remove, "nothing is left of it"),
             false => left.iter().for_each(|left| self.world.note(left)),

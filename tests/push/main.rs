@@ -22,6 +22,7 @@ mod gone;
 mod interrupts;
 mod job;
 mod journals;
+mod left;
 mod limits;
 mod lost;
 mod mint;

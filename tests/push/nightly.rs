@@ -23,7 +23,7 @@ fn hanging() -> Rig {
     wait_until("it is created", || rig.creates() == 1);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
@@ -36,7 +36,7 @@ fn stored(plan: &str) -> Rig {
     wait_until("it is stored", || rig.asked("put-object-acl").len() == 3);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
@@ -225,6 +225,7 @@ fn a_key_of_a_sweep_that_is_refused_is_no_wrong_usage() {
     };
     let rig = Rig::with_plan(&plan("POST").replace("keys*", "keys"));
     let mut sweep = command(&rig);
+    std::fs::create_dir(rig.scratch.path("my state")).unwrap();
     sweep.args(["sweep", "--yes", "--mint-key", "--state", "my state"]).args(OLD);
     let output = sweep.output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");

@@ -4,9 +4,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::bytes::Options;
+use crate::cli::Usage;
 use crate::cli::args::{Format, ReachArgs};
-use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
+use crate::digitalocean::{PushId, RegionSlug};
 
 /// `tidegate image`.
 #[derive(Debug, Args)]
@@ -156,6 +157,22 @@ pub(in crate::cli) struct NewArgs {
     /// For how long the image is looked for after an answer that says neither yes nor no.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Waiting")]
     pub(in crate::cli) settle: Duration,
+}
+
+impl NewArgs {
+    /// Makes sure that the image bears no mark of another push: a sweep would take it for that one's.
+    ///
+    /// # Errors
+    /// If a description or a tag has one.
+    pub(in crate::cli) fn without_marks(&self) -> Result<(), Usage> {
+        let Some(mark) = PushId::foreign_mark(self.description.as_deref(), &self.tag) else {
+            return Ok(());
+        };
+        Err(Usage(format!(
+            "{mark} is the mark of another push, whose sweep could delete this image; take it out of --description \
+             or --tag"
+        )))
+    }
 }
 
 #[derive(Debug, Args)]

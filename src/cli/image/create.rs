@@ -273,6 +273,7 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
         ));
     }
     Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
+    args.new.without_marks()?;
     let naming = Naming::of(OsStr::new(&args.url), None);
     let distribution = args.new.distribution.as_deref().map(Distribution::from);
     distribution.iter().for_each(warn_distribution);

@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
-use crate::bytes::Command;
+use crate::bytes::{Command, Hostile};
 use crate::push::{
     Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
 };
@@ -29,6 +29,7 @@ use crate::source::is_url;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut args = project::completed(args)?;
+    args.state = absolute(args.state)?;
     let clock = Clock::new()?;
     let view = View::new(args.api.quiet);
     let order = order::order(&args, &view)?;
@@ -67,15 +68,10 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     let code = code(&pushed);
-    let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
-    if killed > 0 {
-        let pushes = if killed == 1 {
-            "an earlier push was".into()
-        } else {
-            format!("{killed} earlier pushes were")
-        };
-        let sweep = Command::sweep();
-        output::warn(&format!("{pushes} killed before the end: {sweep} cleans up"));
+    if pushed.left.is_empty() {
+        let earlier = unfinished(&folder).map_err(|error| error.to_string());
+        let said = earlier.map_or_else(Some, |earlier| earlier.said(&Command::sweep()));
+        said.iter().for_each(|said| output::warn(said));
     }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
@@ -143,12 +139,24 @@ fn is_there_again(source: &OsStr) -> bool {
 /// Where journals are.
 pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // A relative one is to be ignored (XDG Base Directory Specification).
+    let xdg = || set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = given
-        .or_else(|| Some(PathBuf::from(set("XDG_STATE_HOME")?).join("tidegate")))
+        .or_else(|| Some(xdg()?.join("tidegate")))
         .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state/tidegate")));
-    folder.ok_or_else(|| {
+    absolute(folder)?.ok_or_else(|| {
         Usage("there is no place for the journal: name one by --state, or set HOME".into())
     })
+}
+
+/// The same folder from wherever it is named later.
+pub(super) fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Usage> {
+    let Some(path) = path else { return Ok(None) };
+    let shown = Hostile::from_os(path.as_os_str());
+    match std::path::absolute(&path) {
+        Ok(path) => Ok(Some(path)),
+        Err(e) => Err(Usage(format!("the folder of the journals, {shown}: {e}"))),
+    }
 }
 
 /// The first signal has the push stop and clean up, the second one ends the program; `sweep` does the rest then.
