@@ -10,6 +10,7 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use self::args::PushArgs;
 use self::view::View;
 use super::clock::Clock;
+use super::target::Other;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
@@ -34,20 +36,23 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     if args.dry_run {
         return plan::write(args.api.format, &order, &world);
     }
-    let folder = match _rehearsal.as_ref() {
-        Some(rehearsal) => rehearsal.folder().to_owned(),
-        None => state_folder(args.state.clone())?,
+    // A rehearsal leaves nothing that anybody could clean up.
+    let folder = match &_rehearsal {
+        Some(_) => None,
+        None => Some(state_folder(args.state.clone())?),
     };
-    let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
+    let read_too = read_too(&order.source);
+    let id_file = args.output_image_id.as_deref();
+    let id_file = id_file.map(|path| id_file::open(path, &read_too)).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
     let mut date = clock.now();
-    let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    let mut pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     let (mut order, mut world) = (order, world);
     while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
         (order, world) = next;
         date = clock.now();
-        pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+        pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     }
     let args = &args;
     view.close();
@@ -60,7 +65,8 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     let code = code(&pushed);
-    let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
+    let asked = folder.as_deref().filter(|_| pushed.left.is_empty() && !args.api.quiet);
+    let killed = asked.map_or(0, unfinished);
     if killed > 0 {
         let pushes = if killed == 1 {
             "an earlier push was".into()
@@ -77,6 +83,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// What is read, which the number must not be written over.
+fn read_too(source: &OsStr) -> Vec<Other<'_>> {
+    vec![(Cow::from(source), "the image")]
 }
 
 /// The push that mends what refused this one, if that was nothing but how the file is packed. A URL that was to be handed
