@@ -57,9 +57,11 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     for (subject, file) in subjects.iter().zip(orders.files()) {
         let (image, options) = (&subject.argument, &each(subject)?);
         let (began, date) = (Instant::now(), clock.now());
-        let checked = receipts
-            .check(image, options, file, &*progress, &output::warn)
-            .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
+        let checked =
+            receipts.check(image, options, file, &*progress, &output::warn).map_err(|why| {
+                orders.hold();
+                Usage(format!("nothing was read of {}: {why}", shown(image)))
+            })?;
         orders.is_done();
         let mut report = checked.report;
         report.took = Some(began.elapsed());

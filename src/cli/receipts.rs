@@ -89,6 +89,11 @@ impl Orders {
         self.begun.set(true);
     }
 
+    /// Nothing can be read as it was ordered, so what is there still counts.
+    pub(super) fn hold(&self) {
+        self.begun.set(false);
+    }
+
     /// Another image is checked.
     pub(super) fn is_done(&self) {
         self.done.set(self.done.get() + 1);

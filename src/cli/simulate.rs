@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use signal_hook::iterator::Signals;
 
-use super::target::{self, Appendix, Identity, Inode, Kind, Other, Place, ours};
+use super::target::{self, Appendix, Identity, Kind, Other, Place, ours};
 use super::{ACCEPTED, Usage, output};
 use crate::bytes::Small;
 use crate::simulator::{Options, Plan, Shape, Simulator};
@@ -50,7 +51,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "PLAN")]
     pub(super) faults: Option<PathBuf>,
 
-    /// Append a JSON line for each request to this file.
+    /// Append a JSON line for each request to this file, which is new or such a log.
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
 
@@ -125,9 +126,9 @@ pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
     };
     output::complain(&format!("the simulator listens on {}", simulator.url()));
     signals.forever().next();
-    if let Some((path, inode)) = written {
+    if let Some((path, file)) = written {
         // Another simulator may have its own there by now.
-        target::remove(&path, inode)
+        target::remove(&path, &file)
             .map_err(|e| Usage(format!("cannot remove {}: {e}", shown(path.as_os_str()))))?;
     }
     Ok(ACCEPTED)
@@ -169,7 +170,7 @@ fn read_too(args: &SimulateArgs) -> Vec<Other<'_>> {
 }
 
 /// Writes the file in one step: where it is, and which one.
-fn write(place: Place, text: &str) -> Result<(PathBuf, Inode), Usage> {
+fn write(place: Place, text: &str) -> Result<(PathBuf, File), Usage> {
     let draft = place.draft().map_err(|why| place.wrong(&why))?;
     let written = draft.file().write_all(text.as_bytes());
     written.map_err(|e| place.wrong(&e.to_string()))?;

@@ -26,7 +26,7 @@ pub struct Receipts {
 
 impl Receipts {
     /// Checks an image, or finds that it was checked and has not changed. A receipt goes into the cache, and into
-    /// `file` if there is one; whatever comes of the check, `file` speaks of no other one afterwards. `complain` is told
+    /// `file` if there is one; whatever comes of the check, `file` speaks of no other one afterwards, unless nothing was read. `complain` is told
     /// why a receipt is not believed, or not kept in the cache.
     ///
     /// With a `file`, an image that changed a moment ago is read when two seconds have passed since: only then every
@@ -56,10 +56,10 @@ impl Receipts {
             return Ok(Checked { report, unwritten: kept.err() });
         }
         if let Some(file) = file {
-            Receipt::withdraw(file)?;
             if let Err(Unknown::Ever(why)) = before {
                 return Err(Unwritable::Never(why));
             }
+            Receipt::withdraw(file)?;
         }
         let before = before
             .map_err(Unknown::why)
