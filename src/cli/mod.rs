@@ -32,6 +32,7 @@ mod signals;
 mod simulate;
 mod target;
 mod teach;
+mod threads;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
