@@ -346,9 +346,9 @@ fn receipts_are_verified() {
             text.replace(&rules(&text), "9.9.9+0123456789abcdef"),
             "other rules (9.9.9+0123456789abcdef",
         ),
-        (key, "[]".into(), "it has no schema); make one with `tidegate check --receipt"),
-        (key, "no JSON".into(), "(it is not JSON); make one with `tidegate check --receipt"),
-        (key, String::new(), "it is empty; make one with"),
+        (key, "[]".into(), "it has no schema); make one by a check with --receipt"),
+        (key, "no JSON".into(), "(it is not JSON); make one by a check with --receipt"),
+        (key, String::new(), "it is empty; make one by a check"),
     ] {
         let edited = scratch.write("edited.json", edit.as_bytes());
         let (code, out, told) = verify(&scratch, key, &[&edited]);

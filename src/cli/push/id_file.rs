@@ -1,6 +1,7 @@
 //! The file that gets the number of the image.
 
 use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Usage;
@@ -35,6 +36,12 @@ pub(super) fn open(path: &Path, others: &[Other<'_>]) -> Result<IdFile, Usage> {
         Some(stream) => Ok(IdFile::Stream(stream, path.to_owned())),
         None => Err(NUMBER.wrong(path, "standard output has the result; name a file")),
     }
+}
+
+/// Makes sure that [`open`] would open it. A stream is left to whoever reads it.
+pub(super) fn could_open(path: &Path, others: &[Other<'_>]) -> Result<(), Usage> {
+    let is_stream = std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
+    if is_stream { Ok(()) } else { open(path, others).map(drop) }
 }
 
 impl IdFile {
