@@ -165,7 +165,7 @@ pub(super) struct ManArgs {
     #[arg(value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 
-    /// Write the pages of all commands to this folder.
+    /// Write the pages of all commands to this folder, over nothing but such pages.
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
 }
@@ -254,7 +254,8 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
     pub(super) format: ReportFormat,
 
-    /// Write the report to a file instead of standard output.
+    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
+    /// report of this command, and only when the new one is whole.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) output: Option<PathBuf>,
 
@@ -387,7 +388,8 @@ pub(super) struct MergeArgs {
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub(super) format: ReportFormat,
 
-    /// Write the report to a file instead of standard output.
+    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
+    /// report of this command, and only when the new one is whole.
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 

@@ -1,7 +1,6 @@
 //! The command line: arguments, exit codes, the terminal. It knows no bytes of any format.
 
 mod args;
-mod beside;
 mod check;
 mod checksums;
 mod clock;
@@ -31,6 +30,7 @@ mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod target;
 mod teach;
 mod threads;
 

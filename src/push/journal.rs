@@ -82,7 +82,8 @@ impl JournalError {
 /// The journal of a push that this process works on.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
+    /// None if it has no name.
+    path: Option<PathBuf>,
     file: File,
     push: PushId,
     state: State,
@@ -163,18 +164,31 @@ impl Journal {
             .map_err(|e| failed(&unborn, e))?;
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
-        let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
+        let mut journal =
+            Journal { path: Some(path.clone()), file, push, state, whole: 0, torn: false };
         let begun = journal.file.lock().map_err(|e| failed(&unborn, e));
         let begun = begun.and_then(|()| journal.append(&Line { at, entry: Entry::Began(began) }));
-        let begun = begun.and_then(|()| {
-            std::fs::rename(&unborn, &journal.path).map_err(|e| failed(&journal.path, e))
-        });
+        let begun =
+            begun.and_then(|()| std::fs::rename(&unborn, &path).map_err(|e| failed(&path, e)));
         if let Err(error) = begun {
             let _ = std::fs::remove_file(&unborn);
             return Err(error);
         }
         // The name of the file has to last as well.
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&folder, e))?;
+        Ok(journal)
+    }
+
+    /// Begins one without a name, which is gone with the process.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn nameless(push: &PushId, began: Began) -> Result<Self, JournalError> {
+        let file = tempfile::tempfile().map_err(|e| JournalError::new(&std::env::temp_dir(), e))?;
+        let at = now();
+        let (push, state) = (push.clone(), State::new(at, began.clone()));
+        let mut journal = Journal { path: None, file, push, state, whole: 0, torn: false };
+        journal.append(&Line { at, entry: Entry::Began(began) })?;
         Ok(journal)
     }
 
@@ -237,7 +251,7 @@ impl Journal {
             return Err(damaged("its first line does not begin a push"));
         };
         Ok(Some(Found::Left(Box::new(Journal {
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
             file,
             push,
             state,
@@ -286,9 +300,10 @@ impl Journal {
         Ok(paths)
     }
 
-    /// Its path, escaped.
+    /// Its path, escaped; that of a rehearsal has none.
     pub(super) fn shown(&self) -> String {
-        Hostile::from_os(self.path.as_os_str()).to_string()
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        Hostile::from_os(path.as_os_str()).to_string()
     }
 
     /// How far the push is.
@@ -321,7 +336,7 @@ impl Journal {
     }
 
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
-        let mut text = serde_json::to_string(line).map_err(|e| JournalError::new(&self.path, e))?;
+        let mut text = serde_json::to_string(line).map_err(|e| self.error(e))?;
         text.push('\n');
         let mut write = || {
             if self.torn {
@@ -336,7 +351,7 @@ impl Journal {
         if written.is_ok() {
             self.whole += text.len() as u64;
         }
-        written.map_err(|e| JournalError::new(&self.path, e))
+        written.map_err(|e| self.error(e))
     }
 
     /// Ends it: nothing is left that it would have to tell of.
@@ -346,7 +361,13 @@ impl Journal {
     pub(super) fn end(mut self) -> Result<(), JournalError> {
         // A disk that is full takes no line, and gives the file up all the same.
         let _ = self.note(Entry::Ended);
-        std::fs::remove_file(&self.path).map_err(|e| JournalError::new(&self.path, e))
+        let removed = self.path.as_ref().map_or(Ok(()), std::fs::remove_file);
+        removed.map_err(|e| self.error(e))
+    }
+
+    fn error(&self, why: impl ToString) -> JournalError {
+        let nowhere = std::env::temp_dir();
+        JournalError::new(self.path.as_deref().unwrap_or(&nowhere), why)
     }
 }
 

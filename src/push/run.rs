@@ -24,11 +24,12 @@ use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 /// How long a push that is interrupted cleans up: nobody waits for a server that does not answer.
 const HASTE: Duration = Duration::from_secs(120);
 
-/// Pushes an image, and removes what is not to stay, whatever happens.
-pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
-    let journal = match order.resume {
-        true => resumed(order, world, folder).await,
-        false => Ok(None),
+/// Pushes an image, and removes what is not to stay, whatever happens. Journals are in the folder; without one the journal
+/// has no name and is gone with the process, as is right where all else is too.
+pub async fn push(order: &Order, world: &World, folder: Option<&Path>, cancel: &Cancel) -> Pushed {
+    let journal = match folder.filter(|_| order.resume) {
+        Some(folder) => resumed(order, world, folder).await,
+        None => Ok(None),
     };
     let journal = journal.and_then(|journal| match journal {
         Some(journal) => Ok(journal),
@@ -173,7 +174,7 @@ fn place(order: &Order, world: &World) -> Option<Place> {
     })
 }
 
-fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, JournalError> {
+fn begin(order: &Order, world: &World, folder: Option<&Path>) -> Result<Journal, JournalError> {
     let push = PushId::random();
     let began = Began {
         push: push.as_str().to_owned(),
@@ -185,7 +186,10 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
         settle: order.settle.as_secs(),
         owner: Some(Owner::of(world, &push)),
     };
-    Journal::begin(folder, &push, began)
+    match folder {
+        Some(folder) => Journal::begin(folder, &push, began),
+        None => Journal::nameless(&push, began),
+    }
 }
 
 /// Calls that an image takes at least: its create, a look at it, and one to undo it.

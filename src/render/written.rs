@@ -193,6 +193,7 @@ impl<'de> Visitor<'de> for &mut Reading<'_> {
                 }
                 "shard" => scope.shard = map.next_value()?,
                 "terms" => scope.terms = map.next_value()?,
+                "merged" => scope.merged = map.next_value()?,
                 "images" if images => return Err(A::Error::duplicate_field("images")),
                 "images" => {
                     images = true;
@@ -317,7 +318,7 @@ mod tests {
         ];
         let terms = Some(Terms::of(&Options::default()));
         let shard = Some("3/8".parse().unwrap());
-        for scope in [Scope::default(), Scope { shard, terms }] {
+        for scope in [Scope::default(), Scope { shard, terms, merged: true }] {
             let text = written(&reports, &scope);
             let (read, images) = read_all(&text).unwrap();
             assert_eq!(read, scope);

@@ -260,9 +260,9 @@ fn a_project_says_where_its_receipts_go() {
     assert_eq!(state(&run(&mut check(&scratch, &[])).0), "kept");
     assert!(scratch.path("out/a.json").exists());
     let output = check(&scratch, &["--quick"]).output().unwrap();
-    assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, false));
+    assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, true));
     assert!(stderr(&output).contains("which line 4 of tidegate.toml asks for"), "{output:?}");
-    // What comes to nothing because of another image leaves none either, nor do two images share one.
+    // What comes to nothing because of another image leaves those that are there; two images do not share one.
     fs::copy(data("gpt.qcow2.gz"), scratch.path("b.qcow2.gz")).unwrap();
     let two = |receipt: &str, more: &str| {
         let toml = format!(
@@ -275,13 +275,13 @@ fn a_project_says_where_its_receipts_go() {
     assert_eq!(exit_code(&two("out/b.json", "path = \"b.qcow2.gz\"")), 0);
     assert!(scratch.path("out/a.json").exists() && scratch.path("out/b.json").exists());
     let output = two("out/a.json", "path = \"b.qcow2.gz\"");
-    assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, false), "{output:?}");
+    assert_eq!((exit_code(&output), scratch.path("out/a.json").exists()), (2, true), "{output:?}");
     #[cfg(feature = "net")]
     {
         assert_eq!(exit_code(&two("out/b.json", "path = \"b.qcow2.gz\"")), 0);
         let output = two("out/b.json", "url = \"https://127.0.0.1:1/x.img?a=b\"");
         assert_eq!(exit_code(&output), 2, "{output:?}");
-        assert!(!scratch.path("out/a.json").exists() && !scratch.path("out/b.json").exists());
+        assert!(scratch.path("out/a.json").exists() && scratch.path("out/b.json").exists());
     }
     // A link would write elsewhere.
     fs::remove_dir_all(scratch.path("out")).unwrap();
@@ -422,4 +422,42 @@ fn with_a_key_receipts_in_the_cache_need_its_seal() {
     assert!(said.contains("its seal is not of this TIDEGATE_RECEIPT_KEY"), "{said}");
     // Without one, the user's own cache is the user's own.
     assert_eq!(state(&cached(None).0), "unchanged");
+}
+
+/// Wrong usage checks nothing, so what is known of an image stays.
+#[test]
+fn wrong_usage_leaves_the_receipt() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2"), scratch.path("a.qcow2")).unwrap();
+    let made = run(check(&scratch, &["--receipt", "r", "a.qcow2"]).envs([KEY])).0;
+    assert_eq!(state(&made), "kept");
+    let before = fs::read(scratch.path("r")).unwrap();
+    for arguments in [
+        &["--receipt", "r", "--quick", "a.qcow2"][..],
+        &["--receipt", "r", "--output", "r", "a.qcow2"],
+        &["--receipt", "r", "--output", "no/such/folder", "a.qcow2"],
+        &["--receipt", "r", "-"],
+        &["--receipt", "r", "a.qcow2", "a.qcow2"],
+    ] {
+        let output = check(&scratch, arguments).envs([KEY]).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{arguments:?}: {output:?}");
+        assert_eq!(fs::read(scratch.path("r")).unwrap(), before, "{arguments:?}");
+    }
+}
+
+/// While the image is read, somebody else makes a file where the receipt is to be.
+#[test]
+fn a_receipt_replaces_nothing_that_came_meanwhile() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2"), scratch.path("a.qcow2")).unwrap();
+    let path = scratch.write("r", b"");
+    let mut command = check(&scratch, &["--receipt", "r", "a.qcow2"]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // The image has just changed, so the check waits after it has withdrawn the old one.
+    wait_until("the earlier receipt is gone", || !path.exists());
+    fs::write(&path, "mine").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("not replaced"), "{output:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }

@@ -10,6 +10,7 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use self::args::PushArgs;
 use self::view::View;
 use super::clock::Clock;
+use super::target::Other;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
@@ -36,26 +38,29 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     world::given(&args.api, &args.stage, args.state.as_deref(), Some(order.image.region.as_str()))
         .tell();
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
+    let id_file = args.output_image_id.as_deref();
+    let read_too = read_too(&order.source);
     if args.dry_run {
         let folder = state_folder(args.state.clone())?;
         could_begin(&folder).map_err(|e| Usage(e.to_string()))?;
-        args.output_image_id.as_deref().map(id_file::could_open).transpose()?;
+        id_file.map(|path| id_file::could_open(path, &read_too)).transpose()?;
         return plan::write(args.api.format, &order, &world);
     }
-    let folder = match _rehearsal.as_ref() {
-        Some(rehearsal) => rehearsal.folder().to_owned(),
-        None => state_folder(args.state.clone())?,
+    // A rehearsal leaves nothing that anybody could clean up.
+    let folder = match &_rehearsal {
+        Some(_) => None,
+        None => Some(state_folder(args.state.clone())?),
     };
-    let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
+    let id_file = id_file.map(|path| id_file::open(path, &read_too)).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
-    let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    let mut pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     let (mut order, mut world) = (order, world);
     while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
         (order, world) = next;
         date = clock.now();
-        pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+        pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     }
     let args = &args;
     view.close();
@@ -68,8 +73,8 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     let code = code(&pushed);
-    if pushed.left.is_empty() {
-        let earlier = unfinished(&folder).map_err(|error| error.to_string());
+    if let Some(folder) = folder.as_deref().filter(|_| pushed.left.is_empty()) {
+        let earlier = unfinished(folder).map_err(|error| error.to_string());
         let said = earlier.map_or_else(Some, |earlier| earlier.said(&Command::sweep()));
         said.iter().for_each(|said| output::warn(said));
     }
@@ -80,6 +85,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// What is read, which the number must not be written over.
+fn read_too(source: &OsStr) -> Vec<Other<'_>> {
+    vec![(Cow::from(source), "the image")]
 }
 
 /// The push that mends what refused this one, if that was nothing but how the file is packed. A URL that was to be handed

@@ -20,16 +20,8 @@ use crate::spaces::{Bucket, BucketName, Endpoint, Event, Keys, Options};
 
 /// What has to live as long as a rehearsal.
 pub(super) struct Rehearsal {
-    folder: tempfile::TempDir,
     #[cfg(feature = "simulator")]
     _simulator: crate::simulator::Simulator,
-}
-
-impl Rehearsal {
-    /// Where its journal is.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
 }
 
 pub(super) fn world(
@@ -220,8 +212,6 @@ fn rehearse(args: &PushArgs, view: &Arc<View>) -> Result<(World, Rehearsal), Usa
     let name = BucketName::parse(spaces.bucket).map_err(Usage)?;
     let keys = Keys::new(spaces.access_key_id, spaces.secret_access_key).map_err(Usage)?;
     let bucket = opener(endpoint, name, &args.stage, &args.api, view)?(keys).map_err(Usage)?;
-    let folder = tempfile::tempdir()
-        .map_err(|e| Usage(format!("there is no place for the journal: {e}")))?;
     let world = assemble(api, simulator.url().to_owned(), Some(bucket), view);
-    Ok((world, Rehearsal { folder, _simulator: simulator }))
+    Ok((world, Rehearsal { _simulator: simulator }))
 }
