@@ -132,6 +132,9 @@ fn examine_table(
     let has_gpt = gpt::has_signature(&first, SECTOR);
     let protective = boot.as_ref().map_or(Protective::None, mbr::Mbr::protective);
     let announced = protective != Protective::None;
+    if let Some(boot) = boot.as_ref().filter(|boot| announced || !boot.is_blank()) {
+        mbr::name_others(&first, boot, notebook);
+    }
     if !has_gpt && (boot.is_none() || announced) && gpt::has_signature(&first, gpt::LARGE_SECTOR) {
         table.scheme = Scheme::Gpt;
         notebook.disk(
@@ -152,7 +155,6 @@ fn examine_table(
         }
         gpt::examine(disk, &first, protective == Protective::Announces, notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
-        mbr::name_others(&first, &boot, notebook);
         if has_gpt {
             notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
                 "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");

@@ -249,6 +249,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | PartitionsTooMany
         | MbrInvalid
         | MbrHybrid
+        | MbrInVolume
         | GptMissing
         | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
         MbrPartitionPastEnd
@@ -259,7 +260,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
         | MbrActiveTwice
-        | MbrInVolume
         | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
         | GptBackupDamaged

@@ -395,13 +395,29 @@ fn a_disk_without_partition_table_is_told_alike_in_every_container() {
     }
 }
 
+/// Where the root directory of [`shell`] is.
+const ROOT: usize = 15 * 2048;
+
+/// A disk with a GPT, and before its partition an ISO 9660 volume of 24 blocks without a file.
+fn shell() -> Vec<u8> {
+    let mut disk = disk();
+    disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
+    disk[0x8050..0x8058].copy_from_slice(&[24, 0, 0, 0, 0, 0, 0, 24]);
+    disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    for (name, at) in [(0, 0x809c), (0, ROOT), (1, ROOT + 34)] {
+        disk[at] = 34;
+        disk[at + 2..at + 10].copy_from_slice(&[15, 0, 0, 0, 0, 0, 0, 15]);
+        disk[at + 10..at + 18].copy_from_slice(&[0, 8, 0, 0, 0, 0, 8, 0]);
+        disk[at + 32..at + 34].copy_from_slice(&[1, name]);
+    }
+    disk
+}
+
 #[test]
 fn an_empty_optical_disc_before_the_partitions_is_a_note() {
     let scratch = Scratch::new();
-    let mut disk = disk();
-    disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
-    disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
-    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    let mut disk = shell();
     for (blocks, verdict, code) in [(24u32, "accept", "iso-shell"), (2000, "warn", "iso-hybrid")] {
         disk[0x8050..0x8054].copy_from_slice(&blocks.to_le_bytes());
         disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
@@ -413,12 +429,7 @@ fn an_empty_optical_disc_before_the_partitions_is_a_note() {
 #[test]
 fn an_optical_disc_that_may_have_files_is_a_warning() {
     let scratch = Scratch::new();
-    let mut shell = disk();
-    shell[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
-    shell[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
-    shell[0x8050..0x8054].copy_from_slice(&24u32.to_le_bytes());
-    shell[0x8054..0x8058].copy_from_slice(&24u32.to_be_bytes());
-    shell[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    let shell = shell();
     assert_eq!(found(&scratch, &shell, "note"), ["iso-shell"]);
     let mut udf = shell.clone();
     for (block, mark) in
@@ -431,9 +442,17 @@ fn an_optical_disc_that_may_have_files_is_a_warning() {
     for block in 17..34 {
         long[block * 2048..][..7].copy_from_slice(b"\x03CD001\x01");
     }
-    let mut open = shell;
+    let mut open = shell.clone();
     open[0x8801] = 0;
-    for disk in [udf, long, open] {
+    // Readers go to another directory: behind an extended attribute record, or where its first entry leads.
+    let mut attributes = shell.clone();
+    attributes[0x809d] = 1;
+    let mut elsewhere = shell.clone();
+    elsewhere[ROOT + 2] = 21;
+    elsewhere[ROOT + 9] = 21;
+    let mut none = shell;
+    none[0x80a6..0x80ae].fill(0);
+    for disk in [udf, long, open, attributes, elsewhere, none] {
         assert_eq!(found(&scratch, &disk, "warn"), ["iso-hybrid"]);
     }
 }

@@ -133,7 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::MbrInVolume,
         Warn,
         "an MBR in the boot sector of a volume",
-        "The first sector is both: an MBR with partitions, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
+        "The first sector is both: an MBR with partitions, or one that announces a GPT, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
         Judge(
             "If the disk is meant to have partitions, build the image again on an empty disk. If it is a volume, make a partition for it and copy it there.",
         ),
@@ -315,7 +315,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GptProtectiveMbrOdd,
         Note,
         "an unusual protective MBR",
-        "The entry of type EE says that there is a GPT, which is enough for Linux. Its length, its boot flag or its place in the MBR are not those that UEFI asks for; some firmware passes over a GPT then, but a Droplet boots without it.",
+        "The entry of type EE says that there is a GPT, which is enough for Linux. Its length, its boot flag, its first CHS or its place in the MBR are not those that UEFI asks for. Some firmware passes over a GPT then, but a Droplet boots without it. OpenStack (Glance, Nova, Cinder) refuses an image whose entry has another first CHS than 00 02 00, or is not the first.",
         PROTECT,
         PROTECTIVE,
     ),
