@@ -3,13 +3,21 @@
 //! The marks and fields are those of libblkid 2.41 (`superblocks/`). A superblock ends the file system where the disk of
 //! it ended; it is believed only to tell one that reaches into a partition from one that does not.
 
-use super::signatures::{APPLE_HFS, BLKID, BOTH, LIBMAGIC, is_volume_boot_record};
+use super::signatures::{BLKID, BOTH, LIBMAGIC, is_volume_boot_record};
 use super::{Partition, mbr};
 use crate::facts::{Code, Known, Mark, Notebook};
 
 /// Where a file system says that it ends.
 #[derive(Clone, Copy, Debug)]
 pub struct FileSystem(End);
+
+impl FileSystem {
+    /// Whether it is known by the first sector, which would be that of the partition table as well.
+    #[must_use]
+    pub fn is_boot_sector(&self) -> bool {
+        matches!(self.0, End::BootSector)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 enum End {
@@ -27,6 +35,9 @@ const UNKNOWN: FileSystem = FileSystem(End::Unknown);
 const fn named(end: fn(&[u8], usize) -> Option<u64>) -> FileSystem {
     FileSystem(End::Named(end))
 }
+
+/// What a disc for Macs has as well.
+const APPLE_HFS: &str = "an HFS or HFS+ file system";
 
 /// Disk offset of the superblock of most file systems of Linux.
 const SUPER: usize = 1024;
@@ -185,10 +196,7 @@ pub const FILE_SYSTEMS: &[Known<FileSystem>] = &[
     Known::new(
         "a System V file system",
         BLKID,
-        &[Mark::Rule(
-            "fd 18 7e 20 in either byte order at 1016, 10232, 16376 or 19448",
-            system_v,
-        )],
+        &[Mark::Rule("fd 18 7e 20 in either byte order at 1016, 10232, 16376 or 19448", system_v)],
         UNKNOWN,
     ),
     Known::new(
@@ -225,11 +233,16 @@ pub const FILE_SYSTEMS: &[Known<FileSystem>] = &[
 /// Writes down the file systems that a disk with a partition table has the marks of. Linux mounts each of them from the first
 /// byte of the disk, and libblkid, wipefs and udev name it; of several, libblkid names none. A disc for Macs has HFS+
 /// as well, which is known for a disc that is a disk as well.
-pub(super) fn judge(first: &[u8], is_disc: bool, partitions: &[Partition], notebook: &Notebook<'_>) {
+pub(super) fn judge(
+    first: &[u8],
+    is_disc: bool,
+    partitions: &[Partition],
+    notebook: &Notebook<'_>,
+) {
     let all = FILE_SYSTEMS.iter().filter(|known| !(is_disc && known.what == APPLE_HFS));
     let found: Vec<_> = all.filter_map(|known| Some((known, known.find(first)?))).collect();
     let is_volume = mbr::is_volume(first);
-    let others = found.iter().filter(|(known, _)| !matches!(known.is.0, End::BootSector));
+    let others = found.iter().filter(|(known, _)| !known.is.is_boot_sector());
     let count = others.clone().count() + usize::from(is_volume);
     for &(known, at) in others {
         let end = match known.is.0 {
@@ -237,14 +250,28 @@ pub(super) fn judge(first: &[u8], is_disc: bool, partitions: &[Partition], noteb
             End::BootSector | End::Unknown => None,
         };
         let reached = partitions.iter().find(|there| end.is_none_or(|end| there.start < end));
-        let said = format!("The disk has a partition table, and is {} by the mark at byte {at}", known.what);
+        let said = format!(
+            "The disk has a partition table, and is {} by the mark at byte {at}",
+            known.what
+        );
         let (code, said) = match (reached, end) {
-            (Some(there), Some(end)) => (Code::DiskFileSystem, format!(
-                "{said}, which ends at byte {end}; partition {} begins at byte {}.", there.number, there.start)),
+            (Some(there), Some(end)) => (
+                Code::DiskFileSystem,
+                format!(
+                    "{said}, which ends at byte {end}; partition {} begins at byte {}.",
+                    there.number, there.start
+                ),
+            ),
             (Some(_), None) => (Code::DiskFileSystem, format!("{said}.")),
-            (None, _) if count > 1 => (Code::DiskFileSystem, format!(
-                "{said}; libblkid names none of {count} file systems, and then no partition table.")),
-            (None, _) => (Code::DiskFileSystemLeftOver, format!("{said}, which reaches into no partition.")),
+            (None, _) if count > 1 => (
+                Code::DiskFileSystem,
+                format!(
+                    "{said}; libblkid names none of {count} file systems, and then no partition table."
+                ),
+            ),
+            (None, _) => {
+                (Code::DiskFileSystemLeftOver, format!("{said}, which reaches into no partition."))
+            }
         };
         notebook.disk(code, at as u64, said);
     }
@@ -392,8 +419,7 @@ fn minix(first: &[u8]) -> Option<(usize, u64)> {
         None => (NEW, number(0, 4), number(20, 4), 6, number(12, 2)),
     };
     let size = if old.is_some() { 1024 } else { number(28, 2) };
-    let (inode_maps, zone_maps, data) =
-        (number(maps, 2), number(maps + 2, 2), number(maps + 4, 2));
+    let (inode_maps, zone_maps, data) = (number(maps, 2), number(maps + 2, 2), number(maps + 4, 2));
     let is_ext = first.get(SUPER + 56..)?.starts_with(b"\x53\xef");
     let fits = zone_bits == 0
         && !is_ext

@@ -8,14 +8,16 @@
 //! or UEFI's firmware would see something else, that is an anomaly. `docs/partition-tables.md` has the rules.
 
 mod ends;
+mod file_systems;
 mod gpt;
 mod listing;
 mod luks;
 mod mbr;
 mod optical;
-
 mod signatures;
+mod zfs;
 
+pub use file_systems::{FILE_SYSTEMS, FileSystem};
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 pub use signatures::{SIGNATURES, Signature};
@@ -85,7 +87,8 @@ pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
     let last = size.saturating_sub(ends::WINDOW + size % SECTOR).max(first.end)..size;
     let headers = luks::FAR.map(|at| at.min(size)..(at + luks::HEADER as u64).min(size));
-    Wanted([first, last].into_iter().chain(headers).collect())
+    let labels = zfs::wanted().map(|range| range.start.min(size)..range.end.min(size));
+    Wanted([first, last].into_iter().chain(headers).chain(labels).collect())
 }
 
 /// Notes that a part of the disk that has marks was not looked at, and why; once for each reason.
@@ -175,8 +178,10 @@ fn examine_table(
         );
     }
     luks::find(disk, notebook, &mut table)?;
+    zfs::find(disk, notebook, &mut table, zfs::first_label(&first).is_some())?;
     ends::find(disk, notebook, &mut table)?;
     let is_disc = optical::judge(&first, &table.partitions, notebook);
+    file_systems::judge(&first, is_disc, &table.partitions, notebook);
     for (map, at) in signatures::maps(&first) {
         // A disc for Macs has one, and is known for a disc that is a disk as well.
         if !(is_disc && map.what == signatures::APPLE) {

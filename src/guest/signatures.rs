@@ -1,35 +1,34 @@
-//! The marks of what lies at the beginning of a disk: file systems, partition maps that a Droplet does not read, and
-//! volumes that are a part of something larger.
+//! The marks of what lies at the beginning of a disk: partition maps that a Droplet does not read, and volumes that are a
+//! part of something larger. Those of file systems are beside it.
 //!
 //! The marks are those of libblkid 2.41 (`superblocks/`, `partitions/`); most are in libmagic too.
 
 use super::ends::is_metadata_1;
-use super::{SECTOR, luks};
+use super::file_systems::FILE_SYSTEMS;
+use super::{SECTOR, luks, zfs};
 use crate::facts::{Known, Mark};
 
 /// What a mark says of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signature {
-    /// All of the disk is one file system. Beside a partition table that is a disc for several uses, or left over.
-    FileSystem,
     /// Another partition map than MBR and GPT.
     Map,
     /// All of the disk is a part of something larger, which a system may assemble by itself.
     Member,
 }
 
-use Signature::{FileSystem, Map, Member};
+use Signature::{Map, Member};
 
-const BLKID: &str = "libblkid";
-const LIBMAGIC: &str = "libmagic";
-const BOTH: &str = "libblkid, libmagic";
+pub(super) const BLKID: &str = "libblkid";
+pub(super) const LIBMAGIC: &str = "libmagic";
+pub(super) const BOTH: &str = "libblkid, libmagic";
 const PARTED: &str = "parted, libblkid, libmagic";
 
 /// What an optical disc for Macs has as well, beside its MBR.
 pub(super) const APPLE: &str = "an Apple partition map";
 
-/// Everything that is known by a mark in the first 68 KiB of a disk.
+/// Maps and volumes that are known by a mark in the first 68 KiB of a disk.
 pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "an LVM physical volume",
@@ -60,16 +59,12 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         Member,
     ),
     Known::new(
-        // The first label's list of pairs, whose first pair every writer of ZFS calls the version; a GPT overwrites it.
         "a member of a ZFS pool",
         BLKID,
-        &[
-            Mark::At(
-                0x4000,
-                b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version",
-            ),
-            Mark::At(0x4000, b"\x01\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version"),
-        ],
+        &[Mark::Rule(
+            "01, 00 or 01, 00 00 00 00 00 00 00 00 00 01 00 00 00 24 00 00 00 20 00 00 00 07 and \"version\" at 16384; beside a partition table also at 278528, or four uberblocks of both labels",
+            zfs::first_label,
+        )],
         Member,
     ),
     Known::new("a LUKS volume", BOTH, &[Mark::At(0, b"LUKS\xba\xbe")], Member),
@@ -191,7 +186,7 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new("a UnixWare disk label", BLKID, &[Mark::At(29 * 512 + 4, b"\x0d\x60\xe5\xca")], Map),
     Known::new(
         "a NeXT disk label",
-        "libmagic",
+        LIBMAGIC,
         &[Mark::At(0, b"NeXT"), Mark::At(0, b"dlV1"), Mark::At(0, b"dlV2")],
         Map,
     ),
@@ -207,8 +202,10 @@ pub(super) enum Beginning {
 
 /// Says what the first 68 KiB of a disk are.
 pub(super) fn beginning(first: &[u8]) -> Beginning {
-    if let Some(known) = SIGNATURES.iter().find(|known| known.find(first).is_some()) {
-        return Beginning::Known(known.what);
+    let signatures = SIGNATURES.iter().map(|known| (known.what, known.find(first)));
+    let file_systems = FILE_SYSTEMS.iter().map(|known| (known.what, known.find(first)));
+    if let Some((what, _)) = signatures.chain(file_systems).find(|(_, at)| at.is_some()) {
+        return Beginning::Known(what);
     }
     let sector = &first[..first.len().min(SECTOR as usize)];
     if first.len() < SECTOR as usize {
@@ -247,11 +244,6 @@ pub(super) fn is_dense(first: &[u8]) -> bool {
         .map(|share| -share * share.log2())
         .sum();
     first.len() >= FEWEST && bits > 7.5
-}
-
-/// A number of the superblock.
-fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 /// A superblock of metadata 1.1 or 1.2 in a partition names another place.

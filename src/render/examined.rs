@@ -244,6 +244,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
         ContentUnrecognised
         | DiskMemberSignature
+        | DiskFileSystem
+        | DiskFileSystemLeftOver
         | PartitionTableEmpty
         | PartitionTableSecond
         | PartitionsTooMany

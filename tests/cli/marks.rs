@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tidegate::facts::Mark;
 use tidegate::formats::{FORMATS, Is};
-use tidegate::guest::{SIGNATURES, Signature};
+use tidegate::guest::{FILE_SYSTEMS, SIGNATURES, Signature};
 
 use crate::common::*;
 
@@ -39,6 +39,18 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 }
                 _ if wants.contains("53 4b 55 4c") => {
                     return Some((0x8000, b"SKUL\xba\xbe".to_vec()));
+                }
+                _ if wants.contains("SWAPSPACE2") => return Some((0x7ff6, b"S2SUSPEND".to_vec())),
+                _ if wants.contains("00 01 19 54") => {
+                    return Some((0x10000 + 1372, b"\x12\x56\x19\0".to_vec()));
+                }
+                _ if wants.contains("fd 18 7e 20") => {
+                    return Some((9 * 1024 + 1016, b"\xfd\x18\x7e\x20".to_vec()));
+                }
+                _ if wants.contains("BD, H+") => return Some((1024, b"H+\0\x04".to_vec())),
+                _ if wants.contains("at 278528") => {
+                    let list = b"\x01\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version";
+                    return Some((0x4000, list.to_vec()));
                 }
                 _ => return None,
             };
@@ -282,16 +294,171 @@ fn the_disk_in_a_container_is_no_other_image() {
     }
 }
 
+/// Pieces of a disk and their places.
+type Pieces = Vec<(usize, Vec<u8>)>;
+
+/// The superblock of a file system of so many blocks of 4096 bytes.
+fn superblock(what: &str, blocks: u32) -> Pieces {
+    let (little, big) = (blocks.to_le_bytes(), blocks.to_be_bytes());
+    let bytes = u64::from(blocks) * 4096;
+    match what {
+        "an XFS file system" => vec![(0, [b"XFSB\0\0\x10\0\0\0\0\0", &big[..]].concat())],
+        "a btrfs file system" => {
+            vec![(0x10040, b"_BHRfS_M".to_vec()), (0x10070, bytes.to_le_bytes().to_vec())]
+        }
+        "Linux swap space" => {
+            let last = (blocks - 1).to_le_bytes();
+            vec![(0xff6, b"SWAPSPACE2".to_vec()), (1024, [&[1, 0, 0, 0], &last[..]].concat())]
+        }
+        "a squashfs file system" => {
+            vec![(0, b"hsqs".to_vec()), (28, vec![4]), (40, bytes.to_le_bytes().to_vec())]
+        }
+        "an EROFS file system" => vec![
+            (1024, b"\xe2\xe1\xf5\xe0".to_vec()),
+            (1024 + 12, vec![12]),
+            (1024 + 36, little.to_vec()),
+        ],
+        "an F2FS file system" => vec![
+            (1024, b"\x10\x20\xf5\xf2".to_vec()),
+            (1024 + 16, vec![12]),
+            (1024 + 36, little.to_vec()),
+        ],
+        "an APFS container" => vec![(32, [b"NXSB\0\x10\0\0", &little[..]].concat())],
+        "a romfs file system" => {
+            vec![(0, [b"-rom1fs-", &(blocks * 4096).to_be_bytes()[..]].concat())]
+        }
+        "an ext2, ext3 or ext4 file system" => vec![
+            (1024, [&[8, 0, 0, 0], &little[..]].concat()),
+            (1024 + 24, vec![2]),
+            (1024 + 56, vec![0x53, 0xef]),
+        ],
+        "a Minix file system" => {
+            let zones = (blocks * 4) as u16;
+            let numbers = [64u16, zones, 1, 1, 5, 0, 0, 0, 0x138f, 1];
+            vec![(1024, numbers.into_iter().flat_map(u16::to_le_bytes).collect())]
+        }
+        "a NILFS2 file system" => vec![
+            (1024, vec![2]),
+            (1024 + 6, vec![0x34, 0x34, 0, 1]),
+            (1024 + 32, bytes.to_le_bytes().to_vec()),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// What Linux mounts from the first byte of the disk, and libblkid names, beside the partitions.
 #[test]
-fn file_systems_beside_a_partition_table_are_no_second_format() {
+fn a_file_system_beneath_the_partitions_is_a_warning() {
     let scratch = Scratch::new();
-    for known in SIGNATURES.iter().filter(|known| known.is == Signature::FileSystem) {
+    let [beneath, left_over] = ["disk-file-system", "disk-file-system-left-over"];
+    for known in FILE_SYSTEMS.iter().filter(|known| !known.is.is_boot_sector()) {
+        // The partition begins at 1 MiB.
+        for (blocks, severity, code) in [(256, "note", left_over), (257, "warn", beneath)] {
+            let pieces = superblock(known.what, blocks);
+            if pieces.is_empty() {
+                continue;
+            }
+            let mut disk = mbr_disk();
+            pieces
+                .iter()
+                .for_each(|(at, bytes)| disk[*at..*at + bytes.len()].copy_from_slice(bytes));
+            assert_eq!(found(&scratch, &disk, severity), [code], "{} {blocks}", known.what);
+            assert_eq!(codes(&report(&[scratch.path("disk.img")]).1), [code], "{}", known.what);
+        }
+        // Where it does not say where it ends, it may be anywhere.
         for mark in known.marks {
             let Some((at, bytes)) = sample(mark, DISK as usize) else { continue };
             let mut disk = mbr_disk();
             disk[at..at + bytes.len()].copy_from_slice(&bytes);
-            assert_eq!(rejects(&scratch, &disk), Vec::<String>::new(), "{}", known.what);
+            let (exit, report) = report(&[scratch.write("disk.img", &disk)]);
+            let found = codes(&report);
+            assert_eq!(exit, 0, "{}", known.what);
+            assert!(found == [beneath] || found == [left_over], "{}: {found:?}", known.what);
         }
+    }
+    // That of a partition is its own.
+    let mut disk = mbr_disk();
+    for (at, bytes) in superblock("an ext2, ext3 or ext4 file system", 256) {
+        disk[(1 << 20) + at..(1 << 20) + at + bytes.len()].copy_from_slice(&bytes);
+    }
+    assert_eq!(codes(&report(&[scratch.write("disk.img", &disk)]).1), Vec::<String>::new());
+}
+
+#[test]
+fn libblkid_names_none_of_several_file_systems() {
+    let scratch = Scratch::new();
+    let several = ["Linux swap space", "a romfs file system"];
+    let mut disk = mbr_disk();
+    for (at, bytes) in several.iter().flat_map(|what| superblock(what, 16)) {
+        disk[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    assert_eq!(found(&scratch, &disk, "warn"), ["disk-file-system"; 2]);
+}
+
+/// A partition table that was written to an image of a file system.
+#[test]
+fn what_mkfs_makes_is_found_beneath_a_partition_table() {
+    let scratch = Scratch::new();
+    for (program, mark) in [("mkfs.ext4", "ext4"), ("mkswap", "swap"), ("mkfs.minix", "Minix")] {
+        let image = scratch.path("made.img");
+        std::fs::write(&image, vec![0; 8 << 20]).unwrap();
+        let arguments: &[&str] = if program == "mkfs.ext4" { &["-qF"] } else { &[] };
+        let path = format!("/usr/sbin:/sbin:{}", std::env::var("PATH").unwrap());
+        let mut made = Command::new(program);
+        made.env("PATH", path).args(arguments).arg(&image).stdout(std::process::Stdio::null());
+        let Ok(true) = made.status().map(|status| status.success()) else {
+            return missing_oracle(program);
+        };
+        let mut disk = std::fs::read(&image).unwrap();
+        disk[440..512].copy_from_slice(&mbr_disk()[440..512]);
+        assert_eq!(found(&scratch, &disk, "warn"), ["disk-file-system"], "{program}");
+        let (_, report) = report(&[scratch.path("disk.img")]);
+        let said = report["findings"][0]["message"].as_str().unwrap();
+        assert!(said.contains(mark) && said.contains("partition 1 begins"), "{said}");
+    }
+}
+
+/// A GPT lies over the first label, the second one survives it. What lies in a partition is that partition's.
+#[test]
+fn the_second_label_of_a_pool_is_found() {
+    let scratch = Scratch::new();
+    let list = b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version\0";
+    let uberblocks =
+        |label: usize| (0..2).map(move |n| (label + 0x20000 + n * 1024, 0x00ba_b10cu64));
+    let mut by_list = disk();
+    by_list[0x44000..0x44000 + list.len()].copy_from_slice(list);
+    let mut by_uberblocks = disk();
+    for (at, mark) in uberblocks(0).chain(uberblocks(0x40000)) {
+        by_uberblocks[at..at + 8].copy_from_slice(&mark.to_be_bytes());
+    }
+    for (disk, place) in [(by_list, 0x44000), (by_uberblocks, 0x60000)] {
+        assert_eq!(found(&scratch, &disk, "warn"), ["disk-member-signature"]);
+        let raw = scratch.write("inner.raw", &disk);
+        for (format, options) in
+            [("qcow2", &[][..]), ("vmdk", &["-o", "subformat=streamOptimized"])]
+        {
+            let image = scratch.path("outer");
+            let mut convert = Command::new("qemu-img");
+            convert.args(["convert", "-f", "raw", "-O", format]).args(options).args([&raw, &image]);
+            let Ok(true) = convert.status().map(|status| status.success()) else {
+                return missing_oracle("qemu-img");
+            };
+            let bytes = std::fs::read(&image).unwrap();
+            let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+            for report in [report(&[&image]).1, of_pipe] {
+                assert!(codes(&report).contains(&"disk-member-signature"), "{format}: {report}");
+            }
+        }
+        // Too few uberblocks, or no list; a partition over all of the label.
+        let mut less = disk.clone();
+        less[place..place + 16].fill(0);
+        assert_eq!(found(&scratch, &less, "warn"), Vec::<String>::new());
+        let mut covered = disk;
+        covered[..512].copy_from_slice(&mbr_disk()[..512]);
+        covered[512..1024].fill(0);
+        covered[454..458].copy_from_slice(&1u32.to_le_bytes());
+        covered[0x20000..0x20008].fill(0);
+        assert_eq!(found(&scratch, &covered, "warn"), Vec::<String>::new());
     }
 }
 

@@ -152,6 +152,8 @@ pub(crate) const JUDGED: &[&str] = &[
     "vmdk-size-rounded",
     "disk-no-partition-table",
     "disk-member-signature",
+    "disk-file-system",
+    "disk-file-system-left-over",
     "partition-table-empty",
     "mbr-invalid",
     "mbr-partition-past-end",

@@ -241,7 +241,7 @@ pub(super) fn name_others(first: &[u8], mbr: &Mbr, notebook: &Notebook<'_>) {
 
 /// Whether libblkid takes the sector for a volume's. It goes by the names, or by the fields of a FAT volume
 /// whatever stands before them.
-fn is_volume(first: &[u8]) -> bool {
+pub(super) fn is_volume(first: &[u8]) -> bool {
     let Some(start) = first.first_chunk::<36>() else { return false };
     if &start[3..11] == b"NTFS    " || &start[3..11] == b"EXFAT   " {
         return true;

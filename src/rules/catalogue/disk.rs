@@ -42,6 +42,26 @@ pub(super) const ROWS: &[Row] = &[
         "libblkid, superblocks of raid and crypto; mdadm(8), incremental assembly",
     ),
     judged(
+        Code::DiskFileSystem,
+        Warn,
+        "a file system on the whole disk, beneath its partitions",
+        "Beside its partition table the disk bears the mark of a file system that begins with the disk and reaches into a partition, or the marks of several. Linux mounts such a file system from the first byte of the disk; libblkid, and with it udev, names it beside the partitions, and names nothing at all if there are several. Mostly a partition table was written to an image of a file system, or a file system was there before.",
+        Judge(
+            "If the disk is meant to have partitions, remove the mark from a raw copy of it: wipefs lists all marks, and wipefs -o removes one by its offset. If it is a file system, make a partition for it and copy it there. Then check the copy.",
+        ),
+        "util-linux, libblkid/src/superblocks, superblocks_safeprobe; wipefs(8)",
+    ),
+    judged(
+        Code::DiskFileSystemLeftOver,
+        Note,
+        "the mark of a file system before the partitions",
+        "Beside its partition table the disk bears the mark of a file system that begins with the disk and reaches into no partition. libblkid names it beside the partitions. Mostly it is left over from an earlier use.",
+        Judge(
+            "Nothing has to be done. On a raw copy of the disk, wipefs lists all marks, and wipefs -o removes one by its offset.",
+        ),
+        "util-linux, libblkid/src/superblocks; wipefs(8)",
+    ),
+    judged(
         Code::PartitionTableEmpty,
         Warn,
         "the partition table has no partition",
