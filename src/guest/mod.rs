@@ -25,8 +25,8 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::codec::{PACKINGS, Packing};
-use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
+use crate::codec::{PACKINGS, would_unpack};
+use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{Disk, FORMATS, Got, Halt, Is, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
@@ -201,7 +201,7 @@ fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
     let is_disk = |is| matches!(is, Is::Optical | Is::Refused(DiskFormat::Luks, _));
     let images = FORMATS.iter().filter(|known| !is_disk(known.is));
     let images = images.map(|known| (known.what, known.find(first)));
-    let packed = PACKINGS.iter().filter(|known| is_unpacked(known.is, first));
+    let packed = PACKINGS.iter().filter(|known| would_unpack(known.is, first));
     let packed = packed.map(|known| (known.what, known.find(first)));
     let found = images.chain(packed).find_map(|(what, at)| Some((what, at?)));
     if let Some((what, at)) = found {
@@ -209,18 +209,6 @@ fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
             "{subject} begins as {what} does (at byte {at}): converted to raw sectors it is opened as one."));
     }
     found.is_some()
-}
-
-/// Whether a program for this packing would unpack what begins like this. Boot code may begin with any two bytes, so where
-/// these are all of the mark, the byte or two behind them have to be such as it takes (RFC 1952, 2.3; `compress.h` of ncompress).
-fn is_unpacked(packing: Packing, first: &[u8]) -> bool {
-    match packing {
-        Packing::Gzip => matches!(first, [_, _, 8, flags, ..] if flags & 0xe0 == 0),
-        Packing::Foreign(Compression::Compress, _) => {
-            matches!(first, [_, _, bits, ..] if bits & 0x60 == 0 && (9..=16).contains(&(bits & 0x1f)))
-        }
-        _ => true,
-    }
 }
 
 /// What a disk is that has no partition table.

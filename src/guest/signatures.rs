@@ -167,6 +167,13 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         &[Mark::Rule("IPL1, Linux 98 or GRUB/98 at 4, and 55 aa at 510", pc98)],
         Map,
     ),
+    Known::new(
+        // "Eesox" and a NUL, each byte combined with one of the maker's name.
+        "an EESOX partition map",
+        "Linux",
+        &[Mark::At(7 * 512, b"\x0b\0\x1a\x03\x58\x43")],
+        Map,
+    ),
     Known::new("an AIX disk label", "parted, libblkid", &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
     Known::new(
         "a DASD label",

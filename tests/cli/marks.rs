@@ -29,6 +29,10 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 _ if wants.contains("line version=") => b"#\xff\x01\n  \nversion=1\nCID=1\n",
                 _ if wants.contains("DescriptorFile") => b"# Disk DescriptorFile\n",
                 _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
+                _ if wants.contains("MZ") => {
+                    return Some((0, [&b"MZ"[..], &[0; 58], b"\x40\0\0\0PE\0\0"].concat()));
+                }
+                _ if wants.contains("#!") => b"#!/bin/sh\n",
                 _ if wants.contains("innotek") => b"\0\0\0\0innotek VirtualBox Disk Image",
                 _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
                 _ if wants.contains("iprt") => b" \n--iprt-iso-maker-file-marker=",
@@ -828,6 +832,17 @@ fn what_a_raw_image_is_refused_for_is_no_disk_of_a_container() {
         ("a 7z archive", 0, b"7z\xbc\xaf\x27\x1c"),
         ("a tar archive", 257, b"ustar\x0000"),
         ("a program", 0, b"\x7fELF"),
+        ("a script", 0, b"#!/bin/sh\necho a disk\nexit\n"),
+        // What gzip and pigz decompress as well, in each of its own ways.
+        ("a gzip of before", 0, b"\x1f\x9e\x08\0\0\0\0\0\0\x03\x4b\x04\0"),
+        ("pack", 0, b"\x1f\x1e\0\0\0\x04\x01\0a\x08"),
+        ("an LZH stream", 0, b"\x1f\xa0\0\x03\0\0\x06\x10"),
+        ("a zlib stream", 0, b"\x78\x9c\x4b\x04\0\0\x62\0\x62"),
+        ("a zlib stream", 0, b"\x48\x89\x4b\x04\0\0\x62\0\x62"),
+        ("lzma", 0, b"\x5e\0\0\x80\0\x03\0\0\0\0\0\0\0"),
+        ("lzma", 0, b"\x5d\0\0\0\x03\x03\0\0\0\0\0\0\0"),
+        ("a cpio archive", 0, b"\xc7\x71\0\0\x01\0\xa4\x81\0\0\0\0\x01\0\0\0\0\0\0\0\x05\0evil"),
+        ("a cpio archive", 0, b"\x71\xc7\0\0\0\x01\x81\xa4\0\0\0\0\0\x01\0\0\0\0\0\0\0\x05evil"),
         // Two bytes of boot code, behind which nothing of gzip's or compress's comes.
         ("", 0, b"\x1f\x8b\xfa\x31"),
         ("", 0, b"\x1f\x9d\xfa\x31"),
@@ -851,6 +866,26 @@ fn what_a_raw_image_is_refused_for_is_no_disk_of_a_container() {
                 assert!(said.contains(&format!("begins as {mark}")), "{said}");
             }
         }
+    }
+}
+
+/// tar programs take the sum of signed bytes too, which differs where a disk has 55 aa. The header need not have a name.
+#[test]
+fn a_tar_header_is_known_by_either_sum() {
+    let scratch = Scratch::new();
+    for (name, signed) in [(&b"etc/evil"[..], false), (b"etc/evil", true), (b"", true)] {
+        let mut disk = mbr_disk();
+        disk[..name.len()].copy_from_slice(name);
+        disk[100..108].copy_from_slice(b"0000644\0");
+        disk[124..136].copy_from_slice(b"00000000017\0");
+        disk[148..156].fill(b' ');
+        let value = |byte: &u8| if signed { i64::from(*byte as i8) } else { i64::from(*byte) };
+        let sum: i64 = disk[..512].iter().map(value).sum();
+        disk[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let (exit, of_disk) = report(&[scratch.write("disk.raw", &disk)]);
+        assert_eq!((exit, codes(&of_disk)), (1, vec!["archive-tar"]), "{signed}");
+        disk[150] ^= 1;
+        assert_eq!(report(&[scratch.write("disk.raw", &disk)]).0, 0, "{signed}");
     }
 }
 
