@@ -52,7 +52,7 @@ pub(super) fn lzh(head: &[u8]) -> Option<usize> {
         let (mut index, mut sum) = (0, 0u32);
         while index < count {
             let mut length = bits.take(3)?;
-            while length >= 7 && length <= LONGEST && bits.take(1)? == 1 {
+            while (7..=LONGEST).contains(&length) && bits.take(1)? == 1 {
                 length += 1;
             }
             if length > LONGEST {
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn boot_code_is_no_stream() {
-        let rules: [fn(&[u8]) -> Option<usize>; 8] =
+        type Rule = fn(&[u8]) -> Option<usize>;
+        let rules: [Rule; 8] =
             [old_gzip, pack, lzh, zlib, lzma, binary_cpio, arj, |head| gzip(head).then_some(0)];
         for head in [
             &b"\x1f\x9e\xfa\x31\xc0\x8e\xd8"[..],
