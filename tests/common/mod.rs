@@ -178,6 +178,7 @@ pub(crate) fn gpt_parts(size: u64, name: &str) -> Vec<(u64, Vec<u8>)> {
     const SECTOR: u64 = 512;
     let last = size / SECTOR - 1;
     let mut mbr = vec![0; 512];
+    mbr[446 + 2] = 2;
     mbr[446 + 4] = 0xee;
     mbr[446 + 8] = 1;
     mbr[446 + 12..446 + 16].copy_from_slice(&(last.min(0xffff_ffff) as u32).to_le_bytes());
