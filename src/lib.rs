@@ -131,7 +131,7 @@
 //! };
 //! # let journals = std::env::temp_dir().join(format!("tidegate-example-{}", std::process::id()));
 //! let (_canceller, cancel) = Canceller::new();
-//! let pushed = api.wait(push(&order, &world, &journals, &cancel));
+//! let pushed = api.wait(push(&order, &world, Some(&journals), &cancel));
 //! assert!(pushed.stop.is_none(), "{:?}", pushed.stop);
 //! assert!(pushed.image.is_some_and(|image| image.is_available()));
 //! # let _ = std::fs::remove_dir_all(journals);

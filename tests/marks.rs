@@ -5,7 +5,7 @@ use std::fmt::Write;
 use tidegate::codec::{PACKINGS, Packing};
 use tidegate::facts::{Known, Mark};
 use tidegate::formats::{FORMATS, Is};
-use tidegate::guest::{SIGNATURES, Signature};
+use tidegate::guest::{FILE_SYSTEMS, SIGNATURES, Signature};
 
 /// A mark as the table shows it.
 fn shown(mark: &Mark) -> String {
@@ -55,7 +55,14 @@ fn table() -> String {
         match signature {
             Signature::Member => "`disk-member-signature` beside a partition table, else names it",
             Signature::Map => "`partition-table-second` beside an MBR or a GPT, else names it",
-            _ => "names it if there is no partition table",
+            _ => panic!("a kind of signature that the table does not know"),
+        }
+        .to_owned()
+    });
+    rows(&mut table, FILE_SYSTEMS, |system| {
+        match system.is_boot_sector() {
+            true => "`mbr-in-volume` beside a partition table, else names it",
+            false => "`disk-file-system` or `disk-file-system-left-over` beside a partition table, else names it",
         }
         .to_owned()
     });

@@ -1,7 +1,8 @@
 //! The smallest room: bytes on their way through the program.
 //!
 //! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]), text that must not be
-//! trusted ([`Hostile`]) and how much is read whole ([`Small`]). It knows nothing of codecs or formats.
+//! trusted ([`Hostile`]), commands that are printed to be pasted ([`Command`]), how much is read whole ([`Small`]) and files that are
+//! there in full or not at all ([`Draft`]). It knows nothing of codecs or formats.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -9,6 +10,7 @@
     reason = "no part of the API that is kept"
 )]
 
+mod draft;
 mod hostile;
 mod percent;
 mod pool;
@@ -17,14 +19,16 @@ mod size;
 mod small;
 mod time;
 
+pub use draft::Draft;
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};
-pub use shell::quoted;
+pub use shell::{Command, Given, Options, quoted};
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use small::Small;
 pub use time::rfc3339;
 
+use std::path::Path;
 use std::sync::Arc;
 
 /// A run of a stream of bytes.
@@ -54,4 +58,11 @@ impl Segment {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The folder that a file is in, by its path.
+#[must_use]
+pub fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }

@@ -68,7 +68,8 @@ pub(super) enum Command {
     /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
     /// for, and nothing is ever created. Runs that live are left alone.
     ///
-    /// Exit codes: 0 nothing is left, 2 wrong usage, 4 something is left, 130 interrupted.
+    /// Exit codes: 0 nothing is left, or with --dry-run all was looked at, 2 wrong usage, 4 something is left, or could
+    /// not be looked at, 130 interrupted.
     #[cfg(feature = "net")]
     Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.
@@ -143,6 +144,10 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "SLUG")]
     pub(super) spaces_region: Option<String>,
 
+    /// Where the journals are, that of the probe too; otherwise in XDG_STATE_HOME/tidegate, or ~/.local/state/tidegate.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
     #[command(flatten)]
     pub(super) api: super::image::args::ApiArgs,
 }
@@ -160,7 +165,7 @@ pub(super) struct ManArgs {
     #[arg(value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 
-    /// Write the pages of all commands to this folder.
+    /// Write the pages of all commands to this folder, over nothing but such pages.
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub(super) dir: Option<PathBuf>,
 }
@@ -249,7 +254,8 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
     pub(super) format: ReportFormat,
 
-    /// Write the report to a file instead of standard output.
+    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
+    /// report of this command, and only when the new one is whole.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) output: Option<PathBuf>,
 
@@ -382,7 +388,8 @@ pub(super) struct MergeArgs {
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub(super) format: ReportFormat,
 
-    /// Write the report to a file instead of standard output.
+    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
+    /// report of this command, and only when the new one is whole.
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 

@@ -1,16 +1,15 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
-use super::beside::{self, Other};
 use super::checksums::Checksums;
 use super::clock::Clock;
 use super::document::Document;
 use super::progress::Progress;
 use super::project::Subject;
+use super::target::{Kind, Other, Target, ours};
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, Small, read_size};
 use crate::inspect::{Digested, Expected, Options, Receipt, Report, Verdict, look};
@@ -47,18 +46,22 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     let receipts = receipts::receipts(args)?;
     let orders = receipts::Orders::new(args, &subjects)?;
     receipts::warn_of_no_seal(&orders, &receipts);
-    let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)) };
+    let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)), merged: false };
+    let output = args.output.as_deref().map(|path| (path, REPORT));
     let (mut target, mut document) =
-        opened(args.format, scope, args.output.as_deref(), read_too(args, &subjects, &orders))?;
+        opened(args.format, scope, output, read_too(args, &subjects, &orders))?;
+    orders.begin();
     let style = output::style(target.is_none());
     let mut code = ACCEPTED;
     let mut unwritten = ACCEPTED;
     for (subject, file) in subjects.iter().zip(orders.files()) {
         let (image, options) = (&subject.argument, &each(subject)?);
         let (began, date) = (Instant::now(), clock.now());
-        let checked = receipts
-            .check(image, options, file, &*progress, &output::warn)
-            .map_err(|why| Usage(format!("nothing was read of {}: {why}", shown(image))))?;
+        let checked =
+            receipts.check(image, options, file, &*progress, &output::warn).map_err(|why| {
+                orders.hold();
+                Usage(format!("nothing was read of {}: {why}", shown(image)))
+            })?;
         orders.is_done();
         let mut report = checked.report;
         report.took = Some(began.elapsed());
@@ -90,7 +93,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     if args.format == ReportFormat::Text && document.tally().images() > 1 && !args.quiet {
         output::write(&mut target, &format!("\n{}\n", document.tally()))?;
     }
-    unwritten = unwritten.max(document.write(&mut target)?);
+    unwritten = unwritten.max(document.write(target)?);
     // A verdict on an image tells more than that its receipt or the job's summary is missing.
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
@@ -120,16 +123,25 @@ fn read_too<'a>(
     all
 }
 
-/// What the report goes to, if that is a file, and the document that it is, if it is one.
+/// What is written to `--output`.
+const REPORT: Kind = Kind {
+    option: "--output",
+    what: "the report",
+    earlier: "a report of `tidegate check`",
+    is_ours: ours::is_report,
+    private: false,
+};
+
+/// What the report goes to, if that is not standard output, and the document that it is, if it is one.
 pub(super) fn opened<'a>(
     format: ReportFormat,
     scope: Scope,
-    output: Option<&'a Path>,
+    output: Option<(&'a Path, Kind)>,
     mut others: Vec<Other<'a>>,
-) -> Result<(Option<File>, Document), Usage> {
-    let target = output.map(|path| beside::open_output(path, &others)).transpose()?;
-    others.extend(output.map(|path| (Cow::from(path.as_os_str()), "where the report goes")));
-    Ok((target, Document::new(format, scope, &others)?))
+) -> Result<(Option<Target>, Document), Usage> {
+    let target = output.map(|(path, kind)| Target::open(path, kind, &others)).transpose()?;
+    others.extend(output.map(|(path, _)| (Cow::from(path.as_os_str()), "where the report goes")));
+    Ok((target.flatten(), Document::new(format, scope, &others)?))
 }
 
 /// How one image is checked: what the project says of it, unless the arguments say otherwise.

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::args::{DoctorArgs, Format};
 use super::image::connect::{self, Teller};
+use super::push::{absolute, state_folder};
 use super::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output, signals};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Given, Hostile, Options};
 use crate::digitalocean::credentials::{self, Places, VARIABLES};
 use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
 use crate::net::{self, Address, Called, Method};
-use crate::push::{Canceller, Stop, Tried, try_bucket};
+use crate::push::{Canceller, Stop, Trial, Tried, try_bucket, unfinished};
 use crate::spaces;
 
 /// Clocks that are further apart are worth a word…
@@ -55,7 +56,28 @@ impl Chart {
     }
 }
 
+/// Which bucket is meant, for the next command.
+fn named(args: &DoctorArgs) -> Options {
+    let said = [("--bucket", &args.bucket), ("--spaces-region", &args.spaces_region)];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    said.fold(Options::default(), |options, (name, value)| options.value(name, value))
+}
+
+/// This very command.
+fn again(args: &DoctorArgs) -> Command {
+    let mut options = named(args);
+    if args.probe {
+        options = options.flag("--probe");
+    }
+    Command::new("tidegate doctor").with(&args.api.given()).with(&options)
+}
+
 pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
+    let mut given = Given { api: args.api.given(), bucket: named(args), ..Given::default() };
+    if let Some(state) = absolute(args.state.clone())? {
+        given.journals = given.journals.file("--state", &state);
+    }
+    given.tell();
     let mut chart = Chart::default();
     let variable = |name: &str| std::env::var(name).ok();
     let place = variable(connect::PLACE).filter(|place| !place.trim().is_empty());
@@ -82,6 +104,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
     } else {
         chart.add("token-accepted", State::Unknown, "it was not tried", "");
     }
+    journals(args, &mut chart);
     let interrupted = bucket(args, &mut chart);
     let failed = chart.0.iter().any(|check| check.state == State::Fail);
     let text = match args.api.format {
@@ -90,7 +113,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
                 json!({"schema": "tidegate.doctor/1", "healthy": !failed, "checks": chart.0});
             format!("{document:#}\n")
         }
-        _ => text(&chart, failed),
+        _ => text(&chart, failed.then(|| again(args))),
     };
     output::write(&mut None, &text)?;
     Ok(match interrupted {
@@ -100,7 +123,8 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
     })
 }
 
-fn text(chart: &Chart, failed: bool) -> String {
+/// The chart for people. `again` is what to do once more where something is wrong.
+fn text(chart: &Chart, again: Option<Command>) -> String {
     let mut out = String::new();
     for check in &chart.0 {
         let state = match check.state {
@@ -114,13 +138,13 @@ fn text(chart: &Chart, failed: bool) -> String {
             out += &format!("{:24} Fix: {}\n", "", check.fix);
         }
     }
-    let next = match failed {
-        true => "\nsomething is wrong; mend it and run `tidegate doctor` again\n",
-        false => {
-            "\nnothing is wrong, as far as it can be seen; next: `tidegate push IMAGE --dry-run`\n"
+    out + &match again {
+        Some(again) => format!("\nsomething is wrong; mend it and run {again} again\n"),
+        None => {
+            "\nnothing is wrong, as far as it can be seen; next: push an image with --dry-run\n"
+                .into()
         }
-    };
-    out + next
+    }
 }
 
 /// Whether the API can be reached, through what, and what its clock says. No token goes along.
@@ -354,9 +378,7 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
                     State::Warn,
                     "A push may work all the same, which --probe tells; otherwise look at the key's grants.",
                 ),
-                spaces::Kind::Server | spaces::Kind::SlowDown => {
-                    (State::Warn, "Wait: Spaces has troubles of its own.")
-                }
+                spaces::Kind::Server | spaces::Kind::SlowDown => (State::Warn, fix(&error)),
                 _ => (State::Fail, fix(&error)),
             };
             chart.add("bucket", state, format!("{place}: {error}"), fix);
@@ -368,20 +390,45 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
         chart.add("bucket-rights", State::Unknown, said, "");
         return false;
     }
-    rights(&bucket, chart)
+    rights(args, &bucket, chart)
 }
 
 /// What may be done in the bucket, by doing it; whether that was interrupted.
-fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
+fn rights(args: &DoctorArgs, bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
+    let sweep = Command::sweep();
+    let swept = format!("{sweep} removes it, with a key that may delete; or delete it by hand.");
+    let said = swept.clone();
     let (canceller, cancel) = Canceller::new();
     let first = move || {
         output::complain("interrupted; removing the probe (once more ends it at once)");
         canceller.cancel();
     };
-    signals::watch_twice(first, || {
-        output::complain(&format!("ended before the probe was removed; {SWEPT}"));
+    signals::watch_twice(first, move || {
+        output::complain(&format!("ended before the probe was removed; {said}"));
     });
-    let Tried { result, left, .. } = bucket.wait(try_bucket(bucket, &cancel));
+    let connected = connect::client_at(&args.api, &Teller::new(true));
+    let (api, api_place) = match connected {
+        Ok((api, place)) => (Some(api), place),
+        // A sweep wants to know where it was.
+        Err(_) => (None, place()),
+    };
+    let tried = state_folder(args.state.clone()).and_then(|folder| {
+        let trial = Trial { bucket, folder: &folder, api: api.as_ref(), api_place };
+        bucket.wait(try_bucket(&trial, &cancel)).map_err(|error| Usage(error.to_string()))
+    });
+    let Tried { result, left, .. } = match tried {
+        Ok(tried) => tried,
+        Err(Usage(why)) => {
+            let said = format!("nothing was put, as that cannot be written down before: {why}");
+            chart.add(
+                "bucket-rights",
+                State::Fail,
+                said,
+                "Name a folder that can be written by --state.",
+            );
+            return false;
+        }
+    };
     let interrupted = matches!(result, Err(Stop::Interrupted));
     let (state, said, fix) = match result {
         Ok(()) => (State::Ok, "an object was put, made public, seen and deleted".into(), ""),
@@ -399,13 +446,42 @@ fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
     };
     chart.add("bucket-rights", state, said, fix);
     if let Some(key) = left {
-        chart.add("probe", State::Fail, format!("left behind: {key}, which may be public"), SWEPT);
+        let said = format!("left behind: {key}, which may be public");
+        chart.add("probe", State::Fail, said, &swept);
     }
     interrupted
 }
 
-/// Who removes a probe.
-const SWEPT: &str = "A day later `tidegate sweep --remote` removes it, with a key that may delete; or delete it by hand.";
+/// Where the API is, in the words of a client of it.
+fn place() -> String {
+    let place = std::env::var(connect::PLACE).ok().filter(|place| !place.trim().is_empty());
+    let base = Address::parse(place.as_deref().unwrap_or(PUBLISHED).trim());
+    base.map_or_else(|_| PUBLISHED.to_owned(), |base| base.to_string())
+}
+
+/// Whether something is left of earlier pushes of this machine, as far as their journals tell.
+fn journals(args: &DoctorArgs, chart: &mut Chart) {
+    if let Some(state) = args.state.as_ref().filter(|state| !state.is_dir()) {
+        let said = format!("there is no folder {}", Hostile::from_os(state.as_os_str()));
+        return chart.add("journals", State::Unknown, said, "Look at --state.");
+    }
+    let (state, said, fix) = match state_folder(args.state.clone()).map(|folder| {
+        let shown = Hostile::from_os(folder.join("pushes").as_os_str()).to_string();
+        (unfinished(&folder).map(|unfinished| unfinished.said(&Command::sweep())), shown)
+    }) {
+        Ok((Ok(None), folder)) => (
+            State::Ok,
+            format!("nothing is left of earlier pushes, by the journals in {folder}"),
+            "",
+        ),
+        Ok((Ok(Some(said)), _)) => (State::Warn, said, "Run it, and see what it says."),
+        Ok((Err(error), _)) => {
+            (State::Unknown, error.to_string(), "Look at the folder, or at --state.")
+        }
+        Err(Usage(why)) => (State::Unknown, why, "Name a folder by --state, or set HOME."),
+    };
+    chart.add("journals", state, said, fix);
+}
 
 /// Whether the bucket keeps what is deleted, so that more has to be removed than an object.
 fn versions(bucket: &spaces::Bucket, chart: &mut Chart) {
@@ -443,7 +519,10 @@ fn fix(error: &spaces::Error) -> &'static str {
         spaces::Kind::Transport { .. } => {
             "Look at SPACES_REGION or SPACES_ENDPOINT_URL, at https_proxy, and whether the server runs."
         }
-        spaces::Kind::Unsupported | spaces::Kind::NotXml | spaces::Kind::Unexpected => {
+        spaces::Kind::Unsupported
+        | spaces::Kind::NotXml
+        | spaces::Kind::Incomplete
+        | spaces::Kind::Unexpected => {
             "Look at SPACES_ENDPOINT_URL: who answers there does not have all of S3 that a push needs."
         }
         spaces::Kind::NoSuchBucket => {
@@ -454,6 +533,10 @@ fn fix(error: &spaces::Error) -> &'static str {
         }
         spaces::Kind::ClockSkew { .. } => "Set the clock, or have it set by NTP.",
         spaces::Kind::Region { .. } => "Set SPACES_REGION to the region that the bucket is in.",
+        spaces::Kind::Server | spaces::Kind::SlowDown => "Wait: Spaces has troubles of its own.",
+        spaces::Kind::Corrupted => "Try again: what arrived is not what was sent.",
+        spaces::Kind::Quota => "Make room in the bucket, or have its quota raised.",
+        spaces::Kind::Locked { .. } => "Take a bucket without object lock.",
         spaces::Kind::NoAcls => "Allow ACLs in the bucket's settings, or take another bucket.",
         _ => "Look at the bucket's name, its region, and the key and its secret.",
     }

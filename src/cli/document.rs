@@ -1,13 +1,10 @@
 //! A report as a document for other programs, and what goes elsewhere along with it.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::ReportFormat;
-use super::beside::{self, Other};
+use super::target::{Appendix, Kind, Other, Target, ours};
 use super::{ACCEPTED, USAGE, Usage, output};
-use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::render::github::{Annotations, Summary};
 use crate::render::html::Html;
@@ -19,11 +16,20 @@ use crate::render::{self, Tally};
 /// The variable that names the summary of a job of GitHub Actions.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
+/// What is appended to the file of that variable.
+const OF_JOB: Kind = Kind {
+    option: SUMMARY,
+    what: "the summary",
+    earlier: "a text",
+    is_ours: ours::is_any_text,
+    private: false,
+};
+
 /// The document that a run makes, image by image; none where all is told as it comes.
 pub(super) struct Document {
     made: Option<Box<dyn render::Document>>,
     /// For the job of GitHub Actions that the run is part of.
-    summary: Option<(PathBuf, Summary)>,
+    summary: Option<(Appendix, Summary)>,
     tally: Tally,
 }
 
@@ -46,11 +52,9 @@ impl Document {
         };
         let summary = std::env::var_os(SUMMARY)
             .filter(|path| format == ReportFormat::Github && !path.is_empty())
-            .map(PathBuf::from);
-        if let Some(path) = &summary {
-            beside::is_none_of(path, SUMMARY, "append to", others)?;
-        }
-        let summary = summary.map(|path| (path, Summary::default()));
+            .map(|path| Appendix::look(Path::new(&path), OF_JOB, others))
+            .transpose()?
+            .map(|path| (path, Summary::default()));
         Ok(Document { made, summary, tally: Tally::default() })
     }
 
@@ -71,28 +75,20 @@ impl Document {
         self.tally
     }
 
-    /// Writes it, all of it. The exit code is that of a summary which could not be written: of the report itself it is an
+    /// Writes it, all of it, and gives the target its path. The exit code is that of a summary which could not be written: of the report itself it is an
     /// error, but who reads the summary has the verdicts in the log too.
-    pub(super) fn write(self, target: &mut Option<File>) -> Result<u8, Usage> {
-        let appended = self.summary.map(|(path, summary)| append(&path, &summary.to_string()));
+    pub(super) fn write(self, mut target: Option<Target>) -> Result<u8, Usage> {
+        let appended = self.summary.map(|(path, summary)| path.append(&summary.to_string()));
         if let Some(made) = self.made {
-            output::document(target, |out| made.write(out)).map_err(output::unwritten)?;
+            output::document(&mut target, |out| made.write(out)).map_err(output::unwritten)?;
         }
+        target.map_or(Ok(()), Target::commit)?;
         match appended {
-            Some(Err(why)) => {
+            Some(Err(Usage(why))) => {
                 output::complain(&why);
                 Ok(USAGE)
             }
             Some(Ok(())) | None => Ok(ACCEPTED),
         }
     }
-}
-
-/// Appends the summary to that of the job.
-fn append(path: &Path, summary: &str) -> Result<(), String> {
-    let opened = File::options().append(true).create(true).open(path);
-    opened.and_then(|mut file| file.write_all(summary.as_bytes())).map_err(|error| {
-        let place = Hostile::from_os(path.as_os_str());
-        format!("cannot write the summary to {place} ({SUMMARY}): {error}")
-    })
 }

@@ -1,7 +1,6 @@
 //! The command line: arguments, exit codes, the terminal. It knows no bytes of any format.
 
 mod args;
-mod beside;
 mod check;
 mod checksums;
 mod clock;
@@ -31,6 +30,7 @@ mod shell;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
+mod target;
 mod teach;
 mod threads;
 
@@ -38,6 +38,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::source;
 
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "net")]
         args::Command::Push(args) => push::run(*args),
         #[cfg(feature = "net")]
-        args::Command::Sweep(args) => push::sweep::run(&args),
+        args::Command::Sweep(args) => push::sweep::run(args),
         #[cfg(feature = "net")]
         args::Command::Image(args) => image::run(&args),
         #[cfg(feature = "simulator")]
@@ -120,9 +121,28 @@ fn parse() -> Result<args::Cli, clap::Error> {
         let escaped = std::env::args_os().map(|argument| shown(&argument).into());
         match read(escaped.collect()) {
             Err(error) => error,
-            Ok(_) => clap::Error::new(error.kind()),
+            Ok(_) => escaped_error(error),
         }
     })
+}
+
+/// The same error with the value that was refused in its escaped form, in which it would be taken.
+fn escaped_error(mut error: clap::Error) -> clap::Error {
+    let refused = error.get(ContextKind::InvalidValue).cloned();
+    match refused {
+        Some(ContextValue::String(value)) => {
+            let value = shown(OsStr::new(&value));
+            error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+            error
+        }
+        _ if error.kind() == ErrorKind::InvalidUtf8 => {
+            let odd = std::env::args_os().skip(1).filter(|argument| argument.to_str().is_none());
+            let odd: Vec<String> = odd.map(|argument| shown(&argument)).collect();
+            let why = format!("an argument has to be text, and is no UTF-8: {}\n", odd.join(", "));
+            clap::Error::raw(error.kind(), why)
+        }
+        _ => clap::Error::new(error.kind()),
+    }
 }
 
 /// How tokens of DigitalOcean begin: of a person, an application, a refresh.

@@ -1,10 +1,10 @@
 //! Standard output and standard error: the only place that prints.
 
-use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Usage;
+use super::target::Target;
 use crate::render::Style;
 use crate::source::is_unconnected;
 
@@ -27,7 +27,7 @@ pub(super) fn style(to_stdout: bool) -> Style {
 /// Writes text for people to the file, or to standard output. A reader that has gone away is no error. Nor is standard
 /// output that was closed: it cannot be told from /dev/null opened for reading and writing, which is what Python's
 /// `DEVNULL`, libuv's `UV_IGNORE`, `daemon(3)` and git give a program of which they want the exit status alone.
-pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> {
+pub(super) fn write(target: &mut Option<Target>, text: &str) -> Result<(), Usage> {
     let result = match target {
         Some(file) => file.write_all(text.as_bytes()),
         None => {
@@ -41,7 +41,7 @@ pub(super) fn write(target: &mut Option<File>, text: &str) -> Result<(), Usage> 
 /// Writes a document for other programs to the file, or to standard output. One that is not there in full is an error,
 /// whoever is to blame.
 pub(super) fn document(
-    target: &mut Option<File>,
+    target: &mut Option<Target>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let to = |out: &mut dyn Write| {
@@ -106,7 +106,7 @@ pub(super) fn log(line: &str) {
 }
 
 /// Writes what is said of an image. For Packer, why it is `refused` belongs to standard error, which it shows in red.
-pub(super) fn verdict(target: &mut Option<File>, text: &str, refused: bool) -> Result<(), Usage> {
+pub(super) fn verdict(target: &mut Option<Target>, text: &str, refused: bool) -> Result<(), Usage> {
     if refused && target.is_none() && UNDER_PACKER.load(Ordering::Relaxed) {
         fail(text.trim_end());
         return Ok(());

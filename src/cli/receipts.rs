@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{CheckArgs, Format, VerifyReceiptArgs};
 use super::project::Subject;
+use super::target::{self, Identity};
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Deaf, Options, Verdict, inspect};
@@ -50,10 +51,12 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
     Ok(Receipts { cache, key: key()?, write_only: args.no_cache })
 }
 
-/// Where the receipts of all images go. Whatever happens until it is dropped, none of the files speaks of an earlier check
-/// afterwards.
+/// Where the receipts of all images go. Whatever happens from the first check until it is dropped, none of the files speaks
+/// of an earlier check afterwards.
 pub(super) struct Orders {
     files: Vec<Option<PathBuf>>,
+    /// Whether checks are under way. Before that nothing is known of an image, so what is there still counts.
+    begun: Cell<bool>,
     /// So many images are checked: their files have what they are to have.
     done: Cell<usize>,
 }
@@ -63,11 +66,11 @@ impl Orders {
     /// is known before any work.
     pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
         let files = subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
-        let orders = Orders { files, done: Cell::new(0) };
-        let mut known: BTreeSet<&Path> = BTreeSet::new();
+        let orders = Orders { files, begun: Cell::new(false), done: Cell::new(0) };
+        let mut known: BTreeSet<Identity> = BTreeSet::new();
         for (subject, file) in subjects.iter().zip(orders.files()) {
             let Some(file) = file else { continue };
-            if !known.insert(file) {
+            if !Identity::of(file).is_none_or(|identity| known.insert(identity)) {
                 let place = Hostile::from_os(file.as_os_str());
                 return Err(Usage(format!("{place} cannot have the receipts of two images")));
             }
@@ -81,6 +84,16 @@ impl Orders {
         self.files.iter().map(Option::as_deref)
     }
 
+    /// All arguments are good, and the checks begin.
+    pub(super) fn begin(&self) {
+        self.begun.set(true);
+    }
+
+    /// Nothing can be read as it was ordered, so what is there still counts.
+    pub(super) fn hold(&self) {
+        self.begun.set(false);
+    }
+
     /// Another image is checked.
     pub(super) fn is_done(&self) {
         self.done.set(self.done.get() + 1);
@@ -89,7 +102,8 @@ impl Orders {
 
 impl Drop for Orders {
     fn drop(&mut self) {
-        for file in self.files.iter().skip(self.done.get()).flatten() {
+        let begun = self.files.iter().filter(|_| self.begun.get());
+        for file in begun.skip(self.done.get()).flatten() {
             // Why the check came to nothing was told; there is nothing to add.
             let _ = Receipt::withdraw(file);
         }
@@ -100,7 +114,7 @@ impl Drop for Orders {
 pub(super) fn warn_of_no_seal(orders: &Orders, receipts: &Receipts) {
     if receipts.key.is_none() && orders.files().flatten().next().is_some() {
         output::warn(&format!(
-            "without {KEY} the receipt has no seal, so `tidegate verify-receipt` will refuse it; make a key with \
+            "without {KEY} the receipt has no seal, so verify-receipt will refuse it; make a key with \
              `openssl rand -hex 32`"
         ));
     }
@@ -120,6 +134,10 @@ fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
         })?,
         (None, None) => return Ok(None),
     };
+    if target::names_descriptor(&path).is_some() {
+        let place = Hostile::from_os(path.as_os_str());
+        return Err(Usage(format!("the receipt goes to a file, and {place} is none; name a file")));
+    }
     Receipt::may_be_written(&path).map_err(|why| {
         let place = Hostile::from_os(path.as_os_str());
         Usage(format!("cannot write the receipt {place}: {why}"))
@@ -152,7 +170,7 @@ pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
     let receipt = Receipt::read(&args.receipt, key()?.as_ref()).map_err(|refusal| {
         let make = match refusal {
             Refusal::None | Refusal::Empty | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
-                "; make one with `tidegate check --receipt FILE IMAGE`"
+                "; make one by a check with --receipt"
             }
             _ => "",
         };

@@ -6,14 +6,23 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::args::{MergeArgs, ReportArgs, ReportCommand, ReportFormat};
-use super::beside::Other;
 use super::merged::{Images, Place};
+use super::target::{Kind, Other, ours};
 use super::{ACCEPTED, Usage, check, images, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::project::{Shard, Terms};
 use crate::render::json::Scope;
 use crate::source::{NameDigest, shown};
+
+/// What is written to `--output`.
+const MERGED: Kind = Kind {
+    option: "--output",
+    what: "the report",
+    earlier: "a report of `tidegate report merge`",
+    is_ours: ours::is_merged,
+    private: false,
+};
 
 /// So many names are told of those that are missing.
 const TOLD: usize = 5;
@@ -34,15 +43,15 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         .map(|path| Ok((path, images.read(path)?)))
         .collect::<Result<Vec<(&PathBuf, Scope)>, Usage>>()?;
     all_shards(&scopes)?;
-    let scope = Scope { shard: None, terms: common_terms(&scopes)? };
+    let scope = Scope { shard: None, terms: common_terms(&scopes)?, merged: true };
     images.sort_by_digest();
     disjoint(&images, &scopes)?;
     if let (Some(list), Some(listed)) = (&args.images_from, listed) {
         all_listed(images.places(), list, &listed)?;
     }
     images.sort();
-    let (mut target, mut document) =
-        check::opened(args.format, scope, args.output.as_deref(), read_too(args))?;
+    let output = args.output.as_deref().map(|path| (path, MERGED));
+    let (mut target, mut document) = check::opened(args.format, scope, output, read_too(args))?;
     let style = output::style(target.is_none());
     let mut code = ACCEPTED;
     images.each(|mut report| {
@@ -57,7 +66,7 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
     if args.format == ReportFormat::Text && document.tally().images() != 1 && !args.quiet {
         output::write(&mut target, &format!("\n{}\n", document.tally()))?;
     }
-    let unwritten = document.write(&mut target)?;
+    let unwritten = document.write(target)?;
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
 
@@ -115,8 +124,8 @@ fn all_shards(scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
     match missing.as_slice() {
         [] => Ok(()),
         _ => Err(Usage(format!(
-            "{} of {of} shards are missing: {}; their images would not be in the report. Run `tidegate check --shard {}` \
-             for them, and merge then",
+            "{} of {of} shards are missing: {}; their images would not be in the report. Repeat the check that made \
+             the others, with --shard {} and another output, and merge then",
             missing.len(),
             few(&missing),
             missing[0]

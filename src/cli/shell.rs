@@ -1,13 +1,13 @@
 //! `tidegate completions` and `tidegate man`.
 
 use std::io::Write;
-use std::path::Path;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, Command};
 use clap_mangen::Man;
 
 use super::args::{CompletionsArgs, ManArgs};
+use super::target::{self, Kind, Place, ours};
 use super::{ACCEPTED, Usage, output, teach};
 use crate::bytes::Hostile;
 use crate::facts::Code;
@@ -38,8 +38,29 @@ pub(super) fn man(args: &ManArgs) -> Result<u8, Usage> {
     if let Some(dir) = &args.dir {
         let shown = Hostile::from_os(dir.as_os_str());
         let fail = |e: std::io::Error| Usage(format!("cannot write the manual to {shown}: {e}"));
+        if target::names_descriptor(dir).is_some() {
+            return Err(Usage(format!(
+                "--dir takes a folder, and {shown} is none; without it, one page goes to standard output"
+            )));
+        }
+        let mut pages = Vec::new();
+        all(&root, &[], &mut pages).map_err(fail)?;
+        // Nothing is written before it is known that all can be.
+        let looked = |(name, text): (String, Vec<u8>)| {
+            let path = dir.join(name);
+            let place = Place::look(&path, PAGE).map_err(|why| {
+                Usage(format!("cannot write {}: {why}", Hostile::from_os(path.as_os_str())))
+            })?;
+            Ok((place, text))
+        };
+        let pages = pages.into_iter().map(looked).collect::<Result<Vec<_>, Usage>>()?;
         std::fs::create_dir_all(dir).map_err(fail)?;
-        let count = write(&root, &[], dir).map_err(fail)?;
+        let count = pages.len();
+        for (place, text) in pages {
+            let draft = place.draft().map_err(|why| fail(std::io::Error::other(why)))?;
+            draft.file().write_all(&text).map_err(fail)?;
+            place.settle(draft)?;
+        }
         output::complain(&format!("wrote {count} pages to {shown}"));
         return Ok(ACCEPTED);
     }
@@ -69,15 +90,27 @@ fn found<'c>(command: &'c Command, name: &str) -> Option<(&'c Command, Vec<&'c s
     })
 }
 
-/// Writes the page of a command and those of all below it; how many there are.
-fn write(command: &Command, path: &[&str], dir: &Path) -> std::io::Result<usize> {
+/// What is written to the folder of `man --dir`.
+const PAGE: Kind = Kind {
+    option: "--dir",
+    what: "a page",
+    earlier: "a page of `tidegate man`",
+    is_ours: ours::is_page,
+    private: false,
+};
+
+/// The page of a command and those of all below it, with the names of their files.
+fn all(
+    command: &Command,
+    path: &[&str],
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> std::io::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name());
-    std::fs::write(dir.join(format!("{name}.1")), page(command, path)?)?;
-    let mut count = 1;
+    pages.push((format!("{name}.1"), page(command, path)?));
     for inner in command.get_subcommands() {
-        count += write(inner, &[path, &[inner.get_name()]].concat(), dir)?;
+        all(inner, &[path, &[inner.get_name()]].concat(), pages)?;
     }
-    Ok(count)
+    Ok(())
 }
 
 fn page(command: &Command, path: &[&str]) -> std::io::Result<Vec<u8>> {
@@ -86,7 +119,7 @@ fn page(command: &Command, path: &[&str]) -> std::io::Result<Vec<u8>> {
     let has_commands = command.has_subcommands();
     let synopsis = synopsis(&command);
     let man = Man::new(command).manual("tidegate").source(env!("CARGO_PKG_VERSION"));
-    let mut page = Vec::new();
+    let mut page = format!("{}{}\n", ours::PAGE, env!("CARGO_PKG_VERSION")).into_bytes();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     writeln!(page, ".SH SYNOPSIS\n{synopsis}")?;

@@ -66,6 +66,7 @@ pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) 
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             let words = end();
+            super::target::clear();
             output::complain("interrupted");
             if let Some(words) = words {
                 output::complain(&words);

@@ -1,11 +1,13 @@
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use signal_hook::iterator::Signals;
 
+use super::target::{self, Appendix, Identity, Kind, Other, Place, ours};
 use super::{ACCEPTED, Usage, output};
 use crate::bytes::Small;
 use crate::simulator::{Options, Plan, Shape, Simulator};
@@ -17,8 +19,23 @@ const SLOWEST: f64 = 86_400.0;
 /// What has some thousand faults.
 const PLAN: Small = Small { what: "a plan of faults", most: 1 << 20 };
 
-/// What has seven lines.
-const ENV: Small = Small { what: "the file for the environment", most: 64 << 10 };
+/// What a shell reads.
+const ENV: Kind = Kind {
+    option: "--env-file",
+    what: "the environment",
+    earlier: "an environment of `tidegate simulate`",
+    is_ours: ours::is_environment,
+    private: true,
+};
+
+/// What has a line for each request.
+const LOG: Kind = Kind {
+    option: "--log",
+    what: "the log",
+    earlier: "a log of requests of `tidegate simulate`",
+    is_ours: ours::is_log,
+    private: true,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
@@ -34,7 +51,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "PLAN")]
     pub(super) faults: Option<PathBuf>,
 
-    /// Append a JSON line for each request to this file.
+    /// Append a JSON line for each request to this file, which is new or such a log.
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
 
@@ -73,11 +90,16 @@ pub(super) enum ActionShape {
 }
 
 pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
+    let faults = args.faults.as_deref().map(plan).transpose()?.unwrap_or_default();
+    let env_file =
+        args.env_file.as_deref().map(|path| environment(path, args)).transpose()?.flatten();
+    let log = args.log.as_deref().map(|path| log(path, args, env_file.is_none())).transpose()?;
+    let opened = log.as_ref().map(Appendix::open).transpose()?.map(Arc::new);
     let options = Options {
         listen: args.listen,
         state: args.state.clone(),
-        faults: args.faults.as_deref().map(plan).transpose()?.unwrap_or_default(),
-        log: args.log.clone(),
+        faults,
+        log: opened,
         allow_fetch: args.allow_fetch.clone(),
         pace: pace(args.pace)?,
         rates: args.rate_limit,
@@ -91,22 +113,69 @@ pub(super) fn run(args: &SimulateArgs) -> Result<u8, Usage> {
     // Before anybody can know that it listens, so that no signal ends it in another way.
     let mut signals = Signals::new(super::signals::heard(&super::signals::ENDS))
         .map_err(|e| Usage(format!("signals cannot be caught: {e}")))?;
-    if let Some(path) = &args.env_file {
-        // Whoever waits for the file must not find that of an earlier run.
-        remove(path).map_err(|e| env_file(path, &e))?;
-    }
-    let simulator = Simulator::start(options).map_err(Usage)?;
+    let simulator = Simulator::start(options).map_err(|why| {
+        if let Some(log) = &log {
+            log.undo();
+        }
+        Usage(why)
+    })?;
     let assignments = assignments(&simulator);
-    match &args.env_file {
-        Some(path) => write(path, &assignments).map_err(|e| env_file(path, &e))?,
-        None => output::write(&mut None, &assignments)?,
-    }
+    let written = match env_file {
+        Some(place) => Some(write(place, &assignments)?),
+        None => output::write(&mut None, &assignments).map(|()| None)?,
+    };
     output::complain(&format!("the simulator listens on {}", simulator.url()));
     signals.forever().next();
-    if let Some(path) = &args.env_file {
-        remove(path).map_err(|e| env_file(path, &e))?;
+    if let Some((path, file)) = written {
+        // Another simulator may have its own there by now.
+        target::remove(&path, &file)
+            .map_err(|e| Usage(format!("cannot remove {}: {e}", shown(path.as_os_str()))))?;
     }
     Ok(ACCEPTED)
+}
+
+/// Where the environment goes, if not to standard output. Nothing is written before the simulator listens.
+fn environment(path: &Path, args: &SimulateArgs) -> Result<Option<Place>, Usage> {
+    match target::names_descriptor(path) {
+        Some(1) => return Ok(None),
+        Some(_) => return Err(ENV.wrong(path, "it goes away at the end, so it has to be a file")),
+        None => {}
+    }
+    target::is_none_of(
+        Identity::of(path).as_ref(),
+        (path, ENV.option),
+        "replace",
+        &read_too(args),
+    )?;
+    let place = Place::look(path, ENV).map_err(|why| ENV.wrong(path, &why))?;
+    // A folder that takes no file is known before anybody could have been served.
+    place.draft().map_err(|why| ENV.wrong(path, &why))?;
+    Ok(Some(place))
+}
+
+/// Where the log goes, which has to be elsewhere than the environment.
+fn log(path: &Path, args: &SimulateArgs, env_on_stdout: bool) -> Result<Appendix, Usage> {
+    if env_on_stdout && target::names_descriptor(path) == Some(1) {
+        return Err(LOG.wrong(path, "standard output has the environment; name an --env-file too"));
+    }
+    let mut others = read_too(args);
+    others.extend(
+        args.env_file.iter().map(|file| (file.as_os_str().into(), "where the environment goes")),
+    );
+    Appendix::look(path, LOG, &others)
+}
+
+fn read_too(args: &SimulateArgs) -> Vec<Other<'_>> {
+    args.faults.iter().map(|plan| (plan.as_os_str().into(), "the plan of faults")).collect()
+}
+
+/// Writes the file in one step: where it is, and which one.
+fn write(place: Place, text: &str) -> Result<(PathBuf, File), Usage> {
+    let draft = place.draft().map_err(|why| place.wrong(&why))?;
+    let written = draft.file().write_all(text.as_bytes());
+    written.map_err(|e| place.wrong(&e.to_string()))?;
+    let path = place.path().to_owned();
+    Ok((path, place.settle(draft)?))
 }
 
 /// What a shell has to set for clients to find the simulator.
@@ -136,47 +205,4 @@ fn pace(seconds: f64) -> Result<Duration, Usage> {
         true => Ok(Duration::from_secs_f64(seconds)),
         false => Err(Usage(format!("--pace is a number of seconds from 0 to {SLOWEST}"))),
     }
-}
-
-/// Writes the file in one step, readable by its owner only: it holds the token.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    file.persist(path).map_err(|e| e.error).map(drop)
-}
-
-/// What each line of the file begins with.
-const NAMES: [&str; 7] = [
-    "DIGITALOCEAN_API_URL=http://",
-    "DIGITALOCEAN_TOKEN=",
-    "SPACES_ENDPOINT_URL=http://",
-    "SPACES_ACCESS_KEY_ID=",
-    "SPACES_SECRET_ACCESS_KEY=",
-    "SPACES_BUCKET=",
-    "SPACES_REGION=",
-];
-
-/// Removes the file, if it is one that a simulator wrote.
-fn remove(path: &Path) -> io::Result<()> {
-    let taken = |why| Err(io::Error::new(ErrorKind::AlreadyExists, why));
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() => {
-            let text = ENV.text(path).unwrap_or_else(|_| "?".into());
-            let ours =
-                text.lines().zip(NAMES).filter(|(line, name)| line.starts_with(name)).count();
-            match text.is_empty() || ours == NAMES.len() && text.lines().count() == ours {
-                true => fs::remove_file(path),
-                false => taken("it is there already, and no simulator wrote it; name another file"),
-            }
-        }
-        // It might be a device, or lead to somebody else's file.
-        Ok(_) => taken("it is there and no regular file"),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn env_file(path: &Path, error: &io::Error) -> Usage {
-    Usage(format!("cannot write {}: {error}", shown(path.as_os_str())))
 }

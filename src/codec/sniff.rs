@@ -1,4 +1,5 @@
-use super::{Bzip2, Decoder, Gzip, zstd};
+use super::tar_header::has_sum;
+use super::{Bzip2, Decoder, Gzip, weak, zstd};
 use crate::facts::{Code, Compression, Known, Mark};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -152,7 +153,10 @@ pub const PACKINGS: &[Known<Packing>] = &[
     Known::new(
         "lzma",
         LIBMAGIC,
-        &[Mark::Rule("5d at 0, then dictionary and size of a .lzma header", lzma)],
+        &[Mark::Rule(
+            "properties, dictionary and size of a .lzma header at 0, as xz takes them",
+            weak::lzma,
+        )],
         foreign(Compression::Lzma, Code::CompressionLzma),
     ),
     Known::new(
@@ -191,20 +195,32 @@ pub const PACKINGS: &[Known<Packing>] = &[
     Known::new(
         "a Zstandard of before version 0.8",
         LIBMAGIC,
-        &[Mark::Rule("22 to 27 at 0, then b5 2f fd", old_zstd)],
+        &[Mark::Rule("1e or 22 to 27 at 0, then b5 2f fd; fd 2f b5 1e at 0", old_zstd)],
         OTHER,
     ),
     Known::new("a Zstandard dictionary", LIBMAGIC, &[Mark::At(0, b"\x37\xa4\x30\xec")], OTHER),
     Known::new(
         "a cpio archive",
         LIBMAGIC,
-        &[Mark::At(0, b"070701"), Mark::At(0, b"070702"), Mark::At(0, b"070707")],
+        &[
+            Mark::At(0, b"070701"),
+            Mark::At(0, b"070702"),
+            Mark::At(0, b"070707"),
+            Mark::At(0, b"070727"),
+            Mark::Rule("c7 71 or 71 c7 at 0, and the length of a name at 20", weak::binary_cpio),
+        ],
         foreign(Compression::Cpio, Code::ArchiveCpio),
     ),
     Known::new(
         "an ar archive or a Debian package",
         LIBMAGIC,
-        &[Mark::At(0, b"!<arch>\n"), Mark::At(0, b"!<thin>\n"), Mark::At(0, b"<ar>")],
+        &[
+            Mark::At(0, b"!<arch>\n"),
+            Mark::At(0, b"!<thin>\n"),
+            Mark::At(0, b"<ar>"),
+            Mark::At(0, b"<bigaf>\n"),
+            Mark::At(0, b"<aiaff>\n"),
+        ],
         foreign(Compression::Ar, Code::ArchiveAr),
     ),
     Known::new(
@@ -288,6 +304,54 @@ pub const PACKINGS: &[Known<Packing>] = &[
         ARCHIVE,
     ),
     Known::new("an archive of web pages", LIBMAGIC, &[Mark::At(0, b"filedesc://")], ARCHIVE),
+    Known::new(
+        "a gzip of before version 0.6",
+        "gzip",
+        &[Mark::Rule("1f 9e 08 at 0, then no reserved flag", weak::old_gzip)],
+        OTHER,
+    ),
+    Known::new(
+        "pack (.z)",
+        "gzip, libmagic",
+        &[Mark::Rule("1f 1e at 0, and at 6 the leaves of a tree that can be", weak::pack)],
+        OTHER,
+    ),
+    Known::new(
+        "an LZH stream",
+        "gzip, libmagic",
+        &[Mark::Rule("1f a0 at 0, then a block and the lengths of a full tree", weak::lzh)],
+        OTHER,
+    ),
+    Known::new(
+        "a zlib stream",
+        "pigz, libmagic",
+        &[Mark::Rule("a header of zlib at 0, then data that can be decompressed", weak::zlib)],
+        foreign(Compression::Other, Code::CompressionZlib),
+    ),
+    Known::new(
+        "an arj archive",
+        "7-Zip, libmagic",
+        &[Mark::Rule("60 ea at 0, then the lengths and the type of a main header", weak::arj)],
+        ARCHIVE,
+    ),
+    Known::new("PPMd", "7-Zip, libmagic", &[Mark::At(0, b"\x8f\xaf\xac\x84")], OTHER),
+    Known::new("grzip", "libarchive", &[Mark::At(0, b"GRZipII\0\x02\x04:)")], OTHER),
+    Known::new(
+        "a uuencoded file",
+        "libarchive, libmagic",
+        &[
+            Mark::At(0, b"begin-base64 "),
+            Mark::Rule("begin, a blank and three octal digits at 0", uuencoded),
+        ],
+        OTHER,
+    ),
+    Known::new(
+        "a list of files (mtree)",
+        "libarchive, libmagic",
+        &[Mark::At(0, b"#mtree")],
+        ARCHIVE,
+    ),
+    Known::new("a web archive (WARC)", "libarchive, libmagic", &[Mark::At(0, b"WARC/")], ARCHIVE),
     Known::new("an Android backup", LIBMAGIC, &[Mark::At(0, b"ANDROID BACKUP\n")], ARCHIVE),
 ];
 
@@ -304,26 +368,21 @@ pub fn sniff(head: &[u8]) -> Packing {
     }
 }
 
+/// Whether a program for this packing would decompress a disk that begins like this. A file that begins with the two bytes of gzip
+/// or compress was meant to be one; boot code may begin with any two bytes.
+#[must_use]
+pub fn would_unpack(packing: Packing, first: &[u8]) -> bool {
+    match packing {
+        Packing::Gzip => weak::gzip(first),
+        Packing::Foreign(Compression::Compress, _) => weak::compress(first),
+        _ => true,
+    }
+}
+
 /// What the packing of a file that begins like this is called, with its article.
 #[must_use]
 pub fn packing_name(head: &[u8]) -> Option<&'static str> {
     PACKINGS.iter().find(|known| known.find(head).is_some()).map(|known| known.what)
-}
-
-/// Whether the bytes are the beginning of a zlib stream (RFC 1950). Its two bytes are no mark, so the
-/// data has to unpack as far as it is there.
-#[must_use]
-pub fn is_zlib(head: &[u8]) -> bool {
-    let &[method, flags, ..] = head else { return false };
-    let sum = u16::from_be_bytes([method, flags]);
-    // Deflate with a window of 32 KiB, and no dictionary: what zlib itself writes.
-    if method != 0x78 || flags & 0x20 != 0 || !sum.is_multiple_of(31) {
-        return false;
-    }
-    let mut inflate = flate2::Decompress::new(true);
-    let mut output = vec![0; 1 << 16];
-    let status = inflate.decompress(head, &mut output, flate2::FlushDecompress::None);
-    status.is_ok_and(|_| inflate.total_out() > 0)
 }
 
 fn first(found: bool) -> Option<usize> {
@@ -343,16 +402,18 @@ fn old_zstd(head: &[u8]) -> Option<usize> {
     first(matches!(head, [0x22..=0x27, 0xb5, 0x2f, 0xfd, ..]))
 }
 
+/// A tar header by its check sum, which also finds archives older than the `ustar` magic.
 fn tar(head: &[u8]) -> Option<usize> {
-    first(is_tar(head))
+    first(head.get(..TAR_BLOCK).and_then(has_sum) == Some(true))
 }
 
 fn ova(head: &[u8]) -> Option<usize> {
-    first(is_tar(head) && holds_ovf(head))
+    tar(head).filter(|_| holds_ovf(head))
 }
 
-fn lzma(head: &[u8]) -> Option<usize> {
-    first(is_lzma(head))
+fn uuencoded(head: &[u8]) -> Option<usize> {
+    let mode = head.strip_prefix(b"begin ")?;
+    first(matches!(mode, [b'0'..=b'7', b'0'..=b'7', b'0'..=b'7', b' ', ..]))
 }
 
 fn lha(head: &[u8]) -> Option<usize> {
@@ -365,35 +426,10 @@ fn is_skippable_zstd(head: &[u8]) -> bool {
     matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// A tar header by its check sum, which also finds archives older than the `ustar` magic.
-fn is_tar(head: &[u8]) -> bool {
-    let Some(block) = head.get(..TAR_BLOCK) else { return false };
-    let (before, rest) = block.split_at(148);
-    let (stored, after) = rest.split_at(8);
-    let Some(stored) = octal(stored) else { return false };
-    // The check sum field itself counts as eight blanks.
-    let sum: u32 = before.iter().chain(after).map(|&b| u32::from(b)).sum::<u32>() + 8 * 32;
-    block[0] != 0 && stored == sum
-}
-
-fn octal(field: &[u8]) -> Option<u32> {
-    let text: Vec<u8> = field.iter().copied().filter(|b| !matches!(b, 0 | b' ')).collect();
-    u32::from_str_radix(std::str::from_utf8(&text).ok()?, 8).ok()
-}
-
 /// An OVA is a tar archive whose first member is the `.ovf` descriptor.
 fn holds_ovf(head: &[u8]) -> bool {
     let name = head[..100].split(|&b| b == 0).next().unwrap_or_default();
     name.to_ascii_lowercase().ends_with(b".ovf")
-}
-
-/// The .lzma header has no magic: properties, dictionary size and unpacked size have to be sane.
-fn is_lzma(head: &[u8]) -> bool {
-    let &[0x5d, d0, d1, d2, d3, s0, s1, s2, s3, s4, s5, s6, s7, ..] = head else { return false };
-    let dictionary = u32::from_le_bytes([d0, d1, d2, d3]);
-    let size = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-    (dictionary.is_power_of_two() && dictionary >= 4096 || dictionary == u32::MAX)
-        && (size == u64::MAX || size < 1 << 40)
 }
 
 #[cfg(test)]

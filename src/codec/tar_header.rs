@@ -72,17 +72,10 @@ impl Header {
     /// What is wrong with it.
     pub(super) fn read(block: &[u8]) -> Result<Self, &'static str> {
         let field = |at: usize, len: usize| block.get(at..at + len).unwrap_or_default();
-        let stored = octal(field(148, 8)).ok_or("A tar header has no check sum.")?;
-        let (mut unsigned, mut signed) = (0u64, 0i64);
-        for (at, &byte) in block.iter().enumerate() {
-            // The check sum itself counts as spaces.
-            let byte = if (148..156).contains(&at) { b' ' } else { byte };
-            unsigned += u64::from(byte);
-            signed += i64::from(byte as i8);
-        }
-        // Old tar programs summed signed bytes.
-        if stored != unsigned && i64::try_from(stored) != Ok(signed) {
-            return Err("The check sum of a tar header does not match.");
+        match has_sum(block) {
+            None => return Err("A tar header has no check sum."),
+            Some(false) => return Err("The check sum of a tar header does not match."),
+            Some(true) => {}
         }
         let mut name = text(field(0, 100)).to_vec();
         // GNU tar, which has two spaces after the magic, keeps times where ustar has a prefix.
@@ -118,6 +111,34 @@ impl Header {
         let more = sparse.add_entries(&self.holes.entries, self.holes.extended)?;
         Ok((sparse, more))
     }
+}
+
+/// Where the check sum is in a header.
+const SUM: std::ops::Range<usize> = 148..156;
+
+/// Whether the check sum of a header block is right; `None` if there is none. Old tar programs summed signed bytes, and GNU tar
+/// and libarchive take either sum.
+pub(super) fn has_sum(block: &[u8]) -> Option<bool> {
+    let stored = check_sum(block.get(SUM)?)?;
+    let (mut unsigned, mut signed) = (0, 0);
+    for (at, &byte) in block.iter().enumerate() {
+        // The check sum itself counts as spaces.
+        let byte = if SUM.contains(&at) { b' ' } else { byte };
+        unsigned += i64::from(byte);
+        signed += i64::from(byte as i8);
+    }
+    Some([unsigned, signed].contains(&stored))
+}
+
+/// Octal digits up to the first other byte. What is before and behind them is blank or NUL; GNU tar takes a NUL before them, and
+/// libarchive digits that follow a blank.
+fn check_sum(field: &[u8]) -> Option<i64> {
+    let is_blank = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'7');
+    let begin = field.iter().position(|byte| !is_blank(byte))?;
+    let digits = field[begin..].iter().take_while(|byte| is_digit(byte));
+    let valid = field.iter().all(|byte| is_blank(byte) || is_digit(byte));
+    valid.then(|| digits.fold(0, |sum, digit| sum << 3 | i64::from(digit - b'0')))
 }
 
 fn text(field: &[u8]) -> &[u8] {

@@ -68,19 +68,49 @@ impl PushId {
         image.tags.contains(&self.tag()) || image.description.contains(&self.note())
     }
 
+    /// Whether an image is this push's, whatever other marks it took over.
+    #[must_use]
+    pub fn made(&self, image: &Image) -> bool {
+        PushId::of(image).as_ref() == Some(self)
+    }
+
+    /// Whether an image has the marks of this push, and of no other.
+    #[must_use]
+    pub fn marks_alone(&self, image: &Image) -> bool {
+        let tags = image.tags.iter().filter_map(|tag| PushId::of_tag(tag));
+        let mut all = PushId::noted(&image.description).chain(tags).peekable();
+        all.peek().is_some() && all.all(|push| push == *self)
+    }
+
+    /// The pushes whose notes stand in a text, the last one first.
+    fn noted(text: &str) -> impl Iterator<Item = PushId> {
+        let (begins, ends) = NOTE;
+        text.rmatch_indices(begins).filter_map(move |(at, _)| {
+            let rest = &text[at + begins.len()..];
+            let id = PushId::parse(rest.get(..DIGITS)?)?;
+            rest[DIGITS..].starts_with(ends).then_some(id)
+        })
+    }
+
+    fn of_tag(tag: &str) -> Option<PushId> {
+        PushId::parse(tag.strip_prefix(TAG)?)
+    }
+
+    /// The mark of a push in what a user gives an image: it would be taken for that push's. Tags mean the same in
+    /// capital letters.
+    #[must_use]
+    pub fn foreign_mark(description: Option<&str>, tags: &[String]) -> Option<String> {
+        let noted = PushId::noted(description.unwrap_or_default()).next();
+        let tagged = || tags.iter().find_map(|tag| PushId::of_tag(&tag.to_ascii_lowercase()));
+        noted.map(|push| push.note()).or_else(|| tagged().map(|push| push.tag()))
+    }
+
     /// The push whose marks an image has. Whoever takes a description over from another image may take its mark
     /// over as well; the push's own stands behind it, and tells more than a tag.
     #[must_use]
     pub fn of(image: &Image) -> Option<Self> {
-        let (begins, ends) = NOTE;
-        let noted = image.description.rmatch_indices(begins).find_map(|(at, _)| {
-            let rest = &image.description[at + begins.len()..];
-            let id = PushId::parse(rest.get(..DIGITS)?)?;
-            rest[DIGITS..].starts_with(ends).then_some(id)
-        });
-        noted.or_else(|| {
-            image.tags.iter().rev().find_map(|tag| PushId::parse(tag.strip_prefix(TAG)?))
-        })
+        let noted = PushId::noted(&image.description).next();
+        noted.or_else(|| image.tags.iter().rev().find_map(|tag| PushId::of_tag(tag)))
     }
 
     /// The request with the marks; a tag needs the scope `tag:create`.
@@ -342,7 +372,25 @@ impl Images {
         Ok((found, pages.unread().iter().find(marked).map(unreadable)))
     }
 
-    /// The account's images with the marks, oldest first.
+    /// The account's images that have any mark of a push, oldest first; others may have taken it over.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn bearing(&self, push: &PushId) -> Result<Vec<Image>, Error> {
+        let own = Filter { private: true, ..Filter::default() };
+        let bound = Images(self.0.until(Instant::now() + LEAST_LOOK));
+        let mut list = bound.list(&own);
+        let mut found = list.rest().await?;
+        if let Some(unread) = list.unread().iter().find(|it| it.mentions(push.as_str())) {
+            return Err(unreadable(unread));
+        }
+        found.retain(|image| push.marks(image) && image.public != Some(true));
+        found.sort_by_key(|image| image.id);
+        found.dedup_by_key(|image| image.id);
+        Ok(found)
+    }
+
+    /// The account's images that the push made, by their marks, oldest first.
     pub(super) async fn marked(&self, push: &PushId) -> Result<Vec<Image>, Error> {
         let tagged = Filter { tag: Some(push.tag()), ..Filter::default() };
         let all = Filter { private: true, ..Filter::default() };
@@ -350,7 +398,7 @@ impl Images {
         for filter in [tagged, all] {
             let mut list = self.list(&filter);
             let mut found = list.rest().await?;
-            found.retain(|image| push.marks(image));
+            found.retain(|image| push.made(image));
             // It may be the one that is looked for.
             if found.is_empty()
                 && let Some(unread) = list.unread().iter().find(|it| it.mentions(push.as_str()))
@@ -393,6 +441,26 @@ mod tests {
         assert!(image.description.starts_with("mine [") && a.marks(&image) && !b.marks(&image));
         assert_eq!(a.mark(&request, false).tags, ["t"]);
         assert_eq!(PushId::of(&image), Some(a));
+    }
+
+    #[test]
+    fn marks_that_others_took_over_are_told_apart() {
+        let (a, b) = (PushId::random(), PushId::random());
+        let image = |description: String, tags: &[String]| {
+            let mut image: Image = serde_json::from_str("{\"id\":1}").unwrap();
+            (image.description, image.tags) = (description, tags.to_vec());
+            image
+        };
+        let copied = image(format!("{} {}", a.note(), b.note()), &[a.tag(), b.tag()]);
+        assert!(a.marks(&copied) && !a.made(&copied) && b.made(&copied));
+        assert!(!a.marks_alone(&copied) && !b.marks_alone(&copied));
+        let own = image(a.note(), &[a.tag(), "t".into()]);
+        assert!(a.made(&own) && a.marks_alone(&own) && !b.marks_alone(&own));
+        assert!(!a.marks_alone(&image("x".into(), &[])));
+        let foreign = |text: &str, tag: &str| PushId::foreign_mark(Some(text), &[tag.to_owned()]);
+        assert_eq!(foreign(&format!("x {} y", a.note()), "t"), Some(a.note()));
+        assert_eq!(foreign("x", &a.tag().to_uppercase()), Some(a.tag()));
+        assert_eq!(foreign("[tidegate push x]", "tidegate-x"), None);
     }
 
     #[test]

@@ -276,6 +276,8 @@ codes! {
     // The disk: partition tables.
     DiskNoPartitionTable "disk-no-partition-table",
     DiskMemberSignature "disk-member-signature",
+    DiskFileSystem "disk-file-system",
+    DiskFileSystemLeftOver "disk-file-system-left-over",
     PartitionTableEmpty "partition-table-empty",
     MbrInvalid "mbr-invalid",
     MbrPartitionPastEnd "mbr-partition-past-end",

@@ -8,14 +8,16 @@
 //! or UEFI's firmware would see something else, that is an anomaly. `docs/partition-tables.md` has the rules.
 
 mod ends;
+mod file_systems;
 mod gpt;
 mod listing;
 mod luks;
 mod mbr;
 mod optical;
-
 mod signatures;
+mod zfs;
 
+pub use file_systems::{FILE_SYSTEMS, FileSystem};
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 pub use signatures::{SIGNATURES, Signature};
@@ -23,8 +25,8 @@ pub use signatures::{SIGNATURES, Signature};
 use listing::MOST_LISTED;
 use mbr::Protective;
 
-use crate::codec::{PACKINGS, Packing};
-use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Notebook};
+use crate::codec::{PACKINGS, would_unpack};
+use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{Disk, FORMATS, Got, Halt, Is, Missing, Wanted};
 
 /// Whether a disk that begins like this has a partition table: an MBR with valid entries, at least one of
@@ -85,7 +87,8 @@ pub fn wanted(size: u64) -> Wanted {
     let first = 0..size.min(FIRST_SECTORS as u64);
     let last = size.saturating_sub(ends::WINDOW + size % SECTOR).max(first.end)..size;
     let headers = luks::FAR.map(|at| at.min(size)..(at + luks::HEADER as u64).min(size));
-    Wanted([first, last].into_iter().chain(headers).collect())
+    let labels = zfs::wanted().map(|range| range.start.min(size)..range.end.min(size));
+    Wanted([first, last].into_iter().chain(headers).chain(labels).collect())
 }
 
 /// Notes that a part of the disk that has marks was not looked at, and why; once for each reason.
@@ -132,6 +135,9 @@ fn examine_table(
     let has_gpt = gpt::has_signature(&first, SECTOR);
     let protective = boot.as_ref().map_or(Protective::None, mbr::Mbr::protective);
     let announced = protective != Protective::None;
+    if let Some(boot) = boot.as_ref().filter(|boot| announced || !boot.is_blank()) {
+        mbr::name_others(&first, boot, notebook);
+    }
     if !has_gpt && (boot.is_none() || announced) && gpt::has_signature(&first, gpt::LARGE_SECTOR) {
         table.scheme = Scheme::Gpt;
         notebook.disk(
@@ -152,7 +158,6 @@ fn examine_table(
         }
         gpt::examine(disk, &first, protective == Protective::Announces, notebook, &mut table)?;
     } else if let Some(boot) = boot.filter(|boot| !boot.is_blank()) {
-        mbr::name_others(&first, &boot, notebook);
         if has_gpt {
             notebook.disk(Code::GptWithoutProtectiveMbr, SECTOR,
                 "There is a GPT, but the MBR lists ordinary partitions and no protective one; most systems follow the MBR.");
@@ -173,8 +178,10 @@ fn examine_table(
         );
     }
     luks::find(disk, notebook, &mut table)?;
+    zfs::find(disk, notebook, &mut table, zfs::first_label(&first).is_some())?;
     ends::find(disk, notebook, &mut table)?;
     let is_disc = optical::judge(&first, &table.partitions, notebook);
+    file_systems::judge(&first, is_disc, &table.partitions, notebook);
     for (map, at) in signatures::maps(&first) {
         // A disc for Macs has one, and is known for a disc that is a disk as well.
         if !(is_disc && map.what == signatures::APPLE) {
@@ -194,7 +201,7 @@ fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
     let is_disk = |is| matches!(is, Is::Optical | Is::Refused(DiskFormat::Luks, _));
     let images = FORMATS.iter().filter(|known| !is_disk(known.is));
     let images = images.map(|known| (known.what, known.find(first)));
-    let packed = PACKINGS.iter().filter(|known| is_unpacked(known.is, first));
+    let packed = PACKINGS.iter().filter(|known| would_unpack(known.is, first));
     let packed = packed.map(|known| (known.what, known.find(first)));
     let found = images.chain(packed).find_map(|(what, at)| Some((what, at?)));
     if let Some((what, at)) = found {
@@ -202,18 +209,6 @@ fn name_image(first: &[u8], subject: &str, notebook: &Notebook<'_>) -> bool {
             "{subject} begins as {what} does (at byte {at}): converted to raw sectors it is opened as one."));
     }
     found.is_some()
-}
-
-/// Whether a program for this packing would unpack what begins like this. Boot code may begin with any two bytes, so where
-/// these are all of the mark, the byte or two behind them have to be such as it takes (RFC 1952, 2.3; `compress.h` of ncompress).
-fn is_unpacked(packing: Packing, first: &[u8]) -> bool {
-    match packing {
-        Packing::Gzip => matches!(first, [_, _, 8, flags, ..] if flags & 0xe0 == 0),
-        Packing::Foreign(Compression::Compress, _) => {
-            matches!(first, [_, _, bits, ..] if bits & 0x60 == 0 && (9..=16).contains(&(bits & 0x1f)))
-        }
-        _ => true,
-    }
 }
 
 /// What a disk is that has no partition table.

@@ -43,28 +43,29 @@ fn primary_end(descriptor: &[u8]) -> Option<u64> {
     if !descriptor.starts_with(b"\x01CD001\x01") {
         return None;
     }
-    let little: [u8; 4] = *descriptor.get(80..)?.first_chunk()?;
-    let big: [u8; 4] = *descriptor.get(84..)?.first_chunk()?;
+    let blocks = both(descriptor, 80)?;
     let [l0, l1, b0, b1] = *descriptor.get(128..)?.first_chunk()?;
-    let (blocks, size) = (u32::from_le_bytes(little), u16::from_le_bytes([l0, l1]));
-    let agree = blocks == u32::from_be_bytes(big) && size == u16::from_be_bytes([b0, b1]);
+    let size = u16::from_le_bytes([l0, l1]);
+    let agree = size == u16::from_be_bytes([b0, b1]);
     (agree && size.is_power_of_two() && size >= 512).then(|| u64::from(blocks) * u64::from(size))
 }
 
 /// Whether nothing is on a disc that begins like this and whose volume ends at `end`, as far as its descriptors say
 /// (ECMA-119, 8.1): no root directory has a file, and what a boot record starts lies behind the volume. Linux goes on
 /// until it has seen the terminator, through blocks that are none, so one that is not seen may follow a descriptor with files.
+/// It counts the blocks of every descriptor in the size that the first one names.
 fn is_empty(first: &[u8], end: u64) -> bool {
     const TERMINATOR: u8 = 255;
     let is_iso = |block: &&[u8]| block[1..].starts_with(ISO);
     let blocks = first[MARK as usize - 1..].chunks_exact(BLOCK);
     let mut volume = blocks.clone().take_while(is_iso);
     let Some(count) = volume.position(|block| block[0] == TERMINATOR) else { return false };
-    let mut before = blocks.take(count);
+    let mut before = blocks.clone().take(count);
+    let sizes = |descriptor: &[u8]| descriptor[128..132] == first[MARK as usize + 127..][..4];
     !may_be_udf(first)
         && before.all(|descriptor| match descriptor[0] {
             0 => starts_elsewhere(first, descriptor, end),
-            1 | 2 => has_empty_root(first, descriptor),
+            1 | 2 => sizes(descriptor) && has_empty_root(first, descriptor),
             _ => true,
         })
 }
@@ -83,6 +84,12 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// A number in both byte orders, if they agree (ECMA-119, 7.3.3).
+fn both(bytes: &[u8], at: usize) -> Option<u32> {
+    let big = u32::from_be_bytes(*bytes.get(at + 4..)?.first_chunk()?);
+    number(bytes, at).filter(|&little| little == big)
+}
+
 /// Whether all that the catalog of a boot record starts lies at or behind `end` (El Torito 1.0, 2.0 to 2.5), such as the
 /// EFI system partition.
 fn starts_elsewhere(first: &[u8], record: &[u8], end: u64) -> bool {
@@ -99,28 +106,27 @@ fn starts_elsewhere(first: &[u8], record: &[u8], end: u64) -> bool {
 }
 
 /// Whether the root directory that a volume descriptor names is there, and has nothing behind the entries of itself and of
-/// the one above (ECMA-119, 6.8.2.2 and 9.1). Others begin with the length of their record.
+/// the one above (ECMA-119, 6.8.2.2 and 9.1). Linux and libarchive take the place of the directory from its first entry, so
+/// both entries have to lead where the descriptor does. A longer one could name another place in its system use area
+/// (Rock Ridge, `CL`), and an extended attribute record would lie before the directory.
 fn has_empty_root(first: &[u8], descriptor: &[u8]) -> bool {
+    const RECORD: usize = 34;
     let root = || -> Option<&[u8]> {
         let block = usize::from(u16::from_le_bytes([descriptor[128], descriptor[129]]));
-        let begin = usize::try_from(number(descriptor, 158)?).ok()?.checked_mul(block)?;
-        let size = usize::try_from(number(descriptor, 166)?).ok()?;
+        let begin = usize::try_from(both(descriptor, 158)?).ok()?.checked_mul(block)?;
+        let size = usize::try_from(both(descriptor, 166)?).ok()?;
         first.get(begin..begin.checked_add(size)?)
     };
-    let Some(root) = root() else { return false };
-    if root.is_empty() {
-        return true;
-    }
-    let mut at = 0;
-    for name in [0, 1] {
-        let Some(&[length, ..]) = root.get(at..) else { return false };
-        let record = root.get(at..at + usize::from(length));
-        if record.is_none_or(|record| record.get(32..34) != Some(&[1, name])) {
-            return false;
-        }
-        at += usize::from(length);
-    }
-    root[at..].iter().all(|&byte| byte == 0)
+    let leads = |record: &[u8]| record[1] == 0 && record[2..18] == descriptor[158..174];
+    let Some((records, rest)) = root().and_then(|root| root.split_at_checked(2 * RECORD)) else {
+        return false;
+    };
+    let mut records = [0, 1].into_iter().zip(records.chunks_exact(RECORD));
+    descriptor[157] == 0
+        && records.all(|(name, record)| {
+            usize::from(record[0]) == RECORD && leads(record) && record[32..34] == [1, name]
+        })
+        && rest.iter().all(|&byte| byte == 0)
 }
 
 /// Says what an optical disc beside a partition table is: a shell before the first partition, or a disc that is a disk as
@@ -157,6 +163,14 @@ mod tests {
         first[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
         first[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
         descriptor(&mut first, 17, b"\xffCD001\x01");
+        // The root directory is at block 15, before the descriptors.
+        for at in [0x8000 + 158, 15 * BLOCK + 2, 15 * BLOCK + 36] {
+            first[at..at + 8].copy_from_slice(&[15, 0, 0, 0, 0, 0, 0, 15]);
+            first[at + 8..at + 16].copy_from_slice(&[0, 8, 0, 0, 0, 0, 8, 0]);
+        }
+        for (name, at) in [(0, 15 * BLOCK), (1, 15 * BLOCK + 34)] {
+            (first[at], first[at + 32], first[at + 33]) = (34, 1, name);
+        }
         first
     }
 
@@ -187,13 +201,8 @@ mod tests {
     #[test]
     fn a_shell_has_neither_files_nor_a_boot_image() {
         let mut first = disc(512);
-        // The root directory is at block 20, the catalog at block 21.
-        first[0x809e..0x80a2].copy_from_slice(&20u32.to_le_bytes());
-        first[0x80a6..0x80aa].copy_from_slice(&2048u32.to_le_bytes());
-        for (at, name) in [(0xa000, 0), (0xa022, 1)] {
-            (first[at], first[at + 32], first[at + 33]) = (34, 1, name);
-        }
         assert_eq!(judged(&first, 1 << 20), [Code::IsoShell]);
+        // The catalog is at block 21.
         descriptor(&mut first, 17, b"\0CD001\x01");
         descriptor(&mut first, 18, b"\xffCD001\x01");
         first[0x8847] = 21;
@@ -203,11 +212,37 @@ mod tests {
         let mut boots = first.clone();
         boots[0xa828..0xa82c].copy_from_slice(&511u32.to_le_bytes());
         assert_eq!(judged(&boots, 1 << 20), [Code::IsoHybrid]);
-        let mut filled = first.clone();
-        filled[0xa044] = 40;
-        assert_eq!(judged(&filled, 1 << 20), [Code::IsoHybrid]);
-        // A directory that is not seen is not known to be empty.
-        first[0x809e] = 0xff;
+        // Something behind the two entries; other places by an extended attribute record, by either entry, in one of the
+        // byte orders, or in a system use area; another size; a directory that is not seen.
+        let root = 15 * BLOCK;
+        for (at, byte) in [
+            (root + 68, 40),
+            (0x809d, 1),
+            (root + 1, 1),
+            (root + 2, 21),
+            (root + 10, 1),
+            (root + 36, 21),
+            (0x80a5, 21),
+            (root, 35),
+            (0x80a7, 0),
+            (0x809e, 0xff),
+        ] {
+            let mut other = first.clone();
+            other[at] = byte;
+            assert_eq!(judged(&other, 1 << 20), [Code::IsoHybrid], "{at:#x}");
+        }
+    }
+
+    #[test]
+    fn every_descriptor_counts_blocks_of_one_size() {
+        let mut first = disc(512);
+        let primary = first[0x8000..0x8800].to_vec();
+        descriptor(&mut first, 17, &primary);
+        first[17 * BLOCK] = 2;
+        descriptor(&mut first, 18, b"\xffCD001\x01");
+        assert_eq!(judged(&first, 1 << 20), [Code::IsoShell]);
+        // The root directory of blocks of 1024 bytes is elsewhere to whoever counts in 2048.
+        first[17 * BLOCK + 128..17 * BLOCK + 132].copy_from_slice(&[0, 4, 4, 0]);
         assert_eq!(judged(&first, 1 << 20), [Code::IsoHybrid]);
     }
 

@@ -1,35 +1,34 @@
-//! The marks of what lies at the beginning of a disk: file systems, partition maps that a Droplet does not read, and
-//! volumes that are a part of something larger.
+//! The marks of what lies at the beginning of a disk: partition maps that a Droplet does not read, and volumes that are a
+//! part of something larger. Those of file systems are beside it.
 //!
 //! The marks are those of libblkid 2.41 (`superblocks/`, `partitions/`); most are in libmagic too.
 
 use super::ends::is_metadata_1;
-use super::{SECTOR, luks};
+use super::file_systems::FILE_SYSTEMS;
+use super::{SECTOR, luks, zfs};
 use crate::facts::{Known, Mark};
 
 /// What a mark says of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signature {
-    /// All of the disk is one file system. Beside a partition table that is a disc for several uses, or left over.
-    FileSystem,
     /// Another partition map than MBR and GPT.
     Map,
     /// All of the disk is a part of something larger, which a system may assemble by itself.
     Member,
 }
 
-use Signature::{FileSystem, Map, Member};
+use Signature::{Map, Member};
 
-const BLKID: &str = "libblkid";
-const LIBMAGIC: &str = "libmagic";
-const BOTH: &str = "libblkid, libmagic";
+pub(super) const BLKID: &str = "libblkid";
+pub(super) const LIBMAGIC: &str = "libmagic";
+pub(super) const BOTH: &str = "libblkid, libmagic";
 const PARTED: &str = "parted, libblkid, libmagic";
 
 /// What an optical disc for Macs has as well, beside its MBR.
 pub(super) const APPLE: &str = "an Apple partition map";
 
-/// Everything that is known by a mark in the first 68 KiB of a disk.
+/// Maps and volumes that are known by a mark in the first 68 KiB of a disk.
 pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new(
         "an LVM physical volume",
@@ -60,16 +59,12 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         Member,
     ),
     Known::new(
-        // The first label's list of pairs, whose first pair every writer of ZFS calls the version; a GPT overwrites it.
         "a member of a ZFS pool",
         BLKID,
-        &[
-            Mark::At(
-                0x4000,
-                b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version",
-            ),
-            Mark::At(0x4000, b"\x01\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version"),
-        ],
+        &[Mark::Rule(
+            "01, 00 or 01, 00 00 00 00 00 00 00 00 00 01 00 00 00 24 00 00 00 20 00 00 00 07 and \"version\" at 16384; beside a partition table also at 278528, or four uberblocks of both labels",
+            zfs::first_label,
+        )],
         Member,
     ),
     Known::new("a LUKS volume", BOTH, &[Mark::At(0, b"LUKS\xba\xbe")], Member),
@@ -172,6 +167,13 @@ pub const SIGNATURES: &[Known<Signature>] = &[
         &[Mark::Rule("IPL1, Linux 98 or GRUB/98 at 4, and 55 aa at 510", pc98)],
         Map,
     ),
+    Known::new(
+        // "Eesox" and a NUL, each byte combined with one of the maker's name.
+        "an EESOX partition map",
+        "Linux",
+        &[Mark::At(7 * 512, b"\x0b\0\x1a\x03\x58\x43")],
+        Map,
+    ),
     Known::new("an AIX disk label", "parted, libblkid", &[Mark::At(0, b"\xc9\xc2\xd4\xc1")], Map),
     Known::new(
         "a DASD label",
@@ -191,128 +193,9 @@ pub const SIGNATURES: &[Known<Signature>] = &[
     Known::new("a UnixWare disk label", BLKID, &[Mark::At(29 * 512 + 4, b"\x0d\x60\xe5\xca")], Map),
     Known::new(
         "a NeXT disk label",
-        "libmagic",
+        LIBMAGIC,
         &[Mark::At(0, b"NeXT"), Mark::At(0, b"dlV1"), Mark::At(0, b"dlV2")],
         Map,
-    ),
-    Known::new("an NTFS file system", BOTH, &[Mark::At(3, b"NTFS    ")], FileSystem),
-    Known::new("an exFAT file system", BOTH, &[Mark::At(3, b"EXFAT   ")], FileSystem),
-    Known::new("a ReFS file system", BOTH, &[Mark::At(3, b"ReFS\0")], FileSystem),
-    Known::new("an XFS file system", BOTH, &[Mark::At(0, b"XFSB")], FileSystem),
-    Known::new("a btrfs file system", BOTH, &[Mark::At(0x10040, b"_BHRfS_M")], FileSystem),
-    Known::new(
-        "a squashfs file system",
-        BOTH,
-        &[Mark::At(0, b"hsqs"), Mark::At(0, b"sqsh")],
-        FileSystem,
-    ),
-    Known::new("an EROFS file system", BOTH, &[Mark::At(1024, b"\xe2\xe1\xf5\xe0")], FileSystem),
-    Known::new("an F2FS file system", BOTH, &[Mark::At(1024, b"\x10\x20\xf5\xf2")], FileSystem),
-    Known::new(
-        "a bcachefs file system",
-        BOTH,
-        &[Mark::At(0x1018, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef")],
-        FileSystem,
-    ),
-    Known::new("an APFS container", BLKID, &[Mark::At(32, b"NXSB")], FileSystem),
-    Known::new(
-        "an HFS or HFS+ file system",
-        BOTH,
-        &[Mark::Rule("BD, H+ or HX at 1024, with a version of theirs", hfs)],
-        FileSystem,
-    ),
-    Known::new(
-        "Linux swap space",
-        BOTH,
-        &[
-            Mark::At(0xff6, b"SWAPSPACE2"),
-            Mark::At(0x1ff6, b"SWAPSPACE2"),
-            Mark::At(0x3ff6, b"SWAPSPACE2"),
-            Mark::At(0x7ff6, b"SWAPSPACE2"),
-            Mark::At(0xfff6, b"SWAPSPACE2"),
-            Mark::At(0xff6, b"SWAP-SPACE"),
-            Mark::At(0xff6, b"S1SUSPEND"),
-            Mark::At(0xff6, b"LINHIB0001"),
-        ],
-        FileSystem,
-    ),
-    Known::new("a JFS file system", BOTH, &[Mark::At(0x8000, b"JFS1")], FileSystem),
-    Known::new(
-        "a ReiserFS file system",
-        BOTH,
-        &[
-            Mark::At(0x10034, b"ReIsEr"),
-            Mark::At(0x2034, b"ReIsErFs"),
-            Mark::At(0x10000, b"ReIsEr4"),
-        ],
-        FileSystem,
-    ),
-    Known::new("a GFS2 file system", BOTH, &[Mark::At(0x10000, b"\x01\x16\x19\x70")], FileSystem),
-    Known::new(
-        "an OCFS2 file system",
-        BLKID,
-        &[
-            Mark::At(0x400, b"OCFSV2"),
-            Mark::At(0x800, b"OCFSV2"),
-            Mark::At(0x1000, b"OCFSV2"),
-            Mark::At(0x2000, b"OCFSV2"),
-        ],
-        FileSystem,
-    ),
-    Known::new(
-        "a UFS file system",
-        BOTH,
-        &[
-            Mark::At(8192 + 1372, b"\x54\x19\x01\0"),
-            Mark::At(8192 + 1372, b"\0\x01\x19\x54"),
-            Mark::At(65536 + 1372, b"\x19\x01\x54\x19"),
-            Mark::At(65536 + 1372, b"\x19\x54\x01\x19"),
-        ],
-        FileSystem,
-    ),
-    Known::new(
-        "a BeFS file system",
-        BOTH,
-        &[Mark::At(32, b"1SFB"), Mark::At(512 + 32, b"1SFB")],
-        FileSystem,
-    ),
-    Known::new(
-        "a HAMMER file system",
-        "libmagic",
-        &[
-            Mark::At(0, b"\x31\x30\x52\xc5\x4d\x4d\x41\xc8"),
-            Mark::At(0, b"\x11\x20\x17\x05\x32\x4d\x41\x48"),
-        ],
-        FileSystem,
-    ),
-    Known::new(
-        "a cramfs file system",
-        BOTH,
-        &[
-            Mark::At(0, b"\x45\x3d\xcd\x28"),
-            Mark::At(0, b"\x28\xcd\x3d\x45"),
-            Mark::At(512, b"\x45\x3d\xcd\x28"),
-        ],
-        FileSystem,
-    ),
-    Known::new("an OCFS file system", LIBMAGIC, &[Mark::At(8, b"OracleCFS")], FileSystem),
-    Known::new("a Files-11 file system", LIBMAGIC, &[Mark::At(1008, b"DECFILE11")], FileSystem),
-    Known::new("a romfs file system", BOTH, &[Mark::At(0, b"-rom1fs-")], FileSystem),
-    Known::new("a UBIFS file system", BOTH, &[Mark::At(0, b"\x31\x18\x10\x06")], FileSystem),
-    Known::new("a zonefs file system", BLKID, &[Mark::At(0, b"SFOZ")], FileSystem),
-    Known::new("an mpool", BLKID, &[Mark::At(0, b"mpoolDev")], FileSystem),
-    Known::new("an exfs file system", BLKID, &[Mark::At(0, b"EXFS")], FileSystem),
-    Known::new(
-        "an ext2, ext3 or ext4 file system",
-        BOTH,
-        &[Mark::Rule("53 ef at 1080, and fields that fit", ext)],
-        FileSystem,
-    ),
-    Known::new(
-        "a FAT file system",
-        BOTH,
-        &[Mark::Rule("a jump, then a BIOS parameter block", fat)],
-        FileSystem,
     ),
 ];
 
@@ -326,8 +209,10 @@ pub(super) enum Beginning {
 
 /// Says what the first 68 KiB of a disk are.
 pub(super) fn beginning(first: &[u8]) -> Beginning {
-    if let Some(known) = SIGNATURES.iter().find(|known| known.find(first).is_some()) {
-        return Beginning::Known(known.what);
+    let signatures = SIGNATURES.iter().map(|known| (known.what, known.find(first)));
+    let file_systems = FILE_SYSTEMS.iter().map(|known| (known.what, known.find(first)));
+    if let Some((what, _)) = signatures.chain(file_systems).find(|(_, at)| at.is_some()) {
+        return Beginning::Known(what);
     }
     let sector = &first[..first.len().min(SECTOR as usize)];
     if first.len() < SECTOR as usize {
@@ -368,11 +253,6 @@ pub(super) fn is_dense(first: &[u8]) -> bool {
     first.len() >= FEWEST && bits > 7.5
 }
 
-/// A number of the superblock.
-fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
 /// A superblock of metadata 1.1 or 1.2 in a partition names another place.
 fn md(first: &[u8]) -> Option<usize> {
     let is = |at: &usize| first.get(*at..).is_some_and(|block| is_metadata_1(block, *at as u64));
@@ -391,38 +271,6 @@ fn to_go(first: &[u8]) -> Option<usize> {
 fn file_vault(first: &[u8]) -> Option<usize> {
     let mark = first.get(88..)?.starts_with(b"CS\x01\0\0\0");
     (mark && first[8..].starts_with(b"\x01\0")).then_some(88)
-}
-
-/// Two bytes are no mark, so the fields that have few values have to have one of them: state, errors, revision, block
-/// size (libblkid's `ext_get_super`, Linux's `ext4_load_super`).
-fn ext(first: &[u8]) -> Option<usize> {
-    const SUPER: usize = 1024;
-    let mark = first.get(SUPER + 56..)?.starts_with(b"\x53\xef");
-    let inodes = le32(first, SUPER)?;
-    let blocks = le32(first, SUPER + 4)?;
-    let block_size = le32(first, SUPER + 24)?;
-    let revision = le32(first, SUPER + 76)?;
-    (mark && inodes > 0 && blocks > 0 && block_size <= 6 && revision <= 1).then_some(SUPER + 56)
-}
-
-/// HFS, HFS+ and HFSX, by their versions or the size of a block.
-fn hfs(first: &[u8]) -> Option<usize> {
-    const HEADER: usize = 1024;
-    let header = first.get(HEADER..HEADER + 44)?;
-    let is = match header {
-        [b'H', b'+', 0, 4, ..] | [b'H', b'X', 0, 5, ..] => true,
-        // The size of an allocation block is a multiple of 512.
-        [b'B', b'D', ..] => {
-            let size = u32::from_be_bytes(*header[20..].first_chunk()?);
-            size > 0 && size.is_multiple_of(512)
-        }
-        _ => false,
-    };
-    is.then_some(HEADER)
-}
-
-fn fat(first: &[u8]) -> Option<usize> {
-    is_volume_boot_record(first).then_some(0)
 }
 
 /// The sectors may be larger than those that the map is written for, so libparted looks at every power of two of them

@@ -4,7 +4,7 @@
 use crate::codec::{PACKINGS, Packing, ZIP_TAIL, zip_end};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{FORMATS, LOOKED_AT, Trailer, trailer};
-use crate::guest::{self, SIGNATURES};
+use crate::guest::{self, FILE_SYSTEMS, SIGNATURES};
 
 /// Bytes of a file in which [`head`] finds every mark.
 pub(super) const HEAD: usize = if LOOKED_AT > guest::FIRST { LOOKED_AT } else { guest::FIRST };
@@ -25,9 +25,10 @@ pub(super) fn head(packing: Packing, head: &[u8], notebook: &Notebook<'_>) {
     let packings = PACKINGS.iter().filter(|known| known.is != packing);
     let packings = packings.map(|known| (known.what, known.find(head)));
     let disks = SIGNATURES.iter().map(|known| (known.what, known.find(head)));
+    let file_systems = FILE_SYSTEMS.iter().map(|known| (known.what, known.find(head)));
     let table = guest::table_mark(head);
     let table = ("a disk with a partition table", table);
-    let found = formats.chain(packings).chain([table]).chain(disks);
+    let found = formats.chain(packings).chain([table]).chain(disks).chain(file_systems);
     if let Some((what, at)) = found.filter_map(|(what, at)| Some((what, at?))).next() {
         polyglot(packing, what, at as u64, notebook);
     }

@@ -13,12 +13,12 @@ use super::looking::{Looking, since};
 use super::mint;
 use super::state::{Asked, Image as Made, Key as Minted};
 use super::world::World;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{Error, Image, ImageKey, Images, Kind, PushId, is_access};
 
-/// Images that bear the marks of one push, at most.
-const MOST_TWINS: usize = 4;
+/// Images of one push that are deleted at most; whoever made more of them has them named.
+const MOST_IMAGES: usize = 4;
 
 /// How often an image is looked at that was deleted, and the first pause in between.
 const LOOKS: u32 = 6;
@@ -53,7 +53,7 @@ pub(super) async fn clean(
 /// The same at the end of a process: the key ends whatever is left, as its secret ends with the process, and it
 /// opens all buckets.
 pub(super) async fn end(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
-    Cleaning::own(journal, world, patience).end().await
+    Cleaning::own(journal, world, patience).end().await.left
 }
 
 /// The object stays, private, for a later run; the rest ends. What is left beside it, and why.
@@ -87,14 +87,25 @@ pub(super) struct Cleaning<'a> {
     pub(super) not_ours: Option<String>,
     /// Whether a bucket that is not found is gone.
     pub(super) sees_bucket: bool,
+    /// What was done that no journal tells of.
+    did: Vec<String>,
+    pub(super) left: Vec<String>,
+}
+
+/// What a sweep made of a push.
+pub(super) struct Ended {
+    /// What was done that its journal does not tell of.
+    pub(super) did: Vec<String>,
+    /// What is left, and why.
     pub(super) left: Vec<String>,
 }
 
 impl<'a> Cleaning<'a> {
     /// For the run that pushed, which has the account and the bucket.
     fn own(journal: &'a mut Journal, world: &'a World, patience: &'a Patience) -> Self {
-        let (made_here, not_ours, sees_bucket, left) = (true, None, true, Vec::new());
-        Cleaning { journal, world, patience, made_here, not_ours, sees_bucket, left }
+        let (did, left) = (Vec::new(), Vec::new());
+        let (made_here, not_ours, sees_bucket) = (true, None, true);
+        Cleaning { journal, world, patience, made_here, not_ours, sees_bucket, did, left }
     }
 
     /// For a sweep, which has what it has.
@@ -110,10 +121,10 @@ impl<'a> Cleaning<'a> {
     }
 
     /// Brings everything to its end, the key too.
-    pub(super) async fn end(mut self) -> Vec<String> {
+    pub(super) async fn end(mut self) -> Ended {
         self.all().await;
         self.key().await;
-        self.left
+        Ended { did: self.did, left: self.left }
     }
 
     /// For how long it is looked for what may have been made.
@@ -169,6 +180,13 @@ impl<'a> Cleaning<'a> {
         if let Some(why) = self.not_ours.clone().filter(|_| !settled) {
             return self.leave(format!("nobody knows how it stands with its image: {why}"));
         }
+        if let (Made::Asked(_), true) = (state.image, state.refused && self.made_here) {
+            // Whoever pushed has looked already.
+            return self.leave(format!(
+                "the create was refused, and no image is seen; {}",
+                may_appear(self.journal.push())
+            ));
+        }
         if let Made::Asked(at) = state.image
             && let Err(why) = self.look(at).await
         {
@@ -193,9 +211,9 @@ impl<'a> Cleaning<'a> {
         // The first look tells the time, too.
         let mut found = images.find(&push, Duration::ZERO, self.patience, None).await;
         let state = self.journal.state();
-        let abandoned = state.abandoned;
         // Of a push that was given up an image would be in the way: it is looked for twice as long.
-        let long = if abandoned { self.settle() * 2 } else { self.settle() };
+        let twice = state.abandoned && !state.refused;
+        let long = if twice { self.settle() * 2 } else { self.settle() };
         let looking = Looking::new(self.world, state, asked, long, self.patience);
         if !looking.left().is_zero() && found.as_ref().map_or(true, Vec::is_empty) {
             found = images.find(&push, looking.left(), self.patience, None).await;
@@ -208,10 +226,7 @@ impl<'a> Cleaning<'a> {
                 self.record(Entry::Outcome(Outcome::Create { image: image.id }));
                 Ok(())
             }
-            None if !looking.enough => Err(format!(
-                "an image marked {} may still appear; it was not found so far",
-                push.tag()
-            )),
+            None if !looking.enough => Err(may_appear(&push)),
             None => {
                 self.record(Entry::Outcome(Outcome::NotCreated));
                 Ok(())
@@ -245,10 +260,22 @@ impl<'a> Cleaning<'a> {
                 self.delete_image(image.id).await
             }
             Err(WaitError::Api(Error { kind: Kind::NotFound, .. })) => {
-                self.record(Entry::Outcome(Outcome::NotCreated));
-                Fate::Remove
+                match self.is_listed(id).await {
+                    Ok(false) => {
+                        self.world.note(&unfound(id));
+                        self.record(Entry::Outcome(Outcome::NotCreated));
+                        Fate::Remove
+                    }
+                    Ok(true) => self.leave(format!(
+                        "image {id} is listed, and by its number it is not found; `tidegate image delete {id}` \
+                         removes it"
+                    )),
+                    Err(why) => self.leave(why),
+                }
             }
-            Err(error) => self.leave(format!("image {id} is still being imported: {error}")),
+            Err(error) => self.leave(format!(
+                "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+            )),
         }
     }
 
@@ -281,24 +308,85 @@ impl<'a> Cleaning<'a> {
         Ok(false)
     }
 
-    /// Deletes an image, and whatever else bears the marks of the push: somebody on the way may have asked twice.
+    /// Deletes an image, and whatever else the push made: somebody on the way may have asked twice.
     async fn delete_image(&mut self, id: u64) -> Fate {
         let (mut done, mut next) = (Vec::new(), Some(id));
+        let left = self.left.len();
         while let Some(id) = next.take() {
             self.record(Entry::Intent(Intent::DeleteImage { image: id }));
-            if let Err(why) = self.delete_one(id).await {
-                self.left.push(why);
-                return Fate::Remove;
+            let deleted = self.delete_one(id).await;
+            if deleted.is_ok() && !done.is_empty() {
+                self.did.push(format!("delete image {id}, which has the mark of this push too"));
             }
+            self.left.extend(deleted.err());
             done.push(id);
-            let images = self.world.api.images();
-            let found = images.find(self.journal.push(), Duration::ZERO, self.patience, None).await;
-            let found = found.unwrap_or_default().into_iter().filter(|image| !image.is_gone());
-            let mut others = found.map(|image| image.id).filter(|id| !done.contains(id));
-            next = others.next().filter(|_| done.len() < MOST_TWINS);
+            match self.twins(&done).await {
+                Ok(twins) if done.len() < MOST_IMAGES => next = twins.first().copied(),
+                Ok(twins) if twins.is_empty() => {}
+                Ok(twins) => {
+                    self.left.push(more(&twins));
+                    // The next sweep begins with it.
+                    let image = twins[0];
+                    self.record(Entry::Intent(Intent::DeleteImage { image }));
+                }
+                Err(why) => self.left.push(why),
+            }
+            if next.is_none()
+                && let Err(why) = self.spare(&done).await
+            {
+                self.left.push(why);
+            }
         }
-        self.record(Entry::Outcome(Outcome::DeleteImage));
+        if self.left.len() == left {
+            self.record(Entry::Outcome(Outcome::DeleteImage));
+        }
         Fate::Remove
+    }
+
+    /// What else the push made, by its mark alone, and cannot be in use.
+    async fn twins(&self, but: &[u64]) -> Result<Vec<u64>, String> {
+        let found = self.others(but).await?;
+        let twins = found.iter().filter(|image| is_twin(self.journal.push(), image));
+        Ok(twins.map(|image| image.id).collect())
+    }
+
+    /// Names what has the mark of the push, and is not deleted: somebody may use it.
+    async fn spare(&mut self, but: &[u64]) -> Result<(), String> {
+        let push = self.journal.push().clone();
+        for image in self.others(but).await?.iter().filter(|image| !is_twin(&push, image)) {
+            match push.made(image) {
+                false => self.world.note(&spared(image)),
+                true => self.left.push(format!(
+                    "image {} has the mark of this push too ({}), and may be in use; `tidegate image delete {0}` \
+                     removes it; if it is to stay, delete the journal {}",
+                    image.id,
+                    push.tag(),
+                    self.journal.shown()
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    /// The images with the mark of the push that are there, but these.
+    async fn others(&self, but: &[u64]) -> Result<Vec<Image>, String> {
+        let found =
+            self.world.api.images().bearing(self.journal.push()).await.map_err(|error| {
+                format!(
+                    "further images marked {} may be left, as images cannot be listed: {error}",
+                    self.journal.push().tag()
+                )
+            })?;
+        Ok(found.into_iter().filter(|image| !image.is_gone() && !but.contains(&image.id)).collect())
+    }
+
+    /// Whether an image that is not found by its number is in the list, with the marks of the push.
+    async fn is_listed(&self, id: u64) -> Result<bool, String> {
+        let found = self.world.api.images().bearing(self.journal.push()).await;
+        let found = found.map_err(|error| {
+            format!("image {id} is not found by its number, and may be left, as images cannot be listed: {error}")
+        })?;
+        Ok(found.iter().any(|image| image.id == id && !image.is_gone()))
     }
 
     /// Deletes an image, which has to bear the marks of the push, and looks whether it is gone. One that was just made
@@ -307,18 +395,45 @@ impl<'a> Cleaning<'a> {
         let (images, state) = (self.world.api.images(), self.journal.state());
         let made = state.asked.unwrap_or(state.at);
         let mut looking = Looking::new(self.world, state, made, self.settle(), self.patience);
+        let mut unseen = false;
         loop {
             match images.get(&ImageKey::Id(id)).await {
                 Ok(image) if !self.is_own(&image) => return Err(foreign(id, self.journal.push())),
                 Ok(_) => break,
                 Err(Error { kind: Kind::NotFound, .. }) if looking.again().await => {}
-                Err(Error { kind: Kind::NotFound, .. }) if looking.enough => return Ok(()),
+                // The run that made it had its number from the API, with the marks.
+                Err(Error { kind: Kind::NotFound, .. }) if self.made_here => {
+                    unseen = true;
+                    break;
+                }
+                Err(Error { kind: Kind::NotFound, .. }) if looking.enough => {
+                    if self.is_listed(id).await? {
+                        break;
+                    }
+                    self.world.note(&unfound(id));
+                    return Ok(());
+                }
+                Err(Error { kind: Kind::NotFound, .. }) => {
+                    return Err(format!(
+                        "image {id} is not found, and may still appear; sweep later"
+                    ));
+                }
                 // Nothing is deleted blindly.
                 Err(error) => return Err(format!("image {id} may be left: {error}")),
             }
         }
         self.world.undo(&format!("deleting image {id}"));
         match images.delete_settled(id).await {
+            Err(Error { kind: Kind::NotFound, .. }) if unseen => {
+                match (self.is_listed(id).await?, looking.enough) {
+                    (true, _) => Err("it is listed, and the API says that it is not there".into()),
+                    (false, false) => Err(may_appear(self.journal.push())),
+                    (false, true) => {
+                        self.world.note(&unfound(id));
+                        Ok(())
+                    }
+                }
+            }
             Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => is_gone(&images, id).await,
             Err(error) => Err(error.to_string()),
         }
@@ -355,19 +470,57 @@ impl<'a> Cleaning<'a> {
             }
             Err(why) => {
                 let readable = known.is_none_or(|access| is_access(&access));
-                let why = if readable { why } else { unreadable(&why) };
+                let why = if readable { why } else { unreadable(self.journal, &why) };
                 self.left.push(format!("the temporary key may be left: {why}"));
             }
         }
     }
 }
 
+/// Whether an image that is not the one of the journal is the push's all the same, and nobody can use it.
+pub(super) fn is_twin(push: &PushId, image: &Image) -> bool {
+    push.marks_alone(image) && !image.is_available()
+}
+
+/// What is said of an image of another push that took the mark of this one over.
+pub(super) fn spared(image: &Image) -> String {
+    let other =
+        PushId::of(image).map_or_else(String::new, |other| format!(" of push {}", other.as_str()));
+    format!("image {}{other} has the mark of this push too, and stays", image.id)
+}
+
+fn more(images: &[u64]) -> String {
+    let numbers: Vec<String> = images.iter().map(u64::to_string).collect();
+    format!(
+        "{} more images have the mark of this push, and are left to the next sweep: {}",
+        images.len(),
+        numbers.join(", ")
+    )
+}
+
+/// What is said of an image that nobody had to delete.
+fn unfound(id: u64) -> String {
+    format!(
+        "image {id} is found neither by its number nor in the list, and nothing of it was deleted"
+    )
+}
+
+/// Why a push is not at its end of whose image nothing was seen.
+fn may_appear(push: &PushId) -> String {
+    format!(
+        "an image marked {} may still appear; it was not found so far; look for {} in \
+         `tidegate image list --private --format json`, or sweep later",
+        push.tag(),
+        push.as_str()
+    )
+}
+
 /// Why an image is left alone that the journal names.
 fn foreign(id: u64, push: &PushId) -> String {
     format!(
-        "image {id} does not bear the marks of this push ({}), so it is left as it is; `tidegate image delete {id}` \
-         removes it",
-        push.tag()
+        "image {id} does not bear the marks of this push ({}), so it is left as it is; {} removes it",
+        push.tag(),
+        Command::image("delete").number(id)
     )
 }
 

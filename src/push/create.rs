@@ -17,6 +17,11 @@ use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 /// made one all the same.
 const DOUBT: Duration = Duration::from_secs(2);
 
+/// Whether nothing was made because nothing was asked: the API took no token, or no call.
+fn makes_nothing(error: &Error) -> bool {
+    matches!(error.kind, Kind::Unauthorized | Kind::RateLimited { .. })
+}
+
 impl Run<'_> {
     /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
     pub(super) async fn create(&mut self, url: String) -> Result<(), Stop> {
@@ -95,7 +100,11 @@ impl Run<'_> {
         };
         match made {
             Ok(Some(image)) => self.conclude_step(Outcome::Create { image })?,
-            Ok(None) => self.conclude_step(Outcome::NotCreated)?,
+            Ok(None) if error.is_unsent() || makes_nothing(&error) => {
+                self.conclude_step(Outcome::NotCreated)?
+            }
+            // Lists lag, and leave images out: a sweep looks again.
+            Ok(None) => self.conclude_step(Outcome::Refused)?,
             // Whose token the API does not take has made nothing with it.
             Err(_) if matches!(error.kind, Kind::Unauthorized) => {
                 self.conclude_step(Outcome::NotCreated)?

@@ -173,6 +173,8 @@ pub(super) enum Outcome {
     },
     /// DigitalOcean has not made an image.
     NotCreated,
+    /// DigitalOcean refused to make an image, and none is seen. Servers have made one all the same.
+    Refused,
     /// The import has come to its end.
     Import {
         /// The image's number, which may have changed.

@@ -3,7 +3,7 @@
 
 use super::clean::{Cleaning, Fate};
 use super::entry::{Entry, Intent, Outcome};
-use super::journal::INSTEAD;
+use super::journal::{Journal, instead};
 use super::looking::Looking;
 use super::state::{Asked, Object, Public};
 use super::world::World;
@@ -28,11 +28,14 @@ impl Cleaning<'_> {
         let Some(bucket) = self.bucket(&key) else { return };
         let key = match Key::parse(&key) {
             Ok(key) => key,
-            Err(why) => return self.left.push(unreadable(&why)),
+            Err(why) => return self.left.push(unreadable(self.journal, &why)),
         };
         match self.erase(&bucket, &key, Asked::Probe).await {
             Ok(()) => self.record(Entry::Outcome(Outcome::Probe)),
-            Err(why) => self.left.push(format!("the object {key} could not be deleted: {why}")),
+            Err(why) => self.left.push(format!(
+                "the object {key} may be there, as it could not be deleted: {why}; a sweep with a key that may delete \
+                 removes it"
+            )),
         }
     }
 
@@ -103,10 +106,10 @@ impl Cleaning<'_> {
         key: &str,
         fate: Fate,
     ) -> Result<(), String> {
-        let parsed = Key::parse(key).map_err(|why| unreadable(&why))?;
+        let parsed = Key::parse(key).map_err(|why| unreadable(self.journal, &why))?;
         let upload = match object {
             Object::Open { id, .. } | Object::Completing { id, .. } => {
-                let id = UploadId::parse(id).map_err(|why| unreadable(&why))?;
+                let id = UploadId::parse(id).map_err(|why| unreadable(self.journal, &why))?;
                 Some(Upload { key: parsed.clone(), id })
             }
             Object::None | Object::Asked { .. } | Object::Stored { .. } => None,
@@ -162,8 +165,9 @@ impl Cleaning<'_> {
 }
 
 /// What to do about something in a journal that identifies nothing.
-pub(super) fn unreadable(why: &str) -> String {
-    format!("its journal is damaged: {why}; {INSTEAD}")
+pub(super) fn unreadable(journal: &Journal, why: &str) -> String {
+    let place = journal.state().began.place.as_ref();
+    format!("its journal is damaged: {why}; {}", instead(place))
 }
 
 /// Ends all uploads of a key but one: the server may have opened some without our hearing of it.

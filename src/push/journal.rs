@@ -2,7 +2,7 @@
 //! and locked while the push lives.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,16 +10,43 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{Began, Entry, Intent, Line};
+use super::entry::{Began, Entry, Intent, Line, Place};
 use super::state::State;
 use super::{PREFIX, mint};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile, Options};
 use crate::digitalocean::PushId;
 use crate::spaces::Key;
 
-/// What to do about a journal that cannot be believed.
-pub(super) const INSTEAD: &str =
-    "`tidegate sweep --remote` goes by what is there instead, and the journal can be deleted then";
+/// What to do about a journal that cannot be believed, whose push had its object there, if that is known.
+pub(super) fn instead(place: Option<&Place>) -> String {
+    let older = Options::default().value("--older-than", "1s");
+    let sweep = match place {
+        Some(place) => Command::sweep_remote_of(
+            &Options::default()
+                .value("--bucket", &place.bucket)
+                .value("--spaces-region", &place.region)
+                .value("--spaces-endpoint", &place.endpoint),
+        ),
+        None => Command::sweep_remote(),
+    }
+    .with(&older);
+    format!(
+        "once no push runs on another machine, {sweep} goes by what is there instead; delete the journal only after \
+         that ended with exit code 0"
+    )
+}
+
+/// Where the push had its object, if the first line is whole.
+fn place(file: &File) -> Option<Place> {
+    let mut text = Vec::new();
+    let mut file = file;
+    file.rewind().ok()?;
+    BufReader::new(io::Read::take(file, LONGEST_LINE)).read_until(b'\n', &mut text).ok()?;
+    match serde_json::from_slice(&text).ok()? {
+        Line { entry: Entry::Began(began), .. } => began.place,
+        Line { .. } => None,
+    }
+}
 
 /// How the names of journals end.
 const ENDING: &str = "journal";
@@ -55,7 +82,8 @@ impl JournalError {
 /// The journal of a push that this process works on.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
+    /// None if it has no name.
+    path: Option<PathBuf>,
     file: File,
     push: PushId,
     state: State,
@@ -91,6 +119,25 @@ impl Over {
     }
 }
 
+/// Makes sure that a journal could be begun there, as far as that is known without one. Nothing stays of it.
+///
+/// # Errors
+/// Says why not.
+pub fn could_begin(folder: &Path) -> Result<(), JournalError> {
+    let folder = folder.join("pushes");
+    let tried = || {
+        let path = std::path::absolute(&folder).map_err(|e| e.to_string())?;
+        // What is not there yet would be made in the folder above.
+        let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+        let there = there.unwrap_or(Path::new("/"));
+        if there == path {
+            distrusted(there, "folder")?;
+        }
+        tempfile::tempfile_in(there).map(drop).map_err(|e| e.to_string())
+    };
+    tried().map_err(|why| JournalError::new(&folder, why))
+}
+
 impl Journal {
     /// Begins one.
     ///
@@ -117,18 +164,31 @@ impl Journal {
             .map_err(|e| failed(&unborn, e))?;
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
-        let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
+        let mut journal =
+            Journal { path: Some(path.clone()), file, push, state, whole: 0, torn: false };
         let begun = journal.file.lock().map_err(|e| failed(&unborn, e));
         let begun = begun.and_then(|()| journal.append(&Line { at, entry: Entry::Began(began) }));
-        let begun = begun.and_then(|()| {
-            std::fs::rename(&unborn, &journal.path).map_err(|e| failed(&journal.path, e))
-        });
+        let begun =
+            begun.and_then(|()| std::fs::rename(&unborn, &path).map_err(|e| failed(&path, e)));
         if let Err(error) = begun {
             let _ = std::fs::remove_file(&unborn);
             return Err(error);
         }
         // The name of the file has to last as well.
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(&folder, e))?;
+        Ok(journal)
+    }
+
+    /// Begins one without a name, which is gone with the process.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn nameless(push: &PushId, began: Began) -> Result<Self, JournalError> {
+        let file = tempfile::tempfile().map_err(|e| JournalError::new(&std::env::temp_dir(), e))?;
+        let at = now();
+        let (push, state) = (push.clone(), State::new(at, began.clone()));
+        let mut journal = Journal { path: None, file, push, state, whole: 0, torn: false };
+        journal.append(&Line { at, entry: Entry::Began(began) })?;
         Ok(journal)
     }
 
@@ -152,7 +212,7 @@ impl Journal {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(wrong("it is no regular file".into()));
         }
-        distrust(&file.metadata().map_err(failed)?, "file").map_err(wrong)?;
+        distrust(path, &file.metadata().map_err(failed)?, "file").map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         distrusted(folder, "folder").map_err(wrong)?;
         match file.try_lock() {
@@ -169,7 +229,7 @@ impl Journal {
         if ended && !torn {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        let damaged = |why: &str| wrong(format!("{why}; {}", instead(place(&file).as_ref())));
         if lines.is_empty() {
             return Err(damaged(
                 "it was cut before the end of its first line, so its push may be unfinished",
@@ -191,7 +251,7 @@ impl Journal {
             return Err(damaged("its first line does not begin a push"));
         };
         Ok(Some(Found::Left(Box::new(Journal {
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
             file,
             push,
             state,
@@ -240,6 +300,12 @@ impl Journal {
         Ok(paths)
     }
 
+    /// Its path, escaped; that of a rehearsal has none.
+    pub(super) fn shown(&self) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        Hostile::from_os(path.as_os_str()).to_string()
+    }
+
     /// How far the push is.
     pub(super) fn state(&self) -> &State {
         &self.state
@@ -270,7 +336,7 @@ impl Journal {
     }
 
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
-        let mut text = serde_json::to_string(line).map_err(|e| JournalError::new(&self.path, e))?;
+        let mut text = serde_json::to_string(line).map_err(|e| self.error(e))?;
         text.push('\n');
         let mut write = || {
             if self.torn {
@@ -285,7 +351,7 @@ impl Journal {
         if written.is_ok() {
             self.whole += text.len() as u64;
         }
-        written.map_err(|e| JournalError::new(&self.path, e))
+        written.map_err(|e| self.error(e))
     }
 
     /// Ends it: nothing is left that it would have to tell of.
@@ -295,16 +361,22 @@ impl Journal {
     pub(super) fn end(mut self) -> Result<(), JournalError> {
         // A disk that is full takes no line, and gives the file up all the same.
         let _ = self.note(Entry::Ended);
-        std::fs::remove_file(&self.path).map_err(|e| JournalError::new(&self.path, e))
+        let removed = self.path.as_ref().map_or(Ok(()), std::fs::remove_file);
+        removed.map_err(|e| self.error(e))
+    }
+
+    fn error(&self, why: impl ToString) -> JournalError {
+        let nowhere = std::env::temp_dir();
+        JournalError::new(self.path.as_deref().unwrap_or(&nowhere), why)
     }
 }
 
 /// Why nothing is believed of what is there: somebody else may have put it there.
 fn distrusted(path: &Path, what: &str) -> Result<(), String> {
-    distrust(&std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
+    distrust(path, &std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
 }
 
-fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
+fn distrust(path: &Path, meta: &Metadata, what: &str) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     let caller = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == meta.uid().to_string());
     if meta.uid() != user && !(user == 0 && caller()) {
@@ -316,7 +388,8 @@ fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
     match meta.mode() & 0o022 {
         0 => Ok(()),
         _ => Err(format!(
-            "it is not believed, as others may write to the {what}; `chmod go-w` to it if nobody did"
+            "it is not believed, as others may write to the {what}; if nobody did, say {}",
+            Command::new("chmod go-w").file(path)
         )),
     }
 }
@@ -363,13 +436,17 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
         }
         let line = serde_json::from_slice(&text).map_err(|e| {
             let e = e.to_string();
-            let why = format!("line {}: {}; {INSTEAD}", lines.len() + 1, Hostile::message(&e));
+            let out = instead(place(file).as_ref());
+            let why = format!("line {}: {}; {out}", lines.len() + 1, Hostile::message(&e));
             JournalError::new(path, why)
         })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, format!("it is longer than any journal; {INSTEAD}")))
+    Err(JournalError::new(
+        path,
+        format!("it is longer than any journal; {}", instead(place(file).as_ref())),
+    ))
 }
 
 /// Seconds since 1970.

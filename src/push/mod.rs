@@ -36,15 +36,18 @@ mod upload;
 mod world;
 
 pub use event::{Event, Listener, Step};
-pub use journal::JournalError;
+pub use journal::{JournalError, could_begin};
 pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
-pub use probe::{Tried, try_bucket};
+pub use probe::{Trial, Tried, try_bucket};
 pub use pushed::{Pushed, RegionOutcome, Source, Staged};
 pub use remote::sweep_remote;
 pub use run::push;
 pub use stop::Stop;
-pub use sweep::{Connect, Started, Sweep, Swept, SweptState, Unlisted, alive, sweep, unfinished};
+pub use sweep::{
+    Connect, Started, StepOutcome, Sweep, Swept, SweptState, Unfinished, Unlisted, alive, sweep,
+    unfinished,
+};
 pub use world::{Cancel, Cancelled, Canceller, Mint, World};
 
 /// What the keys of all objects begin with that pushes make.

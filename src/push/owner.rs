@@ -30,6 +30,11 @@ impl Owner {
         }
     }
 
+    /// Who has this token, and this key to the bucket.
+    pub(super) fn with_key(api: &Client, bucket: &Bucket, push: &PushId) -> Owner {
+        Owner { key: Some(bucket.key_digest(push.as_str())), ..Owner::of_token(api, push) }
+    }
+
     /// Who has only this token.
     pub(super) fn of_token(api: &Client, push: &PushId) -> Owner {
         Owner { token: api.token_digest(push.as_str()), key: None }

@@ -1,16 +1,22 @@
 //! Whether a bucket does what a push needs: seen with an object of one byte, before an image is sent.
 
+use std::path::Path;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::PREFIX;
+use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::Step;
+use super::journal::{Journal, JournalError};
 use super::object;
+use super::owner::Owner;
 use super::stage::GRACE;
 use super::stop::Stop;
 use super::world::Cancel;
-use crate::bytes::Hostile;
-use crate::digitalocean::PushId;
-use crate::spaces::{Acl, Bucket, Error, Head, Key, Retention, Versioning};
+use crate::bytes::{Command, Hostile};
+use crate::digitalocean::{Client, PushId};
+use crate::spaces::{Acl, Bucket, Error, Head, Key, Kind, Retention, Versioning};
 
 /// The last part of the key of such an object.
 pub(super) const NAME: &str = "probe";
@@ -25,36 +31,97 @@ pub struct Tried {
     pub left: Option<Key>,
 }
 
-/// The same for a bucket that nobody pushes to yet, under a key of its own. Whatever ends it, the object is deleted.
-pub async fn try_bucket(bucket: &Bucket, cancel: &Cancel) -> Tried {
-    let key = format!("{PREFIX}{}/{NAME}", PushId::random().as_str());
-    let key = match Key::parse(&key) {
+/// For how long an object is looked for that may come late.
+const SETTLE: Duration = Duration::from_secs(15 * 60);
+
+/// A bucket that nobody pushes to yet, and where it is written down that an object is put there.
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
+pub struct Trial<'a> {
+    /// The bucket.
+    pub bucket: &'a Bucket,
+    /// Where journals are.
+    pub folder: &'a Path,
+    /// The API, if there is a token for it.
+    pub api: Option<&'a Client>,
+    /// Where it is.
+    pub api_place: String,
+}
+
+/// The same for a bucket that nobody pushes to yet, under a key of its own. Whatever ends it, the object is deleted; one
+/// that may still be there has a journal as that of a push has, so that a sweep finds it.
+///
+/// # Errors
+/// If there can be no journal: nothing was put then.
+pub async fn try_bucket(trial: &Trial<'_>, cancel: &Cancel) -> Result<Tried, JournalError> {
+    let (bucket, push) = (trial.bucket, PushId::random());
+    let none = |result| Ok(Tried { result, left: None });
+    let key = match Key::parse(&format!("{PREFIX}{}/{NAME}", push.as_str())) {
         Ok(key) => key,
-        Err(why) => return Tried { result: Err(Stop::Order(why)), left: None },
+        Err(why) => return none(Err(Stop::Order(why))),
     };
     match cancel.unless(keeps(bucket)).await {
         Ok(Ok(_)) => {}
-        Ok(Err(stop)) => return Tried { result: Err(stop), left: None },
-        Err(cancelled) => return Tried { result: Err(cancelled.into()), left: None },
+        Ok(Err(stop)) => return none(Err(stop)),
+        Err(cancelled) => return none(Err(cancelled.into())),
     }
+    let mut journal = Journal::begin(trial.folder, &push, began(trial, &push))?;
+    journal.write(Entry::Intent(Intent::Probe { key: key.as_str().to_owned() }))?;
+    let (result, gone) = tried(bucket, &key, &mut journal, cancel).await;
+    if gone {
+        // It does no harm if it stays: a sweep finds nothing.
+        let _ = journal.note(Entry::Outcome(Outcome::Probe));
+        let _ = journal.end();
+    }
+    Ok(Tried { result, left: (!gone).then_some(key) })
+}
+
+fn began(trial: &Trial<'_>, push: &PushId) -> Began {
+    let (endpoint, name) = (trial.bucket.endpoint(), trial.bucket.name());
+    Began {
+        push: push.as_str().to_owned(),
+        source: "the probe of a bucket".to_owned(),
+        fingerprint: String::new(),
+        api: trial.api_place.clone(),
+        place: Some(Place {
+            endpoint: endpoint.address().to_string(),
+            bucket: name.as_str().to_owned(),
+            region: endpoint.region().as_str().to_owned(),
+        }),
+        keep_object: false,
+        settle: SETTLE.as_secs(),
+        owner: trial.api.map(|api| Owner::with_key(api, trial.bucket, push)),
+    }
+}
+
+/// What the bucket did, and whether nothing is left in it.
+async fn tried(
+    bucket: &Bucket,
+    key: &Key,
+    journal: &mut Journal,
+    cancel: &Cancel,
+) -> (Result<(), Stop>, bool) {
     // What is under way on the server would come after it was deleted.
-    let put = match cancel.finish(put(bucket, &key), GRACE).await {
-        Ok(Err(error)) if !error.is_ambiguous() => {
-            return Tried { result: Err(Stop::Spaces { step: Step::Probe, error }), left: None };
+    let put = cancel.finish(put(bucket, key), GRACE).await;
+    let answered = match &put {
+        Ok(put) => put.as_ref().err().is_none_or(|error| !error.is_ambiguous()),
+        Err(_) => false,
+    };
+    if answered {
+        let _ = journal.note(Entry::Outcome(Outcome::Answered));
+    }
+    let seen = match put {
+        Ok(Err(error)) if error.is_unsent() || is_unheard(&error) => {
+            return (Err(Stop::Spaces { step: Step::Probe, error }), true);
         }
-        Ok(put) => put.map(drop).map_err(Stop::spaces(Step::Probe)),
+        Ok(Ok(_)) => {
+            cancel.unless(see(bucket, key)).await.unwrap_or_else(|cancelled| Err(cancelled.into()))
+        }
+        Ok(Err(error)) => Err(Stop::Spaces { step: Step::Probe, error }),
         Err(cancelled) => Err(cancelled.into()),
     };
-    let is_there = put.is_ok();
-    let seen = match put {
-        Ok(()) => {
-            cancel.unless(see(bucket, &key)).await.unwrap_or_else(|cancelled| Err(cancelled.into()))
-        }
-        unknown => unknown,
-    };
-    let gone = erase(bucket, &key).await;
-    let left = (gone.is_err() || !is_there).then_some(key);
-    Tried { result: seen.and(gone), left }
+    let erased = erase(bucket, key).await;
+    let gone = erased.is_ok() && answered;
+    (seen.and(erased), gone)
 }
 
 /// What is to be known of a bucket that keeps versions, before anything is sent; nothing is known of one that does not
@@ -82,7 +149,8 @@ fn kept(how: &str) -> String {
     format!(
         "versioning of the bucket {how}, so it keeps what is deleted; the push makes each version of its objects private, \
          deletes it by its id, and looks whether it is gone; what it cannot delete it names at its end, and \
-         `tidegate sweep --remote` removes it with a key that may"
+         {} removes it with a key that may",
+        Command::sweep_remote()
     )
 }
 
@@ -92,6 +160,18 @@ fn locks(retention: &Retention) -> String {
          removed; nothing was sent; take a bucket without default retention",
         Hostile::from(retention.mode.as_str()),
         Hostile::from(retention.time.as_str())
+    )
+}
+
+/// Whether whoever answered did nothing, as it knows neither the key nor the bucket.
+pub(super) fn is_unheard(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::NoSuchBucket
+            | Kind::UnknownKey
+            | Kind::BadSignature
+            | Kind::ClockSkew { .. }
+            | Kind::Region { .. }
     )
 }
 

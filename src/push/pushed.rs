@@ -25,6 +25,8 @@ pub struct Pushed {
     pub available: bool,
     /// The other regions that it was to go to.
     pub regions: Vec<RegionOutcome>,
+    /// What was asked for and not waited for to its end: DigitalOcean goes on with it.
+    pub under_way: Vec<String>,
     /// How long each step took.
     pub took: Vec<(Step, Duration)>,
     /// Why it ended before its end.
@@ -51,6 +53,8 @@ pub struct Source {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Staged {
+    /// The bucket.
+    pub bucket: String,
     /// Its key.
     pub key: String,
     /// Where it was public for the time of the import.
@@ -65,6 +69,14 @@ pub struct Staged {
     pub kept: bool,
     /// Whether everybody may still read it: the importer may need it, or it could not be made private.
     pub public: bool,
+}
+
+impl Staged {
+    /// Whether it was to be kept, and is.
+    #[must_use]
+    pub fn is_as_wanted(&self) -> bool {
+        self.kept && !self.public && self.key.contains(super::order::KEPT)
+    }
 }
 
 /// What became of a region.

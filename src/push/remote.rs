@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::clean::is_gone;
 use super::looking::Looking;
 use super::order::KEPT;
-use super::sweep::{Sweep, Swept, SweptState, Unlisted};
+use super::sweep::{StepOutcome, Sweep, Swept, SweptState, Unlisted};
 use super::world::World;
 use super::{PREFIX, compared, mint, probe};
+use crate::bytes::Command;
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{self, Image, ImageKey, ImageStatus, Kind, PushId};
 use crate::net;
@@ -34,15 +35,19 @@ pub async fn sweep_remote(
         dry,
         began: Instant::now(),
         seen: Vec::new(),
+        younger: Vec::new(),
         pushes: Vec::new(),
     };
-    let mut unlisted = Vec::new();
+    let (mut unlisted, mut looked) = (Vec::new(), Vec::new());
     if let Some(bucket) = &world.bucket {
+        looked.push(format!("the bucket {} at {}", bucket.name(), bucket.endpoint().address()));
         unlisted.extend(sweeping.bucket(bucket).await.into_iter().map(Unlisted::Bucket));
     }
+    looked.push("images".to_owned());
     unlisted.extend(sweeping.images().await.err().map(Unlisted::Images));
+    looked.push("temporary keys".to_owned());
     unlisted.extend(sweeping.keys().await.err().map(Unlisted::Keys));
-    Sweep { pushes: sweeping.pushes, unlisted }
+    Sweep { pushes: sweeping.pushes, unlisted, looked, younger: sweeping.younger }
 }
 
 /// The push that an object is of. Others may have put something there as well.
@@ -83,6 +88,11 @@ async fn is_public(bucket: &Bucket, key: &Key) -> Result<bool, Error> {
     }
 }
 
+/// Whether an object was to be kept.
+fn is_kept(key: &Key) -> bool {
+    key.as_str().contains(KEPT) && key.as_str().rsplit('/').next() != Some(probe::NAME)
+}
+
 /// How an image ends.
 enum End {
     /// It stays.
@@ -102,19 +112,26 @@ struct Sweeping<'a> {
     began: Instant,
     /// The numbers of images of which something was said.
     seen: Vec<u64>,
+    /// What was left as it is too young.
+    younger: Vec<String>,
     pushes: Vec<Swept>,
 }
 
 impl Sweeping<'_> {
-    /// The push, if something that was made then is to be swept. Both times are by the server's clock and in whole
-    /// seconds; what has no time is not known to be old.
-    fn swept(
-        &self,
-        push: Option<PushId>,
-        made: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Option<PushId> {
-        push.filter(|push| self.is_old(made, now) && !self.alive.contains(push))
+    /// The push, if it does not live here.
+    fn dead(&self, push: Option<PushId>) -> Option<PushId> {
+        push.filter(|push| !self.alive.contains(push))
+    }
+
+    /// Whether something that was made then is to be swept; otherwise it is counted. Both times are by the server's
+    /// clock and in whole seconds; what has no time is not known to be old.
+    fn is_due(&mut self, what: &str, made: Option<SystemTime>, now: SystemTime) -> bool {
+        let due = self.is_old(made, now);
+        if !due {
+            let why = if made.is_none() { ", which has no time" } else { "" };
+            self.younger.push(format!("{what}{why}"));
+        }
+        due
     }
 
     fn is_old(&self, made: Option<SystemTime>, now: SystemTime) -> bool {
@@ -124,7 +141,8 @@ impl Sweeping<'_> {
         age.is_some_and(|age| age >= self.older_than.as_secs())
     }
 
-    /// Says what became of something. What needs nothing is not worth a word.
+    /// Says what became of something. What needs nothing is not worth a word. The steps were taken one after the
+    /// other, so it is the last one that failed.
     fn say(&mut self, push: &PushId, steps: Vec<String>, done: Result<(), String>) {
         let left: Vec<String> = done.err().into_iter().collect();
         let state = match (left.is_empty(), self.dry) {
@@ -133,8 +151,17 @@ impl Sweeping<'_> {
             (true, false) => SweptState::Ended,
             (false, _) => SweptState::Left,
         };
-        let push = push.as_str().to_owned();
-        self.pushes.push(Swept { push, source: None, state, steps, left });
+        let last = steps.len();
+        let outcome = |(at, step): (usize, &String)| StepOutcome {
+            step: step.clone(),
+            done: state == SweptState::Ended || at + 1 < last,
+        };
+        let outcomes = match self.dry {
+            true => Vec::new(),
+            false => steps.iter().enumerate().map(outcome).collect(),
+        };
+        let swept = Swept::new(push.as_str().to_owned(), state);
+        self.pushes.push(Swept { steps, outcomes, left, ..swept });
     }
 
     /// Why not all of the bucket could be looked through.
@@ -152,7 +179,11 @@ impl Sweeping<'_> {
         let now = bucket.time()?;
         for open in all {
             let push = push_of(open.upload.key.as_str());
-            let Some(push) = self.swept(push, open.initiated, now) else { continue };
+            let Some(push) = self.dead(push) else { continue };
+            let what = format!("the upload of {}", open.upload.key);
+            if !self.is_due(&what, open.initiated, now) {
+                continue;
+            }
             let step = format!("abort the upload of {}", open.upload.key);
             let done = if self.dry { Ok(()) } else { bucket.abort(&open.upload).await };
             self.say(&push, vec![step], done.map_err(|error| error.to_string()));
@@ -165,8 +196,16 @@ impl Sweeping<'_> {
         let all = written(bucket).await?;
         let now = bucket.time()?;
         for (key, modified) in all {
-            let Some(push) = self.swept(push_of(&key), modified, now) else { continue };
+            let Some(push) = self.dead(push_of(&key)) else { continue };
             let Ok(key) = Key::parse(&key) else { continue };
+            // One that was to be kept, and is private, is as it is to be.
+            let young = !self.is_old(modified, now);
+            if young && is_kept(&key) && matches!(is_public(bucket, &key).await, Ok(false)) {
+                continue;
+            }
+            if !self.is_due(&format!("the object {key}"), modified, now) {
+                continue;
+            }
             let mut steps = Vec::new();
             let done = self.object(&push, bucket, &key, &mut steps).await;
             self.say(&push, steps, done);
@@ -181,7 +220,11 @@ impl Sweeping<'_> {
             let made = image.created_at.as_deref().and_then(net::time);
             // One description may have the marks of several pushes.
             let lives = self.alive.iter().any(|push| push.marks(&image));
-            if !self.is_old(made, now) || lives || self.seen.contains(&image.id) {
+            let settled = image.is_available() && !compared::says_not_yet(&image);
+            if settled || lives || self.seen.contains(&image.id) {
+                continue;
+            }
+            if !self.is_due(&format!("image {}", image.id), made, now) {
                 continue;
             }
             let mut steps = Vec::new();
@@ -199,7 +242,10 @@ impl Sweeping<'_> {
         for key in all {
             let made = key.created_at.as_deref().and_then(net::time);
             let push = key.name.strip_prefix(mint::NAMES).and_then(PushId::parse);
-            let Some(push) = self.swept(push, made, now) else { continue };
+            let Some(push) = self.dead(push) else { continue };
+            if !self.is_due(&format!("the temporary key {}", key.name), made, now) {
+                continue;
+            }
             let step = format!("delete the temporary key {}", key.name);
             let once = Looking::once(&self.patience);
             let done = match self.dry {
@@ -220,11 +266,10 @@ impl Sweeping<'_> {
         steps: &mut Vec<String>,
     ) -> Result<(), String> {
         let said = |error: Error| error.to_string();
-        let is_probe = key.as_str().rsplit('/').next() == Some(probe::NAME);
-        let kept = key.as_str().contains(KEPT) && !is_probe;
+        let kept = is_kept(key);
         let found = self.world.api.images().find(push, Duration::ZERO, &self.patience, None).await;
         let stays = match found.map(|found| found.into_iter().next()) {
-            Ok(Some(image)) => match self.end(push, image, steps).await? {
+            Ok(Some(image)) => match self.ended(push, image, bucket, key, steps).await? {
                 End::Stays(_) => true,
                 End::Gone => false,
                 End::Open if kept => {
@@ -265,6 +310,27 @@ impl Sweeping<'_> {
         }
     }
 
+    /// Brings the image of an object to its end. If that fails, the object stays for it, which is said.
+    async fn ended(
+        &mut self,
+        push: &PushId,
+        image: Image,
+        bucket: &Bucket,
+        key: &Key,
+        steps: &mut Vec<String>,
+    ) -> Result<End, String> {
+        let why = match self.end(push, image, steps).await {
+            Ok(end) => return Ok(end),
+            Err(why) => why,
+        };
+        let public = match is_public(bucket, key).await {
+            Ok(true) => "which is public".to_owned(),
+            Ok(false) => "which is private".to_owned(),
+            Err(error) => format!("which may be public ({error})"),
+        };
+        Err(format!("{why}; the object {key}, {public}, stays until the image is at its end"))
+    }
+
     /// Brings an image to its end of which nothing else is known, and names it if nobody compared it with what was
     /// checked.
     async fn image(
@@ -285,8 +351,9 @@ impl Sweeping<'_> {
         match self.end(push, image, steps).await? {
             End::Stays(image) if image.status == Some(ImageStatus::Retired) => Err(format!(
                 "image {} is retired, and nobody knows whether its import failed; \
-                 `tidegate image delete {0}` removes it",
-                image.id
+                 {} removes it",
+                image.id,
+                Command::image("delete").number(image.id)
             )),
             End::Stays(image) if compared::says_not_yet(&image) => Err(format!(
                 "{}; a description without \"{}\" keeps it",
@@ -340,7 +407,9 @@ impl Sweeping<'_> {
             Err(WaitError::Failed(image)) => self.failed(image.id, steps).await,
             Err(error) => match api.images().get(&ImageKey::Id(id)).await {
                 Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
-                _ => Err(format!("image {id} is still being imported: {error}")),
+                _ => Err(format!(
+                    "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+                )),
             },
         }
     }

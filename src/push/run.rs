@@ -16,7 +16,7 @@ use super::state::{Image as ImageState, Key as KeyState, Object, Public, State};
 use super::stop::Stop;
 use super::stored::{left_by, stored};
 use super::world::{Cancel, World};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::wait::WaitError;
 use crate::digitalocean::{Error, Kind, PushId, nearest};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
@@ -24,11 +24,12 @@ use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
 /// How long a push that is interrupted cleans up: nobody waits for a server that does not answer.
 const HASTE: Duration = Duration::from_secs(120);
 
-/// Pushes an image, and removes what is not to stay, whatever happens.
-pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) -> Pushed {
-    let journal = match order.resume {
-        true => resumed(order, world, folder).await,
-        false => Ok(None),
+/// Pushes an image, and removes what is not to stay, whatever happens. Journals are in the folder; without one the journal
+/// has no name and is gone with the process, as is right where all else is too.
+pub async fn push(order: &Order, world: &World, folder: Option<&Path>, cancel: &Cancel) -> Pushed {
+    let journal = match folder.filter(|_| order.resume) {
+        Some(folder) => resumed(order, world, folder).await,
+        None => Ok(None),
     };
     let journal = journal.and_then(|journal| match journal {
         Some(journal) => Ok(journal),
@@ -43,6 +44,7 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
         image: None,
         available: false,
         regions: Vec::new(),
+        under_way: Vec::new(),
         took: Vec::new(),
         stop: None,
         left: Vec::new(),
@@ -122,12 +124,14 @@ fn agree(order: &Order, world: &World, state: &State) -> Result<(), Stop> {
     };
     let other = |what: String| {
         Err(Stop::Order(format!(
-            "{what}; resume it without the option, or let `tidegate sweep` end it and push anew"
+            "{what}; resume it without the option, or let {} end it and push anew",
+            Command::sweep()
         )))
     };
     if !(SMALLEST_PART..=LARGEST_PART).contains(part_size) {
         return Err(Stop::Order(format!(
-            "the journal has parts of {part_size} bytes, which none can have; let `tidegate sweep` end the upload and push anew"
+            "the journal has parts of {part_size} bytes, which none can have; let {} end the upload and push anew",
+            Command::sweep()
         )));
     }
     match wanted {
@@ -170,7 +174,7 @@ fn place(order: &Order, world: &World) -> Option<Place> {
     })
 }
 
-fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, JournalError> {
+fn begin(order: &Order, world: &World, folder: Option<&Path>) -> Result<Journal, JournalError> {
     let push = PushId::random();
     let began = Began {
         push: push.as_str().to_owned(),
@@ -182,7 +186,10 @@ fn begin(order: &Order, world: &World, folder: &Path) -> Result<Journal, Journal
         settle: order.settle.as_secs(),
         owner: Some(Owner::of(world, &push)),
     };
-    Journal::begin(folder, &push, began)
+    match folder {
+        Some(folder) => Journal::begin(folder, &push, began),
+        None => Journal::nameless(&push, began),
+    }
 }
 
 /// Calls that an image takes at least: its create, a look at it, and one to undo it.
@@ -372,7 +379,10 @@ impl Run<'_> {
         let left = clean(&mut self.journal, &self.world, &self.order.patience).await;
         match left.is_empty() {
             true if self.journal.state().object.key().is_some() => {
-                self.done(Step::Remove, "it stays, private");
+                let key = self.journal.state().object.key().unwrap_or_default();
+                let bucket = self.world.bucket.as_ref().map_or("", |bucket| bucket.name().as_str());
+                let what = format!("{bucket}/{} stays, private", Hostile::from(key));
+                self.done(Step::Remove, &what);
             }
             true => self.done(Step::Remove, "nothing is left of it"),
             false => left.iter().for_each(|left| self.world.note(left)),

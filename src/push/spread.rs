@@ -41,7 +41,11 @@ impl Run<'_> {
             let patience = Some(self.order.patience);
             transfer(api, image, wanted, regions.as_deref(), patience).await
         };
+        let under_way =
+            names.iter().map(|region| format!("the copy to {}", Hostile::from(*region)));
+        self.pushed.under_way = under_way.collect();
         let outcomes = self.cancel.unless(work).await?;
+        self.pushed.under_way.clear();
         let mut failed = Vec::new();
         for (region, outcome) in outcomes {
             let (region, error) = (region.as_str().to_owned(), outcome.error().map(str::to_owned));
@@ -80,7 +84,9 @@ impl Run<'_> {
             let waited = wait::action(api, image.id, action, None, left).await;
             waited.map_err(|error| error.to_string())
         };
+        self.pushed.under_way = vec!["the snapshot".to_owned()];
         let converted = self.cancel.unless(work).await?;
+        self.pushed.under_way.clear();
         self.conclude_step(Outcome::Convert { completed: converted.is_ok() })?;
         match converted {
             Ok(_) => {

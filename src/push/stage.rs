@@ -174,12 +174,13 @@ impl Run<'_> {
             Err(error) => {
                 if !error.is_ambiguous() {
                     self.conclude_step(Outcome::Answered)?;
-                    // There should be nothing, and perhaps no right to look.
+                    // Who may not look either does not know that there is nothing, unless the request came to nobody.
+                    let nobody = error.is_unsent() || probe::is_unheard(&error);
                     let unsent = error.is_unsent();
                     let looked =
                         async { if unsent { Ok(false) } else { bucket.erase(&key).await } };
                     let nothing = self.cancel.unless(looked).await?;
-                    if nothing.map_or_else(|error| !error.is_ambiguous(), |_| true) {
+                    if nothing.is_ok() || nobody {
                         self.conclude_step(Outcome::Probe)?;
                     }
                 }
@@ -274,6 +275,7 @@ impl Run<'_> {
         self.conclude_step(Outcome::Complete)?;
         let url = bucket.url(&upload.key).map_err(Stop::Order)?.to_string();
         self.pushed.staged = Some(Staged {
+            bucket: bucket.name().as_str().to_owned(),
             key: upload.key.as_str().to_owned(),
             url: url.clone(),
             size,

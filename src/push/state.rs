@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) image: Image,
     /// When the image was asked for last, in seconds since 1970.
     pub(super) asked: Option<u64>,
+    /// Whether the create was refused, so that an image is not to be expected.
+    pub(super) refused: bool,
     /// What the image has to be made of, if it is made of what a URL of others leads to.
     pub(super) checked: Option<Checked>,
     /// Whether the image's description may say that it was not compared with that.
@@ -110,7 +112,7 @@ pub(super) enum Image {
     Importing(u64),
     /// It can be used.
     Available(u64),
-    /// Its import failed; what is left of it is still there.
+    /// Its import failed, or it is not wanted any more; what is left of it is still there.
     Failed(u64),
 }
 
@@ -129,6 +131,7 @@ impl State {
             stored: None,
             image: Image::None,
             asked: None,
+            refused: false,
             checked: None,
             says_uncompared: false,
             abandoned: false,
@@ -198,13 +201,15 @@ impl State {
             Intent::Create { checked } => {
                 self.image = Image::Asked(at);
                 self.asked = Some(at);
+                self.refused = false;
                 self.checked.clone_from(checked);
                 self.says_uncompared = checked.is_some();
             }
+            // Whoever goes on with it deletes it, whatever has become of it.
+            Intent::DeleteImage { image } => self.image = Image::Failed(*image),
             Intent::Describe
             | Intent::Transfer { .. }
             | Intent::Convert
-            | Intent::DeleteImage { .. }
             | Intent::Hide
             | Intent::Delete
             | Intent::RevokeKey => {}
@@ -248,6 +253,7 @@ impl State {
                 };
             }
             Outcome::Describe { completed } => self.says_uncompared = !completed,
+            Outcome::Refused => self.refused = true,
             Outcome::Hide => self.publish(Public::No),
             Outcome::Delete => self.object = Object::None,
             Outcome::RevokeKey => self.key = Key::None,

@@ -54,6 +54,7 @@ impl Run<'_> {
         self.done(Step::Check, "accepted, and its object is stored");
         let bucket = self.bucket().await?;
         self.pushed.staged = Some(Staged {
+            bucket: bucket.name().as_str().to_owned(),
             key: key.as_str().to_owned(),
             url: bucket.url(&key).map_err(Stop::Order)?.to_string(),
             size: stored.size,

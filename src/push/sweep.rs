@@ -1,20 +1,20 @@
 //! What killed runs left: what is said of it, and how it is ended by the journals.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::clean::Cleaning;
+use super::clean::{Cleaning, Ended, is_twin, spared};
 use super::entry::Place;
 use super::journal::{Found, Journal, JournalError};
 use super::mint;
 use super::owner::{Whose, sees_bucket, whose};
-use super::state::{Image, Key as Minted, Object, State};
+use super::state::{Image, Key as Minted, Object, Public, State};
 use super::world::World;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::wait::Patience;
 use crate::digitalocean::{self, PushId};
-use crate::spaces;
+use crate::spaces::{self, Key};
 
 /// What became of all that was found.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ pub struct Sweep {
     pub pushes: Vec<Swept>,
     /// Where it could not be looked for what there is; only without journals.
     pub unlisted: Vec<Unlisted>,
+    /// Where it was looked.
+    pub looked: Vec<String>,
+    /// What is of pushes, and too young to be swept; only without journals.
+    pub younger: Vec<String>,
 }
 
 /// What could not be looked through, and why.
@@ -66,8 +70,33 @@ pub struct Swept {
     pub state: SweptState,
     /// What is to be done, or was.
     pub steps: Vec<String>,
+    /// What came of each of the steps; nothing if none was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<StepOutcome>,
     /// What is left, and why.
     pub left: Vec<String>,
+    /// The path of its journal, if there is one that stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+}
+
+impl Swept {
+    /// Something of a push of which nothing is said yet.
+    #[must_use]
+    pub fn new(push: String, state: SweptState) -> Self {
+        let (steps, outcomes, left) = (Vec::new(), Vec::new(), Vec::new());
+        Swept { push, source: None, state, steps, outcomes, left, journal: None }
+    }
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "callers fill it in")]
+pub struct StepOutcome {
+    /// The step.
+    pub step: String,
+    /// Whether it is done.
+    pub done: bool,
 }
 
 /// How it stands with what a run left.
@@ -127,19 +156,14 @@ pub async fn sweep(
     for path in Journal::all(folder)? {
         let name = path.file_stem().unwrap_or_default();
         let push = Hostile::from_os(name).to_string();
-        let swept = |state| Swept {
-            push: push.clone(),
-            source: None,
-            state,
-            steps: Vec::new(),
-            left: Vec::new(),
-        };
+        let swept = |state| Swept::new(push.clone(), state);
+        let journal = || Some(Hostile::from_os(path.as_os_str()).to_string());
         match Journal::open(&path) {
             Ok(None) => {}
             Ok(Some(Found::Over(over))) => {
                 if !dry && let Err(error) = over.remove() {
                     let left = vec![error.to_string()];
-                    all.push(Swept { left, ..swept(SweptState::Left) });
+                    all.push(Swept { left, journal: journal(), ..swept(SweptState::Left) });
                 }
             }
             Ok(Some(Found::Locked(_))) => all.push(swept(SweptState::Alive)),
@@ -148,7 +172,7 @@ pub async fn sweep(
             }
             Err(error) => {
                 let left = vec![error.to_string()];
-                all.push(Swept { left, ..swept(SweptState::Left) });
+                all.push(Swept { left, journal: journal(), ..swept(SweptState::Left) });
             }
         }
     }
@@ -156,33 +180,40 @@ pub async fn sweep(
 }
 
 async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dry: bool) -> Swept {
-    let state = journal.state();
+    let planned = steps(journal.state(), &journal.push().tag());
     let mut swept = Swept {
-        push: state.began.push.clone(),
-        source: Some(Hostile::from(state.began.source.as_str()).to_string()),
-        state: SweptState::Planned,
-        steps: steps(state, &journal.push().tag()),
-        left: Vec::new(),
+        source: Some(Hostile::from(journal.state().began.source.as_str()).to_string()),
+        steps: planned.iter().map(|(_, step)| step.clone()).collect(),
+        ..Swept::new(journal.push().as_str().to_owned(), SweptState::Planned)
     };
     if dry {
+        swept.steps.extend(further(&journal, connect).await);
         return swept;
     }
-    let needs_bucket = state.object.key().is_some() || state.probe.is_some();
-    let connected = match connect(&Started::of(state)) {
-        Ok(world) => match world.bucket.as_ref().filter(|_| needs_bucket) {
-            Some(bucket) => mint::ready(&world, bucket).await.map_err(|error| error.to_string()),
-            None => Ok(()),
+    let (world, Ended { did, left }) = match connected(journal.state(), connect).await {
+        Ok(world) => {
+            let ended = ended(&mut journal, &world, patience).await;
+            (Some(world), ended)
         }
-        .map(|()| world),
-        Err(why) => Err(why),
+        Err(why) => {
+            let journal = journal.shown();
+            let out = format!("{why}; if that API or bucket is gone for good, delete {journal}");
+            (None, Ended { did: Vec::new(), left: vec![out] })
+        }
     };
-    swept.left = match connected {
-        Ok(world) => ended(&mut journal, &world, patience).await,
-        Err(why) => vec![why],
-    };
-    if swept.left.is_empty()
-        && let Err(error) = journal.end()
-    {
+    swept.left = left;
+    let all = swept.left.is_empty();
+    let is_done = |part| all || is_over(part, journal.state());
+    swept.outcomes = planned
+        .into_iter()
+        .map(|(part, step)| StepOutcome { step, done: is_done(part) })
+        .chain(did.into_iter().map(|step| StepOutcome { step, done: true }))
+        .collect();
+    swept.steps = swept.outcomes.iter().map(|outcome| outcome.step.clone()).collect();
+    if !all {
+        swept.left.extend(still_there(world.as_ref(), journal.state()).await);
+        swept.journal = Some(journal.shown());
+    } else if let Err(error) = journal.end() {
         swept.left.push(error.to_string());
     }
     swept.state = match swept.left.is_empty() {
@@ -192,15 +223,90 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
     swept
 }
 
+/// What a journal is swept with.
+async fn connected(state: &State, connect: Connect<'_>) -> Result<World, String> {
+    let needs_bucket = state.object.key().is_some() || state.probe.is_some();
+    let world = connect(&Started::of(state))?;
+    if let Some(bucket) = world.bucket.as_ref().filter(|_| needs_bucket) {
+        mint::ready(&world, bucket).await.map_err(|error| error.to_string())?;
+    }
+    Ok(world)
+}
+
+/// What a sweep would do of which the journal does not tell: further images have the mark of the push.
+async fn further(journal: &Journal, connect: Connect<'_>) -> Vec<String> {
+    let known = match journal.state().image {
+        Image::None | Image::Available(_) => return Vec::new(),
+        Image::Asked(_) => None,
+        Image::Importing(id) | Image::Failed(id) => Some(id),
+    };
+    let deletes = journal.state().abandoned || matches!(journal.state().image, Image::Failed(_));
+    let push = journal.push();
+    let found = match connect(&Started::of(journal.state())) {
+        Ok(world) => world.api.images().bearing(push).await.map_err(|error| error.to_string()),
+        Err(why) => Err(why),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => {
+            let step = format!(
+                "look for further images marked {}; it cannot be done now: {why}",
+                push.tag()
+            );
+            return vec![Hostile::message(&step).to_string()];
+        }
+    };
+    let others = found.iter().filter(|image| !image.is_gone() && Some(image.id) != known);
+    let said = others.map(|image| match (is_twin(push, image), push.made(image)) {
+        (true, _) if deletes => {
+            format!("delete image {}, which has the mark of this push too", image.id)
+        }
+        (true, _) => format!(
+            "delete image {}, which has the mark of this push too, if the import fails",
+            image.id
+        ),
+        (false, true) => {
+            format!("image {} has the mark of this push, and may be in use: it stays", image.id)
+        }
+        (false, false) => spared(image),
+    });
+    said.collect()
+}
+
+/// How it stands with an object that is not removed.
+async fn still_there(world: Option<&World>, state: &State) -> Option<String> {
+    let (Object::Stored { key, .. } | Object::Completing { key, .. }) = &state.object else {
+        return None;
+    };
+    let said = match (world.and_then(|world| world.bucket.as_ref()), Key::parse(key)) {
+        (Some(bucket), Ok(key)) => match bucket.is_public(&key).await {
+            Ok(true) => "is there, and public: anybody may read it".to_owned(),
+            Ok(false) => "is there, and private".to_owned(),
+            Err(error) if error.kind == spaces::Kind::NoSuchKey => "is not there".to_owned(),
+            Err(error) => format!("may be there, and public, as it cannot be looked at: {error}"),
+        },
+        _ => match &state.object {
+            Object::Stored { public: Public::Yes, .. } => {
+                "is there, and public, by its journal".to_owned()
+            }
+            _ => "may be there, by its journal".to_owned(),
+        },
+    };
+    Some(format!("the object {} {said}", Hostile::from(key.as_str())))
+}
+
 /// Brings a push to its end, if it is one of this account. What is left, and why.
-async fn ended(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+async fn ended(journal: &mut Journal, world: &World, patience: &Patience) -> Ended {
     let push = journal.push().clone();
     let not_ours = match whose(world, &push, journal.state()).await {
         Whose::Own => None,
         Whose::Others => {
-            return vec![
-                "it was pushed by another account than that of the token; sweep with a token of that one".into(),
-            ];
+            let left = vec![format!(
+                "it was pushed by another account than that of the token; sweep with a token of that one; if that \
+                 account is gone, delete {}",
+                journal.shown()
+            )];
+            return Ended { did: Vec::new(), left };
         }
         Whose::Unknown(why) => Some(format!(
             "{why}, and nothing of it is seen in this one; sweep with the token that pushed, or with one of its \
@@ -212,9 +318,35 @@ async fn ended(journal: &mut Journal, world: &World, patience: &Patience) -> Vec
     Cleaning::swept(journal, world, patience, not_ours, sees).end().await
 }
 
+/// What a step brings to its end.
+#[derive(Clone, Copy)]
+enum Part {
+    Image,
+    Object,
+    Probe,
+    Key,
+}
+
+/// Whether nothing is left to be done about a part of a push.
+fn is_over(part: Part, state: &State) -> bool {
+    match part {
+        Part::Image => matches!(state.image, Image::None | Image::Available(_)),
+        Part::Object => match &state.object {
+            Object::None => true,
+            Object::Stored { public, .. } => {
+                let kept = state.began.keep_object && matches!(state.image, Image::Available(_));
+                kept && *public == Public::No
+            }
+            _ => false,
+        },
+        Part::Probe => state.probe.is_none(),
+        Part::Key => state.key == Minted::None,
+    }
+}
+
 /// What ends a push, in words.
-fn steps(state: &State, tag: &str) -> Vec<String> {
-    let mut steps = Vec::new();
+fn steps(state: &State, tag: &str) -> Vec<(Part, String)> {
+    let (mut all, mut steps) = (Vec::new(), Vec::new());
     let gone = state.abandoned;
     match state.image {
         Image::None => {}
@@ -229,6 +361,7 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
             steps.push(format!("wait for the import of image {id}; delete it if that fails"))
         }
         Image::Available(id) => steps.push(format!("keep image {id}")),
+        Image::Failed(id) if gone => steps.push(format!("delete image {id}")),
         Image::Failed(id) => steps.push(format!("delete image {id}, whose import failed")),
     }
     let compares = matches!(state.image, Image::Asked(_) | Image::Importing(_)) && !gone;
@@ -240,6 +373,10 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
     if state.says_uncompared && matches!(state.image, Image::Available(_)) {
         steps.push("say in its description that it was compared with what was checked".into());
     }
+    let mut take = |part, steps: &mut Vec<String>| {
+        all.extend(steps.drain(..).map(|step| (part, Hostile::message(&step).to_string())));
+    };
+    take(Part::Image, &mut steps);
     let (may_keep, keep) = match state.image {
         Image::Available(_) => (false, state.began.keep_object),
         Image::Asked(_) | Image::Importing(_) => (state.began.keep_object && !gone, false),
@@ -259,21 +396,59 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
         )),
         Object::Stored { key, .. } => steps.push(format!("delete the object {key}")),
     }
+    take(Part::Object, &mut steps);
     if let Some(key) = &state.probe {
         steps.push(format!("delete the object {key}"));
     }
+    take(Part::Probe, &mut steps);
     if !matches!(state.key, Minted::None) {
         steps.push("delete the temporary key of the bucket".into());
     }
-    steps.iter().map(|step| Hostile::message(step).to_string()).collect()
+    take(Part::Key, &mut steps);
+    all
 }
 
-/// How many pushes of this machine were killed, and not brought to their end since. A journal that cannot be read may be
-/// that of one.
-#[must_use]
-pub fn unfinished(folder: &Path) -> usize {
-    let is_open = |path: &PathBuf| matches!(Journal::open(path), Ok(Some(Found::Left(_))) | Err(_));
-    Journal::all(folder).unwrap_or_default().iter().filter(|path| is_open(path)).count()
+/// Pushes of this machine that are not at their end, and that nobody works on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unfinished {
+    /// Those of which something is left, as far as their journals tell.
+    pub pushes: usize,
+    /// Journals that cannot be used.
+    pub unreadable: usize,
+}
+
+impl Unfinished {
+    /// What to say about them; nothing if there are none. `sweep` is the command that ends them.
+    #[must_use]
+    pub fn said(&self, sweep: &Command) -> Option<String> {
+        let pushes = match self.pushes + self.unreadable {
+            0 => return None,
+            1 => "an earlier push was killed before the end, or left something".to_owned(),
+            many => format!("{many} earlier pushes were killed before the end, or left something"),
+        };
+        let unreadable = match self.unreadable {
+            0 => "",
+            _ => "; not every journal can be used",
+        };
+        Some(format!("{pushes}{unreadable}: {sweep} cleans up"))
+    }
+}
+
+/// The pushes of this machine that are not at their end.
+///
+/// # Errors
+/// If the journals cannot be listed.
+pub fn unfinished(folder: &Path) -> Result<Unfinished, JournalError> {
+    let mut unfinished = Unfinished::default();
+    for path in Journal::all(folder)? {
+        match Journal::open(&path) {
+            Ok(Some(Found::Left(_))) => unfinished.pushes += 1,
+            Ok(_) => {}
+            Err(_) => unfinished.unreadable += 1,
+        }
+    }
+    Ok(unfinished)
 }
 
 /// The pushes that live on this machine.

@@ -251,11 +251,14 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         DiskNoPartitionTable => check(is_container(format), "partition-table"),
         ContentUnrecognised
         | DiskMemberSignature
+        | DiskFileSystem
+        | DiskFileSystemLeftOver
         | PartitionTableEmpty
         | PartitionTableSecond
         | PartitionsTooMany
         | MbrInvalid
         | MbrHybrid
+        | MbrInVolume
         | GptMissing
         | GptWithoutProtectiveMbr => check(is_disk(format), "partition-table"),
         MbrPartitionPastEnd
@@ -266,7 +269,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | MbrEntryAmbiguous
         | MbrPartitionOverTable
         | MbrActiveTwice
-        | MbrInVolume
         | MbrPartitionDivided => check(has_scheme(report, Scheme::Mbr), "partition-table"),
         GptPrimaryDamaged
         | GptBackupDamaged

@@ -26,6 +26,9 @@ pub struct Scope {
     /// How they were checked; `None` if nobody says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// Whether it was merged from others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
 }
 
 /// One document for all images of a scope.

@@ -30,12 +30,10 @@ pub enum ReadError {
     #[error("it is empty: the check that was to write it has not come to its end; run it again")]
     Empty,
     /// It is something else.
-    #[error("it is no report of tidegate ({0}); make one with `tidegate check --format json`")]
+    #[error("it is no report of tidegate ({0}); make one by a check with --format json")]
     Malformed(Hostile),
     /// It is another document.
-    #[error(
-        "its schema is {0}, and this takes {SCHEMA}; make one with `tidegate check --format json`"
-    )]
+    #[error("its schema is {0}, and this takes {SCHEMA}; make one by a check with --format json")]
     OtherSchema(Hostile),
     /// Its findings may mean something else.
     #[error(
@@ -195,6 +193,7 @@ impl<'de> Visitor<'de> for &mut Reading<'_> {
                 }
                 "shard" => scope.shard = map.next_value()?,
                 "terms" => scope.terms = map.next_value()?,
+                "merged" => scope.merged = map.next_value()?,
                 "images" if images => return Err(A::Error::duplicate_field("images")),
                 "images" => {
                     images = true;
@@ -319,7 +318,7 @@ mod tests {
         ];
         let terms = Some(Terms::of(&Options::default()));
         let shard = Some("3/8".parse().unwrap());
-        for scope in [Scope::default(), Scope { shard, terms }] {
+        for scope in [Scope::default(), Scope { shard, terms, merged: true }] {
             let text = written(&reports, &scope);
             let (read, images) = read_all(&text).unwrap();
             assert_eq!(read, scope);

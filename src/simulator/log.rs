@@ -1,20 +1,15 @@
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::Mutex;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
 use super::clock;
 
-/// What each line begins with.
-const BEGINNING: &[u8] = b"{\"time\":";
-
 /// One line for each request: what was asked, what was answered, which faults were met. Headers and
 /// bodies are not in it, so that secrets are not either.
 #[derive(Debug)]
-pub(super) struct Log(Mutex<File>);
+pub(super) struct Log(Mutex<Arc<File>>);
 
 /// A line of the log.
 #[derive(Debug, Serialize)]
@@ -43,28 +38,17 @@ pub(super) struct Line<'a> {
 }
 
 impl Log {
-    /// Appends to the file, which is empty, or a log.
-    pub(super) fn open(path: &Path) -> Result<Log, String> {
-        let failed = |e: io::Error| format!("cannot write the log: {e}");
-        // To look into anything but a file may wait for somebody.
-        if fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
-            let mut first = Vec::new();
-            let file = File::open(path).map_err(failed)?;
-            file.take(BEGINNING.len() as u64).read_to_end(&mut first).map_err(failed)?;
-            if !first.is_empty() && first != BEGINNING {
-                return Err("the file for the log is there already, and it is no log of requests; name another".into());
-            }
-        }
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        file.map(|file| Log(Mutex::new(file))).map_err(failed)
+    /// One that appends to this file.
+    pub(super) fn new(file: Arc<File>) -> Log {
+        Log(Mutex::new(file))
     }
 
     pub(super) fn write(&self, line: &Line<'_>) {
         let Ok(mut text) = serde_json::to_vec(line) else { return };
         text.push(b'\n');
-        if let Ok(mut file) = self.0.lock() {
+        if let Ok(file) = self.0.lock() {
             // A log that cannot be written is no reason to answer no more.
-            let _ = file.write_all(&text);
+            let _ = (&**file).write_all(&text);
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +43,7 @@ pub struct Options {
     /// Which requests go wrong.
     pub faults: Plan,
     /// Gets a JSON line for each request.
-    pub log: Option<PathBuf>,
+    pub log: Option<Arc<File>>,
     /// Hosts beside this machine that images are fetched from.
     pub allow_fetch: Vec<String>,
     /// How long each step of an import or an action takes at least.
@@ -127,16 +128,23 @@ impl Simulator {
             only: Some(options.allow_fetch),
             ..net::Options::default()
         })?);
+        let cannot = |e| format!("cannot listen on {}: {e}", options.listen);
+        let listener = TcpListener::bind(options.listen).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        if let Some(dir) = &options.state {
+            // Nothing is written where something is not a simulator's.
+            Store::read(dir)
+                .map(drop)
+                .and_then(|()| Bucket::look(dir))
+                .map_err(|e| format!("--state: {e}"))?;
+        }
         let mut store =
             Store::open(options.state.as_deref()).map_err(|e| format!("--state: {e}"))?;
         if options.public_images {
             store.publish();
         }
         let bucket = Bucket::open(options.state.as_deref()).map_err(|e| format!("--state: {e}"))?;
-        let log = options.log.as_deref().map(Log::open).transpose()?;
-        let cannot = |e| format!("cannot listen on {}: {e}", options.listen);
-        let listener = TcpListener::bind(options.listen).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
+        let log = options.log.map(Log::new);
         let shared = Arc::new(Shared {
             base: format!("http://{}", listener.local_addr().map_err(cannot)?),
             pace: options.pace,

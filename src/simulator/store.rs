@@ -1,7 +1,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -31,33 +34,33 @@ pub(super) struct Store {
     lock: Option<File>,
 }
 
-impl Store {
-    /// What the directory holds of an earlier run; without a directory nothing is kept.
-    pub(super) fn open(dir: Option<&Path>) -> Result<Store, String> {
-        let mut store = Store {
+impl Default for Store {
+    fn default() -> Self {
+        Store {
             next_image: FIRST_IMAGE,
             next_action: FIRST_ACTION,
             images: Vec::new(),
             actions: Vec::new(),
             file: None,
             lock: None,
-        };
-        if let Some(dir) = dir {
-            fs::create_dir_all(dir).map_err(|e| format!("cannot make the directory: {e}"))?;
-            let lock = lock(dir)?;
-            let file = dir.join(FILE);
-            match super::STATE.open(&file) {
-                Ok(bytes) => {
-                    store = serde_json::from_slice(&bytes).map_err(|e| {
-                        format!("{FILE} in it is not a state of the simulator: {e}")
-                    })?;
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("cannot read {FILE} in it: {error}")),
-            }
-            (store.file, store.lock) = (Some(file), Some(lock));
-            store.save()?;
         }
+    }
+}
+
+impl Store {
+    /// What the directory holds of an earlier run. Nothing is written.
+    pub(super) fn read(dir: &Path) -> Result<Store, String> {
+        Ok(read(dir, FILE)?.unwrap_or_default())
+    }
+
+    /// What the directory holds of an earlier run; without a directory nothing is kept.
+    pub(super) fn open(dir: Option<&Path>) -> Result<Store, String> {
+        let Some(dir) = dir else { return Ok(Store::default()) };
+        fs::create_dir_all(dir).map_err(|e| format!("cannot make the directory: {e}"))?;
+        let lock = lock(dir)?;
+        let mut store = Store::read(dir)?;
+        (store.file, store.lock) = (Some(dir.join(FILE)), Some(lock));
+        store.save()?;
         Ok(store)
     }
 
@@ -131,6 +134,22 @@ impl Store {
     }
 }
 
+/// A document of an earlier run in the directory of `--state`, if there is one.
+pub(super) fn read<D: DeserializeOwned>(dir: &Path, name: &str) -> Result<Option<D>, String> {
+    let cannot = |e: std::io::Error| format!("cannot read {name} in it: {e}");
+    match fs::symlink_metadata(dir.join(name)) {
+        Ok(meta) if meta.is_file() => {}
+        // It would be replaced, and not what it leads to.
+        Ok(_) => return Err(format!("{name} in it is no regular file; name another directory")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(cannot(error)),
+    }
+    let bytes = super::STATE.open(&dir.join(name)).map_err(cannot)?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| format!("{name} in it is not a state of the simulator: {e}"))
+}
+
 /// Writes a document, so that whatever happens there is the old one or the new one.
 pub(super) fn replace(file: &Path, document: &impl Serialize) -> Result<(), String> {
     let write = || {
@@ -146,7 +165,14 @@ pub(super) fn replace(file: &Path, document: &impl Serialize) -> Result<(), Stri
 /// The directory for this process alone.
 fn lock(dir: &Path) -> Result<File, String> {
     let cannot = |e: std::io::Error| format!("cannot lock {LOCK} in it: {e}");
-    let open = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK));
+    // Nothing elsewhere is made or waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .custom_flags(flags.bits() as i32)
+        .open(dir.join(LOCK));
     let lock = open.map_err(cannot)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

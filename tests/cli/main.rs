@@ -18,6 +18,7 @@ mod layout;
 mod limits;
 mod marks;
 mod output;
+mod outputs;
 mod packed_clusters;
 mod policy;
 mod qcow2;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tidegate::facts::Mark;
 use tidegate::formats::{FORMATS, Is};
-use tidegate::guest::{SIGNATURES, Signature};
+use tidegate::guest::{FILE_SYSTEMS, SIGNATURES, Signature};
 
 use crate::common::*;
 
@@ -29,6 +29,10 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 _ if wants.contains("line version=") => b"#\xff\x01\n  \nversion=1\nCID=1\n",
                 _ if wants.contains("DescriptorFile") => b"# Disk DescriptorFile\n",
                 _ if wants.contains("QFI") => b"QFI\xfb\0\0\0\x03",
+                _ if wants.contains("MZ") => {
+                    return Some((0, [&b"MZ"[..], &[0; 58], b"\x40\0\0\0PE\0\0"].concat()));
+                }
+                _ if wants.contains("#!") => b"#!/bin/sh\n",
                 _ if wants.contains("innotek") => b"\0\0\0\0innotek VirtualBox Disk Image",
                 _ if wants.contains("fe ef 01") => b"\xfe\xef\x01\x02",
                 _ if wants.contains("iprt") => b" \n--iprt-iso-maker-file-marker=",
@@ -39,6 +43,18 @@ fn sample(mark: &Mark, disk: usize) -> Option<(usize, Vec<u8>)> {
                 }
                 _ if wants.contains("53 4b 55 4c") => {
                     return Some((0x8000, b"SKUL\xba\xbe".to_vec()));
+                }
+                _ if wants.contains("SWAPSPACE2") => return Some((0x7ff6, b"S2SUSPEND".to_vec())),
+                _ if wants.contains("00 01 19 54") => {
+                    return Some((0x10000 + 1372, b"\x12\x56\x19\0".to_vec()));
+                }
+                _ if wants.contains("fd 18 7e 20") => {
+                    return Some((9 * 1024 + 1016, b"\xfd\x18\x7e\x20".to_vec()));
+                }
+                _ if wants.contains("BD, H+") => return Some((1024, b"H+\0\x04".to_vec())),
+                _ if wants.contains("at 278528") => {
+                    let list = b"\x01\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version";
+                    return Some((0x4000, list.to_vec()));
                 }
                 _ => return None,
             };
@@ -282,16 +298,171 @@ fn the_disk_in_a_container_is_no_other_image() {
     }
 }
 
+/// Pieces of a disk and their places.
+type Pieces = Vec<(usize, Vec<u8>)>;
+
+/// The superblock of a file system of so many blocks of 4096 bytes.
+fn superblock(what: &str, blocks: u32) -> Pieces {
+    let (little, big) = (blocks.to_le_bytes(), blocks.to_be_bytes());
+    let bytes = u64::from(blocks) * 4096;
+    match what {
+        "an XFS file system" => vec![(0, [b"XFSB\0\0\x10\0\0\0\0\0", &big[..]].concat())],
+        "a btrfs file system" => {
+            vec![(0x10040, b"_BHRfS_M".to_vec()), (0x10070, bytes.to_le_bytes().to_vec())]
+        }
+        "Linux swap space" => {
+            let last = (blocks - 1).to_le_bytes();
+            vec![(0xff6, b"SWAPSPACE2".to_vec()), (1024, [&[1, 0, 0, 0], &last[..]].concat())]
+        }
+        "a squashfs file system" => {
+            vec![(0, b"hsqs".to_vec()), (28, vec![4]), (40, bytes.to_le_bytes().to_vec())]
+        }
+        "an EROFS file system" => vec![
+            (1024, b"\xe2\xe1\xf5\xe0".to_vec()),
+            (1024 + 12, vec![12]),
+            (1024 + 36, little.to_vec()),
+        ],
+        "an F2FS file system" => vec![
+            (1024, b"\x10\x20\xf5\xf2".to_vec()),
+            (1024 + 16, vec![12]),
+            (1024 + 36, little.to_vec()),
+        ],
+        "an APFS container" => vec![(32, [b"NXSB\0\x10\0\0", &little[..]].concat())],
+        "a romfs file system" => {
+            vec![(0, [b"-rom1fs-", &(blocks * 4096).to_be_bytes()[..]].concat())]
+        }
+        "an ext2, ext3 or ext4 file system" => vec![
+            (1024, [&[8, 0, 0, 0], &little[..]].concat()),
+            (1024 + 24, vec![2]),
+            (1024 + 56, vec![0x53, 0xef]),
+        ],
+        "a Minix file system" => {
+            let zones = (blocks * 4) as u16;
+            let numbers = [64u16, zones, 1, 1, 5, 0, 0, 0, 0x138f, 1];
+            vec![(1024, numbers.into_iter().flat_map(u16::to_le_bytes).collect())]
+        }
+        "a NILFS2 file system" => vec![
+            (1024, vec![2]),
+            (1024 + 6, vec![0x34, 0x34, 0, 1]),
+            (1024 + 32, bytes.to_le_bytes().to_vec()),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// What Linux mounts from the first byte of the disk, and libblkid names, beside the partitions.
 #[test]
-fn file_systems_beside_a_partition_table_are_no_second_format() {
+fn a_file_system_beneath_the_partitions_is_a_warning() {
     let scratch = Scratch::new();
-    for known in SIGNATURES.iter().filter(|known| known.is == Signature::FileSystem) {
+    let [beneath, left_over] = ["disk-file-system", "disk-file-system-left-over"];
+    for known in FILE_SYSTEMS.iter().filter(|known| !known.is.is_boot_sector()) {
+        // The partition begins at 1 MiB.
+        for (blocks, severity, code) in [(256, "note", left_over), (257, "warn", beneath)] {
+            let pieces = superblock(known.what, blocks);
+            if pieces.is_empty() {
+                continue;
+            }
+            let mut disk = mbr_disk();
+            pieces
+                .iter()
+                .for_each(|(at, bytes)| disk[*at..*at + bytes.len()].copy_from_slice(bytes));
+            assert_eq!(found(&scratch, &disk, severity), [code], "{} {blocks}", known.what);
+            assert_eq!(codes(&report(&[scratch.path("disk.img")]).1), [code], "{}", known.what);
+        }
+        // Where it does not say where it ends, it may be anywhere.
         for mark in known.marks {
             let Some((at, bytes)) = sample(mark, DISK as usize) else { continue };
             let mut disk = mbr_disk();
             disk[at..at + bytes.len()].copy_from_slice(&bytes);
-            assert_eq!(rejects(&scratch, &disk), Vec::<String>::new(), "{}", known.what);
+            let (exit, report) = report(&[scratch.write("disk.img", &disk)]);
+            let found = codes(&report);
+            assert_eq!(exit, 0, "{}", known.what);
+            assert!(found == [beneath] || found == [left_over], "{}: {found:?}", known.what);
         }
+    }
+    // That of a partition is its own.
+    let mut disk = mbr_disk();
+    for (at, bytes) in superblock("an ext2, ext3 or ext4 file system", 256) {
+        disk[(1 << 20) + at..(1 << 20) + at + bytes.len()].copy_from_slice(&bytes);
+    }
+    assert_eq!(codes(&report(&[scratch.write("disk.img", &disk)]).1), Vec::<String>::new());
+}
+
+#[test]
+fn libblkid_names_none_of_several_file_systems() {
+    let scratch = Scratch::new();
+    let several = ["Linux swap space", "a romfs file system"];
+    let mut disk = mbr_disk();
+    for (at, bytes) in several.iter().flat_map(|what| superblock(what, 16)) {
+        disk[at..at + bytes.len()].copy_from_slice(&bytes);
+    }
+    assert_eq!(found(&scratch, &disk, "warn"), ["disk-file-system"; 2]);
+}
+
+/// A partition table that was written to an image of a file system.
+#[test]
+fn what_mkfs_makes_is_found_beneath_a_partition_table() {
+    let scratch = Scratch::new();
+    for (program, mark) in [("mkfs.ext4", "ext4"), ("mkswap", "swap"), ("mkfs.minix", "Minix")] {
+        let image = scratch.path("made.img");
+        std::fs::write(&image, vec![0; 8 << 20]).unwrap();
+        let arguments: &[&str] = if program == "mkfs.ext4" { &["-qF"] } else { &[] };
+        let path = format!("/usr/sbin:/sbin:{}", std::env::var("PATH").unwrap());
+        let mut made = Command::new(program);
+        made.env("PATH", path).args(arguments).arg(&image).stdout(std::process::Stdio::null());
+        let Ok(true) = made.status().map(|status| status.success()) else {
+            return missing_oracle(program);
+        };
+        let mut disk = std::fs::read(&image).unwrap();
+        disk[440..512].copy_from_slice(&mbr_disk()[440..512]);
+        assert_eq!(found(&scratch, &disk, "warn"), ["disk-file-system"], "{program}");
+        let (_, report) = report(&[scratch.path("disk.img")]);
+        let said = report["findings"][0]["message"].as_str().unwrap();
+        assert!(said.contains(mark) && said.contains("partition 1 begins"), "{said}");
+    }
+}
+
+/// A GPT lies over the first label, the second one survives it. What lies in a partition is that partition's.
+#[test]
+fn the_second_label_of_a_pool_is_found() {
+    let scratch = Scratch::new();
+    let list = b"\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\0\0\x24\0\0\0\x20\0\0\0\x07version\0";
+    let uberblocks =
+        |label: usize| (0..2).map(move |n| (label + 0x20000 + n * 1024, 0x00ba_b10cu64));
+    let mut by_list = disk();
+    by_list[0x44000..0x44000 + list.len()].copy_from_slice(list);
+    let mut by_uberblocks = disk();
+    for (at, mark) in uberblocks(0).chain(uberblocks(0x40000)) {
+        by_uberblocks[at..at + 8].copy_from_slice(&mark.to_be_bytes());
+    }
+    for (disk, place) in [(by_list, 0x44000), (by_uberblocks, 0x60000)] {
+        assert_eq!(found(&scratch, &disk, "warn"), ["disk-member-signature"]);
+        let raw = scratch.write("inner.raw", &disk);
+        for (format, options) in
+            [("qcow2", &[][..]), ("vmdk", &["-o", "subformat=streamOptimized"])]
+        {
+            let image = scratch.path("outer");
+            let mut convert = Command::new("qemu-img");
+            convert.args(["convert", "-f", "raw", "-O", format]).args(options).args([&raw, &image]);
+            let Ok(true) = convert.status().map(|status| status.success()) else {
+                return missing_oracle("qemu-img");
+            };
+            let bytes = std::fs::read(&image).unwrap();
+            let of_pipe = images(&piped(&["--format", "json", "-"], &bytes)).remove(0);
+            for report in [report(&[&image]).1, of_pipe] {
+                assert!(codes(&report).contains(&"disk-member-signature"), "{format}: {report}");
+            }
+        }
+        // Too few uberblocks, or no list; a partition over all of the label.
+        let mut less = disk.clone();
+        less[place..place + 16].fill(0);
+        assert_eq!(found(&scratch, &less, "warn"), Vec::<String>::new());
+        let mut covered = disk;
+        covered[..512].copy_from_slice(&mbr_disk()[..512]);
+        covered[512..1024].fill(0);
+        covered[454..458].copy_from_slice(&1u32.to_le_bytes());
+        covered[0x20000..0x20008].fill(0);
+        assert_eq!(found(&scratch, &covered, "warn"), Vec::<String>::new());
     }
 }
 
@@ -395,13 +566,29 @@ fn a_disk_without_partition_table_is_told_alike_in_every_container() {
     }
 }
 
+/// Where the root directory of [`shell`] is.
+const ROOT: usize = 15 * 2048;
+
+/// A disk with a GPT, and before its partition an ISO 9660 volume of 24 blocks without a file.
+fn shell() -> Vec<u8> {
+    let mut disk = disk();
+    disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
+    disk[0x8050..0x8058].copy_from_slice(&[24, 0, 0, 0, 0, 0, 0, 24]);
+    disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
+    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    for (name, at) in [(0, 0x809c), (0, ROOT), (1, ROOT + 34)] {
+        disk[at] = 34;
+        disk[at + 2..at + 10].copy_from_slice(&[15, 0, 0, 0, 0, 0, 0, 15]);
+        disk[at + 10..at + 18].copy_from_slice(&[0, 8, 0, 0, 0, 0, 8, 0]);
+        disk[at + 32..at + 34].copy_from_slice(&[1, name]);
+    }
+    disk
+}
+
 #[test]
 fn an_empty_optical_disc_before_the_partitions_is_a_note() {
     let scratch = Scratch::new();
-    let mut disk = disk();
-    disk[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
-    disk[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
-    disk[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    let mut disk = shell();
     for (blocks, verdict, code) in [(24u32, "accept", "iso-shell"), (2000, "warn", "iso-hybrid")] {
         disk[0x8050..0x8054].copy_from_slice(&blocks.to_le_bytes());
         disk[0x8054..0x8058].copy_from_slice(&blocks.to_be_bytes());
@@ -413,12 +600,7 @@ fn an_empty_optical_disc_before_the_partitions_is_a_note() {
 #[test]
 fn an_optical_disc_that_may_have_files_is_a_warning() {
     let scratch = Scratch::new();
-    let mut shell = disk();
-    shell[0x8000..0x8007].copy_from_slice(b"\x01CD001\x01");
-    shell[0x8080..0x8084].copy_from_slice(&[0, 8, 8, 0]);
-    shell[0x8050..0x8054].copy_from_slice(&24u32.to_le_bytes());
-    shell[0x8054..0x8058].copy_from_slice(&24u32.to_be_bytes());
-    shell[0x8800..0x8807].copy_from_slice(b"\xffCD001\x01");
+    let shell = shell();
     assert_eq!(found(&scratch, &shell, "note"), ["iso-shell"]);
     let mut udf = shell.clone();
     for (block, mark) in
@@ -431,9 +613,17 @@ fn an_optical_disc_that_may_have_files_is_a_warning() {
     for block in 17..34 {
         long[block * 2048..][..7].copy_from_slice(b"\x03CD001\x01");
     }
-    let mut open = shell;
+    let mut open = shell.clone();
     open[0x8801] = 0;
-    for disk in [udf, long, open] {
+    // Readers go to another directory: behind an extended attribute record, or where its first entry leads.
+    let mut attributes = shell.clone();
+    attributes[0x809d] = 1;
+    let mut elsewhere = shell.clone();
+    elsewhere[ROOT + 2] = 21;
+    elsewhere[ROOT + 9] = 21;
+    let mut none = shell;
+    none[0x80a6..0x80ae].fill(0);
+    for disk in [udf, long, open, attributes, elsewhere, none] {
         assert_eq!(found(&scratch, &disk, "warn"), ["iso-hybrid"]);
     }
 }
@@ -642,6 +832,17 @@ fn what_a_raw_image_is_refused_for_is_no_disk_of_a_container() {
         ("a 7z archive", 0, b"7z\xbc\xaf\x27\x1c"),
         ("a tar archive", 257, b"ustar\x0000"),
         ("a program", 0, b"\x7fELF"),
+        ("a script", 0, b"#!/bin/sh\necho a disk\nexit\n"),
+        // What gzip and pigz decompress as well, in each of its own ways.
+        ("a gzip of before", 0, b"\x1f\x9e\x08\0\0\0\0\0\0\x03\x4b\x04\0"),
+        ("pack", 0, b"\x1f\x1e\0\0\0\x04\x01\0a\x08"),
+        ("an LZH stream", 0, b"\x1f\xa0\0\x03\0\0\x06\x10"),
+        ("a zlib stream", 0, b"\x78\x9c\x4b\x04\0\0\x62\0\x62"),
+        ("a zlib stream", 0, b"\x48\x89\x4b\x04\0\0\x62\0\x62"),
+        ("lzma", 0, b"\x5e\0\0\x80\0\x03\0\0\0\0\0\0\0"),
+        ("lzma", 0, b"\x5d\0\0\0\x03\x03\0\0\0\0\0\0\0"),
+        ("a cpio archive", 0, b"\xc7\x71\0\0\x01\0\xa4\x81\0\0\0\0\x01\0\0\0\0\0\0\0\x05\0evil"),
+        ("a cpio archive", 0, b"\x71\xc7\0\0\0\x01\x81\xa4\0\0\0\0\0\x01\0\0\0\0\0\0\0\x05evil"),
         // Two bytes of boot code, behind which nothing of gzip's or compress's comes.
         ("", 0, b"\x1f\x8b\xfa\x31"),
         ("", 0, b"\x1f\x9d\xfa\x31"),
@@ -665,6 +866,26 @@ fn what_a_raw_image_is_refused_for_is_no_disk_of_a_container() {
                 assert!(said.contains(&format!("begins as {mark}")), "{said}");
             }
         }
+    }
+}
+
+/// tar programs take the sum of signed bytes too, which differs where a disk has 55 aa. The header need not have a name.
+#[test]
+fn a_tar_header_is_known_by_either_sum() {
+    let scratch = Scratch::new();
+    for (name, signed) in [(&b"etc/evil"[..], false), (b"etc/evil", true), (b"", true)] {
+        let mut disk = mbr_disk();
+        disk[..name.len()].copy_from_slice(name);
+        disk[100..108].copy_from_slice(b"0000644\0");
+        disk[124..136].copy_from_slice(b"00000000017\0");
+        disk[148..156].fill(b' ');
+        let value = |byte: &u8| if signed { i64::from(*byte as i8) } else { i64::from(*byte) };
+        let sum: i64 = disk[..512].iter().map(value).sum();
+        disk[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let (exit, of_disk) = report(&[scratch.write("disk.raw", &disk)]);
+        assert_eq!((exit, codes(&of_disk)), (1, vec!["archive-tar"]), "{signed}");
+        disk[150] ^= 1;
+        assert_eq!(report(&[scratch.write("disk.raw", &disk)]).0, 0, "{signed}");
     }
 }
 

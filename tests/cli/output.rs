@@ -113,8 +113,8 @@ fn json_is_one_document_with_a_report_for_each_image() {
 fn a_report_can_be_written_to_a_file() {
     let scratch = Scratch::new();
     let good = scratch.write("good.raw", &disk());
-    let target =
-        scratch.write("report.json", b"an older and longer report of tidegate, which goes away");
+    let long = format!("ACCEPT  {}\n", "an older and longer report/".repeat(999));
+    let target = scratch.write("report.json", long.as_bytes());
     let arguments = [
         "--format".as_ref(),
         "json".as_ref(),

@@ -72,6 +72,9 @@ impl Disk {
     /// An entry of the boot record in sector `record`.
     pub(crate) fn entry(&mut self, record: u64, slot: u64, (kind, first, sectors): (u8, u32, u32)) {
         let at = (record * 512 + 446 + 16 * slot) as usize;
+        // Where UEFI has the entry of a GPT begin.
+        let chs = [0, if kind == 0xee { 2 } else { 0 }, 0];
+        self.put(at + 1, &chs);
         self.put(at + 4, &[kind]);
         self.put(at + 8, &first.to_le_bytes());
         self.put(at + 12, &sectors.to_le_bytes());

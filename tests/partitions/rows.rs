@@ -68,7 +68,10 @@ fn linux_looks_for_a_gpt_if_an_entry_begins_at_sector_1() {
     flagged.put(446, &[0x80]);
     let mut strange = Disk::gpt();
     strange.put(446, &[0x12]);
-    for disk in [slot, empty, flagged, strange] {
+    // FreeBSD and old parted write another first CHS.
+    let mut other = Disk::gpt();
+    other.put(447, &[0xff; 3]);
+    for disk in [slot, empty, flagged, strange, other] {
         Said::of(&disk).holds("accept", &["gpt-protective-mbr-odd"], &[1, 2]);
     }
     let mut twice = Disk::gpt();
@@ -78,11 +81,16 @@ fn linux_looks_for_a_gpt_if_an_entry_begins_at_sector_1() {
     second.entry(0, 0, (0xee, 63, 100));
     second.entry(0, 1, (0xee, 1, 100));
     Said::of(&second).holds("warn", &["gpt-protective-mbr-twice"], &[1, 2]);
-    // Whatever else the sector is, the GPT is seen.
-    let mut volume = Disk::gpt();
-    volume.put(0, b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8");
-    volume.entry(0, 0, (0xee, 1, 0));
-    assert_eq!(Said::of(&volume).numbers, [1, 2]);
+    // Whatever else the sector is, the GPT is seen; libblkid sees the volume.
+    let volumes =
+        [&b"\xeb\x3c\x90mkfs.fat\0\x02\x04\x01\0\x02\0\x02\0\x40\xf8"[..], b"\0\0\0NTFS    "];
+    for start in volumes {
+        let mut volume = Disk::gpt();
+        volume.put(0, start);
+        Said::of(&volume).holds("warn", &["mbr-in-volume"], &[1, 2]);
+        volume.entry(0, 0, (0xee, 1, 0));
+        Said::of(&volume).holds("warn", &["mbr-in-volume", "gpt-protective-mbr-odd"], &[1, 2]);
+    }
     // Linux and sgdisk go by the type of an entry that has no sectors.
     let mut typed = Disk::gpt();
     typed.entry(0, 1, (0x83, 40, 0));

@@ -267,7 +267,7 @@ fn an_interrupted_probe_is_removed_or_named() {
         // Nobody could see that it is gone.
         let said = stdout(&output);
         assert!(said.contains("left behind: tidegate/"), "{said}");
-        assert!(said.contains("`tidegate sweep --remote`"), "{said}");
+        assert!(said.contains("`tidegate sweep` removes it"), "{said}");
     }
 }
 

@@ -165,3 +165,40 @@ fn help_teaches_and_errors_say_what_is_next() {
         assert!(stderr(&output).contains("`tidegate doctor`"), "{}", stderr(&output));
     }
 }
+
+/// The pages of the manual are written over nothing but such pages, and all of them or none.
+#[test]
+fn pages_are_written_over_pages_alone() {
+    use std::fs;
+    let scratch = Scratch::new();
+    let man = |dir: &str| at(scratch.path("")).args(["man", "--dir", dir]).output().unwrap();
+    fs::create_dir(scratch.path("m")).unwrap();
+    let notes = scratch.write("notes", b"mine\n");
+    let page = scratch.path("m/tidegate-check.1");
+    for how in ["file", "link", "hard link", "folder", "dangling"] {
+        let made = match how {
+            "file" => fs::copy(&notes, &page).map(drop),
+            "link" => std::os::unix::fs::symlink("../notes", &page),
+            "hard link" => fs::hard_link(&notes, &page),
+            "folder" => fs::create_dir(&page),
+            _ => std::os::unix::fs::symlink("../nowhere", &page),
+        };
+        made.unwrap();
+        let output = man("m");
+        assert_eq!(exit_code(&output), 2, "{how}: {output:?}");
+        assert!(stderr(&output).contains("m/tidegate-check.1"), "{output:?}");
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "mine\n");
+        assert_eq!(fs::read_dir(scratch.path("m")).unwrap().count(), 1, "{how}");
+        match how {
+            "folder" => fs::remove_dir(&page).unwrap(),
+            _ => fs::remove_file(&page).unwrap(),
+        }
+    }
+    assert!(!scratch.path("nowhere").exists());
+    for _ in 0..2 {
+        let output = man("m");
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+    }
+    let output = man("-");
+    assert_eq!((exit_code(&output), scratch.path("-").exists()), (2, false), "{output:?}");
+}

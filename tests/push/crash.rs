@@ -48,7 +48,7 @@ pub(crate) fn swept_at_last(rig: &Rig, sweep: Sweep, tries: usize, what: &str) {
     let arguments: &[&str] = match sweep {
         Sweep::Journal => &[],
         Sweep::Remote => {
-            let _ = std::fs::remove_dir_all(rig.scratch.path("state"));
+            let _ = std::fs::remove_dir_all(rig.scratch.path("state/pushes"));
             &["--remote", "--older-than", "1ms"]
         }
     };

@@ -496,7 +496,7 @@ fn only_the_clock_of_the_server_makes_something_old() {
     let there = || rig.state()["objects"].as_array().unwrap().len();
     // Without a time nothing is old, and that is said.
     for (by, older, code, left) in
-        [(0, "1ms", 4, 1), (-2 * day, "1ms", 0, 1), (2 * day, "24h", 0, 0)]
+        [(0, "1ms", 4, 1), (-2 * day, "1ms", 4, 1), (2 * day, "24h", 0, 0)]
     {
         ahead.store(by, Ordering::SeqCst);
         let output = sweep(older);

@@ -1,6 +1,7 @@
 //! The main job, as its users see it.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -287,7 +288,7 @@ fn the_number_is_never_written_over_anything_else() {
     for name in ["disk.raw", "./disk.raw", "link", "hard", "work.txt", "to-work"] {
         let output = rig.pushed(&["disk.raw", "--output-image-id", name]);
         assert_eq!(exit_code(&output), 2, "{name}: {output:?}");
-        assert!(stderr(&output).contains("something else than the number"), "{output:?}");
+        assert!(stderr(&output).contains("name another file"), "{output:?}");
         assert_eq!(std::fs::read(path("disk.raw")).unwrap(), disk(), "{name}");
         assert_eq!(std::fs::read(path("work.txt")).unwrap(), b"something that somebody wrote");
     }
@@ -374,4 +375,43 @@ fn what_is_packed_on_the_way_shows_its_pace() {
     let line = line.expect("it tells how far it is");
     assert!(line.starts_with("check: ") && line.contains("/s") && line.contains(" left"), "{line}");
     push.output();
+}
+
+/// The file for the number is removed or taken while a push runs.
+#[test]
+fn a_number_that_is_written_nowhere_is_said() {
+    for (meanwhile, code) in [("gone", 0), ("taken", 4)] {
+        let rig = Rig::new();
+        rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+        let id = rig.scratch.write("id", b"7\n");
+        assert!(Command::new("mkfifo").arg(rig.scratch.path("pipe")).status().unwrap().success());
+        let arguments = ["pipe", "--name", "n", "--output-image-id", "id"];
+        let child = rig.push(&arguments).spawn().unwrap();
+        // The image is read after all files were looked at.
+        let pipe = std::fs::OpenOptions::new().write(true).open(rig.scratch.path("pipe"));
+        let mut pipe = pipe.unwrap();
+        std::fs::remove_file(&id).unwrap();
+        if meanwhile == "taken" {
+            std::fs::write(&id, "8\n").unwrap();
+        }
+        std::io::Write::write_all(&mut pipe, &gzip(&disk())).unwrap();
+        drop(pipe);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(exit_code(&output), code, "{meanwhile}: {output:?}");
+        let number = rig.images()[0]["id"].to_string();
+        match meanwhile {
+            "gone" => assert_eq!(std::fs::read_to_string(&id).unwrap(), format!("{number}\n")),
+            _ => {
+                assert_eq!(std::fs::read_to_string(&id).unwrap(), "8\n");
+                assert!(stderr(&output).contains(&format!("image {number} is available")));
+            }
+        }
+    }
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    for stdout in ["-", "/dev/stdout"] {
+        let output = rig.pushed(&["disk.raw.gz", "--output-image-id", stdout]);
+        assert_eq!((exit_code(&output), rig.scratch.path("-").exists()), (2, false), "{output:?}");
+    }
+    assert!(rig.log().is_empty());
 }

@@ -87,7 +87,7 @@ fn a_key_whose_journal_is_lost_is_swept_by_its_name() {
     push.child().kill().unwrap();
     push.output();
     assert_eq!(rig.keys().len(), 1);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     // Nothing that is young is touched.
     let (code, _) = rig.sweep(&["--remote"]);
     assert_eq!((code, rig.keys().len()), (0, 1));

@@ -23,7 +23,7 @@ fn hanging() -> Rig {
     wait_until("it is created", || rig.creates() == 1);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
@@ -36,7 +36,7 @@ fn stored(plan: &str) -> Rig {
     wait_until("it is stored", || rig.asked("put-object-acl").len() == 3);
     push.child().kill().unwrap();
     drop(push);
-    std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+    std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
     rig
 }
 
@@ -225,10 +225,13 @@ fn a_key_of_a_sweep_that_is_refused_is_no_wrong_usage() {
     };
     let rig = Rig::with_plan(&plan("POST").replace("keys*", "keys"));
     let mut sweep = command(&rig);
+    std::fs::create_dir(rig.scratch.path("my state")).unwrap();
     sweep.args(["sweep", "--yes", "--mint-key", "--state", "my state"]).args(OLD);
     let output = sweep.output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep --state 'my state'`"), "{output:?}");
+    let state = rig.scratch.path("my state");
+    let sweep = format!("`tidegate sweep --state '{}'`", state.display());
+    assert!(stderr(&output).contains(&sweep), "{output:?}");
 
     // One that cannot be deleted stands in the document.
     let rig = Rig::with_plan(&plan("DELETE").replace("keys*", "keys/*"));

@@ -53,7 +53,7 @@ fn what_cannot_be_read_is_said_with_the_code_of_a_push() {
         assert_eq!((exit_code(&output), stdout(&output)), (3, ""), "{output:?}");
         assert!(stderr(&output).contains(name), "{output:?}");
         rig.document(3, &[name]);
-        std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+        std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
         std::fs::write(rig.scratch.path("log"), "").unwrap();
     }
 }

@@ -167,7 +167,7 @@ fn killed_at_any_moment_and_swept_on_radosgw() {
         let arguments: &[&str] = match number % 4 {
             0 | 1 => &[],
             _ => {
-                let _ = std::fs::remove_dir_all(rig.scratch.path("state"));
+                let _ = std::fs::remove_dir_all(rig.scratch.path("state/pushes"));
                 &["--remote", "--older-than", "1ms"]
             }
         };

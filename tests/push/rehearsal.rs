@@ -150,3 +150,23 @@ fn an_object_of_a_real_bucket_is_not_rehearsed_with() {
     let said = stderr(&output);
     assert!(said.contains("credentials") && said.contains("give a file or a URL"), "{said}");
 }
+
+/// Nothing sweeps up after a rehearsal, so one that is killed leaves nothing.
+#[test]
+fn a_rehearsal_that_is_killed_leaves_nothing() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("tmp")).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo").arg(scratch.path("pipe")).status().unwrap().success()
+    );
+    let mut command = bare(&scratch);
+    command.args(["push", "--rehearse", "pipe", "--name", "n"]).env("TMPDIR", scratch.path("tmp"));
+    let mut child = command.spawn().unwrap();
+    // The image is read when the journal has begun.
+    let mut pipe = std::fs::OpenOptions::new().write(true).open(scratch.path("pipe")).unwrap();
+    std::io::Write::write_all(&mut pipe, &gzip(&disk())[..100]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left: Vec<_> = std::fs::read_dir(scratch.path("tmp")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -63,6 +63,7 @@ impl Rig {
     pub(crate) fn with(plan: &str, arguments: &[&str]) -> Rig {
         let scratch = Scratch::new();
         scratch.write("plan.toml", plan.as_bytes());
+        std::fs::create_dir(scratch.path("state")).unwrap();
         let mut command = bare(&scratch);
         command.arg("simulate").args(["--env-file", "env", "--log", "log"]);
         command.args(["--faults", "plan.toml"]).args(arguments);

@@ -292,7 +292,7 @@ fn killed_at_each_line_nothing_stays_that_was_not_checked() {
 #[test]
 fn killed_at_each_line_and_without_its_journal_nothing_is_kept_in_silence() {
     kill_at_each(|rig, compared, what| {
-        std::fs::remove_dir_all(rig.scratch.path("state")).unwrap();
+        std::fs::remove_dir_all(rig.scratch.path("state/pushes")).unwrap();
         rig.quiet();
         let (code, document) = rig.sweep(&["--remote", "--older-than", "1ms"]);
         let created = rig.creates();

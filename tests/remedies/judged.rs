@@ -168,6 +168,8 @@ pub(crate) const CHECKED: &[(&str, Make)] = &[
     ("vmdk-size-rounded", || described("RW 256", "RW 255")),
     ("disk-no-partition-table", || packed("blank.qcow2")),
     ("disk-member-signature", || mbr(&[(0x83, 2048, 100)], &[(536, b"LVM2 001")])),
+    ("disk-file-system", || mbr(&[(0x83, 2048, 100)], &[(0x8000, b"JFS1")])),
+    ("disk-file-system-left-over", || mbr(&[(0x83, 2048, 100)], &[(0, b"-rom1fs-\0\0\x10\0")])),
     ("partition-table-empty", || {
         let mut disk = Disk::gpt_of(128);
         disk.repair();
@@ -280,6 +282,10 @@ pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[
 /// Why it takes a server.
 const URL: &str = "it is about a URL";
 
+/// The record of a root directory at block 15.
+const ROOT: &[u8] =
+    b"\x22\0\x0f\0\0\0\0\0\0\x0f\0\x08\0\0\0\0\x08\0\0\0\0\0\0\0\0\x02\0\0\x01\0\0\x01\x01\0";
+
 /// A disk with an optical disc of so many blocks before its partitions.
 fn iso(blocks: u32) -> Vec<u8> {
     with(
@@ -290,6 +296,11 @@ fn iso(blocks: u32) -> Vec<u8> {
             (0x8054, &blocks.to_be_bytes()),
             (0x8080, &[0, 8, 8, 0]),
             (0x8800, b"\xffCD001\x01"),
+            // The root directory, which is empty, at block 15.
+            (0x809c, ROOT),
+            (15 * 2048, ROOT),
+            (15 * 2048 + 34, ROOT),
+            (15 * 2048 + 67, b"\x01"),
         ],
     )
 }

@@ -167,6 +167,7 @@ fn no_file_of_somebody_else_is_touched() {
         (".env", "PASSWORD=mine\n", &["--env-file", ".env"]),
         (".env", "DIGITALOCEAN_TOKEN=mine\n", &["--env-file", ".env"]),
         ("disk.raw", "no log", &["--log", "disk.raw"]),
+        ("log", "{\"time\":\"now\",\"msg\":\"mine\"}\n", &["--log", "log"]),
     ] {
         let scratch = Scratch::new();
         let path = scratch.path(name);
@@ -193,4 +194,121 @@ fn no_file_of_somebody_else_is_touched() {
     assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!((exit_code(&output), env.exists()), (0, false), "{output:?}");
+}
+
+/// What a user puts into the state, or leads it to, is neither removed nor written over.
+#[test]
+fn nothing_in_the_state_is_removed_that_no_simulator_wrote() {
+    let (_, scratch) = Rig::new(&["--state", "s"]).stop("TERM");
+    let refused = |scratch: &Scratch, named: &str| {
+        let output = simulate(scratch).args(["--state", "s"]).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+        assert!(stderr(&output).contains(named), "{named}: {output:?}");
+    };
+    let bucket = scratch.path("s/bucket");
+    let id = "0123456789abcdef0123456789abcdef";
+    // A name of its own form that nothing needs is a body of a request that was cut.
+    std::fs::write(bucket.join(id), "cut").unwrap();
+    std::fs::write(bucket.join("web.qcow2"), "mine").unwrap();
+    refused(&scratch, "web.qcow2");
+    assert_eq!(std::fs::read(bucket.join("web.qcow2")).unwrap(), b"mine");
+    std::fs::remove_file(bucket.join("web.qcow2")).unwrap();
+    std::fs::create_dir(bucket.join("folder")).unwrap();
+    refused(&scratch, "folder");
+    std::fs::remove_dir(bucket.join("folder")).unwrap();
+    assert!(bucket.join(id).exists());
+    let (_, scratch) = Rig::start(scratch, &["--state", "s"]).stop("TERM");
+    assert!(!bucket.join(id).exists());
+    // A body that is a link.
+    std::fs::create_dir(scratch.path("real")).unwrap();
+    scratch.write("real/photo.jpg", b"mine");
+    std::os::unix::fs::symlink("../../real/photo.jpg", bucket.join(id)).unwrap();
+    refused(&scratch, id);
+    // The folder itself is one, and so is a document.
+    std::fs::remove_dir_all(&bucket).unwrap();
+    std::os::unix::fs::symlink("../real", &bucket).unwrap();
+    refused(&scratch, "\"bucket\"");
+    std::fs::remove_file(&bucket).unwrap();
+    std::fs::rename(scratch.path("s/bucket.json"), scratch.path("real/b.json")).unwrap();
+    std::os::unix::fs::symlink("../real/b.json", scratch.path("s/bucket.json")).unwrap();
+    refused(&scratch, "bucket.json");
+    assert_eq!(std::fs::read(scratch.path("real/photo.jpg")).unwrap(), b"mine");
+    // A document that names what is elsewhere.
+    std::fs::remove_file(scratch.path("s/bucket.json")).unwrap();
+    let mut document: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("real/b.json")).unwrap()).unwrap();
+    document["objects"]["k"] = json!({
+        "manner": {"acl": "private", "headers": []}, "etag": "", "size": 4, "modified": 0,
+        "file": "../../real/photo.jpg", "pieces": [[0, 4]]
+    });
+    scratch.write("s/bucket.json", document.to_string().as_bytes());
+    refused(&scratch, "photo.jpg");
+    assert_eq!(std::fs::read(scratch.path("real/photo.jpg")).unwrap(), b"mine");
+}
+
+/// A simulator that does not start leaves nothing behind.
+#[test]
+fn what_is_refused_writes_nothing() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("s/bucket")).unwrap();
+    scratch.write("s/bucket/x", b"mine");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for arguments in [&["--state", "s"][..], &["--state", "new", "--listen", &address]] {
+        let mut command = simulate(&scratch);
+        let output = command.args(arguments).args(["--log", "l", "--env-file", "e"]).output();
+        let output = output.unwrap();
+        assert_eq!(exit_code(&output), 2, "{arguments:?}: {output:?}");
+        let mut names: Vec<_> = std::fs::read_dir(scratch.path("s")).unwrap().collect();
+        names.retain(|entry| entry.as_ref().unwrap().file_name() != "bucket");
+        assert!(names.is_empty(), "{names:?}");
+        for name in ["l", "e", "new"] {
+            assert!(!scratch.path(name).exists(), "{name}");
+        }
+    }
+}
+
+/// A file for the environment is removed by the simulator that wrote it.
+#[test]
+fn the_environment_of_another_simulator_stays() {
+    let first = Rig::new(&["--state", "s"]);
+    let env = first.scratch.path("env");
+    let before = std::fs::read_to_string(&env).unwrap();
+    let mut second = simulate(&first.scratch);
+    let output = second.args(["--state", "s", "--env-file", "env"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert_eq!(std::fs::read_to_string(&env).unwrap(), before);
+    // One that starts takes the file, and the end of the first leaves it there.
+    let second = simulate(&first.scratch).args(["--env-file", "env"]).spawn().unwrap();
+    wait_until("the second one listens", || std::fs::read_to_string(&env).unwrap() != before);
+    let after = std::fs::read_to_string(&env).unwrap();
+    let (output, _scratch) = first.stop("TERM");
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    assert_eq!(std::fs::read_to_string(&env).unwrap(), after);
+    let kill = ["-s", "TERM", &second.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    let output = second.wait_with_output().unwrap();
+    assert_eq!((exit_code(&output), env.exists()), (0, false), "{output:?}");
+}
+
+/// `-` is standard output, unless that has the environment.
+#[test]
+fn a_log_goes_to_standard_output_if_that_is_free() {
+    let scratch = Scratch::new();
+    let output = simulate(&scratch).args(["--log", "-"]).output().unwrap();
+    assert_eq!((exit_code(&output), stdout(&output)), (2, ""), "{output:?}");
+    let rig = Rig::new(&[]);
+    let mut child = simulate(&rig.scratch);
+    child.args(["--log", "-", "--env-file", "other"]);
+    let child = child.spawn().unwrap();
+    let env = rig.scratch.path("other");
+    wait_until("it listens", || env.exists());
+    let text = std::fs::read_to_string(&env).unwrap();
+    let address = text.lines().next().unwrap().split_once("http://").unwrap().1.to_owned();
+    exchange(&address, "GET", "/v2/regions", "", None).unwrap();
+    let kill = ["-s", "TERM", &child.id().to_string()].map(str::to_owned);
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(stdout(&output).starts_with("{\"time\":"), "{output:?}");
+    assert!(!rig.scratch.path("-").exists());
 }

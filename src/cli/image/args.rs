@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::bytes::Options;
+use crate::cli::Usage;
 use crate::cli::args::{Format, ReachArgs};
-use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
+use crate::digitalocean::{PushId, RegionSlug};
 
 /// `tidegate image`.
 #[derive(Debug, Args)]
@@ -87,6 +89,23 @@ pub(in crate::cli) struct ApiArgs {
     pub(in crate::cli) verbose: bool,
 }
 
+impl ApiArgs {
+    /// What the next command needs to reach the same API as the same user.
+    pub(in crate::cli) fn given(&self) -> Options {
+        let mut given = Options::default();
+        if let Some(file) = &self.token_file {
+            given = given.file("--token-file", file);
+        }
+        if let Some(context) = &self.context {
+            given = given.value("--context", context);
+        }
+        match &self.cacert {
+            Some(file) => given.file("--cacert", file),
+            None => given,
+        }
+    }
+}
+
 /// How long something is waited for.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
@@ -138,6 +157,22 @@ pub(in crate::cli) struct NewArgs {
     /// For how long the image is looked for after an answer that says neither yes nor no.
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = time, help_heading = "Waiting")]
     pub(in crate::cli) settle: Duration,
+}
+
+impl NewArgs {
+    /// Makes sure that the image bears no mark of another push: a sweep would take it for that one's.
+    ///
+    /// # Errors
+    /// If a description or a tag has one.
+    pub(in crate::cli) fn without_marks(&self) -> Result<(), Usage> {
+        let Some(mark) = PushId::foreign_mark(self.description.as_deref(), &self.tag) else {
+            return Ok(());
+        };
+        Err(Usage(format!(
+            "{mark} is the mark of another push, whose sweep could delete this image; take it out of --description \
+             or --tag"
+        )))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -349,9 +384,7 @@ pub(in crate::cli) fn line(text: &str) -> Result<String, &'static str> {
 pub(in crate::cli) fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
     let slug = text.trim();
     match slug.is_empty() || slug.contains(',') {
-        true => {
-            Err("an image is created in one region; `tidegate image transfer` copies it to others")
-        }
+        true => Err("an image is created in one region; a transfer copies it to others"),
         false => Ok(RegionSlug::from(slug)),
     }
 }

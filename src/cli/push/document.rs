@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::args::PushArgs;
 use super::order::is_rehearsal;
-use crate::bytes::Hostile;
-use crate::cli::image::show;
+use crate::bytes::{Command, Hostile};
+use crate::cli::image::{create, show};
 use crate::cli::{Usage, output};
 use crate::digitalocean::PushId;
 use crate::inspect::Report;
@@ -22,8 +22,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         output::complain(&format!("left behind: {left}"));
     }
     if !pushed.left.is_empty() || matches!(pushed.stop, Some(Stop::Earlier { .. })) {
-        let sweep = super::sweep_command(args.state.as_deref());
-        output::complain(&format!("`{sweep}` cleans up"));
+        output::complain(&format!("{} cleans up", Command::sweep()));
     }
     if !args.api.quiet && !matches!(pushed.stop, Some(Stop::Rejected)) {
         let found = pushed.report.iter().flat_map(|report| &report.findings);
@@ -33,6 +32,9 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         }
     }
     let rehearsed = is_rehearsal(args);
+    if pushed.stop.is_some() {
+        kept(pushed).iter().for_each(|kept| output::complain(kept));
+    }
     let written =
         show::write(args.api.format, &lines(pushed, rehearsed), &document(pushed, rehearsed)?);
     if rehearsed {
@@ -64,6 +66,13 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
         _ if pushed.push.is_none() => output::complain("nothing was begun"),
         (_, Some(image)) if pushed.available => {
             output::complain(&format!("image {} is available, and stays", image.id));
+            if !pushed.under_way.is_empty() {
+                output::complain(&format!(
+                    "{} may have begun, and then goes on; `tidegate image actions {}` shows it",
+                    pushed.under_way.join(", "),
+                    image.id
+                ));
+            }
         }
         (Stop::Unknown { .. }, _) => {
             let how = pushed.push.as_ref().map(|push| look(args, push)).unwrap_or_default();
@@ -73,6 +82,10 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
         }
         (Stop::Wait(_), Some(image)) if !cleaned => {
             output::complain(&format!("image {} may still become available", image.id));
+        }
+        (Stop::Api { step: Step::Create, .. }, None) if !cleaned => {
+            let how = pushed.push.as_ref().map(|push| look(args, push)).unwrap_or_default();
+            output::complain(&format!("an image may appear all the same: look with {how}"));
         }
         (Stop::Api { step: Step::Create, error }, None) if cleaned && !error.is_unsent() => {
             output::complain("no image of it is seen, and nothing that is known of is left behind");
@@ -89,9 +102,19 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
 /// How its user looks for an image with these marks.
 fn look(args: &PushArgs, push: &PushId) -> String {
     match args.new.no_mark_tag {
-        true => format!("`tidegate image list --private` for one described as {}", push.note()),
-        false => format!("`tidegate image list --tag {}`", push.tag()),
+        true => create::described(push),
+        false => create::tagged(push),
     }
+}
+
+/// Where the object is that was to be kept.
+fn kept(pushed: &Pushed) -> Option<String> {
+    let staged = pushed.staged.as_ref().filter(|staged| staged.is_as_wanted())?;
+    Some(format!(
+        "kept: {}/{}",
+        Hostile::from(staged.bucket.as_str()),
+        Hostile::from(staged.key.as_str())
+    ))
 }
 
 fn lines(pushed: &Pushed, rehearsed: bool) -> String {
@@ -108,7 +131,10 @@ fn lines(pushed: &Pushed, rehearsed: bool) -> String {
             "rehearsed: image {} \"{name}\" is available in {regions} of the simulator, and not at DigitalOcean\n",
             image.id
         ),
-        false => format!("image {} \"{name}\" is available in {regions}\n", image.id),
+        false => {
+            let kept = kept(pushed).map_or_else(String::new, |kept| format!("{kept}\n"));
+            format!("image {} \"{name}\" is available in {regions}\n{kept}", image.id)
+        }
     }
 }
 
@@ -141,6 +167,7 @@ fn document(pushed: &Pushed, rehearsed: bool) -> Result<Value, Usage> {
         "image": pushed.image.as_ref().map(show::value).transpose()?,
         "available": pushed.available,
         "regions": show::value(&pushed.regions)?,
+        "under_way": pushed.under_way,
         "left": pushed.left,
         "timings": took,
     }))

@@ -10,6 +10,7 @@ pub(super) mod sweep;
 mod view;
 mod world;
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,37 +18,49 @@ use std::sync::Arc;
 use self::args::PushArgs;
 use self::view::View;
 use super::clock::Clock;
+use super::target::Other;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
-use crate::bytes::{is_harmless, quoted};
-use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push, unfinished};
+use crate::bytes::{Command, Hostile};
+use crate::push::{
+    Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
+};
 use crate::rules::Severity;
 use crate::source::is_url;
 
 pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let mut args = project::completed(args)?;
+    args.state = absolute(args.state)?;
     let clock = Clock::new()?;
     let view = View::new(args.api.quiet);
     let order = order::order(&args, &view)?;
+    world::given(&args.api, &args.stage, args.state.as_deref(), Some(order.image.region.as_str()))
+        .tell();
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
+    let id_file = args.output_image_id.as_deref();
+    let read_too = read_too(&order.source);
     if args.dry_run {
+        let folder = state_folder(args.state.clone())?;
+        could_begin(&folder).map_err(|e| Usage(e.to_string()))?;
+        id_file.map(|path| id_file::could_open(path, &read_too)).transpose()?;
         return plan::write(args.api.format, &order, &world);
     }
-    let folder = match _rehearsal.as_ref() {
-        Some(rehearsal) => rehearsal.folder().to_owned(),
-        None => state_folder(args.state.clone())?,
+    // A rehearsal leaves nothing that anybody could clean up.
+    let folder = match &_rehearsal {
+        Some(_) => None,
+        None => Some(state_folder(args.state.clone())?),
     };
-    let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
+    let id_file = id_file.map(|path| id_file::open(path, &read_too)).transpose()?;
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, &view, args.state.as_deref());
+    watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
-    let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+    let mut pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     let (mut order, mut world) = (order, world);
     while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
         (order, world) = next;
         date = clock.now();
-        pushed = world.api.wait(push(&order, &world, &folder, &cancel));
+        pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
     }
     let args = &args;
     view.close();
@@ -60,15 +73,10 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         _ => Ok(()),
     };
     let code = code(&pushed);
-    let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
-    if killed > 0 {
-        let pushes = if killed == 1 {
-            "an earlier push was".into()
-        } else {
-            format!("{killed} earlier pushes were")
-        };
-        let sweep = sweep_command(args.state.as_deref());
-        output::warn(&format!("{pushes} killed before the end: `{sweep}` cleans up"));
+    if let Some(folder) = folder.as_deref().filter(|_| pushed.left.is_empty()) {
+        let earlier = unfinished(folder).map_err(|error| error.to_string());
+        let said = earlier.map_or_else(Some, |earlier| earlier.said(&Command::sweep()));
+        said.iter().for_each(|said| output::warn(said));
     }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
@@ -77,6 +85,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// What is read, which the number must not be written over.
+fn read_too(source: &OsStr) -> Vec<Other<'_>> {
+    vec![(Cow::from(source), "the image")]
 }
 
 /// The push that mends what refused this one, if that was nothing but how the file is packed. A URL that was to be handed
@@ -136,27 +149,29 @@ fn is_there_again(source: &OsStr) -> bool {
 /// Where journals are.
 pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // A relative one is to be ignored (XDG Base Directory Specification).
+    let xdg = || set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = given
-        .or_else(|| Some(PathBuf::from(set("XDG_STATE_HOME")?).join("tidegate")))
+        .or_else(|| Some(xdg()?.join("tidegate")))
         .or_else(|| Some(PathBuf::from(set("HOME")?).join(".local/state/tidegate")));
-    folder.ok_or_else(|| {
+    absolute(folder)?.ok_or_else(|| {
         Usage("there is no place for the journal: name one by --state, or set HOME".into())
     })
 }
 
-/// The command that sweeps what is in the journals there, fit to be pasted.
-fn sweep_command(state: Option<&Path>) -> String {
-    let Some(state) = state else { return "tidegate sweep".into() };
-    match state.to_str().filter(|text| is_harmless(text)) {
-        Some(text) => format!("tidegate sweep --state {}", quoted(text)),
-        // What cannot be shown as it is cannot be pasted either.
-        None => "tidegate sweep --state DIR".into(),
+/// The same folder from wherever it is named later.
+pub(super) fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Usage> {
+    let Some(path) = path else { return Ok(None) };
+    let shown = Hostile::from_os(path.as_os_str());
+    match std::path::absolute(&path) {
+        Ok(path) => Ok(Some(path)),
+        Err(e) => Err(Usage(format!("the folder of the journals, {shown}: {e}"))),
     }
 }
 
-/// The first signal has the push stop and clean up, the second one ends the program.
-fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let (telling, closing, sweep) = (Arc::clone(view), Arc::clone(view), sweep_command(state));
+/// The first signal has the push stop and clean up, the second one ends the program; `sweep` does the rest then.
+fn watch(canceller: Canceller, view: &Arc<View>, sweep: Command) {
+    let (telling, closing) = (Arc::clone(view), Arc::clone(view));
     let first = move || {
         let step =
             telling.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
@@ -165,7 +180,7 @@ fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
     };
     signals::watch_twice(first, move || {
         closing.close();
-        output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
+        output::complain(&format!("ended before it was cleaned up; {sweep} does the rest"));
     });
 }
 

@@ -29,6 +29,7 @@ use crate::spaces::limits::{
 const REHEARSED_REGION: &str = "nyc3";
 
 pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
+    args.new.without_marks()?;
     let object = object(args, view)?;
     let why = match object {
         Some(_) => None,

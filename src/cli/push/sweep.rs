@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Write, stderr, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use serde_json::json;
 use super::args::StageArgs;
 use super::view::View;
 use super::world;
-use super::{state_folder, sweep_command, watch};
+use super::{absolute, state_folder, watch};
+use crate::bytes::{Command, Hostile, Options};
 use crate::cli::args::{NetArgs, ReachArgs};
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
 use crate::cli::image::show;
 use crate::cli::{ACCEPTED, INTERRUPTED, REFUSED, Usage, net, output};
 use crate::push::{
-    Cancel, Canceller, Started, Sweep, Swept, SweptState, Temporary, World, alive, sweep,
-    sweep_remote,
+    Cancel, Canceller, Started, StepOutcome, Sweep, Swept, SweptState, Temporary, World, alive,
+    sweep, sweep_remote,
 };
 use crate::source;
 use crate::spaces::Keys;
@@ -33,7 +34,7 @@ pub(in crate::cli) struct SweepArgs {
     dry_run: bool,
 
     /// Do not ask.
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "yes")]
     yes: bool,
 
     /// Without any journal: everything of pushes that is old enough, in the bucket and by the marks of images.
@@ -80,7 +81,10 @@ struct PlaceArgs {
     spaces_endpoint: Option<String>,
 }
 
-pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
+pub(in crate::cli) fn run(mut args: SweepArgs) -> Result<u8, Usage> {
+    args.state = absolute(args.state)?;
+    args.state.as_deref().map(is_folder).transpose()?;
+    let args = &args;
     if !args.yes && !args.dry_run && !stdin().is_terminal() {
         return Err(Usage(
             "nobody can be asked here; --yes sweeps without asking, --dry-run says what it would do"
@@ -91,6 +95,7 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
         let why = "a key is not made to wait for an answer: --mint-key goes with --yes";
         return Err(Usage(why.into()));
     }
+    world::given(&args.api, &stage(args), args.state.as_deref(), None).tell();
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
         if !args.yes && !args.dry_run {
@@ -98,7 +103,7 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
             let planned = swept(args, &view, None, true, &cancel)?;
             match &planned {
                 Some(planned) if is_something(planned) => {
-                    if !is_wanted(planned) {
+                    if !is_wanted(args, planned) {
                         output::complain("nothing was done");
                         return Ok(INTERRUPTED);
                     }
@@ -120,10 +125,10 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     let key = match api.wait(Temporary::mint(&api, place, &folder)) {
         Ok(key) => key,
         Err(why) => {
-            let sweep = sweep_command(args.state.as_deref());
+            let sweep = Command::sweep_by_api();
             output::complain(&format!("--mint-key: {why}"));
             output::complain(&format!(
-                "nothing was swept; `{sweep}` deletes a key that was made all the same"
+                "nothing was swept; {sweep} deletes a key that was made all the same"
             ));
             return Ok(REFUSED);
         }
@@ -136,12 +141,12 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
         Err(why) => {
             output::complain(&format!("the temporary key is left: {why}"));
             if let Ok(Some(swept)) = &mut swept {
+                let step = "delete the temporary key of this sweep".to_owned();
                 swept.pushes.push(Swept {
-                    push,
-                    source: None,
-                    state: SweptState::Left,
-                    steps: vec!["delete the temporary key of this sweep".into()],
+                    steps: vec![step.clone()],
+                    outcomes: vec![StepOutcome { step, done: false }],
                     left: vec![why],
+                    ..Swept::new(push, SweptState::Left)
                 });
             }
         }
@@ -149,11 +154,31 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     write(args, &view, swept?)
 }
 
+/// Makes sure that a folder of journals that is named is one: nothing is in one that is not there.
+fn is_folder(state: &Path) -> Result<(), Usage> {
+    let shown = Hostile::from_os(state.as_os_str());
+    let entries = std::fs::read_dir(state).map_err(|e| Usage(format!("--state {shown}: {e}")))?;
+    let is_journal = |path: PathBuf| path.extension().is_some_and(|ending| ending == "journal");
+    match entries.flatten().any(|entry| is_journal(entry.path())) {
+        true => Err(Usage(format!(
+            "--state {shown}: this folder has the journals themselves; name the one that it is in"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// The first signal ends the sweep where it is, the second one the program. Before there is anything to be ended,
 /// signals end the program by themselves.
 fn cancelled_by_signals(args: &SweepArgs, view: &Arc<View>) -> Cancel {
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, view, args.state.as_deref());
+    let again = match args.remote {
+        true => {
+            let age = format!("{}ms", args.older_than.as_millis());
+            Command::sweep_remote().with(&Options::default().value("--older-than", age))
+        }
+        false => Command::sweep(),
+    };
+    watch(canceller, view, again);
     cancel
 }
 
@@ -162,8 +187,8 @@ fn is_something(planned: &Sweep) -> bool {
 }
 
 /// Says what would be done, and asks.
-fn is_wanted(planned: &Sweep) -> bool {
-    output::log(lines(planned).trim_end());
+fn is_wanted(args: &SweepArgs, planned: &Sweep) -> bool {
+    output::log(lines(args, planned).trim_end());
     // Nothing can be done if nobody reads it: then nobody answers either.
     let _ = write!(stderr(), "Go on? [y/N] ");
     let mut answer = String::new();
@@ -184,9 +209,11 @@ fn write(args: &SweepArgs, view: &View, swept: Option<Sweep>) -> Result<u8, Usag
         "schema": "tidegate.sweep/1",
         "dry_run": args.dry_run,
         "unlisted": unlisted.collect::<Vec<_>>(),
+        "looked": swept.looked,
+        "younger": swept.younger,
         "pushes": show::value(&swept.pushes)?,
     });
-    let Err(Usage(why)) = show::write(args.api.format, &lines(&swept), &document) else {
+    let Err(Usage(why)) = show::write(args.api.format, &lines(args, &swept), &document) else {
         return Ok(code(&swept));
     };
     // Whoever reads 2 as "nothing was done" must not do it again.
@@ -200,6 +227,7 @@ fn stage(args: &SweepArgs) -> StageArgs {
         bucket: args.place.bucket.clone(),
         spaces_region: args.place.spaces_region.clone(),
         spaces_endpoint: args.place.spaces_endpoint.clone(),
+        mint_key: args.mint_key,
         ..StageArgs::default()
     }
 }
@@ -245,7 +273,8 @@ fn swept(
     let mut pushes = swept.map_err(|e| Usage(e.to_string()))?;
     // The key that is in use is no push that lives.
     pushes.retain(|swept| key.is_none_or(|key| swept.push != key.push().as_str()));
-    Ok(Some(Sweep { pushes, unlisted: Vec::new() }))
+    let looked = Hostile::from_os(folder.join("pushes").as_os_str()).to_string();
+    Ok(Some(Sweep { pushes, unlisted: Vec::new(), looked: vec![looked], younger: Vec::new() }))
 }
 
 /// The world of a push, which has to be the one that the environment opens.
@@ -302,14 +331,53 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
     net::client(&net, net.insecure_http, [OsStr::new(url)], None)
 }
 
-fn lines(sweep: &Sweep) -> String {
-    if sweep.pushes.is_empty() {
-        return match sweep.unlisted.is_empty() {
-            true => "there is nothing to sweep\n".into(),
-            false => "nothing else is found that is to be swept\n".into(),
-        };
+/// What is said of things that are too young.
+fn young(args: &SweepArgs, sweep: &Sweep) -> Vec<String> {
+    let things = match sweep.younger.len() {
+        0 => return Vec::new(),
+        1 => "1 thing of pushes is younger than".to_owned(),
+        many => format!("{many} things of pushes are younger than"),
+    };
+    let older = age(args.older_than);
+    let mut all = vec![format!("{things} {older}, and left:")];
+    all.extend(sweep.younger.iter().map(|one| format!("  {}", Hostile::message(one))));
+    let command = Command::sweep_remote().with(&Options::default().value("--older-than", "1s"));
+    all.push(format!(
+        "once no push to this bucket or account runs on another machine, {command} sweeps what is older than a second"
+    ));
+    all
+}
+
+/// A time as the option has it.
+fn age(time: Duration) -> String {
+    match (time.as_millis(), time.as_secs()) {
+        (millis, _) if millis % 1000 != 0 => format!("{millis} ms"),
+        (_, secs) if secs % 3600 == 0 => format!("{} h", secs / 3600),
+        (_, secs) if secs % 60 == 0 => format!("{} min", secs / 60),
+        (_, secs) => format!("{secs} s"),
     }
+}
+
+/// What is said if nothing was found, with where it was looked.
+fn nothing(args: &SweepArgs, sweep: &Sweep) -> String {
+    let looked = sweep.looked.join(", ");
+    if !args.remote {
+        return format!("there is nothing to sweep: no journals in {looked}\n");
+    }
+    let found = if sweep.unlisted.is_empty() && sweep.younger.is_empty() {
+        "there is nothing to sweep"
+    } else {
+        "nothing else is found to sweep"
+    };
+    let older = age(args.older_than);
+    format!("{found} that is {older} old or older; looked through: {looked}\n")
+}
+
+fn lines(args: &SweepArgs, sweep: &Sweep) -> String {
     let mut out = String::new();
+    if sweep.pushes.is_empty() {
+        out += &nothing(args, sweep);
+    }
     for one in &sweep.pushes {
         let state = match one.state {
             SweptState::Alive => "its run lives, and is left alone",
@@ -319,15 +387,25 @@ fn lines(sweep: &Sweep) -> String {
         };
         let source = one.source.as_ref().map_or(String::new(), |source| format!(" of {source}"));
         out += &format!("push {}{source}: {state}\n", one.push);
-        one.steps.iter().for_each(|step| out += &format!("  {step}\n"));
+        match one.outcomes.as_slice() {
+            [] => one.steps.iter().for_each(|step| out += &format!("  {step}\n")),
+            outcomes => outcomes.iter().for_each(|outcome| {
+                let done = if outcome.done { "done" } else { "not done" };
+                out += &format!("  {done}: {}\n", outcome.step);
+            }),
+        }
         one.left.iter().for_each(|left| out += &format!("  left: {left}\n"));
+        if let Some(journal) = &one.journal {
+            out += &format!("  its journal: {journal}\n");
+        }
     }
+    young(args, sweep).iter().for_each(|line| out += &format!("{line}\n"));
     out
 }
 
 fn code(sweep: &Sweep) -> u8 {
     let left = sweep.pushes.iter().any(|one| one.state == SweptState::Left);
-    match left || !sweep.unlisted.is_empty() {
+    match left || !sweep.unlisted.is_empty() || !sweep.younger.is_empty() {
         true => REFUSED,
         false => ACCEPTED,
     }

@@ -8,7 +8,6 @@ mod text;
 pub use table::{FORMATS, Is};
 
 use super::{Got, Halt, ImageView};
-use crate::codec::is_zlib;
 use crate::facts::{Code, DiskFormat};
 
 /// Bytes at the beginning that marks are looked for in: those of an optical disc are the farthest.
@@ -118,8 +117,6 @@ pub fn candidates(head: &[u8]) -> Candidates {
         Some(content((DiskFormat::Empty, Code::ContentEmpty, "nothing")))
     } else if head.starts_with(b"\xff\xd8\xff") {
         Some(content((DiskFormat::Unknown, Code::ContentUnknown, "a JPEG picture")))
-    } else if is_zlib(head) {
-        Some(content((DiskFormat::Unknown, Code::CompressionZlib, "a zlib stream")))
     } else {
         text::kind(head).map(content)
     };

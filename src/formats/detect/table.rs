@@ -31,6 +31,9 @@ const fn document() -> Is {
 const ALL: &str = "QEMU, libmagic, oslo.utils, VirtualBox";
 const LIBMAGIC: &str = "libmagic";
 
+/// What QEMU knows a compressed loop device by; it is a script as well.
+const CLOOP: &[u8] = b"#!/bin/sh\n#V2.0 Format\n";
+
 /// Offset of the first volume descriptor of an optical disc.
 const VOLUME_DESCRIPTOR: usize = 0x8000;
 
@@ -99,7 +102,7 @@ pub const FORMATS: &[Known<Is>] = &[
     Known::new(
         "a cloop image",
         "QEMU",
-        &[Mark::At(0, b"#!/bin/sh\n#V2.0 Format\n")],
+        &[Mark::At(0, CLOOP)],
         Is::Refused(DiskFormat::Cloop, Code::FormatCloop),
     ),
     Known::new(
@@ -285,6 +288,22 @@ pub const FORMATS: &[Known<Is>] = &[
         &[Mark::At(0, b"\x7fELF")],
         Is::Content(DiskFormat::Elf, Code::ContentElf),
     ),
+    Known::new(
+        "a program for Windows or UEFI (PE)",
+        LIBMAGIC,
+        &[Mark::Rule("MZ at 0, and PE 00 00 at the place that 60 names", pe)],
+        document(),
+    ),
+    Known::new(
+        "a script",
+        "Linux, libmagic",
+        &[
+            Mark::Rule("#! at 0, and no mark of cloop", script),
+            Mark::At(0, b"%!PS"),
+            Mark::At(0, b"<?php"),
+        ],
+        Is::Content(DiskFormat::Text, Code::ContentText),
+    ),
     Known::new("a PNG picture", LIBMAGIC, &[Mark::At(0, b"\x89PNG\r\n\x1a\n")], document()),
     Known::new("a GIF picture", LIBMAGIC, &[Mark::At(0, b"GIF8")], document()),
     Known::new("a PDF document", LIBMAGIC, &[Mark::At(0, b"%PDF-")], document()),
@@ -303,6 +322,17 @@ fn old_vdi(head: &[u8]) -> Option<usize> {
     let text = head.get(4..)?.starts_with(b"innotek VirtualBox Disk Image");
     let mark = head.get(0x40..)?.starts_with(b"\x7f\x10\xda\xbe");
     (text && !mark).then_some(4)
+}
+
+/// The kernel and shells run what follows, whatever is behind the text.
+fn script(head: &[u8]) -> Option<usize> {
+    (head.starts_with(b"#!") && !head.starts_with(CLOOP)).then_some(0)
+}
+
+fn pe(head: &[u8]) -> Option<usize> {
+    let place = u32::from_le_bytes(*head.strip_prefix(b"MZ")?.get(58..)?.first_chunk()?);
+    let header = head.get(usize::try_from(place).ok()?..)?;
+    header.starts_with(b"PE\0\0").then_some(0)
 }
 
 fn ghost(head: &[u8]) -> Option<usize> {

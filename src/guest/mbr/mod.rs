@@ -19,6 +19,9 @@ const ENTRIES_AT: usize = 446;
 /// Type of the entry that covers a GPT.
 const PROTECTIVE: u8 = 0xee;
 
+/// Where that entry begins, as cylinder, head and sector (UEFI 2.10, table 5.4).
+const FIRST_CHS: [u8; 3] = [0, 2, 0];
+
 /// Type of the entries of a disk that Windows' Logical Disk Manager divides.
 const DYNAMIC: u8 = 0x42;
 
@@ -161,8 +164,19 @@ impl Mbr {
             return;
         };
         let mut odd = Vec::new();
+        // The safety check of oslo.utils, `check_mbr_partitions`, asks for both.
+        let mut refused = Vec::new();
         if index > 0 && !self.is_hybrid() {
-            odd.push(format!("it is entry {}, not the first", index + 1));
+            refused.push(format!("it is entry {}, not the first", index + 1));
+        }
+        if entry.first_chs != FIRST_CHS {
+            let [head, sector, cylinder] = entry.first_chs;
+            refused.push(format!(
+                "its first CHS is {head:02x} {sector:02x} {cylinder:02x}, not 00 02 00 as UEFI asks for"
+            ));
+        }
+        if !refused.is_empty() {
+            odd.push(format!("{}, and OpenStack refuses the image", refused.join(", ")));
         }
         if !entry.is_used() {
             odd.push("it has no sectors".into());
@@ -204,7 +218,8 @@ pub fn is_bootable(first: &[u8]) -> bool {
     parse(first).is_some_and(|mbr| !mbr.is_blank() && mbr.entries.iter().all(Entry::is_valid))
 }
 
-/// Names what else the first sector of an MBR is, as far as it makes a reader pass over its entries.
+/// Names what else the first sector of an MBR is, as far as it makes a reader pass over its entries, or over the GPT that
+/// they announce.
 pub(super) fn name_others(first: &[u8], mbr: &Mbr, notebook: &Notebook<'_>) {
     if let Some(index) = mbr.entries.iter().position(|entry| entry.kind == DYNAMIC) {
         notebook.disk(
@@ -214,17 +229,19 @@ pub(super) fn name_others(first: &[u8], mbr: &Mbr, notebook: &Notebook<'_>) {
         );
     }
     if is_volume(first) {
-        notebook.disk(
-            Code::MbrInVolume,
-            0,
-            "The first sector is an MBR with partitions and the boot sector of a FAT, exFAT or NTFS volume: Linux shows the partitions, libblkid and Windows the volume.",
-        );
+        let (has, shown) = match mbr.protective() {
+            Protective::None => ("is an MBR with partitions", "the partitions"),
+            Protective::Announces => ("announces a GPT", "the partitions of the GPT"),
+            Protective::Misplaced(_) => ("has an entry of type ee", "no partition"),
+        };
+        notebook.disk(Code::MbrInVolume, 0, format!(
+            "The first sector {has} and is the boot sector of a FAT, exFAT or NTFS volume: Linux shows {shown}, libblkid and Windows the volume."));
     }
 }
 
 /// Whether libblkid takes the sector for a volume's. It goes by the names, or by the fields of a FAT volume
 /// whatever stands before them.
-fn is_volume(first: &[u8]) -> bool {
+pub(super) fn is_volume(first: &[u8]) -> bool {
     let Some(start) = first.first_chunk::<36>() else { return false };
     if &start[3..11] == b"NTFS    " || &start[3..11] == b"EXFAT   " {
         return true;
@@ -249,6 +266,7 @@ pub(super) mod tests {
             let at = ENTRIES_AT + index * 16;
             sector[at] = *flag;
             sector[at + 4] = *kind;
+            sector[at + 2] = if *kind == PROTECTIVE { 2 } else { 0 };
             sector[at + 8..at + 12].copy_from_slice(&first.to_le_bytes());
             sector[at + 12..at + 16].copy_from_slice(&sectors.to_le_bytes());
         }

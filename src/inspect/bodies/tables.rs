@@ -157,6 +157,7 @@ fn gpt(draft: &mut Draft, input: &mut Input<'_>, hybrid: bool) {
     let (first_usable, last_usable) = (2 + array, last - array - 1);
     draft.record(0);
     draft.entry(0, 0, (0, 0xee, 1, last));
+    draft.write(446 + 1, &[0, 2, 0]);
     let disk_guid = [7; 16];
     for (mine, other, at) in [(1, last, 2), (last, 1, last - array)] {
         let header = mine * SECTOR;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use super::subject::Unknown;
-use super::{Asked, Cache, Checked, Key, Receipt, Refusal, Subject, Trust, Unwritable, replace};
+use super::{Asked, Cache, Checked, Key, Receipt, Refusal, Subject, Trust, Unwritable, put};
 use crate::bytes::{Hostile, hex};
 use crate::inspect::{self, Listener, Options, Verdict, inspect};
 use crate::source::is_url;
@@ -26,7 +26,7 @@ pub struct Receipts {
 
 impl Receipts {
     /// Checks an image, or finds that it was checked and has not changed. A receipt goes into the cache, and into
-    /// `file` if there is one; whatever comes of the check, `file` speaks of no other one afterwards. `complain` is told
+    /// `file` if there is one; whatever comes of the check, `file` speaks of no other one afterwards, unless nothing was read. `complain` is told
     /// why a receipt is not believed, or not kept in the cache.
     ///
     /// With a `file`, an image that changed a moment ago is read when two seconds have passed since: only then every
@@ -56,10 +56,10 @@ impl Receipts {
             return Ok(Checked { report, unwritten: kept.err() });
         }
         if let Some(file) = file {
-            Receipt::withdraw(file)?;
             if let Err(Unknown::Ever(why)) = before {
                 return Err(Unwritable::Never(why));
             }
+            Receipt::withdraw(file)?;
         }
         let before = before
             .map_err(Unknown::why)
@@ -76,7 +76,7 @@ impl Receipts {
             .and_then(|receipt| receipt.written(self.key.as_ref()));
         let kept = receipt.and_then(|text| {
             work.to_cache(&text);
-            work.to_file(&text)
+            work.to_file(&text, false)
         });
         report.receipt = Some(match &kept {
             Ok(()) => inspect::Receipt::Kept,
@@ -111,7 +111,7 @@ impl Work<'_> {
         });
         if let Some(receipt) = own.and_then(|own| self.counting(own, "in the cache", now)) {
             let kept = receipt.written(self.receipts.key.as_ref());
-            let kept = kept.and_then(|text| self.to_file(&text));
+            let kept = kept.and_then(|text| self.to_file(&text, true));
             return Some((receipt, kept));
         }
         let file = self.file?;
@@ -150,8 +150,9 @@ impl Work<'_> {
         }
     }
 
-    fn to_file(&self, text: &str) -> Result<(), String> {
-        self.file.map_or(Ok(()), |file| replace(file, text))
+    /// In place of the receipt that is there, if it is to be `over` it.
+    fn to_file(&self, text: &str, over: bool) -> Result<(), String> {
+        self.file.map_or(Ok(()), |file| put(file, text, over))
     }
 
     /// The name in the cache: one for each image and what is asked of it, so that a new receipt takes the place of

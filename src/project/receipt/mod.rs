@@ -22,7 +22,7 @@ pub use self::cache::Cache;
 pub use self::check::Receipts;
 pub use self::key::Key;
 pub use self::subject::Subject;
-use crate::bytes::{Hostile, Small, hex, rfc3339};
+use crate::bytes::{Hostile, Small, folder, hex, rfc3339};
 use crate::facts::Code;
 use crate::inspect::{self, Check, Digested, Expected, Mode, Options, Report, Verdict};
 use crate::rules::{self, Severity};
@@ -196,6 +196,9 @@ impl Receipt {
             Err(refusal @ (Refusal::Unreadable(_) | Refusal::Malformed(_))) => {
                 Err(Unwritable::Other(refusal))
             }
+            Err(Refusal::None) if std::fs::read_link(path).is_ok() => Err(Unwritable::Other(
+                Refusal::Unreadable("it is a link that leads nowhere".into()),
+            )),
             _ => Ok(()),
         }
     }
@@ -344,19 +347,24 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
     STORED.open(path)
 }
 
-/// The folder that a file is in.
-fn folder(path: &Path) -> &Path {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
-}
-
-/// Writes a file in one step; what was there is replaced, and a link is not followed.
-fn replace(path: &Path, text: &str) -> Result<(), String> {
+/// Writes a file in one step. What is there is replaced if it is a receipt and `over` says so, and a link is not followed.
+fn put(path: &Path, text: &str, over: bool) -> Result<(), String> {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder(path))?;
         file.write_all(text.as_bytes())?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
+        match over && std::fs::symlink_metadata(path).is_ok() {
+            true => file.persist(path).map(drop).map_err(|e| e.error),
+            false => file.persist_noclobber(path).map(drop).map_err(|e| e.error),
+        }
     };
-    write().map_err(|e| e.to_string())
+    if over {
+        Receipt::may_be_written(path).map_err(|e| e.to_string())?;
+    }
+    write().map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => {
+            "somebody else put something there while the image was checked, and it is not replaced"
+                .into()
+        }
+        _ => e.to_string(),
+    })
 }

@@ -18,6 +18,10 @@ use crate::inspect::{Look, Report, Verdict};
 
 const STYLE: &str = include_str!("style.css");
 
+/// What each page begins with; the version of the program follows, so that a page is known for one of its own.
+pub const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+    <meta name=\"generator\" content=\"tidegate ";
+
 /// Zeros are hatched, so that they are told from data without colour. All maps use it.
 const HATCH: &str = "<svg class=\"defs\" aria-hidden=\"true\"><defs><pattern id=\"zero\" width=\"4\" \
     height=\"4\" patternUnits=\"userSpaceOnUse\"><rect class=\"u\" width=\"4\" height=\"4\"/>\
@@ -56,12 +60,13 @@ impl Document for Html {
         // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
         write!(
             out,
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "{HEAD}{}\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{title} – tidegate</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{HATCH}\n\
-             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?{span}</p>\n</header>\n"
+             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?{span}</p>\n</header>\n",
+            env!("CARGO_PKG_VERSION")
         )?;
         if self.tally.images() > 1 {
             out.write_all(

@@ -42,6 +42,26 @@ pub(super) const ROWS: &[Row] = &[
         "libblkid, superblocks of raid and crypto; mdadm(8), incremental assembly",
     ),
     judged(
+        Code::DiskFileSystem,
+        Warn,
+        "a file system on the whole disk, beneath its partitions",
+        "Beside its partition table the disk bears the mark of a file system that begins with the disk and reaches into a partition, or the marks of several. Linux mounts such a file system from the first byte of the disk; libblkid, and with it udev, names it beside the partitions, and names nothing at all if there are several. Mostly a partition table was written to an image of a file system, or a file system was there before.",
+        Judge(
+            "If the disk is meant to have partitions, remove the mark from a raw copy of it: wipefs lists all marks, and wipefs -o removes one by its offset. If it is a file system, make a partition for it and copy it there. Then check the copy.",
+        ),
+        "util-linux, libblkid/src/superblocks, superblocks_safeprobe; wipefs(8)",
+    ),
+    judged(
+        Code::DiskFileSystemLeftOver,
+        Note,
+        "the mark of a file system before the partitions",
+        "Beside its partition table the disk bears the mark of a file system that begins with the disk and reaches into no partition. libblkid names it beside the partitions. Mostly it is left over from an earlier use.",
+        Judge(
+            "Nothing has to be done. On a raw copy of the disk, wipefs lists all marks, and wipefs -o removes one by its offset.",
+        ),
+        "util-linux, libblkid/src/superblocks; wipefs(8)",
+    ),
+    judged(
         Code::PartitionTableEmpty,
         Warn,
         "the partition table has no partition",
@@ -133,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::MbrInVolume,
         Warn,
         "an MBR in the boot sector of a volume",
-        "The first sector is both: an MBR with partitions, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
+        "The first sector is both: an MBR with partitions, or one that announces a GPT, and the boot sector of a FAT, exFAT or NTFS volume that begins with the disk. Linux shows the partitions; libblkid, and with it what mounts by label or UUID, the volume.",
         Judge(
             "If the disk is meant to have partitions, build the image again on an empty disk. If it is a volume, make a partition for it and copy it there.",
         ),
@@ -315,7 +335,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GptProtectiveMbrOdd,
         Note,
         "an unusual protective MBR",
-        "The entry of type EE says that there is a GPT, which is enough for Linux. Its length, its boot flag or its place in the MBR are not those that UEFI asks for; some firmware passes over a GPT then, but a Droplet boots without it.",
+        "The entry of type EE says that there is a GPT, which is enough for Linux. Its length, its boot flag, its first CHS or its place in the MBR are not those that UEFI asks for. Some firmware passes over a GPT then, but a Droplet boots without it. OpenStack (Glance, Nova, Cinder) refuses an image whose entry has another first CHS than 00 02 00, or is not the first.",
         PROTECT,
         PROTECTIVE,
     ),

@@ -5,15 +5,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{AtFlags, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::keys::Key;
 use super::problem::{INTERNAL_ERROR, NO_SUCH_UPLOAD, Problem};
 use super::versions::{self, Older};
-use crate::bytes::hex;
+use crate::bytes::{Hostile, hex};
 use crate::simulator::clock;
-use crate::simulator::store::replace;
+use crate::simulator::store::{read, replace};
 use crate::simulator::token::random;
 
 /// The file in the directory of `--state`…
@@ -106,46 +107,78 @@ impl Contents {
     /// What the directory holds of an earlier run; without a directory nothing is kept.
     pub(super) fn open(state: Option<&Path>) -> Result<Contents, String> {
         let Some(state) = state else { return Ok(Contents::default()) };
-        let mut is_ours = false;
-        let mut contents: Contents = match crate::simulator::STATE.open(&state.join(FILE)) {
-            Ok(bytes) => {
-                is_ours = true;
-                serde_json::from_slice(&bytes)
-                    .map_err(|e| format!("{FILE} in it is not a state of the simulator: {e}"))?
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Contents::default(),
-            Err(error) => return Err(format!("cannot read {FILE} in it: {error}")),
-        };
+        let mut contents = Contents::read(state)?;
         contents.dir = Some(state.to_owned());
-        if !is_ours && contents.holds_anything() {
-            return Err("there are files in its folder \"bucket\" that no simulator wrote; name another directory".into());
-        }
-        contents.reopen().map_err(|e| format!("the bodies of its objects: {e}"))?;
+        contents
+            .reopen(&state.join(BODIES))
+            .map_err(|e| format!("the bodies of its objects: {e}"))?;
         contents.save()?;
         Ok(contents)
     }
 
-    /// Whether there is a folder for the bodies that has something in it.
-    fn holds_anything(&self) -> bool {
-        let entries = self.bodies().and_then(|dir| fs::read_dir(dir).ok());
-        entries.is_some_and(|mut entries| entries.next().is_some())
+    /// The same, and nothing is written: all that is in the folder for the bodies has to be a simulator's.
+    pub(super) fn read(state: &Path) -> Result<Contents, String> {
+        let kept: Option<Contents> = read(state, FILE)?;
+        let is_new = kept.is_none();
+        let contents = kept.unwrap_or_default();
+        if let Some(id) = contents.named().find(|id| !is_id(id)) {
+            let id = Hostile::from(id.as_str());
+            return Err(format!(
+                "{FILE} in it is not a state of the simulator: {id} is no file of it"
+            ));
+        }
+        let bodies = state.join(BODIES);
+        let cannot = |e: io::Error| format!("its folder \"{BODIES}\": {e}");
+        match fs::symlink_metadata(&bodies) {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => {
+                return Err(format!(
+                    "\"{BODIES}\" in it is no folder, and no simulator made it; name another directory"
+                ));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(contents),
+            Err(error) => return Err(cannot(error)),
+        }
+        for entry in fs::read_dir(&bodies).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let name = entry.file_name();
+            let is_body =
+                name.to_str().is_some_and(is_id) && entry.file_type().map_err(cannot)?.is_file();
+            if is_new || !is_body {
+                return Err(format!(
+                    "no simulator wrote {} in its folder \"{BODIES}\"; move it away, or name another directory",
+                    Hostile::from_os(&name)
+                ));
+            }
+        }
+        Ok(contents)
     }
 
-    /// Opens the files that are named, and removes the others: nobody was told of what is in them.
-    fn reopen(&mut self) -> io::Result<()> {
-        let Some(dir) = self.bodies() else { return Ok(()) };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    /// The ids of all files that it needs.
+    fn named(&self) -> impl Iterator<Item = &String> {
         let older = self.older.values().flatten().filter_map(|older| older.object.as_ref());
-        let named = self.objects.values().chain(older).map(|object| &object.file);
-        let named = named.chain(self.uploads.values().map(|upload| &upload.file));
-        for id in named.cloned().collect::<Vec<_>>() {
-            let file = OpenOptions::new().read(true).write(true).open(dir.join(&id))?;
+        let objects = self.objects.values().chain(older).map(|object| &object.file);
+        objects.chain(self.uploads.values().map(|upload| &upload.file))
+    }
+
+    /// Opens the files that are named, and removes the other bodies: nobody was told of what is in them.
+    fn reopen(&mut self, bodies: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(bodies)?;
+        // It is this folder that is looked into, whatever its path leads to by now.
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(bodies, flags, Mode::empty())?;
+        for id in self.named().cloned().collect::<Vec<_>>() {
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = File::from(rustix::fs::openat(&folder, &id, flags, Mode::empty())?);
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other(format!("{id} is no regular file")));
+            }
             self.files.insert(id, Arc::new(file));
         }
-        for entry in fs::read_dir(&dir)? {
-            let entry = entry?;
-            if !entry.file_name().to_str().is_some_and(|name| self.files.contains_key(name)) {
-                fs::remove_file(entry.path())?;
+        for entry in fs::read_dir(bodies)? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(|name| is_id(name) && !self.files.contains_key(name)) {
+                rustix::fs::unlinkat(&folder, &name, AtFlags::empty())?;
             }
         }
         Ok(())
@@ -266,6 +299,11 @@ impl Contents {
         });
         (objects.collect(), uploads.collect(), older.collect())
     }
+}
+
+/// Whether a name is one that [`new_id`] makes.
+fn is_id(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 pub(super) fn new_id() -> Result<String, Problem> {

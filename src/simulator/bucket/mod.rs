@@ -55,6 +55,11 @@ impl Bucket {
         Ok(Bucket { root, contents: Mutex::new(Contents::open(state)?) })
     }
 
+    /// Whether it can be opened in this directory, of which nothing is changed.
+    pub(super) fn look(state: &Path) -> Result<(), String> {
+        Contents::read(state).map(drop)
+    }
+
     /// Nothing in it is left half changed by a panic.
     pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)

@@ -48,12 +48,12 @@ fn the_bucket_outlives_the_simulator() {
     let (_, scratch) = rig.stop("KILL");
     assert_eq!(std::fs::read_dir(scratch.path("state/bucket")).unwrap().count(), 2);
     std::fs::remove_file(scratch.path("env")).unwrap();
-    scratch.write("state/bucket/unknown", b"half of a body");
+    scratch.write("state/bucket/0123456789abcdef0123456789abcdef", b"half of a body");
     let rig = Rig::start(scratch, &["--state", "state"]);
     let state = rig.state();
     assert_eq!((&state["objects"], &state["uploads"]), (&before["objects"], &before["uploads"]));
     assert_eq!(before["uploads"][0]["upload_id"], id);
-    assert!(!rig.scratch.path("state/bucket/unknown").exists());
+    assert!(!rig.scratch.path("state/bucket/0123456789abcdef0123456789abcdef").exists());
     // The key is a new one; that of the API is not.
     assert_eq!(S3 { address: S3::of(&rig).address, ..s3.clone() }.get("kept").status, 403);
     let s3 = S3::of(&rig);
