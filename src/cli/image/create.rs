@@ -290,7 +290,7 @@ fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
     let url = OsStr::new(&args.url);
     Ok(inspect::Options {
         url_rules: !args.no_url_rules,
-        client: net::client(&net, insecure_http, [url], None)?,
+        client: net::client_of_urls(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
     })
 }

@@ -25,7 +25,8 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Strin
     );
     if let Some(error) = &report.error {
         let message = escape(&text::sentence(&error.message));
-        let _ = writeln!(out, "<p class=\"error\">{message} <code>{}</code></p>", error.kind);
+        let _ =
+            writeln!(out, "<p class=\"error\">{message} <code>{}</code></p>", escape(&error.kind));
     } else {
         let checked =
             report.checked_at.as_deref().map(|date| format!(" Checked {}.", escape(date)));
@@ -202,7 +203,7 @@ fn checks(report: &Report, out: &mut String) {
         out.push_str("<h3>Not checked in full</h3>\n<ul>\n");
         for check in unmade {
             let state = if check.state == State::Partial { "in part" } else { "not" };
-            let name = text::sentence(&check.id.replace('-', " "));
+            let name = escape(&text::sentence(&check.id.replace('-', " ")));
             let _ =
                 writeln!(out, "<li><strong>{name}</strong> ({state}): {}</li>", escape(&check.why));
         }
@@ -210,6 +211,7 @@ fn checks(report: &Report, out: &mut String) {
     }
     if !made.is_empty() {
         let names: Vec<_> = made.iter().map(|check| check.id.replace('-', " ")).collect();
-        let _ = writeln!(out, "<p class=\"made\">Checked in full: {}.</p>", names.join(", "));
+        let _ =
+            writeln!(out, "<p class=\"made\">Checked in full: {}.</p>", escape(&names.join(", ")));
     }
 }

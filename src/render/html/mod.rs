@@ -96,7 +96,7 @@ fn line(number: usize, report: &Report) -> String {
         escape(&report.source),
         report.disk_format.map_or("–", |format| format.as_str()),
         report.virtual_size.map_or("–".to_owned(), human_size),
-        codes.join(", ")
+        escape(&codes.join(", "))
     )
 }
 
