@@ -200,6 +200,7 @@ fn options(args: &CheckArgs, subjects: &[Subject]) -> Result<Options, Usage> {
         expected: Vec::new(),
         policy: policy(&args.allow, &args.warn, &args.reject)?,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
+        threads: super::threads::threads()?,
         url_rules: !args.no_url_rules,
         client: super::net::client(
             &args.net,
@@ -219,6 +220,7 @@ pub(super) fn to_look_at<'a>(
     let images = images.into_iter().map(OsString::as_os_str);
     Ok(Options {
         limit: size(max_size)?,
+        threads: super::threads::threads()?,
         client: super::net::client(net, net.insecure_http, images, None)?,
         ..Options::default()
     })

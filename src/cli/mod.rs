@@ -32,6 +32,7 @@ mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod teach;
+mod threads;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;

@@ -86,7 +86,7 @@ impl Gzip {
                 ));
             }
         }
-        Ok(Step { taken, made })
+        Ok(Step { taken, made, zeros: 0 })
     }
 
     fn trailer(&mut self, stored: &[u8; 8]) -> Result<(), Damage> {
@@ -121,7 +121,7 @@ impl Gzip {
 
 impl Decoder for Gzip {
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let mut step = Step { taken: 0, made: 0 };
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
             if let State::Body = self.state {
                 // Also without input: inflate may hold output that did not fit before.

@@ -64,6 +64,9 @@ pub struct Step {
     pub taken: usize,
     /// Bytes of the output that were written.
     pub made: usize,
+    /// Zero bytes that follow these and were not written, of decoders that count long runs of them
+    /// ([`Bzip2::sparse`]). There may be input left then, and place in the output.
+    pub zeros: u64,
 }
 
 /// What is known of a packed file that was read to its end without damage.

@@ -36,12 +36,13 @@ impl Packing {
         }
     }
 
-    /// A decoder, for what DigitalOcean takes packed.
+    /// A decoder, for what DigitalOcean takes packed. It may use so many threads, and count zeros instead of writing them
+    /// ([`Step::zeros`](super::Step::zeros)).
     #[must_use]
-    pub fn decoder(self) -> Option<Box<dyn Decoder>> {
+    pub fn decoder(self, threads: usize) -> Option<Box<dyn Decoder>> {
         match self {
             Packing::Gzip => Some(Box::new(Gzip::default())),
-            Packing::Bzip2 => Some(Box::new(Bzip2::default())),
+            Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse())),
             Packing::Plain | Packing::Foreign(..) => None,
         }
     }

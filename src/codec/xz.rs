@@ -309,7 +309,7 @@ impl Xz {
 
 impl Decoder for Xz {
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let mut step = Step { taken: 0, made: 0 };
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
             match &self.state {
                 State::Data(_) => {

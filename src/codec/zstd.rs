@@ -173,7 +173,7 @@ impl Zstd {
 
 impl Decoder for Zstd {
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let mut step = Step { taken: 0, made: 0 };
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
             match self.state {
                 State::Magic => match self.collect(5, input, &mut step) {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::budget::{Budget, Shared};
 use super::error::{Error, Kind, documents, excerpt, until};
 use super::token::Token;
-use super::{Accounts, Actions, Images, Keys, Regions};
+use super::{Accounts, Actions, Images, Keys, Regions, Unread};
 use crate::bytes::hex;
 use crate::net::{self, Address, Backoff, Called, Failure, Header, LONGEST_ASKED, Method, Retry};
 
@@ -43,6 +43,8 @@ pub enum Event<'a> {
         /// When it is looked at again.
         next: Duration,
     },
+    /// Something of a list cannot be read; the rest is.
+    Unread(&'a Unread),
     /// Nobody knows whether an image was made; it is looked for.
     Settling {
         /// Why.
@@ -52,6 +54,8 @@ pub enum Event<'a> {
         /// For how long at most.
         most: Duration,
     },
+    /// No calls are taken for so long, and a create waits for that.
+    CreateWaits(Duration),
     /// It was not found, and is posted once more, as was asked for. There may be two images then.
     PostingAgain {
         /// For how long it was looked for.

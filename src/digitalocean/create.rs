@@ -1,5 +1,5 @@
 //! A create that never makes two images: it is posted once, and after an answer that says neither yes nor
-//! no, the image is looked for by its marks.
+//! no, the image is looked for by its marks. After a 429 it is posted again if none is seen (`posting.rs`).
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::client::Event;
 use super::error::{Error, Kind};
 use super::images::{Filter, ImageKey, Images};
+use super::page::Unread;
+use super::posting::{Next, Posting};
 use super::types::{Image, ImageNewCustom};
 use super::wait::Patience;
 
@@ -174,6 +176,13 @@ fn looked_for(unseen: &Option<Box<Error>>) -> String {
     }
 }
 
+/// An image that bears a mark, and cannot be read.
+fn unreadable(unread: &Unread) -> Error {
+    let said =
+        format!("an image that bears the mark cannot be read: {}: {}", unread.what, unread.why);
+    Error::new(Kind::Incomplete, said)
+}
+
 impl Images {
     /// Creates an image, and finds out what became of it if the answer does not say.
     ///
@@ -187,7 +196,14 @@ impl Images {
         let marked = how.push.mark(image, how.tag);
         let most = if how.post_again { 2 } else { 1 };
         let (mut posts, mut looked) = (0, Duration::ZERO);
+        let mut posting = Posting::new(self, &how.push, &how.patience);
         loop {
+            // Before the second post nobody knows of the first.
+            if let Err(error) = posting.ready().await
+                && posts == 0
+            {
+                return Err(CreateError::Refused(error));
+            }
             posts += 1;
             let because = match self.create_marked(&marked, &how.push).await {
                 Ok(image) => {
@@ -198,17 +214,21 @@ impl Images {
                     return Ok(Created { image, adopted: None, others, posts });
                 }
                 Err(error) if error.is_ambiguous() => error,
-                Err(error) if posts == 1 => return Err(CreateError::Refused(error)),
-                Err(error) => {
-                    let (because, push) = (Box::new(error), how.push.clone());
-                    return Err(CreateError::Unknown {
-                        because,
-                        push,
-                        looked,
-                        unseen: None,
-                        posts,
-                    });
-                }
+                Err(error) => match posting.refused(error).await {
+                    Next::Again => {
+                        posts -= 1;
+                        continue;
+                    }
+                    Next::Made(image, error) => {
+                        let others = self.others(&how.push, image.id).await;
+                        return Ok(Created { image: *image, adopted: Some(error), others, posts });
+                    }
+                    Next::Refused(error) if posts == 1 => return Err(CreateError::Refused(error)),
+                    Next::Refused(error) => {
+                        let (because, push, unseen) = (Box::new(error), how.push.clone(), None);
+                        return Err(CreateError::Unknown { because, push, looked, unseen, posts });
+                    }
+                },
             };
             let asked = Instant::now();
             let found = self.find(&how.push, how.settle, &how.patience, Some(&because)).await;
@@ -300,12 +320,12 @@ impl Images {
         }
     }
 
-    /// The account's own images that have the marks of any push, with that push, oldest first. Lists lag, and
-    /// leave out images whose import failed.
+    /// The account's own images that have the marks of any push, with that push, oldest first; and why there may be
+    /// more, if one with such marks cannot be read. Lists lag, and leave out images whose import failed.
     ///
     /// # Errors
     /// If they cannot be listed.
-    pub async fn marked_by_pushes(&self) -> Result<Vec<(PushId, Image)>, Error> {
+    pub async fn marked_by_pushes(&self) -> Result<(Vec<(PushId, Image)>, Option<Error>), Error> {
         let own = Filter { private: true, ..Filter::default() };
         let mut pages = self.list(&own);
         let mut found = Vec::new();
@@ -318,7 +338,8 @@ impl Images {
         found.sort_by_key(|(_, image)| image.id);
         // A list that moves while it is read shows an image on two pages.
         found.dedup_by_key(|(_, image)| image.id);
-        Ok(found)
+        let marked = |it: &&Unread| it.mentions(TAG) || it.mentions(NOTE.0);
+        Ok((found, pages.unread().iter().find(marked).map(unreadable)))
     }
 
     /// The account's images with the marks, oldest first.
@@ -327,8 +348,15 @@ impl Images {
         let all = Filter { private: true, ..Filter::default() };
         // By tag is quick; the other list may know it sooner, and knows those without the tag.
         for filter in [tagged, all] {
-            let mut found = self.list(&filter).all().await?;
+            let mut list = self.list(&filter);
+            let mut found = list.rest().await?;
             found.retain(|image| push.marks(image));
+            // It may be the one that is looked for.
+            if found.is_empty()
+                && let Some(unread) = list.unread().iter().find(|it| it.mentions(push.as_str()))
+            {
+                return Err(unreadable(unread));
+            }
             if !found.is_empty() {
                 found.sort_by_key(|image| image.id);
                 // A list that moves while it is read shows an image on two pages.

@@ -16,6 +16,7 @@ mod keys;
 mod lenient;
 mod names;
 mod page;
+pub(crate) mod posting;
 mod regions;
 mod token;
 mod transfer;
@@ -34,7 +35,7 @@ pub use keys::{Keys, ListedKey, SpacesKey};
 pub use names::{
     ActionStatus, ActionType, Distribution, ImageStatus, ImageType, QueryType, RegionSlug, nearest,
 };
-pub use page::{MOST_PAGES, Pages};
+pub use page::{MOST_PAGES, Pages, Unread};
 pub use regions::Regions;
 pub use token::Token;
 pub use transfer::{Transferred, transfer, unknown_start};

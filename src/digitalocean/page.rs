@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::client::{Call, Client, document, part};
+use super::client::{Call, Client, Event, document, part};
 use super::error::{Error, Kind};
 use super::types::{MetaProperties, Pagination};
+use crate::bytes::Hostile;
 
 /// More pages than this are not a list but a server that never ends: 50,000 objects, and all the calls that
 /// may be made in a minute.
@@ -32,7 +33,33 @@ pub struct Pages<T> {
     /// The page before, as it came.
     before: Value,
     ready: VecDeque<T>,
+    unread: Vec<Unread>,
     of: PhantomData<T>,
+}
+
+/// Something of a list that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Where it stands, and its name if it has one, for people.
+    pub what: String,
+    /// What is wrong with it, for people.
+    pub why: String,
+    /// All of it, as JSON.
+    text: String,
+}
+
+impl Unread {
+    fn new(place: String, value: &Value, error: &serde_json::Error) -> Self {
+        let name = value.get("name").and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+        let named = name.map_or_else(String::new, |name| format!(", \"{}\"", Hostile::from(name)));
+        let why = Hostile::message(&error.to_string()).to_string();
+        Unread { what: format!("{place}{named}"), why, text: value.to_string() }
+    }
+
+    /// Whether there is this text anywhere in it.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
 }
 
 impl<T: DeserializeOwned> Pages<T> {
@@ -55,6 +82,7 @@ impl<T: DeserializeOwned> Pages<T> {
             nexts: HashSet::new(),
             before: Value::Null,
             ready: VecDeque::new(),
+            unread: Vec::new(),
             of: PhantomData,
         }
     }
@@ -98,20 +126,20 @@ impl<T: DeserializeOwned> Pages<T> {
             return Err(Error::unusable(Kind::Incomplete, &called, said));
         }
         self.before.clone_from(&values);
-        let page: Vec<T> = part(&called, values, self.key)?;
+        let values: Vec<Value> = part(&called, values, self.key)?;
+        let found = values.len();
+        let page = self.read(values);
         self.total = meta.and_then(|meta| meta.total).or(self.total);
-        self.seen = self.seen.saturating_add(page.len() as u64);
+        self.seen = self.seen.saturating_add(found as u64);
         let next = match links {
             Some(links) => links.pages.next,
             // What says whether there is another page cannot be read; then the numbers tell.
-            None if page.len() >= PER_PAGE as usize
-                || self.total.is_some_and(|all| all > self.seen) =>
-            {
+            None if found >= PER_PAGE as usize || self.total.is_some_and(|all| all > self.seen) => {
                 Some(format!("page {}", self.page + 1))
             }
             None => None,
         };
-        match next.filter(|_| !page.is_empty()) {
+        match next.filter(|_| found > 0) {
             None => self.ended = true,
             Some(next) if self.nexts.contains(&next) => {
                 let said =
@@ -121,6 +149,29 @@ impl<T: DeserializeOwned> Pages<T> {
             Some(next) => drop(self.nexts.insert(next)),
         }
         Ok(Some(page))
+    }
+
+    /// What can be read of a page. Who listens gets to know of the rest.
+    fn read(&mut self, values: Vec<Value>) -> Vec<T> {
+        let mut page = Vec::with_capacity(values.len());
+        for (at, value) in (1..).zip(values) {
+            match T::deserialize(&value) {
+                Ok(read) => page.push(read),
+                Err(error) => {
+                    let place = format!("number {at} on page {} of the {}", self.page, self.key);
+                    let unread = Unread::new(place, &value, &error);
+                    self.client.tell(&Event::Unread(&unread));
+                    self.unread.push(unread);
+                }
+            }
+        }
+        page
+    }
+
+    /// What could not be read so far.
+    #[must_use]
+    pub fn unread(&self) -> &[Unread] {
+        &self.unread
     }
 
     /// The next of the list; `None` at its end.
@@ -142,6 +193,11 @@ impl<T: DeserializeOwned> Pages<T> {
     /// # Errors
     /// As for [`Pages::page`].
     pub async fn all(mut self) -> Result<Vec<T>, Error> {
+        self.rest().await
+    }
+
+    /// The same, of a list that can be asked then for what was not read.
+    pub(super) async fn rest(&mut self) -> Result<Vec<T>, Error> {
         let mut all = Vec::from(std::mem::take(&mut self.ready));
         while let Some(page) = self.page().await? {
             all.extend(page);

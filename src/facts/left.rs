@@ -93,6 +93,7 @@ reasons! {
 
     Elsewhere Elsewhere "the disk cannot be read from this file alone",
 
+    Snapshots Aside "snapshots are not imported: their tables are checked, their data is not read",
     Proxy Aside "a proxy hides who answered",
 }
 

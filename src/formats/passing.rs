@@ -11,9 +11,9 @@ use super::packed::Unpacker;
 use super::{Halt, ImageView, Missing};
 use crate::facts::{Left, Notebook};
 
-/// Clusters or grains that wait, ahead and behind together: 8 MiB. A walk in the order in which images
-/// are written has those of one table at a time.
-const MOST_WAITING: usize = 1 << 18;
+/// Clusters or grains that wait, ahead and behind together: 4 MiB. A walk in the order in which images
+/// are written has those of one table at a time, and of an image under the limit these are never as many.
+const MOST_WAITING: usize = 1 << 17;
 
 /// What is packed and waits for its turn.
 pub(super) struct Passing {

@@ -1,5 +1,6 @@
 //! Wanted ranges of an image, served in the order in which a stream can give them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::{Got, Halt, ImageView, Missing};
@@ -13,6 +14,11 @@ const MOST_AHEAD: usize = 64;
 /// What an examiner wants to see of an image, each range with a tag that says what it is.
 pub(super) struct Scan<T> {
     queue: BTreeMap<(u64, u32), (u32, T)>,
+    /// What comes into the queue when its turn is near, the last first: hundreds of thousands of ranges take a third of
+    /// the room that they would take in the queue.
+    later: Vec<(u64, u32, T)>,
+    /// What lay behind already when it was wanted so.
+    passed: Vec<(u64, u32, T)>,
     /// Tells ranges with the same offset apart, in the order in which they were wanted.
     serial: u32,
     /// Image offset up to which ranges were served.
@@ -37,7 +43,8 @@ pub(super) struct Piece<T> {
 
 impl<T> Scan<T> {
     pub(super) fn new() -> Self {
-        Scan { queue: BTreeMap::new(), serial: 0, at: 0, end: u64::MAX }
+        let (later, passed) = (Vec::new(), Vec::new());
+        Scan { queue: BTreeMap::new(), later, passed, serial: 0, at: 0, end: u64::MAX }
     }
 
     /// Wants `len` bytes, at most [`LARGEST_PIECE`], from image offset `at`.
@@ -57,17 +64,54 @@ impl<T> Scan<T> {
         }
     }
 
+    /// Wants many tables of `len` bytes, of which no more is held than their places. The tag is made from what stands beside
+    /// a place and from the number of bytes before the piece.
+    pub(super) fn want_tables<N: Copy>(
+        &mut self,
+        len: u64,
+        tables: impl Iterator<Item = (u64, N)>,
+        tag: impl Fn(N, u64) -> T,
+    ) {
+        for (table, beside) in tables {
+            for done in (0..len).step_by(LARGEST_PIECE) {
+                let (at, piece) =
+                    (table.saturating_add(done), (len - done).min(LARGEST_PIECE as u64));
+                let list = if at >= self.at { &mut self.later } else { &mut self.passed };
+                list.push((at, piece as u32, tag(beside, done)));
+            }
+        }
+        self.later.sort_unstable_by_key(|(at, ..)| Reverse(*at));
+    }
+
+    /// Brings what comes next into the queue.
+    fn fill(&mut self) {
+        while let Some(&(next, ..)) = self.later.last() {
+            let first = self.queue.range((self.at, 0)..).next().map(|((at, _), _)| *at);
+            if first.is_some_and(|first| first <= next) {
+                return;
+            }
+            for _ in 0..MOST_AHEAD {
+                if let Some((at, len, tag)) = self.later.pop() {
+                    self.want(at, len as usize, tag);
+                }
+            }
+        }
+    }
+
     /// Image offset of the next range ahead.
-    pub(super) fn next_at(&self) -> Option<u64> {
+    pub(super) fn next_at(&mut self) -> Option<u64> {
+        self.fill();
         self.queue.range((self.at, 0)..).next().map(|((at, _), _)| *at)
     }
 
     /// Says that the image is read from its beginning again: what lies behind is ahead.
     pub(super) fn turn(&mut self) {
         self.at = 0;
+        self.later.append(&mut self.passed);
+        self.later.sort_unstable_by_key(|(at, ..)| Reverse(*at));
     }
 
-    /// Ranges that are still wanted.
+    /// Ranges that are still wanted, but for those of [`Scan::want_tables`].
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -75,8 +119,14 @@ impl<T> Scan<T> {
     /// The next range ahead, or if there is none, the first of those that lie behind. `None` when
     /// nothing is wanted any more.
     pub(super) fn next(&mut self, view: &mut dyn ImageView) -> Result<Option<Piece<T>>, Halt> {
-        let ahead = self.queue.range((self.at, 0)..).next().map(|(key, _)| *key);
-        let Some(key) = ahead.or_else(|| self.queue.keys().next().copied()) else {
+        if self.next_at().is_none() {
+            if self.queue.is_empty() && self.passed.is_empty() {
+                return Ok(None);
+            }
+            self.turn();
+            self.fill();
+        }
+        let Some(key) = self.queue.range((self.at, 0)..).next().map(|(key, _)| *key) else {
             return Ok(None);
         };
         let (at, _) = key;
@@ -176,6 +226,32 @@ mod tests {
         // What lies before the end is read still.
         scan.want(10, 5, 0);
         assert_eq!(scan.next(&mut view).unwrap().unwrap().bytes, [7; 5]);
+    }
+
+    #[test]
+    fn many_tables_come_in_the_order_of_the_others() {
+        let mut view = MemoryView::new(vec![7; 4000]);
+        let mut scan = Scan::new();
+        scan.want(1000, 1, 0);
+        assert_eq!(scan.next(&mut view).unwrap().unwrap().at, 1000);
+        // Behind and ahead, some of them twice, with others between them.
+        let places = (0..900u64).map(|n| (n * 7919 % 300 * 10 + 5, n));
+        scan.want_tables(2, places, |n, before| n + before);
+        assert_eq!(scan.len(), 0);
+        (0..300).for_each(|n| scan.want(n * 10, 1, 1000 + n));
+        let (mut seen, mut tags) = (Vec::new(), Vec::new());
+        while let Some(piece) = scan.next(&mut view).unwrap() {
+            assert!(scan.len() <= 300 + MOST_AHEAD);
+            assert_eq!(piece.bytes.len(), if piece.at % 10 == 5 { 2 } else { 1 });
+            seen.push(piece.at);
+            tags.push(piece.tag);
+        }
+        let each = (0..300u64).flat_map(|n| [n * 10, n * 10 + 5, n * 10 + 5, n * 10 + 5]);
+        let (mut expected, behind): (Vec<_>, Vec<_>) = each.partition(|&at| at >= 1000);
+        expected.extend(behind);
+        assert_eq!(seen, expected);
+        tags.sort_unstable();
+        assert_eq!(tags, (0..900).chain(1000..1300).collect::<Vec<u64>>());
     }
 
     #[test]

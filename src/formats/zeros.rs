@@ -2,6 +2,10 @@
 
 use super::view::{Got, Halt, ImageView, Missing};
 
+/// Bytes of which a view is told that they are read next, and how many times as many.
+const AHEAD: usize = 1 << 20;
+const MOST_AHEAD: usize = 4;
+
 /// Bytes that are looked at at a time.
 pub(super) const PIECE: usize = 64 << 10;
 
@@ -23,6 +27,10 @@ pub(super) fn first_used(
         if let (len, true) = view.hole(at) {
             at = at.saturating_add(len.max(1));
             continue;
+        }
+        if (at - from).is_multiple_of(AHEAD as u64) {
+            let parts = (at..to).step_by(AHEAD).map(|at| (at, (to - at).min(AHEAD as u64)));
+            view.ahead(&mut parts.take(MOST_AHEAD))?;
         }
         let want = (to - at).min(PIECE as u64) as usize;
         let count = match view.read_at(at, &mut bytes[..want])? {

@@ -134,6 +134,9 @@ fn container(
         Walked::Whole => report.done("allocation-tables"),
         Walked::Partial(left) => report.partial("allocation-tables", left),
     }
+    if notebook.has(Code::Qcow2Snapshots) {
+        report.skipped("snapshot-data", Left::Snapshots);
+    }
     let mut missing = None;
     if notebook.is_elsewhere() {
         report.skipped("partition-table", Left::Elsewhere);

@@ -89,6 +89,8 @@ struct PackedFeed<'a> {
     notebook: &'a Notebook<'a>,
     /// The segment being unpacked and how many bytes of it are done.
     input: Option<(Segment, u64)>,
+    /// Zeros of the image that come next.
+    zeros: u64,
     /// Whoever digests the image.
     digest: Option<Sender<Segment>>,
     ending: Arc<Ending>,
@@ -131,16 +133,16 @@ pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
     )
 }
 
-/// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
+/// The image in a file that is packed like this, unpacked by so many threads. `digest` is given all of it, and `ending` is told of the end of a
 /// packed stream that was found whole.
 pub(super) fn unpack<'a>(
-    packing: Packing,
+    (packing, threads): (Packing, usize),
     incoming: Incoming,
     notebook: &'a Notebook<'a>,
     digest: Option<Sender<Segment>>,
     ending: Arc<Ending>,
 ) -> Box<dyn Feed + 'a> {
-    match packing.decoder() {
+    match packing.decoder(threads) {
         None => Box::new(PlainFeed { incoming }),
         Some(decoder) => Box::new(PackedFeed {
             incoming,
@@ -149,6 +151,7 @@ pub(super) fn unpack<'a>(
             pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
             notebook,
             input: None,
+            zeros: 0,
             digest,
             ending,
             ended: None,
@@ -175,6 +178,15 @@ impl PackedFeed<'_> {
         self.input = None;
         self.input = self.incoming.next()?.map(|segment| (segment, 0));
         Ok(self.input.is_some())
+    }
+
+    /// Gives it to the digest as well.
+    fn give(&self, segment: Segment) -> Segment {
+        if let Some(digest) = &self.digest {
+            // The digest's thread outlives this feed.
+            let _ = digest.send(segment.clone());
+        }
+        segment
     }
 
     fn finish(&mut self) -> Result<(), Halt> {
@@ -209,6 +221,10 @@ impl PackedFeed<'_> {
 
 impl Feed for PackedFeed<'_> {
     fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        if self.zeros > 0 {
+            let zeros = std::mem::take(&mut self.zeros);
+            return Ok(Some(self.give(Segment::Zeros(zeros))));
+        }
         if let Some(ended) = self.ended.take() {
             return ended.map(|()| None);
         }
@@ -230,6 +246,13 @@ impl Feed for PackedFeed<'_> {
             if let Some((_, done)) = &mut self.input {
                 *done += step.taken as u64;
             }
+            self.zeros = step.zeros;
+            if step.zeros > 0 {
+                match chunk.is_empty() {
+                    true => return self.next(),
+                    false => break,
+                }
+            }
             if !more && step.made < room {
                 // What was unpacked before a cut is still worth looking at.
                 let ended = self.finish();
@@ -240,11 +263,6 @@ impl Feed for PackedFeed<'_> {
                 break;
             }
         }
-        let segment = Segment::Data(Arc::new(chunk));
-        if let Some(digest) = &self.digest {
-            // The digest's thread outlives this feed.
-            let _ = digest.send(segment.clone());
-        }
-        Ok(Some(segment))
+        Ok(Some(self.give(Segment::Data(Arc::new(chunk)))))
     }
 }

@@ -78,6 +78,8 @@ pub struct Options {
     pub policy: Policy,
     /// Bytes that image and disk have to stay under.
     pub limit: u64,
+    /// Threads that decompress.
+    pub threads: usize,
     /// Hold a URL against the rules of DigitalOcean's importer.
     pub url_rules: bool,
     /// What asks for URLs; without one, each image makes its own.
@@ -103,6 +105,7 @@ impl Default for Options {
             expected: Vec::new(),
             policy: Policy::default(),
             limit: SIZE_LIMIT,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             url_rules: true,
             client: None,
         }

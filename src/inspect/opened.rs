@@ -247,7 +247,7 @@ fn fill(
         return Err(Halt::Stopped);
     }
     marks::head(packing, &head, notebook);
-    let mut feed = unpack(packing, incoming, notebook, None, Arc::default());
+    let mut feed = unpack((packing, 1), incoming, notebook, None, Arc::default());
     let mut size = 0;
     while let Some(segment) = feed.next()? {
         size += segment.len();

@@ -317,7 +317,8 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        let feed = unpack(packing, incoming, self.notebook, digest, Arc::clone(&ending));
+        let with = (packing, self.options.threads);
+        let feed = unpack(with, incoming, self.notebook, digest, Arc::clone(&ending));
         let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
@@ -332,7 +333,7 @@ impl<'a> Pipeline<'a> {
                     u64::MAX,
                 );
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                unpack(packing, incoming, self.notebook, None, Arc::clone(&noted))
+                unpack(with, incoming, self.notebook, None, Arc::clone(&noted))
             }) as Reopen<'_>),
             _ => None,
         };

@@ -95,6 +95,15 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The host, with the port if that is not the usual one.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self.0.port() {
+            Some(port) => format!("{}:{port}", self.host()),
+            None => self.host().to_owned(),
+        }
+    }
+
     /// The host, if it is an address.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {

@@ -99,6 +99,8 @@ impl Failure {
             said = "nothing came for too long".into();
             Kind::TimedOut
         } else if error.is_connect() {
+            // After a redirect it is not the host that was asked for.
+            said = format!("{}: {said}", address.authority());
             Kind::Unreachable
         } else {
             Kind::Interrupted

@@ -56,6 +56,15 @@ pub(super) async fn end(journal: &mut Journal, world: &World, patience: &Patienc
     Cleaning::own(journal, world, patience).end().await
 }
 
+/// The object stays, private, for a later run; the rest ends. What is left beside it, and why.
+pub(super) async fn keep(journal: &mut Journal, world: &World, patience: &Patience) -> Vec<String> {
+    let mut cleaning = Cleaning::own(journal, world, patience);
+    cleaning.object(Fate::Keep).await;
+    cleaning.probe().await;
+    cleaning.key().await;
+    cleaning.left
+}
+
 /// Only the key ends: the rest is still needed.
 pub(super) async fn end_key(
     journal: &mut Journal,

@@ -1,6 +1,6 @@
 //! The image on DigitalOcean's side: created once, and waited for.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::compared;
 use super::entry::{Intent, Outcome};
@@ -9,15 +9,13 @@ use super::handed::Checked;
 use super::order::Route;
 use super::run::Run;
 use super::stop::Stop;
+use crate::digitalocean::posting::{Next, Posting};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
 
 /// For how long an image is looked for after a refusal: there should be none, but a server has said no and
 /// made one all the same.
 const DOUBT: Duration = Duration::from_secs(2);
-
-/// How often a create is posted at most: only after answers that say that there were too many calls.
-const MOST_POSTS: u32 = 3;
 
 impl Run<'_> {
     /// Posts the create, once. After an answer that says neither yes nor no, the image is looked for.
@@ -58,58 +56,26 @@ impl Run<'_> {
         push: &PushId,
         checked: Option<Checked>,
     ) -> Result<Image, Stop> {
-        let mut posts = 1;
+        let (images, patience) = (self.world.api.images(), self.order.patience);
+        let mut posting = Posting::new(&images, push, &patience);
         loop {
-            if let Some(until) = self.world.api.budget().opens() {
-                let error = Error::limited(until);
-                self.wait_for_calls(until)
-                    .await?
-                    .map_err(|()| Stop::Api { step: Step::Create, error })?;
-            }
+            let ready = self.cancel.unless(posting.ready()).await?;
+            ready.map_err(|error| Stop::Api { step: Step::Create, error })?;
             self.intend(Intent::Create { checked: checked.clone() })?;
-            let error = match self.world.api.images().create_marked(request, push).await {
+            let error = match images.create_marked(request, push).await {
                 Ok(image) => return Ok(image),
                 Err(error) if error.is_ambiguous() => return self.settle(push, error).await,
                 Err(error) => error,
             };
-            let Kind::RateLimited { until } = error.kind else {
-                return Err(self.refused(push, error).await?);
-            };
-            let soon = SystemTime::now() + self.order.patience.first;
-            let until = until.unwrap_or(soon).max(soon);
-            if posts == MOST_POSTS || self.wait_for_calls(until).await?.is_err() {
-                return Err(self.refused(push, error).await?);
-            }
-            if !error.is_unsent() {
-                let images = self.world.api.images();
-                let looking = images.find(push, Duration::ZERO, &self.order.patience, None);
-                match self.cancel.unless(looking).await? {
-                    Ok(found) => {
-                        if let Some(image) = found.into_iter().next() {
-                            self.world.note(&format!("image {} was made all the same", image.id));
-                            return Ok(image);
-                        }
-                    }
-                    // Who could not look does not post again.
-                    Err(_) => return Err(self.refused(push, error).await?),
+            match self.cancel.unless(posting.refused(error)).await? {
+                Next::Again => self.conclude_step(Outcome::NotCreated)?,
+                Next::Made(image, _) => {
+                    self.world.note(&format!("image {} was made all the same", image.id));
+                    return Ok(*image);
                 }
+                Next::Refused(error) => return Err(self.refused(push, error).await?),
             }
-            self.conclude_step(Outcome::NotCreated)?;
-            posts += 1;
         }
-    }
-
-    /// Waits until calls are taken. `Err` if that is longer than the user waits for an import.
-    async fn wait_for_calls(&self, until: SystemTime) -> Result<Result<(), ()>, Stop> {
-        let wait = until.duration_since(SystemTime::now()).unwrap_or_default();
-        if wait > self.order.patience.most {
-            return Ok(Err(()));
-        }
-        let seconds = wait.as_secs_f64().ceil();
-        self.world
-            .note(&format!("the API takes no calls for {seconds} s; the create waits for that"));
-        self.cancel.unless(tokio::time::sleep(wait)).await?;
-        Ok(Ok(()))
     }
 
     /// What the image has to be made of, if the URL of others is handed over.

@@ -110,6 +110,9 @@ pub(super) enum Intent {
         size: u64,
         /// SHA-256 of the object, in hexadecimal.
         sha256: String,
+        /// SHA-256 of the file that was checked, which may have been packed; older journals do not say.
+        #[serde(default)]
+        checked: String,
     },
     /// Everybody may read the object.
     Publish,

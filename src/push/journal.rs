@@ -24,6 +24,9 @@ pub(super) const INSTEAD: &str =
 /// How the names of journals end.
 const ENDING: &str = "journal";
 
+/// How the name of one ends that has no line yet: its push has done nothing.
+const UNBORN: &str = "unborn";
+
 /// A journal has a few dozen lines; one of more was written by something else.
 const MOST_LINES: usize = 100_000;
 
@@ -68,11 +71,11 @@ pub(super) enum Found {
     Locked(Option<Box<State>>),
     /// Nobody works on it. Now this process does.
     Left(Box<Journal>),
-    /// It tells of nothing: its push was killed before it did anything, or is at its end.
+    /// Its push is at its end.
     Over(Over),
 }
 
-/// A journal that tells of nothing, which nobody else works on.
+/// A journal whose last line says that its push is at its end, which nobody else works on.
 pub(super) struct Over {
     path: PathBuf,
     _locked: File,
@@ -103,24 +106,25 @@ impl Journal {
             .map_err(|e| failed(&folder, e))?;
         distrusted(&folder, "folder").map_err(|why| JournalError::new(&folder, why))?;
         let path = folder.join(push.as_str()).with_extension(ENDING);
+        // A journal has its first line from its beginning, so one without is damaged.
+        let unborn = path.with_extension(UNBORN);
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)
-            .map_err(|e| failed(&path, e))?;
-        file.lock().map_err(|e| failed(&path, e))?;
-        // A sweep that came between took it for one that was killed before it did anything, and removed it.
-        if file.metadata().map_err(|e| failed(&path, e))?.nlink() == 0 {
-            return Err(JournalError::new(&path, "a sweep has just removed it; try again"));
-        }
+            .open(&unborn)
+            .map_err(|e| failed(&unborn, e))?;
         let at = now();
         let (push, state) = (push.clone(), State::new(at, began.clone()));
         let mut journal = Journal { path, file, push, state, whole: 0, torn: false };
-        if let Err(error) = journal.append(&Line { at, entry: Entry::Began(began) }) {
-            // It tells of nothing, and a sweep takes it for nothing too.
-            let _ = std::fs::remove_file(&journal.path);
+        let begun = journal.file.lock().map_err(|e| failed(&unborn, e));
+        let begun = begun.and_then(|()| journal.append(&Line { at, entry: Entry::Began(began) }));
+        let begun = begun.and_then(|()| {
+            std::fs::rename(&unborn, &journal.path).map_err(|e| failed(&journal.path, e))
+        });
+        if let Err(error) = begun {
+            let _ = std::fs::remove_file(&unborn);
             return Err(error);
         }
         // The name of the file has to last as well.
@@ -131,8 +135,7 @@ impl Journal {
     /// Opens one that is there, and changes nothing.
     ///
     /// # Errors
-    /// If it cannot be read, is no journal, or may be that of somebody else. One without its first line tells of
-    /// nothing; it is no error.
+    /// If it cannot be read, is no journal, was cut, or may be that of somebody else.
     pub(super) fn open(path: &Path) -> Result<Option<Found>, JournalError> {
         let failed = |e: io::Error| JournalError::new(path, e);
         let wrong = |why: String| JournalError::new(path, why);
@@ -161,10 +164,17 @@ impl Journal {
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         let (lines, whole) = lines(path, &file)?;
-        if matches!(lines.last(), None | Some(Line { entry: Entry::Ended, .. })) {
+        let torn = whole < file.metadata().map_err(failed)?.len();
+        let ended = matches!(lines.last(), Some(Line { entry: Entry::Ended, .. }));
+        if ended && !torn {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
         let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        if lines.is_empty() {
+            return Err(damaged(
+                "it was cut before the end of its first line, so its push may be unfinished",
+            ));
+        }
         let Some(Line { entry: Entry::Began(began), .. }) = lines.first() else {
             return Err(damaged("its first line does not begin a push"));
         };
@@ -180,7 +190,6 @@ impl Journal {
         let Some(state) = State::of(lines) else {
             return Err(damaged("its first line does not begin a push"));
         };
-        let torn = whole < file.metadata().map_err(failed)?.len();
         Ok(Some(Found::Left(Box::new(Journal {
             path: path.to_owned(),
             file,
@@ -196,6 +205,24 @@ impl Journal {
     /// # Errors
     /// If the folder cannot be read; one that is not there has none.
     pub(super) fn all(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
+        Journal::named(folder, ENDING)
+    }
+
+    /// Removes what pushes left that were killed before their journal had a line: they had done nothing.
+    pub(super) fn remove_unborn(folder: &Path) {
+        for path in Journal::named(folder, UNBORN).unwrap_or_default() {
+            let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()).map(File::from) else {
+                continue;
+            };
+            if file.try_lock().is_ok() {
+                // It does no harm if it stays.
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn named(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, JournalError> {
         let folder = folder.join("pushes");
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -205,7 +232,7 @@ impl Journal {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(|e| JournalError::new(&folder, e))?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING) {
+            if path.extension().is_some_and(|it| it == ending) {
                 paths.push(path);
             }
         }
@@ -311,7 +338,7 @@ fn foreign(entry: &Entry, push: &PushId) -> Option<String> {
     }
 }
 
-/// Removes a journal that tells of nothing; another process may have been quicker.
+/// Removes a journal of a push that is at its end; another process may have been quicker.
 fn remove(path: &Path) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(JournalError::new(path, e)),

@@ -30,6 +30,7 @@ mod spread;
 mod stage;
 mod state;
 mod stop;
+mod stored;
 mod sweep;
 mod upload;
 mod world;

@@ -85,7 +85,7 @@ async fn proven(world: &World, push: &PushId, state: &State, why: &str) -> Whose
     let image = match state.image {
         Image::None => false,
         Image::Asked(_) => {
-            let marked = images.marked_by_pushes().await.unwrap_or_default();
+            let (marked, _) = images.marked_by_pushes().await.unwrap_or_default();
             marked.iter().any(|(_, image)| push.marks(image))
         }
         Image::Importing(id) | Image::Available(id) | Image::Failed(id) => {

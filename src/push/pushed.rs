@@ -59,7 +59,7 @@ pub struct Staged {
     pub size: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    /// Parts that it was sent in.
+    /// Parts that it was sent in; 0 if an earlier run sent it.
     pub parts: usize,
     /// Whether it is still there.
     pub kept: bool,

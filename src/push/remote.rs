@@ -175,7 +175,7 @@ impl Sweeping<'_> {
     }
 
     async fn images(&mut self) -> Result<(), digitalocean::Error> {
-        let all = self.world.api.images().marked_by_pushes().await?;
+        let (all, unread) = self.world.api.images().marked_by_pushes().await?;
         let now = self.world.api.time()?;
         for (push, image) in all {
             let made = image.created_at.as_deref().and_then(net::time);
@@ -188,7 +188,7 @@ impl Sweeping<'_> {
             let done = self.image(&push, &image, &mut steps).await;
             self.say(&push, steps, done);
         }
-        Ok(())
+        unread.map_or(Ok(()), Err)
     }
 
     /// Deletes keys that pushes made for themselves.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::clean::{clean, end, end_key};
+use super::clean::{clean, end, end_key, keep};
 use super::compared;
 use super::entry::{Began, Entry, Intent, Outcome, Place};
 use super::event::{Event, Step};
@@ -14,6 +14,7 @@ use super::owner::{Owner, Whose, whose};
 use super::pushed::Pushed;
 use super::state::{Image as ImageState, Key as KeyState, Object, Public, State};
 use super::stop::Stop;
+use super::stored::{left_by, stored};
 use super::world::{Cancel, World};
 use crate::bytes::Hostile;
 use crate::digitalocean::wait::WaitError;
@@ -57,7 +58,8 @@ pub async fn push(order: &Order, world: &World, folder: &Path, cancel: &Cancel) 
     run.conclude(stop).await
 }
 
-/// The push of the same file that was killed before its upload was complete, if there is one.
+/// The push of the same file that was killed before its upload was complete, or left its object to be gone on with, if
+/// there is one.
 ///
 /// # Errors
 /// If one went further: it has to be brought to its end first, or there could be two images.
@@ -83,12 +85,15 @@ async fn resumed(order: &Order, world: &World, folder: &Path) -> Result<Option<J
             _ => continue,
         };
         let state = journal.state();
+        let is_stored = stored(state).is_some();
         let further = matches!(state.object, Object::Completing { .. } | Object::Stored { .. });
+        let further = further && !is_stored;
         if further || state.image != ImageState::None {
             return Err(Stop::Earlier { push: state.began.push.clone() });
         }
         // A key that died with its run is ended by a sweep; another one cannot take its place in the journal.
-        if matches!(state.object, Object::Open { .. }) && state.key == KeyState::None {
+        let goes_on = is_stored || matches!(state.object, Object::Open { .. });
+        if goes_on && state.key == KeyState::None {
             open = Some(journal);
         }
     }
@@ -293,7 +298,8 @@ impl Run<'_> {
     async fn conclude(mut self, stop: Option<Stop>) -> Pushed {
         // What DigitalOcean is still at, and could not be asked about, may well end well.
         let waits = matches!(&stop, Some(Stop::Wait(error)) if is_open(error));
-        let begun = stop.is_some() && !waits;
+        let stored = left_by(stop.as_ref(), self.journal.state());
+        let begun = stop.is_some() && !waits && stored.is_none();
         let hurried = matches!(stop, Some(Stop::Interrupted));
         if hurried {
             self.world.bucket = self.world.bucket.map(|bucket| bucket.hurried());
@@ -304,7 +310,14 @@ impl Run<'_> {
         {
             self.world.note(&error.to_string());
         }
-        if waits {
+        if let Some(key) = stored {
+            let (world, patience) = (&self.world, &self.order.patience);
+            self.pushed.left.push(format!(
+                "the object {}: it stays, private, and the same push with --resume goes on with it",
+                Hostile::from(key.as_str())
+            ));
+            self.pushed.left.extend(keep(&mut self.journal, world, patience).await);
+        } else if waits {
             let left = match self.order.route {
                 Route::Staged { .. } => {
                     "the import goes on; its object is needed, and public, until its end"

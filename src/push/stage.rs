@@ -15,6 +15,7 @@ use super::pushed::Staged;
 use super::run::Run;
 use super::state::Object;
 use super::stop::Stop;
+use super::stored::stored;
 use super::upload::{Broken, Sending};
 use super::{PREFIX, again, back};
 use crate::facts::Compression;
@@ -39,6 +40,10 @@ impl Run<'_> {
         else {
             return Err(Stop::Order("there is nothing to stage".into()));
         };
+        let before = stored(self.journal.state()).map(|(key, it)| (key.to_owned(), it.clone()));
+        if let Some((key, before)) = before {
+            return self.stage_again(&key, &before).await;
+        }
         // What cannot be read, or is refused by its first bytes, is no business of the bucket.
         self.begin(Step::Check, &self.order.shown.clone());
         let size = cut::size(&self.order.source);
@@ -122,7 +127,7 @@ impl Run<'_> {
     }
 
     /// Says what is taken off.
-    fn tell_wrappings(&self, inside: Option<&Inside>) -> Vec<String> {
+    pub(super) fn tell_wrappings(&self, inside: Option<&Inside>) -> Vec<String> {
         let wrappings = inside.map(|inside| inside.wrappings.as_slice()).unwrap_or_default();
         let wrappings: Vec<String> = wrappings.iter().map(ToString::to_string).collect();
         if !wrappings.is_empty() {
@@ -260,7 +265,9 @@ impl Run<'_> {
         sha256: &str,
     ) -> Result<(), Stop> {
         self.begin(Step::Complete, upload.key.as_str());
-        self.intend(Intent::Complete { size, sha256: sha256.to_owned() })?;
+        let report = self.pushed.report.as_ref();
+        let checked = report.and_then(|report| report.digests.sha256.clone()).unwrap_or_default();
+        self.intend(Intent::Complete { size, sha256: sha256.to_owned(), checked })?;
         // Likewise.
         let completed = again::complete(bucket, upload, parts, size).await;
         self.answered(completed).map_err(Stop::spaces(Step::Complete))?;
@@ -281,7 +288,7 @@ impl Run<'_> {
 
     /// Makes sure that the object is what was sent, as long as nobody else can read it. It changes nothing, so
     /// the journal says nothing of it.
-    async fn read_back(
+    pub(super) async fn read_back(
         &mut self,
         bucket: &Bucket,
         key: &Key,
@@ -304,7 +311,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn publish(&mut self, bucket: &Bucket, key: &Key, size: u64) -> Result<String, Stop> {
+    pub(super) async fn publish(
+        &mut self,
+        bucket: &Bucket,
+        key: &Key,
+        size: u64,
+    ) -> Result<String, Stop> {
         let url = bucket.url(key).map_err(Stop::Order)?.to_string();
         self.begin(Step::Publish, &url);
         self.intend(Intent::Publish)?;

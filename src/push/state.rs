@@ -20,6 +20,8 @@ pub(super) struct State {
     /// The key of an object of one byte that may be there.
     pub(super) probe: Option<String>,
     pub(super) object: Object,
+    /// What the object has to have, once it was to be stored.
+    pub(super) stored: Option<Stored>,
     pub(super) image: Image,
     /// When the image was asked for last, in seconds since 1970.
     pub(super) asked: Option<u64>,
@@ -63,6 +65,17 @@ pub(super) enum Object {
     Completing { key: String, id: String },
     /// There is an object.
     Stored { key: String, public: Public },
+}
+
+/// What an object has to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Its bytes.
+    pub(super) size: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub(super) sha256: String,
+    /// That of the file that it was made of.
+    pub(super) checked: String,
 }
 
 /// Whether everybody can read an object.
@@ -113,6 +126,7 @@ impl State {
             key: Key::None,
             probe: None,
             object: Object::None,
+            stored: None,
             image: Image::None,
             asked: None,
             checked: None,
@@ -173,7 +187,9 @@ impl State {
             Intent::Upload { key, part_size } => {
                 self.object = Object::Asked { key: key.clone(), part_size: *part_size };
             }
-            Intent::Complete { .. } => {
+            Intent::Complete { size, sha256, checked } => {
+                let (size, sha256, checked) = (*size, sha256.clone(), checked.clone());
+                self.stored = Some(Stored { size, sha256, checked });
                 if let Object::Open { key, id, .. } = &self.object {
                     self.object = Object::Completing { key: key.clone(), id: id.clone() };
                 }

@@ -1,6 +1,6 @@
 //! What killed runs left: what is said of it, and how it is ended by the journals.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -121,6 +121,9 @@ pub async fn sweep(
     dry: bool,
 ) -> Result<Vec<Swept>, JournalError> {
     let mut all = Vec::new();
+    if !dry {
+        Journal::remove_unborn(folder);
+    }
     for path in Journal::all(folder)? {
         let name = path.file_stem().unwrap_or_default();
         let push = Hostile::from_os(name).to_string();
@@ -265,12 +268,12 @@ fn steps(state: &State, tag: &str) -> Vec<String> {
     steps.iter().map(|step| Hostile::message(step).to_string()).collect()
 }
 
-/// How many pushes of this machine were killed, and not brought to their end since. What cannot be read is a sweep's
-/// business.
+/// How many pushes of this machine were killed, and not brought to their end since. A journal that cannot be read may be
+/// that of one.
 #[must_use]
 pub fn unfinished(folder: &Path) -> usize {
-    let paths = Journal::all(folder).unwrap_or_default();
-    paths.iter().filter(|path| matches!(Journal::open(path), Ok(Some(Found::Left(_))))).count()
+    let is_open = |path: &PathBuf| matches!(Journal::open(path), Ok(Some(Found::Left(_))) | Err(_));
+    Journal::all(folder).unwrap_or_default().iter().filter(|path| is_open(path)).count()
 }
 
 /// The pushes that live on this machine.

@@ -382,8 +382,11 @@ impl fmt::Display for Kind {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {} ({}): ", self.operation, Hostile::from(&*self.place))?;
-        write!(f, "{}", self.kind)?;
-        if !self.message.is_empty() {
+        let kind = self.kind.to_string();
+        f.write_str(&kind)?;
+        // Some servers say it in the same words.
+        let said = self.message.trim().trim_end_matches('.');
+        if !said.is_empty() && !said.eq_ignore_ascii_case(&kind) {
             write!(f, ": {}", Hostile::message(&self.message))?;
         }
         let details = [
@@ -414,6 +417,21 @@ mod tests {
         let said = format!("{signature}; abc123 AKIA");
         assert_eq!(redacted(&said, "AKIA"), "…; abc123 …");
         assert_eq!(redacted(&said, ""), "…; abc123 AKIA");
+    }
+
+    #[test]
+    fn what_a_server_says_in_the_same_words_is_said_once() {
+        let about = || About { operation: Operation::Put, place: "b/k", access: "" };
+        for (kind, said) in [
+            (Kind::NoSuchBucket, "There is no such bucket."),
+            (Kind::NoSuchBucket, "there is no such bucket"),
+            (Kind::NoSuchKey, " There is no such object. "),
+        ] {
+            let error = Error::new(about(), kind, said).to_string().to_lowercase();
+            assert_eq!(error.matches("there is no such").count(), 1, "{error}");
+        }
+        let error = Error::new(about(), Kind::NoSuchBucket, "The specified bucket does not exist");
+        assert!(error.to_string().contains("no such bucket: The specified bucket"), "{error}");
     }
 
     #[test]

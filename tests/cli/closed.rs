@@ -114,6 +114,7 @@ const TABLE: &[(Left, Reached)] = &[
         Left::Elsewhere,
         By(|_| Call::file(&["--allow", "qcow2-backing-file"], testdata("backing.qcow2"))),
     ),
+    (Left::Snapshots, By(snapshots)),
     (
         Left::Proxy,
         Tested(
@@ -199,6 +200,15 @@ fn is_tested(left: Left, file: &str, test: &str, because: &str) -> Result<(), St
     let named = text.contains(&format!("Left::{left:?}")) || text.contains(left.why());
     let there = text.contains(&format!("fn {test}()"));
     (named && there && !because.is_empty()).then_some(()).ok_or_else(|| format!("{file}: {test}"))
+}
+
+/// A snapshot that maps nothing.
+#[allow(clippy::unnecessary_wraps)] // as a recipe gives it
+fn snapshots(scratch: &Scratch) -> Option<Call> {
+    let mut image = qcow2::Image::new();
+    image.snapshot(&[0u64.to_be_bytes(), (1u64 << 30).to_be_bytes()].concat());
+    let path = scratch.write("snapshots.qcow2", &image.bytes);
+    Call::file(&["--allow", "qcow2-snapshots"], path)
 }
 
 /// The backup GPT lies farther than a quick check decompresses.

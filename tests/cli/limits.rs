@@ -9,7 +9,14 @@ const MOST_RESIDENT_KB: u64 = 64 << 10;
 
 /// Runs a check while its peak of resident memory, in kB, is watched.
 pub(crate) fn watched(arguments: &[&std::ffi::OsStr]) -> (Output, u64) {
-    let mut child = tidegate().args(["check", "--format", "json"]).args(arguments).spawn().unwrap();
+    watched_with("2", arguments)
+}
+
+/// The same, with so many threads.
+pub(crate) fn watched_with(threads: &str, arguments: &[&std::ffi::OsStr]) -> (Output, u64) {
+    let mut command = tidegate();
+    command.env("TIDEGATE_THREADS", threads).args(["check", "--format", "json"]);
+    let mut child = command.args(arguments).spawn().unwrap();
     let peak = peak(&mut child);
     (child.wait_with_output().unwrap(), peak)
 }

@@ -27,6 +27,7 @@ mod short_clusters;
 mod signals;
 mod sources;
 mod streams;
+mod threads;
 mod vdi;
 mod vhdx;
 mod vmdk;

@@ -255,7 +255,9 @@ fn commands_of_a_fix_can_be_copied() {
     let whole = |line: &str| line.starts_with("            test ! -e /") && line.ends_with(&ends);
     assert!(stdout(&output).lines().any(whole), "{}", stdout(&output));
     let explained = tidegate().args(["explain", "qcow2-backing-file"]).output().unwrap();
-    let command = "test ! -e IMAGE.qcow2 && qemu-img convert -f qcow2 -O qcow2 IMAGE IMAGE.qcow2 && tidegate check IMAGE.qcow2";
+    let command = "test ! -e IMAGE.qcow2 || ! echo IMAGE.qcow2 exists already && mkdir IMAGE.qcow2.part && \
+                   qemu-img convert -f qcow2 -O qcow2 IMAGE IMAGE.qcow2.part/new && \
+                   mv -n IMAGE.qcow2.part/new IMAGE.qcow2 && rmdir IMAGE.qcow2.part && tidegate check IMAGE.qcow2";
     assert!(stdout(&explained).lines().any(|line| line.trim() == command), "{explained:?}");
     assert!(!stdout(&explained).contains('`'), "{explained:?}");
 }

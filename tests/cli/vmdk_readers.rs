@@ -97,6 +97,19 @@ fn what_stands_before_the_first_grain_and_belongs_to_nothing_is_told() {
             assert_eq!((exit, codes), (0, only("vmdk-space-unused")), "{at}");
         }
     }
+    // Behind the fields of the header, or of its copy in the footer.
+    let copy = stream().bytes.len() - 2 * 512;
+    for at in [79, 100, 511] {
+        for image in [
+            sparse().patched(at, &[7]),
+            stream().patched(at, &[7]),
+            stream().patched(copy + at, &[7]),
+        ] {
+            for told in everywhere(&image) {
+                assert_eq!(told, (0, only("vmdk-space-unused")), "{at}");
+            }
+        }
+    }
     let short = sparse().patched(36, &[2]).patched(5 * 512, b"noise");
     assert_eq!(told(&short), (0, only("vmdk-space-unused")));
     // VMware leaves a second directory in a stream, which the header does not name.

@@ -388,8 +388,43 @@ fn every_refusal_is_exit_4() {
             let output = run(&server, &arguments);
             assert_eq!((exit_code(&output), stdout(&output)), (4, ""), "{command}: {output:?}");
             assert!(stderr(&output).contains(&format!("({status}")), "{command}: {output:?}");
+            let named = stderr(&output).contains("DigitalOcean: image 7: ");
+            assert_eq!(named, command != "list", "{command}: {output:?}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_read_of_a_list_is_left_out_and_told() {
+    let server = account(|_| {
+        let mut other = image(2, "available");
+        other["id"] = json!({"a": 1});
+        other["name"] = json!("the \u{1b}other");
+        list(&[image(1, "available"), other, json!("x"), image(3, "available")])
+    });
+    for more in [&[][..], &["--quiet"]] {
+        let output = run(&server, &[&["list", "--format", "json"], more].concat());
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let listed = document(&output)["images"].clone();
+        let ids: Vec<_> = listed.as_array().unwrap().iter().map(|it| it["id"].clone()).collect();
+        assert_eq!(ids, [1, 3]);
+        let said = stderr(&output);
+        assert!(
+            said.contains("number 2 on page 1 of the images, \"the \\u{1b}other\" cannot be read"),
+            "{said}"
+        );
+        assert!(said.contains("number 3 on page 1 of the images cannot be read"), "{said}");
+    }
+}
+
+#[test]
+fn who_refuses_a_connection_is_named() {
+    let server = account(|_| Reply::status(404, Vec::new()));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = image_command(&server);
+    command.env("DIGITALOCEAN_API_URL", format!("http://{free}"));
+    let output = command.args(["list", "--retries", "0"]).output().unwrap();
+    assert!(stderr(&output).contains(&format!("{free}: Connection refused")), "{output:?}");
 }
 
 #[test]

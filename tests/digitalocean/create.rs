@@ -89,10 +89,12 @@ fn an_answer_is_taken() {
 
 #[test]
 fn no_ambiguous_answer_makes_two() {
+    // It ends when the image is seen.
+    let how = Settling { settle: Duration::from_secs(30), ..settling() };
     for (fault, answer) in AMBIGUOUS {
         for lag in [0, 5] {
             let account = Account::new(true, lag, answer);
-            let created = account.create(&settling()).unwrap_or_else(|e| panic!("{fault}: {e}"));
+            let created = account.create(&how).unwrap_or_else(|e| panic!("{fault}: {e}"));
             assert_eq!(created.image.id, 100, "{fault}");
             assert!(created.adopted.is_some() && created.others.is_empty(), "{fault}");
             assert_eq!(account.posts(), 1, "{fault}");
@@ -200,7 +202,7 @@ fn a_look_up_survives_failures() {
 
 #[test]
 fn refusals_are_refusals() {
-    for status in [400, 401, 403, 404, 409, 422, 429] {
+    for status in [400, 401, 403, 404, 409, 422] {
         let account = Account::new(false, 0, move |_| {
             Reply::status(status, fixture(&format!("error-{status}.json"))).with("retry-after", "0")
         });
@@ -209,6 +211,75 @@ fn refusals_are_refusals() {
         assert!(matches!(&error, CreateError::Refused(_)), "{status}: {error:?}");
         assert_eq!(account.server.requests().len(), 1, "{status}");
     }
+}
+
+#[test]
+fn too_many_calls_are_waited_for_and_the_image_is_posted_again() {
+    // How often it is refused, whether one is made all the same, posts, and what comes of it.
+    for (refusals, makes, posts, created) in
+        [(1, false, 2, true), (2, false, 3, true), (1, true, 1, true), (3, false, 3, false)]
+    {
+        let refused = std::sync::atomic::AtomicUsize::new(0);
+        let account = Account::new(makes, 0, move |image| {
+            match refused.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < refusals {
+                true => Reply::status(429, fixture("error-429.json")).with("retry-after", "0"),
+                false => reply(202, &json!({"image": image})),
+            }
+        });
+        match account.create(&settling()) {
+            Ok(made) => {
+                assert!(created, "{refusals}");
+                assert_eq!((made.adopted.is_some(), made.posts), (makes, 1), "{refusals}");
+            }
+            Err(error) => {
+                assert!(!created && matches!(error, CreateError::Refused(_)), "{error:?}")
+            }
+        }
+        assert_eq!(account.posts(), posts, "{refusals}");
+    }
+    // Longer than it is waited for: nothing is asked again.
+    let account = Account::new(false, 0, |_| {
+        Reply::status(429, fixture("error-429.json")).with("retry-after", "60")
+    });
+    let error = account.create(&settling()).unwrap_err();
+    assert!(matches!(&error, CreateError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("the next is taken in 60 s"), "{error}");
+    assert_eq!(account.server.requests().len(), 1);
+}
+
+#[test]
+fn who_cannot_look_after_too_many_calls_does_not_post_again() {
+    let server = Server::new(|request: &Request| match request.method.as_str() {
+        "POST" => Reply::status(429, fixture("error-429.json")).with("retry-after", "0"),
+        _ => Reply::status(403, fixture("error-403.json")),
+    });
+    let client = client(&server);
+    let error = client.wait(client.images().create_settled(&request(), &settling())).unwrap_err();
+    assert!(matches!(&error, CreateError::Refused(_)), "{error:?}");
+    let posts = server.requests().iter().filter(|request| request.method == "POST").count();
+    assert_eq!(posts, 1);
+}
+
+#[test]
+fn an_image_that_bears_the_mark_and_cannot_be_read_is_not_taken_for_none() {
+    let made = Mutex::<Vec<Value>>::default();
+    let server = Server::new(move |request: &Request| {
+        let mut made = made.lock().unwrap();
+        if request.method == "POST" {
+            let mut image = crate::support::made(7, &request.body);
+            image["id"] = json!("seven");
+            made.push(image);
+            return Reply::status(504, Vec::new());
+        }
+        list(&made)
+    });
+    let client = client(&server);
+    let how = Settling { post_again: true, ..settling() };
+    let error = client.wait(client.images().create_settled(&request(), &how)).unwrap_err();
+    let CreateError::Unknown { unseen: Some(unseen), posts: 1, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(unseen.to_string().contains("bears the mark cannot be read"), "{unseen}");
 }
 
 #[test]

@@ -418,16 +418,48 @@ fn a_damaged_line_is_told_with_what_to_do() {
 fn who_only_says_what_would_be_done_removes_no_journal() {
     let rig = Rig::new();
     let path = plant(&rig, OTHER, OTHER, &[json!({"at": 2, "entry": "ended"})]);
-    let empty = path.with_file_name("ffffffffffffffffffffffffffffffff.journal");
-    std::fs::write(&empty, "").unwrap();
-    std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let unborn = path.with_file_name("ffffffffffffffffffffffffffffffff.unborn");
+    std::fs::write(&unborn, "").unwrap();
     for more in [&["--dry-run"][..], &["--dry-run", "--remote"]] {
         let (code, document) = rig.sweep(more);
         assert_eq!((code, &document["pushes"]), (0, &json!([])));
-        assert!(path.exists() && empty.exists(), "{more:?}");
+        assert!(path.exists() && unborn.exists(), "{more:?}");
     }
     assert_eq!(rig.sweep(&[]).0, 0);
-    assert!(!path.exists() && !empty.exists());
+    assert!(!path.exists() && !unborn.exists());
+}
+
+#[test]
+fn a_journal_that_was_cut_is_not_taken_for_finished() {
+    let rig = Rig::new();
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let probe = format!("tidegate/{OTHER}/probe");
+    let intent = intent(json!({"step": "probe", "key": probe}));
+    let path = plant(&rig, OTHER, OTHER, &[intent, json!({"at": 3, "entry": "ended"})]);
+    let whole = std::fs::read(&path).unwrap();
+    let (first, last) = (whole.iter().position(|b| *b == b'\n').unwrap(), whole.len() - 1);
+    // What is left of it, whether it has to be ended, and whether it tells how.
+    for (cut, told) in [(0, false), (1, false), (first, false), (first + 1, true), (last, true)] {
+        put(&rig, &probe, Acl::Private);
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let output = rig.pushed(&["disk.raw.gz"]);
+        assert_eq!(exit_code(&output), 0, "{cut}: {output:?}");
+        assert!(stderr(&output).contains("an earlier push was killed"), "{cut}: {output:?}");
+        assert!(stderr(&output).contains("tidegate sweep"), "{cut}: {output:?}");
+        let (code, document) = rig.sweep(&["--dry-run"]);
+        assert_eq!(code, if told { 0 } else { 4 }, "{cut}: {document}");
+        assert_eq!(document["pushes"].as_array().unwrap().len(), 1, "{cut}: {document}");
+        let (code, document) = rig.sweep(&[]);
+        assert_eq!(code, if told { 0 } else { 4 }, "{cut}: {document}");
+        assert_eq!(path.exists(), !told, "{cut}");
+        if !told {
+            let left = document["pushes"][0]["left"].to_string();
+            assert!(left.contains("it was cut") && left.contains("sweep --remote"), "{left}");
+        }
+    }
+    // Bytes behind the end are of no push that has ended.
+    std::fs::write(&path, [&whole[..], b"{\"at\""].concat()).unwrap();
+    assert_eq!(rig.sweep(&["--dry-run"]).1["pushes"].as_array().unwrap().len(), 1);
 }
 
 #[test]

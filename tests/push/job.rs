@@ -212,12 +212,14 @@ fn one_region_that_fails_stops_no_other() {
 
 #[test]
 fn the_number_of_an_image_is_written_only_if_there_is_one() {
-    let rig = Rig::with_plan("[[fault]]\nkind = \"import-fails\"");
+    let rig = Rig::with_plan("[[fault]]\nkind = \"import-fails\"\ntimes = 2");
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
-    // That of an earlier run is no number of this one.
+    // A push that fails leaves the file alone, and makes none.
     rig.scratch.write("id", b"1\n");
     rig.document(5, &["disk.raw.gz", "--output-image-id", "id"]);
-    assert!(!rig.scratch.path("id").exists());
+    assert_eq!(std::fs::read(rig.scratch.path("id")).unwrap(), b"1\n");
+    rig.document(5, &["disk.raw.gz", "--output-image-id", "new"]);
+    assert!(!rig.scratch.path("new").exists());
     // A file that cannot be written is known before anything is sent.
     let asked = rig.log().len();
     let output = rig.pushed(&["disk.raw.gz", "--output-image-id", "no/such/folder"]);
@@ -296,11 +298,20 @@ fn the_number_is_never_written_over_anything_else() {
         let id = std::fs::read_to_string(path("id")).unwrap();
         assert_eq!(id, format!("{}\n", document["image"]["id"]), "{before:?}");
     }
-    // Of a push that fails no number stays.
+    // A link stays, and the file that it leads to keeps its rights; of a push that fails, its content too.
     rig.scratch.write("id", b"200000001\n");
+    let rights = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    std::fs::set_permissions(path("id"), rights).unwrap();
+    std::os::unix::fs::symlink("id", path("to-id")).unwrap();
+    let document = rig.document(0, &["disk.raw", "--output-image-id", "to-id"]);
+    let id = format!("{}\n", document["image"]["id"]);
+    assert_eq!(std::fs::read_to_string(path("id")).unwrap(), id);
+    assert!(path("to-id").is_symlink());
+    let mode = std::fs::metadata(path("id")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o640);
     rig.scratch.write("bad.qcow2", &crate::disks::backed());
     rig.document(1, &["bad.qcow2", "--output-image-id", "id"]);
-    assert!(!path("id").exists());
+    assert_eq!(std::fs::read_to_string(path("id")).unwrap(), id);
 }
 
 #[test]

@@ -114,6 +114,52 @@ fn a_create_that_comes_too_often_is_posted_again() {
 }
 
 #[test]
+fn an_object_that_is_to_be_kept_is_gone_on_with_when_calls_are_taken() {
+    let plan =
+        "[[fault]]\nkind = \"429\"\nmethod = \"POST\"\npath = \"/v2/images\"\nretry-after = 7200\n";
+    // As it is, and packed on the way.
+    for (name, bytes) in [("disk.raw.gz", gzip(&disk())), ("disk.raw", disk())] {
+        let rig = Rig::with_plan(plan);
+        rig.scratch.write(name, &bytes);
+        let keep = [name, "--keep-object"];
+        let document = rig.document(4, &keep);
+        let left = document["left"].to_string();
+        assert!(left.contains("private, and the same push with --resume"), "{left}");
+        assert_eq!(
+            (&document["staged"]["kept"], &document["staged"]["public"]),
+            (&json!(true), &json!(false))
+        );
+        assert_eq!((rig.journals().len(), rig.images().len()), (1, 0));
+        let objects = rig.state()["objects"].clone();
+        assert_eq!(objects.as_array().unwrap().len(), 1, "{objects}");
+
+        let sent = rig.asked("upload-part").len();
+        let document = rig.document(0, &[&keep[..], &["--resume"]].concat());
+        assert_eq!((rig.asked("upload-part").len(), rig.images().len()), (sent, 1), "{name}");
+        assert_eq!(document["staged"]["sha256"].as_str().unwrap().len(), 64);
+        assert_eq!(
+            (&document["staged"]["kept"], &document["staged"]["parts"]),
+            (&json!(true), &json!(0))
+        );
+        assert!(rig.journals().is_empty());
+    }
+    // A sweep ends it.
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    rig.document(4, &["disk.raw.gz", "--keep-object"]);
+    assert_eq!(rig.sweep(&[]).0, 0);
+    rig.assert_clean(0..=0, "swept");
+    // With a temporary key, which cannot be deleted then, a sweep has to come first: nothing is kept for later.
+    let rig = Rig::with_plan(plan);
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let document = rig.document(4, &["disk.raw.gz", "--keep-object", "--mint-key"]);
+    assert!(!document["left"].to_string().contains("--resume"), "{document}");
+    assert!(rig.state()["objects"].as_array().unwrap().is_empty());
+    assert_eq!(rig.sweep(&[]).0, 0);
+    assert_eq!((rig.keys().len(), rig.journals().len()), (0, 0));
+}
+
+#[test]
 fn a_create_that_was_never_sent_is_known_to_be_unsent() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};

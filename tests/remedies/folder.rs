@@ -23,7 +23,7 @@ impl Made {
 /// A folder of one test.
 pub(crate) struct Folder(tempfile::TempDir);
 
-/// What is in a folder: the digest of each file.
+/// What is in a folder: the digest of each file, or nothing for a folder.
 pub(crate) type Content = BTreeMap<String, String>;
 
 impl Folder {
@@ -58,7 +58,10 @@ impl Folder {
         let names = std::fs::read_dir(self.path()).unwrap();
         names
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .map(|name| (name.clone(), crate::common::sha256(&self.read(&name))))
+            .map(|name| match self.at(&name).is_dir() {
+                true => (name, String::new()),
+                false => (name.clone(), crate::common::sha256(&self.read(&name))),
+            })
             .collect()
     }
 

@@ -42,16 +42,43 @@ pub(crate) fn all(code: &str, make: fn(&Folder, &str) -> Option<Made>, promise: 
         let result = last_file(&command, &new, stem, &what);
         mended(&folder, &made, &result, code, &what);
 
+        // Once more.
+        refused(&folder, &command, &what);
+
+        // Interrupted: no byte can be written to a file. A second name is made at once.
+        if !command.contains(" && ln ") {
+            new.iter().for_each(|name| std::fs::remove_file(folder.at(name)).unwrap());
+            let (exit, said) = pasted(&folder, &format!("ulimit -c 0; ulimit -f 0; {command}"));
+            assert_ne!(exit, 0, "{what}: {command}\n{said}");
+            let left = unchanged_and_new(&before, &folder.content(), &what);
+            assert!(!left.contains(&result), "{what}: {command}\n{left:?}");
+            match left.is_empty() {
+                true => assert_eq!(pasted(&folder, &command).0, 0, "{what}: {command}"),
+                false => refused(&folder, &command, &what),
+            }
+            let found = finding(&folder, &made, code, &what);
+            let command = self::command(&found, &what);
+            let there = folder.content();
+            let (exit, said) = pasted(&folder, &command);
+            assert_eq!(exit, 0, "{what}: {command}\n{said}");
+            unchanged_and_new(&there, &folder.content(), &what);
+            for name in folder.content().keys().filter(|name| !before.contains_key(*name)) {
+                let path = folder.at(name);
+                match path.is_dir() {
+                    true => std::fs::remove_dir_all(path).unwrap(),
+                    false => std::fs::remove_file(path).unwrap(),
+                }
+            }
+        }
+
         // Where all that it makes is there by the time it is pasted.
         for name in &new {
             // A second name of the input would change the input.
-            std::fs::remove_file(folder.at(name)).unwrap();
+            let _ = std::fs::remove_file(folder.at(name));
             folder.write(name, PRECIOUS);
         }
         let taken = folder.content();
-        let (exit, said) = pasted(&folder, &command);
-        assert_ne!(exit, 0, "{what}: {command}\n{said}");
-        assert_eq!(folder.content(), taken, "{what}: {command}\n{said}");
+        refused(&folder, &command, &what);
 
         // Where it is there when the report is made.
         let found = finding(&folder, &made, code, &what);
@@ -112,6 +139,16 @@ fn pasted(folder: &Folder, command: &str) -> (i32, String) {
         .unwrap();
     let said = [&output.stdout[..], &output.stderr].concat();
     (exit_code(&output), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Pastes commands where something is that they would make: they say so, and change nothing.
+fn refused(folder: &Folder, command: &str, what: &str) {
+    let before = folder.content();
+    let (exit, said) = pasted(folder, command);
+    assert_ne!(exit, 0, "{what}: {command}\n{said}");
+    let says = said.contains("exists") || said.contains("is there already");
+    assert!(says, "{what}: {command}\n{said}");
+    assert_eq!(folder.content(), before, "{what}: {command}\n{said}");
 }
 
 /// What is new in the folder; all that was there is as it was.

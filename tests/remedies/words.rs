@@ -1,183 +1,5 @@
 //! What takes judgement is said in words.
 
-/// Findings whose remedy has no command.
-pub(crate) const JUDGED: &[&str] = &[
-    "gzip-header-invalid",
-    "gzip-truncated",
-    "gzip-damaged",
-    "gzip-crc-mismatch",
-    "gzip-size-mismatch",
-    "bzip2-truncated",
-    "bzip2-damaged",
-    "xz-truncated",
-    "xz-damaged",
-    "xz-window-too-large",
-    "xz-unsupported",
-    "zstd-truncated",
-    "zstd-damaged",
-    "zstd-unsupported",
-    "tar-truncated",
-    "tar-damaged",
-    "tar-unsupported",
-    "tar-no-image",
-    "tar-several-images",
-    "compression-lrzip",
-    "compression-other",
-    "archive-zip-at-end",
-    "archive-rar",
-    "archive-cpio",
-    "archive-ar",
-    "archive-rpm",
-    "archive-cab",
-    "archive-xar",
-    "archive-wim",
-    "archive-other",
-    "digest-mismatch",
-    "image-digest-mismatch",
-    "file-too-large",
-    "url-not-https",
-    "url-credentials",
-    "url-query",
-    "url-no-file-name",
-    "url-private-host",
-    "url-head-refused",
-    "url-head-differs",
-    "url-login-page",
-    "url-no-length",
-    "url-content-encoding",
-    "url-redirected",
-    "url-unpinned",
-    "disk-empty",
-    "disk-tiny",
-    "image-truncated",
-    "image-offset-impossible",
-    "structure-not-examined",
-    "structure-unexaminable",
-    "disk-not-examined",
-    "format-polyglot",
-    "iso-hybrid",
-    "iso-shell",
-    "vpc-header-invalid",
-    "vpc-table-invalid",
-    "qcow1-header-invalid",
-    "qcow1-table-invalid",
-    "format-luks",
-    "format-dmg",
-    "format-iso9660",
-    "format-cowd",
-    "format-sesparse",
-    "format-ewf",
-    "format-bochs",
-    "format-cloop",
-    "format-other",
-    "content-elf",
-    "content-html",
-    "content-git-lfs-pointer",
-    "content-pointer",
-    "content-empty",
-    "content-unknown",
-    "raw-no-partition-table",
-    "qcow2-version-unsupported",
-    "qcow2-header-invalid",
-    "qcow2-backing-name-without-offset",
-    "qcow2-cluster-size-invalid",
-    "qcow2-encrypted",
-    "qcow2-l1-table-invalid",
-    "qcow2-refcount-table-invalid",
-    "qcow2-snapshot-table-invalid",
-    "qcow2-corrupt",
-    "qcow2-feature-unknown",
-    "qcow2-compression-type-invalid",
-    "qcow2-extension-invalid",
-    "qcow2-table-entry-invalid",
-    "qcow2-cluster-damaged",
-    "qcow2-refcount-too-low",
-    "qcow2-clusters-overlap",
-    "qcow2-bitmaps-invalid",
-    "vhdx-no-valid-header",
-    "vhdx-headers-conflict",
-    "vhdx-version-unsupported",
-    "vhdx-log-dirty",
-    "vhdx-log-invalid",
-    "vhdx-first-region-table-damaged",
-    "vhdx-no-region-table",
-    "vhdx-region-invalid",
-    "vhdx-region-unknown",
-    "vhdx-metadata-invalid",
-    "vhdx-metadata-unknown",
-    "vhdx-metadata-missing",
-    "vhdx-parent",
-    "vhdx-block-size-invalid",
-    "vhdx-sector-size",
-    "vhdx-size-invalid",
-    "vhdx-bat-invalid",
-    "vhdx-bat-entry-invalid",
-    "vhdx-blocks-overlap",
-    "vhdx-blocks-unmapped",
-    "vdi-version-unsupported",
-    "vdi-header-invalid",
-    "vdi-type-unsupported",
-    "vdi-parent",
-    "vdi-sector-size-invalid",
-    "vdi-block-size",
-    "vdi-block-size-invalid",
-    "vdi-block-map-invalid",
-    "vdi-block-count-mismatch",
-    "vdi-block-map-entry-invalid",
-    "vdi-blocks-overlap",
-    "vmdk-version-unsupported",
-    "vmdk-newlines-broken",
-    "vmdk-unclean",
-    "vmdk-capacity-zero",
-    "vmdk-header-invalid",
-    "vmdk-descriptor-misplaced",
-    "vmdk-descriptor-invalid",
-    "vmdk-descriptor-mismatch",
-    "vmdk-create-type",
-    "vmdk-create-type-mismatch",
-    "vmdk-extents-invalid",
-    "vmdk-encrypted",
-    "vmdk-grain-size-invalid",
-    "vmdk-grain-table-invalid",
-    "vmdk-compression-invalid",
-    "vmdk-footer-invalid",
-    "vmdk-footer-mismatch",
-    "vmdk-table-entry-invalid",
-    "vmdk-grain-damaged",
-    "vmdk-grains-overlap",
-    "vmdk-table-copies-differ",
-    "vmdk-markers-mismatch",
-    "vmdk-cid-invalid",
-    "vmdk-extent-line-invalid",
-    "vmdk-size-rounded",
-    "disk-no-partition-table",
-    "disk-member-signature",
-    "partition-table-empty",
-    "mbr-invalid",
-    "mbr-partition-past-end",
-    "mbr-partitions-overlap",
-    "mbr-extended-invalid",
-    "mbr-entry-ambiguous",
-    "mbr-partition-over-table",
-    "mbr-active-twice",
-    "mbr-extended-ambiguous",
-    "mbr-extended-unusual",
-    "mbr-in-volume",
-    "mbr-partition-divided",
-    "partition-table-second",
-    "partitions-too-many",
-    "gpt-missing",
-    "gpt-damaged",
-    "gpt-sector-size",
-    "gpt-entry-invalid",
-    "gpt-partitions-overlap",
-    "gpt-duplicate-guid",
-    "gpt-copies-differ",
-    "gpt-entry-size",
-    "gpt-revision",
-    "gpt-over-itself",
-];
-
 /// Words that stand for something in what was printed once.
 const PLACEHOLDERS: [&str; 5] = ["FILE", "OFFSET", "IMAGE", "FORMAT", "50G"];
 
@@ -199,7 +21,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::common::{Scratch, disk, images, stdout, tidegate};
+    use crate::common::{Scratch, disk, gzip, images, stdout, tidegate};
     use crate::words::assert_plain;
     use tidegate::facts::Code;
 
@@ -231,6 +53,21 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_takes_others_is_not_decompressed_away_from_them() {
+        let scratch = Scratch::new();
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/backing.qcow2");
+        let path = scratch.write("a.qcow2.gz", &gzip(&std::fs::read(testdata).unwrap()));
+        let output = tidegate().args(["check", "--format", "json"]).arg(path).output().unwrap();
+        let findings = images(&output)[0]["findings"].as_array().unwrap().clone();
+        let found = findings.iter().find(|it| it["code"] == "qcow2-backing-file").unwrap();
+        assert!(found.get("commands").is_none(), "{found}");
+        assert!(
+            found["remedy"].as_str().unwrap().contains("Decompress it in the folder"),
+            "{found}"
+        );
+    }
+
+    #[test]
     fn a_command_is_for_the_folder_of_the_check() {
         let scratch = Scratch::new();
         let (images_at, here) = (scratch.path("all images"), scratch.path("work"));
@@ -242,7 +79,7 @@ mod tests {
             let output = tidegate().args(check).current_dir(&here).output().unwrap();
             let report = &images(&output)[0];
             let command = report["findings"][0]["commands"][0].as_str().unwrap();
-            assert_eq!(command.matches("all images/a").count(), 4, "{command}");
+            assert_eq!(command.matches("all images/a").count(), 9, "{command}");
             if !crate::paste::installed("qemu-img") {
                 crate::folder::skipped("qemu-img");
                 return;

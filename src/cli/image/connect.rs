@@ -128,6 +128,12 @@ impl Teller {
     }
 
     fn event(self: &Arc<Self>, event: &Event<'_>) {
+        if let Event::Unread(unread) = event {
+            let said =
+                format!("warning: {} cannot be read, and is left out: {}", unread.what, unread.why);
+            self.above(|| output::warn(&said));
+            return;
+        }
         if self.quiet {
             return;
         }
@@ -174,6 +180,12 @@ impl Teller {
                     due: None,
                 }
             }
+            Event::Unread(_) => return,
+            Event::CreateWaits(wait) => {
+                let text = "it takes no calls; the create waits for that".to_owned();
+                let due = Some(("going on", now + *wait));
+                Told { what: api(), key: text.clone(), text, since: None, due }
+            }
             Event::PostingAgain { looked } => {
                 let looked = span(*looked);
                 self.line(&format!("the new image: not found after {looked}; posting again"));
@@ -184,7 +196,10 @@ impl Teller {
 
     /// Says something that stays, above the line that moves.
     fn line(&self, text: &str) {
-        let write = || output::log(text);
+        self.above(|| output::log(text));
+    }
+
+    fn above(&self, write: impl FnOnce()) {
         match &self.state().bar {
             Some(bar) => bar.suspend(write),
             None => write(),

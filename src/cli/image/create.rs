@@ -11,6 +11,7 @@ use crate::bytes::Hostile;
 use crate::cli::args::{Format, NetArgs};
 use crate::cli::clock::Clock;
 use crate::cli::progress::Progress;
+use crate::cli::threads::threads;
 use crate::cli::{ACCEPTED, IMPORT_FAILED, REFUSED, Usage, check, net, output};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
@@ -289,6 +290,7 @@ fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
     };
     let url = OsStr::new(&args.url);
     Ok(inspect::Options {
+        threads: threads()?,
         url_rules: !args.no_url_rules,
         client: net::client_of_urls(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()

@@ -33,6 +33,8 @@ enum Stop {
     Usage(Usage),
     /// DigitalOcean refused or failed.
     Api(Error),
+    /// The same, of this image.
+    Image(ImageKey, Box<Error>),
     /// Waiting for this image brought nothing.
     Wait(u64, Box<WaitError>),
     /// All is said.
@@ -89,12 +91,21 @@ pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
             output::complain(&format!("DigitalOcean: {error}"));
             Ok(REFUSED)
         }
+        Err(Stop::Image(image, error)) => {
+            output::complain(&format!("DigitalOcean: image {image}: {error}"));
+            Ok(REFUSED)
+        }
         Err(Stop::Wait(id, error)) => {
             let (said, code) = unfulfilled(id, &error);
             output::complain(&said);
             Ok(code)
         }
     }
+}
+
+/// What DigitalOcean says of an image, which it does not name.
+fn of(image: u64) -> impl FnOnce(Error) -> Stop {
+    move |error| Stop::Image(ImageKey::Id(image), Box::new(error))
 }
 
 /// A result that cannot be written is no wrong usage where something was done: it is said on standard error.
@@ -172,7 +183,8 @@ fn list(args: &ListArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 fn get(args: &GetArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let key = ImageKey::parse(&args.image).map_err(|why| Usage(why.into()))?;
     let client = connect::client(&args.api, teller)?;
-    let image = client.wait(client.images().get(&key))?;
+    let image =
+        client.wait(client.images().get(&key)).map_err(|e| Stop::Image(key, Box::new(e)))?;
     Ok(shown(&image, args.api.format)?)
 }
 
@@ -196,7 +208,7 @@ fn update(args: &UpdateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
         description: args.description.clone(),
     };
     let client = connect::client(&args.api, teller)?;
-    let image = client.wait(client.images().update(args.image, &update))?;
+    let image = client.wait(client.images().update(args.image, &update)).map_err(of(args.image))?;
     let written = shown(&image, args.api.format).map(drop);
     told(written, &format!("image {} was changed", args.image))?;
     Ok(ACCEPTED)
@@ -208,7 +220,8 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     }
     let client = connect::client(&args.api, teller)?;
     if !args.yes {
-        let image = client.wait(client.images().get(&ImageKey::Id(args.image)))?;
+        let image = client.wait(client.images().get(&ImageKey::Id(args.image)));
+        let image = image.map_err(of(args.image))?;
         let name = Hostile::from(image.name.as_str());
         teller.close();
         // Nothing can be done if nobody reads it: then nobody answers either.
@@ -236,7 +249,7 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
             if error.is_ambiguous() {
                 output::complain(&format!("the outcome is unknown; {look}"));
             }
-            return Err(error.into());
+            return Err(of(args.image)(error));
         }
     }
     let document = json!({"schema": "tidegate.deleted/1", "image": args.image});
@@ -258,12 +271,13 @@ fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let patience = args.wait.then(|| args.patience.patience());
     let starter = patience.map_or_else(|| client.clone(), |patience| patience.bound(&client));
     let started = client.wait(starter.images().actions(args.image).convert());
-    let mut action = started.inspect_err(|error| {
+    let started = started.inspect_err(|error| {
         teller.close();
         if error.is_ambiguous() {
             output::complain(&unknown_start(args.image));
         }
-    })?;
+    });
+    let mut action = started.map_err(of(args.image))?;
     if let Some(patience) = patience {
         let waiting = wait::action(&client, args.image, action, None, patience.since(began));
         action = client.wait(waiting).map_err(|error| Stop::Wait(args.image, Box::new(error)))?;
@@ -280,11 +294,12 @@ fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 
 fn actions(args: &ActionsArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     let client = connect::client(&args.api, teller)?;
-    let of = client.images().actions(args.image);
+    let actions = client.images().actions(args.image);
     let actions = match args.action {
-        Some(id) => vec![client.wait(of.get(id))?],
-        None => client.wait(of.list().all())?,
+        Some(id) => client.wait(actions.get(id)).map(|action| vec![action]),
+        None => client.wait(actions.list().all()),
     };
+    let actions = actions.map_err(of(args.image))?;
     let document = json!({"schema": "tidegate.actions/1", "actions": show::value(&actions)?});
     show::write(args.api.format, &show::actions(&actions), &document)?;
     Ok(ACCEPTED)

@@ -67,7 +67,8 @@ async fn spread(
     let began = Instant::now();
     let patience = args.wait.then(|| args.patience.patience());
     let asker = patience.map_or_else(|| client.clone(), |patience| patience.bound(client));
-    let image = asker.images().get(&ImageKey::Id(args.image)).await?;
+    let image = asker.images().get(&ImageKey::Id(args.image)).await;
+    let image = image.map_err(super::of(args.image))?;
     // A token for images need not have the scope regions:read.
     let regions = asker.regions().once().await.ok();
     if regions.is_none() {

@@ -48,8 +48,9 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long, conflicts_with_all = ["dry_run", "mint_key"])]
     pub(super) rehearse: bool,
 
-    /// Go on with the upload of the same file by an earlier run that was killed. The file is read and
-    /// checked again; parts that have arrived are not sent again. --part-size and --keep-object are those of
+    /// Go on with the upload of the same file by an earlier run that was killed, or with the object of one that had
+    /// --keep-object, if the API took no calls for its image. The file is read and checked again; parts that have
+    /// arrived are not sent again. --part-size and --keep-object are those of
     /// that run, and must not be said otherwise.
     #[arg(long)]
     pub(super) resume: bool,
@@ -58,7 +59,7 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Write the image's number to this file when it is available.
+    /// Write the image's number to this file when it is available. A push that fails leaves the file as it is.
     #[arg(long, value_name = "FILE")]
     pub(super) output_image_id: Option<PathBuf>,
 

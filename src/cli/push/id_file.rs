@@ -1,46 +1,109 @@
 //! The file that gets the number of the image.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use crate::cli::Usage;
 
 /// What an earlier run wrote is no longer than this, in bytes: a number, and the end of its line.
 const LONGEST: u64 = 32;
 
-/// Opens the file before anything is done. What an earlier run wrote is gone then; a file that has anything else is
-/// left as it is, whatever it is: the image, by its name or by a link, or somebody's work.
-pub(super) fn open(path: &Path) -> Result<File, Usage> {
-    let shown = crate::source::shown(path.as_os_str());
-    let fail = |why: &dyn std::fmt::Display| Usage(format!("cannot write {shown}: {why}"));
-    // What is no file has nothing to be lost.
-    let is_stream = std::fs::metadata(path)
-        .is_ok_and(|meta| meta.file_type().is_fifo() || meta.file_type().is_char_device());
-    if is_stream {
-        return OpenOptions::new().write(true).open(path).map_err(|e| fail(&e));
-    }
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let mut file = opened.map_err(|e| fail(&e))?;
-    let mut text = String::new();
-    let read = (&mut file).take(LONGEST + 1).read_to_string(&mut text);
-    let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
-    if !is_file || read.is_err() || !is_number(&text) {
-        return Err(fail(
-            &"it has something else than the number of an image; name another file, or remove it",
-        ));
-    }
-    file.set_len(0).map_err(|e| fail(&e))?;
-    file.rewind().map_err(|e| fail(&e))?;
-    Ok(file)
+/// What the umask takes its part of, as of any file that is written.
+const MODE: u32 = 0o666;
+
+/// Where the number goes at the end. A file is not touched before.
+pub(super) enum IdFile {
+    /// What is no file has nothing to be lost.
+    Stream { open: File, shown: String },
+    /// It is there in full or not at all.
+    File { path: PathBuf, shown: String },
 }
 
-/// Takes the file away that [`open`] emptied: it is there only with a number in it.
-pub(super) fn remove(path: &Path) {
-    if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == 0) {
-        let _ = std::fs::remove_file(path);
+/// Looks before anything is done whether the number can be written. A file that has anything but a number is left as it
+/// is, whatever it is: the image, by its name or by a link, or somebody's work.
+pub(super) fn open(path: &Path) -> Result<IdFile, Usage> {
+    let shown = crate::source::shown(path.as_os_str()).to_string();
+    let is_stream = fs::metadata(path)
+        .is_ok_and(|meta| meta.file_type().is_fifo() || meta.file_type().is_char_device());
+    if is_stream {
+        let open = OpenOptions::new().write(true).open(path);
+        return match open {
+            Ok(open) => Ok(IdFile::Stream { open, shown }),
+            Err(error) => Err(unwritten(&shown, &error)),
+        };
     }
+    // The file that a link leads to is replaced, and not the link.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let begun = replaceable(&path).and_then(|_| begin(&path).map_err(|e| e.to_string()));
+    match begun {
+        Ok(_) => Ok(IdFile::File { path, shown }),
+        Err(why) => Err(unwritten(&shown, &why)),
+    }
+}
+
+impl IdFile {
+    /// Writes the number. What was there until now is there until it is written.
+    pub(super) fn write(self, id: u64) -> Result<(), Usage> {
+        let (written, shown) = match self {
+            IdFile::Stream { mut open, shown } => {
+                (writeln!(open, "{id}").map_err(|e| e.to_string()), shown)
+            }
+            IdFile::File { path, shown } => (replace(&path, id), shown),
+        };
+        written.map_err(|why| unwritten(&shown, &why))
+    }
+}
+
+fn unwritten(shown: &str, why: &dyn Display) -> Usage {
+    Usage(format!("cannot write {shown}: {why}"))
+}
+
+/// The rights of the file that is there, if there is one and it may be replaced.
+fn replaceable(path: &Path) -> Result<Option<Permissions>, String> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut text = String::new();
+    let read = (&file).take(LONGEST + 1).read_to_string(&mut text);
+    let meta = file.metadata().map_err(|e| e.to_string())?;
+    match meta.is_file() && read.is_ok() && is_number(&text) {
+        true => Ok(Some(meta.permissions())),
+        false => Err(
+            "it has something else than the number of an image; name another file, or remove it"
+                .into(),
+        ),
+    }
+}
+
+/// A temporary file in the folder of this path.
+fn begin(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // The error would name the temporary file.
+    fs::metadata(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tidegate-").suffix(".part").permissions(Permissions::from_mode(MODE));
+    builder.tempfile_in(folder)
+}
+
+fn replace(path: &Path, id: u64) -> Result<(), String> {
+    // Somebody may have put something else there since.
+    let rights = replaceable(path)?;
+    let write = || {
+        let mut file = begin(path)?;
+        if let Some(rights) = rights {
+            file.as_file().set_permissions(rights)?;
+        }
+        writeln!(file, "{id}")?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|failed| failed.error).map(drop)
+    };
+    write().map_err(|e| e.to_string())
 }
 
 /// Whether a text is what this program writes, or nothing.

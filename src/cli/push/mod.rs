@@ -11,7 +11,6 @@ mod view;
 mod world;
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +38,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         Some(rehearsal) => rehearsal.folder().to_owned(),
         None => state_folder(args.state.clone())?,
     };
-    let mut id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
+    let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, args.state.as_deref());
     let mut date = clock.now();
@@ -56,16 +55,10 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         report.checked_at = Some(date);
     }
     let available = pushed.image.as_ref().filter(|_| pushed.available);
-    let written = match (&mut id_file, available) {
-        (Some(file), Some(image)) => writeln!(file, "{}", image.id)
-            .map_err(|e| Usage(format!("cannot write the image's number: {e}"))),
+    let written = match (id_file, available) {
+        (Some(file), Some(image)) => file.write(image.id),
         _ => Ok(()),
     };
-    if available.is_none()
-        && let Some(path) = args.output_image_id.as_deref()
-    {
-        id_file::remove(path);
-    }
     let code = code(&pushed);
     let killed = if pushed.left.is_empty() && !args.api.quiet { unfinished(&folder) } else { 0 };
     if killed > 0 {

@@ -13,6 +13,7 @@ use crate::cli::check::size;
 use crate::cli::image::args::one_region;
 use crate::cli::image::naming::{Naming, S3};
 use crate::cli::image::warn_distribution;
+use crate::cli::threads::threads;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
 use crate::inspect::{self, Digested, Expected};
@@ -165,6 +166,7 @@ fn check(
         expected,
         policy,
         limit: check.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
+        threads: threads()?,
         url_rules: handed_over && !check.no_url_rules,
         client: net::client(&net, insecure_http, [source], None)?,
         ..inspect::Options::default()

@@ -96,6 +96,7 @@ impl Walk<'_> {
         const RESERVED: u64 = 0x1ff;
         let size = self.header.cluster_size();
         let covers = self.counted_in(size);
+        let mut blocks = Vec::new();
         for (index, value) in entries(&piece.bytes) {
             let at = piece.at + index * 8;
             if value == 0 {
@@ -133,11 +134,12 @@ impl Walk<'_> {
                 self.leave(Left::TooManyRefcounts);
                 return;
             }
-            self.scan.want_table(value, size, |before| Tag::Block {
-                number: number as u32,
-                before: before as u32,
-            });
+            blocks.push((value, number as u32));
         }
+        self.scan.want_tables(size, blocks.into_iter(), |number, before| Tag::Block {
+            number,
+            before: before as u32,
+        });
     }
 
     /// Refcounts in so many bytes. `tables` checked that a refcount has at most 64 bits.

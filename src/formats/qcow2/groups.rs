@@ -106,6 +106,11 @@ impl Groups {
         true
     }
 
+    /// Whether it makes no difference to this group that somebody uses the table.
+    pub(super) fn passes_over(&self, table: u64) -> bool {
+        table < self.from || self.more && table > self.last
+    }
+
     /// Adds a user of a table. Tables of other groups are passed over.
     pub(super) fn add(&mut self, table: u64, guest: Option<u64>) {
         if table < self.from {

@@ -6,18 +6,20 @@ use std::ops::Range;
 use super::header::Header;
 use crate::bytes::human_size;
 use crate::facts::{Code, Notebook};
-
-/// Leaked clusters that are told one by one.
-const TOLD: usize = 8;
+use crate::formats::zeros::first_used;
+use crate::formats::{Halt, ImageView, Missing};
 
 /// From so many on they are much, whatever share of the image they are. A writer that is interrupted has
 /// a few clusters under way.
 const MANY: u64 = 16;
 
-/// A smaller number is much if it is this part of all that is used, or if it has so many bytes.
+/// A smaller number is much if it is this part of all that is used.
 const PART: u64 = 16;
 const FEW: u64 = 4;
-const MUCH: u64 = 8 << 20;
+
+/// So many bytes are much too, if data is in them and the disk has a place where they are missing: what [`MANY`]
+/// clusters of the usual size have.
+const MUCH: u64 = MANY * (64 << 10);
 
 /// Parts of the disk that are told.
 const RANGES: usize = 3;
@@ -26,9 +28,8 @@ const RANGES: usize = 3;
 pub(super) struct Leaks {
     /// Tables of disks that may share a cluster: the active one and those of snapshots.
     disks: u32,
-    /// The first of them, and the number of all.
+    /// The first of them, as many as are told.
     first: Vec<Leak>,
-    count: u64,
     /// Clusters that nothing uses, and that something uses.
     unused: u64,
     used: u64,
@@ -42,6 +43,8 @@ pub(super) struct Leaks {
     /// The first parts of the disk for which there is no L2 table or no entry in it.
     unmapped: Vec<Range<u64>>,
     more: bool,
+    /// Whether an entry says zeros of a part of the disk and names no cluster for it.
+    zeros: bool,
 }
 
 /// A cluster with a refcount that is too high.
@@ -49,6 +52,8 @@ struct Leak {
     cluster: u64,
     references: u32,
     stored: u32,
+    /// Clusters of the disk that were in it at most.
+    lost: u64,
 }
 
 impl Leaks {
@@ -57,7 +62,6 @@ impl Leaks {
         Leaks {
             disks: snapshots.saturating_add(1),
             first: Vec::new(),
-            count: 0,
             unused: 0,
             used: 0,
             lost: 0,
@@ -66,6 +70,7 @@ impl Leaks {
             packed_in: None,
             unmapped: Vec::new(),
             more: false,
+            zeros: false,
         }
     }
 
@@ -77,7 +82,6 @@ impl Leaks {
 
     /// A cluster with a refcount that is higher than its references. Nothing uses it, or what it holds is compressed.
     pub(super) fn leaked(&mut self, cluster: u64, references: u32, stored: u32) {
-        self.count += 1;
         self.unused += u64::from(references == 0);
         // Each compressed cluster has a reference, from each disk that has it.
         let lost = u64::from(stored.saturating_sub(references).div_ceil(self.disks));
@@ -86,9 +90,14 @@ impl Leaks {
             self.packed = self.packed.saturating_add(lost);
             self.packed_in = self.packed_in.or(Some(cluster));
         }
-        if self.first.len() < TOLD {
-            self.first.push(Leak { cluster, references, stored });
+        if (self.first.len() as u64) < MANY {
+            self.first.push(Leak { cluster, references, stored, lost });
         }
+    }
+
+    /// A part of the disk that an entry says to be zeros, without a cluster.
+    pub(super) fn zeros(&mut self) {
+        self.zeros = true;
     }
 
     /// A part of the disk that nothing maps.
@@ -117,20 +126,65 @@ impl Leaks {
     }
 
     /// Whether so much is lost that no writer leaves it behind that was only interrupted.
-    fn are_many(&self, cluster_size: u64) -> bool {
+    fn are_many(&self) -> bool {
         let share = self.lost.saturating_mul(PART) >= self.held;
-        let much = self.lost.saturating_mul(cluster_size) >= MUCH;
-        self.lost >= MANY || self.lost >= FEW && (share || much)
+        self.lost >= MANY || self.lost >= FEW && share
     }
 
-    /// Writes down what is leaked.
-    pub(super) fn judge(&self, header: &Header, notebook: &Notebook<'_>) {
-        let at = |cluster: u64| cluster << header.cluster_bits;
-        if self.are_many(header.cluster_size()) {
-            let first = self.first.first().map_or(0, |leak| at(leak.cluster));
-            return notebook.image(Code::Qcow2ClustersLost, first, self.told(header));
+    /// Whether the clusters, few as they are, hold much data that the disk may have to have; or what cannot be read, and why.
+    fn hold_much(
+        &self,
+        header: &Header,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+    ) -> Result<Result<bool, (u64, Missing)>, Halt> {
+        let size = header.cluster_size();
+        let is_much = |lost: u64| lost.saturating_mul(size) >= MUCH;
+        let has_room = !self.unmapped.is_empty() || self.zeros;
+        // Of an image that is refused nothing more is read.
+        if !is_much(self.lost) || !has_room || notebook.doomed() {
+            return Ok(Ok(false));
         }
-        for &Leak { cluster, references, stored } in &self.first {
+        let mut lost = 0;
+        for leak in &self.first {
+            let at = leak.cluster << header.cluster_bits;
+            let holds_data = leak.references > 0
+                || match first_used(view, at, at.saturating_add(size))? {
+                    Ok(used) => used.is_some(),
+                    Err(missing) => return Ok(Err(missing)),
+                };
+            lost += if holds_data { leak.lost } else { 0 };
+            if is_much(lost) {
+                return Ok(Ok(true));
+            }
+        }
+        Ok(Ok(false))
+    }
+
+    /// Writes down what is leaked, after a look at what it holds if that decides. Returns what cannot be read, and why.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub(super) fn judge(
+        &self,
+        header: &Header,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+    ) -> Result<Option<(u64, Missing)>, Halt> {
+        let at = |cluster: u64| cluster << header.cluster_bits;
+        let mut left = None;
+        let lost = self.are_many()
+            || self.hold_much(header, view, notebook)?.unwrap_or_else(|missing| {
+                left = Some(missing);
+                false
+            });
+        if lost {
+            let first = self.first.first().map_or(0, |leak| at(leak.cluster));
+            notebook.image(Code::Qcow2ClustersLost, first, self.told(header));
+            return Ok(None);
+        }
+        // Fewer than `MANY`, so these are all.
+        for &Leak { cluster, references, stored, .. } in &self.first {
             let at = at(cluster);
             let said = match references {
                 0 => format!(
@@ -142,14 +196,7 @@ impl Leaks {
             };
             notebook.image(Code::Qcow2ClustersLeaked, at, said);
         }
-        // Fewer than `MANY`.
-        for _ in self.first.len() as u64..self.count {
-            notebook.image(
-                Code::Qcow2ClustersLeaked,
-                0,
-                "Another cluster has a refcount that is too high.",
-            );
-        }
+        Ok(left)
     }
 
     /// Says what is lost.
@@ -190,6 +237,10 @@ impl Leaks {
             said.push(format!(
                 "Nothing maps the bytes {parts}{more} of the disk, which read as zeros."
             ));
+        } else if self.zeros {
+            said.push(
+                "L2 entries say zeros of a part of the disk, and name no cluster for it.".into(),
+            );
         }
         said.join(" ")
     }

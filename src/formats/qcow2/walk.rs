@@ -154,21 +154,24 @@ pub(super) fn walk_in(
     };
     walk.run(view)?;
     walk.behind.judge(&header, notebook);
-    if walk.partial.is_none() {
-        // An entry that leads nowhere says already that what it led to is lost.
-        if !notebook.has(Code::Qcow2TableEntryInvalid) {
-            walk.leaks.judge(&header, notebook);
-        }
-        if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
-            walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
-        }
-    }
-    tables.known = walk.known;
-    tables.unpacked = walk.passing.map(|passing| passing.result());
     tables.has_packed = match walk.packed {
         false if walk.partial.is_some() => None,
         packed => Some(packed),
     };
+    if walk.partial.is_none() {
+        if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
+            walk.reach.ends_at(end, Code::Qcow2TrailingBytes);
+        }
+        // An entry that leads nowhere says already that what it led to is lost.
+        if !notebook.has(Code::Qcow2TableEntryInvalid)
+            && let Some((at, missing)) = walk.leaks.judge(&header, view, notebook)?
+        {
+            not_examined(notebook, at, "a cluster that nothing uses", missing);
+            walk.leave(missing.into());
+        }
+    }
+    tables.known = walk.known;
+    tables.unpacked = walk.passing.map(|passing| passing.result());
     Ok(walk.partial.map_or(Walked::Whole, Walked::Partial))
 }
 
@@ -373,6 +376,10 @@ impl Walk<'_> {
         let size = self.header.cluster_size();
         let fresh = self.band == 0 && self.first_group && !self.again;
         for (index, value) in entries(&piece.bytes) {
+            // Nearly all entries of a large table, each time that it is read again.
+            if !self.first_group && self.groups.passes_over(value & OFFSET) {
+                continue;
+            }
             let at = piece.at + index * 8;
             let guest = (before / 8 + index).saturating_mul(self.header.l2_covers());
             let table = value & OFFSET;
@@ -419,9 +426,8 @@ impl Walk<'_> {
             if !self.groups.settle() {
                 self.leave_too_many(Left::TooManyTables, self.room.groups < Room::MOST_OF_STREAM);
             }
-            for table in self.groups.of_band(self.band) {
-                self.scan.want_table(table, size, |before| Tag::L2 { before: before as u32 });
-            }
+            let tables = self.groups.of_band(self.band).map(|table| (table, ()));
+            self.scan.want_tables(size, tables, |(), before| Tag::L2 { before: before as u32 });
         }
     }
 
@@ -449,6 +455,9 @@ impl Walk<'_> {
             false => Vec::new(),
         };
         let mut packed: Vec<(u64, u64)> = Vec::new();
+        let mut copied: Vec<u64> = Vec::new();
+        // What is odd about the other entries of a table that something else was written over has the same cause.
+        let mut broken = false;
         for (index, bytes) in (0u64..).zip(piece.bytes.chunks_exact(entry_size as usize)) {
             let at = piece.at + index * entry_size;
             let entry = Entry::parse(bytes);
@@ -464,6 +473,7 @@ impl Walk<'_> {
                 continue;
             }
             if let Err(said) = entry.check(self.header) {
+                broken = true;
                 if fresh {
                     self.wrong.say(Code::Qcow2TableEntryInvalid, at, || said.to_string());
                 }
@@ -486,6 +496,7 @@ impl Walk<'_> {
                     view.keep(start, len);
                 }
                 packed.push((start, at));
+                copied.extend(entry.is_copied().then_some(at));
                 (start, len)
             } else if entry.cluster() != 0 {
                 let copied = guest.map(|_| entry.is_copied());
@@ -498,6 +509,9 @@ impl Walk<'_> {
                 }
                 (entry.cluster(), cluster_size)
             } else {
+                if fresh && place.is_some_and(|place| place < self.header.size) {
+                    self.leaks.zeros();
+                }
                 continue;
             };
             if fresh {
@@ -511,6 +525,14 @@ impl Walk<'_> {
         }
         if let Some(known) = self.groups.touch(number) {
             known.merge(touched);
+        }
+        if broken {
+            return;
+        }
+        for at in copied {
+            self.wrong.say(Code::Qcow2CopiedFlagWrong, at, || {
+                "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.".into()
+            });
         }
         packed.sort_unstable();
         for pair in packed.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
@@ -561,11 +583,6 @@ impl Walk<'_> {
         }
         if self.band > 0 || self.again {
             return (packed.at, packed.len);
-        }
-        if entry.is_copied() {
-            self.wrong.say(Code::Qcow2CopiedFlagWrong, at, || {
-                "An L2 entry of a compressed cluster has the COPIED flag, which compressed clusters never have.".into()
-            });
         }
         // The number of sectors is an upper bound. QEMU reads zeros behind the end of an image, but counts
         // no use that reaches a cluster further (`qcow2_inc_refcounts_imrt`, `block/qcow2-refcount.c`).

@@ -1,7 +1,7 @@
 use super::bat::Kept;
 use super::disk::Blocks;
 use super::header::{self, MIB};
-use super::{log, metadata, tables};
+use super::{gaps, log, metadata, tables};
 use crate::facts::{Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Reach};
 
@@ -22,6 +22,7 @@ pub(in crate::formats) fn examine(
     let Some(regions) = tables::regions(view, notebook, (header.log, header.log_at))? else {
         return Ok(None);
     };
+    gaps::check_first_mib(view, notebook)?;
     let (mut kept, mut metadata) = (Kept::default(), None);
     // In the order in which they come, so that a stream never has to go back.
     let mut parts = [

@@ -9,16 +9,19 @@ use crate::formats::{Halt, ImageView};
 pub(super) const MIB: u64 = 1 << 20;
 
 /// Image offsets of the two headers (MS-VHDX 2.2).
-const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
+pub(super) const HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];
 
 /// Where in a header the place of the log stands.
 const LOG_OFFSET_AT: u64 = 72;
 
 /// Bytes of a header that its checksum covers (MS-VHDX 2.2.2).
-const HEADER_LENGTH: usize = 4096;
+pub(super) const HEADER_LENGTH: usize = 4096;
+
+/// Bytes of a header before those that it reserves.
+pub(super) const FIELDS_LENGTH: usize = size_of::<Fields>();
 
 /// The file type identifier: the signature, then the creator as UTF-16 (MS-VHDX 2.2.1).
-const IDENTIFIER_LENGTH: usize = 8 + 512;
+pub(super) const IDENTIFIER_LENGTH: usize = 8 + 512;
 
 /// The beginning of a header.
 #[derive(FromBytes, KnownLayout, Immutable)]

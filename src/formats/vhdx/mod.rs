@@ -4,11 +4,12 @@
 //! `header` is the file identifier, the two headers and the place of the log, `log` whether changes
 //! wait there to be replayed, `tables` the region tables, `metadata` what the metadata region says
 //! about the disk, `bat` the entries of the block allocation table (BAT), `disk` the way from a byte
-//! of the disk through one of them, `walk` all of them, `examine` puts them in order.
+//! of the disk through one of them, `walk` all of them, `gaps` what belongs to nothing, `examine` puts them in order.
 
 mod bat;
 mod disk;
 mod examine;
+mod gaps;
 mod header;
 mod log;
 mod metadata;

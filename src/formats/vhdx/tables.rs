@@ -9,7 +9,7 @@ use crate::facts::{Code, Notebook};
 use crate::formats::{Halt, ImageView};
 
 /// Image offsets of the two copies of the region table (MS-VHDX 2.2).
-const REGION_TABLES_AT: [u64; 2] = [192 << 10, 256 << 10];
+pub(super) const REGION_TABLES_AT: [u64; 2] = [192 << 10, 256 << 10];
 
 /// Bytes of a region table and of the metadata table (MS-VHDX 2.2.3, 2.6.1).
 pub(super) const TABLE_LENGTH: usize = 64 << 10;

@@ -3,21 +3,15 @@ use super::bat::{
     UNDEFINED, UNMAPPED, UNMAPPED_BEFORE_1, ZERO,
 };
 use super::disk::{self, Blocks};
+use super::gaps::{Places, units};
 use super::header::{MIB, Span};
 use super::metadata::Metadata;
-use super::tables::Taken;
 use crate::bytes::human_size;
-use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
-use crate::formats::bits::Bits;
+use crate::facts::{Code, Left, Notebook};
 use crate::formats::entries::Entries;
 use crate::formats::scan::Scan;
 use crate::formats::view::not_walked;
-use crate::formats::zeros::first_used;
 use crate::formats::{Halt, ImageView, Reach, Walked, Wanted};
-
-/// Bytes that QEMU leaves between the last region and the first block of an image (`vhdx_create`, `block/vhdx.c`). A
-/// fixed one has its full size before that.
-const LEFT_BY_QEMU: u64 = 4 * MIB;
 
 /// Looks at every entry of the BAT.
 pub(super) fn walk(
@@ -31,14 +25,9 @@ pub(super) fn walk(
         notebook,
         wrong: Entries::new(notebook),
         wanted,
-        // What lies at the limit or after it is past the end of every image that is taken.
-        used: Bits::new(notebook.limit() / MIB + 1),
+        places: Places::new(notebook, &blocks.taken),
         farthest: None,
-        used_to: blocks.taken.iter().map(|taken| taken.span.end()).max().unwrap_or(0).max(MIB),
-        kept: Bits::new(notebook.limit() / MIB + 1),
         unmapped: 0,
-        first: u64::MAX,
-        cut: None,
         uncompared: false,
         parent: notebook.has(Code::VhdxParent),
     };
@@ -72,54 +61,14 @@ pub(super) fn walk(
     }
     walk.unmapped(&blocks.metadata, blocks.bat.at);
     if walked == Walked::Whole {
-        reach.ends_at(walk.end(), Code::VhdxTrailingBytes);
-        let regions_end = walk.take(blocks);
-        let mut at = MIB;
-        while let Some(gap) = walk.gap(&blocks.metadata, at) {
-            at = gap.end();
-            if left_by_qemu(gap, regions_end, &blocks.metadata) {
-                // QEMU leaves zeros there, and a block that was lost has more.
-                match first_used(view, gap.at, gap.end())? {
-                    Ok(None) => continue,
-                    Ok(Some(_)) => {}
-                    Err((at, missing)) => {
-                        walked =
-                            not_walked(notebook, at, "the room before the first block", missing);
-                        break;
-                    }
-                }
-            }
-            // Of an image that is cut off, the entries may be cut off too.
-            reach.if_whole(Anomaly {
-                code: Code::VhdxSpaceUnused,
-                layer: Layer::Image,
-                offset: Some(gap.at),
-                said: format!(
-                    "{} bytes from byte {} on belong to nothing, and a block has {}: the BAT may have lost some.",
-                    gap.len, gap.at, blocks.metadata.block_size),
-            });
-            break;
-        }
+        reach.ends_at(walk.places.end(), Code::VhdxTrailingBytes);
+        walked = walk.places.check(blocks, view, notebook, reach)?;
         // Blocks past 64 TiB, where images may be so large.
-        if walk.uncompared {
+        if walk.uncompared && walked == Walked::Whole {
             walked = Walked::Partial(Left::TooManyBlocks);
         }
     }
     Ok(walked)
-}
-
-/// The MiB of the image in which a span lies: of a block at most 256, and of all blocks as many as the disk has.
-fn units(span: Span) -> std::ops::Range<u64> {
-    span.at / MIB..span.end().div_ceil(MIB)
-}
-
-/// Whether QEMU leaves a part like this between the last region and the first block.
-fn left_by_qemu(gap: Span, regions_end: u64, metadata: &Metadata) -> bool {
-    let is_left = match metadata.fixed {
-        true => gap.len.saturating_sub(LEFT_BY_QEMU) / MIB <= metadata.size.div_ceil(MIB),
-        false => gap.len == LEFT_BY_QEMU,
-    };
-    is_left && gap.at / MIB == regions_end.div_ceil(MIB)
 }
 
 /// A stored block.
@@ -137,21 +86,13 @@ struct Walk<'w> {
     notebook: &'w Notebook<'w>,
     wrong: Entries<'w>,
     wanted: &'w Wanted,
-    /// The MiB of the image that blocks take.
-    used: Bits,
+    /// What takes which part of the image.
+    places: Places,
     /// The block that ends last.
     farthest: Option<Stored>,
-    /// Image offset up to which something uses the image.
-    used_to: u64,
-    /// The MiB that are kept for blocks that are not there.
-    kept: Bits,
     /// Blocks that are unmapped and keep their place.
     unmapped: u64,
-    /// Where the first place of a block begins.
-    first: u64,
-    /// What the image need not have of the last block, because the disk ends before it.
-    cut: Option<Span>,
-    /// Some block lies too far for `used`.
+    /// Some block lies too far for `places`.
     uncompared: bool,
     /// The image needs a parent, so entries may lead there.
     parent: bool,
@@ -190,17 +131,10 @@ impl Walk<'_> {
             let len = if index == block { whole.min(blocks.metadata.size - guest) } else { whole };
             match (entry & OFFSET, entry & STATE) {
                 (0, _) | (_, NOT_PRESENT) => {}
-                (at, FULLY_PRESENT) => {
-                    self.first = self.first.min(at);
-                    self.used_to = self.used_to.max(at.saturating_add(whole));
-                    if len < whole {
-                        self.cut = Some(Span { at: at.saturating_add(len), len: whole - len });
-                    }
-                }
+                (at, FULLY_PRESENT) => self.places.store(Span { at, len: whole }, len),
                 (at, state) => {
                     self.unmapped += u64::from(state == UNMAPPED);
-                    self.first = self.first.min(at);
-                    units(Span { at, len: whole }).for_each(|unit| _ = self.kept.add(unit));
+                    self.places.keep(Span { at, len: whole });
                 }
             }
             if self.wanted.touches(guest, len) {
@@ -229,48 +163,6 @@ impl Walk<'_> {
                 }
             }
         }
-    }
-
-    /// Where all ends that blocks and regions use, with the places that are kept right behind it.
-    fn end(&self) -> u64 {
-        let mut unit = self.used_to.div_ceil(MIB);
-        while self.kept.has(unit) {
-            unit += 1;
-        }
-        self.used_to.max(unit.saturating_mul(MIB))
-    }
-
-    /// Takes the places of the regions, after all entries went by. Returns where the last region before the blocks ends.
-    fn take(&mut self, blocks: &Blocks) -> u64 {
-        // The first MiB has the headers.
-        self.used.add(0);
-        let mut regions_end = MIB;
-        for Taken { span, .. } in &blocks.taken {
-            if span.at < self.first {
-                regions_end = regions_end.max(span.end());
-            }
-            let len = span.len.min(self.used_to.saturating_sub(span.at));
-            units(Span { at: span.at, len }).for_each(|unit| _ = self.used.add(unit));
-        }
-        // Another block may lie where the last one does not reach, which was judged before.
-        units(self.cut.unwrap_or_default()).for_each(|unit| _ = self.used.add(unit));
-        regions_end
-    }
-
-    /// The first part from `at` to the end of what is used that no block and no region takes and that has room for a
-    /// block.
-    fn gap(&self, metadata: &Metadata, mut at: u64) -> Option<Span> {
-        while at < self.used_to && self.used.holds(at / MIB) {
-            let free = (at / MIB..self.used_to.div_ceil(MIB))
-                .take_while(|&unit| self.used.holds(unit))
-                .take_while(|&unit| !self.used.has(unit) && !self.kept.has(unit));
-            let len = free.count() as u64 * MIB;
-            if len >= metadata.block_size {
-                return Some(Span { at, len });
-            }
-            at = at.saturating_add(len.max(MIB));
-        }
-        None
     }
 
     /// A fixed image keeps a place for each of its blocks. QEMU gives blocks of zeros none in any image
@@ -344,8 +236,8 @@ impl Walk<'_> {
     fn stored(&mut self, block: Stored, entry: u64) {
         let mut new = true;
         for unit in units(Span { at: block.at, len: block.len }) {
-            self.uncompared |= !self.used.holds(unit) && unit <= self.notebook.limit() / MIB;
-            new &= self.used.add(unit);
+            self.uncompared |= !self.places.holds(unit) && unit <= self.notebook.limit() / MIB;
+            new &= self.places.add(unit);
         }
         if !new {
             self.wrong.say(Code::VhdxBlocksOverlap, block.entry_at, || format!(

@@ -43,10 +43,16 @@ pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
         );
         return;
     }
-    let shown = Hostile::new(line);
-    let Some((name, extent)) = extent(line).and_then(|extent| Some((extent.name?, extent))) else {
+    let found = match extent(line) {
+        Some(extent) => Some((line, extent)),
+        None => over_lines(text, at),
+    };
+    let Some((line, name, extent)) =
+        found.and_then(|(line, extent)| Some((line, extent.name?, extent)))
+    else {
         return unreadable(line, at, notebook);
     };
+    let shown = Hostile::new(line);
     // Converters that write streams say RDONLY, because streams are not written to in place.
     if extent.access.eq_ignore_ascii_case(b"NOACCESS") {
         invalid(at, &format!("The extent must not be read: {shown}."));
@@ -56,12 +62,30 @@ pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     }
     if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
-    } else if name.iter().any(|b| matches!(b, b'"' | b'\\')) {
+    } else if name.iter().any(|b| matches!(b, b'"' | b'\\') || b.is_ascii_control()) {
         // The name is that of this file, and no reader opens another by it.
         notebook.image(Code::VmdkExtentName, at, format!(
-            "The extent's name has a quote or a backslash, by which readers end it or leave its folder: {shown}."));
+            "The extent's name has a quote, a backslash or a control character, by which readers end it, its line, or leave its folder: {shown}."));
     }
     check_size(extent.sectors, at, header, notebook);
+}
+
+/// The longest name that a file has on Linux, and what is around it in an extent line.
+const LONGEST: usize = 255 + 64;
+
+/// The extent that begins at image offset `at` and whose name goes on in the next lines, with all of them: QEMU writes the
+/// name of a file as it is, with the line ends that are in it, and does not read it again.
+fn over_lines(text: Text<'_>, at: u64) -> Option<(&[u8], Extent<'_>)> {
+    let begin = usize::try_from(at.checked_sub(text.begin)?).ok()?;
+    let lines = text.bytes.get(begin..)?;
+    let lines = lines.get(..LONGEST).unwrap_or(lines);
+    let quotes = lines.iter().enumerate().filter(|(_, byte)| **byte == b'"');
+    let (last, _) = quotes.take(2).last()?;
+    let rest = lines.get(last..)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+    after_name(rest.get(..end)?)?;
+    let line = lines.get(..last + end)?.trim_ascii();
+    Some((line, extent(line)?))
 }
 
 /// Writes down that an extent line cannot be read.
@@ -173,6 +197,13 @@ mod tests {
             ("\"a disk.vmdk\"", "\"a\"b\"", Code::VmdkExtentName),
             ("\"a disk.vmdk\"", "\"a\" b\"", Code::VmdkExtentName),
             ("\"a disk.vmdk\"", "\"\"\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\nb\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"\ra\r\n\nb\" 0", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\tb\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\u{1b}[m\"", Code::VmdkExtentName),
+            ("\"a disk.vmdk\"", "\"a\n/b\"", Code::VmdkExtentsInvalid),
+            ("\"a disk.vmdk\"", "\"a\nRW 4 FLAT \"b\" 0", Code::VmdkExtentsInvalid),
+            ("\"a disk.vmdk\"", "\"a\nb\" c", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"a\"/b\"", Code::VmdkExtentsInvalid),
             ("\"a disk.vmdk\"", "\"x\" y", Code::VmdkExtentLineInvalid),
             ("\"a disk.vmdk\"", "\"x\" 0 uuid dev0 more", Code::VmdkExtentLineInvalid),

@@ -1,5 +1,5 @@
 use super::SECTOR;
-use super::header::Header;
+use super::header::{Header, check_rest};
 use super::markers::{Kind, Marker};
 use crate::facts::{Code, Notebook};
 use crate::formats::tail::begin_with;
@@ -43,7 +43,7 @@ pub(super) fn read(
         },
     };
     let last = size.saturating_sub(LENGTH);
-    let Some((footer, after)) = found else {
+    let Some(Copy { header: footer, sector, after }) = found else {
         notebook.image(Code::VmdkFooterInvalid, last,
             "The header announces a footer with the place of the grain directory, but the image does not end with one.");
         return Ok(Footer::Broken);
@@ -69,19 +69,24 @@ pub(super) fn read(
             "The footer says that the last writer did not close the image.",
         );
     }
+    check_rest(&sector, footer.at, notebook)?;
     compare(header, &footer, notebook);
     Ok(Footer::Found(footer))
 }
 
-/// A header copy, and the beginning of what stands behind the footer.
-type Copy = (Header, Vec<u8>);
+/// A header copy with its sector, and the beginning of what stands behind the footer.
+struct Copy {
+    header: Header,
+    sector: Vec<u8>,
+    after: Vec<u8>,
+}
 
 /// The footer at a marker, if it is whole.
 fn at_marker(view: &mut dyn ImageView, at: u64) -> Result<Option<Copy>, Halt> {
     let mut bytes = vec![0; (LENGTH + SECTOR) as usize];
     let Got::Bytes(count) = view.read_at(at, &mut bytes)? else { return Ok(None) };
     bytes.truncate(count);
-    Ok(footer(&bytes, at.saturating_add(SECTOR)).map(|header| (header, behind(&bytes, 0))))
+    Ok(footer(&bytes, at.saturating_add(SECTOR)))
 }
 
 /// The last footer of an image of `size` bytes. `None` if its end cannot be read, and the notebook has
@@ -103,26 +108,26 @@ fn find(tail: &[u8], start: u64, size: u64) -> Option<Copy> {
     loop {
         let from = usize::try_from(at.checked_sub(start)?).ok()?;
         let sectors = tail.get(from..)?;
-        if let Some(header) = footer(sectors, at.saturating_add(SECTOR)) {
-            return Some((header, behind(tail, from)));
+        if let Some(copy) = footer(sectors, at.saturating_add(SECTOR)) {
+            return Some(copy);
         }
         at = at.checked_sub(SECTOR)?;
     }
 }
 
-/// What stands behind the footer that begins at `from`: a sector at most.
-fn behind(bytes: &[u8], from: usize) -> Vec<u8> {
-    let end = from.saturating_add(LENGTH as usize);
-    bytes.get(end..).unwrap_or_default().iter().copied().take(SECTOR as usize).collect()
-}
-
-/// The header copy, if footer marker, header copy and end-of-stream marker stand here.
-fn footer(bytes: &[u8], header_at: u64) -> Option<Header> {
+/// The header copy, if footer marker, header copy and end-of-stream marker stand here; of what follows, a sector at most.
+fn footer(bytes: &[u8], header_at: u64) -> Option<Copy> {
     let sector = SECTOR as usize;
     let is = |at, kind| Marker::parse(bytes.get(at..)?).filter(|m| m.kind() == Some(kind));
     is(0, Kind::Footer)?;
     is(2 * sector, Kind::EndOfStream).filter(|marker| marker.value.get() == 0)?;
-    Header::parse(bytes.get(sector..2 * sector)?, header_at)
+    let copy = bytes.get(sector..2 * sector)?;
+    let after = bytes.get(LENGTH as usize..).unwrap_or_default();
+    Some(Copy {
+        header: Header::parse(copy, header_at)?,
+        sector: copy.to_vec(),
+        after: after.iter().copied().take(sector).collect(),
+    })
 }
 
 /// QEMU believes the footer, others the header: they have to say the same. The places of the grain

@@ -5,6 +5,7 @@ use super::markers::GRAIN_DATA;
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Notebook};
+use crate::formats::tail::begin_with;
 use crate::formats::{Halt, ImageView};
 
 /// The sparse extent header (VMware Virtual Disk Format 1.1, 4.1). Zeros fill its sector.
@@ -224,7 +225,27 @@ pub(super) fn read(
         let said = "The header says that the last writer did not close the image.";
         notebook.image(Code::VmdkUnclean, 72, said);
     }
+    check_rest(&sector, 0, notebook)?;
     Ok(Some(header))
+}
+
+/// Looks for what belongs to nothing in the sector of a header, which begins at image offset `at`. The format has zeros behind
+/// the fields (VMware Virtual Disk Format 1.1, 4.1, pad).
+pub(super) fn check_rest(sector: &[u8], at: u64, notebook: &Notebook<'_>) -> Result<(), Halt> {
+    let rest = sector.get(size_of::<Raw>()..).unwrap_or_default();
+    let Some(first) = rest.iter().position(|&byte| byte != 0) else { return Ok(()) };
+    let rest = rest.get(first..).unwrap_or_default();
+    let at = at.saturating_add((size_of::<Raw>() + first) as u64);
+    notebook.image(
+        Code::VmdkSpaceUnused,
+        at,
+        format!(
+            "Behind the fields of the header, {} bytes from byte {at} on belong to nothing{}.",
+            rest.len(),
+            begin_with(rest)?
+        ),
+    );
+    Ok(())
 }
 
 /// Checks whether grains can be found with what the header says. False if not.

@@ -134,7 +134,7 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
 }
 
 fn unpacked(file: &[u8]) -> Vec<u8> {
-    let Some(mut decoder) = sniff(file).decoder() else { return file.to_vec() };
+    let Some(mut decoder) = sniff(file).decoder(1) else { return file.to_vec() };
     let mut image = vec![0; 16 << 20];
     let step = decoder.decode(file, &mut image).expect("the test data is whole");
     image.truncate(step.made);
@@ -215,11 +215,20 @@ pub fn gzip(input: &[u8]) {
     assert!(image == expected, "another image than flate2 makes");
 }
 
-/// bzip2, as [`gzip`].
+/// bzip2, as [`gzip`]; the same on several threads, and what is refused is refused by libbz2 as well.
 pub fn bzip2(input: &[u8]) {
     use std::io::Read as _;
-    let Some((image, summary)) = packed(input, || Box::new(Bzip2::default())) else { return };
+    let alone = packed(input, || Box::new(Bzip2::default()));
+    let Some((several, end)) = decoded(&mut Bzip2::new(3), input, 4096, 64 << 10) else { return };
     let mut expected = Vec::new();
+    let Some((image, summary)) = alone else {
+        assert!(end.is_err(), "more threads make something of it");
+        let mut others = bzip2::bufread::MultiBzDecoder::new(input);
+        let read = others.read_to_end(&mut expected);
+        assert!(read.is_err() || input.is_empty(), "libbz2 makes something of it: {end:?}");
+        return;
+    };
+    assert!(several == image && end.as_ref() == Ok(&summary), "another image on more threads");
     bzip2::bufread::MultiBzDecoder::new(whole(input, &summary))
         .read_to_end(&mut expected)
         .expect("what is whole can be read by others");

@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image holds only the differences to another file. DigitalOcean gets this file alone, so the disk would have holes.",
         run(
             "Flatten it, if you trust the image (the file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "QEMU docs/interop/qcow2.rst, backing_file_offset; DigitalOcean imports exactly one file",
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image keeps only tables; the data lies in an external data file that DigitalOcean does not get.",
         run(
             "Join them, if you trust the image (the file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "QEMU docs/interop/qcow2.rst, incompatible_features bit 2",
@@ -227,8 +227,8 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::Qcow2ClustersLost,
         Warn,
-        "much of the image is used by nothing",
-        "Many clusters are counted as used, or as more compressed ones, but no table names them. Often a table that did was lost, and then the part of the disk that they held reads as zeros.",
+        "much data is counted and used by nothing",
+        "Clusters are counted as used, or as more compressed ones, but no table names them: many of them, or large ones with data in them. Often a table that did was lost, and then the part of the disk that they held reads as zeros.",
         run(
             "Compare the disk with its origin before anything else, and do not repair the image: that would give the clusters away for good. If the disk is whole, write it into a new image",
             Recipe::Convert,

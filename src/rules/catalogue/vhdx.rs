@@ -211,14 +211,14 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::VhdxSpaceUnused,
         Warn,
-        "a part of the image belongs to no block",
-        "Between its blocks the image has room for at least one more that no BAT entry names. A writer may have given it up; or entries of the BAT were lost, and then a part of the disk reads as zeros.",
+        "a part of the image belongs to nothing",
+        "Between its blocks the image has room for at least one more that no BAT entry names, or it has bytes other than zeros where no block and no structure is. A writer may have given them up, or somebody hides them; or entries of the BAT were lost, and then a part of the disk reads as zeros.",
         run(
             "Compare the disk with its origin. If it is right, write it into a new image",
             Recipe::Convert,
             "",
         ),
-        "arithmetic: writers place blocks side by side",
+        "MS-VHDX 2.2; arithmetic: writers place blocks side by side",
     ),
     judged(
         Code::VhdxBlocksUnmapped,

@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         "The image holds only the differences to another one, as a snapshot or a linked clone does. DigitalOcean gets this file alone, so the disk would have holes. QEMU follows the name even in a comment; VirtualBox finds the parent by its UUID alone.",
         run(
             "Flatten it, if you trust the image and its parents are where it looks for them (every file that it names is opened)",
-            Recipe::Convert,
+            Recipe::Flatten,
             "",
         ),
         "VMware Virtual Disk Format 1.1, 2.1; QEMU block/vmdk.c, vmdk_parent_open; VirtualBox VMDK.cpp, ddb.uuid.parent",
@@ -253,7 +253,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkExtentName,
         Warn,
         "the extent's name has characters that readers take for more",
-        "The name in the extent line has a quote or a backslash. QEMU writes file names as they are and does not read this one again; VirtualBox ends a name at the first quote and refuses the image, and under Windows a backslash leads to another folder.",
+        "The name in the extent line has a quote, a backslash or a control character. QEMU writes file names as they are and does not read this one again; VirtualBox ends a name at the first quote and its line at a line end, and refuses the image, and under Windows a backslash leads to another folder.",
         ANEW,
         "QEMU block/vmdk.c, vmdk_desc_add_extent; VirtualBox VMDK.cpp, vmdkParseDescriptor",
     ),
@@ -283,7 +283,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::VmdkSpaceUnused,
         Warn,
         "a part of the image belongs to no grain",
-        "Before or between its grains the image has space that nothing names. A writer may have given it up; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
+        "Before or between its grains, or behind what its header says, the image has space that nothing names. A writer may have given it up, or somebody hides something there; or a table was lost, or the grain size in the header is not that of the writer, and then the disk is not what it was.",
         run(
             "Compare the disk with its origin. If it is right, write it into a new image",
             Recipe::Convert,

@@ -5,7 +5,10 @@
 //! these rules, which `tests/remedies` proves by pasting every one of them:
 //!
 //! - The input is only read. What a command makes is a new file, named after the input.
-//! - No file is written over. A name is chosen that is free when the report is made, and the command looks once more.
+//! - No file is written over. A name is chosen that is free when the report is made. The command looks once more, and says
+//!   what exists.
+//! - A new file gets its name when it is whole: `tidegate repack` sees to it, and other programs write into a folder beside
+//!   it (`NAME.part`), which only one shell can make.
 //! - The steps are joined by `&&`. The last one names the file that came out, and checks it where that is possible.
 //! - Whatever cannot be said for this input (its name, a missing size, a partition in the way) leaves the words alone.
 //!
@@ -122,6 +125,8 @@ enum Without {
     Url,
     /// The finding is about a file inside of another one, or packed as no command here can undo.
     Inside,
+    /// The image takes files beside it, which it does not have once it is decompressed elsewhere.
+    Apart,
     /// The name cannot be given to a shell, or not be shown as it is.
     Name,
     /// All the names that the output could have are taken.
@@ -143,6 +148,9 @@ impl Without {
             Without::Pipe => "Save the image to a file and check that: its report has the command.",
             Without::Url => "Download the image and check the file: its report has the command.",
             Without::Inside => "Take the image out of the file around it first, and check that.",
+            Without::Apart => {
+                "Decompress it in the folder of the files that it needs, and check that: its report has the command."
+            }
             Without::Name => {
                 "Give the file a plain name and check it again: then the report has the command."
             }

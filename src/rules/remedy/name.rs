@@ -10,6 +10,9 @@ use crate::facts::endings::Parts;
 /// Names that are tried for a new file: with nothing added, and with 2 to this number.
 const TRIED: u32 = 99;
 
+/// The ending of the folder that a new file is written in.
+const UNFINISHED: &str = ".part";
+
 /// The name of a file that a command can have: text that is shown as it is, and quoted for a shell where needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name(PathBuf);
@@ -47,6 +50,23 @@ impl Name {
             .find(|path| free(path))
             .map(Name)
             .ok_or(Without::Taken)
+    }
+
+    /// A file in the folder of this name.
+    pub(super) fn inside(&self, file: &str) -> Name {
+        Name(self.0.join(file))
+    }
+
+    /// The folder that a file of this name is written in.
+    pub(super) fn beside_unfinished(&self) -> Name {
+        Name(Name::unfinished(&self.0))
+    }
+
+    /// The path of that folder.
+    pub(super) fn unfinished(path: &Path) -> PathBuf {
+        let mut folder = path.as_os_str().to_owned();
+        folder.push(UNFINISHED);
+        folder.into()
     }
 
     /// Whether a program that takes patterns would take it for one.

@@ -1,8 +1,8 @@
 //! The ways in which commands mend an image.
 
-use super::chain::Chain;
+use super::chain::{Chain, Made, exists};
 use super::name::Name;
-use super::words::{convert, driver, max_size, piped};
+use super::words::{check, convert, driver, max_size, piped};
 use super::{Case, Input, Without};
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::{PartitionTable, Scheme};
@@ -25,6 +25,8 @@ pub enum Recipe {
     Unzip,
     /// Writes the disk into a qcow2 image.
     Convert,
+    /// The same of an image that takes other files beside it.
+    Flatten,
     /// The same, where only the image is too large and not the disk in it; else as [`Recipe::Shrink`].
     ConvertSmaller,
     /// Makes the plain image of an Android sparse image.
@@ -66,32 +68,17 @@ impl Recipe {
 
     /// The commands for this case, joined to one line.
     pub(super) fn command(&self, case: &Case<'_>) -> Result<String, Without> {
-        let mut chain = Chain::new(case)?;
+        let chain = Chain::new(case)?;
         match self {
-            Recipe::Repack => {
-                let made = chain.make_packed()?;
-                Ok(repack(case, chain.input(), &made))
-            }
-            Recipe::TakeOut => {
-                let made = chain.make(".img.gz")?;
-                Ok(repack(case, chain.input(), &made))
-            }
+            Recipe::Repack => Ok(repack(case, chain.input(), &chain.packed_name()?)),
+            Recipe::TakeOut => Ok(repack(case, chain.input(), &chain.name(".img.gz")?)),
             Recipe::Parts => parts(chain, case),
             Recipe::Join => join(&chain, case),
-            Recipe::Through(program) => {
-                let made = chain.make_packed()?;
-                let input = chain.input();
-                let command = match chain.unpacker()? {
-                    Some(unpacker) => {
-                        piped(&[&format!("{unpacker} {input}"), program, "gzip"], &made)
-                    }
-                    None => piped(&[&format!("{program} < {input}"), "gzip"], &made),
-                };
-                chain.step(command);
-                Ok(chain.checked(&made))
-            }
+            Recipe::Through(program) => through(chain, program),
             Recipe::Unzip => unzip(chain),
             Recipe::Convert => to_qcow2(chain, case),
+            Recipe::Flatten if chain.unpacker()?.is_some() => Err(Without::Apart),
+            Recipe::Flatten => to_qcow2(chain, case),
             Recipe::ConvertSmaller => {
                 let raw = case.format == Some(DiskFormat::Raw);
                 let fits = case.virtual_size.is_some_and(|size| size < case.limit);
@@ -100,15 +87,10 @@ impl Recipe {
                     false => shrink(chain, case),
                 }
             }
-            Recipe::Unsparse => {
-                let image = chain.image(".simg")?;
-                let made = chain.make(".img")?;
-                chain.step(format!("simg2img {image} {made}"));
-                Ok(chain.checked(&made))
-            }
+            Recipe::Unsparse => unsparse(chain),
             Recipe::Pad => {
-                let raw = to_raw(&mut chain, case)?;
-                Ok(chain.checked(&raw))
+                let (chain, raw) = to_raw(chain, case)?;
+                Ok(chain.checked(raw))
             }
             Recipe::MoveBackup => {
                 let size = case.virtual_size.filter(|_| has_gpt(case));
@@ -124,18 +106,11 @@ impl Recipe {
             Recipe::MakeRoom => make_room(chain, case),
             Recipe::Shrink => shrink(chain, case),
             Recipe::Protect => protect(chain, case),
-            Recipe::CutThere => {
-                let at = case.offset.ok_or(Without::Useless)?;
-                let ending = driver(case.format.ok_or(Without::Useless)?).map_or(".img", |it| it.1);
-                let image = chain.image(ending)?;
-                let made = chain.make(ending)?;
-                chain.step(format!("head -c {at} {image} > {made}"));
-                Ok(chain.checked(&made))
-            }
+            Recipe::CutThere => cut(chain, case),
             Recipe::Rename => {
-                let made = chain.make(&right_ending(case).ok_or(Without::Useless)?)?;
-                chain.step(format!("ln {} {made}", chain.input()));
-                Ok(chain.checked(&made))
+                let name = chain.name(&right_ending(case).ok_or(Without::Useless)?)?;
+                let second = format!("ln {} {name}", chain.input());
+                Ok([exists(&name), second, check(&name, case.limit)].join(" && "))
             }
             Recipe::Show(command) => match chain.unpacker()? {
                 None => Ok(command.replace("{}", &chain.input().to_string())),
@@ -156,14 +131,28 @@ fn repack(case: &Case<'_>, image: &Name, made: &Name) -> String {
 
 /// The disk that a VMDK descriptor describes. A packed one is decompressed into its folder, where its parts are.
 fn parts(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
-    if chain.unpacker()?.is_none() {
-        let made = chain.make(".img.gz")?;
-        return Ok(repack(case, chain.input(), &made));
-    }
-    let descriptor = chain.image(".vmdk")?;
-    let made = chain.make(".img.gz")?;
-    chain.step(repack(case, &descriptor, &made));
+    let new = chain.name(".img.gz")?;
+    let Some(unpacker) = chain.unpacker()? else {
+        return Ok(repack(case, chain.input(), &new));
+    };
+    let made = chain.make(".vmdk")?;
+    chain.step(format!("{unpacker} {} > {}", chain.input(), made.begun()));
+    let descriptor = chain.finish(made);
+    chain.step(repack(case, &descriptor, &new));
     Ok(chain.to_string())
+}
+
+/// What a program that reads a pipe makes of the file, packed with gzip.
+fn through(mut chain: Chain<'_>, program: &str) -> Result<String, Without> {
+    let name = chain.packed_name()?;
+    let made = chain.begin(name);
+    let (input, new) = (chain.input(), made.begun());
+    let command = match chain.unpacker()? {
+        Some(unpacker) => piped(&[&format!("{unpacker} {input}"), program, "gzip"], &new),
+        None => piped(&[&format!("{program} < {input}"), "gzip"], &new),
+    };
+    chain.step(command);
+    Ok(chain.checked(made))
 }
 
 /// The only member of a zip archive. `unzip -p` would join several to one file.
@@ -174,37 +163,62 @@ fn unzip(mut chain: Chain<'_>) -> Result<String, Without> {
     if chain.input().is_pattern() {
         return Err(Without::Name);
     }
-    let made = chain.make_packed()?;
+    let name = chain.packed_name()?;
     let input = chain.input().to_string();
-    chain.step(format!("test \"$(unzip -Z1 {input} | wc -l)\" -eq 1"));
-    chain.step(piped(&[&format!("unzip -p {input}"), "gzip"], &made));
-    Ok(chain.checked(&made))
+    chain.step(format!("test \"$(unzip -Z1 {input} | wc -l)\" -eq 1 || ! echo {input} does not have exactly one member"));
+    let made = chain.begin(name);
+    chain.step(piped(&[&format!("unzip -p {input}"), "gzip"], &made.begun()));
+    Ok(chain.checked(made))
 }
 
-/// What `qemu-img -f` calls the format of the image, and the ending of its files.
-fn from(case: &Case<'_>) -> Result<(&'static str, &'static str), Without> {
+/// The plain image of an Android sparse image.
+fn unsparse(mut chain: Chain<'_>) -> Result<String, Without> {
+    let made = chain.make(".img")?;
+    let new = made.begun();
+    chain.read_image(&made, |image| format!("simg2img {image} {new}"))?;
+    Ok(chain.checked(made))
+}
+
+/// What is before the finding.
+fn cut(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let at = case.offset.ok_or(Without::Useless)?;
+    let ending = driver(case.format.ok_or(Without::Useless)?).map_or(".img", |it| it.1);
+    let made = chain.make(ending)?;
+    let new = made.begun();
+    chain.read_image(&made, |image| format!("head -c {at} {image} > {new}"))?;
+    Ok(chain.checked(made))
+}
+
+/// What `qemu-img -f` calls the format of the image.
+fn from(case: &Case<'_>) -> Result<&'static str, Without> {
     match case.format {
-        Some(format) => driver(format).ok_or(Without::Useless),
-        None if is_general(case) => Ok(("FORMAT", "")),
+        Some(format) => Ok(driver(format).ok_or(Without::Useless)?.0),
+        None if is_general(case) => Ok("FORMAT"),
         None => Err(Without::Useless),
     }
 }
 
-fn to_qcow2(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
-    let (format, ending) = from(case)?;
-    let image = chain.image(ending)?;
-    let made = chain.make(".qcow2")?;
-    chain.step(convert(format, &image, "qcow2", &made));
-    Ok(chain.checked(&made))
+/// The disk of the image, written anew.
+fn converted<'a>(
+    mut chain: Chain<'a>,
+    case: &Case<'_>,
+    to: &str,
+) -> Result<(Chain<'a>, Made), Without> {
+    let format = from(case)?;
+    let made = chain.make(&format!(".{to}"))?;
+    let new = made.begun();
+    chain.read_image(&made, |image| convert(format, image, to, &new))?;
+    Ok((chain, made))
+}
+
+fn to_qcow2(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let (chain, made) = converted(chain, case, "qcow2")?;
+    Ok(chain.checked(made))
 }
 
 /// A raw copy of the disk, with whole sectors.
-fn to_raw(chain: &mut Chain<'_>, case: &Case<'_>) -> Result<Name, Without> {
-    let (format, ending) = from(case)?;
-    let image = chain.image(ending)?;
-    let made = chain.make(".raw")?;
-    chain.step(convert(format, &image, "raw", &made));
-    Ok(made)
+fn to_raw<'a>(chain: Chain<'a>, case: &Case<'_>) -> Result<(Chain<'a>, Made), Without> {
+    converted(chain, case, "raw")
 }
 
 /// The disk by the descriptor that a piece called `disk-s001.vmdk` or `disk-f001.vmdk` belongs to, if it is there.
@@ -239,25 +253,27 @@ fn ends_at(case: &Case<'_>) -> Option<u64> {
     Some(ends.collect::<Option<Vec<u64>>>()?.into_iter().max().unwrap_or(0))
 }
 
-fn both_copies(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
-    let raw = to_raw(&mut chain, case)?;
+fn both_copies(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+    let (mut chain, made) = to_raw(chain, case)?;
+    let raw = made.begun();
     chain.step(format!("sgdisk -e {raw}"));
-    Ok(chain.checked(&raw))
+    Ok(chain.checked(made))
 }
 
-fn make_room(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+fn make_room(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
     let whole = ends_at(case).is_some_and(|end| end <= size);
     let size = size.checked_add(ROOM).and_then(|size| size.checked_next_multiple_of(ROOM));
     let size = size.filter(|size| whole && *size < case.limit).ok_or(Without::Useless)?;
-    let raw = to_raw(&mut chain, case)?;
+    let (mut chain, made) = to_raw(chain, case)?;
+    let raw = made.begun();
     chain.step(format!("truncate -s {size} {raw}"));
     chain.step(format!("sgdisk -e {raw}"));
-    Ok(chain.checked(&raw))
+    Ok(chain.checked(made))
 }
 
 /// A disk as small as its partitions allow, if that is below the limit. A disk without partitions may use all of itself.
-fn shrink(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+fn shrink(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let end = ends_at(case).filter(|end| *end > 0).ok_or(Without::Useless)?;
     let backup = if has_gpt(case) { BACKUP * SECTOR } else { 0 };
     let size = end.checked_add(backup).and_then(|size| size.checked_next_multiple_of(ROOM));
@@ -265,24 +281,23 @@ fn shrink(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
         |size: &u64| *size < case.limit && case.virtual_size.is_some_and(|now| *size < now);
     let size = size.filter(smaller).ok_or(Without::Useless)?;
     if has_gpt(case) {
-        let raw = to_raw(&mut chain, case)?;
+        let (mut chain, made) = to_raw(chain, case)?;
+        let raw = made.begun();
         chain.step(format!("truncate -s {size} {raw}"));
         chain.step(format!("sgdisk -e {raw}"));
-        return Ok(chain.checked(&raw));
+        return Ok(chain.checked(made));
     }
-    let (format, ending) = from(case)?;
-    let image = chain.image(ending)?;
-    let made = chain.make(".qcow2")?;
-    chain.step(convert(format, &image, "qcow2", &made));
-    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {made} {size}"));
-    Ok(chain.checked(&made))
+    let (mut chain, made) = converted(chain, case, "qcow2")?;
+    chain.step(format!("qemu-img resize -q -f qcow2 --shrink {} {size}", made.begun()));
+    Ok(chain.checked(made))
 }
 
 /// The four entries and the mark of an MBR, written as UEFI asks for them: one entry of type EE from sector 1 to the end.
-fn protect(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
+fn protect(chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     let size = case.virtual_size.filter(|_| has_gpt(case)).ok_or(Without::Useless)?;
     let sectors = u32::try_from((size / SECTOR).saturating_sub(1)).unwrap_or(u32::MAX);
-    let raw = to_raw(&mut chain, case)?;
+    let (mut chain, made) = to_raw(chain, case)?;
+    let raw = made.begun();
     let length: String = sectors.to_le_bytes().iter().map(|byte| format!("\\{byte:03o}")).collect();
     let entry = format!("\\000\\000\\002\\000\\356\\377\\377\\377\\001\\000\\000\\000{length}");
     chain.step(format!("dd if=/dev/zero of={raw} bs=1 seek=446 count=64 conv=notrunc status=none"));
@@ -292,7 +307,7 @@ fn protect(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
     chain.step(format!(
         "printf '\\125\\252' | dd of={raw} bs=1 seek=510 count=2 conv=notrunc status=none"
     ));
-    Ok(chain.checked(&raw))
+    Ok(chain.checked(made))
 }
 
 /// The ending that the content asks for.
@@ -336,7 +351,7 @@ mod tests {
     fn a_backup_needs_a_gpt_and_room_behind_the_last_partition() {
         let room = BACKUP * SECTOR;
         let whole = |scheme, end| made(Recipe::MoveBackup, scheme, 8 * MIB, end, 1 << 30);
-        assert!(whole("gpt", 8 * MIB - room).unwrap().contains("sgdisk -e a.raw &&"));
+        assert!(whole("gpt", 8 * MIB - room).unwrap().contains("sgdisk -e a.raw.part/new &&"));
         assert_eq!(whole("gpt", 8 * MIB - room + 1), None);
         assert_eq!(whole("gpt", 8 * MIB), None);
         assert_eq!(whole("mbr", 2 * MIB), None);
@@ -349,7 +364,7 @@ mod tests {
         assert!(
             grown(8 * MIB - 700, 1 << 30)
                 .unwrap()
-                .contains("truncate -s 9437184 a.raw && sgdisk -e a.raw")
+                .contains("truncate -s 9437184 a.raw.part/new && sgdisk -e a.raw.part/new")
         );
         assert_eq!(grown(8 * MIB - 699, 1 << 30), None);
         assert_eq!(grown(2 * MIB, 9 * MIB), None);
@@ -359,10 +374,16 @@ mod tests {
     fn a_disk_is_cut_only_behind_its_partitions() {
         let cut = |scheme, end, limit| made(Recipe::Shrink, scheme, 30 * MIB, end, limit);
         let command = cut("gpt", 5 * MIB, 20 * MIB).unwrap();
-        assert!(command.contains("truncate -s 6291456 a.raw && sgdisk -e a.raw && "), "{command}");
+        assert!(
+            command.contains("truncate -s 6291456 a.raw.part/new && sgdisk -e a.raw.part/new && "),
+            "{command}"
+        );
         assert!(command.ends_with("tidegate check --max-size 20971520 a.raw"), "{command}");
         let command = cut("mbr", 5 * MIB, 20 * MIB).unwrap();
-        assert!(command.contains("--shrink a.qcow2 5242880 && ") && !command.contains("sgdisk"));
+        assert!(
+            command.contains("--shrink a.qcow2.part/new 5242880 && ")
+                && !command.contains("sgdisk")
+        );
         assert_eq!(cut("mbr", 25 * MIB, 20 * MIB), None);
         assert_eq!(cut("gpt", 20 * MIB - 512, 20 * MIB), None);
         // Nothing would be gained.
