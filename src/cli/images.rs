@@ -12,6 +12,10 @@ use crate::project::{Between, list};
 use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
+    // Where images are named, clap asks for no list, as both exclude each other.
+    if args.null && args.images_from.is_none() {
+        return Err(Usage("--null is about a list; name it with --images-from".into()));
+    }
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
         (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?.0)],
