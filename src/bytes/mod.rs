@@ -1,7 +1,8 @@
 //! The smallest room: bytes on their way through the program.
 //!
 //! It knows recycled buffers ([`Pool`], [`Chunk`]), runs of a stream ([`Segment`]), text that must not be
-//! trusted ([`Hostile`]) and how much is read whole ([`Small`]). It knows nothing of codecs or formats.
+//! trusted ([`Hostile`]), commands that are printed to be pasted ([`Command`]) and how much is read whole ([`Small`]).
+//! It knows nothing of codecs or formats.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -20,7 +21,7 @@ mod time;
 pub use hostile::{Hostile, is_harmless};
 pub use percent::{percent_decoded, percent_encoded, percent_path};
 pub use pool::{Chunk, Pool};
-pub use shell::quoted;
+pub use shell::{Command, Given, Options, quoted};
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use small::Small;
 pub use time::rfc3339;

@@ -68,7 +68,8 @@ pub(super) enum Command {
     /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
     /// for, and nothing is ever created. Runs that live are left alone.
     ///
-    /// Exit codes: 0 nothing is left, 2 wrong usage, 4 something is left, 130 interrupted.
+    /// Exit codes: 0 nothing is left, or with --dry-run all was looked at, 2 wrong usage, 4 something is left, or could
+    /// not be looked at, 130 interrupted.
     #[cfg(feature = "net")]
     Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.

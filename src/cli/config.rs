@@ -1,5 +1,6 @@
 //! `tidegate init` and `tidegate config`.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
@@ -28,9 +29,9 @@ pub(super) fn init() -> Result<u8, Usage> {
     let inner = folders.iter().filter(|name| projects::is_output_folder(name)).flat_map(|folder| {
         // What cannot be looked into has no images for this user.
         let (files, _) = entries(Path::new(folder)).unwrap_or_default();
-        files.into_iter().map(move |file| format!("{folder}/{file}"))
+        files.into_iter().map(move |file| Path::new(folder).join(file).into_os_string())
     });
-    let files: Vec<String> = files.into_iter().chain(inner).collect();
+    let files: Vec<OsString> = files.into_iter().chain(inner).collect();
     let starter = projects::starter(&files);
     let above = project::project().ok().flatten();
     // All of it or nothing: what is cut off might be taken for a whole one.
@@ -46,7 +47,7 @@ pub(super) fn init() -> Result<u8, Usage> {
         _ => Usage(format!("cannot write {NAME}: {e}")),
     })?;
     for (file, why) in starter.left_out.iter().take(TOLD) {
-        output::warn(&format!("{} is left out: {why}", Hostile::from(file.as_str())));
+        output::warn(&format!("{} is left out: {why}", Hostile::from_os(file)));
     }
     if starter.left_out.len() > TOLD {
         output::warn(&format!("{} more are left out", starter.left_out.len() - TOLD));
@@ -77,13 +78,11 @@ pub(super) fn init() -> Result<u8, Usage> {
 }
 
 /// The names of the files and of the folders in a folder, no links.
-fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
+fn entries(folder: &Path) -> std::io::Result<(Vec<OsString>, Vec<OsString>)> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)?.take(MOST_FILES) {
         let entry = entry?;
-        let (kind, Ok(name)) = (entry.file_type()?, entry.file_name().into_string()) else {
-            continue;
-        };
+        let (kind, name) = (entry.file_type()?, entry.file_name());
         if kind.is_file() {
             files.push(name);
         } else if kind.is_dir() {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{DoctorArgs, Format};
 use super::image::connect::{self, Teller};
 use super::{ACCEPTED, INTERRUPTED, REFUSED, Usage, output, signals};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Given, Hostile, Options};
 use crate::digitalocean::credentials::{self, Places, VARIABLES};
 use crate::digitalocean::{Client, Error, Filter, Kind, PUBLISHED};
 use crate::net::{self, Address, Called, Method};
@@ -55,7 +55,24 @@ impl Chart {
     }
 }
 
+/// Which bucket is meant, for the next command.
+fn named(args: &DoctorArgs) -> Options {
+    let said = [("--bucket", &args.bucket), ("--spaces-region", &args.spaces_region)];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    said.fold(Options::default(), |options, (name, value)| options.value(name, value))
+}
+
+/// This very command.
+fn again(args: &DoctorArgs) -> Command {
+    let mut options = named(args);
+    if args.probe {
+        options = options.flag("--probe");
+    }
+    Command::new("tidegate doctor").with(&args.api.given()).with(&options)
+}
+
 pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
+    Given { api: args.api.given(), bucket: named(args), ..Given::default() }.tell();
     let mut chart = Chart::default();
     let variable = |name: &str| std::env::var(name).ok();
     let place = variable(connect::PLACE).filter(|place| !place.trim().is_empty());
@@ -90,7 +107,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
                 json!({"schema": "tidegate.doctor/1", "healthy": !failed, "checks": chart.0});
             format!("{document:#}\n")
         }
-        _ => text(&chart, failed),
+        _ => text(&chart, failed.then(|| again(args))),
     };
     output::write(&mut None, &text)?;
     Ok(match interrupted {
@@ -100,7 +117,8 @@ pub(super) fn run(args: &DoctorArgs) -> Result<u8, Usage> {
     })
 }
 
-fn text(chart: &Chart, failed: bool) -> String {
+/// The chart for people. `again` is what to do once more where something is wrong.
+fn text(chart: &Chart, again: Option<Command>) -> String {
     let mut out = String::new();
     for check in &chart.0 {
         let state = match check.state {
@@ -114,13 +132,13 @@ fn text(chart: &Chart, failed: bool) -> String {
             out += &format!("{:24} Fix: {}\n", "", check.fix);
         }
     }
-    let next = match failed {
-        true => "\nsomething is wrong; mend it and run `tidegate doctor` again\n",
-        false => {
-            "\nnothing is wrong, as far as it can be seen; next: `tidegate push IMAGE --dry-run`\n"
+    out + &match again {
+        Some(again) => format!("\nsomething is wrong; mend it and run {again} again\n"),
+        None => {
+            "\nnothing is wrong, as far as it can be seen; next: push an image with --dry-run\n"
+                .into()
         }
-    };
-    out + next
+    }
 }
 
 /// Whether the API can be reached, through what, and what its clock says. No token goes along.
@@ -354,9 +372,7 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
                     State::Warn,
                     "A push may work all the same, which --probe tells; otherwise look at the key's grants.",
                 ),
-                spaces::Kind::Server | spaces::Kind::SlowDown => {
-                    (State::Warn, "Wait: Spaces has troubles of its own.")
-                }
+                spaces::Kind::Server | spaces::Kind::SlowDown => (State::Warn, fix(&error)),
                 _ => (State::Fail, fix(&error)),
             };
             chart.add("bucket", state, format!("{place}: {error}"), fix);
@@ -379,7 +395,7 @@ fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
         canceller.cancel();
     };
     signals::watch_twice(first, || {
-        output::complain(&format!("ended before the probe was removed; {SWEPT}"));
+        output::complain(&format!("ended before the probe was removed; {}", swept()));
     });
     let Tried { result, left, .. } = bucket.wait(try_bucket(bucket, &cancel));
     let interrupted = matches!(result, Err(Stop::Interrupted));
@@ -399,13 +415,21 @@ fn rights(bucket: &spaces::Bucket, chart: &mut Chart) -> bool {
     };
     chart.add("bucket-rights", state, said, fix);
     if let Some(key) = left {
-        chart.add("probe", State::Fail, format!("left behind: {key}, which may be public"), SWEPT);
+        chart.add(
+            "probe",
+            State::Fail,
+            format!("left behind: {key}, which may be public"),
+            &swept(),
+        );
     }
     interrupted
 }
 
 /// Who removes a probe.
-const SWEPT: &str = "A day later `tidegate sweep --remote` removes it, with a key that may delete; or delete it by hand.";
+fn swept() -> String {
+    let sweep = Command::sweep_remote();
+    format!("A day later {sweep} removes it, with a key that may delete; or delete it by hand.")
+}
 
 /// Whether the bucket keeps what is deleted, so that more has to be removed than an object.
 fn versions(bucket: &spaces::Bucket, chart: &mut Chart) {
@@ -443,7 +467,10 @@ fn fix(error: &spaces::Error) -> &'static str {
         spaces::Kind::Transport { .. } => {
             "Look at SPACES_REGION or SPACES_ENDPOINT_URL, at https_proxy, and whether the server runs."
         }
-        spaces::Kind::Unsupported | spaces::Kind::NotXml | spaces::Kind::Unexpected => {
+        spaces::Kind::Unsupported
+        | spaces::Kind::NotXml
+        | spaces::Kind::Incomplete
+        | spaces::Kind::Unexpected => {
             "Look at SPACES_ENDPOINT_URL: who answers there does not have all of S3 that a push needs."
         }
         spaces::Kind::NoSuchBucket => {
@@ -454,6 +481,10 @@ fn fix(error: &spaces::Error) -> &'static str {
         }
         spaces::Kind::ClockSkew { .. } => "Set the clock, or have it set by NTP.",
         spaces::Kind::Region { .. } => "Set SPACES_REGION to the region that the bucket is in.",
+        spaces::Kind::Server | spaces::Kind::SlowDown => "Wait: Spaces has troubles of its own.",
+        spaces::Kind::Corrupted => "Try again: what arrived is not what was sent.",
+        spaces::Kind::Quota => "Make room in the bucket, or have its quota raised.",
+        spaces::Kind::Locked { .. } => "Take a bucket without object lock.",
         spaces::Kind::NoAcls => "Allow ACLs in the bucket's settings, or take another bucket.",
         _ => "Look at the bucket's name, its region, and the key and its secret.",
     }

@@ -38,6 +38,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::source;
 
@@ -126,9 +127,28 @@ fn parse() -> Result<args::Cli, clap::Error> {
         let escaped = std::env::args_os().map(|argument| shown(&argument).into());
         match read(escaped.collect()) {
             Err(error) => error,
-            Ok(_) => clap::Error::new(error.kind()),
+            Ok(_) => escaped_error(error),
         }
     })
+}
+
+/// The same error with the value that was refused in its escaped form, in which it would be taken.
+fn escaped_error(mut error: clap::Error) -> clap::Error {
+    let refused = error.get(ContextKind::InvalidValue).cloned();
+    match refused {
+        Some(ContextValue::String(value)) => {
+            let value = shown(OsStr::new(&value));
+            error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+            error
+        }
+        _ if error.kind() == ErrorKind::InvalidUtf8 => {
+            let odd = std::env::args_os().skip(1).filter(|argument| argument.to_str().is_none());
+            let odd: Vec<String> = odd.map(|argument| shown(&argument)).collect();
+            let why = format!("an argument has to be text, and is no UTF-8: {}\n", odd.join(", "));
+            clap::Error::raw(error.kind(), why)
+        }
+        _ => clap::Error::new(error.kind()),
+    }
 }
 
 /// How tokens of DigitalOcean begin: of a person, an application, a refresh.

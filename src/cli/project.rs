@@ -160,8 +160,8 @@ fn is_at(image: &Image, file: &OsStr) -> bool {
 pub(super) fn all() -> Result<Vec<Subject>, Usage> {
     let Some(project) = project()? else {
         return Err(Usage(
-            "no image was named, and there is no tidegate.toml here or above: name one \
-             (`tidegate check disk.qcow2`), or write a tidegate.toml with `tidegate init`"
+            "no image was named, and there is no tidegate.toml here or above: name one, \
+             or write a tidegate.toml with `tidegate init`"
                 .into(),
         ));
     };

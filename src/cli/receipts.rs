@@ -100,7 +100,7 @@ impl Drop for Orders {
 pub(super) fn warn_of_no_seal(orders: &Orders, receipts: &Receipts) {
     if receipts.key.is_none() && orders.files().flatten().next().is_some() {
         output::warn(&format!(
-            "without {KEY} the receipt has no seal, so `tidegate verify-receipt` will refuse it; make a key with \
+            "without {KEY} the receipt has no seal, so verify-receipt will refuse it; make a key with \
              `openssl rand -hex 32`"
         ));
     }
@@ -152,7 +152,7 @@ pub(super) fn verify(args: &VerifyReceiptArgs) -> Result<u8, Usage> {
     let receipt = Receipt::read(&args.receipt, key()?.as_ref()).map_err(|refusal| {
         let make = match refusal {
             Refusal::None | Refusal::Empty | Refusal::Unreadable(_) | Refusal::Malformed(_) => {
-                "; make one with `tidegate check --receipt FILE IMAGE`"
+                "; make one by a check with --receipt"
             }
             _ => "",
         };

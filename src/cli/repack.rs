@@ -68,7 +68,8 @@ fn order(args: &RepackArgs) -> Result<Order, Usage> {
         Some(out) => Some(path(out)?),
         None if image == "-" => {
             return Err(Usage(
-                "standard input has no name: say where to write, as in `tidegate repack - disk.img.gz`".into(),
+                "standard input has no name: say where to write, by a second name behind the dash"
+                    .into(),
             ));
         }
         None => None,

@@ -118,8 +118,8 @@ fn all_shards(scopes: &[(&PathBuf, Scope)]) -> Result<(), Usage> {
     match missing.as_slice() {
         [] => Ok(()),
         _ => Err(Usage(format!(
-            "{} of {of} shards are missing: {}; their images would not be in the report. Run `tidegate check --shard {}` \
-             for them, and merge then",
+            "{} of {of} shards are missing: {}; their images would not be in the report. Repeat the check that made \
+             the others, with --shard {} and another output, and merge then",
             missing.len(),
             few(&missing),
             missing[0]

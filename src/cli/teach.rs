@@ -228,7 +228,7 @@ fn template() -> String {
             text += &format!("  {name:<15} {does}\n");
         }
     }
-    text + "\nOptions:\n{options}\n\n`tidegate COMMAND --help` says more.{after-help}"
+    text + "\nOptions:\n{options}\n\nThe help of each command says more.{after-help}"
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::names::{RegionSlug, nearest};
 use super::types::{Action, Image, Region};
 use super::wait::{self, Patience};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 
 /// What became of a transfer to one region.
 #[derive(Debug)]
@@ -98,7 +98,8 @@ fn unfit(region: &RegionSlug, regions: &[Region]) -> Option<String> {
 /// What is to be said where nobody knows whether an action of an image began.
 #[must_use]
 pub fn unknown_start(image: u64) -> String {
-    format!("nobody knows whether it began: `tidegate image actions {image}` may tell")
+    let actions = Command::image("actions").number(image);
+    format!("nobody knows whether it began: {actions} may tell")
 }
 
 async fn one(

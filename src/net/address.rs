@@ -148,6 +148,31 @@ impl Address {
         matches!(self.0.host(), Some(Host::Domain(_)))
     }
 
+    /// The last part of its path that is not empty, as it is written.
+    #[must_use]
+    pub fn last_of_path(&self) -> Option<&str> {
+        self.0.path_segments()?.rfind(|segment| !segment.is_empty())
+    }
+
+    /// The same without the last part of its path that is not empty, if it has one.
+    #[must_use]
+    pub fn above(&self) -> Option<Address> {
+        let path = self.0.path().trim_end_matches('/');
+        let (above, _) = path.rsplit_once('/')?;
+        let mut url = Url::clone(&self.0);
+        url.set_path(above);
+        Address::of(url).ok()
+    }
+
+    /// The same without `label` and a dot before the name of its host, if it has them.
+    #[must_use]
+    pub fn without_label(&self, label: &str) -> Option<Address> {
+        let host = self.host().strip_prefix(label)?.strip_prefix('.')?;
+        let mut url = Url::clone(&self.0);
+        url.set_host(Some(host)).ok()?;
+        Address::of(url).ok()
+    }
+
     /// The same with `label` and a dot before the name of its host.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
 /// Endings of files that are taken for images.
@@ -19,36 +20,41 @@ pub struct Starter {
     /// How many images it has.
     pub images: usize,
     /// Files that look like images and are not in it, each with the reason.
-    pub left_out: Vec<(String, &'static str)>,
+    pub left_out: Vec<(OsString, &'static str)>,
 }
 
 /// Whether tools that build images put them into folders of such a name (Packer's is `output-` and a name).
 #[must_use]
-pub fn is_output_folder(name: &str) -> bool {
-    ["out", "output", "build", "dist", "images", "artifacts", "result"].contains(&name)
-        || name.starts_with("output-")
+pub fn is_output_folder(name: &OsStr) -> bool {
+    let known = ["out", "output", "build", "dist", "images", "artifacts", "result"];
+    known.iter().any(|known| name == *known) || name.as_encoded_bytes().starts_with(b"output-")
 }
 
 /// A new `tidegate.toml`, for a folder with these files, by their paths below it.
 #[must_use]
-pub fn starter(files: &[String]) -> Starter {
-    let mut files: Vec<&String> = files.iter().collect();
+pub fn starter(files: &[OsString]) -> Starter {
+    let mut files: Vec<&OsString> = files.iter().collect();
     files.sort_unstable();
     let mut text = HEAD.to_owned();
     let mut left_out = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for file in files {
-        match suitable(file) {
+        // A lossy name has the endings of its own.
+        let path = &*file.to_string_lossy();
+        match suitable(path) {
             None => continue,
+            Some(_) if file.to_str().is_none() => {
+                left_out.push((file.clone(), "its name is no UTF-8"));
+            }
             Some(Err(why)) => left_out.push((file.clone(), why)),
             Some(Ok(())) if names.len() == MOST => left_out.push((file.clone(), "there are many")),
             Some(Ok(())) => {
-                let name = name_of(file, &names);
+                let name = name_of(path, &names);
                 let _ = write!(
                     text,
                     "\n[[image]]\nname = {}\npath = {}\n",
                     quoted(&name),
-                    quoted(file)
+                    quoted(path)
                 );
                 names.push(name);
             }
@@ -67,7 +73,7 @@ fn suitable(file: &str) -> Option<Result<(), &'static str>> {
     let (unpacked, packing) = match name.rsplit_once('.') {
         Some((stem, ending)) if PACKED.contains(&ending) => (stem, Ok(())),
         Some((stem, ending)) if PACKED_OTHERWISE.contains(&ending) => {
-            (stem, Err("DigitalOcean takes gzip and bzip2 only; `tidegate push` repacks it"))
+            (stem, Err("DigitalOcean takes gzip and bzip2 only; a push repacks it"))
         }
         _ => (name, Ok(())),
     };
@@ -100,8 +106,8 @@ fn quoted(text: &str) -> String {
 }
 
 const HEAD: &str = "\
-# The images of this project, for tidegate: `tidegate check` checks all of them, `tidegate push NAME` brings one to
-# DigitalOcean. `tidegate config` shows what counts and why. Options on the command line beat this file.
+# The images of this project, for tidegate: `tidegate check` checks all of them, a push with the name of one brings
+# it to DigitalOcean. `tidegate config` shows what counts and why. Options on the command line beat this file.
 #
 # This file is not trusted with credentials, servers, proxies or certificates: those come from the environment.
 
@@ -135,6 +141,8 @@ const TAIL: &str = "
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -151,16 +159,20 @@ mod tests {
             "c.raw.xz",
             "x\u{7}.img",
         ];
-        let made = starter(&files.map(str::to_owned));
+        let mut files = files.map(OsString::from).to_vec();
+        files.push(OsString::from_vec(b"\xff.img".to_vec()));
+        files.push(OsString::from_vec(b"\xff.txt".to_vec()));
+        let made = starter(&files);
         let parsed: toml::Table = toml::from_str(&made.text).unwrap();
         let images = parsed["image"].as_array().unwrap();
         let of = |key: &str| images.iter().map(|i| i[key].as_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(of("path"), ["a b\"c.img", "b.qcow2.gz", "b.raw", "out-b.raw", "out/b.raw"]);
         assert_eq!(of("name"), ["a b\"c", "b", "b.raw", "out-b", "out-b.raw"]);
         assert_eq!(made.images, 5);
-        let left: Vec<&str> = made.left_out.iter().map(|(file, _)| file.as_str()).collect();
-        assert_eq!(left, ["c.raw.xz", "x\u{7}.img"]);
-        let many: Vec<String> = (10..35).map(|number| format!("{number}.img")).collect();
+        let left = made.left_out.iter().map(|(file, _)| file.to_string_lossy());
+        let left: Vec<String> = left.map(|file| file.into_owned()).collect();
+        assert_eq!(left, ["c.raw.xz", "x\u{7}.img", "\u{fffd}.img"]);
+        let many: Vec<OsString> = (10..35).map(|number| format!("{number}.img").into()).collect();
         let made = starter(&many);
         assert_eq!((made.images, made.left_out.len()), (20, 5));
     }

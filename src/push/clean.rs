@@ -13,7 +13,7 @@ use super::looking::{Looking, since};
 use super::mint;
 use super::state::{Asked, Image as Made, Key as Minted};
 use super::world::World;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{Error, Image, ImageKey, Images, Kind, PushId, is_access};
 
@@ -365,9 +365,9 @@ impl<'a> Cleaning<'a> {
 /// Why an image is left alone that the journal names.
 fn foreign(id: u64, push: &PushId) -> String {
     format!(
-        "image {id} does not bear the marks of this push ({}), so it is left as it is; `tidegate image delete {id}` \
-         removes it",
-        push.tag()
+        "image {id} does not bear the marks of this push ({}), so it is left as it is; {} removes it",
+        push.tag(),
+        Command::image("delete").number(id)
     )
 }
 

@@ -4,6 +4,7 @@
 use super::entry::{Entry, Intent, Outcome};
 use super::journal::Journal;
 use super::world::World;
+use crate::bytes::{Command, Options};
 use crate::digitalocean::wait::Patience;
 use crate::digitalocean::{Error, Image, ImageKey, ImageUpdate, Images, Kind};
 
@@ -35,7 +36,8 @@ pub(super) fn without(description: &str) -> String {
 pub(super) fn unknown(id: u64, why: &str) -> String {
     format!(
         "image {id} is available, but nobody knows whether it is made of what was checked: {why}; \
-         `tidegate image delete {id}` removes it"
+         {} removes it",
+        Command::image("delete").number(id)
     )
 }
 
@@ -51,22 +53,31 @@ pub(super) async fn tell(journal: &mut Journal, world: &World, patience: &Patien
         }
     };
     record(Entry::Intent(Intent::Describe));
-    let described = take_out(&world.api.images(), patience, id).await;
+    let mut wanted = None;
+    let described = take_out(&world.api.images(), patience, id, &mut wanted).await;
     record(Entry::Outcome(Outcome::Describe { completed: described.is_ok() }));
     if let Err(why) = described {
+        let update = wanted.map_or(String::new(), |description| {
+            let description = Options::default().value("--description", description);
+            let update = Command::image("update").with(&description).number(id);
+            format!("; {update} changes it, with a token that has the scope image:update")
+        });
         world.note(&format!(
-            "image {id} was compared with what was checked, but its description still says \
-             \"{WORD}\": {why}; `tidegate image update {id} --description TEXT` changes it, with a token \
-             that has the scope image:update"
+            "image {id} was compared with what was checked, but its description still says \"{WORD}\": {why}{update}"
         ));
     }
 }
 
-/// Takes the word out of a description, as it is now.
-async fn take_out(images: &Images, patience: &Patience, id: u64) -> Result<(), String> {
+/// Takes the word out of a description, as it is now. `wanted` is the description without it, once that is seen.
+async fn take_out(
+    images: &Images,
+    patience: &Patience,
+    id: u64,
+    wanted: &mut Option<String>,
+) -> Result<(), String> {
     let mut tries = 1;
     loop {
-        match try_to_take_out(images, id).await {
+        match try_to_take_out(images, id, wanted).await {
             Ok(true) => return Ok(()),
             Ok(false) => return Err("the API did not change it".into()),
             // An image may be missing right after its import; and doing it twice is as doing it once.
@@ -83,13 +94,17 @@ fn passes(error: &Error) -> bool {
 }
 
 /// Whether the word is out of a description.
-async fn try_to_take_out(images: &Images, id: u64) -> Result<bool, Error> {
+async fn try_to_take_out(
+    images: &Images,
+    id: u64,
+    wanted: &mut Option<String>,
+) -> Result<bool, Error> {
     let image = images.get(&ImageKey::Id(id)).await?;
     if !says_not_yet(&image) {
         return Ok(true);
     }
-    let description = Some(without(&image.description));
-    let update = ImageUpdate { description, ..ImageUpdate::default() };
+    let description = wanted.insert(without(&image.description)).clone();
+    let update = ImageUpdate { description: Some(description), ..ImageUpdate::default() };
     let image = images.update(id, &update).await?;
     Ok(!says_not_yet(&image))
 }

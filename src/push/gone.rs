@@ -3,7 +3,7 @@
 
 use super::clean::{Cleaning, Fate};
 use super::entry::{Entry, Intent, Outcome};
-use super::journal::INSTEAD;
+use super::journal::instead;
 use super::looking::Looking;
 use super::state::{Asked, Object, Public};
 use super::world::World;
@@ -163,7 +163,7 @@ impl Cleaning<'_> {
 
 /// What to do about something in a journal that identifies nothing.
 pub(super) fn unreadable(why: &str) -> String {
-    format!("its journal is damaged: {why}; {INSTEAD}")
+    format!("its journal is damaged: {why}; {}", instead())
 }
 
 /// Ends all uploads of a key but one: the server may have opened some without our hearing of it.

@@ -13,13 +13,15 @@ use rustix::io::Errno;
 use super::entry::{Began, Entry, Intent, Line};
 use super::state::State;
 use super::{PREFIX, mint};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::PushId;
 use crate::spaces::Key;
 
 /// What to do about a journal that cannot be believed.
-pub(super) const INSTEAD: &str =
-    "`tidegate sweep --remote` goes by what is there instead, and the journal can be deleted then";
+pub(super) fn instead() -> String {
+    let sweep = Command::sweep_remote();
+    format!("{sweep} goes by what is there instead, and the journal can be deleted then")
+}
 
 /// How the names of journals end.
 const ENDING: &str = "journal";
@@ -91,6 +93,25 @@ impl Over {
     }
 }
 
+/// Makes sure that a journal could be begun there, as far as that is known without one. Nothing stays of it.
+///
+/// # Errors
+/// Says why not.
+pub fn could_begin(folder: &Path) -> Result<(), JournalError> {
+    let folder = folder.join("pushes");
+    let tried = || {
+        let path = std::path::absolute(&folder).map_err(|e| e.to_string())?;
+        // What is not there yet would be made in the folder above.
+        let there = path.ancestors().find(|path| path.symlink_metadata().is_ok());
+        let there = there.unwrap_or(Path::new("/"));
+        if there == path {
+            distrusted(there, "folder")?;
+        }
+        tempfile::tempfile_in(there).map(drop).map_err(|e| e.to_string())
+    };
+    tried().map_err(|why| JournalError::new(&folder, why))
+}
+
 impl Journal {
     /// Begins one.
     ///
@@ -152,7 +173,7 @@ impl Journal {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(wrong("it is no regular file".into()));
         }
-        distrust(&file.metadata().map_err(failed)?, "file").map_err(wrong)?;
+        distrust(path, &file.metadata().map_err(failed)?, "file").map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         distrusted(folder, "folder").map_err(wrong)?;
         match file.try_lock() {
@@ -169,7 +190,7 @@ impl Journal {
         if ended && !torn {
             return Ok(Some(Found::Over(Over { path: path.to_owned(), _locked: file })));
         }
-        let damaged = |why: &str| wrong(format!("{why}; {INSTEAD}"));
+        let damaged = |why: &str| wrong(format!("{why}; {}", instead()));
         if lines.is_empty() {
             return Err(damaged(
                 "it was cut before the end of its first line, so its push may be unfinished",
@@ -301,10 +322,10 @@ impl Journal {
 
 /// Why nothing is believed of what is there: somebody else may have put it there.
 fn distrusted(path: &Path, what: &str) -> Result<(), String> {
-    distrust(&std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
+    distrust(path, &std::fs::metadata(path).map_err(|e| format!("its {what}: {e}"))?, what)
 }
 
-fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
+fn distrust(path: &Path, meta: &Metadata, what: &str) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     let caller = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == meta.uid().to_string());
     if meta.uid() != user && !(user == 0 && caller()) {
@@ -316,7 +337,8 @@ fn distrust(meta: &Metadata, what: &str) -> Result<(), String> {
     match meta.mode() & 0o022 {
         0 => Ok(()),
         _ => Err(format!(
-            "it is not believed, as others may write to the {what}; `chmod go-w` to it if nobody did"
+            "it is not believed, as others may write to the {what}; if nobody did, say {}",
+            Command::new("chmod go-w").file(path)
         )),
     }
 }
@@ -363,13 +385,13 @@ fn lines(path: &Path, file: &File) -> Result<(Vec<Line>, u64), JournalError> {
         }
         let line = serde_json::from_slice(&text).map_err(|e| {
             let e = e.to_string();
-            let why = format!("line {}: {}; {INSTEAD}", lines.len() + 1, Hostile::message(&e));
+            let why = format!("line {}: {}; {}", lines.len() + 1, Hostile::message(&e), instead());
             JournalError::new(path, why)
         })?;
         lines.push(line);
         whole += text.len() as u64;
     }
-    Err(JournalError::new(path, format!("it is longer than any journal; {INSTEAD}")))
+    Err(JournalError::new(path, format!("it is longer than any journal; {}", instead())))
 }
 
 /// Seconds since 1970.

@@ -36,7 +36,7 @@ mod upload;
 mod world;
 
 pub use event::{Event, Listener, Step};
-pub use journal::JournalError;
+pub use journal::{JournalError, could_begin};
 pub use mint::Temporary;
 pub use order::{NewImage, Order, Repack, Route, fingerprint, stem};
 pub use probe::{Tried, try_bucket};

@@ -8,7 +8,7 @@ use super::object;
 use super::stage::GRACE;
 use super::stop::Stop;
 use super::world::Cancel;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::PushId;
 use crate::spaces::{Acl, Bucket, Error, Head, Key, Retention, Versioning};
 
@@ -82,7 +82,8 @@ fn kept(how: &str) -> String {
     format!(
         "versioning of the bucket {how}, so it keeps what is deleted; the push makes each version of its objects private, \
          deletes it by its id, and looks whether it is gone; what it cannot delete it names at its end, and \
-         `tidegate sweep --remote` removes it with a key that may"
+         {} removes it with a key that may",
+        Command::sweep_remote()
     )
 }
 

@@ -11,6 +11,7 @@ use super::order::KEPT;
 use super::sweep::{Sweep, Swept, SweptState, Unlisted};
 use super::world::World;
 use super::{PREFIX, compared, mint, probe};
+use crate::bytes::Command;
 use crate::digitalocean::wait::{self, Patience, WaitError};
 use crate::digitalocean::{self, Image, ImageKey, ImageStatus, Kind, PushId};
 use crate::net;
@@ -285,8 +286,9 @@ impl Sweeping<'_> {
         match self.end(push, image, steps).await? {
             End::Stays(image) if image.status == Some(ImageStatus::Retired) => Err(format!(
                 "image {} is retired, and nobody knows whether its import failed; \
-                 `tidegate image delete {0}` removes it",
-                image.id
+                 {} removes it",
+                image.id,
+                Command::image("delete").number(image.id)
             )),
             End::Stays(image) if compared::says_not_yet(&image) => Err(format!(
                 "{}; a description without \"{}\" keeps it",

@@ -16,7 +16,7 @@ use super::state::{Image as ImageState, Key as KeyState, Object, Public, State};
 use super::stop::Stop;
 use super::stored::{left_by, stored};
 use super::world::{Cancel, World};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::digitalocean::wait::WaitError;
 use crate::digitalocean::{Error, Kind, PushId, nearest};
 use crate::spaces::limits::{LARGEST_PART, SMALLEST_PART};
@@ -122,12 +122,14 @@ fn agree(order: &Order, world: &World, state: &State) -> Result<(), Stop> {
     };
     let other = |what: String| {
         Err(Stop::Order(format!(
-            "{what}; resume it without the option, or let `tidegate sweep` end it and push anew"
+            "{what}; resume it without the option, or let {} end it and push anew",
+            Command::sweep()
         )))
     };
     if !(SMALLEST_PART..=LARGEST_PART).contains(part_size) {
         return Err(Stop::Order(format!(
-            "the journal has parts of {part_size} bytes, which none can have; let `tidegate sweep` end the upload and push anew"
+            "the journal has parts of {part_size} bytes, which none can have; let {} end the upload and push anew",
+            Command::sweep()
         )));
     }
     match wanted {

@@ -30,12 +30,10 @@ pub enum ReadError {
     #[error("it is empty: the check that was to write it has not come to its end; run it again")]
     Empty,
     /// It is something else.
-    #[error("it is no report of tidegate ({0}); make one with `tidegate check --format json`")]
+    #[error("it is no report of tidegate ({0}); make one by a check with --format json")]
     Malformed(Hostile),
     /// It is another document.
-    #[error(
-        "its schema is {0}, and this takes {SCHEMA}; make one with `tidegate check --format json`"
-    )]
+    #[error("its schema is {0}, and this takes {SCHEMA}; make one by a check with --format json")]
     OtherSchema(Hostile),
     /// Its findings may mean something else.
     #[error(

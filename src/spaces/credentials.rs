@@ -48,13 +48,26 @@ pub struct Found {
 /// Says what is missing or wrong, and where; nothing of a key is repeated.
 pub fn find(places: &Places, variable: impl Fn(&str) -> Option<String>) -> Result<Found, String> {
     let variable = &variable;
-    let endpoint = endpoint(places, variable)?;
-    let bucket = bucket(places, variable)?;
+    let (endpoint, bucket) = place(places, variable)?;
     let keys = match &places.keys {
         Some(keys) => keys.clone(),
         None => keys(&endpoint, variable)?,
     };
     Ok(Found { endpoint, bucket, keys })
+}
+
+/// The server and the bucket.
+///
+/// # Errors
+/// If there is none of the two, or the server's URL has the bucket in it.
+pub fn place(
+    places: &Places,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(Endpoint, BucketName), String> {
+    let endpoint = endpoint(places, &variable)?;
+    let bucket = bucket(places, &variable)?;
+    endpoint.is_apart_from(&bucket)?;
+    Ok((endpoint, bucket))
 }
 
 /// The bucket: given, or `SPACES_BUCKET`.

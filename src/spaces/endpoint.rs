@@ -108,7 +108,38 @@ impl Endpoint {
                 region.as_str()
             ));
         }
+        if let Some(above) = address.above() {
+            return Err(format!(
+                "{address} has a path, and Spaces has none: the URL is {}",
+                top(above)
+            ));
+        }
         Endpoint::other(address, named, Style::VirtualHost)
+    }
+
+    /// Makes sure that the URL does not have the bucket in it, as browsers show it: each object would get a key that
+    /// begins with the bucket's name, where nobody looks for it.
+    ///
+    /// # Errors
+    /// Says what the URL is without it.
+    pub fn is_apart_from(&self, bucket: &BucketName) -> Result<(), String> {
+        let address = &self.address;
+        let wrong = |right: &Address| {
+            Err(format!(
+                "{address} has the name of the bucket in it, which is added to each request: the URL without it is {right}"
+            ))
+        };
+        match (address.last_of_path(), address.above()) {
+            (Some(last), Some(above)) if last == bucket.as_str() => return wrong(&above),
+            _ => {}
+        }
+        // Another host may be called as the bucket is; one of S3 is not.
+        match address.without_label(bucket.as_str()) {
+            Some(host) if self.style == Style::Path && host.host().starts_with("s3") => {
+                wrong(&host)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is DigitalOcean's.
@@ -151,9 +182,45 @@ impl Endpoint {
     }
 }
 
+/// The root of a server.
+fn top(mut address: Address) -> Address {
+    while let Some(above) = address.above() {
+        address = above;
+    }
+    address
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bucket_is_no_part_of_the_url() {
+        let bucket = BucketName::parse("images").unwrap();
+        let at = |url: &str| {
+            let endpoint = Endpoint::at(Address::parse(url).unwrap(), None)?;
+            endpoint.is_apart_from(&bucket)
+        };
+        for (url, right) in [
+            ("http://127.0.0.1:9/images", "http://127.0.0.1:9/"),
+            ("http://127.0.0.1:9/images/", "http://127.0.0.1:9/"),
+            ("https://s3.example/a/images//", "https://s3.example/a"),
+            ("https://images.s3.example:8/", "https://s3.example:8/"),
+            ("https://nyc3.digitaloceanspaces.com/images", "https://nyc3.digitaloceanspaces.com/"),
+            ("https://nyc3.digitaloceanspaces.com/a/b", "https://nyc3.digitaloceanspaces.com/"),
+        ] {
+            let said = at(url).unwrap_err();
+            assert!(said.ends_with(&format!(" is {right}")), "{said}");
+            at(right).unwrap();
+        }
+        for url in [
+            "https://s3.example/images2",
+            "https://images.example",
+            "https://s3.images.example/images/s3",
+        ] {
+            at(url).unwrap();
+        }
+    }
 
     fn place(address: &str, style: Style, key: &str) -> String {
         let region = Region::parse("nyc3").unwrap();

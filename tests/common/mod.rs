@@ -35,6 +35,34 @@ pub(crate) fn tidegate() -> Command {
     command
 }
 
+/// The commands that a text shows: what is between back ticks and has more than one word.
+pub(crate) fn commands(text: &str) -> Vec<String> {
+    let shown = text.split('`').skip(1).step_by(2).filter(|shown| shown.contains(' '));
+    shown.map(str::to_owned).collect()
+}
+
+/// Pastes a command into a shell that has the folder and the environment of a run of the program.
+pub(crate) fn pasted(run: &mut Command, command: &str) -> Output {
+    let own = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(own).chain(std::env::split_paths(&path));
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .env("PATH", std::env::join_paths(path).unwrap());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = run.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell.output().unwrap()
+}
+
 /// Runs `tidegate check` with these arguments.
 pub(crate) fn check<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
     tidegate().arg("check").args(arguments).output().unwrap()

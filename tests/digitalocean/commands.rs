@@ -304,7 +304,7 @@ fn a_create_takes_one_region_and_tags_with_names() {
     let server = account(|_| regions());
     let url = server.url("disk.img");
     for (more, said) in [
-        (&["--region", "nyc3,ams3"][..], "`tidegate image transfer` copies it"),
+        (&["--region", "nyc3,ams3"][..], "a transfer copies it"),
         (&["--region", ""], "--region"),
         (&["--region", " "], "in one region"),
         (&["--region", "nyc3", "--tag", ""], "--tag"),

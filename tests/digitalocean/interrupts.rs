@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::commands::{account, image_command};
+use crate::commands::{account, bare, image_command};
 use crate::common::*;
 use crate::server::{Reply, Request, Server};
 use crate::support::*;
@@ -81,8 +81,40 @@ fn an_interrupted_wait_names_the_image_that_was_made() {
         });
         let said = stderr(&output);
         assert!(said.contains("image 5 was created") && said.contains("image wait 5"), "{said}");
-        assert!(!said.contains("unknown"), "{said}");
+        assert!(!said.contains("unknown") && !said.contains("what was checked"), "{said}");
     }
+}
+
+#[test]
+fn whoever_waits_on_knows_that_nothing_is_compared_then() {
+    let server = account(|request| match request.method.as_str() {
+        "POST" => reply(202, &json!({"image": made(5, &request.body)})),
+        _ => reply(200, &json!({"image": image(5, "pending")})),
+    });
+    let scratch = Scratch::new();
+    let token = scratch.write("it's my token", TOKEN.as_bytes());
+    let url = server.url("disk.img");
+    let common = ["create", &url, "--region", "nyc3", "--no-url-rules", "--wait", "-q"];
+    let file = ["--token-file", token.to_str().unwrap()];
+    let output = interrupted(&server, &[&common[..], &file].concat(), "INT", |request| {
+        request.path == "/v2/images/5"
+    });
+    let said = stderr(&output);
+    assert!(
+        said.contains("does not look whether the URL still leads to what was checked"),
+        "{said}"
+    );
+    let told = commands(said);
+    assert!(told.len() == 1 && told[0].ends_with(" 5"), "{said}");
+    // The import hangs, so it is not at its end when it is pasted; the token is found.
+    let script = format!("{} --wait-timeout 20ms --interval 10ms", told[0]);
+    let output = pasted(&mut bare(&server), &script);
+    assert!(exit_code(&output) == 4 && stderr(&output).contains("image 5"), "{output:?}");
+    // Nor is it when the time is over.
+    let brief = ["--wait-timeout", "50ms", "--interval", "10ms"];
+    let output = image_command(&server).args(common).args(brief).output().unwrap();
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    assert!(stderr(&output).contains("it was not compared with what was checked"), "{output:?}");
 }
 
 #[test]

@@ -30,6 +30,12 @@ fn refused(scratch: &Scratch, reports: &[&str], told: &str) {
 fn only_a_whole_is_merged() {
     let scratch = folder();
     refused(&scratch, &["0.json"], "1 of 2 shards are missing: 1/2");
+    // What that check was given is not known here.
+    refused(
+        &scratch,
+        &["0.json"],
+        "Repeat the check that made the others, with --shard 1/2 and another output",
+    );
     refused(&scratch, &["0.json", "0.json", "1.json"], "two of the reports are of shard 0/2");
     refused(&scratch, &["good.json", "bad.json", "0.json", "1.json"], "both have");
     refused(&scratch, &["good.json", "--images-from", "list"], "nothing of 1 of the 2 images");
@@ -90,7 +96,7 @@ fn only_reports_of_this_version_are_merged() {
         (
             "schema",
             json!("tidegate.report/2"),
-            "its schema is tidegate.report/2, and this takes tidegate.report/1; make one with",
+            "its schema is tidegate.report/2, and this takes tidegate.report/1; make one by a check",
         ),
         ("schema", json!("tidegate.map/1"), "its schema is tidegate.map/1"),
         ("schema", Value::Null, "it is no report of tidegate"),

@@ -10,6 +10,7 @@ mod config;
 mod doctor;
 mod hooks;
 mod ordered;
+mod pasted;
 mod receipts;
 #[cfg(feature = "simulator")]
 #[allow(dead_code)] // it is made for other tests

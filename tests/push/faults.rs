@@ -370,8 +370,8 @@ fn an_image_that_nobody_finds_is_told_of() {
     let output = rig.pushed(&["disk.raw.gz", "--settle", "500ms", "--no-mark-tag"]);
     assert_eq!(exit_code(&output), 4, "{output:?}");
     let said = stderr(&output);
-    assert!(said.contains("`tidegate image list --private`"), "{said}");
     assert!(said.contains("[tidegate push ") && !said.contains("--tag"), "{said}");
+    assert!(said.contains("`tidegate image list --private --format json`"), "{said}");
 }
 
 #[test]

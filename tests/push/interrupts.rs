@@ -104,7 +104,9 @@ fn the_second_interrupt_ends_at_once_and_a_sweep_does_the_rest() {
     signal(push.child(), "INT");
     let output = push.output();
     assert_eq!((exit_code(&output), stdout(&output)), (130, ""), "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep --state state`"), "{output:?}");
+    let state = rig.scratch.path("state");
+    let sweep = format!("`tidegate sweep --state {}`", state.display());
+    assert!(stderr(&output).contains(&sweep), "{output:?}");
     assert_eq!(rig.state()["uploads"].as_array().unwrap().len(), 1);
     assert_eq!(rig.journals().len(), 1);
     swept(&rig, Sweep::Journal, "ended at once");

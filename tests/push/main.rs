@@ -31,6 +31,7 @@ mod moto_server;
 mod nightly;
 mod objects;
 mod once;
+mod pasted;
 mod plan;
 mod radosgw;
 mod random;

@@ -228,7 +228,9 @@ fn a_key_of_a_sweep_that_is_refused_is_no_wrong_usage() {
     sweep.args(["sweep", "--yes", "--mint-key", "--state", "my state"]).args(OLD);
     let output = sweep.output().unwrap();
     assert_eq!(exit_code(&output), 4, "{output:?}");
-    assert!(stderr(&output).contains("`tidegate sweep --state 'my state'`"), "{output:?}");
+    let state = rig.scratch.path("my state");
+    let sweep = format!("`tidegate sweep --state '{}'`", state.display());
+    assert!(stderr(&output).contains(&sweep), "{output:?}");
 
     // One that cannot be deleted stands in the document.
     let rig = Rig::with_plan(&plan("DELETE").replace("keys*", "keys/*"));

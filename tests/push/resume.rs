@@ -78,7 +78,7 @@ fn a_journal_with_parts_that_none_can_have_is_refused() {
         let output = rig.pushed(&["disk.raw.gz", "--resume"]);
         let said = stderr(&output);
         assert_eq!(exit_code(&output), 2, "{said}");
-        assert!(said.contains(size) && said.contains("`tidegate sweep`"), "{said}");
+        assert!(said.contains(size) && said.contains("`tidegate sweep --state /"), "{said}");
         assert_eq!((arrived(&rig, lines).len(), rig.journals().len()), (0, 1), "{said}");
     }
     assert_eq!(rig.sweep(&[]).0, 0);
@@ -92,7 +92,7 @@ fn what_an_upload_was_not_begun_with_is_refused() {
         let output = rig.pushed(&[&["disk.raw.gz", "--resume"], option].concat());
         assert_eq!(exit_code(&output), 2, "{output:?}");
         let said = stderr(&output);
-        assert!(said.contains(option[0]) && said.contains("`tidegate sweep`"), "{said}");
+        assert!(said.contains(option[0]) && said.contains("`tidegate sweep --state /"), "{said}");
         assert_eq!((arrived(&rig, lines).len(), rig.journals().len()), (0, 1), "{said}");
     }
     resume(&rig);
@@ -324,7 +324,7 @@ fn what_got_further_than_its_upload_is_swept_first() {
     let output = rig.pushed(&["disk.raw.gz", "--resume"]);
     assert_eq!(exit_code(&output), 2, "{output:?}");
     let said = stderr(&output);
-    assert!(said.contains("`tidegate sweep --state state`"), "{said}");
+    assert!(said.contains("`tidegate sweep --state /"), "{said}");
     assert!(said.contains("nothing was begun") && !said.contains("left behind"), "{said}");
     // There is one image, not two.
     assert_eq!((rig.creates(), rig.journals().len()), (1, 1));

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::bytes::Options;
 use crate::cli::args::{Format, ReachArgs};
 use crate::digitalocean::RegionSlug;
 use crate::digitalocean::wait::Patience;
@@ -85,6 +86,23 @@ pub(in crate::cli) struct ApiArgs {
     /// Say on standard error what is requested and what is answered.
     #[arg(short, long)]
     pub(in crate::cli) verbose: bool,
+}
+
+impl ApiArgs {
+    /// What the next command needs to reach the same API as the same user.
+    pub(in crate::cli) fn given(&self) -> Options {
+        let mut given = Options::default();
+        if let Some(file) = &self.token_file {
+            given = given.file("--token-file", file);
+        }
+        if let Some(context) = &self.context {
+            given = given.value("--context", context);
+        }
+        match &self.cacert {
+            Some(file) => given.file("--cacert", file),
+            None => given,
+        }
+    }
 }
 
 /// How long something is waited for.
@@ -349,9 +367,7 @@ pub(in crate::cli) fn line(text: &str) -> Result<String, &'static str> {
 pub(in crate::cli) fn one_region(text: &str) -> Result<RegionSlug, &'static str> {
     let slug = text.trim();
     match slug.is_empty() || slug.contains(',') {
-        true => {
-            Err("an image is created in one region; `tidegate image transfer` copies it to others")
-        }
+        true => Err("an image is created in one region; a transfer copies it to others"),
         false => Ok(RegionSlug::from(slug)),
     }
 }

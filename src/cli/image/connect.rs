@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::ApiArgs;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 use crate::cli::signals::LastWords;
 use crate::cli::{Usage, output};
 use crate::digitalocean::credentials::{self, Places};
@@ -41,7 +41,7 @@ pub(in crate::cli) fn client_at(
     let base = Address::parse(place).map_err(|why| Usage(format!("{PLACE}: {why}")))?;
     let places = Places { file: args.token_file.clone(), context: args.context.clone() };
     let token = credentials::find(&places, variable)
-        .map_err(|why| Usage(format!("{why}; `tidegate doctor` says what is found")))?;
+        .map_err(|why| Usage(format!("{why}; {} says what is found", doctor(args))))?;
     let shown = base.to_string();
     let options = Options {
         base,
@@ -58,6 +58,11 @@ pub(in crate::cli) fn client_at(
     let client = Client::new(&token, options);
     let client = client.map_err(|why| Usage(format!("{PLACE}: {why}")))?;
     Ok((client, shown))
+}
+
+/// The command that looks at what these arguments lead to.
+fn doctor(args: &ApiArgs) -> Command {
+    Command::new("tidegate doctor").with(&args.given())
 }
 
 /// How often the line on a terminal moves.

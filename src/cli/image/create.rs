@@ -7,7 +7,7 @@ use super::args::CreateArgs;
 use super::connect::Teller;
 use super::naming::Naming;
 use super::{Stop, connect, show, told, unfulfilled, warn_distribution, warn_region};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile, Options};
 use crate::cli::args::{Format, NetArgs};
 use crate::cli::clock::Clock;
 use crate::cli::progress::Progress;
@@ -116,10 +116,14 @@ pub(super) fn run(
     let created = client.wait(client.images().create_settled(&image, &how));
     teller.close();
     match &created {
-        Ok(created) => teller.words.put(format!(
-            "image {0} was created, and its import goes on; `tidegate image wait {0}` waits for it",
-            created.image.id
-        )),
+        Ok(created) => {
+            let id = created.image.id;
+            let wait = Command::image("wait").number(id);
+            let uncompared = if seen.is_some() { UNCOMPARED } else { "" };
+            teller.words.put(format!(
+                "image {id} was created, and its import goes on; {wait} waits for it{uncompared}"
+            ));
+        }
         // What is known is said below.
         Err(_) => teller.words.clear(),
     }
@@ -136,6 +140,10 @@ pub(super) fn run(
         }
     }
 }
+
+/// What another command does not do that waits for the image.
+const UNCOMPARED: &str = ", and does not look whether the URL still leads to what was checked: an image that has to be \
+     made of that is created anew";
 
 /// What was checked, to be held against what the URL leads to later.
 struct Look {
@@ -225,12 +233,17 @@ fn finish(
             let id = image.id;
             let said = format!(
                 "image {id} is available, and not known to be made of what was checked: {why}; \
-                 `tidegate image delete {id}` removes it"
+                 {} removes it",
+                Command::image("delete").number(id)
             );
             (Some(said), IMPORT_FAILED, "changed")
         }
         (Some(error), _) => {
-            let (said, code) = unfulfilled(id, error);
+            let (mut said, code) = unfulfilled(id, error);
+            let may_be_made = !matches!(error, WaitError::Failed(_) | WaitError::NoSuch { .. });
+            if may_be_made && !args.unchecked {
+                said += "; it was not compared with what was checked";
+            }
             let kind = if code == IMPORT_FAILED { "import-failed" } else { "import-wait" };
             (Some(said), code, kind)
         }
@@ -256,8 +269,7 @@ fn request(args: &CreateArgs) -> Result<ImageNewCustom, Usage> {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     if !is_url(OsStr::new(&args.url)) || args.url.contains(odd) {
         return Err(Usage(
-            "an image is imported from an http or https URL; `tidegate push` brings a file to one"
-                .into(),
+            "an image is imported from an http or https URL; a push brings a file to one".into(),
         ));
     }
     Address::parse(&args.url).map_err(|why| Usage(format!("the URL: {why}")))?;
@@ -323,11 +335,24 @@ fn checked(
     report
 }
 
+/// How its user looks for an image that bears its mark in its description.
+pub(in crate::cli) fn described(push: &PushId) -> String {
+    // A table has no room for descriptions.
+    let list = Command::image("list --private --format json");
+    format!("{list} for one described as {}", push.note())
+}
+
+/// The same of one that has its mark as a tag too.
+pub(in crate::cli) fn tagged(push: &PushId) -> String {
+    let tag = Options::default().value("--tag", push.tag());
+    Command::image("list").with(&tag).to_string()
+}
+
 /// How its user looks for an image with these marks.
 fn look(args: &CreateArgs, push: &PushId) -> String {
     match args.new.no_mark_tag {
-        true => format!("`tidegate image list --private` for one described as {}", push.note()),
-        false => format!("`tidegate image list --tag {}`", push.tag()),
+        true => described(push),
+        false => tagged(push),
     }
 }
 
@@ -351,10 +376,10 @@ fn refused(args: &CreateArgs, error: CreateError, outcome: &mut Outcome) {
     }
     if let Error { kind: Kind::Invalid { stray: Some(stray) }, .. } = &error {
         output::complain(&format!(
-            "DigitalOcean refused, and made an image all the same: {} \"{}\"; `tidegate image delete {}` removes it",
+            "DigitalOcean refused, and made an image all the same: {} \"{}\"; {} removes it",
             stray.id,
             Hostile::from(stray.name.as_str()),
-            stray.id
+            Command::image("delete").number(stray.id)
         ));
         outcome.stray = Some((**stray).clone());
     }

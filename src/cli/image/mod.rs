@@ -2,7 +2,7 @@
 
 pub(super) mod args;
 pub(super) mod connect;
-mod create;
+pub(super) mod create;
 pub(super) mod naming;
 pub(super) mod show;
 mod transfer;
@@ -20,7 +20,7 @@ use self::args::{
 use self::connect::Teller;
 use super::progress::Progress;
 use super::{ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, Usage, output, signals};
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Given, Hostile};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{
     Deleted, Distribution, Error, Filter, Image, ImageKey, ImageUpdate, QueryType, Region,
@@ -54,18 +54,19 @@ impl From<Error> for Stop {
 }
 
 pub(super) fn run(args: &ImageArgs) -> Result<u8, Usage> {
-    let quiet = match &args.command {
-        ImageCommand::Create(args) => args.api.quiet,
-        ImageCommand::List(args) => args.api.quiet,
-        ImageCommand::Get(args) => args.api.quiet,
-        ImageCommand::Wait(args) => args.api.quiet,
-        ImageCommand::Update(args) => args.api.quiet,
-        ImageCommand::Delete(args) => args.api.quiet,
-        ImageCommand::Convert(args) => args.api.quiet,
-        ImageCommand::Transfer(args) => args.api.quiet,
-        ImageCommand::Actions(args) => args.api.quiet,
+    let api = match &args.command {
+        ImageCommand::Create(args) => &args.api,
+        ImageCommand::List(args) => &args.api,
+        ImageCommand::Get(args) => &args.api,
+        ImageCommand::Wait(args) => &args.api,
+        ImageCommand::Update(args) => &args.api,
+        ImageCommand::Delete(args) => &args.api,
+        ImageCommand::Convert(args) => &args.api,
+        ImageCommand::Transfer(args) => &args.api,
+        ImageCommand::Actions(args) => &args.api,
     };
-    let (teller, progress) = (Teller::new(quiet), Progress::new(quiet));
+    Given { api: api.given(), ..Given::default() }.tell();
+    let (teller, progress) = (Teller::new(api.quiet), Progress::new(api.quiet));
     let (told, checked) = (Arc::clone(&teller), Arc::clone(&progress));
     signals::watch_with(move || {
         checked.close();
@@ -233,8 +234,11 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
             return Ok(INTERRUPTED);
         }
     }
-    let look =
-        format!("`tidegate image get {}` tells whether image {0} is still there", args.image);
+    let look = format!(
+        "{} tells whether image {} is still there",
+        Command::image("get").number(args.image),
+        args.image
+    );
     teller.words.put(format!("the outcome is unknown; {look}"));
     let deleted = client.wait(client.images().delete_settled(args.image));
     teller.close();
@@ -261,7 +265,7 @@ fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 
 /// What is left to whoever interrupts an action.
 fn actions_tell(image: u64) -> String {
-    format!("what was begun goes on; `tidegate image actions {image}` shows it")
+    format!("what was begun goes on; {} shows it", Command::image("actions").number(image))
 }
 
 fn convert(args: &ConvertArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {

@@ -55,7 +55,8 @@ pub(in crate::cli) struct PushArgs {
     #[arg(long)]
     pub(super) resume: bool,
 
-    /// Say what would be done, and do nothing but open the file. Token and key have to be there, as for the push.
+    /// Say what would be done, and do nothing but open the file, and look whether journal and --output-image-id could be
+    /// written. Token and key have to be there, as for the push.
     #[arg(long)]
     pub(super) dry_run: bool,
 

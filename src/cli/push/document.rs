@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::args::PushArgs;
 use super::order::is_rehearsal;
-use crate::bytes::Hostile;
-use crate::cli::image::show;
+use crate::bytes::{Command, Hostile};
+use crate::cli::image::{create, show};
 use crate::cli::{Usage, output};
 use crate::digitalocean::PushId;
 use crate::inspect::Report;
@@ -22,8 +22,7 @@ pub(super) fn write(args: &PushArgs, pushed: &Pushed) -> Result<(), Usage> {
         output::complain(&format!("left behind: {left}"));
     }
     if !pushed.left.is_empty() || matches!(pushed.stop, Some(Stop::Earlier { .. })) {
-        let sweep = super::sweep_command(args.state.as_deref());
-        output::complain(&format!("`{sweep}` cleans up"));
+        output::complain(&format!("{} cleans up", Command::sweep()));
     }
     if !args.api.quiet && !matches!(pushed.stop, Some(Stop::Rejected)) {
         let found = pushed.report.iter().flat_map(|report| &report.findings);
@@ -89,8 +88,8 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
 /// How its user looks for an image with these marks.
 fn look(args: &PushArgs, push: &PushId) -> String {
     match args.new.no_mark_tag {
-        true => format!("`tidegate image list --private` for one described as {}", push.note()),
-        false => format!("`tidegate image list --tag {}`", push.tag()),
+        true => create::described(push),
+        false => create::tagged(push),
     }
 }
 

@@ -44,6 +44,12 @@ pub(super) fn open(path: &Path) -> Result<IdFile, Usage> {
     }
 }
 
+/// Makes sure that [`open`] would open it. A stream is left to whoever reads it.
+pub(super) fn could_open(path: &Path) -> Result<(), Usage> {
+    let is_stream = fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo());
+    if is_stream { Ok(()) } else { open(path).map(drop) }
+}
+
 impl IdFile {
     /// Writes the number. What was there until now is there until it is written.
     pub(super) fn write(self, id: u64) -> Result<(), Usage> {

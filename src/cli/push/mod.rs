@@ -20,8 +20,10 @@ use super::clock::Clock;
 use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
-use crate::bytes::{is_harmless, quoted};
-use crate::push::{Canceller, Event, Order, Pushed, Repack, Route, Stop, World, push, unfinished};
+use crate::bytes::Command;
+use crate::push::{
+    Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
+};
 use crate::rules::Severity;
 use crate::source::is_url;
 
@@ -30,8 +32,13 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     let clock = Clock::new()?;
     let view = View::new(args.api.quiet);
     let order = order::order(&args, &view)?;
+    world::given(&args.api, &args.stage, args.state.as_deref(), Some(order.image.region.as_str()))
+        .tell();
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
     if args.dry_run {
+        let folder = state_folder(args.state.clone())?;
+        could_begin(&folder).map_err(|e| Usage(e.to_string()))?;
+        args.output_image_id.as_deref().map(id_file::could_open).transpose()?;
         return plan::write(args.api.format, &order, &world);
     }
     let folder = match _rehearsal.as_ref() {
@@ -40,7 +47,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     };
     let id_file = args.output_image_id.as_deref().map(id_file::open).transpose()?;
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, &view, args.state.as_deref());
+    watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
     let mut pushed = world.api.wait(push(&order, &world, &folder, &cancel));
     let (mut order, mut world) = (order, world);
@@ -67,8 +74,8 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         } else {
             format!("{killed} earlier pushes were")
         };
-        let sweep = sweep_command(args.state.as_deref());
-        output::warn(&format!("{pushes} killed before the end: `{sweep}` cleans up"));
+        let sweep = Command::sweep();
+        output::warn(&format!("{pushes} killed before the end: {sweep} cleans up"));
     }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.
@@ -144,19 +151,9 @@ pub(super) fn state_folder(given: Option<PathBuf>) -> Result<PathBuf, Usage> {
     })
 }
 
-/// The command that sweeps what is in the journals there, fit to be pasted.
-fn sweep_command(state: Option<&Path>) -> String {
-    let Some(state) = state else { return "tidegate sweep".into() };
-    match state.to_str().filter(|text| is_harmless(text)) {
-        Some(text) => format!("tidegate sweep --state {}", quoted(text)),
-        // What cannot be shown as it is cannot be pasted either.
-        None => "tidegate sweep --state DIR".into(),
-    }
-}
-
-/// The first signal has the push stop and clean up, the second one ends the program.
-fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
-    let (telling, closing, sweep) = (Arc::clone(view), Arc::clone(view), sweep_command(state));
+/// The first signal has the push stop and clean up, the second one ends the program; `sweep` does the rest then.
+fn watch(canceller: Canceller, view: &Arc<View>, sweep: Command) {
+    let (telling, closing) = (Arc::clone(view), Arc::clone(view));
     let first = move || {
         let step =
             telling.step().map_or(String::new(), |step| format!(" during {}", step.as_str()));
@@ -165,7 +162,7 @@ fn watch(canceller: Canceller, view: &Arc<View>, state: Option<&Path>) {
     };
     signals::watch_twice(first, move || {
         closing.close();
-        output::complain(&format!("ended before it was cleaned up; `{sweep}` does the rest"));
+        output::complain(&format!("ended before it was cleaned up; {sweep} does the rest"));
     });
 }
 

@@ -12,7 +12,8 @@ use serde_json::json;
 use super::args::StageArgs;
 use super::view::View;
 use super::world;
-use super::{state_folder, sweep_command, watch};
+use super::{state_folder, watch};
+use crate::bytes::{Command, Options};
 use crate::cli::args::{NetArgs, ReachArgs};
 use crate::cli::image::args::{ApiArgs, PatienceArgs, time};
 use crate::cli::image::connect;
@@ -33,7 +34,7 @@ pub(in crate::cli) struct SweepArgs {
     dry_run: bool,
 
     /// Do not ask.
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "yes")]
     yes: bool,
 
     /// Without any journal: everything of pushes that is old enough, in the bucket and by the marks of images.
@@ -91,6 +92,7 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
         let why = "a key is not made to wait for an answer: --mint-key goes with --yes";
         return Err(Usage(why.into()));
     }
+    world::given(&args.api, &stage(args), args.state.as_deref(), None).tell();
     let view = View::new(args.api.quiet);
     if !args.mint_key || args.dry_run && !args.remote {
         if !args.yes && !args.dry_run {
@@ -120,10 +122,10 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
     let key = match api.wait(Temporary::mint(&api, place, &folder)) {
         Ok(key) => key,
         Err(why) => {
-            let sweep = sweep_command(args.state.as_deref());
+            let sweep = Command::sweep_by_api();
             output::complain(&format!("--mint-key: {why}"));
             output::complain(&format!(
-                "nothing was swept; `{sweep}` deletes a key that was made all the same"
+                "nothing was swept; {sweep} deletes a key that was made all the same"
             ));
             return Ok(REFUSED);
         }
@@ -153,7 +155,14 @@ pub(in crate::cli) fn run(args: &SweepArgs) -> Result<u8, Usage> {
 /// signals end the program by themselves.
 fn cancelled_by_signals(args: &SweepArgs, view: &Arc<View>) -> Cancel {
     let (canceller, cancel) = Canceller::new();
-    watch(canceller, view, args.state.as_deref());
+    let again = match args.remote {
+        true => {
+            let age = format!("{}ms", args.older_than.as_millis());
+            Command::sweep_remote().with(&Options::default().value("--older-than", age))
+        }
+        false => Command::sweep(),
+    };
+    watch(canceller, view, again);
     cancel
 }
 
@@ -200,6 +209,7 @@ fn stage(args: &SweepArgs) -> StageArgs {
         bucket: args.place.bucket.clone(),
         spaces_region: args.place.spaces_region.clone(),
         spaces_endpoint: args.place.spaces_endpoint.clone(),
+        mint_key: args.mint_key,
         ..StageArgs::default()
     }
 }

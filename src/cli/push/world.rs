@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::args::{PushArgs, StageArgs};
 use super::view::View;
+use crate::bytes::Given;
 use crate::cli::image::args::ApiArgs;
 use crate::cli::image::connect;
 use crate::cli::{Usage, output};
@@ -100,10 +101,35 @@ pub(super) fn mint(
     view: &Arc<View>,
 ) -> Result<Mint, Usage> {
     let places = places(stage, region);
-    let endpoint = credentials::endpoint(&places, variable).map_err(Usage)?;
-    let bucket = credentials::bucket(&places, variable).map_err(Usage)?;
+    let (endpoint, bucket) = credentials::place(&places, variable).map_err(Usage)?;
     let open = opener(endpoint.clone(), bucket.clone(), stage, api, view)?;
     Ok(Mint { endpoint, bucket, open: Arc::new(open) })
+}
+
+/// What the commands that this run prints need as well: with them the next one looks where this one did. Without any
+/// region, the bucket is in that of the image.
+pub(super) fn given(
+    api: &ApiArgs,
+    stage: &StageArgs,
+    state: Option<&Path>,
+    region: Option<&str>,
+) -> Given {
+    let mut given = Given { api: api.given(), ..Given::default() };
+    if let Some(state) = state {
+        given.journals = given.journals.file("--state", state);
+    }
+    if stage.mint_key {
+        given.key = given.key.flag("--mint-key").flag("--yes");
+    }
+    let named = stage.bucket.is_some() || variable("SPACES_BUCKET").is_some();
+    let Places { endpoint, region, bucket, .. } = places(stage, region.filter(|_| named));
+    let said = [("--bucket", bucket), ("--spaces-region", region), ("--spaces-endpoint", endpoint)];
+    for (name, value) in said {
+        if let Some(value) = value {
+            given.bucket = given.bucket.value(name, value);
+        }
+    }
+    given
 }
 
 fn variable(name: &str) -> Option<String> {

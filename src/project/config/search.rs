@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{NAME, PROJECT};
+use crate::bytes::Command;
 
 /// The file in a folder or above it. The root of a git repository is the last place that is looked at.
 pub(super) fn find(folder: &Path) -> Option<PathBuf> {
@@ -60,17 +61,20 @@ fn distrust(file: &Path, meta: &Metadata) -> Result<(), Error> {
             meta.uid()
         )));
     }
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     let shared = [folder.metadata()?, meta.clone()].iter().any(|meta| meta.mode() & 0o002 != 0);
     let own_root = folder
         .ancestors()
         .find(|folder| is_root(folder))
         .is_some_and(|root| root.join(".git").symlink_metadata().is_ok_and(|meta| is_own(&meta)));
     match shared && !own_root {
-        true => Err(Error::other(
-            "it is not used, because everybody may write to it or to its folder; name the images instead, or say \
-             `chmod o-w` to both",
-        )),
+        true => Err(Error::other(format!(
+            "it is not used, because everybody may write to it or to its folder; name the images instead, or say {}",
+            Command::new("chmod o-w").file(folder).file(file)
+        ))),
         false => Ok(()),
     }
 }

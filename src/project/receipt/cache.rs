@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Mode, OFlags};
 
 use super::STORED;
-use crate::bytes::Hostile;
+use crate::bytes::{Command, Hostile};
 
 /// A receipt that nobody needed for so long is removed.
 const OLDEST: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -57,8 +57,9 @@ impl Cache {
         }
         if meta.mode() & 0o077 != 0 {
             return Err(format!(
-                "others may look into {shown} or write to it (mode {:o}); say `chmod 700 {shown}`",
-                meta.mode() & 0o777
+                "others may look into {shown} or write to it (mode {:o}); say {}",
+                meta.mode() & 0o777,
+                Command::new("chmod 700").file(&path)
             ));
         }
         Ok(Cache { path, folder })
