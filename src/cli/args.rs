@@ -184,6 +184,10 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths"], help_heading = "Which images")]
     pub(super) images_from: Option<OsString>,
 
+    /// The list has a NUL byte after each name, as `git ls-files -z` and `find -print0` write it, and no comments.
+    #[arg(short = '0', long, requires = "images_from", help_heading = "Which images")]
+    pub(super) null: bool,
+
     /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
     #[arg(long, value_name = "K/N", allow_hyphen_values = true, help_heading = "Which images")]
     pub(super) shard: Option<crate::project::Shard>,
@@ -383,6 +387,10 @@ pub(super) struct MergeArgs {
     /// Make sure that every image of this list has a report; `-` reads the list from standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) images_from: Option<OsString>,
+
+    /// The list has a NUL byte after each name, and no comments.
+    #[arg(short = '0', long, requires = "images_from")]
+    pub(super) null: bool,
 
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "json")]

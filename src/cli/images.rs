@@ -8,16 +8,20 @@ use std::io::BufReader;
 use super::args::{CheckArgs, ReportFormat};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
-use crate::project::list;
+use crate::project::{Between, list};
 use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 
 pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
+    // Where images are named, clap asks for no list, as both exclude each other.
+    if args.null && args.images_from.is_none() {
+        return Err(Usage("--null is about a list; name it with --images-from".into()));
+    }
     let plain = |argument| Subject { argument, image: None };
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
         (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?.0)],
         (None, Some(from)) => {
             let takes = |image: &OsStr| args.shard.is_none_or(|shard| shard.takes(image));
-            listed(from, &takes)?.into_iter().map(plain).collect()
+            listed(from, between(args.null), &takes)?.into_iter().map(plain).collect()
         }
         (None, None) if args.images.is_empty() && args.paths.is_empty() => project::all()?,
         (None, None) => {
@@ -47,12 +51,21 @@ fn is_document(args: &CheckArgs) -> bool {
     args.format != ReportFormat::Text && args.output.is_none()
 }
 
+/// What `--null` says of a list.
+pub(super) fn between(null: bool) -> Between {
+    if null { Between::Nul } else { Between::Lines }
+}
+
 /// The images of a list that `takes` says yes to.
-pub(super) fn listed(from: &OsStr, takes: &dyn Fn(&OsStr) -> bool) -> Result<Vec<OsString>, Usage> {
+pub(super) fn listed(
+    from: &OsStr,
+    between: Between,
+    takes: &dyn Fn(&OsStr) -> bool,
+) -> Result<Vec<OsString>, Usage> {
     let read = || match from == "-" {
         true if is_unconnected(&std::io::stdin()) => Err(closed().into()),
-        true => list(std::io::stdin().lock(), takes),
-        false => list(BufReader::new(File::open(from)?), takes),
+        true => list(std::io::stdin().lock(), between, takes),
+        false => list(BufReader::new(File::open(from)?), between, takes),
     };
     let mut images = read()
         .map_err(|e| Usage(format!("cannot use the list of images in {}: {e}", shown(from))))?;

@@ -68,6 +68,12 @@ pub fn main() -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
+    if let Some(file) = file_for_option() {
+        output::complain(&format!(
+            "{file} is an option, and a file here too; write -- before the names of images, or rename the file"
+        ));
+        return ExitCode::from(USAGE);
+    }
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -156,6 +162,22 @@ fn has_token() -> bool {
         let text = argument.to_string_lossy();
         NAMES.contains(&text.split('=').next().unwrap_or_default()) || text.split('=').any(is_token)
     })
+}
+
+/// The argument that would be taken for an option although it is a file here, for commands that take files: whoever wrote
+/// `*` means the file, and whoever puts files into a folder may call one so.
+fn file_for_option() -> Option<String> {
+    const COMMANDS: [&str; 6] = ["check", "compare", "map", "push", "repack", "report"];
+    let mut arguments = std::env::args_os().skip(1);
+    if !arguments.next().is_some_and(|command| COMMANDS.iter().any(|it| command == *it)) {
+        return None;
+    }
+    let is_file = |argument: &OsString| {
+        argument.as_encoded_bytes().starts_with(b"-")
+            && argument != "-"
+            && std::path::Path::new(argument).symlink_metadata().is_ok()
+    };
+    arguments.take_while(|argument| argument != "--").find(is_file).map(|file| shown(&file))
 }
 
 /// An argument for people. What looks like a token of DigitalOcean is not shown, wherever it was put.

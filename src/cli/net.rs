@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::NetArgs;
-use super::{Usage, output};
+use super::{Usage, output, project};
 use crate::bytes::{Hostile, Pool, Segment, Small};
 use crate::digitalocean::{self, Token};
 use crate::inspect::Error;
@@ -33,8 +33,21 @@ pub(super) fn know_secrets() {
 }
 
 /// The client, if any of the arguments is a URL: those of images, and others. All of them have to be
-/// good ones.
+/// good ones, and none may be a file as well.
 pub(super) fn client<'a>(
+    args: &NetArgs,
+    insecure_http: bool,
+    images: impl IntoIterator<Item = &'a OsStr>,
+    others: impl IntoIterator<Item = &'a OsStr>,
+) -> Result<Option<Arc<Client>>, Usage> {
+    let images: Vec<&OsStr> = images.into_iter().collect();
+    let others: Vec<&OsStr> = others.into_iter().collect();
+    images.iter().chain(&others).try_for_each(|argument| project::means_one_thing(argument))?;
+    client_of_urls(args, insecure_http, images, others)
+}
+
+/// As [`client`], of URLs that cannot be files.
+pub(super) fn client_of_urls<'a>(
     args: &NetArgs,
     insecure_http: bool,
     images: impl IntoIterator<Item = &'a OsStr>,

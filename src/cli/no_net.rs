@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 
-use super::Usage;
 use super::args::NetArgs;
+use super::{Usage, project};
 use crate::bytes::Small;
 use crate::source::{Client, is_url};
 
@@ -14,10 +14,13 @@ pub(super) fn client<'a>(
     images: impl IntoIterator<Item = &'a OsStr>,
     others: impl IntoIterator<Item = &'a OsStr>,
 ) -> Result<Option<Client>, Usage> {
-    match images.into_iter().chain(others).any(is_url) {
-        true => Err(Usage("this tidegate was built without URLs (feature \"net\")".into())),
-        false => Ok(None),
+    for argument in images.into_iter().chain(others) {
+        project::means_one_thing(argument)?;
+        if is_url(argument) {
+            return Err(Usage("this tidegate was built without URLs (feature \"net\")".into()));
+        }
     }
+    Ok(None)
 }
 
 /// Is never called: there is no client.

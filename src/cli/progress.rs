@@ -65,7 +65,14 @@ impl Progress {
 impl Listener for Progress {
     fn event(&self, event: Event<'_>) {
         let mut state = self.lock();
-        if self.mode == Mode::Quiet || state.closed {
+        if state.closed {
+            return;
+        }
+        if let Event::NoWriter { source } = event {
+            state.clear();
+            return output::warn(&no_writer(source));
+        }
+        if self.mode == Mode::Quiet {
             return;
         }
         match event {
@@ -101,10 +108,15 @@ impl Listener for Progress {
                 let wait = wait.as_secs_f64();
                 state.say(source, &format!("changed just now; reading it in {wait:.1} s"));
             }
-            Event::Settling { .. } => {}
+            Event::Settling { .. } | Event::NoWriter { .. } => {}
             Event::Finished => state.clear(),
         }
     }
+}
+
+/// What is said of a named pipe that no program writes to: nothing else says why nothing happens.
+pub(super) fn no_writer(source: &str) -> String {
+    format!("{source} is a named pipe; waiting for a program that writes to it (Ctrl-C ends this)")
 }
 
 impl State {

@@ -61,6 +61,23 @@ pub(super) fn subject(argument: &OsStr) -> Result<Subject, Usage> {
     }
 }
 
+/// Makes sure that what stands for standard input or a URL is no file as well: who wrote `*` means the file, and whoever
+/// puts files into a folder may call one so.
+pub(super) fn means_one_thing(argument: &OsStr) -> Result<(), Usage> {
+    let (is_stdin, there) = (argument == "-", Path::new(argument).symlink_metadata().is_ok());
+    match there && (is_stdin || is_url(argument)) {
+        true if is_stdin => Err(Usage(
+            "\"-\" is standard input, and a file here too; write ./- for the file, or /dev/stdin"
+                .into(),
+        )),
+        true => Err(Usage(format!(
+            "{} reads as a URL, and is a file here too; write ./ before it for the file, or rename the file",
+            Hostile::from_os(argument)
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// So many names of the project are told.
 const TOLD: usize = 8;
 

@@ -34,8 +34,11 @@ pub(super) fn run(args: &ReportArgs) -> Result<u8, Usage> {
 }
 
 fn merge(args: &MergeArgs) -> Result<u8, Usage> {
-    let listed =
-        args.images_from.as_deref().map(|list| images::listed(list, &|_| true)).transpose()?;
+    let listed = args
+        .images_from
+        .as_deref()
+        .map(|list| images::listed(list, images::between(args.null), &|_| true))
+        .transpose()?;
     let mut images = Images::new();
     let scopes = args
         .reports

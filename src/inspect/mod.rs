@@ -25,6 +25,7 @@ mod remedy;
 mod remote;
 mod report;
 mod spool;
+mod stable;
 mod tap;
 mod threads;
 mod unwrap;
@@ -40,11 +41,14 @@ pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
 pub use remote::{glance, identity};
 pub use report::{Check, Digests, Error, Finding, Mode, Receipt, Report, State, Verdict};
+pub use stable::Stable;
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::bytes::Hostile;
@@ -184,6 +188,11 @@ pub enum Event<'a> {
         /// After this time.
         wait: Duration,
     },
+    /// It is a named pipe that no program has opened for writing.
+    NoWriter {
+        /// The pipe's name, escaped.
+        source: &'a str,
+    },
     /// Nothing more will come of this file.
     Finished,
 }
@@ -209,7 +218,7 @@ fn open(
     listener: &dyn Listener,
 ) -> Result<Source, source::Error> {
     if !source::is_url(argument) {
-        return Source::open(argument);
+        return open_here(argument, listener);
     }
     #[cfg(feature = "net")]
     return remote::open(argument, options, listener);
@@ -218,6 +227,30 @@ fn open(
         let _ = (options, listener);
         Err(source::Error::of(source::Kind::Unsupported, &source::shown(argument)))
     }
+}
+
+/// A named pipe is without a writer for so long before somebody hears of it.
+const NO_WRITER: Duration = Duration::from_secs(2);
+
+/// Opens a path, or standard input. A named pipe opens when a program opens it for writing, be it late or never.
+fn open_here(argument: &OsStr, listener: &dyn Listener) -> Result<Source, source::Error> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_pipe = |meta: std::fs::Metadata| meta.file_type().is_fifo();
+    if argument == "-" || !Path::new(argument).metadata().is_ok_and(is_pipe) {
+        return Source::open(argument);
+    }
+    let (opened, waits) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waits.recv_timeout(NO_WRITER) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let source = source::shown(argument).to_string();
+                listener.event(Event::NoWriter { source: &source });
+            }
+        });
+        let source = Source::open(argument);
+        drop(opened);
+        source
+    })
 }
 
 /// Checks one image: a path, a URL, or `-` for standard input. Whatever happens, there is a report.

@@ -23,6 +23,8 @@ pub fn unpacked(name: &str) -> Option<(&str, Compression)> {
 #[derive(Debug, PartialEq, Eq)]
 struct Promise {
     compression: Option<Compression>,
+    /// Whether it promises that this is in another compression.
+    twice: bool,
     format: Option<DiskFormat>,
     /// Whether it promises what DigitalOcean does not take.
     other: bool,
@@ -42,10 +44,12 @@ const OTHERS: [&str; 46] = [
 impl Promise {
     fn of(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
-        let (name, compression) = match unpacked(&name) {
-            Some((stem, compression)) => (stem, Some(compression)),
-            None => (name.as_str(), None),
-        };
+        let (mut name, mut compressions) = (name.as_str(), Vec::new());
+        while let Some((stem, compression)) = unpacked(name) {
+            name = stem;
+            compressions.push(compression);
+        }
+        let (compression, twice) = (compressions.first().copied(), compressions.len() > 1);
         let format = match Path::new(name).extension().and_then(OsStr::to_str) {
             Some("raw" | "dd") => Some(DiskFormat::Raw),
             Some("qcow2") => Some(DiskFormat::Qcow2),
@@ -58,7 +62,7 @@ impl Promise {
         let other = OTHERS.contains(&extension);
         // `.img` is used for every format.
         let known = compression.is_some() || format.is_some() || other || extension == "img";
-        Promise { compression, format, other, known }
+        Promise { compression, twice, format, other, known }
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) fn mismatch(
     // A hybrid disc is called after what it is.
     let disc = found.iter().any(|anomaly| matches!(anomaly.code, Code::IsoHybrid | Code::IsoShell));
     let iso = disc && name.to_string_lossy().to_ascii_lowercase().ends_with(".iso");
-    let other = promise.other && !iso;
+    let other = promise.twice || promise.other && !iso;
     if !wrong_compression && !wrong_format && !other {
         return None;
     }
@@ -128,6 +132,12 @@ mod tests {
         assert!(odd("disk.img.gz", C::None, F::Raw));
         assert!(odd("disk.img", C::Gzip, F::Raw));
         assert!(odd("disk.vmdk.gz", C::Bzip2, F::Vmdk));
+        for name in
+            ["disk.raw.gz.gz", "disk.raw.bz2.gz", "disk.gz.GZIP", "disk.qcow2.gz.gz.gz", ".gz.gz"]
+        {
+            assert!(odd(name, C::Gzip, F::Raw), "{name}");
+        }
+        assert!(odd("disk.qcow2.bz2.gz", C::Gzip, F::Qcow2));
         for name in ["disk.vhd", "box.ova", "disk.ISO", "disk.dmg", "disk.qcow2.xz", "disk.vhd.gz"]
         {
             let packed = if name.ends_with(".gz") { C::Gzip } else { C::None };

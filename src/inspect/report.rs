@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identity;
+use super::stable::{self, Stable};
 use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
@@ -167,7 +168,8 @@ pub enum Mode {
 #[non_exhaustive]
 pub struct Error {
     /// A stable kind.
-    pub kind: Cow<'static, str>,
+    #[serde(deserialize_with = "stable::known_kind")]
+    pub kind: Stable,
     /// A sentence for people.
     pub message: String,
 }
@@ -204,7 +206,8 @@ pub struct Digests {
 #[non_exhaustive]
 pub struct Check {
     /// A stable name.
-    pub id: Cow<'static, str>,
+    #[serde(deserialize_with = "stable::known_check")]
+    pub id: Stable,
     /// How far it got.
     pub state: State,
     /// Why it did not get to its end.
@@ -219,11 +222,11 @@ impl Check {
     /// A part that was made to its end.
     #[must_use]
     pub fn done(id: &'static str) -> Check {
-        Check { id: id.into(), state: State::Done, why: "".into(), cause: None }
+        Check { id: Stable::check(id), state: State::Done, why: "".into(), cause: None }
     }
 
     fn left(id: &'static str, state: State, left: Left) -> Check {
-        Check { id: id.into(), state, why: left.why().into(), cause: Some(left.cause()) }
+        Check { id: Stable::check(id), state, why: left.why().into(), cause: Some(left.cause()) }
     }
 
     /// Whether it was made to its end.
@@ -388,7 +391,7 @@ impl Report {
             // Nothing known leads here; and what was not read to its end is never accepted.
             self.verdict = Verdict::Error;
             let message = "the image was not read to its end, and nothing says why".to_owned();
-            self.error = Some(Error { kind: "incomplete".into(), message });
+            self.error = Some(Error { kind: stable::INCOMPLETE.into(), message });
         }
         self
     }

@@ -15,11 +15,27 @@ const SHORTEST_SECRET: usize = 6;
 pub struct Address(Arc<Url>);
 
 impl Address {
-    /// Parses the text of a URL.
+    /// Parses the text of a URL: `http://` or `https://`, a host, and what follows it. Browsers take more for one, such
+    /// as backslashes for slashes, and pass over blanks and line ends: nobody who writes a URL means that, and a file may
+    /// be called so.
     ///
     /// # Errors
     /// Says what is wrong with it, without repeating it.
     pub fn parse(text: &str) -> Result<Address, String> {
+        let is_odd = |c: char| c == '\\' || c.is_ascii_control();
+        if text.contains(is_odd) || text.trim() != text {
+            return Err("a URL has no backslash, line end or tab, and no blank around it".into());
+        }
+        let after = |scheme: &str| {
+            let begin = text.get(..scheme.len())?;
+            begin.eq_ignore_ascii_case(scheme).then(|| &text[scheme.len()..])
+        };
+        match after("http:").or_else(|| after("https:")) {
+            Some(rest) if !rest.starts_with("//") || rest.starts_with("///") => {
+                return Err("a URL begins with http:// or https:// and a host".into());
+            }
+            _ => {}
+        }
         let url = Url::parse(text).map_err(|e| format!("it is no URL: {e}"))?;
         Address::of(url)
     }
@@ -264,5 +280,27 @@ mod tests {
             assert!(!said.contains("secret"), "{said}");
         }
         assert_eq!(Address::parse("https://h/").unwrap().file_name(), None);
+    }
+
+    #[test]
+    fn what_only_browsers_take_for_a_url_is_none() {
+        for text in [
+            r"https:\\h\x",
+            r"https:/\h/x",
+            r"https://h\@other/x",
+            "https:h",
+            "https:/h/x",
+            "https:///h/x",
+            " https://h/x",
+            "https://h/x ",
+            "https://h/\nx",
+            "ht\ttps://h/x",
+            "https:\n//h/x",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["HTTPS://h/x", "http://[::1]:80", "https://u:p@h/a b?c#d"] {
+            assert!(Address::parse(text).is_ok(), "{text:?}");
+        }
     }
 }

@@ -343,13 +343,14 @@ impl Client {
     ) {
         let Some(log) = self.options.log else { return };
         let range = headers.iter().find(|(name, _)| *name == RANGE);
-        let range = range.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default();
+        let range = range.and_then(|(_, value)| value.to_str().ok());
+        let range = range.map_or(String::new(), |range| format!(" {range}"));
         let answer = match result {
             Ok(response) => response.status().as_u16().to_string(),
             Err(failure) => Hostile::from(failure.said.as_str()).to_string(),
         };
         let millis = asked.elapsed().as_millis();
-        log(&format!("{method} {address} {range} → {answer} ({millis} ms)"));
+        log(&format!("{method} {address}{range} → {answer} ({millis} ms)"));
     }
 
     /// Whether a proxy stands between, so that nobody here sees who answers.

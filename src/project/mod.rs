@@ -7,6 +7,7 @@
 mod below;
 mod config;
 mod list;
+mod no_lines;
 mod packer;
 mod receipt;
 mod shard;
@@ -15,7 +16,7 @@ mod terms;
 
 pub use below::Below;
 pub use config::{ConfigError, Fault, Image, NAME, Place, Project, Set};
-pub use list::{ListError, MOST_IMAGES, list};
+pub use list::{Between, ListError, MOST_IMAGES, list};
 pub use packer::{Artifact, ManifestError, Run, artifact};
 pub use receipt::{Asked, Cache, Checked, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
 pub use shard::{Shard, ShardError};

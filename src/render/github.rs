@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::pieces::Pieces;
 use super::span::Span;
-use super::{Document, Tally, place};
+use super::{Document, Tally, place, text};
 use crate::bytes::human_size;
 use crate::inspect::{Check, Finding, Look, Report, State, Verdict};
 use crate::rules::Severity;
@@ -40,7 +40,7 @@ impl Document for Annotations {
 }
 
 fn annotations(report: &Report, root: &Path) -> String {
-    let mut out = format!("{}: {}\n", report.verdict.as_str(), log(&report.source));
+    let mut out = format!("{}: {}\n", report.verdict.as_str(), log(&text::name(&report.source)));
     let file = place::path(report, root);
     if let Some(error) = &report.error {
         let title = format!("tidegate: {}", error.kind);
@@ -204,7 +204,12 @@ fn details(report: &Report, out: &mut String) {
         );
     }
     for check in unmade(report) {
-        let _ = writeln!(out, "- not checked in full: {} ({})", check.id, markdown(&check.why));
+        let _ = writeln!(
+            out,
+            "- not checked in full: {} ({})",
+            markdown(&check.id),
+            markdown(&check.why)
+        );
     }
 }
 

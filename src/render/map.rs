@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::markup::escape;
+use super::markup::{Markup, escape};
 use crate::bytes::human_size;
 use crate::facts::DiskFormat;
 use crate::inspect::{Extent, Map, Totals, What};
@@ -194,7 +194,7 @@ pub fn svg(source: &str, format: DiskFormat, size: u64, map: &Map) -> String {
 /// The cells alone, for a page whose style says how the classes look: `u` unallocated, `z` zero, `d1` to
 /// `d4` data, from a little to all, `x` unreadable.
 #[must_use]
-pub(super) fn cells(map: &Map) -> String {
+pub(super) fn cells(map: &Map) -> Markup {
     const CLASSES: [&str; 7] = ["u", "z", "d1", "d2", "d3", "d4", "x"];
     let side = CELL - 2;
     let mut paths = CLASSES.map(|_| String::new());
@@ -213,14 +213,14 @@ pub(super) fn cells(map: &Map) -> String {
         let _ = write!(paths[class], "M{x} {y}h{side}v{side}h-{side}z");
     }
     let (width, height) = (COLUMNS * CELL, map.cells.len().div_ceil(COLUMNS) * CELL);
-    let mut out = format!(
-        "<svg class=\"map\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Allocation of the disk: {}\">",
-        totals(map)
+    let mut out = Markup::of(
+        "<svg class=\"map\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Allocation of the disk: {}\">",
+        &[&width, &height, &totals(map)],
     );
     for (class, path) in CLASSES.iter().zip(paths).filter(|(_, path)| !path.is_empty()) {
-        let _ = write!(out, "<path class=\"{class}\" d=\"{path}\"/>");
+        out.add("<path class=\"{}\" d=\"{}\"/>", &[class, &path]);
     }
-    out.push_str("</svg>");
+    out.add("</svg>", &[]);
     out
 }
 

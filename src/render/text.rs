@@ -21,7 +21,7 @@ const BAR: usize = 10;
 /// One image, in full.
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
-    let mut out = format!("{}  {}\n", verdict(report.verdict, style), report.source);
+    let mut out = format!("{}  {}\n", verdict(report.verdict, style), name(&report.source));
     if let Some(error) = &report.error {
         let _ = writeln!(out, "\n  {}", wrap(&sentence(&error.message), style.width, 2));
         return out;
@@ -40,9 +40,9 @@ pub fn render(report: &Report, style: Style) -> String {
 /// One line for an image: what a quiet run prints.
 #[must_use]
 pub fn line(report: &Report, style: Style) -> String {
-    let mut out = format!("{}  {}", verdict(report.verdict, style), report.source);
+    let mut out = format!("{}  {}", verdict(report.verdict, style), name(&report.source));
     if let Some(error) = &report.error {
-        let _ = write!(out, ": {}", error.message);
+        let _ = write!(out, ": {}", name(&error.message));
     }
     let mut codes: Vec<&str> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Note) {
@@ -54,6 +54,23 @@ pub fn line(report: &Report, style: Style) -> String {
         let _ = write!(out, ": {}", codes.join(", "));
     }
     out.push('\n');
+    out
+}
+
+/// A name in a line of its own. Blanks that stand together or at an end are escaped, and so are all others than the space:
+/// with enough of them, a terminal shows the rest of the name where the next line would be.
+pub(super) fn name(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut after_blank = true;
+    while let Some(c) = chars.next() {
+        let apart = after_blank || chars.peek().is_none();
+        match c.is_whitespace() && (c != ' ' || apart) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+        after_blank = c.is_whitespace();
+    }
     out
 }
 
@@ -213,6 +230,14 @@ pub(super) fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blanks_in_a_name_make_no_line() {
+        assert_eq!(name("a b.img"), "a b.img");
+        assert_eq!(name("a   b"), "a \\u{20}\\u{20}b");
+        assert_eq!(name(" a "), "\\u{20}a\\u{20}");
+        assert_eq!(name("a\u{a0}b\u{3000}"), "a\\u{a0}b\\u{3000}");
+    }
 
     #[test]
     fn the_bar_is_full_only_at_the_limit() {

@@ -79,6 +79,28 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: &[Kind] = &[
+        Kind::NotFound,
+        Kind::PermissionDenied,
+        Kind::Directory,
+        Kind::Unsupported,
+        Kind::Part,
+        Kind::Changed,
+        Kind::Spool,
+        Kind::Url,
+        Kind::Unreachable,
+        Kind::Tls,
+        Kind::TimedOut,
+        Kind::Status,
+        Kind::Redirect,
+        Kind::Interrupted,
+        Kind::Protocol,
+        Kind::NoParts,
+        Kind::Private,
+        Kind::Io,
+    ];
+
     /// The stable name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {

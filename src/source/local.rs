@@ -1,4 +1,4 @@
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -37,8 +37,10 @@ pub type LocalOffsets<'f> = Offsets<&'f LocalFile>;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FileIdentity {
-    /// The device that it is on.
+    /// The device that it is on; a number that is given to another one when this one is gone.
     pub device: u64,
+    /// The file system (`f_fsid`): made from its UUID on ext4, Btrfs, bcachefs and ZFS, from the device on XFS and F2FS.
+    pub file_system: u64,
     /// Its number there.
     pub inode: u64,
     /// Bytes; of a block device 0.
@@ -50,18 +52,22 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// Of an open file, or of what is at a path.
-    #[must_use]
-    pub fn of(meta: &Metadata) -> Self {
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub fn of(file: &File) -> std::io::Result<Self> {
+        let meta = file.metadata()?;
         let device = meta.file_type().is_block_device();
-        FileIdentity {
+        Ok(FileIdentity {
             device: meta.dev(),
+            file_system: rustix::fs::fstatvfs(file)?.f_fsid,
             inode: meta.ino(),
             size: meta.size(),
             // A device node's time stamps say nothing about what is on the device.
             modified: if device { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) },
             changed: if device { (0, 0) } else { (meta.ctime(), meta.ctime_nsec()) },
-        }
+        })
     }
 }
 
@@ -92,7 +98,7 @@ impl LocalFile {
         } else {
             meta.size()
         };
-        let identity = FileIdentity::of(&meta);
+        let identity = FileIdentity::of(&file).map_err(fail)?;
         let (path, agreed) = (path.map(Path::to_owned), Arc::new(Agreed::new(size)));
         Ok(LocalFile { file, path, subject, size, identity, agreed })
     }
@@ -168,14 +174,14 @@ impl LocalFile {
         if self.agreed.is_broken() {
             return Err(Error::of(Kind::Changed, &self.subject));
         }
-        let now = self.file.metadata().map_err(|e| Error::io(&self.subject, None, e))?;
+        let now = FileIdentity::of(&self.file).map_err(|e| Error::io(&self.subject, None, e))?;
         let same_path = match &self.path {
             Some(path) => std::fs::metadata(path).is_ok_and(|meta| {
                 (meta.dev(), meta.ino()) == (self.identity.device, self.identity.inode)
             }),
             None => true,
         };
-        if same_path && FileIdentity::of(&now) == self.identity {
+        if same_path && now == self.identity {
             Ok(())
         } else {
             Err(Error::of(Kind::Changed, &self.subject))

@@ -38,8 +38,8 @@ impl Stream {
 }
 
 fn identity(file: &File) -> Option<FileIdentity> {
-    let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some(FileIdentity::of(&meta))
+    file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    FileIdentity::of(file).ok()
 }
 
 /// Reads anything that has bytes to its end.

@@ -285,3 +285,37 @@ fn a_disk_that_nobody_could_look_at_has_no_partition_table_to_report() {
         assert!(stdout(&page).contains(said), "{said}");
     }
 }
+
+#[test]
+fn blanks_in_a_name_make_no_line_of_their_own() {
+    let scratch = Scratch::new();
+    let forged = format!("e.raw{}ACCEPT  release.raw", " ".repeat(67));
+    for name in [forged.clone(), forged.replace(' ', "\u{3000}"), forged.replace(' ', "\u{a0}")] {
+        let path = scratch.write(&name, &[0; 4096]);
+        for more in [&["-q"][..], &[], &["--format", "github"]] {
+            let output = tidegate().arg("check").args(more).arg(&path).output().unwrap();
+            assert_eq!(exit_code(&output), 1);
+            let first = stdout(&output).lines().next().unwrap();
+            assert!(!first.contains("ACCEPT  ") && first.contains("e.raw"), "{first}");
+            let name = first.trim_start_matches("REJECT  ");
+            assert!(!name.contains("  ") && !name.contains(['\u{3000}', '\u{a0}']), "{first}");
+        }
+    }
+    // One that cannot be read has its name in the reason too.
+    let output = check(&["-q", &forged]);
+    assert!(!stdout(&output)["ERROR   ".len()..].contains("  "), "{output:?}");
+    let plain = scratch.write("a b.raw", &disk());
+    assert!(stdout(&check(&["-q".as_ref(), plain.as_os_str()])).ends_with("/a b.raw\n"));
+}
+
+#[test]
+fn a_name_that_promises_two_compressions_is_a_finding() {
+    let scratch = Scratch::new();
+    let packed = gzip(&disk());
+    for name in ["g.raw.gz.gz", "g.raw.bz2.gz", "g.qcow2.gz.gz", "g.vhdx.bz2.gz", "g.img.gz.gzip"] {
+        let (_, found) = report(&[scratch.write(name, &packed)]);
+        assert_eq!(codes(&found), ["name-mismatch"], "{name}");
+    }
+    let (_, found) = report(&[scratch.write("g.raw.gz", &packed)]);
+    assert_eq!(codes(&found), Vec::<&str>::new());
+}

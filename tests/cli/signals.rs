@@ -110,3 +110,23 @@ fn a_document_for_a_closed_standard_output_is_an_error() {
     let output = shell("\"$1\" check --format json \"$2\" >/dev/null", &good);
     assert_eq!((exit_code(&output), stderr(&output)), (0, ""));
 }
+
+#[test]
+fn a_named_pipe_without_a_writer_is_named_and_interrupted() {
+    let scratch = Scratch::new();
+    let pipe = scratch.path("a.raw");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for more in [&["-q"][..], &[]] {
+        let mut child = tidegate().arg("check").args(more).arg(&pipe).spawn().unwrap();
+        let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+        assert!(line.contains("a.raw is a named pipe; waiting for a program"), "{line}");
+        interrupt(child, "INT");
+    }
+    // A writer may come late.
+    let child = tidegate().args(["check", "-q"]).arg(&pipe).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    std::fs::write(&pipe, disk()).unwrap();
+    assert_eq!(exit_code(&child.wait_with_output().unwrap()), 0);
+}

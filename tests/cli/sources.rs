@@ -264,3 +264,18 @@ fn a_file_that_grows_shrinks_or_is_touched_while_it_is_read_has_no_verdict() {
     changed("middle.raw", false, Some(512), |mut file, _| file.write_all(b"x").unwrap());
     changed_while_read("grows.raw.gz", true, |mut file, _| file.write_all(b"x").unwrap());
 }
+
+#[test]
+fn a_file_that_is_called_like_an_option_is_none() {
+    let scratch = Scratch::new();
+    scratch.write("bad.raw", &[0; 4096]);
+    scratch.write("--allow=raw-no-partition-table", b"");
+    let run = |arguments: &[&str]| {
+        tidegate().args(arguments).current_dir(scratch.path("")).output().unwrap()
+    };
+    let output = run(&["check", "-q", "--allow=raw-no-partition-table", "bad.raw"]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("write -- before"), "{output:?}");
+    let output = run(&["check", "-q", "--", "--allow=raw-no-partition-table", "bad.raw"]);
+    assert_eq!((exit_code(&output), stdout(&output).lines().count()), (1, 2), "{output:?}");
+}

@@ -115,3 +115,62 @@ fn offline_asks_nothing_of_the_network() {
     let (code, out, _) = run(&here, &online);
     assert_eq!((code, out.lines().count()), if cfg!(feature = "net") { (3, 2) } else { (2, 0) });
 }
+
+#[test]
+fn a_list_of_lines_leaves_out_no_file_that_is_there() {
+    for (name, line) in [
+        ("#bad.img", "#bad.img"),
+        ("#bad.img", " #bad.img\r"),
+        ("b.qcow2.gz ", "b.qcow2.gz "),
+        ("b.qcow2.gz\r", "b.qcow2.gz\r"),
+        (" ", " "),
+        ("b.qcow2.gz\nb.qcow2.gz", "b.qcow2.gz\nb.qcow2.gz"),
+        ("b.qcow2.gz\n# no", "./b.qcow2.gz\n# no"),
+        ("\n# no", "\n# no"),
+    ] {
+        let scratch = folder();
+        let here = scratch.path("");
+        scratch.write(name, b"no image");
+        scratch.write("list", format!("a b.qcow2.gz\n{line}\nb.qcow2.gz\n").as_bytes());
+        for command in [
+            &["check", "-q", "--images-from", "list"][..],
+            &["check", "-q", "--shard", "0/2", "--images-from", "list"],
+            &["check", "-q", "--shard", "1/2", "--images-from", "list"],
+        ] {
+            let (code, out, err) = run(&here, command);
+            assert_eq!((code, out.as_str()), (2, ""), "{name:?}");
+            assert!(
+                err.contains("is part of the name of a file") && err.contains("--null"),
+                "{err}"
+            );
+        }
+        // As programs write it, it has them all.
+        scratch.write("list", format!("a b.qcow2.gz\0{name}\0b.qcow2.gz\0").as_bytes());
+        for null in ["-0", "--null"] {
+            let (code, out, err) = run(&here, &["check", "-q", null, "--images-from", "list"]);
+            assert_eq!((code, out.matches("ACCEPT").count()), (1, 2), "{name:?} {err}");
+            assert_eq!(out.matches("REJECT").count(), 1, "{out}");
+        }
+    }
+}
+
+#[test]
+fn a_merged_report_covers_a_list_with_nul_bytes() {
+    let scratch = folder();
+    let here = scratch.path("");
+    scratch.write("#c", &std::fs::read(testdata("gpt.qcow2.gz")).unwrap());
+    scratch.write("list", b"b.qcow2.gz\0#c\0");
+    let check =
+        ["check", "--format", "json", "--output", "r.json", "--null", "--images-from", "list"];
+    assert_eq!(run(&here, &check).0, 0);
+    let merge = ["report", "merge", "r.json", "--format", "text", "-q", "--images-from", "list"];
+    let (code, out, err) = run(&here, &[&merge[..], &["-0"]].concat());
+    assert_eq!((code, out.lines().count()), (0, 2), "{err}");
+    // Nor does a list of lines leave it out here.
+    scratch.write("list", b"b.qcow2.gz\n#c\n");
+    let (code, _, err) = run(&here, &merge);
+    assert_eq!(code, 2);
+    assert!(err.contains("#c"), "{err}");
+    let (code, ..) = run(&here, &["check", "-0", "b.qcow2.gz"]);
+    assert_eq!(code, 2);
+}

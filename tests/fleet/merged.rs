@@ -178,15 +178,15 @@ fn hostile_folder(urls: &[&str]) -> Scratch {
     for (n, name) in hostile().into_iter().enumerate() {
         let path = scratch.path("").join(OsString::from_vec(name.clone()));
         std::fs::copy(testdata(KINDS[n % KINDS.len()]), path).unwrap();
-        list.extend([name.as_slice(), b"\n"].concat());
+        list.extend([name.as_slice(), b"\0"].concat());
         // The same file by its whole path.
         if n == 0 {
             list.extend(scratch.path("a b.raw").as_os_str().as_encoded_bytes());
-            list.push(b'\n');
+            list.push(0);
         }
     }
-    list.extend(b"missing?.raw\n");
-    urls.iter().for_each(|url| list.extend([url.as_bytes(), b"\n"].concat()));
+    list.extend(b"missing?.raw\0");
+    urls.iter().for_each(|url| list.extend([url.as_bytes(), b"\0"].concat()));
     scratch.write("list", &list);
     scratch
 }
@@ -213,7 +213,7 @@ fn a_merged_rendering_is_that_of_a_single_run() {
         let here = scratch.path("");
         let check = |more: &[&str]| {
             let mut command = crate::at(&here);
-            command.args(["check", "--images-from", "list"]).args(more);
+            command.args(["check", "-0", "--images-from", "list"]).args(more);
             if cfg!(feature = "net") {
                 command.args(["--retries", "0", "--insecure-http"]);
             }
@@ -328,5 +328,78 @@ fn what_was_strict_is_strict_when_it_is_merged() {
         }
         let (code, ..) = run(&here, &["report", "merge", "0.json", "1.json", "--strict"]);
         assert_eq!(code, 1);
+    }
+}
+
+#[test]
+fn names_of_checks_and_errors_are_those_that_a_check_has() {
+    let scratch = folder();
+    let here = scratch.path("");
+    run(&here, &["check", "--format", "json", "--output", "missing.json", "missing.raw"]);
+    let document = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(scratch.path(name)).unwrap()).unwrap()
+    };
+    for id in ["<script>alert(1)</script>", "**[x](https://h)**", "format ", "", "image"] {
+        let mut edited = document("good.json");
+        let checks = edited["images"][0]["checks"].as_array_mut().unwrap();
+        checks.push(json!({"id": id, "state": "done"}));
+        scratch.write("edited.json", edited.to_string().as_bytes());
+        refused(&scratch, &["edited.json", "--format", "html"], "no such part of a check");
+        refused(&scratch, &["edited.json", "--format", "github"], "no such part of a check");
+        let mut edited = document("missing.json");
+        edited["images"][0]["error"]["kind"] = json!(id);
+        scratch.write("edited.json", edited.to_string().as_bytes());
+        refused(&scratch, &["edited.json", "--format", "html"], "no such kind of error");
+    }
+}
+
+/// Text that others chose is text in a page and in a summary, wherever it comes from.
+#[test]
+fn no_text_of_a_report_is_markup() {
+    const MARK: &str = "<b>x</b>**[x](https://h)**";
+    let scratch = folder();
+    let here = scratch.path("");
+    run(&here, &["check", "--format", "json", "--output", "missing.json", "missing.raw"]);
+    for name in ["good.json", "bad.json", "missing.json"] {
+        let text = std::fs::read(scratch.path(name)).unwrap();
+        let document: Value = serde_json::from_slice(&text).unwrap();
+        let mut places = Vec::new();
+        texts(&document["images"], "/images".into(), &mut places);
+        assert!(places.len() > 7, "{places:?}");
+        let mut taken = 0;
+        for place in places {
+            let mut edited = document.clone();
+            *edited.pointer_mut(&place).unwrap() = json!(MARK);
+            scratch.write("edited.json", edited.to_string().as_bytes());
+            let merge = ["report", "merge", "edited.json", "--format", "html"];
+            let (_, page, _) = run(&here, &merge);
+            assert!(!page.contains("<b>"), "{place}");
+            taken += usize::from(page.contains("&lt;b&gt;"));
+            let summary = scratch.path("summary");
+            let _ = std::fs::remove_file(&summary);
+            let merge = ["report", "merge", "edited.json", "--format", "github"];
+            crate::at(&here).args(merge).env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+            let summary = std::fs::read_to_string(summary).unwrap_or_default();
+            assert!(!summary.contains("<b>") && !summary.contains("**[x]"), "{place}: {summary}");
+        }
+        assert!(taken > 0);
+    }
+}
+
+/// The places of all texts in a document.
+fn texts(value: &Value, place: String, places: &mut Vec<String>) {
+    match value {
+        Value::String(_) => places.push(place),
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                texts(value, format!("{place}/{at}"), places);
+            }
+        }
+        Value::Object(values) => {
+            for (key, value) in values {
+                texts(value, format!("{place}/{key}"), places);
+            }
+        }
+        _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! What a repository says of its images, receipts of checks, and the help: through the program itself.
 
+#![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
 #[path = "../common/mod.rs"]

@@ -461,3 +461,31 @@ fn a_receipt_replaces_nothing_that_came_meanwhile() {
     assert!(stderr(&output).contains("not replaced"), "{output:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
+
+/// The file systems of two images, mounted one after the other, can have the same numbers and times.
+#[test]
+fn a_file_on_a_loop_device_has_no_receipt() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("files")).unwrap();
+    fs::copy(data("gpt.qcow2.gz"), scratch.path("files/disk.qcow2.gz")).unwrap();
+    fs::create_dir(scratch.path("mounted")).unwrap();
+    let done = |program: &str, arguments: &[&str]| {
+        let run = Command::new(program).args(arguments).current_dir(scratch.path("")).output();
+        run.is_ok_and(|output| output.status.success())
+    };
+    let made = done("mke2fs", &["-q", "-t", "ext4", "-d", "files", "files.img", "8M"]);
+    if !made || !done("mount", &["-o", "loop,ro", "files.img", "mounted"]) {
+        eprintln!("SKIPPED: this user mounts no file systems");
+        return;
+    }
+    let (found, _) = run(&mut check(&scratch, &["--cache", "mounted/disk.qcow2.gz"]));
+    let (code, said) = {
+        let output = check(&scratch, &["--receipt", "r.json", "mounted/disk.qcow2.gz"]).output();
+        let output = output.unwrap();
+        (exit_code(&output), stderr(&output).to_owned())
+    };
+    assert!(done("umount", &["mounted"]));
+    assert_eq!(state(&found), "none", "{found}");
+    assert!(found["receipt"]["why"].as_str().unwrap().contains("loop device"), "{found}");
+    assert!(code == 2 && said.contains("loop device"), "{said}");
+}

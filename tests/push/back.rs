@@ -203,7 +203,8 @@ fn a_reading_that_is_cut_or_silent_goes_on_where_it_stopped() {
         assert!(stderr(&output).contains("trying again in"), "{}", stderr(&output));
         let mut requests = server.requests();
         requests.retain(|request| request.path.contains("X-Amz-Signature="));
-        let begins: Vec<u64> = requests.iter().map(|request| request.range.unwrap().0).collect();
+        let first = |request: &Request| request.range.map_or(0, |(first, _)| first);
+        let begins: Vec<u64> = requests.iter().map(first).collect();
         // Of what came before a cut the system may have kept nothing.
         if which == 0 && change(Reply::status(200, Vec::new())).cut.is_none() {
             assert!(begins.len() == 2 && begins[1] > 0, "{begins:?}");

@@ -49,11 +49,11 @@ fn a_faultless_server_by_one_and_by_several_connections() {
         assert_eq!(report["file_size"], object.bytes.len());
         // Where one part goes on after another, 4 KiB come twice.
         let asked = &server.requests()[before..];
-        let parts = asked.iter().filter(|request| request.range != Some((0, None))).count();
+        let parts = asked.iter().filter(|request| request.range.is_some()).count();
         assert_eq!(report["bytes_read"], object.bytes.len() + parts * 4096);
         assert_eq!(report["identity"]["etag"], "\"v1\"");
     }
-    let parts = server.requests().iter().filter(|request| request.range != Some((0, None))).count();
+    let parts = server.requests().iter().filter(|request| request.range.is_some()).count();
     assert!(parts > 4, "only {parts} parts were asked for");
 }
 
@@ -151,18 +151,29 @@ fn lengths_that_are_lies() {
     let server =
         Server::new(move |request| Reply { length: Some(size + 5), ..inner.whole(request) });
     assert_error(&server, "interrupted", &["--retries", "1"]);
-    // The range says one thing, the length another.
+    // A range says one thing, its length another.
     for length in [1000, size + 1000] {
         let inner = object.clone();
         let server =
             Server::new(move |request| Reply { length: Some(length), ..inner.answer(request) });
-        assert_error(&server, "protocol", &[]);
+        if length > size {
+            assert_error(&server, "interrupted", &["--retries", "1"]);
+        } else {
+            // The first answer has no range: it is what its length says.
+            assert_eq!(check(&server, &[]).1["file_size"], length);
+        }
+        let inner = object.clone();
+        let server = Server::new(move |request| match request.range {
+            Some(_) => Reply { length: Some(length), ..inner.answer(request) },
+            None => Reply { cut: Some(300_000), ..inner.answer(request) },
+        });
+        assert_error(&server, "interrupted", &["--retries", "1"]);
     }
     // Parts that have more bytes than was asked for.
     let inner = object.clone();
     let server = Server::new(move |request| {
         let reply = inner.answer(request);
-        if request.range == Some((0, None)) {
+        if request.range.is_none() {
             return Reply { cut: Some(1 << 20), ..reply };
         }
         let mut body = reply.body.clone();
@@ -194,12 +205,15 @@ fn the_largest_sizes_that_can_be_said() {
 #[test]
 fn ranges_that_are_lies() {
     let object = Object::new(long_disk());
+    // All of it is given to whoever asks for no range.
     for lie in ["bytes 5-9/10", "bytes 0-0/1"] {
         let inner = object.clone();
         let server = Server::new(move |request| inner.answer(request).with("content-range", lie));
-        assert_error(&server, "protocol", &[]);
+        let (_, report) = check(&server, &[]);
+        assert_eq!(codes(&report), ["url-unpinned"], "{report}");
+        assert_eq!(report["digests"]["sha256"], sha256(&object.bytes), "{report}");
+        assert_error(&server, "protocol", &["--quick"]);
     }
-    // All of it is given to whoever asks for no range.
     for lie in ["bytes 0-", "bytes 0-99/*", "nonsense"] {
         let inner = object.clone();
         let server = Server::new(move |request| inner.answer(request).with("content-range", lie));
@@ -207,8 +221,8 @@ fn ranges_that_are_lies() {
     }
     // Only the later ones.
     let inner = object.clone();
-    let server = Server::new(move |request| match request.range {
-        Some((0, None)) => Reply { cut: Some(300_000), ..inner.answer(request) },
+    let server = Server::new(move |request| match (request.range, request.before) {
+        (None, 0) => Reply { cut: Some(300_000), ..inner.answer(request) },
         _ => {
             let first = request.range.map_or(0, |(first, _)| first);
             let other = Request { range: Some((first + 1, None)), ..request.clone() };
@@ -316,8 +330,10 @@ fn busy_servers_are_asked_again_when_they_say() {
         let server = Server::new(move |_| Reply::status(status, Vec::new()));
         let said = assert_error(&server, "http-status", &[]);
         assert!(said.contains(&status.to_string()), "{said}");
+        assert_eq!(server.requests().len(), 1, "{status}");
         // Some servers say 400 to a range.
-        assert_eq!(server.requests().len(), if status == 400 { 2 } else { 1 }, "{status}");
+        assert_error(&server, "http-status", &["--quick"]);
+        assert_eq!(server.requests().len(), if status == 400 { 3 } else { 2 }, "{status}");
     }
 }
 
@@ -328,7 +344,7 @@ fn a_server_that_minds_several_connections_gets_fewer() {
         let (inner, busy) = (object.clone(), std::sync::atomic::AtomicUsize::new(0));
         let server = Server::new(move |request| {
             // Whoever comes while the first answer is under way is sent away.
-            if request.range != Some((0, None))
+            if request.range.is_some()
                 && busy.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < refused
             {
                 return Reply::status(status, Vec::new());

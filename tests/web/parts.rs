@@ -242,8 +242,31 @@ fn first_answers_that_are_no_part() {
         Some(_) => inner.answer(request).with("content-range", "bytes 0-0/999"),
         None => inner.answer(request),
     });
-    let (code, report) = check(&server, &[]);
+    let (code, report) = check(&server, &["--quick"]);
     assert_eq!((code, report["error"]["kind"].as_str()), (3, Some("protocol")), "{report}");
+}
+
+#[test]
+fn what_is_given_for_a_range_is_not_taken_for_the_object() {
+    let (good, bad) = (disk(), vec![0; DISK as usize]);
+    for more in [&["--keep-going"][..], &["--keep-going", "--connections", "1"]] {
+        let (good, plain) = (Object::new(good.clone()), Object::new(bad.clone()));
+        let server = Server::new(move |request| match request.range {
+            Some(_) => good.answer(request),
+            None => plain.answer(request),
+        });
+        let (code, report) = check(&server, more);
+        assert_eq!(code, 1, "{report}");
+        assert_eq!(report["digests"]["sha256"], sha256(&bad), "{report}");
+    }
+    // Of a larger one, the parts are held against what came before them.
+    let (good, plain) = (Object::new(long_disk()), Object::new(vec![7; 12 << 20]));
+    let server = Server::new(move |request| match request.range {
+        Some(_) => good.answer(request),
+        None => plain.answer(request),
+    });
+    let (code, report) = check(&server, &["--keep-going"]);
+    assert_eq!((code, report["error"]["kind"].as_str()), (3, Some("changed")), "{report}");
 }
 
 #[test]

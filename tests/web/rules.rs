@@ -234,3 +234,51 @@ fn check_sums_by_url() {
         assert!(stderr(&output).contains(why), "{output:?}");
     }
 }
+
+#[test]
+fn what_is_a_file_too_is_not_fetched() {
+    let server = serve(|object, request| object.answer(request));
+    let scratch = Scratch::new();
+    let port = server.port();
+    let inside = |arguments: &[&str]| {
+        tidegate().args(arguments).current_dir(scratch.path("")).output().unwrap()
+    };
+    for name in [
+        format!(r"http:\\127.0.0.1:{port}\disk.img"),
+        format!(r"HTTP:\127.0.0.1:{port}"),
+        format!("http:127.0.0.1:{port}"),
+    ] {
+        let name = name.as_str();
+        scratch.write(name, b"no image");
+        scratch.write("list", name.as_bytes());
+        let options = ["-q", "--no-url-rules", "--retries=0"];
+        for arguments in [&[name][..], &["--", name], &["--images-from", "list"]] {
+            let output = inside(&[&["check"], &options[..], arguments].concat());
+            assert_eq!(exit_code(&output), 2, "{output:?}");
+            assert!(stderr(&output).contains("write ./"), "{output:?}");
+        }
+        for command in ["map", "repack"] {
+            let output = inside(&[command, "--insecure-http", name]);
+            assert_eq!(exit_code(&output), 2, "{output:?}");
+        }
+        let output = inside(&[&["check"], &options[..], &[&format!("./{name}")]].concat());
+        assert_eq!(exit_code(&output), 1, "{output:?}");
+        std::fs::remove_file(scratch.path(name)).unwrap();
+        // Nor is it one where there is no such file.
+        let output = inside(&[&["check"], &options[..], &[name]].concat());
+        assert_eq!(exit_code(&output), 2, "{output:?}");
+    }
+    // With folders, a path can have all that a URL has.
+    let host = format!("127.0.0.1:{port}");
+    std::fs::create_dir_all(scratch.path("http:").join(&host)).unwrap();
+    scratch.write(format!("http:/{host}/disk.img"), b"no image");
+    let output = inside(&["check", "-q", "--no-url-rules", &server.url("disk.img")]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert_eq!(server.requests().len(), 0);
+    // So has standard input.
+    scratch.write("-", b"no image");
+    let output = inside(&["check", "-q", "--", "-"]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("write ./-"), "{output:?}");
+    assert_eq!(exit_code(&inside(&["check", "-q", "./-"])), 1);
+}

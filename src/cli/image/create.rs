@@ -305,7 +305,7 @@ fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
     Ok(inspect::Options {
         threads: threads()?,
         url_rules: !args.no_url_rules,
-        client: net::client(&net, insecure_http, [url], None)?,
+        client: net::client_of_urls(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()
     })
 }

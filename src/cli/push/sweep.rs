@@ -328,7 +328,7 @@ fn client(args: &SweepArgs, url: &str) -> Result<Option<source::Client>, Usage> 
         verbose: args.api.verbose,
         direct: false,
     };
-    net::client(&net, net.insecure_http, [OsStr::new(url)], None)
+    net::client_of_urls(&net, net.insecure_http, [OsStr::new(url)], None)
 }
 
 /// What is said of things that are too young.

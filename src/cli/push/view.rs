@@ -177,6 +177,9 @@ impl View {
 
 impl inspect::Listener for View {
     fn event(&self, event: inspect::Event<'_>) {
+        if let inspect::Event::NoWriter { source } = event {
+            return self.lock().line(&super::super::progress::no_writer(source));
+        }
         if self.quiet {
             return;
         }

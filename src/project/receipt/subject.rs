@@ -46,6 +46,10 @@ pub enum Subject {
 const NO_STDIN: &str = "nothing identifies standard input";
 const NO_QUERY: &str = "a URL with a query or a password may lead to something else each time";
 const NO_PIPE: &str = "nothing identifies what is in a device or a pipe";
+const NO_NANOSECONDS: &str = "its time stamp has whole seconds, as an image of a file system or an archive has them, so it does not tell one \
+                              file from another; change a byte of it or copy it";
+const LOOP: &str =
+    "it is on a loop device, whose number is given to the next image that is mounted";
 
 /// Why nothing would tell that it changed.
 #[derive(Debug)]
@@ -141,9 +145,12 @@ impl Subject {
         if sync {
             file.sync_data().map_err(fail)?;
         }
-        let meta = file.metadata().map_err(fail)?;
+        let identity = FileIdentity::of(&file).map_err(fail)?;
+        if identity.changed.1 == 0 {
+            return Err(NO_NANOSECONDS.into());
+        }
         let (name, name_sha256) = (Hostile::from_os(&name).to_string(), NameDigest::of(&name));
-        Ok(Subject::File { name, name_sha256, identity: FileIdentity::of(&meta) })
+        Ok(Subject::File { name, name_sha256, identity })
     }
 
     #[cfg(feature = "net")]
@@ -210,9 +217,17 @@ impl Subject {
 
 fn tells_changes(file: &File) -> Result<(), String> {
     match is_local(file) {
+        true if is_of_loop(file) => Err(LOOP.into()),
         true => Ok(()),
         false => Err("the file system is not one of those that tell every change, so its bytes have to be read again each time".into()),
     }
+}
+
+/// Whether the file is on a loop device, by the number of block devices (Documentation/admin-guide/devices.txt).
+fn is_of_loop(file: &File) -> bool {
+    const LOOP: u32 = 7;
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|meta| rustix::fs::major(meta.dev()) == LOOP)
 }
 
 /// Whether a URL leads to the same thing each time, as far as it tells by itself. What is none is not for here to tell.

@@ -1,45 +1,40 @@
 //! Bytes in hexadecimal, the one at fault marked.
 
-use std::fmt::Write;
-
-use super::super::markup::escape;
+use super::super::markup::Markup;
 use crate::facts::Layer;
 use crate::inspect::Excerpt;
 
 const LINE: usize = 16;
 
-pub(super) fn write(excerpt: &Excerpt, offset: u64, layer: Layer, out: &mut String) {
-    let _ = write!(
-        out,
-        "<pre class=\"hex\" role=\"group\" tabindex=\"0\" aria-label=\"Bytes of the {} around {offset}\">",
-        layer.as_str()
+pub(super) fn write(excerpt: &Excerpt, offset: u64, layer: Layer, out: &mut Markup) {
+    out.add(
+        "<pre class=\"hex\" role=\"group\" tabindex=\"0\" aria-label=\"Bytes of the {} around {}\">",
+        &[&layer.as_str(), &offset],
     );
     let marked = offset.checked_sub(excerpt.start).map(|at| at as usize);
     for (line, bytes) in excerpt.bytes.chunks(LINE).enumerate() {
         let first = line * LINE;
-        let _ = write!(out, "<span class=\"offset\">{:>10x}</span> ", excerpt.start + first as u64);
+        let place = format!("{:>10x}", excerpt.start + first as u64);
+        out.add("<span class=\"offset\">{}</span> ", &[&place]);
         for index in 0..LINE {
-            let gap = if index == LINE / 2 { "  " } else { " " };
-            out.push_str(gap);
+            out.add("{}", &[&if index == LINE / 2 { "  " } else { " " }]);
             match bytes.get(index) {
                 Some(byte) if marked == Some(first + index) => {
-                    let _ = write!(out, "<mark>{byte:02x}</mark>");
+                    out.add("<mark>{}</mark>", &[&format!("{byte:02x}")]);
                 }
-                Some(byte) => {
-                    let _ = write!(out, "{byte:02x}");
-                }
-                None => out.push_str("  "),
+                Some(byte) => out.add("{}", &[&format!("{byte:02x}")]),
+                None => out.add("  ", &[]),
             }
         }
         let shown: String = bytes
             .iter()
             .map(|&byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '.' })
             .collect();
-        let _ = writeln!(out, "  {}", escape(&shown));
+        out.add("  {}\n", &[&shown]);
     }
     if marked.is_some_and(|at| at >= excerpt.bytes.len()) {
-        let end = excerpt.start + excerpt.bytes.len() as u64;
-        let _ = writeln!(out, "{end:>10x}  the {} ends here", layer.as_str());
+        let end = format!("{:>10x}", excerpt.start + excerpt.bytes.len() as u64);
+        out.add("{}  the {} ends here\n", &[&end, &layer.as_str()]);
     }
-    out.push_str("</pre>\n");
+    out.add("</pre>\n", &[]);
 }

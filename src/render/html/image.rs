@@ -1,8 +1,6 @@
 //! The part of the page that is about one image.
 
-use std::fmt::Write;
-
-use super::super::markup::escape;
+use super::super::markup::Markup;
 use super::super::wrap::{Part, parts};
 use super::super::{map, text};
 use super::{badge, bytes, scale};
@@ -14,23 +12,25 @@ use crate::rules::Severity;
 /// Partitions that are listed; hostile tables have thousands.
 const LISTED: usize = 128;
 
-pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut String) {
-    let _ = writeln!(
-        out,
-        "<section class=\"image {}\" id=\"image-{number}\" aria-labelledby=\"name-{number}\">\n\
-         <h2 id=\"name-{number}\">{} <bdi>{}</bdi></h2>",
-        report.verdict.as_str(),
-        badge(report.verdict),
-        escape(&report.source)
+pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Markup) {
+    out.add(
+        "<section class=\"image {}\" id=\"image-{}\" aria-labelledby=\"name-{}\">\n<h2 id=\"name-{}\">{} <bdi>{}</bdi></h2>\n",
+        &[
+            &report.verdict.as_str(),
+            &number,
+            &number,
+            &number,
+            &badge(report.verdict),
+            &report.source,
+        ],
     );
     if let Some(error) = &report.error {
-        let message = escape(&text::sentence(&error.message));
-        let _ = writeln!(out, "<p class=\"error\">{message} <code>{}</code></p>", error.kind);
+        let message = text::sentence(&error.message);
+        out.add("<p class=\"error\">{} <code>{}</code></p>\n", &[&message, &&*error.kind]);
     } else {
-        let checked =
-            report.checked_at.as_deref().map(|date| format!(" Checked {}.", escape(date)));
+        let checked = report.checked_at.as_deref().map(|date| format!(" Checked {date}."));
         let checked = checked.unwrap_or_default();
-        let _ = writeln!(out, "<p class=\"says\">{}{checked}</p>", says(report));
+        out.add("<p class=\"says\">{}{}</p>\n", &[&says(report), &checked]);
         findings(report, &look.excerpts, out);
         scale::write(report, out);
         digests(report, out);
@@ -40,7 +40,7 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Strin
         allocation(&look.map, out);
         checks(report, out);
     }
-    out.push_str("</section>\n");
+    out.add("</section>\n", &[]);
 }
 
 /// The verdict in a sentence, which says no more than was checked.
@@ -56,60 +56,65 @@ fn says(report: &Report) -> &'static str {
     }
 }
 
-fn findings(report: &Report, excerpts: &[Result<Excerpt, String>], out: &mut String) {
+fn findings(report: &Report, excerpts: &[Result<Excerpt, String>], out: &mut Markup) {
     if report.findings.is_empty() {
         return;
     }
-    out.push_str("<h3>Findings</h3>\n");
+    out.add("<h3>Findings</h3>\n", &[]);
     for (finding, excerpt) in report.findings.iter().zip(excerpts) {
         write_finding(finding, excerpt, out);
     }
 }
 
-fn remedy(text: &str) -> String {
-    let marked = |part| match part {
-        Part::Words(words) => escape(words),
-        Part::Command(command) => format!("<code>{}</code>", escape(command)),
-    };
-    parts(text).map(marked).collect()
+fn remedy(text: &str) -> Markup {
+    let mut marked = Markup::default();
+    for part in parts(text) {
+        match part {
+            Part::Words(words) => marked.add("{}", &[&words]),
+            Part::Command(command) => marked.add("<code>{}</code>", &[&command]),
+        }
+    }
+    marked
 }
 
-fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut String) {
+fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut Markup) {
     let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     let severity = finding.severity.as_str();
-    let _ = write!(
-        out,
-        "<article class=\"finding {severity}\">\n<h4><span class=\"badge {severity}\">{severity}</span> {}</h4>\n\
-         <p class=\"place\">In the {}{place} · <code>{}</code></p>\n<p>{}</p>\n\
-         <p><strong>Fix:</strong> {}{}</p>\n",
-        escape(&text::sentence(finding.row().title)),
-        finding.layer.as_str(),
-        finding.code.as_str(),
-        escape(&finding.message),
-        remedy(&finding.remedy),
-        if finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
-            " Or let <code>tidegate push</code> repack it on the way."
-        } else {
-            ""
-        }
+    out.add(
+        "<article class=\"finding {}\">\n<h4><span class=\"badge {}\">{}</span> {}</h4>\n\
+         <p class=\"place\">In the {}{} · <code>{}</code></p>\n<p>{}</p>\n<p><strong>Fix:</strong> {}{}</p>\n",
+        &[
+            &severity,
+            &severity,
+            &severity,
+            &text::sentence(finding.row().title),
+            &finding.layer.as_str(),
+            &place,
+            &finding.code.as_str(),
+            &finding.message,
+            &remedy(&finding.remedy),
+            &match finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
+                true => Markup::literal(" Or let <code>tidegate push</code> repack it on the way."),
+                false => Markup::default(),
+            },
+        ],
     );
     match (excerpt, finding.offset) {
         (Ok(excerpt), Some(offset)) => bytes::write(excerpt, offset, finding.layer, out),
         (Err(why), Some(_)) => {
-            let _ =
-                writeln!(out, "<p class=\"absent\">The bytes are not shown: {}.</p>", reason(why));
+            out.add("<p class=\"absent\">The bytes are not shown: {}.</p>\n", &[&reason(why)]);
         }
         _ => {}
     }
-    out.push_str("</article>\n");
+    out.add("</article>\n", &[]);
 }
 
 /// A reason within a sentence.
-fn reason(why: &str) -> String {
-    escape(why.trim_end_matches('.'))
+fn reason(why: &str) -> &str {
+    why.trim_end_matches('.')
 }
 
-fn digests(report: &Report, out: &mut String) {
+fn digests(report: &Report, out: &mut Markup) {
     let digests = [
         ("file", &report.digests.sha256),
         ("image", &report.digests.image_sha256),
@@ -118,63 +123,64 @@ fn digests(report: &Report, out: &mut String) {
     if digests.iter().all(|(_, digest)| digest.is_none()) {
         return;
     }
-    out.push_str("<h3>SHA-256</h3>\n<dl>\n");
+    out.add("<h3>SHA-256</h3>\n<dl>\n", &[]);
     for (layer, digest) in digests {
         if let Some(digest) = digest {
-            let _ = writeln!(out, "<dt>{layer}</dt><dd><code>{}</code></dd>", escape(digest));
+            out.add("<dt>{}</dt><dd><code>{}</code></dd>\n", &[&layer, digest]);
         }
     }
-    out.push_str("</dl>\n");
+    out.add("</dl>\n", &[]);
 }
 
-fn partitions(table: &PartitionTable, report: &Report, out: &mut String) {
+fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     let size = report.virtual_size;
     let said = match text::partitions(Some(table)).split_once(", ") {
         Some((scheme, count)) => format!("{}, {count}", scheme.to_uppercase()),
         None => text::sentence(&text::partitions(Some(table))),
     };
-    let _ = writeln!(out, "<h3>Partitions</h3>\n<p>{said}.</p>");
+    out.add("<h3>Partitions</h3>\n<p>{}.</p>\n", &[&said]);
     if table.scheme == Scheme::None || table.partitions.is_empty() {
         return;
     }
     if let Some(size) = size {
         scale::strip(&table.partitions, size, out);
     }
-    out.push_str(
+    out.add(
         "<div class=\"wide\" role=\"group\" aria-label=\"Partition table\" tabindex=\"0\">\n<table>\n<thead><tr>\
          <th scope=\"col\">No.</th><th scope=\"col\">Name</th><th scope=\"col\">Start</th>\
          <th scope=\"col\">Size</th><th scope=\"col\">Type</th></tr></thead>\n<tbody>\n",
+        &[],
     );
     for partition in table.partitions.iter().take(LISTED) {
-        let name = if partition.name.is_empty() { "–" } else { &partition.name };
-        let _ = writeln!(
-            out,
+        let name = if partition.name.is_empty() { "–" } else { partition.name.as_str() };
+        out.add(
             "<tr><th scope=\"row\">{}</th><td><bdi>{}</bdi></td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td><code>{}</code></td></tr>",
-            partition.number,
-            escape(name),
-            partition.start,
-            human_size(partition.size),
-            escape(&partition.kind)
+             <td class=\"number\">{}</td><td><code>{}</code></td></tr>\n",
+            &[
+                &partition.number,
+                &name,
+                &partition.start,
+                &human_size(partition.size),
+                &partition.kind,
+            ],
         );
     }
-    out.push_str("</tbody>\n</table>\n</div>\n");
+    out.add("</tbody>\n</table>\n</div>\n", &[]);
     let more = table.partitions.len().saturating_sub(LISTED);
     if more > 0 {
-        let _ = writeln!(out, "<p>And {more} more.</p>");
+        out.add("<p>And {} more.</p>\n", &[&more]);
     }
 }
 
-fn allocation(found: &Result<Map, String>, out: &mut String) {
-    out.push_str("<h3>Allocation of the disk</h3>\n");
+fn allocation(found: &Result<Map, String>, out: &mut Markup) {
+    out.add("<h3>Allocation of the disk</h3>\n", &[]);
     let map = match found {
         Ok(map) => map,
         Err(why) => {
-            let _ = writeln!(out, "<p class=\"absent\">No map: {}.</p>", reason(why));
-            return;
+            return out.add("<p class=\"absent\">No map: {}.</p>\n", &[&reason(why)]);
         }
     };
-    let _ = writeln!(out, "<figure>\n{}\n<figcaption>", map::cells(map));
+    out.add("<figure>\n{}\n<figcaption>\n", &[&map::cells(map)]);
     for (class, name) in [
         ("u", "unallocated: never written"),
         ("z", "zero: the image says so"),
@@ -182,34 +188,31 @@ fn allocation(found: &Result<Map, String>, out: &mut String) {
         ("d4", "all data"),
         ("x", "unreadable"),
     ] {
-        let _ = writeln!(
-            out,
-            "<span class=\"key\"><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 1h10v10h-10z\"/></svg> {name}</span>"
+        out.add(
+            "<span class=\"key\"><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"{}\" d=\"M1 1h10v10h-10z\"/></svg> {}</span>\n",
+            &[&class, &name],
         );
     }
-    let _ = writeln!(
-        out,
-        "<span class=\"totals\">{}; a cell is {} bytes.</span>\n</figcaption>\n</figure>",
-        text::sentence(&map::totals(map)),
-        map.cell
+    out.add(
+        "<span class=\"totals\">{}; a cell is {} bytes.</span>\n</figcaption>\n</figure>\n",
+        &[&text::sentence(&map::totals(map)), &map.cell],
     );
 }
 
-fn checks(report: &Report, out: &mut String) {
+fn checks(report: &Report, out: &mut Markup) {
     let (made, unmade): (Vec<_>, Vec<_>) =
         report.checks.iter().partition(|check| check.state == State::Done);
     if !unmade.is_empty() {
-        out.push_str("<h3>Not checked in full</h3>\n<ul>\n");
+        out.add("<h3>Not checked in full</h3>\n<ul>\n", &[]);
         for check in unmade {
             let state = if check.state == State::Partial { "in part" } else { "not" };
             let name = text::sentence(&check.id.replace('-', " "));
-            let _ =
-                writeln!(out, "<li><strong>{name}</strong> ({state}): {}</li>", escape(&check.why));
+            out.add("<li><strong>{}</strong> ({}): {}</li>\n", &[&name, &state, &&*check.why]);
         }
-        out.push_str("</ul>\n");
+        out.add("</ul>\n", &[]);
     }
     if !made.is_empty() {
         let names: Vec<_> = made.iter().map(|check| check.id.replace('-', " ")).collect();
-        let _ = writeln!(out, "<p class=\"made\">Checked in full: {}.</p>", names.join(", "));
+        out.add("<p class=\"made\">Checked in full: {}.</p>\n", &[&names.join(", ")]);
     }
 }

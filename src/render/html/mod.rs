@@ -1,7 +1,7 @@
 //! One page for one or many images: it needs nothing but itself, runs no script, prints, and follows
 //! the reader's choice of dark or light.
 //!
-//! Everything that is not a literal of this room goes through `markup::escape`.
+//! All of it is `markup::Markup`, into which text comes escaped and in no other way.
 
 mod bytes;
 mod image;
@@ -9,7 +9,7 @@ mod scale;
 
 use std::io;
 
-use super::markup::escape;
+use super::markup::Markup;
 use super::pieces::Pieces;
 use super::span::Span;
 use super::{Document, Tally};
@@ -33,7 +33,7 @@ pub struct Html {
     tally: Tally,
     span: Span,
     /// What the page is called if it is about one image.
-    first: String,
+    first: Markup,
     /// A line for each image, with the way to it.
     overview: Pieces,
     images: Pieces,
@@ -45,29 +45,36 @@ impl Document for Html {
         self.span.add(report);
         let number = self.tally.images();
         if number == 1 {
-            self.first = format!("{}: {}", report.verdict.as_str(), escape(&report.source));
+            self.first = Markup::of("{}: {}", &[&report.verdict.as_str(), &report.source]);
         }
-        self.overview.push(&line(number, report))?;
-        let mut section = String::new();
+        self.overview.push(line(number, report).as_str())?;
+        let mut section = Markup::default();
         image::write(number, report, &look(), &mut section);
-        self.images.push(&section)
+        self.images.push(section.as_str())
     }
 
     fn write(self: Box<Self>, out: &mut dyn io::Write) -> io::Result<()> {
-        let summary = escape(&self.tally.to_string());
-        let span = escape(&self.span.to_string());
+        let summary = Markup::of("{}", &[&self.tally.to_string()]);
         let title = if self.tally.images() == 1 { &self.first } else { &summary };
         // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
-        write!(
-            out,
-            "{HEAD}{}\">\n\
+        let head = Markup::of(
+            "{}{}\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{title} – tidegate</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{HATCH}\n\
-             <header>\n<h1>tidegate report</h1>\n<p>{summary}. Would DigitalOcean take it, and would it work there?{span}</p>\n</header>\n",
-            env!("CARGO_PKG_VERSION")
-        )?;
+             <title>{} – tidegate</title>\n<style>\n{}</style>\n</head>\n<body>\n{}\n\
+             <header>\n<h1>tidegate report</h1>\n<p>{}. Would DigitalOcean take it, and would it work there?{}</p>\n</header>\n",
+            &[
+                &Markup::literal(HEAD),
+                &env!("CARGO_PKG_VERSION"),
+                title,
+                &Markup::literal(STYLE),
+                &Markup::literal(HATCH),
+                &summary,
+                &self.span.to_string(),
+            ],
+        );
+        out.write_all(head.as_str().as_bytes())?;
         if self.tally.images() > 1 {
             out.write_all(
                 b"<nav aria-label=\"Images\">\n<div class=\"wide\">\n<table class=\"overview\">\n<thead><tr><th scope=\"col\">Verdict</th>\
@@ -88,29 +95,35 @@ impl Document for Html {
 }
 
 /// An image in the list of all.
-fn line(number: usize, report: &Report) -> String {
+fn line(number: usize, report: &Report) -> Markup {
     let mut codes: Vec<&str> = report.findings.iter().map(|f| f.code.as_str()).collect();
     codes.dedup();
     if let Some(error) = &report.error {
         codes.push(&error.kind);
     }
-    format!(
-        "<tr><td>{}</td><th scope=\"row\"><a href=\"#image-{number}\"><bdi>{}</bdi></a></th>\
+    Markup::of(
+        "<tr><td>{}</td><th scope=\"row\"><a href=\"#image-{}\"><bdi>{}</bdi></a></th>\
          <td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>\n",
-        badge(report.verdict),
-        escape(&report.source),
-        report.disk_format.map_or("–", |format| format.as_str()),
-        report.virtual_size.map_or("–".to_owned(), human_size),
-        codes.join(", ")
+        &[
+            &badge(report.verdict),
+            &number,
+            &report.source,
+            &report.disk_format.map_or("–", |format| format.as_str()),
+            &report.virtual_size.map_or("–".to_owned(), human_size),
+            &codes.join(", "),
+        ],
     )
 }
 
-fn badge(verdict: Verdict) -> String {
+fn badge(verdict: Verdict) -> Markup {
     let mark = match verdict {
         Verdict::Accept => "✓",
         Verdict::Warn => "!",
         Verdict::Reject | Verdict::Error => "✗",
     };
     let name = verdict.as_str();
-    format!("<span class=\"badge {name}\"><span aria-hidden=\"true\">{mark}</span> {name}</span>")
+    Markup::of(
+        "<span class=\"badge {}\"><span aria-hidden=\"true\">{}</span> {}</span>",
+        &[&name, &mark, &name],
+    )
 }

@@ -1,15 +1,13 @@
 //! Sizes drawn to scale: the three layers against the limit, and the partitions of a disk.
 
-use std::fmt::Write;
-
-use super::super::markup::escape;
+use super::super::markup::{Coordinate, Markup};
 use super::super::text;
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
 use crate::guest::Partition;
 use crate::inspect::Report;
 
-/// Width of a drawing, in its own units.
+/// Width of a drawing, in its own units, as it stands in the literals below.
 const WIDTH: f64 = 1000.0;
 
 /// Below this share of the limit the layers are drawn once more, larger.
@@ -26,30 +24,27 @@ struct Layer {
     limited: bool,
 }
 
-pub(super) fn write(report: &Report, out: &mut String) {
+pub(super) fn write(report: &Report, out: &mut Markup) {
     let layers = layers(report);
     let largest = layers.iter().filter_map(|layer| layer.size).max().unwrap_or_default();
     let limit = report.limit;
     // So much is shown that the limit can be seen, and what is far over it is cut.
     let shown = if largest < limit { limit } else { limit.saturating_add(limit / 2) };
-    let _ = writeln!(
-        out,
+    out.add(
         "<h3>Layers</h3>\n<p>Against the limit of {}, to scale.</p>\n<table class=\"layers\">\n\
          <thead><tr><th scope=\"col\">Layer</th><th scope=\"col\">Size</th><th scope=\"col\">Share</th>\
-         <th scope=\"col\">What it is</th></tr></thead>\n<tbody>",
-        human_size(limit)
+         <th scope=\"col\">What it is</th></tr></thead>\n<tbody>\n",
+        &[&human_size(limit)],
     );
     for layer in &layers {
         let size = layer.size.map_or("unknown".to_owned(), human_size);
-        let _ = writeln!(
-            out,
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{size}</td><td class=\"bar\">{}</td><td>{}</td></tr>",
-            layer.name,
-            layer.size.map_or(String::new(), |size| bar(layer, size, shown, Some(limit))),
-            escape(&layer.what)
+        let bar = layer.size.map(|size| bar(layer, size, shown, Some(limit))).unwrap_or_default();
+        out.add(
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bar\">{}</td><td>{}</td></tr>\n",
+            &[&layer.name, &size, &bar, &layer.what],
         );
     }
-    out.push_str("</tbody>\n</table>\n");
+    out.add("</tbody>\n</table>\n", &[]);
     let differ = layers.iter().filter_map(|layer| layer.size).any(|size| size != largest);
     if differ && largest < limit / SMALL {
         enlarged(&layers, largest, out);
@@ -57,22 +52,20 @@ pub(super) fn write(report: &Report, out: &mut String) {
 }
 
 /// The layers against each other, where all of them are small and one is smaller.
-fn enlarged(layers: &[Layer], largest: u64, out: &mut String) {
-    out.push_str(
+fn enlarged(layers: &[Layer], largest: u64, out: &mut Markup) {
+    out.add(
         "<p>Against each other, to the scale of the largest.</p>\n<table class=\"layers\">\n<tbody>\n",
+        &[],
     );
     for layer in layers {
         if let Some(size) = layer.size {
-            let _ = writeln!(
-                out,
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bar\">{}</td><td></td></tr>",
-                layer.name,
-                human_size(size),
-                bar(layer, size, largest, None)
+            out.add(
+                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"bar\">{}</td><td></td></tr>\n",
+                &[&layer.name, &human_size(size), &bar(layer, size, largest, None)],
             );
         }
     }
-    out.push_str("</tbody>\n</table>\n");
+    out.add("</tbody>\n</table>\n", &[]);
 }
 
 fn layers(report: &Report) -> Vec<Layer> {
@@ -109,7 +102,7 @@ fn layers(report: &Report) -> Vec<Layer> {
 }
 
 /// A size on a scale that ends at `shown`, with the limit as a line.
-fn bar(layer: &Layer, size: u64, shown: u64, limit: Option<u64>) -> String {
+fn bar(layer: &Layer, size: u64, shown: u64, limit: Option<u64>) -> Markup {
     let x = |bytes: u64| (bytes as f64 / shown.max(1) as f64 * WIDTH).min(WIDTH);
     let over = layer.limited && limit.is_some_and(|limit| size >= limit);
     let cut = if size > shown { ", cut off in the drawing" } else { "" };
@@ -124,43 +117,56 @@ fn bar(layer: &Layer, size: u64, shown: u64, limit: Option<u64>) -> String {
         }
         None => format!("{:.1} % of the largest layer", x(size) / WIDTH * 100.0),
     };
-    let line = limit.map_or(String::new(), |limit| {
+    let line = limit.map(|limit| {
         let x = x(limit).min(WIDTH - 1.5);
-        format!("<path class=\"limit\" d=\"M{x:.1} 0v20\"/>")
+        Markup::of("<path class=\"limit\" d=\"M{} 0v20\"/>", &[&Coordinate(x)])
     });
     let class = if over { "over" } else { "size" };
     // What is there is seen, be it ever so little.
     let width = if size == 0 { 0.0 } else { x(size).max(2.0) };
-    let torn =
-        if size > shown { "<path class=\"cut\" d=\"M960 20l10-20M975 20l10-20\"/>" } else { "" };
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} 20\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}: {}, {said}\">\
-         <rect class=\"room\" width=\"{WIDTH}\" height=\"20\"/><rect class=\"{class}\" y=\"3\" width=\"{width:.1}\" height=\"14\"/>{torn}{line}</svg>",
-        layer.name,
-        human_size(size)
+    let torn = match size > shown {
+        true => Markup::literal("<path class=\"cut\" d=\"M960 20l10-20M975 20l10-20\"/>"),
+        false => Markup::default(),
+    };
+    Markup::of(
+        "<svg viewBox=\"0 0 1000 20\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}: {}, {}\">\
+         <rect class=\"room\" width=\"1000\" height=\"20\"/><rect class=\"{}\" y=\"3\" width=\"{}\" height=\"14\"/>{}{}</svg>",
+        &[
+            &layer.name,
+            &human_size(size),
+            &said,
+            &class,
+            &Coordinate(width),
+            &torn,
+            &line.unwrap_or_default(),
+        ],
     )
 }
 
 /// The partitions on their disk. Names and numbers stand in the table below it.
-pub(super) fn strip(partitions: &[Partition], size: u64, out: &mut String) {
+pub(super) fn strip(partitions: &[Partition], size: u64, out: &mut Markup) {
     let x = |bytes: u64| (bytes as f64 / size.max(1) as f64 * WIDTH).min(WIDTH);
-    let _ = write!(
-        out,
-        "<svg class=\"strip\" viewBox=\"0 0 {WIDTH} 24\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"The partitions on the disk, to scale\">\
-         <rect class=\"room\" width=\"{WIDTH}\" height=\"24\"/>"
+    out.add(
+        "<svg class=\"strip\" viewBox=\"0 0 1000 24\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"The partitions on the disk, to scale\">\
+         <rect class=\"room\" width=\"1000\" height=\"24\"/>",
+        &[],
     );
     for (index, partition) in partitions.iter().take(DRAWN).enumerate() {
         let start = x(partition.start);
         let width = (x(partition.start.saturating_add(partition.size)) - start).max(1.0);
         let name = if partition.name.is_empty() { "" } else { ": " };
-        let _ = write!(
-            out,
-            "<rect class=\"part p{}\" x=\"{start:.1}\" y=\"2\" width=\"{width:.1}\" height=\"20\"><title>Partition {}{name}{}, {}</title></rect>",
-            index % 2,
-            partition.number,
-            escape(&partition.name),
-            human_size(partition.size)
+        out.add(
+            "<rect class=\"part p{}\" x=\"{}\" y=\"2\" width=\"{}\" height=\"20\"><title>Partition {}{}{}, {}</title></rect>",
+            &[
+                &(index % 2),
+                &Coordinate(start),
+                &Coordinate(width),
+                &partition.number,
+                &name,
+                &partition.name,
+                &human_size(partition.size),
+            ],
         );
     }
-    out.push_str("</svg>\n");
+    out.add("</svg>\n", &[]);
 }

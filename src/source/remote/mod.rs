@@ -26,7 +26,7 @@ use reqwest::header::RANGE;
 
 use self::link::{Link, protocol, value};
 use self::refusal::refusal;
-use self::served::{ContentRange, encoding, length};
+use self::served::{ContentRange, accepts_ranges, encoding, length};
 use self::single::Single;
 use self::window::{Ended, Window};
 use super::{Error, Read};
@@ -88,7 +88,7 @@ impl Remote {
                 false => None,
             };
             let mut backoff = Backoff::new(client.options().retries);
-            let (answer, size, asked_twice) = loop {
+            let Opening { answer, size, ranges, asked_twice } = loop {
                 match first(client, asked, want).await {
                     Ok(found) => break found,
                     Err(failure) => {
@@ -100,7 +100,7 @@ impl Remote {
             };
             let requests =
                 answer.hops.len() as u64 + u64::from(head.is_some()) + u64::from(asked_twice);
-            let served = Served::of(&answer, asked, size, head);
+            let served = Served::of(&answer, asked, size, ranges, head);
             // Parts are asked for anew: the answer has some of the object only.
             let first = First { bytes: Vec::new(), answer: Some(answer) };
             let link = Link::new(Arc::clone(client), served, requests);
@@ -235,64 +235,82 @@ impl Read for RemoteReader<'_> {
     }
 }
 
-/// The answer to the first request whose body is wanted, the size of the object, and whether it took a second request
-/// without a range.
-async fn first(
-    client: &Client,
-    asked: &Address,
-    want: Want,
-) -> Result<(Answer, Option<u64>, bool), Failure> {
-    // An open range reads like the whole, and its answer says whether parts can be had.
-    let range = match want {
-        Want::All => "bytes=0-".to_owned(),
-        Want::Parts => format!("bytes=0-{}", FIRST_PART - 1),
-    };
-    let answer = client.send(Method::GET, asked, asked, &[(RANGE, value(&range, asked)?)]).await?;
-    // What an answer that cannot be used says of the size of the whole.
-    let said = ContentRange::of(&answer).ok().and_then(|range| range.total);
-    match answer.status {
-        200 => {
-            let size = length(&answer);
-            return Ok((answer, size, false));
-        }
-        206 => {
-            if let Some(size) = beginning(&answer, want) {
-                return Ok((answer, Some(size), false));
-            }
-        }
-        // Of an empty object no range can be had, and some servers know no ranges.
-        400 | 416 | 501 => {}
-        _ => return Err(refusal(client, answer, asked).await),
+/// An answer whose body is wanted.
+struct Opening {
+    answer: Answer,
+    /// The size of the object.
+    size: Option<u64>,
+    /// Whether parts can be had.
+    ranges: bool,
+    /// Whether it took a second request without a range.
+    asked_twice: bool,
+}
+
+/// The answer to the first request whose body is wanted. Who wants all of the object asks as the importer does, without a
+/// range: what a server or a cache gives for a range may be something else.
+async fn first(client: &Client, asked: &Address, want: Want) -> Result<Opening, Failure> {
+    match want {
+        Want::All => all(client, asked, false).await,
+        Want::Parts => beginning(client, asked).await,
     }
+}
+
+/// Asks for all of the object.
+async fn all(client: &Client, asked: &Address, asked_twice: bool) -> Result<Opening, Failure> {
     let answer = client.send(Method::GET, asked, asked, &[]).await?;
     match answer.status {
         200 => {
-            let size = length(&answer);
-            if said.zip(size).is_some_and(|(said, size)| said != size) {
-                return Err(protocol(&answer, "the server says two sizes of the same object"));
-            }
-            Ok((answer, size, true))
+            let (size, ranges) = (length(&answer), !asked_twice && accepts_ranges(&answer));
+            Ok(Opening { answer, size, ranges, asked_twice })
         }
-        206 => match beginning(&answer, Want::All) {
-            Some(size) => Ok((answer, Some(size), true)),
-            None => Err(protocol(
+        206 => match begins(&answer) {
+            Some((last, size)) if last + 1 == size => {
+                Ok(Opening { answer, size: Some(size), ranges: true, asked_twice })
+            }
+            _ => Err(protocol(
                 &answer,
-                "the server sends another part of the object than it was asked for",
+                "the server sends a part of the object to whoever asks for all of it",
             )),
         },
         _ => Err(refusal(client, answer, asked).await),
     }
 }
 
-/// The size of an object, if an answer brings what is wanted of it, from its first byte on.
-fn beginning(answer: &Answer, want: Want) -> Option<u64> {
+/// Asks for the first bytes of the object, and for all of it if they cannot be had.
+async fn beginning(client: &Client, asked: &Address) -> Result<Opening, Failure> {
+    let range = format!("bytes=0-{}", FIRST_PART - 1);
+    let answer = client.send(Method::GET, asked, asked, &[(RANGE, value(&range, asked)?)]).await?;
+    // What an answer that cannot be used says of the size of the whole.
+    let said = ContentRange::of(&answer).ok().and_then(|range| range.total);
+    match answer.status {
+        200 => {
+            let size = length(&answer);
+            return Ok(Opening { answer, size, ranges: false, asked_twice: false });
+        }
+        206 => {
+            if let Some((_, size)) = begins(&answer) {
+                return Ok(Opening { answer, size: Some(size), ranges: true, asked_twice: false });
+            }
+        }
+        // Of an empty object no range can be had, and some servers know no ranges.
+        400 | 416 | 501 => {}
+        _ => return Err(refusal(client, answer, asked).await),
+    }
+    let opening = all(client, asked, true).await?;
+    if said.zip(opening.size).is_some_and(|(said, size)| said != size) {
+        return Err(protocol(&opening.answer, "the server says two sizes of the same object"));
+    }
+    Ok(opening)
+}
+
+/// The last byte that an answer brings, from the first one on, and the size of the object.
+fn begins(answer: &Answer) -> Option<(u64, u64)> {
     let ContentRange { bytes: Some((0, last)), total: Some(size) } =
         ContentRange::of(answer).ok()?
     else {
         return None;
     };
-    let enough = want == Want::Parts || last + 1 == size;
-    (enough && length(answer).is_none_or(|length| length == last + 1)).then_some(size)
+    length(answer).is_none_or(|length| length == last + 1).then_some((last, size))
 }
 
 /// Asks HEAD. Only what makes GET useless as well is a failure.

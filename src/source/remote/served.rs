@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use reqwest::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
-    HeaderName, LAST_MODIFIED, TRANSFER_ENCODING,
+    LAST_MODIFIED, TRANSFER_ENCODING,
 };
 
 use crate::net::{Address, Answer, Failure, Hop, Kind};
@@ -178,6 +178,12 @@ pub(super) fn encoding(answer: &Answer) -> Option<String> {
         .or_else(|| foreign(TRANSFER_ENCODING, &["chunked", "identity"]))
 }
 
+/// Whether an answer to whoever asked for all of an object says that there are parts of it (RFC 9110, 14.3).
+pub(super) fn accepts_ranges(answer: &Answer) -> bool {
+    let is_bytes = |unit: &str| unit.trim().eq_ignore_ascii_case("bytes");
+    answer.header(ACCEPT_RANGES).is_some_and(|units| units.split(',').any(is_bytes))
+}
+
 /// `Content-Length`.
 pub(super) fn length(answer: &Answer) -> Option<u64> {
     answer.header(CONTENT_LENGTH)?.trim().parse().ok()
@@ -189,17 +195,16 @@ impl Served {
         answer: &Answer,
         asked: &Address,
         size: Option<u64>,
+        ranges: bool,
         head: Option<Head>,
     ) -> Served {
-        let text = |name: HeaderName| answer.header(name).map(str::to_owned);
         Served {
             asked: asked.clone(),
             address: answer.address.clone(),
             hops: answer.hops.clone(),
             size,
             pin: Pin::of(answer),
-            ranges: answer.status == 206
-                || text(ACCEPT_RANGES).as_deref() == Some("bytes") && answer.status == 416,
+            ranges,
             framed: answer.is_framed(),
             encoding: encoding(answer),
             content_type: answer.list(CONTENT_TYPE),
