@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::bytes::Pool;
+use crate::facts::Compression;
 use crate::inspect::report::Verdict;
 use crate::inspect::{Deaf, Mode};
 
@@ -216,7 +217,9 @@ fn a_flipped_bit_in_a_header_is_no_panic() {
         for bit in 0..8 * 1024 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let report = whole(&bytes, &quick());
-            assert!(report.disk_format.is_some(), "{name} bit {bit}: {report:?}");
+            // xz takes a zero, a one and eleven zeros for a header of its own.
+            let packed = report.compression.is_some_and(|packed| packed != Compression::None);
+            assert!(report.disk_format.is_some() || packed, "{name} bit {bit}: {report:?}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }
