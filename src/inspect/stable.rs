@@ -12,7 +12,7 @@ use crate::source::Kind;
 pub struct Stable(&'static str);
 
 /// The parts of a check.
-const CHECKS: [&str; 11] = [
+const CHECKS: [&str; 12] = [
     "allocation-tables",
     "compressed-stream",
     "disk-digest",
@@ -24,6 +24,7 @@ const CHECKS: [&str; 11] = [
     "importer-fetch",
     "packed-data",
     "partition-table",
+    "snapshot-data",
 ];
 
 /// Why there is no verdict, where no source failed.
