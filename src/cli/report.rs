@@ -46,7 +46,7 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         .map(|path| Ok((path, images.read(path)?)))
         .collect::<Result<Vec<(&PathBuf, Scope)>, Usage>>()?;
     all_shards(&scopes)?;
-    let scope = Scope { shard: None, terms: common_terms(&scopes)?, merged: true };
+    let scope = Scope { shard: None, terms: common_terms(&scopes)?, merged: args.output.is_some() };
     images.sort_by_digest();
     disjoint(&images, &scopes)?;
     if let (Some(list), Some(listed)) = (&args.images_from, listed) {
