@@ -127,7 +127,7 @@ fn read_too<'a>(
 const REPORT: Kind = Kind {
     option: "--output",
     what: "the report",
-    earlier: "a report of `tidegate check`",
+    earlier: "a report of tidegate check",
     is_ours: ours::is_report,
     private: false,
 };

@@ -19,7 +19,7 @@ use crate::source::{NameDigest, shown};
 const MERGED: Kind = Kind {
     option: "--output",
     what: "the report",
-    earlier: "a report of `tidegate report merge`",
+    earlier: "a report of tidegate report merge",
     is_ours: ours::is_merged,
     private: false,
 };

@@ -94,7 +94,7 @@ fn found<'c>(command: &'c Command, name: &str) -> Option<(&'c Command, Vec<&'c s
 const PAGE: Kind = Kind {
     option: "--dir",
     what: "a page",
-    earlier: "a page of `tidegate man`",
+    earlier: "a page of tidegate man",
     is_ours: ours::is_page,
     private: false,
 };

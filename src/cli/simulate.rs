@@ -23,7 +23,7 @@ const PLAN: Small = Small { what: "a plan of faults", most: 1 << 20 };
 const ENV: Kind = Kind {
     option: "--env-file",
     what: "the environment",
-    earlier: "an environment of `tidegate simulate`",
+    earlier: "an environment of tidegate simulate",
     is_ours: ours::is_environment,
     private: true,
 };
@@ -32,7 +32,7 @@ const ENV: Kind = Kind {
 const LOG: Kind = Kind {
     option: "--log",
     what: "the log",
-    earlier: "a log of requests of `tidegate simulate`",
+    earlier: "a log of requests of tidegate simulate",
     is_ours: ours::is_log,
     private: true,
 };

@@ -267,14 +267,16 @@ impl<'a> Cleaning<'a> {
                         Fate::Remove
                     }
                     Ok(true) => self.leave(format!(
-                        "image {id} is listed, and by its number it is not found; `tidegate image delete {id}` \
-                         removes it"
+                        "image {id} is listed, and by its number it is not found; {} \
+                         removes it",
+                        Command::image("delete").number(id)
                     )),
                     Err(why) => self.leave(why),
                 }
             }
             Err(error) => self.leave(format!(
-                "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+                "image {id} is still being imported: {error}; sweep later, or {} ends it",
+                Command::image("delete").number(id)
             )),
         }
     }
@@ -357,10 +359,11 @@ impl<'a> Cleaning<'a> {
             match push.made(image) {
                 false => self.world.note(&spared(image)),
                 true => self.left.push(format!(
-                    "image {} has the mark of this push too ({}), and may be in use; `tidegate image delete {0}` \
+                    "image {} has the mark of this push too ({}), and may be in use; {} \
                      removes it; if it is to stay, delete the journal {}",
                     image.id,
                     push.tag(),
+                    Command::image("delete").number(image.id),
                     self.journal.shown()
                 )),
             }
@@ -509,9 +512,10 @@ fn unfound(id: u64) -> String {
 fn may_appear(push: &PushId) -> String {
     format!(
         "an image marked {} may still appear; it was not found so far; look for {} in \
-         `tidegate image list --private --format json`, or sweep later",
+         {}, or sweep later",
         push.tag(),
-        push.as_str()
+        push.as_str(),
+        Command::image("list --private --format json")
     )
 }
 

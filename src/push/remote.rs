@@ -408,7 +408,8 @@ impl Sweeping<'_> {
             Err(error) => match api.images().get(&ImageKey::Id(id)).await {
                 Err(digitalocean::Error { kind: Kind::NotFound, .. }) => Ok(End::Gone),
                 _ => Err(format!(
-                    "image {id} is still being imported: {error}; sweep later, or `tidegate image delete {id}` ends it"
+                    "image {id} is still being imported: {error}; sweep later, or {} ends it",
+                    Command::image("delete").number(id)
                 )),
             },
         }

@@ -68,9 +68,9 @@ fn explain(args: &PushArgs, pushed: &Pushed, stop: &Stop) {
             output::complain(&format!("image {} is available, and stays", image.id));
             if !pushed.under_way.is_empty() {
                 output::complain(&format!(
-                    "{} may have begun, and then goes on; `tidegate image actions {}` shows it",
+                    "{} may have begun, and then goes on; {} shows it",
                     pushed.under_way.join(", "),
-                    image.id
+                    Command::image("actions").number(image.id)
                 ));
             }
         }
