@@ -155,7 +155,8 @@ fn a_plan_touches_nothing() {
         .map(|entry| entry.unwrap().file_name().into())
         .collect();
     there.sort();
-    assert_eq!(there, ["disk.raw.gz", "env", "log", "plan.toml"].map(PathBuf::from));
+    assert_eq!(there, ["disk.raw.gz", "env", "log", "plan.toml", "state"].map(PathBuf::from));
+    assert_eq!(std::fs::read_dir(rig.scratch.path("state")).unwrap().count(), 0);
 }
 
 #[test]
