@@ -12,7 +12,7 @@ use crate::rig::*;
 
 /// Bytes that the program reads beside the image: libraries, certificates, what the system tells of itself, and
 /// once more the tables of a container, the end of its disk, and the places in it at which other formats have marks.
-const BESIDE: u64 = 2 * MIB as u64 + (256 << 10);
+const BESIDE: u64 = 2 * MIB as u64 + (512 << 10);
 
 /// What the process has read, once it has ended and before anybody has waited for it.
 fn read_in_all(push: &mut Running) -> u64 {
@@ -159,7 +159,7 @@ fn a_disk_that_is_full_lets_nothing_begin() {
         return;
     }
     let rig = Rig::new();
-    std::fs::create_dir(rig.scratch.path("state")).unwrap();
+    std::fs::create_dir_all(rig.scratch.path("state")).unwrap();
     rig.scratch.write("disk.raw.gz", &gzip(&disk()));
     let push = rig.push(&["disk.raw.gz"]);
     let mut command = Command::new("unshare");
