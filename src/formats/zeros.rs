@@ -81,20 +81,27 @@ pub(super) fn last_used(view: &mut dyn ImageView, size: u64) -> Result<Option<u6
     let mut end = size;
     while end > 0 {
         let begin = end.saturating_sub(step);
-        step = STEP;
         let len = end - begin;
         let (run, is_hole) = view.hole(begin);
-        if !is_hole || run < len {
-            bytes.resize(len as usize, 0);
-            match view.read_at(begin, &mut bytes)? {
-                Got::Bytes(count) if count == bytes.len() => {}
-                _ => return Ok(None),
-            }
-            if let Some(used) = used_len(&bytes) {
-                return Ok(Some(begin + used as u64));
-            }
+        if is_hole && run >= len {
+            // Each look at a hole is as long as the hole: of a large one there are few.
+            step = step.saturating_mul(2);
+            end = begin;
+            continue;
         }
-        end = begin;
+        if len > STEP {
+            step = (len / 2).max(STEP);
+            continue;
+        }
+        bytes.resize(len as usize, 0);
+        match view.read_at(begin, &mut bytes)? {
+            Got::Bytes(count) if count == bytes.len() => {}
+            _ => return Ok(None),
+        }
+        if let Some(used) = used_len(&bytes) {
+            return Ok(Some(begin + used as u64));
+        }
+        (step, end) = (STEP, begin);
     }
     Ok(Some(0))
 }

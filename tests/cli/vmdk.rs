@@ -282,6 +282,21 @@ fn space_that_no_table_names_is_told() {
     assert_eq!((code, codes), (0, vec!["vmdk-space-unused".to_owned()]));
 }
 
+/// QEMU writes a new CID without leading zeros over one of eight digits, in one image of sixteen.
+#[test]
+fn what_qemu_leaves_behind_a_shorter_descriptor_is_nothing() {
+    let text = sparse().text();
+    for digits in ["7b2c41e", "7b2c41", "7"] {
+        let shorter = text.replacen("CID=7b2c41e5", &format!("CID={digits}"), 1);
+        let mut written = text.clone().into_bytes();
+        written[..shorter.len()].copy_from_slice(shorter.as_bytes());
+        written[shorter.len()] = 0;
+        assert_eq!(told(&sparse().patched(SECTOR, &written)), (0, vec![]), "{digits}");
+    }
+    let odd = sparse().patched(SECTOR + text.len() + 1, b"odd");
+    assert_eq!(told(&odd), (0, vec!["vmdk-space-unused".to_owned()]));
+}
+
 #[test]
 fn many_small_grains_take_little_memory() {
     use std::os::unix::fs::FileExt;

@@ -13,6 +13,9 @@ use crate::formats::{Got, Halt, ImageView};
 /// where the header says fewer than 3 and no directory is in the way (`vmdkDescriptorReadSparse`, `VMDK.cpp`).
 pub(super) const MOST_READ: u64 = 20;
 
+/// Digits of a CID.
+const CID_DIGITS: usize = 8;
+
 const SPARSE: &[u8] = b"monolithicSparse";
 const STREAM: &[u8] = b"streamOptimized";
 
@@ -64,6 +67,13 @@ pub(super) fn check_padding(
     let none = notebook.has(Code::VmdkDescriptorInvalid);
     let Some(first) = rest.iter().position(|&byte| byte != 0 && !none) else { return Ok(()) };
     let rest = rest.get(first..).unwrap_or_default();
+    let end = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let left = rest.get(..end).unwrap_or_default();
+    // QEMU writes a CID with fewer digits over one with eight, and leaves the end of the longer text behind the shorter
+    // one (`vmdk_write_cid`, `block/vmdk.c`): with one CID of sixteen.
+    if left.len() < CID_DIGITS && bytes.get(..text).is_some_and(|text| text.ends_with(left)) {
+        return Ok(());
+    }
     let at = offset_of(DESCRIPTOR_SECTOR).saturating_add((text + first) as u64);
     notebook.image(
         Code::VmdkSpaceUnused,
