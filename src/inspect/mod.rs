@@ -78,7 +78,7 @@ pub struct Options {
     pub policy: Policy,
     /// Bytes that image and disk have to stay under.
     pub limit: u64,
-    /// Threads that decompress.
+    /// Threads that decode bzip2.
     pub threads: usize,
     /// Hold a URL against the rules of DigitalOcean's importer.
     pub url_rules: bool,
