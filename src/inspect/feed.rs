@@ -240,8 +240,18 @@ impl Feed for PackedFeed<'_> {
             };
             let space = chunk.space();
             let room = space.len();
-            let step =
-                self.decoder.decode(input, space).map_err(|damage| note(self.notebook, damage))?;
+            let step = match self.decoder.decode(input, space) {
+                Ok(step) => step,
+                Err(damage) => {
+                    let halt = note(self.notebook, damage);
+                    if chunk.is_empty() {
+                        return Err(halt);
+                    }
+                    // What was decoded before the damage is still worth looking at.
+                    self.ended = Some(Err(halt));
+                    break;
+                }
+            };
             chunk.grow(step.made);
             if let Some((_, done)) = &mut self.input {
                 *done += step.taken as u64;

@@ -18,6 +18,8 @@ pub struct Gzip {
     inflate: Inflate,
     /// What is wrong behind all that was made.
     fault: Option<Fault>,
+    /// What is damaged behind all that was given out.
+    damage: Option<Damage>,
     /// Whether a block has just ended, and another one follows.
     between: bool,
     crc: crc32fast::Hasher,
@@ -47,6 +49,7 @@ impl Default for Gzip {
             state: State::Header(Header::default()),
             inflate: Inflate::default(),
             fault: None,
+            damage: None,
             between: false,
             crc: crc32fast::Hasher::new(),
             made: 0,
@@ -190,20 +193,17 @@ impl Gzip {
         self.state = State::Between;
         Ok(())
     }
-}
 
-impl Decoder for Gzip {
-    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let mut step = Step { taken: 0, made: 0, zeros: 0 };
+    fn go(&mut self, input: &[u8], output: &mut [u8], step: &mut Step) -> Result<(), Damage> {
         loop {
             if let State::Body = self.state {
                 // Also without input: there may be output that did not fit before.
-                if !self.write(output, &mut step) || self.between || !self.body(input, &mut step)? {
-                    return Ok(step);
+                if !self.write(output, step) || self.between || !self.body(input, step)? {
+                    return Ok(());
                 }
                 continue;
             }
-            let Some(&byte) = input.get(step.taken) else { return Ok(step) };
+            let Some(&byte) = input.get(step.taken) else { return Ok(()) };
             match &mut self.state {
                 State::Body => {}
                 State::Header(header) => match header.push(byte) {
@@ -237,15 +237,33 @@ impl Decoder for Gzip {
                     behind.take(rest);
                     step.taken += rest.len();
                     self.at += rest.len() as u64;
-                    return Ok(step);
+                    return Ok(());
                 }
             }
             step.taken += 1;
             self.at += 1;
         }
     }
+}
+
+impl Decoder for Gzip {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
+        if self.damage.is_none() {
+            self.damage = self.go(input, output, &mut step).err();
+        }
+        match &self.damage {
+            // What was decoded before the damage comes first; nothing more is taken.
+            Some(_) if step.made > 0 => Ok(Step { taken: input.len(), ..step }),
+            Some(damage) => Err(damage.clone()),
+            None => Ok(step),
+        }
+    }
 
     fn finish(&mut self) -> Result<Summary, Damage> {
+        if let Some(damage) = &self.damage {
+            return Err(damage.clone());
+        }
         let member = self.members + 1;
         let missing = match &self.state {
             State::Between => return Ok(self.summary(None)),

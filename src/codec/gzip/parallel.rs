@@ -101,7 +101,13 @@ impl Decoder for ParallelGzip {
             if self.given < self.bytes.len() {
                 continue;
             }
-            let inner = self.gzip.decode(&self.window[self.index..], &mut output[step.made..])?;
+            let inner = match self.gzip.decode(&self.window[self.index..], &mut output[step.made..])
+            {
+                Ok(inner) => inner,
+                // It comes again.
+                Err(_) if step.made > 0 => return Ok(Step { taken: input.len(), ..step }),
+                Err(damage) => return Err(damage),
+            };
             self.index += inner.taken;
             step.made += inner.made;
             step.zeros = inner.zeros;
