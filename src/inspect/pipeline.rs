@@ -317,7 +317,9 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        let with = (packing, self.options.threads);
+        // A quick look is over before threads are of use.
+        let threads = if self.options.quick { 1 } else { self.options.threads };
+        let with = (packing, threads);
         let feed = unpack(with, incoming, self.notebook, digest, Arc::clone(&ending));
         let noted = Arc::clone(&ending);
         let reopen = match origin {
