@@ -21,16 +21,16 @@ const SHOWN: usize = 16;
 /// If the image cannot be read further.
 pub(super) fn judge(
     view: &mut dyn ImageView,
-    End { at: end, code, unit, spare }: End,
+    end: End,
     notebook: &Notebook<'_>,
 ) -> Result<(), Halt> {
     // A table that is broken uses less than it should.
     if notebook.doomed() {
         return Ok(());
     }
-    let at = match first_used(view, end, u64::MAX)? {
+    let at = match first_used(view, end.at, u64::MAX)? {
         Ok(Some(at)) => at,
-        Ok(None) => return zeros(view, end, (unit, spare), notebook),
+        Ok(None) => return zeros(view, end, notebook),
         Err((at, missing)) => {
             not_examined(notebook, at, "what follows the image", missing);
             return Ok(());
@@ -41,6 +41,7 @@ pub(super) fn judge(
     let begins = begin_with(first)?;
     let Some(size) = view.size()? else { return Ok(()) };
     let len = size.saturating_sub(at);
+    let End { at: end, code, .. } = end;
     notebook.image(code, at, format!(
         "The image ends at byte {end}, but {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
         human_size(len)));
@@ -50,8 +51,7 @@ pub(super) fn judge(
 /// Writes down the zeros behind the end of a container.
 fn zeros(
     view: &mut dyn ImageView,
-    end: u64,
-    (unit, spare): (u64, u64),
+    End { at: end, unit, spare, freed, .. }: End,
     notebook: &Notebook<'_>,
 ) -> Result<(), Halt> {
     let Some(size) = view.size()?.filter(|&size| size > end) else { return Ok(()) };
@@ -61,12 +61,14 @@ fn zeros(
     if in_sectors && len <= spare {
         return Ok(());
     }
-    let (code, whose) = match padded && in_sectors {
-        true => (Code::ImagePadded, "as preallocation and block devices leave them"),
-        false => (
-            Code::ImageZerosBehind,
-            "which is no length that writers leave: bytes before them may stand there twice",
-        ),
+    let (code, whose) = if padded && in_sectors {
+        (Code::ImagePadded, "as preallocation and block devices leave them")
+    } else if len > freed {
+        (Code::ImagePadded, "as a snapshot that was deleted leaves them")
+    } else {
+        let whose =
+            "which is no length that writers leave: bytes before them may stand there twice";
+        (Code::ImageZerosBehind, whose)
     };
     notebook.image(
         code,
@@ -156,7 +158,13 @@ mod tests {
     fn found(tail: &[u8]) -> Option<(Code, String)> {
         let notebook = Notebook::new(&|_| false, 1 << 40);
         let mut view = MemoryImage::new([&[7; 4096][..], tail].concat());
-        let end = End { at: 4096, code: Code::Qcow2TrailingBytes, unit: 4096, spare: 0 };
+        let end = End {
+            at: 4096,
+            code: Code::Qcow2TrailingBytes,
+            unit: 4096,
+            spare: 0,
+            freed: 2 * PIECE as u64,
+        };
         judge(&mut view, end, &notebook).unwrap();
         notebook.close().pop().map(|anomaly| (anomaly.code, anomaly.said))
     }
@@ -168,11 +176,12 @@ mod tests {
             (1, Code::ImageZerosBehind),
             (512, Code::ImageZerosBehind),
             (1460, Code::ImageZerosBehind),
-            (3 * PIECE + 5, Code::ImageZerosBehind),
+            (2 * PIECE, Code::ImagePadded),
+            (2 * PIECE - 5, Code::ImageZerosBehind),
+            (2 * PIECE + 5, Code::ImagePadded),
             (3 * PIECE, Code::ImagePadded),
             ((1 << 20) - 4096, Code::ImagePadded),
             ((3 << 20) + 512, Code::ImagePadded),
-            ((3 << 20) + 511, Code::ImageZerosBehind),
         ] {
             assert_eq!(found(&vec![0; len]).unwrap().0, code, "{len}");
         }

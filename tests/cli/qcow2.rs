@@ -692,7 +692,8 @@ fn what_follows_the_image_is_named() {
     let sound = Image::new().bytes;
     let trailing = "qcow2-trailing-bytes";
     for (tail, code, expected) in [
-        (vec![0; 3 * CLUSTER + 100], "image-zeros-behind", "no length that writers leave"),
+        (vec![0; CLUSTER - 100], "image-zeros-behind", "no length that writers leave"),
+        (vec![0; 3 * CLUSTER + 100], "image-padded", "as a snapshot that was deleted"),
         (vec![0; 3 * CLUSTER], "image-padded", "as preallocation"),
         ([&[0; 1000][..], b"PK\x03\x04 and so on"].concat(), trailing, "as a zip file does"),
         (sound.clone(), trailing, "as a qcow2 file does"),

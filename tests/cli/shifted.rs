@@ -81,6 +81,23 @@ fn bytes_that_were_doubled_leave_zeros_behind_the_image() {
 }
 
 #[test]
+fn a_snapshot_that_was_deleted_leaves_zeros() {
+    let scratch = Scratch::new();
+    for format in &FORMATS[..2] {
+        let Some(image) = image(&scratch, *format, 8 << 20) else { return };
+        let path = scratch.write("disk.qcow2", &image);
+        for how in ["-c", "-d"] {
+            let arguments = ["snapshot", how, "of today"];
+            let done = qemu_img(&arguments, std::slice::from_ref(&path)).unwrap();
+            assert!(done.status.success(), "{done:?}");
+        }
+        let image = std::fs::read(&path).unwrap();
+        assert_ne!(image.len() % 512, 0);
+        assert_eq!(told(&scratch, &image), "accept image-padded", "{format:?}");
+    }
+}
+
+#[test]
 fn an_end_that_never_came_is_told() {
     let scratch = Scratch::new();
     for format in FORMATS {

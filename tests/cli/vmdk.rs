@@ -367,6 +367,17 @@ fn grains_out_of_order_are_one_warning() {
     }
 }
 
+/// As mkimg of FreeBSD writes all of its images.
+#[test]
+fn the_extent_may_have_no_name() {
+    for image in [sparse(), stream()] {
+        let image = image.with("\"disk.vmdk\"", "\"\"");
+        for found in everywhere(&image) {
+            assert_eq!(found, (0, vec![]));
+        }
+    }
+}
+
 #[test]
 fn extent_lines_may_have_more_fields() {
     let image = sparse().with("\"disk.vmdk\"", "\"disk.vmdk\" 0 0a1b2c3d-uuid dev0");

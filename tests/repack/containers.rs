@@ -78,6 +78,13 @@ fn packed_clusters_are_unpacked() {
     assert!(unpacked(&scratch.path("a.img.gz")) == std::fs::read(test_data("gpt.raw")).unwrap());
 }
 
+/// Writes the sum of a structure of a VHD, which stands at byte `at` of it.
+fn renew(structure: &mut [u8], at: usize) {
+    structure[at..at + 4].fill(0);
+    let sum = structure.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    structure[at..at + 4].copy_from_slice(&(!sum).to_be_bytes());
+}
+
 #[test]
 fn what_is_wrong_with_it_is_named() {
     let scratch = Scratch::new();
@@ -92,14 +99,31 @@ fn what_is_wrong_with_it_is_named() {
         image[at] ^= byte;
         image
     };
+    let put = |kind: &str, at: usize, bytes: &[u8]| {
+        let mut image = of(kind);
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+        image
+    };
     let (fixed, dynamic) = (of("fixed"), of("dynamic"));
     let table = 1536;
     let qcow = of("qcow");
+    // A disk of 512 TiB, with a table for it.
+    let mut large = put("dynamic", 512 + 28, &(1u32 << 28).to_be_bytes());
+    let end = large.len() - 512;
+    for at in [0, end] {
+        large[at + 48..at + 56].copy_from_slice(&(1u64 << 49).to_be_bytes());
+        renew(&mut large[at..at + 512], 64);
+    }
+    renew(&mut large[512..1536], 36);
     for (image, code) in [
         (changed("qcow", 15, 1), "qcow1-header-invalid"),
         (changed("qcow", 39, 1), "qcow1-header-invalid"),
         (changed("qcow", 40, 0x7f), "qcow1-table-invalid"),
         (qcow[..qcow.len() - 4096].to_vec(), "image-truncated"),
+        // Lost tables, and a lost block.
+        (put("qcow", 48, &[0; 8]), "qcow1-table-invalid"),
+        (put("dynamic", table, &[0xff; 4]), "vpc-table-invalid"),
+        (large, "disk-too-large"),
         (changed("dynamic", 50, 1), "vpc-header-invalid"),
         (changed("dynamic", 600, 1), "vpc-header-invalid"),
         (changed("dynamic", table, 0x80), "vpc-table-invalid"),

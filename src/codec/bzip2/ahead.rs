@@ -18,6 +18,10 @@ const BEHIND: usize = 8;
 /// a check may take 256 MB.
 const MOST_THREADS: usize = 18;
 
+/// So many blocks are decoded although they are none, before nothing more is decoded ahead. By chance there is one in 2^48
+/// bits, and somebody who plants them could have threads work without an end.
+const MOST_THROWN_AWAY: u32 = 32;
+
 type Decoded = Result<Block, Fail>;
 
 /// Bytes, and the bit at which what may be a block begins.
@@ -42,6 +46,8 @@ pub(super) struct Ahead {
     jobs: VecDeque<(u64, Receiver<Decoded>)>,
     /// Started when there is something to do.
     workers: Option<Workers<Job, Decoded>>,
+    /// Blocks that were given to a thread and were none.
+    thrown_away: u32,
 }
 
 /// What is known of the block at some place.
@@ -63,6 +69,7 @@ impl Ahead {
             hints: VecDeque::new(),
             jobs: VecDeque::new(),
             workers: None,
+            thrown_away: 0,
         }
     }
 
@@ -94,6 +101,7 @@ impl Ahead {
         }
         while self.jobs.front().is_some_and(|(bit, _)| *bit < at) {
             self.jobs.pop_front();
+            self.thrown_away += 1;
         }
         self.scanned = self.scanned.max((at / 8 - base) as usize);
     }
@@ -107,7 +115,8 @@ impl Ahead {
 
     /// Gives threads what they can do. What seems to be the last block is one only if nothing more comes for now.
     pub(super) fn start(&mut self, window: &[u8], base: u64, urgent: bool) {
-        while self.threads > 1 && self.jobs.len() < 2 * self.threads {
+        let looks_ahead = self.threads > 1 && self.thrown_away < MOST_THROWN_AWAY;
+        while looks_ahead && self.jobs.len() < 2 * self.threads {
             let Some(&hint) = self.hints.front() else { return };
             let from = (hint.bit / 8 - base) as usize;
             let next = self.hints.get(1).map(|next| (next.bit / 8 - base) as usize + BEHIND);
@@ -142,6 +151,12 @@ impl Ahead {
         };
         self.jobs.pop_front();
         early
+    }
+
+    /// How many blocks were decoded that were none, and how many may be.
+    #[cfg(test)]
+    pub(super) fn thrown_away(&self) -> (u32, u32) {
+        (self.thrown_away, MOST_THROWN_AWAY + 2 * self.threads as u32)
     }
 
     /// Lets all threads be gone, as if they had panicked.

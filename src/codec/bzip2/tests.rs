@@ -366,6 +366,28 @@ fn a_magic_in_the_data_is_no_block() {
     assert!(image.len() >= data.len());
 }
 
+/// Whoever plants blocks in blocks has threads decode a few of them.
+#[test]
+fn few_planted_blocks_are_decoded() {
+    let order: Vec<u8> = (0..254).collect();
+    let mut symbols: Vec<usize> = (0..90).map(|at| 2 + at * 7 % 250).collect();
+    for (at, symbol) in symbols[20..26].iter_mut().enumerate() {
+        *symbol = (BLOCK >> (40 - 8 * at) & 255) as usize;
+    }
+    let block = undone(&order, 0, &symbols);
+    symbols.push(255);
+    let crc = sum::crc(&block).unwrap();
+    let blocks: Vec<_> =
+        (0..400).map(|_| (coded(&order, 0, &symbols, (false, crc)), crc)).collect();
+    let file = handmade(&blocks);
+    let mut decoder = Bzip2::new(3);
+    let (image, result) = decode(&mut decoder, &file, 1 << 20, 1 << 16);
+    assert_eq!(result.unwrap().members, 1);
+    assert!(image == expected(&file).unwrap());
+    let (planted, most) = decoder.ahead.thrown_away();
+    assert!(planted > 0 && planted <= most, "{planted}");
+}
+
 #[test]
 fn damage_has_its_block_and_its_bit() {
     let (_, file) = blocks();

@@ -14,6 +14,11 @@ const MOST_SEARCHED: usize = 96 << 13;
 /// Symbols that a piece has at most. What is behind the last block that fits is decoded in its turn.
 const MOST_SYMBOLS: usize = 1 << 20;
 
+/// Symbols that are decoded for a piece, with those behind what only looked like the head of a block. Such a place costs
+/// some in any case.
+const MOST_TRIED: usize = 2 * MOST_SYMBOLS;
+const HEAD: usize = 256;
+
 /// What a piece was decoded to, from the head of a block to that of another.
 #[derive(Default)]
 pub(in crate::codec) struct Piece {
@@ -46,6 +51,8 @@ pub(in crate::codec) struct Guesser {
     marked: Inflate<u16>,
     plain: Inflate<u8>,
     places: Vec<u16>,
+    /// Symbols that were decoded for a piece before it was known what comes before them.
+    tried: usize,
 }
 
 impl Default for Guesser {
@@ -54,6 +61,7 @@ impl Default for Guesser {
             marked: Inflate::default().by_blocks(),
             plain: Inflate::default().by_blocks(),
             places: (0..WINDOW as u16).map(|place| PLACE | place).collect(),
+            tried: 0,
         }
     }
 }
@@ -69,7 +77,9 @@ impl Guesser {
     ) -> Option<Piece> {
         let most = end.min(MOST_SEARCHED);
         let mut from = find::block(input, 0, most)?;
-        loop {
+        self.tried = 0;
+        while self.tried < MOST_TRIED {
+            self.tried += HEAD;
             piece.marked.clear();
             piece.plain.clear();
             (piece.from, piece.to) = (from, from);
@@ -79,8 +89,10 @@ impl Guesser {
                 last.len() == WINDOW && last.iter().all(|&symbol| symbol < PLACE)
             };
             let made = &mut piece.marked;
-            piece.to =
+            let (to, count) =
                 blocks(&mut self.marked, input, begun, (from, end), (made, MOST_SYMBOLS), known);
+            piece.to = to;
+            self.tried += count;
             if piece.to < end && known(&piece.marked) {
                 let last = piece.marked.len() - WINDOW;
                 // None of them stands for a place.
@@ -89,18 +101,20 @@ impl Guesser {
                 let room = MOST_SYMBOLS - piece.marked.len();
                 let made = &mut piece.plain;
                 let span = (piece.to, end);
-                piece.to = blocks(&mut self.plain, input, begun, span, (made, room), |_| false);
+                (piece.to, _) =
+                    blocks(&mut self.plain, input, begun, span, (made, room), |_| false);
             }
             if piece.to > from {
                 return Some(piece);
             }
             from = find::block(input, from + 1, most)?;
         }
+        None
     }
 }
 
 /// Decodes whole blocks, at most so many symbols, from the first bit to the second or to where it is `enough`. Returns the bit at which
-/// the last one ends.
+/// the last one ends, and how many symbols were decoded.
 fn blocks<S: Symbol>(
     inflate: &mut Inflate<S>,
     input: &[u8],
@@ -108,11 +122,13 @@ fn blocks<S: Symbol>(
     (mut to, end): (usize, usize),
     (made, most): (&mut Vec<S>, usize),
     enough: impl Fn(&[S]) -> bool,
-) -> usize {
+) -> (usize, usize) {
     let mut whole = made.len();
+    let mut decoded = 0;
     loop {
         let next = inflate.decode(input, &mut at);
         let more = inflate.made();
+        decoded += more.len();
         if made.len() + more.len() > most {
             break;
         }
@@ -133,5 +149,54 @@ fn blocks<S: Symbol>(
         }
     }
     made.truncate(whole);
-    to
+    (to, decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head of a block that goes on without an end, with the codes of 15 literals and of the end.
+    fn endless() -> Vec<u8> {
+        let mut bits = Vec::new();
+        let mut put = |value: u32, count: u32| bits.extend((0..count).map(|at| value >> at & 1));
+        // Codes of their own: 257, 1, and 19 for their lengths, of which 0 and 18 have five bits and 1 to 15 four.
+        put(4, 3);
+        put(15 << 10, 14);
+        for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
+            let length = match symbol {
+                0 | 18 => 5,
+                16 | 17 => 0,
+                _ => 4,
+            };
+            put(length, 3);
+        }
+        let mut code = |value: u32, count: u32| put(value.reverse_bits() >> (32 - count), count);
+        (0..15).for_each(|length| code(length, 4));
+        for more in [109u32, 110] {
+            code(31, 5);
+            code(more.reverse_bits() >> 25, 7);
+        }
+        code(14, 4);
+        code(30, 5);
+        let bytes = bits.chunks(8);
+        bytes.map(|byte| byte.iter().rev().fold(0, |all, bit| all << 1 | *bit as u8)).collect()
+    }
+
+    #[test]
+    fn planted_heads_cost_no_more_than_a_few_pieces() {
+        let mut planted = endless();
+        planted.resize(64, 0x44);
+        let input = planted.repeat((352 << 10) / 64);
+        let heads = (0..64).filter(|&n| find::block(&input, n * 512, n * 512 + 1).is_some());
+        assert_eq!(heads.count(), 64);
+        let mut guesser = Guesser::default();
+        let (mut made, begun) = (Vec::new(), guesser.marked.begin(&guesser.places, &input, 0));
+        let span = (0, 256 << 13);
+        let marked = &mut guesser.marked;
+        let (to, count) = blocks(marked, &input, begun, span, (&mut made, MOST_SYMBOLS), |_| false);
+        assert!(to == 0 && count > MOST_SYMBOLS / 2, "each of them is long: {count}");
+        assert!(guesser.decode(&input, 256 << 13, Piece::default()).is_none());
+        assert!(guesser.tried < MOST_TRIED + 2 * MOST_SYMBOLS, "{}", guesser.tried);
+    }
 }

@@ -16,7 +16,7 @@ pub(super) struct Clusters {
 
 impl Clusters {
     /// The place that an L2 entry names, from this byte of its cluster on; what is wrong with it otherwise.
-    fn place(&self, entry: u64, in_cluster: u64) -> Result<Place, &'static str> {
+    pub(super) fn place(&self, entry: u64, in_cluster: u64) -> Result<Place, &'static str> {
         let cluster = self.header.cluster();
         if entry == 0 {
             return Ok(Place::Unallocated);
@@ -44,7 +44,7 @@ impl Clusters {
 }
 
 /// Reads the entry of a table; `None` if the image does not have it.
-fn entry(
+pub(super) fn entry(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
     at: Option<u64>,
@@ -100,7 +100,7 @@ impl Layout for Clusters {
         _: &Wanted,
         _: &mut Reach,
     ) -> Result<Walked, Halt> {
-        // Whoever takes the disk out of it reads every entry.
+        // The examination has walked over all of them.
         Ok(Walked::Whole)
     }
 }

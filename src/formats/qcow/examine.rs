@@ -1,9 +1,10 @@
 use super::disk::{Clusters, ENTRY};
 use super::header::Header;
+use super::walk::walk;
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Examined, Halt, ImageView, Reach};
 
-/// Reads the header, and makes sure that the L1 table is in the image.
+/// Reads the header, makes sure that the L1 table is in the image, and walks over all tables.
 pub(in crate::formats) fn examine(
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
@@ -33,11 +34,15 @@ pub(in crate::formats) fn examine(
         notebook.image(Code::Qcow1TableInvalid, 40, said);
         return Ok(None);
     }
+    let clusters = Clusters { header };
+    if !walk(&clusters, view, notebook)? {
+        return Ok(None);
+    }
     Ok(Some(Examined {
         virtual_size: header.size,
         traits: vec![format!("{} byte clusters", header.cluster())],
         reach: Reach::new(notebook),
-        layout: Box::new(Clusters { header }),
+        layout: Box::new(clusters),
     }))
 }
 
@@ -124,6 +129,59 @@ mod tests {
             image[at..at + bytes.len()].copy_from_slice(bytes);
             assert_eq!(read(image).1, [code], "{bytes:x?} at {at}");
         }
+    }
+
+    /// An image of whole clusters: three of the disk, its tables.
+    fn plain() -> Vec<u8> {
+        let mut image = sample();
+        image[528..536].copy_from_slice(&1536u64.to_be_bytes());
+        image[536..544].copy_from_slice(&2048u64.to_be_bytes());
+        image.resize(1536, 0xab);
+        image.resize(2048, 0xcd);
+        image.resize(2560, 0xef);
+        image
+    }
+
+    #[test]
+    fn each_cluster_belongs_to_one_thing() {
+        assert_eq!(read(plain()).1, []);
+        let put = |at: usize, value: u64| {
+            let mut image = plain();
+            image[at..at + 8].copy_from_slice(&value.to_be_bytes());
+            read(image).1
+        };
+        // Over a table, over another cluster of the disk; a table over a cluster.
+        for (at, value) in [(528, 512), (536, 1536), (48, 2048)] {
+            assert_eq!(put(at, value), [Code::Qcow1TableInvalid], "{value} at {at}");
+        }
+        // Entries that were lost: of an L1 table, in the middle, of the last cluster.
+        for at in [48, 520, 528, 536] {
+            assert_eq!(put(at, 0), [Code::Qcow1TableInvalid], "{at}");
+        }
+        let mut zeros = plain();
+        zeros[528..536].fill(0);
+        zeros[1536..2048].fill(0);
+        assert_eq!(read(zeros).1, [], "nothing is lost");
+    }
+
+    #[test]
+    fn what_was_packed_may_be_left_where_it_was() {
+        // The third cluster is packed, the fourth stored.
+        let image = |entries: [u64; 2]| {
+            let mut image = sample();
+            image.resize(2048, 0);
+            image[1536..2048].fill(0x77);
+            image.resize(2560, 0xef);
+            let packed = sample()[1536..].to_vec();
+            image.extend_from_slice(&packed);
+            let packed = 1 << 63 | (packed.len() as u64) << (63 - 9) | 2560;
+            for (index, entry) in [packed].into_iter().chain(entries).enumerate() {
+                image[528 + 8 * index..536 + 8 * index].copy_from_slice(&entry.to_be_bytes());
+            }
+            read(image).1
+        };
+        assert_eq!(image([2048, 0]), [], "the cluster at 1536 may have been packed before");
+        assert_eq!(image([1536, 2048]), []);
     }
 
     #[test]

@@ -6,5 +6,6 @@
 mod disk;
 mod examine;
 mod header;
+mod walk;
 
 pub(super) use examine::examine;

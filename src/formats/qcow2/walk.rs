@@ -170,8 +170,10 @@ pub(super) fn walk_in(
     };
     if walk.partial.is_none() {
         if let Some(end) = (walk.last_used + 1).checked_mul(header.cluster_size()) {
-            let unit = header.cluster_size();
-            walk.reach.ends_at(End { at: end, code: Code::Qcow2TrailingBytes, unit, spare: 0 });
+            let (code, unit) = (Code::Qcow2TrailingBytes, header.cluster_size());
+            // A snapshot that was deleted leaves the clusters of its L1 table, and behind them as much of one as the
+            // snapshot table took, which is not filled up (`qcow2_write_snapshots`, `block/qcow2-snapshot.c`).
+            walk.reach.ends_at(End { at: end, code, unit, spare: 0, freed: unit });
         }
         // An entry that leads nowhere says already that what it led to is lost.
         if !notebook.has(Code::Qcow2TableEntryInvalid)

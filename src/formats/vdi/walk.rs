@@ -75,6 +75,7 @@ pub(super) fn walk(
             code: Code::VdiTrailingBytes,
             unit: header.block_size,
             spare: 0,
+            freed: u64::MAX,
         });
     }
     if walk.uncompared && walked == Walked::Whole {

@@ -65,7 +65,13 @@ pub(super) fn walk(
     walk.unmapped(&blocks.metadata, blocks.bat.at);
     if walked == Walked::Whole {
         let at = walk.places.end();
-        reach.ends_at(End { at, code: Code::VhdxTrailingBytes, unit: MIB, spare: 0 });
+        reach.ends_at(End {
+            at,
+            code: Code::VhdxTrailingBytes,
+            unit: MIB,
+            spare: 0,
+            freed: u64::MAX,
+        });
         walked = walk.places.check(blocks, view, notebook, reach)?;
         // Blocks past 64 TiB, where images may be so large.
         if walk.uncompared && walked == Walked::Whole {

@@ -35,6 +35,8 @@ pub(in crate::formats) struct End {
     pub(in crate::formats) unit: u64,
     /// Zeros in whole sectors of which writers leave so many behind it.
     pub(in crate::formats) spare: u64,
+    /// From how many zeros on writers leave any number behind it.
+    pub(in crate::formats) freed: u64,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -60,7 +60,8 @@ pub(super) fn check(text: Text<'_>, header: &Header, notebook: &Notebook<'_>) {
     if !extent.kind.eq_ignore_ascii_case(b"SPARSE") {
         invalid(at, &format!("The extent is not SPARSE: {shown}."));
     }
-    if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
+    // FreeBSD's mkimg gives it no name: the extent is in this file, and no reader is led to another one.
+    if name.contains(&b'/') || matches!(name, b"." | b"..") {
         invalid(at, &format!("The extent's name is not a plain file name: {shown}."));
     } else if name.iter().any(|b| matches!(b, b'"' | b'\\') || b.is_ascii_control()) {
         // Nothing is opened by it here, nor by QEMU. libvmdk opens the file that it names.
@@ -215,6 +216,12 @@ mod tests {
             let text = DESCRIPTOR.replace(from, to);
             assert_eq!(codes(&Sample::sparse().described(&text).image), [code], "{to}");
         }
+    }
+
+    #[test]
+    fn the_extent_in_this_file_needs_no_name() {
+        let text = DESCRIPTOR.replace("\"a disk.vmdk\"", "\"\"");
+        assert_eq!(codes(&Sample::sparse().described(&text).image), []);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Grains {
         }
         if maps.missing.is_none() {
             let (at, unit) = (offset_of(end), header.grain_bytes());
-            reach.ends_at(End { at, code: Code::VmdkBytesBehind, unit, spare: 0 });
+            reach.ends_at(End { at, code: Code::VmdkBytesBehind, unit, spare: 0, freed: u64::MAX });
             if unused >= header.grain_size || rooms > 0 {
                 let unused = unused.max(rooms.saturating_mul(header.grain_size));
                 // Of an image that is cut off, the tables that name such space may be missing.
@@ -184,7 +184,13 @@ impl Grains {
         } else if stream.is_whole() {
             // QEMU writes a grain in parts, and cuts off what is too much.
             let (at, spare) = (stream.end, self.header.grain_bytes().saturating_mul(2));
-            reach.ends_at(End { at, code: Code::VmdkBytesBehind, unit: SECTOR, spare });
+            reach.ends_at(End {
+                at,
+                code: Code::VmdkBytesBehind,
+                unit: SECTOR,
+                spare,
+                freed: u64::MAX,
+            });
         }
         let Some(header) = self.located.clone() else {
             self.remember(&stream, None, wanted);

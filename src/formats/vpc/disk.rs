@@ -88,6 +88,24 @@ impl Blocks {
         None
     }
 
+    /// What the image has between blocks and what is `taken` and belongs to nothing: each of these has room for a block.
+    pub(super) fn gaps(&self, taken: &[Range<u64>]) -> Vec<Range<u64>> {
+        let whole = self.bitmap() + self.block_size;
+        let stored = self.table.iter().filter(|at| **at != FREE);
+        let blocks = stored.map(|&at| u64::from(at) * SECTOR..u64::from(at) * SECTOR + whole);
+        let mut used: Vec<Range<u64>> = blocks.chain(taken.iter().cloned()).collect();
+        used.sort_unstable_by_key(|range| range.start);
+        let mut end = 0;
+        let mut gaps = Vec::new();
+        for range in used {
+            if range.start.saturating_sub(end) >= whole {
+                gaps.push(end..range.start);
+            }
+            end = end.max(range.end);
+        }
+        gaps
+    }
+
     /// Makes sure that the bits of the block with this entry are at hand.
     fn load(
         &mut self,

@@ -1,6 +1,8 @@
-use super::disk::{Blocks, Fixed};
+use super::disk::{Blocks, Fixed, SECTOR};
 use super::header::{Footer, Header};
 use crate::facts::{Code, Layer, Notebook};
+use crate::formats::view::not_examined;
+use crate::formats::zeros::first_used;
 use crate::formats::{Examined, Got, Halt, ImageView, Reach};
 
 /// Bytes of an entry of the block allocation table.
@@ -39,7 +41,7 @@ pub(in crate::formats) fn examine(
     let Some(table) = table(view, notebook, &header, blocks)? else { return Ok(None) };
     let layout = Blocks::new(size, header.block_size, table);
     let Some(image) = view.size()? else { return Ok(None) };
-    let taken = [
+    let mut taken = [
         0..Footer::LENGTH as u64,
         footer.header_at()..footer.header_at() + Header::LENGTH as u64,
         header.table_at..header.table_at + blocks * ENTRY,
@@ -48,6 +50,24 @@ pub(in crate::formats) fn examine(
     if let Some(said) = layout.contradiction(&taken) {
         notebook.image(Code::VpcTableInvalid, header.table_at, said);
         return Ok(None);
+    }
+    // Some programs make tables for larger disks than they have, and all fill up the last sector.
+    let table_len = (header.entries * ENTRY).next_multiple_of(SECTOR);
+    taken[2].end = header.table_at.saturating_add(table_len);
+    for gap in layout.gaps(&taken) {
+        match first_used(view, gap.start, gap.end)? {
+            Ok(None) => {}
+            Ok(Some(at)) => {
+                notebook.image(Code::VpcTableInvalid, at, format!(
+                    "{} bytes from byte {} on belong to nothing, and there is room for a block: the table may have lost some.",
+                    gap.end - gap.start, gap.start));
+                return Ok(None);
+            }
+            Err((at, missing)) => {
+                not_examined(notebook, at, "what lies between blocks", missing);
+                return Ok(None);
+            }
+        }
     }
     Ok(Some(Examined {
         virtual_size: size,
@@ -281,6 +301,22 @@ mod tests {
         assert_eq!(both(&|footer| footer[22] = 0), [Code::VpcHeaderInvalid]);
         assert_eq!(both(&|footer| footer[48] = 1), [Code::DiskTooLarge]);
         assert_eq!(both(&|footer| footer[51] = 1), [Code::VpcTableInvalid]);
+    }
+
+    #[test]
+    fn room_for_a_block_that_no_entry_names_has_zeros() {
+        let lost = |content: u8, size: usize| {
+            let mut image = sample();
+            image[1540..1544].fill(0xff);
+            let end = image.len() - 512;
+            image[2048..end].fill(content);
+            image.splice(2048 + size..end, []);
+            codes(image)
+        };
+        let whole = 512 + BLOCK;
+        assert_eq!(lost(1, whole), [Code::VpcTableInvalid]);
+        assert_eq!(lost(1, whole - 512), [], "there is no room for one");
+        assert_eq!(lost(0, whole), [], "none was written there");
     }
 
     #[test]

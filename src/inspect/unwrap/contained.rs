@@ -112,7 +112,12 @@ fn never(_: Code) -> bool {
 
 /// A notebook in which nothing is settled, and no file is too large: what comes out is held against the limit.
 pub(super) fn notebook() -> Notebook<'static> {
-    Notebook::new(&never, u64::MAX)
+    limited(u64::MAX)
+}
+
+/// The same for what says how large the disk is: no table is read of a disk that is too large.
+pub(super) fn limited(limit: u64) -> Notebook<'static> {
+    Notebook::new(&never, limit)
 }
 
 impl Piece<'_> {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::digest;
 use super::super::examine::{recognise, trailer};
 use super::super::spool::Spool;
-use super::contained::{Contained, Held, Piece, Whose, notebook};
+use super::contained::{Contained, Held, Piece, Whose, limited, notebook};
 use super::layers::{Failure, LeftOut, Peeked, Pull};
 use super::parts::{self, Found};
 use super::{Depth, HEAD, Inner, Unwrapping, Wrapped, Wrapping};
@@ -174,6 +174,7 @@ fn opened<'a>(
         }
         _ => return Ok(None),
     };
+    let notebook = limited(options.limit);
     match formats::examine(format, &mut view, &notebook) {
         Ok(Some(examined)) => {
             let layout = examined.layout;

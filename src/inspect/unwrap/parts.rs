@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::contained::{Held, Piece, Whose, notebook};
+use super::contained::{Held, Piece, Whose, limited, notebook};
 use super::layers::Failure;
 use crate::bytes::Hostile;
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Left, Notebook};
@@ -50,17 +50,13 @@ fn place(identity: &FileIdentity) -> (u64, u64) {
 /// What a descriptor names, if all of it may be named.
 fn read(descriptor: &LocalFile, options: &Options) -> Result<Vec<Part>, Failure> {
     let whose = Whose::Wrapping(0);
-    let (of_file, found) = (notebook(), Notebook::new(&never, options.limit));
+    let (of_file, found) = (notebook(), limited(options.limit));
     let mut view = FileView::new(descriptor, &of_file);
     match formats::parts(&mut view, &found) {
         Ok(Some(parts)) if !found.has(Code::DiskTooLarge) => Ok(parts.parts),
         Ok(_) => Err(whose.failure(None, found)),
         Err(halt) => Err(whose.failure(Some(halt), found)),
     }
-}
-
-fn never(_: Code) -> bool {
-    false
 }
 
 /// Opens a part of the disk, which may be the last.

@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::VpcTableInvalid,
         "the VHD's table of blocks is not valid",
-        "The table leads to places that are not in the image or are taken by something else, or the bits of a block contradict its bytes. Programs would read different disks from it.",
+        "The table leads to places that are not in the image or are taken by something else, the bits of a block contradict its bytes, or no entry names data that has room for a block. Programs would read different disks from it, or a part of the disk is lost.",
         Judge(
             "Fetch the image again, or export it again where it was made. If it stays like this, it is damaged.",
         ),
@@ -62,7 +62,7 @@ pub(super) const ROWS: &[Row] = &[
     physics(
         Code::Qcow1TableInvalid,
         "the qcow's tables are not valid",
-        "An entry of a table leads to no place where a cluster can be, or the compressed data there is damaged. A part of the disk cannot be read.",
+        "An entry of a table leads to no place where a cluster can be, or to one that something else has, the compressed data there is damaged, or no entry names clusters with data. A part of the disk cannot be read, or is lost.",
         Judge("Fetch the image again, or make it again. If it stays like this, it is damaged."),
         QCOW,
     ),

@@ -75,7 +75,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImageZerosBehind,
         Warn,
         "zeros behind the image, in a length that no writer leaves",
-        "Preallocation and block devices leave zeros behind an image that fill whole sectors and a cluster or a MiB. Other lengths come from bytes that stand in the image twice, as after a transfer that went on at the wrong place; then all behind them is in the wrong place.",
+        "Preallocation and block devices leave zeros behind an image that fill whole sectors and a cluster or a MiB, a deleted snapshot of a qcow2 more than a cluster. Other lengths come from bytes that stand in the image twice, as after a transfer that went on at the wrong place; then all behind them is in the wrong place.",
         COMPARE,
         "arithmetic: what ends behind the last cluster was shifted, or was never part of the image",
     ),
@@ -83,7 +83,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ImagePadded,
         Note,
         "zeros follow the image",
-        "Preallocated space, a block device that is larger than the image, and padding to a MiB leave zeros behind it. Readers ignore them.",
+        "Preallocated space, a block device that is larger than the image, padding to a MiB, and a snapshot that was deleted leave zeros behind it. Readers ignore them.",
         Judge(
             "Nothing, if you know where they come from. Otherwise compare the disk with its origin.",
         ),
