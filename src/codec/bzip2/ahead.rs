@@ -32,6 +32,8 @@ pub(super) struct Ahead {
     jobs: VecDeque<(u64, Receiver<Decoded>)>,
     /// Started when there is something to do.
     workers: Option<Workers>,
+    /// Blocks that were given out: their memory is that of the next ones, so that little of it lies about unused.
+    spent: Vec<Vec<u8>>,
 }
 
 /// What is known of the block at some place.
@@ -53,6 +55,7 @@ impl Ahead {
             hints: VecDeque::new(),
             jobs: VecDeque::new(),
             workers: None,
+            spent: Vec::new(),
         }
     }
 
@@ -112,8 +115,21 @@ impl Ahead {
             }
             let to = next.unwrap_or(from + LONGEST).min(window.len());
             let workers = self.workers.get_or_insert_with(|| Workers::new(self.threads));
-            let result = workers.decode(window[from..to].to_vec(), hint.bit as usize % 8);
+            let spent = self.spent.pop().unwrap_or_default();
+            let result = workers.decode(window[from..to].to_vec(), hint.bit as usize % 8, spent);
             self.jobs.push_back((hint.bit, result));
+        }
+    }
+
+    /// Memory for a block.
+    pub(super) fn spent(&mut self) -> Vec<u8> {
+        self.spent.pop().unwrap_or_default()
+    }
+
+    /// The bytes of a block are not needed any more.
+    pub(super) fn give_back(&mut self, block: Vec<u8>) {
+        if self.spent.len() < 2 * self.threads {
+            self.spent.push(block);
         }
     }
 

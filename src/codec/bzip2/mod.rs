@@ -124,7 +124,9 @@ impl Bzip2 {
             }
             step.made += out.write(&mut output[step.made..]);
         }
-        self.out = None;
+        if let Some(out) = self.out.take() {
+            self.ahead.give_back(out.into_block());
+        }
         true
     }
 
@@ -245,7 +247,7 @@ impl Bzip2 {
                     return Ok(Parsed::Wants);
                 }
                 let shift = self.at % 8;
-                let result = self.blocks.decode(&self.window, bit);
+                let result = self.blocks.decode(&self.window, bit, self.ahead.spent());
                 result.map(|block| Block { end: block.end - bit + shift as usize, ..block })
             }
         };

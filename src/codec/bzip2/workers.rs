@@ -11,6 +11,8 @@ struct Job {
     bytes: Vec<u8>,
     /// Bit of `bytes` at which its magic begins.
     bit: usize,
+    /// Memory for the block.
+    spent: Vec<u8>,
     done: SyncSender<Result<Block, Fail>>,
 }
 
@@ -33,12 +35,18 @@ impl Workers {
         Workers { jobs: Some(jobs), threads: (0..count).filter_map(start).collect() }
     }
 
-    /// Decodes the block at this bit of `bytes` in its turn. The receiver gets nothing if that was not possible.
-    pub(super) fn decode(&self, bytes: Vec<u8>, bit: usize) -> Receiver<Result<Block, Fail>> {
+    /// Decodes the block at this bit of `bytes` in its turn, in the memory of `spent`. The receiver gets nothing if that was
+    /// not possible.
+    pub(super) fn decode(
+        &self,
+        bytes: Vec<u8>,
+        bit: usize,
+        spent: Vec<u8>,
+    ) -> Receiver<Result<Block, Fail>> {
         let (done, result) = sync_channel(1);
         if let Some(jobs) = &self.jobs {
             // Without a thread to take it, it is dropped, and the receiver knows.
-            let _ = jobs.send(Job { bytes, bit, done });
+            let _ = jobs.send(Job { bytes, bit, spent, done });
         }
         result
     }
@@ -59,8 +67,8 @@ fn work(todo: &Mutex<Receiver<Job>>) {
     loop {
         // Nothing panics while it is locked.
         let Ok(job) = todo.lock().map(|todo| todo.recv()) else { return };
-        let Ok(Job { bytes, bit, done }) = job else { return };
+        let Ok(Job { bytes, bit, spent, done }) = job else { return };
         // Nobody may want it any more.
-        let _ = done.send(blocks.decode(&bytes, bit));
+        let _ = done.send(blocks.decode(&bytes, bit, spent));
     }
 }
