@@ -24,7 +24,7 @@ use super::threads::{
 };
 use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
-use crate::codec::{Packing, packing_name, sniff};
+use crate::codec::{Packing, Threads, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
@@ -317,8 +317,10 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        let with = (packing, self.options.threads);
-        let feed = unpack(with, incoming, self.notebook, digest, Arc::clone(&ending));
+        let threads = Threads::new(self.options.threads);
+        let again = threads.clone();
+        let feed =
+            unpack((packing, &threads), incoming, self.notebook, digest, Arc::clone(&ending));
         let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
@@ -333,7 +335,7 @@ impl<'a> Pipeline<'a> {
                     u64::MAX,
                 );
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                unpack(with, incoming, self.notebook, None, Arc::clone(&noted))
+                unpack((packing, &again), incoming, self.notebook, None, Arc::clone(&noted))
             }) as Reopen<'_>),
             _ => None,
         };

@@ -47,15 +47,16 @@ pub(super) enum Early {
 }
 
 impl Ahead {
-    pub(super) fn new(threads: usize) -> Self {
+    /// With threads that were started already, and blocks that were given out.
+    pub(super) fn new(threads: usize, workers: Option<Workers>, spent: Vec<Vec<u8>>) -> Self {
         Ahead {
             threads: threads.min(MOST_THREADS),
             scanner: Scanner::default(),
             scanned: 0,
             hints: VecDeque::new(),
             jobs: VecDeque::new(),
-            workers: None,
-            spent: Vec::new(),
+            workers,
+            spent,
         }
     }
 
@@ -119,6 +120,11 @@ impl Ahead {
             let result = workers.decode(window[from..to].to_vec(), hint.bit as usize % 8, spent);
             self.jobs.push_back((hint.bit, result));
         }
+    }
+
+    /// Lets go of the threads, and of blocks that were given out.
+    pub(super) fn let_go(&mut self) -> (Option<Workers>, Vec<Vec<u8>>) {
+        (self.workers.take(), std::mem::take(&mut self.spent))
     }
 
     /// Memory for a block.
