@@ -317,7 +317,8 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        let threads = Threads::new(self.options.threads);
+        // A quick look is over before threads are of use.
+        let threads = Threads::new(if self.options.quick { 1 } else { self.options.threads });
         let again = threads.clone();
         let feed =
             unpack((packing, &threads), incoming, self.notebook, digest, Arc::clone(&ending));

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use super::block::{Block, Fail, LONGEST};
+use super::super::workers::Workers;
+use super::block::{Block, Blocks, Fail, LONGEST};
 use super::scan::{Hint, Scanner};
-use super::workers::Workers;
 
 /// Places that may wait for a thread, however many look like blocks.
 const MOST_HINTS: usize = 1 << 10;
@@ -18,7 +18,18 @@ const BEHIND: usize = 8;
 /// a check may take 256 MB.
 const MOST_THREADS: usize = 18;
 
-type Decoded = Result<Block, Fail>;
+/// What comes of a job.
+pub(super) type Decoded = Result<Block, Fail>;
+
+/// Bytes, the bit at which what may be a block begins, and memory for it.
+pub(super) type Job = (Vec<u8>, usize, Vec<u8>);
+
+fn workers(count: usize) -> Workers<Job, Decoded> {
+    Workers::new(count, "bzip2", || {
+        let mut blocks = Blocks::default();
+        move |(bytes, bit, spent): Job| blocks.decode(&bytes, bit, spent)
+    })
+}
 
 /// Places that look like blocks, and threads that decode them.
 pub(super) struct Ahead {
@@ -31,7 +42,7 @@ pub(super) struct Ahead {
     /// What was, by the bit of the file at which it begins.
     jobs: VecDeque<(u64, Receiver<Decoded>)>,
     /// Started when there is something to do.
-    workers: Option<Workers>,
+    workers: Option<Workers<Job, Decoded>>,
     /// Blocks that were given out: their memory is that of the next ones, so that little of it lies about unused.
     spent: Vec<Vec<u8>>,
 }
@@ -48,7 +59,11 @@ pub(super) enum Early {
 
 impl Ahead {
     /// With threads that were started already, and blocks that were given out.
-    pub(super) fn new(threads: usize, workers: Option<Workers>, spent: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(
+        threads: usize,
+        workers: Option<Workers<Job, Decoded>>,
+        spent: Vec<Vec<u8>>,
+    ) -> Self {
         Ahead {
             threads: threads.min(MOST_THREADS),
             scanner: Scanner::default(),
@@ -115,15 +130,16 @@ impl Ahead {
                 continue;
             }
             let to = next.unwrap_or(from + LONGEST).min(window.len());
-            let workers = self.workers.get_or_insert_with(|| Workers::new(self.threads));
+            let workers = self.workers.get_or_insert_with(|| workers(self.threads));
             let spent = self.spent.pop().unwrap_or_default();
-            let result = workers.decode(window[from..to].to_vec(), hint.bit as usize % 8, spent);
+            let job = (window[from..to].to_vec(), hint.bit as usize % 8, spent);
+            let result = workers.start(job);
             self.jobs.push_back((hint.bit, result));
         }
     }
 
     /// Lets go of the threads, and of blocks that were given out.
-    pub(super) fn let_go(&mut self) -> (Option<Workers>, Vec<Vec<u8>>) {
+    pub(super) fn let_go(&mut self) -> (Option<Workers<Job, Decoded>>, Vec<Vec<u8>>) {
         (self.workers.take(), std::mem::take(&mut self.spent))
     }
 
@@ -159,6 +175,6 @@ impl Ahead {
     /// Lets all threads be gone, as if they had panicked.
     #[cfg(test)]
     pub(super) fn lose_threads(&mut self) {
-        self.workers = Some(Workers::new(0));
+        self.workers = Some(workers(0));
     }
 }

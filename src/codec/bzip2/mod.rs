@@ -16,7 +16,6 @@ mod runs;
 mod scan;
 mod sum;
 mod threads;
-mod workers;
 
 use self::ahead::{Ahead, Early};
 use self::block::{BLOCK, Block, Blocks, END, Fail, LEVEL, LONGEST, MAGIC, TOO_LONG};
@@ -100,7 +99,7 @@ impl Bzip2 {
             at: 0,
             streams: 0,
             zeros: 0,
-            ahead: Ahead::new(threads.count, workers, spent),
+            ahead: Ahead::new(threads.count(), workers, spent),
             blocks,
             out: None,
             sparse: false,

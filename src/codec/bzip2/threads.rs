@@ -2,21 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::workers::Workers;
+use super::ahead::{Decoded, Job};
 use super::block::Blocks;
-use super::workers::Workers;
 
 /// Threads that decoders use one after another, where a file is decoded several times: each goes on with the threads and the memory
 /// of the one before. Memory that is freed and allocated again on several threads would pile up.
 #[derive(Clone)]
 pub struct Threads {
-    pub(super) count: usize,
+    count: usize,
     left: Arc<Mutex<Option<Left>>>,
 }
 
 /// What a decoder worked with.
 #[derive(Default)]
 pub(super) struct Left {
-    pub(super) workers: Option<Workers>,
+    pub(super) workers: Option<Workers<Job, Decoded>>,
     pub(super) blocks: Blocks,
     pub(super) spent: Vec<Vec<u8>>,
 }
@@ -26,6 +27,10 @@ impl Threads {
     #[must_use]
     pub fn new(count: usize) -> Self {
         Threads { count, left: Arc::default() }
+    }
+
+    pub(in crate::codec) fn count(&self) -> usize {
+        self.count
     }
 
     /// What the decoder before has left, if it is done.
