@@ -130,7 +130,7 @@ impl Ahead {
             {
                 return None;
             }
-            let Some(Early { state, .. }) = self.pieces.pop_front() else { return None };
+            let Early { state, .. } = self.pieces.pop_front()?;
             match state {
                 State::Done(piece) if base + piece.from as u64 == bit => {
                     self.misses = 0;
