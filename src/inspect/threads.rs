@@ -13,7 +13,7 @@ use crate::source::{self, Read};
 /// Buffers for the file where it is decoded or examined as it comes by: large, because every hand-over
 /// costs, and enough for the head of an image that is kept.
 pub(super) const FILE_BUFFER: usize = 1 << 20;
-pub(super) const FILE_BUFFERS: usize = 6;
+pub(super) const FILE_BUFFERS: usize = 5;
 
 /// Buffers for a file that is only digested: few and small, so that they stay in the cache between the
 /// cores. That takes a fifth less time.

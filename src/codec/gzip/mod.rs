@@ -95,16 +95,14 @@ impl Gzip {
         self.between = false;
     }
 
-    /// Takes what somebody else has decoded of the member, up to the block that begins at bit `to` of the file, which is that
-    /// `bit` of the input. A match may reach back behind it.
+    /// Takes what somebody else has decoded of the member, behind its last 32 KiB, up to the block that begins at bit `to` of
+    /// the file, which is that `bit` of the input.
     fn skip(&mut self, bytes: &[u8], to: u64, input: &[u8], bit: usize) {
-        self.crc.update(bytes);
-        self.made += bytes.len() as u64;
-        let before = self.inflate.history();
-        let kept = WINDOW.saturating_sub(bytes.len()).min(before.len());
-        let last = &bytes[bytes.len().saturating_sub(WINDOW)..];
-        let last = [&before[before.len() - kept..], last].concat();
-        self.inflate.begin(&last, input, bit);
+        let more = &bytes[WINDOW..];
+        self.crc.update(more);
+        self.made += more.len() as u64;
+        let last = &bytes[bytes.len() - WINDOW..];
+        self.inflate.begin(last, input, bit);
         self.at = to.div_ceil(8);
         self.between = true;
     }
