@@ -27,7 +27,7 @@ mod zip;
 mod zstd;
 
 pub use self::behind::Behind;
-pub use self::bzip2::Bzip2;
+pub use self::bzip2::{Bzip2, Threads};
 pub use self::encode::{EncodeError, Encoded, Encoding, encode};
 pub use self::gzip::{Gzip, ParallelGzip};
 pub use self::sniff::{PACKINGS, Packing, packing_name, sniff, would_unpack};

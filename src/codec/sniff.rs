@@ -1,5 +1,5 @@
 use super::tar_header::has_sum;
-use super::{Bzip2, Decoder, Gzip, ParallelGzip, weak, zstd};
+use super::{Bzip2, Decoder, Gzip, ParallelGzip, Threads, weak, zstd};
 use crate::facts::{Code, Compression, Known, Mark};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -40,9 +40,11 @@ impl Packing {
     /// A decoder, for what DigitalOcean takes packed. It may use so many threads, and count zeros instead of writing them
     /// ([`Step::zeros`](super::Step::zeros)).
     #[must_use]
-    pub fn decoder(self, threads: usize) -> Option<Box<dyn Decoder>> {
+    pub fn decoder(self, threads: &Threads) -> Option<Box<dyn Decoder>> {
         match self {
-            Packing::Gzip if threads > 1 => Some(Box::new(ParallelGzip::new(threads))),
+            Packing::Gzip if threads.count() > 1 => {
+                Some(Box::new(ParallelGzip::new(threads.count())))
+            }
             Packing::Gzip => Some(Box::new(Gzip::default().sparse())),
             Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse())),
             Packing::Plain | Packing::Foreign(..) => None,

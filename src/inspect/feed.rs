@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Behind, Damage, Decoder, Packing};
+use crate::codec::{Behind, Damage, Decoder, Packing, Threads};
 use crate::facts::{Compression, Layer, Notebook};
 use crate::formats::{Feed, Halt, begin_with};
 
@@ -136,7 +136,7 @@ pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
 /// The image in a file that is packed like this, unpacked by so many threads. `digest` is given all of it, and `ending` is told of the end of a
 /// packed stream that was found whole.
 pub(super) fn unpack<'a>(
-    (packing, threads): (Packing, usize),
+    (packing, threads): (Packing, &Threads),
     incoming: Incoming,
     notebook: &'a Notebook<'a>,
     digest: Option<Sender<Segment>>,

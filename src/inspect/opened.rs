@@ -15,7 +15,7 @@ use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
 use super::{Event, Listener};
-use crate::codec::{Packing, sniff};
+use crate::codec::{Packing, Threads, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
 use crate::formats::{
     self, CachedView, Disk, FileView, Halt, ImageView, Layout, MappedDisk, RawDisk, Store, Trailer,
@@ -247,7 +247,7 @@ fn fill(
         return Err(Halt::Stopped);
     }
     marks::head(packing, &head, notebook);
-    let mut feed = unpack((packing, 1), incoming, notebook, None, Arc::default());
+    let mut feed = unpack((packing, &Threads::new(1)), incoming, notebook, None, Arc::default());
     let mut size = 0;
     while let Some(segment) = feed.next()? {
         size += segment.len();

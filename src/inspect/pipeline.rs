@@ -24,7 +24,7 @@ use super::threads::{
 };
 use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
-use crate::codec::{Packing, packing_name, sniff};
+use crate::codec::{Packing, Threads, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
@@ -318,9 +318,10 @@ impl<'a> Pipeline<'a> {
         };
         let ending = Arc::<Ending>::default();
         // A quick look is over before threads are of use.
-        let threads = if self.options.quick { 1 } else { self.options.threads };
-        let with = (packing, threads);
-        let feed = unpack(with, incoming, self.notebook, digest, Arc::clone(&ending));
+        let threads = Threads::new(if self.options.quick { 1 } else { self.options.threads });
+        let again = threads.clone();
+        let feed =
+            unpack((packing, &threads), incoming, self.notebook, digest, Arc::clone(&ending));
         let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
@@ -335,7 +336,7 @@ impl<'a> Pipeline<'a> {
                     u64::MAX,
                 );
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                unpack(with, incoming, self.notebook, None, Arc::clone(&noted))
+                unpack((packing, &again), incoming, self.notebook, None, Arc::clone(&noted))
             }) as Reopen<'_>),
             _ => None,
         };

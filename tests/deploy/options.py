@@ -23,6 +23,14 @@ command, *arguments = container["args"]
 known([command], arguments)
 assert f"--shard=$(JOB_COMPLETION_INDEX)/{job['spec']['completions']}" in arguments, arguments
 
+# Reports of two runs never lie in one folder: that of an earlier one would stand for a shard that left none.
+(keep,) = [one for one in job["spec"]["template"]["spec"]["initContainers"] if one["name"] == "keep"]
+assert '/fleet/reports "bucket:$BUCKET/reports/$RUN"' in keep["args"][0], keep
+(run,) = [one["valueFrom"]["fieldRef"]["fieldPath"] for one in keep["env"] if one["name"] == "RUN"]
+assert run == "metadata.labels['batch.kubernetes.io/controller-uid']", run
+page = (root / "docs/kubernetes.md").read_text()
+assert 'reports/$run" "reports/$run"' in page and '"reports/$run"/shard-*.json' in page
+
 fleet = yaml.safe_load((root / "deploy/github/fleet.yml").read_text())
 shards = fleet["jobs"]["check"]["strategy"]["matrix"]["shard"]
 steps = [step for one in fleet["jobs"].values() for step in one["steps"]]

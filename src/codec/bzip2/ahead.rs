@@ -22,15 +22,16 @@ const MOST_THREADS: usize = 18;
 /// bits, and somebody who plants them could have threads work without an end.
 const MOST_THROWN_AWAY: u32 = 32;
 
-type Decoded = Result<Block, Fail>;
+/// What comes of a job.
+pub(super) type Decoded = Result<Block, Fail>;
 
-/// Bytes, and the bit at which what may be a block begins.
-type Job = (Vec<u8>, usize);
+/// Bytes, the bit at which what may be a block begins, and memory for it.
+pub(super) type Job = (Vec<u8>, usize, Vec<u8>);
 
 fn workers(count: usize) -> Workers<Job, Decoded> {
     Workers::new(count, "bzip2", || {
         let mut blocks = Blocks::default();
-        move |(bytes, bit): Job| blocks.decode(&bytes, bit)
+        move |(bytes, bit, spent): Job| blocks.decode(&bytes, bit, spent)
     })
 }
 
@@ -48,6 +49,8 @@ pub(super) struct Ahead {
     workers: Option<Workers<Job, Decoded>>,
     /// Blocks that were given to a thread and were none.
     thrown_away: u32,
+    /// Blocks that were given out: their memory is that of the next ones, so that little of it lies about unused.
+    spent: Vec<Vec<u8>>,
 }
 
 /// What is known of the block at some place.
@@ -61,15 +64,21 @@ pub(super) enum Early {
 }
 
 impl Ahead {
-    pub(super) fn new(threads: usize) -> Self {
+    /// With threads that were started already, and blocks that were given out.
+    pub(super) fn new(
+        threads: usize,
+        workers: Option<Workers<Job, Decoded>>,
+        spent: Vec<Vec<u8>>,
+    ) -> Self {
         Ahead {
             threads: threads.min(MOST_THREADS),
             scanner: Scanner::default(),
             scanned: 0,
             hints: VecDeque::new(),
             jobs: VecDeque::new(),
-            workers: None,
+            workers,
             thrown_away: 0,
+            spent,
         }
     }
 
@@ -131,8 +140,27 @@ impl Ahead {
             }
             let to = next.unwrap_or(from + LONGEST).min(window.len());
             let workers = self.workers.get_or_insert_with(|| workers(self.threads));
-            let result = workers.start((window[from..to].to_vec(), hint.bit as usize % 8));
+            let spent = self.spent.pop().unwrap_or_default();
+            let job = (window[from..to].to_vec(), hint.bit as usize % 8, spent);
+            let result = workers.start(job);
             self.jobs.push_back((hint.bit, result));
+        }
+    }
+
+    /// Lets go of the threads, and of blocks that were given out.
+    pub(super) fn let_go(&mut self) -> (Option<Workers<Job, Decoded>>, Vec<Vec<u8>>) {
+        (self.workers.take(), std::mem::take(&mut self.spent))
+    }
+
+    /// Memory for a block.
+    pub(super) fn spent(&mut self) -> Vec<u8> {
+        self.spent.pop().unwrap_or_default()
+    }
+
+    /// The bytes of a block are not needed any more.
+    pub(super) fn give_back(&mut self, block: Vec<u8>) {
+        if self.spent.len() < 2 * self.threads {
+            self.spent.push(block);
         }
     }
 

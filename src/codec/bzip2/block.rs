@@ -77,11 +77,18 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Decodes the block of which the magic begins at bit `at` of `bytes`, as one of a stream with the longest blocks.
+    /// Decodes the block of which the magic begins at bit `at` of `bytes`, as one of a stream with the longest blocks, in
+    /// the memory of `spent`.
     ///
     /// # Errors
     /// If it is damaged, or not all there.
-    pub(super) fn decode(&mut self, bytes: &[u8], at: usize) -> Result<Block, Fail> {
+    pub(super) fn decode(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        mut spent: Vec<u8>,
+    ) -> Result<Block, Fail> {
+        spent.clear();
         let mut bits = Bits::new(bytes, at);
         let (high, low) = (bits.take(MAGIC - 32)?, bits.take(32)?);
         if u64::from(high) << 32 | u64::from(low) != BLOCK {
@@ -98,7 +105,8 @@ impl Blocks {
         if origin >= self.sorted.len() {
             return Err(Fail::Damaged("begins outside of itself"));
         }
-        let mut bytes = self.sorted.restore(origin);
+        let mut bytes = spent;
+        self.sorted.restore(origin, &mut bytes);
         if randomised {
             random::restore(&mut bytes);
         }

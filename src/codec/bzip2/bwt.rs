@@ -70,13 +70,16 @@ impl Sorted {
         self.counts.0[usize::from(byte)] += count as u32;
     }
 
-    /// The block that was sorted; `origin` is its first row, of which there are fewer than 2^20.
-    pub(super) fn restore(&mut self, origin: usize) -> Vec<u8> {
+    /// Puts the block that was sorted into `bytes`, which are empty; `origin` is its first row, of which there are fewer
+    /// than 2^20.
+    pub(super) fn restore(&mut self, origin: usize, bytes: &mut Vec<u8>) {
+        bytes.reserve_exact(self.last.len());
         self.link();
         if self.last.len() < SMALL {
-            return self.follow(origin);
+            self.follow(origin, bytes);
+        } else {
+            self.follow_in_pieces(origin, bytes);
         }
-        self.follow_in_pieces(origin)
     }
 
     /// Lets each row know its byte and the next row.
@@ -96,18 +99,16 @@ impl Sorted {
         }
     }
 
-    fn follow(&self, origin: usize) -> Vec<u8> {
+    fn follow(&self, origin: usize, bytes: &mut Vec<u8>) {
         let mut row = origin;
-        let mut bytes = Vec::with_capacity(self.rows.len());
         for _ in 0..self.rows.len() {
             let entry = self.rows[row];
             bytes.push(entry as u8);
             row = (entry >> 8) as usize;
         }
-        bytes
     }
 
-    fn follow_in_pieces(&mut self, origin: usize) -> Vec<u8> {
+    fn follow_in_pieces(&mut self, origin: usize, bytes: &mut Vec<u8>) {
         let len = self.rows.len();
         let mut begins: Vec<u32> = (0..PIECES).map(|i| (i * (len / PIECES)) as u32).collect();
         begins.push(origin as u32);
@@ -117,7 +118,6 @@ impl Sorted {
             self.rows[row as usize] |= BEGINS;
         }
         let pieces = self.pieces(&begins);
-        let mut bytes = Vec::with_capacity(len);
         let mut row = origin as u32;
         // A damaged block may be several rings, of which one is gone round again and again, as libbz2 does.
         while bytes.len() < len {
@@ -127,7 +127,15 @@ impl Sorted {
             bytes.extend_from_slice(&found[..found.len().min(len - bytes.len())]);
             row = piece.follow;
         }
-        bytes
+        self.let_go(len);
+    }
+
+    /// Keeps the memory of lanes that a block of this length usually needs. One made for it has nearly all of its bytes in one
+    /// lane, the next one in another.
+    fn let_go(&mut self, len: usize) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.len() > 2 * len / LANES) {
+            *lane = Vec::new();
+        }
     }
 
     /// Follows a piece from each of these rows on to the next of them, several at the same time.
@@ -180,5 +188,32 @@ impl Sorted {
         }
         pieces.sort_unstable_by_key(|piece| piece.begin);
         pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a block, rows up to some place follow themselves, and all others go round by a stride: the piece that begins at
+    /// that place has nearly all of the block.
+    #[test]
+    fn no_lane_keeps_the_memory_of_a_block() {
+        const STRIDE: usize = 3515;
+        let len = PIECES * STRIDE + 1;
+        let mut sorted = Sorted::default();
+        let mut bytes = Vec::new();
+        for place in 1..=LANES {
+            let still = place * STRIDE;
+            sorted.clear();
+            sorted.push_run(0, still);
+            sorted.push_run(2, len - still - STRIDE);
+            sorted.push_run(1, STRIDE);
+            bytes.clear();
+            sorted.restore(still, &mut bytes);
+            assert_eq!((bytes.len(), bytes.iter().filter(|byte| **byte == 0).count()), (len, 0));
+        }
+        let kept: usize = sorted.lanes.iter().map(Vec::capacity).sum();
+        assert!(kept < len, "{kept} bytes");
     }
 }

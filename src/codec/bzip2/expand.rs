@@ -16,6 +16,11 @@ impl Expanding {
         Expanding { block, next: 0, piece: Piece::Run(0, 0) }
     }
 
+    /// The bytes of the block.
+    pub(super) fn into_block(self) -> Vec<u8> {
+        self.block
+    }
+
     /// Whether anything is left; if so, a piece of it is at hand.
     pub(super) fn more(&mut self) -> bool {
         loop {

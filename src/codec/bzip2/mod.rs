@@ -15,11 +15,14 @@ mod random;
 mod runs;
 mod scan;
 mod sum;
+mod threads;
 
 use self::ahead::{Ahead, Early};
 use self::block::{BLOCK, Block, Blocks, END, Fail, LEVEL, LONGEST, MAGIC, TOO_LONG};
 use self::expand::Expanding;
 use self::scan::magic_at;
+use self::threads::Left;
+pub use self::threads::Threads;
 use super::{Behind, Damage, Decoder, Step, Summary};
 use crate::facts::Code;
 
@@ -40,6 +43,7 @@ pub struct Bzip2 {
     out: Option<Expanding>,
     /// Whether long runs of zeros are counted instead of being written.
     sparse: bool,
+    threads: Threads,
 }
 
 enum State {
@@ -79,14 +83,15 @@ enum Parsed {
 
 impl Default for Bzip2 {
     fn default() -> Self {
-        Bzip2::new(1)
+        Bzip2::new(&Threads::new(1))
     }
 }
 
 impl Bzip2 {
-    /// Decodes on so many threads; with one, on the caller's.
+    /// Decodes on so many threads; with one, on the caller's. It goes on with what the last decoder on them has left.
     #[must_use]
-    pub fn new(threads: usize) -> Self {
+    pub fn new(threads: &Threads) -> Self {
+        let Left { workers, blocks, spent } = threads.take().unwrap_or_default();
         Bzip2 {
             state: State::Magic(0),
             window: Vec::new(),
@@ -94,10 +99,11 @@ impl Bzip2 {
             at: 0,
             streams: 0,
             zeros: 0,
-            ahead: Ahead::new(threads),
-            blocks: Blocks::default(),
+            ahead: Ahead::new(threads.count(), workers, spent),
+            blocks,
             out: None,
             sparse: false,
+            threads: threads.clone(),
         }
     }
 
@@ -123,7 +129,9 @@ impl Bzip2 {
             }
             step.made += out.write(&mut output[step.made..]);
         }
-        self.out = None;
+        if let Some(out) = self.out.take() {
+            self.ahead.give_back(out.into_block());
+        }
         true
     }
 
@@ -236,7 +244,11 @@ impl Bzip2 {
             Early::Nobody => None,
         };
         let result = match early {
-            Some(result) => result,
+            Some(result) => {
+                // Threads have memory of their own.
+                self.blocks = Blocks::default();
+                result
+            }
             None => {
                 let looks_whole = stream.starved == 0 && self.ahead.is_anything_after(self.at);
                 let enough = urgent || have >= LONGEST || looks_whole;
@@ -244,7 +256,7 @@ impl Bzip2 {
                     return Ok(Parsed::Wants);
                 }
                 let shift = self.at % 8;
-                let result = self.blocks.decode(&self.window, bit);
+                let result = self.blocks.decode(&self.window, bit, self.ahead.spent());
                 result.map(|block| Block { end: block.end - bit + shift as usize, ..block })
             }
         };
@@ -308,6 +320,13 @@ fn begins_as_magic(bytes: &[u8], bit: usize) -> bool {
     let bits = u64::from_be_bytes(first) << (bit % 8) >> (u64::BITS - MAGIC);
     let missing = MAGIC - have;
     [BLOCK, END].iter().any(|magic| magic >> missing == bits >> missing)
+}
+
+impl Drop for Bzip2 {
+    fn drop(&mut self) {
+        let (workers, spent) = self.ahead.let_go();
+        self.threads.leave(Left { workers, blocks: std::mem::take(&mut self.blocks), spent });
+    }
 }
 
 impl Decoder for Bzip2 {

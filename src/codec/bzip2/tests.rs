@@ -37,7 +37,7 @@ fn unpack(file: &[u8]) -> (Vec<u8>, Result<Summary, Damage>) {
         (2, len, 1 << 20),
         (8, len / 3 + 1, 4096),
     ] {
-        let (image, result) = decode(&mut Bzip2::new(threads), file, input, output);
+        let (image, result) = decode(&mut Bzip2::new(&Threads::new(threads)), file, input, output);
         assert_eq!(result, whole.1, "{threads} threads, pieces of {input} and {output}");
         assert!(
             result.is_err() || image == whole.0,
@@ -150,7 +150,7 @@ fn zeros_are_counted_and_not_written() {
     let data = parts.concat();
     let file = best(&data);
     for threads in [1, 2] {
-        let mut decoder = Bzip2::new(threads).sparse();
+        let mut decoder = Bzip2::new(&Threads::new(threads)).sparse();
         let (mut image, mut counted, mut input) = (Vec::new(), 0, &file[..]);
         let mut buf = vec![0; 1 << 16];
         loop {
@@ -380,7 +380,7 @@ fn few_planted_blocks_are_decoded() {
     let blocks: Vec<_> =
         (0..400).map(|_| (coded(&order, 0, &symbols, (false, crc)), crc)).collect();
     let file = handmade(&blocks);
-    let mut decoder = Bzip2::new(3);
+    let mut decoder = Bzip2::new(&Threads::new(3));
     let (image, result) = decode(&mut decoder, &file, 1 << 20, 1 << 16);
     assert_eq!(result.unwrap().members, 1);
     assert!(image == expected(&file).unwrap());
@@ -420,7 +420,7 @@ fn damage_has_its_block_and_its_bit() {
 #[test]
 fn a_thread_that_is_gone_hangs_nobody() {
     let (data, file) = blocks();
-    let mut decoder = Bzip2::new(2);
+    let mut decoder = Bzip2::new(&Threads::new(2));
     decoder.ahead.lose_threads();
     let (image, result) = decode(&mut decoder, &file, 1 << 20, 1 << 16);
     assert!(result.is_ok() && image == data);
@@ -451,7 +451,7 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));
         }
-        let (image, result) = decode(&mut Bzip2::new(threads), &file, input, 1 << 16);
+        let (image, result) = decode(&mut Bzip2::new(&Threads::new(threads)), &file, input, 1 << 16);
         let (alone, result_alone) = decode(&mut Bzip2::default(), &file, 1 << 20, 1 << 20);
         prop_assert_eq!(&result, &result_alone);
         prop_assert!(result.is_err() || image == alone);
@@ -465,5 +465,22 @@ proptest! {
             Ok(_) => prop_assert!(expected.as_deref() == Some(&image[..])),
             Err(damage) => prop_assert!(expected.is_none() || file.is_empty(), "{:?}", damage),
         }
+    }
+}
+
+/// Also after one that was left in the middle of its blocks.
+#[test]
+fn a_decoder_goes_on_with_what_the_last_one_left() {
+    let (data, file) = blocks();
+    let threads = Threads::new(2);
+    for end in [file.len(), file.len() / 2, 0, file.len()] {
+        let mut decoder = Bzip2::new(&threads);
+        let (image, result) = decode(&mut decoder, &file[..end], end.max(1), 1 << 16);
+        assert!(result.is_err() || image == data);
+        assert_eq!(result.is_ok(), end == file.len());
+        drop(decoder);
+        let left = threads.take().unwrap();
+        assert!(left.workers.is_some() && !left.spent.is_empty(), "{end}");
+        threads.leave(left);
     }
 }

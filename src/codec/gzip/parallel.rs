@@ -200,6 +200,32 @@ mod tests {
         compare(&packed(&file, 0), 4, 1 << 20);
     }
 
+    /// A piece ends before a block that makes more than a thread keeps. If there is one short block before it, matches reach
+    /// back behind the piece.
+    #[test]
+    fn a_match_reaches_back_behind_a_short_piece() {
+        let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+        let mut state = 1u64;
+        for _ in 0..24 {
+            let noise: Vec<u8> = (0..70_000)
+                .map(|_| {
+                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    (state >> 33) as u8
+                })
+                .collect();
+            for block in [&noise[..], &mixed(4000)] {
+                writer.write_all(block).unwrap();
+                writer.flush().unwrap();
+            }
+            writer.write_all(&noise[46_000..49_000]).unwrap();
+            writer.write_all(&[0; 9 << 17]).unwrap();
+        }
+        let file = writer.finish().unwrap();
+        for threads in [2, 4] {
+            compare(&file, threads, 1 << 20);
+        }
+    }
+
     #[test]
     fn without_its_threads_it_decodes_alone() {
         let file = packed(&sample(4), 6);

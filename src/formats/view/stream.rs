@@ -25,6 +25,15 @@ pub trait Feed {
     fn next(&mut self) -> Result<Option<Segment>, Halt>;
 }
 
+/// A feed of nothing.
+struct Gone;
+
+impl Feed for Gone {
+    fn next(&mut self) -> Result<Option<Segment>, Halt> {
+        Ok(None)
+    }
+}
+
 /// Opens another feed over the same image, from its beginning.
 pub type Reopen<'a> = Box<dyn FnMut() -> Box<dyn Feed + 'a> + 'a>;
 
@@ -195,6 +204,8 @@ impl<'a> StreamView<'a> {
             return Ok(Err(Missing::Scattered));
         }
         self.held.clear();
+        // It lets go of what the next one needs.
+        self.feed = Box::new(Gone);
         self.feed = reopen();
         (self.fed, self.at) = (0, 0);
         self.scans += 1;

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::edits::Seed;
 use super::{Deaf, Options, Report, Verdict, pipeline};
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Bzip2, Damage, Decoder, Gzip, Packing, ParallelGzip, Summary, sniff};
+use crate::codec::{Bzip2, Damage, Decoder, Gzip, Packing, ParallelGzip, Summary, Threads, sniff};
 use crate::facts::{Code, Notebook};
 use crate::formats::{self, MemoryFeed, MemoryImage, RawDisk, StreamView};
 use crate::guest;
@@ -135,7 +135,7 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
 }
 
 fn unpacked(file: &[u8]) -> Vec<u8> {
-    let Some(mut decoder) = sniff(file).decoder(1) else { return file.to_vec() };
+    let Some(mut decoder) = sniff(file).decoder(&Threads::new(1)) else { return file.to_vec() };
     let mut image = vec![0; 16 << 20];
     let step = decoder.decode(file, &mut image).expect("the test data is whole");
     image.truncate(step.made);
@@ -265,7 +265,10 @@ pub fn inflate(input: &[u8]) {
 pub fn bzip2(input: &[u8]) {
     use std::io::Read as _;
     let alone = packed(input, || Box::new(Bzip2::default()));
-    let Some((several, end)) = decoded(&mut Bzip2::new(3), input, 4096, 64 << 10) else { return };
+    let Some((several, end)) = decoded(&mut Bzip2::new(&Threads::new(3)), input, 4096, 64 << 10)
+    else {
+        return;
+    };
     let mut expected = Vec::new();
     let Some((image, summary)) = alone else {
         assert!(end.is_err(), "more threads make something of it");
