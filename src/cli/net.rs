@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::NetArgs;
+use super::jobs::Teller;
 use super::{Usage, output, project};
 use crate::bytes::{Hostile, Pool, Segment, Small};
 use crate::digitalocean::{self, Token};
 use crate::inspect::Error;
-use crate::net::{Address, Client, Header, Options, Secret};
+use crate::net::{Address, Client, Header, Log, Options, Secret};
 use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
 use crate::spaces;
@@ -83,10 +84,15 @@ pub(super) fn client_of_urls<'a>(
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),
         connections: usize::from(args.connections),
-        log: args.verbose.then_some(output::log as fn(&str)),
+        log: args.verbose.then(|| Log::new(output::log)),
         ..Options::default()
     };
     Client::new(options).map(|client| Some(Arc::new(client))).map_err(Usage)
+}
+
+/// The same client, whose requests this image tells of.
+pub(super) fn telling(client: &Arc<Client>, teller: Teller) -> Arc<Client> {
+    Arc::new(client.telling(Log::new(move |line| teller.log(line))))
 }
 
 /// The address that an argument is.

@@ -57,16 +57,18 @@ pub(super) struct Orders {
     files: Vec<Option<PathBuf>>,
     /// Whether checks are under way. Before that nothing is known of an image, so what is there still counts.
     begun: Cell<bool>,
-    /// So many images are checked: their files have what they are to have.
-    done: Cell<usize>,
+    /// The images that are checked: their files have what they are to have.
+    done: Vec<Cell<bool>>,
 }
 
 impl Orders {
     /// Each image has a file of its own. That it cannot be written there, or that no check of an image leaves a receipt,
     /// is known before any work.
     pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
-        let files = subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
-        let orders = Orders { files, begun: Cell::new(false), done: Cell::new(0) };
+        let files: Vec<Option<PathBuf>> =
+            subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
+        let done = vec![Cell::new(false); subjects.len()];
+        let orders = Orders { files, begun: Cell::new(false), done };
         let mut known: BTreeSet<Identity> = BTreeSet::new();
         for (subject, file) in subjects.iter().zip(orders.files()) {
             let Some(file) = file else { continue };
@@ -94,18 +96,18 @@ impl Orders {
         self.begun.set(false);
     }
 
-    /// Another image is checked.
-    pub(super) fn is_done(&self) {
-        self.done.set(self.done.get() + 1);
+    /// The image of this number is checked.
+    pub(super) fn is_done(&self, image: usize) {
+        self.done[image].set(true);
     }
 }
 
 impl Drop for Orders {
     fn drop(&mut self) {
-        let begun = self.files.iter().filter(|_| self.begun.get());
-        for file in begun.skip(self.done.get()).flatten() {
+        let open = self.files.iter().zip(&self.done).filter(|(_, done)| !done.get());
+        for (file, _) in open.filter(|_| self.begun.get()) {
             // Why the check came to nothing was told; there is nothing to add.
-            let _ = Receipt::withdraw(file);
+            let _ = file.as_ref().map(|file| Receipt::withdraw(file));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
+use super::Options;
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Behind, Damage, Decoder, Packing};
 use crate::facts::{Compression, Layer, Notebook};
@@ -101,6 +102,11 @@ struct PackedFeed<'a> {
 pub(super) const IMAGE_BUFFER: usize = 256 << 10;
 pub(super) const IMAGE_BUFFERS: usize = 24;
 
+/// So many, unless several files are checked at once.
+fn image_buffers(options: &Options) -> usize {
+    if options.share.is_some() { IMAGE_BUFFERS / 4 } else { IMAGE_BUFFERS }
+}
+
 /// What is known of a packed stream that was read to its end and found whole.
 #[derive(Default)]
 pub(super) struct Ending(OnceLock<Option<Behind>>);
@@ -133,22 +139,23 @@ pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
     )
 }
 
-/// The image in a file that is packed like this, unpacked by so many threads. `digest` is given all of it, and `ending` is told of the end of a
+/// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
 /// packed stream that was found whole.
 pub(super) fn unpack<'a>(
-    (packing, threads): (Packing, usize),
+    packing: Packing,
+    options: &Options,
     incoming: Incoming,
     notebook: &'a Notebook<'a>,
     digest: Option<Sender<Segment>>,
     ending: Arc<Ending>,
 ) -> Box<dyn Feed + 'a> {
-    match packing.decoder(threads) {
+    match packing.decoder(options.threads) {
         None => Box::new(PlainFeed { incoming }),
         Some(decoder) => Box::new(PackedFeed {
             incoming,
             packing,
             decoder,
-            pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
+            pool: Pool::new(image_buffers(options), IMAGE_BUFFER),
             notebook,
             input: None,
             zeros: 0,

@@ -211,8 +211,8 @@ fn spooled(
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
-        let reader =
-            deliver(scope, reader, stream_pool(), vec![sender].into(), Arc::clone(&ended), most);
+        let pool = stream_pool(&Options::default());
+        let reader = deliver(scope, reader, pool, vec![sender].into(), Arc::clone(&ended), most);
         let taken = Arc::<AtomicU64>::default();
         let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
         let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
@@ -247,7 +247,8 @@ fn fill(
         return Err(Halt::Stopped);
     }
     marks::head(packing, &head, notebook);
-    let mut feed = unpack((packing, 1), incoming, notebook, None, Arc::default());
+    let alone = Options { threads: 1, ..Options::default() };
+    let mut feed = unpack(packing, &alone, incoming, notebook, None, Arc::default());
     let mut size = 0;
     while let Some(segment) = feed.next()? {
         size += segment.len();

@@ -74,7 +74,11 @@ fn attempt(
             pipeline.streamed(stream.reader(), Origin::Gone, report)?;
         }
         #[cfg(feature = "net")]
-        Source::Remote(remote) => pipeline.remote(remote, report)?,
+        Source::Remote(remote) => {
+            // Its window and the parts that it keeps.
+            let _held = options.take(usize::MAX);
+            pipeline.remote(remote, report)?;
+        }
     }
     source.verify_unchanged()?;
     pipeline.raw_disk_digest(report);
@@ -244,7 +248,14 @@ impl<'a> Pipeline<'a> {
             });
             let ended = Arc::<AtomicBool>::default();
             let outputs = Outputs { needed: self.tap(), others: outputs };
-            let reader = deliver(scope, reader, stream_pool(), outputs, Arc::clone(&ended), most);
+            let reader = deliver(
+                scope,
+                reader,
+                stream_pool(self.options),
+                outputs,
+                Arc::clone(&ended),
+                most,
+            );
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
@@ -317,8 +328,10 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        let with = (packing, self.options.threads);
-        let feed = unpack(with, incoming, self.notebook, digest, Arc::clone(&ending));
+        // Its threads have blocks and a window.
+        let _held = (packing == Packing::Bzip2).then(|| self.options.take(usize::MAX));
+        let feed =
+            unpack(packing, self.options, incoming, self.notebook, digest, Arc::clone(&ending));
         let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
@@ -327,13 +340,13 @@ impl<'a> Pipeline<'a> {
                 deliver(
                     scope,
                     file.reader(),
-                    stream_pool(),
+                    stream_pool(self.options),
                     vec![sender].into(),
                     Arc::clone(&ended),
                     u64::MAX,
                 );
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                unpack(with, incoming, self.notebook, None, Arc::clone(&noted))
+                unpack(packing, self.options, incoming, self.notebook, None, Arc::clone(&noted))
             }) as Reopen<'_>),
             _ => None,
         };
@@ -401,8 +414,8 @@ impl<'a> Pipeline<'a> {
     }
 
     /// The same for the examiner, with who wants to know how far it is.
-    pub(super) fn whole_disk(self) -> (bool, &'a dyn Listener) {
-        (self.digests_disk(), self.listener)
+    pub(super) fn whole_disk(self) -> (&'a Options, &'a dyn Listener) {
+        (self.options, self.listener)
     }
 
     /// The disk of a raw image is the image, and so is its digest.
