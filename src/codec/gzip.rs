@@ -1,9 +1,8 @@
 //! gzip (RFC 1952): framing by our own code, because a gate has to tell members, padding and garbage
-//! apart and to say where the damage is; deflate by zlib-rs.
+//! apart and to say where the damage is.
 
-use flate2::{Decompress, FlushDecompress, Status};
-
-use super::{Behind, Damage, Decoder, Step, Summary};
+use super::inflate::{Fault, Inflate, Next};
+use super::{Behind, Damage, Decoder, Step, Summary, repeated};
 use crate::facts::Code;
 
 /// A header longer than this is no header: names and comments are short. Bounds the header loop.
@@ -22,7 +21,9 @@ const RESERVED: u8 = 0xe0;
 /// Unpacks gzip files of any number of members.
 pub struct Gzip {
     state: State,
-    inflate: Decompress,
+    inflate: Inflate,
+    /// What is wrong behind all that was made.
+    fault: Option<Fault>,
     crc: crc32fast::Hasher,
     /// Bytes of the current member that were unpacked.
     made: u64,
@@ -48,7 +49,8 @@ impl Default for Gzip {
     fn default() -> Self {
         Gzip {
             state: State::Header(Header::default()),
-            inflate: Decompress::new(false),
+            inflate: Inflate::default(),
+            fault: None,
             crc: crc32fast::Hasher::new(),
             made: 0,
             at: 0,
@@ -67,26 +69,62 @@ impl Gzip {
         Summary { members: self.members, trailing_zeros: self.zeros, behind }
     }
 
-    fn body(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
-        let (in_before, out_before) = (self.inflate.total_in(), self.inflate.total_out());
-        let result = self.inflate.decompress(input, output, FlushDecompress::None);
-        let taken = (self.inflate.total_in() - in_before) as usize;
-        let made = (self.inflate.total_out() - out_before) as usize;
-        self.at += taken as u64;
-        self.made += made as u64;
-        self.crc.update(&output[..made]);
-        match result {
-            Ok(Status::StreamEnd) => self.state = State::Trailer(Vec::with_capacity(8)),
-            Ok(Status::Ok | Status::BufError) => {}
-            Err(_) => {
-                let member = self.members + 1;
-                return Err(self.damage(
-                    Code::GzipDamaged,
-                    format!("The compressed data of member {member} is not valid deflate data."),
-                ));
+    /// Counts long runs of zeros instead of writing them ([`Step::zeros`]).
+    #[must_use]
+    pub fn sparse(mut self) -> Self {
+        self.inflate = self.inflate.sparse();
+        self
+    }
+
+    /// Gives out what was decoded; whether there is place for more.
+    fn write(&mut self, output: &mut [u8], step: &mut Step) -> bool {
+        let made = self.inflate.made();
+        let count = made.len().min(output.len() - step.made);
+        let space = &mut output[step.made..step.made + count];
+        space.copy_from_slice(&made[..count]);
+        self.crc.update(space);
+        self.inflate.take(count);
+        self.made += count as u64;
+        step.made += count;
+        if self.inflate.made().is_empty() {
+            step.zeros = self.inflate.take_zeros();
+            if step.zeros > 0 {
+                self.crc.combine(&repeated(0, step.zeros));
+                self.made += step.zeros;
             }
         }
-        Ok(Step { taken, made, zeros: 0 })
+        step.zeros == 0 && step.made < output.len()
+    }
+
+    /// Decodes on, if all that was decoded is given out; whether there is more to give out.
+    fn body(&mut self, input: &[u8], step: &mut Step) -> Result<bool, Damage> {
+        if let Some(fault) = self.fault {
+            let member = self.members + 1;
+            return Err(self.damage(
+                Code::GzipDamaged,
+                format!(
+                    "The compressed data of member {member} is not valid deflate data: {fault}."
+                ),
+            ));
+        }
+        if self.inflate.is_done() {
+            self.state = State::Trailer(Vec::with_capacity(8));
+            return Ok(true);
+        }
+        let mut taken = 0;
+        let result = self.inflate.decode(&input[step.taken..], &mut taken);
+        step.taken += taken;
+        self.at += taken as u64;
+        match result {
+            Ok(Next::Input) => Ok(!self.inflate.made().is_empty()),
+            Ok(Next::Output | Next::End) => Ok(true),
+            Err(fault) => {
+                self.fault = Some(fault);
+                // Where the bits that mean nothing begin.
+                self.at -= u64::from(self.inflate.spare().div_ceil(8));
+                Ok(true)
+            }
+        }
     }
 
     fn trailer(&mut self, stored: &[u8; 8]) -> Result<(), Damage> {
@@ -113,7 +151,7 @@ impl Gzip {
         }
         self.members += 1;
         self.made = 0;
-        self.inflate.reset(false);
+        self.inflate.reset();
         self.state = State::Between;
         Ok(())
     }
@@ -124,12 +162,8 @@ impl Decoder for Gzip {
         let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
             if let State::Body = self.state {
-                // Also without input: inflate may hold output that did not fit before.
-                let inner = self.body(&input[step.taken..], &mut output[step.made..])?;
-                step.taken += inner.taken;
-                step.made += inner.made;
-                let ended = !matches!(self.state, State::Body);
-                if !ended && (inner.taken, inner.made) == (0, 0) || step.made == output.len() {
+                // Also without input: there may be output that did not fit before.
+                if !self.write(output, &mut step) || !self.body(input, &mut step)? {
                     return Ok(step);
                 }
                 continue;

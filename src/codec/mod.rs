@@ -14,6 +14,7 @@ mod behind;
 mod bzip2;
 mod encode;
 mod gzip;
+mod inflate;
 mod sniff;
 mod tar;
 mod tar_header;
@@ -79,6 +80,21 @@ pub struct Summary {
     pub trailing_zeros: u64,
     /// What follows all of these and belongs to nothing (gzip and bzip2).
     pub behind: Option<Behind>,
+}
+
+/// The CRC-32 of `len` bytes of this value.
+fn repeated(byte: u8, len: u64) -> crc32fast::Hasher {
+    let mut power = crc32fast::Hasher::new();
+    power.update(&[byte]);
+    let mut sum = crc32fast::Hasher::new();
+    for bit in 0..u64::BITS - len.leading_zeros() {
+        if len >> bit & 1 == 1 {
+            sum.combine(&power);
+        }
+        let same = power.clone();
+        power.combine(&same);
+    }
+    sum
 }
 
 /// Collects a structure of `size` bytes, which the caller bounds; true when it is there. `at` goes along.

@@ -42,7 +42,7 @@ impl Packing {
     #[must_use]
     pub fn decoder(self, threads: usize) -> Option<Box<dyn Decoder>> {
         match self {
-            Packing::Gzip => Some(Box::new(Gzip::default())),
+            Packing::Gzip => Some(Box::new(Gzip::default().sparse())),
             Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse())),
             Packing::Plain | Packing::Foreign(..) => None,
         }

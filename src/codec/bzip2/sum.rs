@@ -2,6 +2,7 @@
 
 use crc32fast::Hasher;
 
+use super::super::repeated;
 use super::runs::{Piece, Uncounted, piece};
 
 /// Bytes that are turned round at once.
@@ -39,19 +40,4 @@ pub(super) fn crc(block: &[u8]) -> Result<u32, Uncounted> {
         at = next;
     }
     Ok(hasher.finalize().reverse_bits())
-}
-
-/// The CRC of `len` bytes of this value.
-fn repeated(byte: u8, len: u64) -> Hasher {
-    let mut power = Hasher::new();
-    power.update(&[byte]);
-    let mut sum = Hasher::new();
-    for bit in 0..u64::BITS - len.leading_zeros() {
-        if len >> bit & 1 == 1 {
-            sum.combine(&power);
-        }
-        let same = power.clone();
-        power.combine(&same);
-    }
-    sum
 }

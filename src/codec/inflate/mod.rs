@@ -1,0 +1,494 @@
+//! Deflate (RFC 1951), decoded in pieces of any length.
+//!
+//! Knows blocks, codes and the last 32 KiB; nothing of gzip or zlib around them.
+
+mod bits;
+mod fast;
+mod table;
+
+use self::bits::{Bits, Wants};
+use self::fast::Pause;
+use self::table::{DISTANCES, Distances, Entry, LITERALS, Literals, Table, Unfit};
+
+/// How far back a match may reach, in bytes.
+const WINDOW: usize = 32 << 10;
+/// Bytes of the buffer that are filled before they have to be taken.
+const CAPACITY: usize = 256 << 10;
+/// Bytes that a copy may write behind them.
+const SLACK: usize = 64;
+/// The longest match, in bytes.
+const LONGEST_MATCH: usize = 258;
+/// Zeros that are counted and not written, at least; as much as a match may reach back.
+const LEAST_ZEROS: usize = 64 << 10;
+
+/// What is wrong with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// A block of the kind that is reserved.
+    #[error("a block is of the reserved type 3")]
+    Kind,
+    /// A stored block whose length and its complement disagree.
+    #[error("the two lengths of a stored block disagree")]
+    Stored,
+    /// More codes than there are: literals and lengths, distances.
+    #[error("a block announces more codes than there are")]
+    Codes,
+    /// Lengths of the code lengths' code that make no code.
+    #[error("the code of the code lengths is not complete")]
+    Lengths,
+    /// A repeated code length without one before it.
+    #[error("a code length is repeated before the first one")]
+    NothingToRepeat,
+    /// A repeated code length that goes on behind the last.
+    #[error("a code length is repeated behind the last one")]
+    TooMany,
+    /// A block without a code for its end.
+    #[error("a block has no code for its end")]
+    Endless,
+    /// Code lengths of literals and lengths that make no code.
+    #[error("the code of the literals and lengths is not complete")]
+    LiteralCode,
+    /// Code lengths of distances that make no code.
+    #[error("the code of the distances is not complete")]
+    DistanceCode,
+    /// Bits that are no literal and no length.
+    #[error("a code stands for no literal and no length")]
+    Literal,
+    /// Bits that are no distance.
+    #[error("a code stands for no distance")]
+    Distance,
+    /// A match that begins before the data.
+    #[error("a match begins before the data")]
+    TooFar,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// The head of a block.
+    Head,
+    /// The length of a stored block.
+    Length,
+    /// A stored block that has so many bytes left.
+    Stored(usize),
+    /// How many codes a block has.
+    Counts,
+    /// The lengths of the code lengths' code: so many have come.
+    Order(usize),
+    /// The code lengths: so many have come.
+    Codes(usize),
+    /// Symbols.
+    Symbols,
+    /// Behind the last block.
+    Done,
+}
+
+/// The code of the code lengths.
+type Precode = Table<7, 128>;
+
+/// The order in which the lengths of the code lengths' code come (RFC 1951, 3.2.7).
+const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
+/// A deflate stream being decoded.
+pub(super) struct Inflate {
+    state: State,
+    last: bool,
+    bits: Bits,
+    buffer: Box<[u8; CAPACITY + SLACK]>,
+    /// Bytes of the buffer that were taken, and that were filled.
+    taken: usize,
+    filled: usize,
+    /// Zeros that come behind them.
+    zeros: u64,
+    literals: Literals,
+    distances: Distances,
+    /// Whether the tables are those of fixed codes.
+    fixed: bool,
+    precode: Precode,
+    /// Numbers of codes: literals and lengths, distances, code lengths.
+    counts: [usize; 3],
+    lengths: [u8; 320],
+    /// Whether long runs of zeros are counted.
+    sparse: bool,
+}
+
+/// Why decoding paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// All of the input was taken.
+    Input,
+    /// What was made has to be taken.
+    Output,
+    /// The stream has ended.
+    End,
+}
+
+impl Default for Inflate {
+    fn default() -> Self {
+        Inflate {
+            state: State::Head,
+            last: false,
+            bits: Bits::default(),
+            buffer: Box::new([0; CAPACITY + SLACK]),
+            taken: 0,
+            filled: 0,
+            zeros: 0,
+            literals: Literals::new(),
+            distances: Distances::new(),
+            fixed: false,
+            precode: Precode::new(),
+            counts: [0; 3],
+            lengths: [0; 320],
+            sparse: false,
+        }
+    }
+}
+
+impl Inflate {
+    /// Counts long runs of zeros instead of writing them.
+    pub(super) fn sparse(mut self) -> Self {
+        self.sparse = true;
+        self
+    }
+
+    /// Begins another stream.
+    pub(super) fn reset(&mut self) {
+        (self.state, self.last, self.bits) = (State::Head, false, Bits::default());
+        (self.taken, self.filled, self.zeros) = (0, 0, 0);
+    }
+
+    /// What was made and not yet taken. Zeros may come behind it.
+    pub(super) fn made(&self) -> &[u8] {
+        &self.buffer[self.taken..self.filled]
+    }
+
+    /// Whether the last block has ended.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Bits of the input that were taken and not used.
+    pub(super) fn spare(&self) -> u32 {
+        self.bits.count
+    }
+
+    /// Takes bytes of what was made.
+    pub(super) fn take(&mut self, count: usize) {
+        self.taken += count;
+    }
+
+    /// Takes the zeros behind what was made, all of which was taken.
+    pub(super) fn take_zeros(&mut self) -> u64 {
+        let zeros = std::mem::take(&mut self.zeros);
+        if zeros > 0 {
+            self.buffer[..WINDOW].fill(0);
+            (self.taken, self.filled) = (WINDOW, WINDOW);
+        }
+        zeros
+    }
+
+    /// Decodes from `input` on from `at`. Bytes that were not used are left.
+    pub(super) fn decode(&mut self, input: &[u8], at: &mut usize) -> Result<Next, Fault> {
+        loop {
+            if self.zeros > 0 {
+                return Ok(Next::Output);
+            }
+            if self.filled > CAPACITY - LONGEST_MATCH {
+                if self.taken < self.filled {
+                    return Ok(Next::Output);
+                }
+                self.buffer.copy_within(self.filled - WINDOW..self.filled, 0);
+                (self.taken, self.filled) = (WINDOW, WINDOW);
+            }
+            match self.step(input, at) {
+                Ok(Ok(())) if matches!(self.state, State::Done) => return Ok(Next::End),
+                Ok(Ok(())) => {}
+                Ok(Err(Wants)) => return Ok(Next::Input),
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    fn step(&mut self, input: &[u8], at: &mut usize) -> Result<Result<(), Wants>, Fault> {
+        macro_rules! bits {
+            ($how:ident $count:expr) => {
+                match self.bits.$how($count, input, at) {
+                    Ok(bits) => bits as usize,
+                    Err(wants) => return Ok(Err(wants)),
+                }
+            };
+        }
+        match self.state {
+            State::Head => {
+                let head = bits!(peek 3);
+                self.last = head & 1 == 1;
+                self.state = match head >> 1 {
+                    0 => State::Length,
+                    1 => {
+                        self.fix();
+                        State::Symbols
+                    }
+                    2 => State::Counts,
+                    _ => return Err(Fault::Kind),
+                };
+                self.bits.skip(3);
+            }
+            State::Length => {
+                let odd = self.bits.count & 7;
+                let both = bits!(peek odd + 32) >> odd;
+                let length = both & 0xffff;
+                if length ^ 0xffff != both >> 16 {
+                    return Err(Fault::Stored);
+                }
+                self.bits.skip(odd + 32);
+                self.state = State::Stored(length);
+            }
+            State::Stored(0) => self.end_block(),
+            State::Stored(left) => {
+                if self.bits.count > 0 {
+                    // Whole bytes that were read before.
+                    self.buffer[self.filled] = bits!(take 8) as u8;
+                    self.filled += 1;
+                    self.state = State::Stored(left - 1);
+                    return Ok(Ok(()));
+                }
+                let room = CAPACITY - self.filled;
+                let count = left.min(room).min(input.len() - *at);
+                if count == 0 {
+                    return Ok(Err(Wants));
+                }
+                self.buffer[self.filled..self.filled + count]
+                    .copy_from_slice(&input[*at..*at + count]);
+                *at += count;
+                self.filled += count;
+                self.state = State::Stored(left - count);
+            }
+            State::Counts => {
+                let counts = bits!(peek 14);
+                self.counts = [(counts & 31) + 257, (counts >> 5 & 31) + 1, (counts >> 10) + 4];
+                if self.counts[0] > 286 || self.counts[1] > 30 {
+                    return Err(Fault::Codes);
+                }
+                self.bits.skip(14);
+                self.lengths[..19].fill(0);
+                self.state = State::Order(0);
+            }
+            State::Order(come) if come < self.counts[2] => {
+                self.lengths[usize::from(ORDER[come])] = bits!(take 3) as u8;
+                self.state = State::Order(come + 1);
+            }
+            State::Order(_) => {
+                let lengths = &self.lengths[..19];
+                // This code has to be whole.
+                let whole: u32 = lengths.iter().map(|&len| (128 >> len) & 127).sum();
+                if whole != 128 || self.precode.make(lengths, &VALUES[..19]).is_err() {
+                    return Err(Fault::Lengths);
+                }
+                self.state = State::Codes(0);
+            }
+            State::Codes(mut come) => {
+                let all = self.counts[0] + self.counts[1];
+                while come < all {
+                    self.state = State::Codes(come);
+                    let entry = loop {
+                        let entry = self.precode.first(self.bits.bits);
+                        if entry.bits() <= self.bits.count {
+                            break entry;
+                        }
+                        if let Err(wants) = self.bits.load(input, at) {
+                            return Ok(Err(wants));
+                        }
+                    };
+                    let symbol = entry.value_in(0);
+                    let (more, base) = match symbol {
+                        16 => (2, 3),
+                        17 => (3, 3),
+                        18 => (7, 11),
+                        _ => (0, 1),
+                    };
+                    let all_bits = bits!(peek entry.bits() + more);
+                    let count = base + (all_bits >> entry.bits());
+                    let length = match symbol {
+                        16 if come == 0 => return Err(Fault::NothingToRepeat),
+                        16 => self.lengths[come - 1],
+                        17 | 18 => 0,
+                        _ => symbol as u8,
+                    };
+                    if come + count > all {
+                        return Err(Fault::TooMany);
+                    }
+                    self.bits.skip(entry.bits() + more);
+                    self.lengths[come..come + count].fill(length);
+                    come += count;
+                }
+                self.codes()?;
+                self.state = State::Symbols;
+            }
+            State::Symbols => {
+                if self.bits.count < 8 {
+                    let tables = (&self.literals, &self.distances);
+                    let pause = fast::run(
+                        tables,
+                        input,
+                        at,
+                        &mut self.bits,
+                        &mut self.buffer,
+                        &mut self.filled,
+                    )?;
+                    match pause {
+                        Pause::Edge => {}
+                        Pause::Block => {
+                            self.end_block();
+                            return Ok(Ok(()));
+                        }
+                        Pause::Zeros => {
+                            self.zeros(input, at);
+                            return Ok(Ok(()));
+                        }
+                    }
+                    if self.filled > CAPACITY - LONGEST_MATCH {
+                        return Ok(Ok(()));
+                    }
+                }
+                return self.symbol(input, at);
+            }
+            State::Done => {}
+        }
+        Ok(Ok(()))
+    }
+
+    fn end_block(&mut self) {
+        self.state = if self.last { State::Done } else { State::Head };
+    }
+
+    /// Makes the tables of the code lengths.
+    fn codes(&mut self) -> Result<(), Fault> {
+        self.fixed = false;
+        let (literals, distances) =
+            self.lengths[..self.counts[0] + self.counts[1]].split_at(self.counts[0]);
+        if literals[256] == 0 {
+            return Err(Fault::Endless);
+        }
+        self.literals.make(literals, &LITERALS).map_err(|_: Unfit| Fault::LiteralCode)?;
+        self.distances.make(distances, &DISTANCES).map_err(|_| Fault::DistanceCode)
+    }
+
+    /// Makes the tables of a block with fixed codes (RFC 1951, 3.2.6).
+    fn fix(&mut self) {
+        if self.fixed {
+            return;
+        }
+        let mut lengths = [8; 288];
+        lengths[144..256].fill(9);
+        lengths[256..280].fill(7);
+        // Both are whole codes.
+        let _ = self.literals.make(&lengths, &LITERALS);
+        let _ = self.distances.make(&[5; 32], &DISTANCES);
+        self.fixed = true;
+    }
+
+    /// One symbol, with what may be little input. There is room for it.
+    fn symbol(&mut self, input: &[u8], at: &mut usize) -> Result<Result<(), Wants>, Fault> {
+        loop {
+            match self.try_symbol() {
+                Ok(true) => return Ok(Ok(())),
+                Ok(false) => {}
+                Err(fault) => return Err(fault),
+            }
+            if let Err(wants) = self.bits.load(input, at) {
+                return Ok(Err(wants));
+            }
+        }
+    }
+
+    /// One symbol, if the bits that were read are enough.
+    fn try_symbol(&mut self) -> Result<bool, Fault> {
+        let Bits { mut bits, mut count } = self.bits;
+        let mut entry = self.literals.first(bits);
+        if entry.is_longer() && entry.bits() <= count {
+            bits >>= entry.bits();
+            count -= entry.bits();
+            entry = self.literals.next(entry, bits);
+        }
+        if entry.bits() > count {
+            return Ok(false);
+        }
+        if entry.is_literal() {
+            self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
+            self.buffer[self.filled] = entry.byte();
+            self.filled += 1;
+            return Ok(true);
+        }
+        if entry.is_end() {
+            self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
+            self.end_block();
+            return Ok(true);
+        }
+        if entry.is_special() {
+            return Err(Fault::Literal);
+        }
+        let length = entry.value_in(bits);
+        bits >>= entry.bits();
+        count -= entry.bits();
+        let mut entry = self.distances.first(bits);
+        if entry.is_longer() && entry.bits() <= count {
+            bits >>= entry.bits();
+            count -= entry.bits();
+            entry = self.distances.next(entry, bits);
+        }
+        if entry.bits() > count {
+            return Ok(false);
+        }
+        if entry.is_special() {
+            return Err(Fault::Distance);
+        }
+        let distance = entry.value_in(bits);
+        if distance > self.filled {
+            return Err(Fault::TooFar);
+        }
+        self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
+        for to in self.filled..self.filled + length {
+            self.buffer[to] = self.buffer[to - distance];
+        }
+        self.filled += length;
+        Ok(true)
+    }
+
+    /// Counts how often the longest match of zeros comes again.
+    fn zeros(&mut self, input: &[u8], at: &mut usize) {
+        let room = (CAPACITY - LONGEST_MATCH).saturating_sub(self.filled);
+        let most = if self.sparse && room >= LEAST_ZEROS { u64::MAX } else { room as u64 };
+        let mut zeros = 0u64;
+        loop {
+            // A length and a distance have 48 bits at most.
+            while self.bits.count <= 48 && self.bits.load(input, at).is_ok() {}
+            let Bits { bits, count } = self.bits;
+            let length = self.literals.first(bits);
+            let rest = length.rest(bits);
+            let distance = self.distances.first(rest);
+            // Where zeros are many their codes are short; others are no symbols of such a run.
+            let same = length.is_value(LONGEST_MATCH, bits) && distance.is_value(1, rest);
+            let needed = length.bits() + distance.bits();
+            if !same || needed > count || zeros + LONGEST_MATCH as u64 > most {
+                break;
+            }
+            self.bits.skip(needed);
+            zeros += LONGEST_MATCH as u64;
+        }
+        // Whole bytes go back: no more than were loaded here, as there were fewer than 8 bits before.
+        *at -= (self.bits.count >> 3) as usize;
+        self.bits.count &= 7;
+        self.bits.bits &= (1 << self.bits.count) - 1;
+        if zeros < LEAST_ZEROS as u64 || !self.sparse {
+            let end = self.filled + zeros as usize;
+            self.buffer[self.filled..end].fill(0);
+            self.filled = end;
+        } else {
+            self.zeros = zeros;
+        }
+    }
+}
+
+const VALUES: [Entry; 19] = table::values();
+
+#[cfg(test)]
+mod tests;
