@@ -172,7 +172,7 @@ pub(super) struct ManArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Image files, folders or URLs; `-` is standard input. Names of images of tidegate.toml; all of them if none is given.
+    /// Image files or URLs; `-` is standard input. Of a folder, the images in it; -v names what is left out. Names of images of tidegate.toml; all of them if none is given.
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
@@ -333,7 +333,7 @@ pub(super) struct NetArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
     pub(super) retries: u8,
 
-    /// Say on standard error what is requested and what is answered, and which files of a folder are left out.
+    /// Say on standard error what is requested and what is answered.
     #[arg(short, long)]
     pub(super) verbose: bool,
 

@@ -66,8 +66,10 @@ pub(super) fn run(args: &Arc<CheckArgs>) -> Result<u8, Usage> {
     let work = Arc::new(work);
     let mut telling = Telling::new(&work, &orders, target, document);
     let checks = Arc::clone(&work);
-    let files: Vec<_> = orders.files().map(|file| file.map(Path::to_owned)).collect();
-    let check = move |image: usize| checks.check(image, &receipts, files[image].as_deref());
+    let files = orders.shared();
+    let check = move |image: usize, turn: &jobs::Turn<'_>| {
+        checks.check(image, turn, &receipts, files[image].as_deref())
+    };
     jobs::in_order(work.plan.jobs, work.subjects.len(), check, |image, came| {
         telling.tell(image, came)
     })?;
@@ -108,23 +110,20 @@ impl<'a> Telling<'a> {
                 let image = shown(&self.work.subjects[image].argument);
                 return Err(Usage(format!("nothing was read of {image}: {why}")));
             }
-            None => self.work.not_checked(image)?,
+            None => self.work.not_checked(image),
         };
         let report = checked.report;
         if !report.is_not_checked() {
             self.orders.is_done(image);
         }
         self.work.shown.clone().aside(|| self.write(&report))?;
-        if let (Some(file), Some(why)) =
-            (self.orders.files().nth(image).flatten(), checked.unwritten)
-        {
+        if let (Some(file), Some(why)) = (self.orders.file(image), checked.unwritten) {
             let place = Hostile::from_os(file.as_os_str());
             output::complain(&format!("there is no receipt {place}: {why}"));
             self.unwritten = USAGE;
         }
         self.code = self.code.max(exit_code(&report));
-        let options = self.work.options_of(image)?;
-        self.document.add(&report, &|| look(&report, &options))?;
+        self.document.add(&report, &|| look(&report, &self.work.options_of(image)))?;
         self.work.shown.is_due(image + 1);
         Ok(())
     }
@@ -170,7 +169,7 @@ impl<'a> Telling<'a> {
             }
             ReportFormat::Text if images > 1 || !left_out.is_empty() => {
                 let (tally, again) = (self.document.tally(), self.closing.lines(self.style));
-                output::write(&mut self.target, &format!("\n{tally}\n{left_out}{again}"))?;
+                output::write(&mut self.target, &format!("\n{again}{left_out}{tally}\n"))?;
             }
             ReportFormat::Text => {}
             // A document is about what was checked.

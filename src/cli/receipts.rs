@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::{CheckArgs, Format, VerifyReceiptArgs};
 use super::project::Subject;
@@ -54,7 +55,7 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
 /// Where the receipts of all images go. Whatever happens from the first check until it is dropped, none of the files speaks
 /// of an earlier check afterwards.
 pub(super) struct Orders {
-    files: Vec<Option<PathBuf>>,
+    files: Arc<[Option<PathBuf>]>,
     /// Whether checks are under way. Before that nothing is known of an image, so what is there still counts.
     begun: Cell<bool>,
     /// The images that are checked: their files have what they are to have.
@@ -65,7 +66,7 @@ impl Orders {
     /// Each image has a file of its own. That it cannot be written there, or that no check of an image leaves a receipt,
     /// is known before any work.
     pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
-        let files: Vec<Option<PathBuf>> =
+        let files: Arc<[Option<PathBuf>]> =
             subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
         let done = vec![Cell::new(false); subjects.len()];
         let orders = Orders { files, begun: Cell::new(false), done };
@@ -84,6 +85,16 @@ impl Orders {
     /// The file of each image, in their order.
     pub(super) fn files(&self) -> impl Iterator<Item = Option<&Path>> {
         self.files.iter().map(Option::as_deref)
+    }
+
+    /// That of the image of this number.
+    pub(super) fn file(&self, image: usize) -> Option<&Path> {
+        self.files[image].as_deref()
+    }
+
+    /// The same, for other threads.
+    pub(super) fn shared(&self) -> Arc<[Option<PathBuf>]> {
+        Arc::clone(&self.files)
     }
 
     /// All arguments are good, and the checks begin.

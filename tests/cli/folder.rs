@@ -106,16 +106,9 @@ fn the_images_of_a_folder_are_checked_and_the_rest_is_counted() {
             "REJECT  out/deep/er/e.tar.gz",
         ]
     );
-    let end: Vec<&str> = out.lines().skip_while(|line| !line.starts_with("5 images")).collect();
-    assert_eq!(
-        end,
-        [
-            "5 images: 3 accepted, 2 rejected",
-            "10 entries of the folders are no images and were left out (-v names them)",
-            "  REJECT  out/deep/er/d.img: content-text",
-            "  REJECT  out/deep/er/e.tar.gz: archive-tar",
-        ]
-    );
+    let end = "\n\n  REJECT  out/deep/er/d.img: content-text\n  REJECT  out/deep/er/e.tar.gz: archive-tar\n10 entries of the \
+               folders are no images and were left out (-v names them)\n5 images: 3 accepted, 2 rejected\n";
+    assert!(out.ends_with(end), "{out}");
 }
 
 #[test]

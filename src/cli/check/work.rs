@@ -1,6 +1,7 @@
 //! The check of one image of a call.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use super::super::args::CheckArgs;
 use super::super::checksums::Checksums;
 use super::super::clock::Clock;
-use super::super::jobs::{Outcome, Plan, Shown};
+use super::super::jobs::{Outcome, Plan, Shown, Turn};
 use super::super::project::Subject;
 use super::super::{REJECTED, Usage};
 use super::exit_code;
@@ -43,26 +44,45 @@ impl Outcome for Checked {
     }
 }
 
+/// Whether an image comes from another program, which may take its time: no file, device or URL.
+fn is_piped(argument: &OsStr) -> bool {
+    let here = Path::new(argument).metadata().map(|meta| meta.file_type());
+    argument == "-" || here.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device())
+}
+
 /// What a report takes beside what it says.
 const SELF: usize = 4 << 10;
 
 impl Work {
     /// Makes sure that each image can be checked as it is asked for; there may be too many to keep how.
     pub(super) fn can_check_all(&self) -> Result<(), Usage> {
-        (0..self.subjects.len()).try_for_each(|image| self.options_of(image).map(drop))
+        (0..self.subjects.len()).try_for_each(|image| self.tried_options(image).map(drop))
     }
 
-    /// How an image is checked.
-    pub(super) fn options_of(&self, image: usize) -> Result<Options, Usage> {
+    fn tried_options(&self, image: usize) -> Result<Options, Usage> {
         for_one(&self.options, &self.subjects[image], &self.args, self.checksums.as_ref())
     }
 
+    /// How an image is checked, which was tried.
+    pub(super) fn options_of(&self, image: usize) -> Options {
+        self.tried_options(image).unwrap_or_else(|_| self.options.clone())
+    }
+
     /// Checks the image of this number.
-    pub(super) fn check(&self, image: usize, receipts: &Receipts, file: Option<&Path>) -> Checked {
+    pub(super) fn check(
+        &self,
+        image: usize,
+        turn: &Turn<'_>,
+        receipts: &Receipts,
+        file: Option<&Path>,
+    ) -> Checked {
         let subject = &self.subjects[image];
+        if is_piped(&subject.argument) {
+            // It may never go on, and nobody before it may wait for what it holds.
+            turn.wait();
+        }
         let teller = self.shown.teller(image);
-        // That it can be had was tried.
-        let mut options = self.options_of(image).unwrap_or_else(|_| self.options.clone());
+        let mut options = self.options_of(image);
         options.share = self.plan.share(image);
         if let Some(client) = options.client.as_mut().filter(|_| self.subjects.len() > 1) {
             *client = super::super::net::telling(client, teller.clone());
@@ -88,13 +108,13 @@ impl Work {
     }
 
     /// What is reported of an image of which nothing came before the call ended.
-    pub(super) fn not_checked(&self, image: usize) -> Result<project::Checked, Usage> {
+    pub(super) fn not_checked(&self, image: usize) -> project::Checked {
         let subject = &self.subjects[image];
         let why = "--fail-fast ended the call after an image was rejected";
-        let mut report = Report::not_checked(&subject.argument, &self.options_of(image)?, why);
+        let mut report = Report::not_checked(&subject.argument, &self.options_of(image), why);
         report.strict = self.args.strict || subject.is_strict();
         report.checked_at = Some(self.clock.now());
-        Ok(project::Checked { report, unwritten: None })
+        project::Checked { report, unwritten: None }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,6 +20,9 @@ const MOST_KEPT: usize = 64 << 10;
 
 /// How often the bar is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(100);
+
+/// How often the time goes on.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Columns beside the name of the slowest image.
 const BESIDE_NAME: usize = 56;
@@ -43,6 +47,8 @@ struct State {
     started: Instant,
     drawn: Instant,
     bar: Option<ProgressBar>,
+    /// Something is written.
+    hidden: bool,
     closed: bool,
 }
 
@@ -75,9 +81,22 @@ impl Fleet {
             started: now,
             drawn: now,
             bar: None,
+            hidden: false,
             closed: false,
         };
-        Arc::new(Fleet { mode: Mode::of(quiet), state: Mutex::new(state) })
+        let fleet = Arc::new(Fleet { mode: Mode::of(quiet), state: Mutex::new(state) });
+        if fleet.mode == Mode::Bar {
+            let watched = Arc::downgrade(&fleet);
+            // Without the thread, the time stands still where nothing comes.
+            let _ = thread::Builder::new().spawn(move || {
+                while let Some(fleet) = watched.upgrade().filter(|fleet| !fleet.lock().closed) {
+                    fleet.lock().draw(false);
+                    drop(fleet);
+                    thread::sleep(TICK);
+                }
+            });
+        }
+        fleet
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -85,7 +104,7 @@ impl Fleet {
     }
 
     /// This image is told of next: what was said of it so far comes out, and the rest as it comes.
-    pub(in crate::cli) fn is_due(&self, image: usize) {
+    pub(super) fn is_due(&self, image: usize) {
         let mut state = self.lock();
         state.due = image;
         if let Some(kept) = state.kept.remove(&image) {
@@ -98,13 +117,23 @@ impl Fleet {
         }
     }
 
-    /// Does something that writes, without the bar.
-    pub(in crate::cli) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.lock().aside(write)
+    /// Does something that writes, without the bar. Whoever reads it may take their time, and an interrupt does not wait.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        let mut state = self.lock();
+        state.hidden = true;
+        state.clear();
+        drop(state);
+        let written = write();
+        let mut state = self.lock();
+        state.hidden = false;
+        if self.mode == Mode::Bar {
+            state.draw(true);
+        }
+        written
     }
 
     /// Leaves the terminal as it was, and shows nothing more.
-    pub(in crate::cli) fn close(&self) {
+    pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.clear();
@@ -231,7 +260,7 @@ impl State {
     fn draw(&mut self, now: bool) {
         let soon = self.started.elapsed() < BAR_AFTER
             || !now && self.bar.is_some() && self.drawn.elapsed() < DRAWN_EVERY;
-        if self.closed || soon {
+        if self.closed || self.hidden || soon {
             return;
         }
         self.drawn = Instant::now();

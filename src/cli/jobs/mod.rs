@@ -18,7 +18,7 @@ pub(super) use self::plan::Plan;
 pub(super) use self::shown::{Shown, Teller};
 
 /// Bytes of what came of images that are not due.
-const MOST_HELD: usize = 2 << 20;
+const MOST_HELD: usize = 1 << 20;
 
 /// What came of an image.
 pub(super) trait Outcome: Send + 'static {
@@ -71,6 +71,14 @@ impl<T: Outcome> Queue<T> {
         }
     }
 
+    /// Waits until an image is due, or nobody waits for it any more.
+    fn wait(&self, image: usize) {
+        let mut state = self.lock();
+        while state.due < image && !state.stopped {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     fn put(&self, image: usize, came: thread::Result<T>) {
         let mut state = self.lock();
         if let Ok(outcome) = &came {
@@ -79,6 +87,7 @@ impl<T: Outcome> Queue<T> {
         }
         state.done.insert(image, came);
         self.came.notify_all();
+        self.room.notify_all();
     }
 
     /// What came of the image that is due; `None` if nothing did before all was stopped.
@@ -103,6 +112,18 @@ impl<T: Outcome> Queue<T> {
     }
 }
 
+/// The turn of an image, for work that must not begin before all images before it were told of.
+pub(super) struct Turn<'q> {
+    is_due: &'q dyn Fn(),
+}
+
+impl Turn<'_> {
+    /// Waits until the image is due.
+    pub(super) fn wait(&self) {
+        (self.is_due)();
+    }
+}
+
 /// A check that panics ends the call, as it does alone.
 fn panicked(panic: Box<dyn Any + Send>) -> ! {
     resume_unwind(panic)
@@ -114,7 +135,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> ! {
 pub(super) fn in_order<T: Outcome, E>(
     jobs: usize,
     count: usize,
-    work: impl Fn(usize) -> T + Send + Sync + 'static,
+    work: impl Fn(usize, &Turn<'_>) -> T + Send + Sync + 'static,
     mut tell: impl FnMut(usize, Option<T>) -> Result<(), E>,
 ) -> Result<(), E> {
     let state = State { next: 0, count, due: 0, done: BTreeMap::new(), held: 0, stopped: false };
@@ -125,7 +146,8 @@ pub(super) fn in_order<T: Outcome, E>(
         let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
         move || {
             while let Some(image) = queue.begin() {
-                queue.put(image, catch_unwind(AssertUnwindSafe(|| work(image))));
+                let turn = Turn { is_due: &|| queue.wait(image) };
+                queue.put(image, catch_unwind(AssertUnwindSafe(|| work(image, &turn))));
             }
         }
     };
@@ -135,9 +157,11 @@ pub(super) fn in_order<T: Outcome, E>(
     for image in 0..count {
         let outcome = match started {
             // Alone, or where there are no threads to be had.
-            0 => queue.begin().map(|image| work(image)).inspect(|outcome| {
-                queue.lock().stopped |= outcome.is_last();
-            }),
+            0 => queue.begin().map(|image| work(image, &Turn { is_due: &|| {} })).inspect(
+                |outcome| {
+                    queue.lock().stopped |= outcome.is_last();
+                },
+            ),
             _ => queue.due(image),
         };
         if let Err(error) = tell(image, outcome) {
@@ -178,12 +202,17 @@ mod tests {
         work: impl Fn(usize) -> Came + Send + Sync + 'static,
     ) -> Vec<bool> {
         let mut told = Vec::new();
-        let done = in_order(jobs, count, work, |image, outcome| {
-            assert_eq!(image, told.len());
-            assert!(outcome.as_ref().is_none_or(|came| came.image == image));
-            told.push(outcome.is_some());
-            Ok::<(), Infallible>(())
-        });
+        let done = in_order(
+            jobs,
+            count,
+            move |image, _| work(image),
+            |image, outcome| {
+                assert_eq!(image, told.len());
+                assert!(outcome.as_ref().is_none_or(|came| came.image == image));
+                told.push(outcome.is_some());
+                Ok::<(), Infallible>(())
+            },
+        );
         assert!(done.is_ok());
         told
     }
@@ -220,6 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn work_can_wait_until_all_before_it_were_told_of() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        for jobs in [1, 2, 8] {
+            TOLD.store(0, Ordering::SeqCst);
+            let work = |image: usize, turn: &Turn<'_>| {
+                if image.is_multiple_of(3) {
+                    turn.wait();
+                    assert_eq!(TOLD.load(Ordering::SeqCst), image);
+                }
+                Came { image, weight: 1, last: false }
+            };
+            let ended = in_order(jobs, 60, work, |_, _| {
+                TOLD.fetch_add(1, Ordering::SeqCst);
+                Ok::<(), Infallible>(())
+            });
+            assert!(ended.is_ok());
+        }
+    }
+
+    #[test]
     fn nothing_is_begun_after_the_last_one() {
         let told = run(1, 5, |image| Came { image, weight: 1, last: image == 2 });
         assert_eq!(told, [true, true, true, false, false]);
@@ -248,7 +297,7 @@ mod tests {
 
     #[test]
     fn an_error_of_who_tells_ends_it() {
-        let work = |image| Came { image, weight: 1, last: false };
+        let work = |image, _: &Turn<'_>| Came { image, weight: 1, last: false };
         let ended = in_order(4, 20, work, |image, _| if image == 5 { Err(image) } else { Ok(()) });
         assert_eq!(ended, Err(5));
     }
