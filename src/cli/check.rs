@@ -18,7 +18,7 @@ use super::project::Subject;
 use super::target::{Kind, Other, Target, ours};
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, Small, read_size};
-use crate::inspect::{Options, Report, Verdict, look};
+use crate::inspect::{Options, Report, Verdict};
 use crate::project::Terms;
 use crate::render::json::Scope;
 use crate::render::{Closing, Style, text};
@@ -123,7 +123,7 @@ impl<'a> Telling<'a> {
             self.unwritten = USAGE;
         }
         self.code = self.code.max(exit_code(&report));
-        self.document.add(&report, &|| look(&report, &self.work.options_of(image)))?;
+        self.document.add(&report, &|| self.work.look(image, &report))?;
         self.work.shown.is_due(image + 1);
         Ok(())
     }

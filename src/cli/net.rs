@@ -9,7 +9,7 @@ use super::jobs::Teller;
 use super::{Usage, output, project};
 use crate::bytes::{Hostile, Pool, Segment, Small};
 use crate::digitalocean::{self, Token};
-use crate::inspect::Error;
+use crate::inspect::{self, Error};
 use crate::net::{Address, Client, Header, Log, Options, Secret};
 use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
@@ -90,9 +90,12 @@ pub(super) fn client_of_urls<'a>(
     Client::new(options).map(|client| Some(Arc::new(client))).map_err(Usage)
 }
 
-/// The same client, whose requests this image tells of.
-pub(super) fn telling(client: &Arc<Client>, teller: Teller) -> Arc<Client> {
-    Arc::new(client.telling(Log::new(move |line| teller.log(line))))
+/// Has the requests of an image told of as lines about it.
+pub(super) fn tell(options: &mut inspect::Options, teller: &Teller) {
+    if let Some(client) = &mut options.client {
+        let teller = teller.clone();
+        *client = Arc::new(client.telling(Log::new(move |line| teller.log(line))));
+    }
 }
 
 /// The address that an argument is.

@@ -162,7 +162,7 @@ fn container(
 }
 
 /// What the tables of a container take while they are walked, in bytes, at most.
-const LARGEST_TABLES: usize = 28 << 20;
+pub const LARGEST_TABLES: usize = 28 << 20;
 
 /// Beside what each cluster or grain takes: a second scan, a table in one piece, a cluster that is unpacked.
 const BESIDE_TABLES: usize = 4 << 20;

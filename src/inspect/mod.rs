@@ -34,6 +34,7 @@ mod unwrap;
 
 pub use compare::{Difference, compare};
 pub use elsewhere::{elsewhere, is_named_image};
+pub use examine::LARGEST_TABLES;
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use identity::Identity;
 pub use inner::{Inside, inspect_file, inspect_inside, inspect_unwrapped, look_inside};
@@ -296,6 +297,8 @@ pub fn inspect_tapped(
     listener: &dyn Listener,
     tap: Option<&Tap>,
 ) -> Report {
+    // The window of a URL and the parts that it keeps. No server waits for others of the call.
+    let _held = source::is_url(argument).then(|| options.take(usize::MAX));
     match open(argument, options, listener) {
         Ok(source) => inspect_source(&source, argument, options, listener, tap),
         Err(error) => Report::new(argument, options).failed(&error),

@@ -74,11 +74,7 @@ fn attempt(
             pipeline.streamed(stream.reader(), Origin::Gone, report)?;
         }
         #[cfg(feature = "net")]
-        Source::Remote(remote) => {
-            // Its window and the parts that it keeps.
-            let _held = options.take(usize::MAX);
-            pipeline.remote(remote, report)?;
-        }
+        Source::Remote(remote) => pipeline.remote(remote, report)?,
     }
     source.verify_unchanged()?;
     pipeline.raw_disk_digest(report);

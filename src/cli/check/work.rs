@@ -13,7 +13,7 @@ use super::super::jobs::{Outcome, Plan, Shown, Turn};
 use super::super::project::Subject;
 use super::super::{REJECTED, Usage};
 use super::exit_code;
-use crate::inspect::{Digested, Expected, Options, Receipt, Report};
+use crate::inspect::{Digested, Expected, LARGEST_TABLES, Look, Options, Receipt, Report, look};
 use crate::project::{self, Receipts, Unwritable};
 
 /// What a call checks, and how.
@@ -84,8 +84,8 @@ impl Work {
         let teller = self.shown.teller(image);
         let mut options = self.options_of(image);
         options.share = self.plan.share(image);
-        if let Some(client) = options.client.as_mut().filter(|_| self.subjects.len() > 1) {
-            *client = super::super::net::telling(client, teller.clone());
+        if self.subjects.len() > 1 {
+            super::super::net::tell(&mut options, &teller);
         }
         let (began, date) = (Instant::now(), self.clock.now());
         let complain = |said: &str| teller.warn(said);
@@ -105,6 +105,14 @@ impl Work {
             weight += SELF * report.findings.len() / 8;
         }
         Checked { came, weight, is_last }
+    }
+
+    /// Looks at an image again, for a page.
+    pub(super) fn look(&self, image: usize, report: &Report) -> Look {
+        let share = self.plan.share(image);
+        // Its tables are read again, beside those of others.
+        let _held = share.as_ref().map(|share| share.take(LARGEST_TABLES));
+        look(report, &self.options_of(image))
     }
 
     /// What is reported of an image of which nothing came before the call ended.

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use super::super::Usage;
 use super::super::threads::threads;
-use crate::inspect::{Budget, Share};
+use crate::inspect::{Budget, LARGEST_TABLES, Share};
 
 /// What the program takes without any check, with the stacks of its threads: 10 MiB, and what allocators keep.
 const PROGRAM: usize = 16 << 20;
 
 /// What each check takes as long as nothing of it grows large: buffers, the head of the image, fingerprints of the file.
 const EACH: usize = 5 << 20;
-
-/// What is kept free for one check whose tables are as large as they can be.
-const LARGE: usize = 28 << 20;
 
 /// What each thread that decodes bzip2 has: a block, and what it has of the file.
 const OF_THREAD: usize = 11 << 20;
@@ -27,7 +24,7 @@ fn ceiling(threads: usize) -> usize {
 
 /// So many images at once fit, with as much again for what grows large.
 fn most(threads: usize) -> usize {
-    (ceiling(threads) - PROGRAM - LARGE) / (2 * EACH)
+    (ceiling(threads) - PROGRAM - LARGEST_TABLES) / (2 * EACH)
 }
 
 /// How the images of a call are checked.
@@ -78,7 +75,7 @@ mod tests {
                 let plan = Plan::of(threads, wanted, 1000);
                 assert!(plan.jobs >= 1 && plan.threads >= 1, "{threads} {wanted:?} {plan:?}");
                 assert!(plan.jobs <= wanted.unwrap_or(threads), "{threads} {wanted:?} {plan:?}");
-                let fixed = PROGRAM + plan.jobs * EACH + LARGE;
+                let fixed = PROGRAM + plan.jobs * EACH + LARGEST_TABLES;
                 assert!(
                     plan.jobs == 1 || fixed <= ceiling(threads),
                     "{threads} {wanted:?} {plan:?}"
