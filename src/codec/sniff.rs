@@ -1,5 +1,5 @@
 use super::tar_header::has_sum;
-use super::{Bzip2, Decoder, Gzip, weak, zstd};
+use super::{Bzip2, Decoder, Gzip, ParallelGzip, weak, zstd};
 use crate::facts::{Code, Compression, Known, Mark};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -42,6 +42,7 @@ impl Packing {
     #[must_use]
     pub fn decoder(self, threads: usize) -> Option<Box<dyn Decoder>> {
         match self {
+            Packing::Gzip if threads > 1 => Some(Box::new(ParallelGzip::new(threads))),
             Packing::Gzip => Some(Box::new(Gzip::default().sparse())),
             Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse())),
             Packing::Plain | Packing::Foreign(..) => None,

@@ -139,6 +139,12 @@ pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
     )
 }
 
+/// Threads that decode. A quick look is over before they are of use, and gzip beside others leaves the cores to them.
+fn threads(packing: Packing, options: &Options) -> usize {
+    let beside = options.share.is_some() && packing != Packing::Bzip2;
+    if options.quick || beside { 1 } else { options.threads }
+}
+
 /// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
 /// packed stream that was found whole.
 pub(super) fn unpack<'a>(
@@ -149,7 +155,7 @@ pub(super) fn unpack<'a>(
     digest: Option<Sender<Segment>>,
     ending: Arc<Ending>,
 ) -> Box<dyn Feed + 'a> {
-    match packing.decoder(options.threads) {
+    match packing.decoder(threads(packing, options)) {
         None => Box::new(PlainFeed { incoming }),
         Some(decoder) => Box::new(PackedFeed {
             incoming,

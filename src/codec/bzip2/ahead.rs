@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use super::block::{Block, Fail, LONGEST};
+use super::super::workers::Workers;
+use super::block::{Block, Blocks, Fail, LONGEST};
 use super::scan::{Hint, Scanner};
-use super::workers::Workers;
 
 /// Places that may wait for a thread, however many look like blocks.
 const MOST_HINTS: usize = 1 << 10;
@@ -20,6 +20,16 @@ const MOST_THREADS: usize = 18;
 
 type Decoded = Result<Block, Fail>;
 
+/// Bytes, and the bit at which what may be a block begins.
+type Job = (Vec<u8>, usize);
+
+fn workers(count: usize) -> Workers<Job, Decoded> {
+    Workers::new(count, "bzip2", || {
+        let mut blocks = Blocks::default();
+        move |(bytes, bit): Job| blocks.decode(&bytes, bit)
+    })
+}
+
 /// Places that look like blocks, and threads that decode them.
 pub(super) struct Ahead {
     threads: usize,
@@ -31,7 +41,7 @@ pub(super) struct Ahead {
     /// What was, by the bit of the file at which it begins.
     jobs: VecDeque<(u64, Receiver<Decoded>)>,
     /// Started when there is something to do.
-    workers: Option<Workers>,
+    workers: Option<Workers<Job, Decoded>>,
 }
 
 /// What is known of the block at some place.
@@ -111,8 +121,8 @@ impl Ahead {
                 continue;
             }
             let to = next.unwrap_or(from + LONGEST).min(window.len());
-            let workers = self.workers.get_or_insert_with(|| Workers::new(self.threads));
-            let result = workers.decode(window[from..to].to_vec(), hint.bit as usize % 8);
+            let workers = self.workers.get_or_insert_with(|| workers(self.threads));
+            let result = workers.start((window[from..to].to_vec(), hint.bit as usize % 8));
             self.jobs.push_back((hint.bit, result));
         }
     }
@@ -137,6 +147,6 @@ impl Ahead {
     /// Lets all threads be gone, as if they had panicked.
     #[cfg(test)]
     pub(super) fn lose_threads(&mut self) {
-        self.workers = Some(Workers::new(0));
+        self.workers = Some(workers(0));
     }
 }

@@ -15,7 +15,6 @@ mod random;
 mod runs;
 mod scan;
 mod sum;
-mod workers;
 
 use self::ahead::{Ahead, Early};
 use self::block::{BLOCK, Block, Blocks, END, Fail, LEVEL, LONGEST, MAGIC, TOO_LONG};

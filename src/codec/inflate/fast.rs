@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::table::{Distances, Literals};
-use super::{CAPACITY, Fault, LONGEST_MATCH, SLACK};
+use super::{CAPACITY, Fault, LONGEST_MATCH, SLACK, Symbol};
 
 /// Bytes of the input that one turn may look at: two words, the second up to 7 bytes further on.
 const AHEAD: usize = 16;
@@ -31,23 +31,23 @@ fn word(window: &[u8; AHEAD], from: usize) -> u64 {
 }
 
 #[inline(always)]
-fn copy<const N: usize>(out: &mut [u8; CAPACITY + SLACK], from: usize, to: usize) {
+fn copy<S: Symbol, const N: usize>(out: &mut [S; CAPACITY + SLACK], from: usize, to: usize) {
     let (from, to) = (from & MASK, to & MASK);
-    let mut word = [0; N];
+    let mut word = [S::from(0); N];
     word.copy_from_slice(&out[from..from + N]);
     out[to..to + N].copy_from_slice(&word);
 }
 
 /// Repeats what lies `distance` bytes before `op` up to `end`. Up to [`SLACK`] bytes behind it are overwritten.
 #[inline(always)]
-fn repeat(out: &mut [u8; CAPACITY + SLACK], distance: usize, op: usize, end: usize) {
+fn repeat<S: Symbol>(out: &mut [S; CAPACITY + SLACK], distance: usize, op: usize, end: usize) {
     let (mut from, mut to) = (op - distance, op);
     match distance {
         16.. => {
-            copy::<16>(out, from, to);
-            copy::<16>(out, from + 16, to + 16);
+            copy::<S, 16>(out, from, to);
+            copy::<S, 16>(out, from + 16, to + 16);
             while to + 32 < end {
-                copy::<16>(out, from + 32, to + 32);
+                copy::<S, 16>(out, from + 32, to + 32);
                 from += 16;
                 to += 16;
             }
@@ -61,7 +61,7 @@ fn repeat(out: &mut [u8; CAPACITY + SLACK], distance: usize, op: usize, end: usi
         }
         8.. => {
             while to < end {
-                copy::<8>(out, from, to);
+                copy::<S, 8>(out, from, to);
                 from += 8;
                 to += 8;
             }
@@ -77,12 +77,12 @@ fn repeat(out: &mut [u8; CAPACITY + SLACK], distance: usize, op: usize, end: usi
 }
 
 /// Decodes from `input` at `at` into `out` at `filled`. Of the bits, fewer than 8 were read before.
-pub(super) fn run(
+pub(super) fn run<S: Symbol>(
     (literals, distances): (&Literals, &Distances),
     input: &[u8],
     at: &mut usize,
     state: &mut Bits,
-    out: &mut [u8; CAPACITY + SLACK],
+    out: &mut [S; CAPACITY + SLACK],
     filled: &mut usize,
 ) -> Result<Pause, Fault> {
     let Bits { mut bits, mut count } = *state;
@@ -105,7 +105,7 @@ pub(super) fn run(
     }
     macro_rules! put {
         ($entry:ident) => {
-            out[op & MASK] = $entry.byte();
+            out[op & MASK] = S::from($entry.byte());
             op += 1;
         };
     }
@@ -188,7 +188,7 @@ pub(super) fn run(
         let end = op + length;
         repeat(out, distance, op, end);
         op = end;
-        if distance == 1 && length == LONGEST_MATCH && out[(op - 1) & MASK] == 0 {
+        if distance == 1 && length == LONGEST_MATCH && out[(op - 1) & MASK] == S::from(0) {
             break Ok(Pause::Zeros);
         }
     };

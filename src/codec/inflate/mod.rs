@@ -4,14 +4,17 @@
 
 mod bits;
 mod fast;
+mod find;
+mod guess;
 mod table;
 
 use self::bits::{Bits, Wants};
 use self::fast::Pause;
+pub(super) use self::guess::{Guesser, Piece};
 use self::table::{DISTANCES, Distances, Entry, LITERALS, Literals, Table, Unfit};
 
 /// How far back a match may reach, in bytes.
-const WINDOW: usize = 32 << 10;
+pub(super) const WINDOW: usize = 32 << 10;
 /// Bytes of the buffer that are filled before they have to be taken.
 const CAPACITY: usize = 256 << 10;
 /// Bytes that a copy may write behind them.
@@ -88,12 +91,17 @@ type Precode = Table<7, 128>;
 /// The order in which the lengths of the code lengths' code come (RFC 1951, 3.2.7).
 const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
+/// What a stream is decoded to: bytes, or numbers that stand for bytes and for what is not known before a place.
+pub(super) trait Symbol: Copy + PartialEq + From<u8> + 'static {}
+impl Symbol for u8 {}
+impl Symbol for u16 {}
+
 /// A deflate stream being decoded.
-pub(super) struct Inflate {
+pub(super) struct Inflate<S: Symbol = u8> {
     state: State,
     last: bool,
     bits: Bits,
-    buffer: Box<[u8; CAPACITY + SLACK]>,
+    buffer: Box<[S; CAPACITY + SLACK]>,
     /// Bytes of the buffer that were taken, and that were filled.
     taken: usize,
     filled: usize,
@@ -109,6 +117,8 @@ pub(super) struct Inflate {
     lengths: [u8; 320],
     /// Whether long runs of zeros are counted.
     sparse: bool,
+    /// Whether to pause at the end of each block.
+    blocks: bool,
 }
 
 /// Why decoding paused.
@@ -118,17 +128,22 @@ pub(super) enum Next {
     Input,
     /// What was made has to be taken.
     Output,
+    /// A block has ended, and another one follows.
+    Block,
     /// The stream has ended.
     End,
 }
 
-impl Default for Inflate {
+impl<S: Symbol> Default for Inflate<S> {
     fn default() -> Self {
+        // By way of a vector, as it may be larger than a thread's stack has room for.
+        let buffer = vec![S::from(0); CAPACITY + SLACK].into_boxed_slice();
         Inflate {
             state: State::Head,
             last: false,
             bits: Bits::default(),
-            buffer: Box::new([0; CAPACITY + SLACK]),
+            // It has this length.
+            buffer: buffer.try_into().unwrap_or_else(|_| unreachable!()),
             taken: 0,
             filled: 0,
             zeros: 0,
@@ -139,15 +154,40 @@ impl Default for Inflate {
             counts: [0; 3],
             lengths: [0; 320],
             sparse: false,
+            blocks: false,
         }
     }
 }
 
-impl Inflate {
+impl<S: Symbol> Inflate<S> {
     /// Counts long runs of zeros instead of writing them.
     pub(super) fn sparse(mut self) -> Self {
         self.sparse = true;
         self
+    }
+
+    /// Pauses at the end of each block.
+    pub(super) fn by_blocks(mut self) -> Self {
+        self.blocks = true;
+        self
+    }
+
+    /// Goes on with a block whose head begins at this bit of `input`, behind these symbols, of which there are at most as
+    /// many as a match may reach back. Returns the byte of the input to go on at.
+    pub(super) fn begin(&mut self, before: &[S], input: &[u8], bit: usize) -> usize {
+        self.reset();
+        self.buffer[..before.len()].copy_from_slice(before);
+        (self.taken, self.filled) = (before.len(), before.len());
+        let mut at = bit / 8;
+        if !bit.is_multiple_of(8) && self.bits.load(input, &mut at).is_ok() {
+            self.bits.skip((bit % 8) as u32);
+        }
+        at
+    }
+
+    /// The last symbols that were made, as many as a match may reach back if there are as many.
+    pub(super) fn history(&self) -> &[S] {
+        &self.buffer[self.filled.saturating_sub(WINDOW)..self.filled]
     }
 
     /// Begins another stream.
@@ -157,7 +197,7 @@ impl Inflate {
     }
 
     /// What was made and not yet taken. Zeros may come behind it.
-    pub(super) fn made(&self) -> &[u8] {
+    pub(super) fn made(&self) -> &[S] {
         &self.buffer[self.taken..self.filled]
     }
 
@@ -180,7 +220,7 @@ impl Inflate {
     pub(super) fn take_zeros(&mut self) -> u64 {
         let zeros = std::mem::take(&mut self.zeros);
         if zeros > 0 {
-            self.buffer[..WINDOW].fill(0);
+            self.buffer[..WINDOW].fill(S::from(0));
             (self.taken, self.filled) = (WINDOW, WINDOW);
         }
         zeros
@@ -200,8 +240,11 @@ impl Inflate {
                 (self.taken, self.filled) = (WINDOW, WINDOW);
             }
             match self.step(input, at) {
-                Ok(Ok(())) if matches!(self.state, State::Done) => return Ok(Next::End),
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => match self.state {
+                    State::Done => return Ok(Next::End),
+                    State::Head if self.blocks => return Ok(Next::Block),
+                    _ => {}
+                },
                 Ok(Err(Wants)) => return Ok(Next::Input),
                 Err(fault) => return Err(fault),
             }
@@ -246,7 +289,7 @@ impl Inflate {
             State::Stored(left) => {
                 if self.bits.count > 0 {
                     // Whole bytes that were read before.
-                    self.buffer[self.filled] = bits!(take 8) as u8;
+                    self.buffer[self.filled] = S::from(bits!(take 8) as u8);
                     self.filled += 1;
                     self.state = State::Stored(left - 1);
                     return Ok(Ok(()));
@@ -256,8 +299,10 @@ impl Inflate {
                 if count == 0 {
                     return Ok(Err(Wants));
                 }
-                self.buffer[self.filled..self.filled + count]
-                    .copy_from_slice(&input[*at..*at + count]);
+                let space = &mut self.buffer[self.filled..self.filled + count];
+                for (to, &from) in space.iter_mut().zip(&input[*at..]) {
+                    *to = S::from(from);
+                }
                 *at += count;
                 self.filled += count;
                 self.state = State::Stored(left - count);
@@ -414,7 +459,7 @@ impl Inflate {
         }
         if entry.is_literal() {
             self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
-            self.buffer[self.filled] = entry.byte();
+            self.buffer[self.filled] = S::from(entry.byte());
             self.filled += 1;
             return Ok(true);
         }
@@ -480,7 +525,7 @@ impl Inflate {
         self.bits.bits &= (1 << self.bits.count) - 1;
         if zeros < LEAST_ZEROS as u64 || !self.sparse {
             let end = self.filled + zeros as usize;
-            self.buffer[self.filled..end].fill(0);
+            self.buffer[self.filled..end].fill(S::from(0));
             self.filled = end;
         } else {
             self.zeros = zeros;

@@ -29,7 +29,7 @@ fn ours(input: &[u8], pieces: usize, sparse: bool) -> Made {
             Err(fault) => return (bytes, Err(Some(fault))),
             Ok(Next::End) => return (bytes, Ok(at)),
             Ok(Next::Input) if piece.is_empty() => return (bytes, Err(None)),
-            Ok(Next::Input | Next::Output) => {}
+            Ok(_) => {}
         }
     }
 }

@@ -1,0 +1,164 @@
+//! What is decoded before its turn: pieces from the middle of a member.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
+
+use super::super::inflate::{Guesser, Piece};
+use super::super::workers::Workers;
+
+/// Bytes of the file that are a piece.
+const PIECE: usize = 256 << 10;
+
+/// Bytes that a thread is given behind a piece, for the block at its end.
+const BEHIND: usize = 96 << 10;
+
+/// Threads at most, however many there are: each needs 1 MB, and 4 MB for what waits, and what is given out has to be summed in one place.
+const MOST_THREADS: usize = 24;
+
+/// Pieces that were of no use after which the longest pause comes, by doubling.
+const MOST_MISSES: u32 = 6;
+
+type Job = (Vec<u8>, Piece);
+
+fn workers(count: usize) -> Workers<Job, Option<Piece>> {
+    Workers::new(count, "gzip", || {
+        let mut guesser = Guesser::default();
+        move |(bytes, piece): Job| guesser.decode(&bytes, PIECE * 8, piece)
+    })
+}
+
+/// A piece that begins at or behind a byte of the file.
+struct Early {
+    at: u64,
+    state: State,
+}
+
+enum State {
+    Running(Receiver<Option<Piece>>),
+    Done(Piece),
+}
+
+/// Threads and what they decode.
+pub(super) struct Ahead {
+    threads: usize,
+    /// In the order of the file.
+    pieces: VecDeque<Early>,
+    /// Byte of the file at which the next piece begins.
+    next: u64,
+    /// Pieces since the last gap.
+    row: usize,
+    misses: u32,
+    /// Buffers.
+    spare: Vec<Piece>,
+    workers: Option<Workers<Job, Option<Piece>>>,
+    /// Pieces that were of use.
+    #[cfg(test)]
+    pub(super) hits: usize,
+}
+
+impl Ahead {
+    /// `threads` are beside the one that decodes in turn.
+    pub(super) fn new(threads: usize) -> Self {
+        Ahead {
+            threads: threads.min(MOST_THREADS),
+            pieces: VecDeque::new(),
+            next: PIECE as u64 / 2,
+            row: 0,
+            misses: 0,
+            spare: Vec::new(),
+            workers: None,
+            #[cfg(test)]
+            hits: 0,
+        }
+    }
+
+    /// Bytes that the window has to have for all threads to have something to do.
+    pub(super) fn needed(&self) -> usize {
+        2 * self.gap() + (self.threads + 2) * PIECE + BEHIND
+    }
+
+    /// Bytes that are left to the one who decodes in turn, after a row of pieces. With many threads, what they have decoded
+    /// is all that it can give out.
+    fn gap(&self) -> usize {
+        match self.threads {
+            1 => PIECE * 3 / 2,
+            2 => PIECE,
+            3 => PIECE / 2,
+            _ => 0,
+        }
+    }
+
+    /// Gives the threads what they can do. The window begins at byte `base` of the file; what is before byte `at` was decoded.
+    pub(super) fn start(&mut self, window: &[u8], base: u64, at: u64) {
+        let least = at + self.gap().max(PIECE / 2) as u64;
+        if self.next < at {
+            // Nobody was fast enough, or much of the file was of no use.
+            let pause = (PIECE as u64) << self.misses.min(MOST_MISSES);
+            self.next = least + if self.misses > 1 { pause } else { 0 };
+            self.row = 0;
+        }
+        while self.pieces.len() <= self.threads {
+            let from = (self.next - base) as usize;
+            let Some(bytes) = window.get(from..from + PIECE + BEHIND) else { return };
+            let workers = self.workers.get_or_insert_with(|| workers(self.threads));
+            let piece = self.spare.pop().unwrap_or_default();
+            let running = State::Running(workers.start((bytes.to_vec(), piece)));
+            self.pieces.push_back(Early { at: self.next, state: running });
+            self.next += PIECE as u64;
+            self.row += 1;
+            if self.row == self.threads {
+                self.row = 0;
+                self.next += self.gap() as u64;
+            }
+        }
+    }
+
+    /// The piece that begins at this bit of the file, and the bit at which it ends.
+    pub(super) fn take(&mut self, bit: u64) -> Option<(Piece, u64)> {
+        while let Some(early) = self.pieces.front_mut() {
+            let base = early.at * 8;
+            if bit < base {
+                return None;
+            }
+            if let State::Running(receiver) = &early.state
+                && let Ok(Some(piece)) = receiver.recv()
+            {
+                early.state = State::Done(piece);
+            }
+            if let State::Done(piece) = &early.state
+                && base + piece.from as u64 > bit
+            {
+                return None;
+            }
+            let Some(Early { state, .. }) = self.pieces.pop_front() else { return None };
+            match state {
+                State::Done(piece) if base + piece.from as u64 == bit => {
+                    self.misses = 0;
+                    #[cfg(test)]
+                    {
+                        self.hits += 1;
+                    }
+                    let to = base + piece.to as u64;
+                    return Some((piece, to));
+                }
+                State::Done(piece) => {
+                    self.misses += 1;
+                    self.give_back(piece);
+                }
+                State::Running(_) => self.misses += 1,
+            }
+        }
+        None
+    }
+
+    /// Lends the buffers of a piece again.
+    pub(super) fn give_back(&mut self, piece: Piece) {
+        self.spare.push(piece);
+    }
+
+    /// Lets all threads be gone, as if they had panicked.
+    #[cfg(test)]
+    pub(super) fn lose_threads(&mut self) {
+        self.workers = Some(workers(0));
+    }
+}

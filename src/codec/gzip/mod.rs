@@ -1,0 +1,272 @@
+//! gzip (RFC 1952): framing by our own code, because a gate has to tell members, padding and garbage
+//! apart and to say where the damage is.
+
+mod ahead;
+mod header;
+mod parallel;
+
+pub use self::parallel::ParallelGzip;
+
+use self::header::{Header, ID1, ID2};
+use super::inflate::{Fault, Inflate, Next, WINDOW};
+use super::{Behind, Damage, Decoder, Step, Summary, repeated};
+use crate::facts::Code;
+
+/// Unpacks gzip files of any number of members.
+pub struct Gzip {
+    state: State,
+    inflate: Inflate,
+    /// What is wrong behind all that was made.
+    fault: Option<Fault>,
+    /// Whether a block has just ended, and another one follows.
+    between: bool,
+    crc: crc32fast::Hasher,
+    /// Bytes of the current member that were unpacked.
+    made: u64,
+    /// Bytes of the file that were taken.
+    at: u64,
+    members: u64,
+    zeros: u64,
+}
+
+enum State {
+    Header(Header),
+    Body,
+    Trailer(Vec<u8>),
+    /// After a member: another one, zero padding, or what belongs to nothing.
+    Between,
+    /// The first byte of a member, or of what belongs to nothing.
+    Mark,
+    /// After all members and their padding.
+    Behind(Behind),
+}
+
+impl Default for Gzip {
+    fn default() -> Self {
+        Gzip {
+            state: State::Header(Header::default()),
+            inflate: Inflate::default(),
+            fault: None,
+            between: false,
+            crc: crc32fast::Hasher::new(),
+            made: 0,
+            at: 0,
+            members: 0,
+            zeros: 0,
+        }
+    }
+}
+
+impl Gzip {
+    fn damage(&self, code: Code, said: impl Into<String>) -> Damage {
+        Damage { code, offset: self.at, said: said.into() }
+    }
+
+    fn summary(&self, behind: Option<Behind>) -> Summary {
+        Summary { members: self.members, trailing_zeros: self.zeros, behind }
+    }
+
+    /// Counts long runs of zeros instead of writing them ([`Step::zeros`]).
+    #[must_use]
+    pub fn sparse(mut self) -> Self {
+        self.inflate = self.inflate.sparse();
+        self
+    }
+
+    /// Pauses at the end of each block: then [`Gzip::decode`] returns with input and place left.
+    fn by_blocks(mut self) -> Self {
+        self.inflate = self.inflate.by_blocks();
+        self
+    }
+
+    /// The bit of the file at which the next block begins, if a block has just ended and all before it was given out.
+    fn next_block(&self) -> Option<u64> {
+        let all = self.between && self.inflate.made().is_empty();
+        all.then(|| self.at * 8 - u64::from(self.inflate.spare()))
+    }
+
+    /// The last 32 KiB of the member.
+    fn before(&self) -> Option<&[u8; WINDOW]> {
+        self.inflate.history().last_chunk()
+    }
+
+    /// The next block is decoded here.
+    fn go_on(&mut self) {
+        self.between = false;
+    }
+
+    /// Takes what somebody else has decoded of the member, up to the block that begins at bit `to` of the file, which is that
+    /// `bit` of the input. There is more of it than a match may reach back.
+    fn skip(&mut self, bytes: &[u8], to: u64, input: &[u8], bit: usize) {
+        self.crc.update(bytes);
+        self.made += bytes.len() as u64;
+        let last = &bytes[bytes.len().saturating_sub(WINDOW)..];
+        self.inflate.begin(last, input, bit);
+        self.at = to.div_ceil(8);
+        self.between = true;
+    }
+
+    /// Gives out what was decoded; whether there is place for more.
+    fn write(&mut self, output: &mut [u8], step: &mut Step) -> bool {
+        let made = self.inflate.made();
+        let count = made.len().min(output.len() - step.made);
+        let space = &mut output[step.made..step.made + count];
+        space.copy_from_slice(&made[..count]);
+        self.crc.update(space);
+        self.inflate.take(count);
+        self.made += count as u64;
+        step.made += count;
+        if self.inflate.made().is_empty() {
+            step.zeros = self.inflate.take_zeros();
+            if step.zeros > 0 {
+                self.crc.combine(&repeated(0, step.zeros));
+                self.made += step.zeros;
+            }
+        }
+        step.zeros == 0 && step.made < output.len()
+    }
+
+    /// Decodes on, if all that was decoded is given out; whether there is more to give out.
+    fn body(&mut self, input: &[u8], step: &mut Step) -> Result<bool, Damage> {
+        if let Some(fault) = self.fault {
+            let member = self.members + 1;
+            return Err(self.damage(
+                Code::GzipDamaged,
+                format!(
+                    "The compressed data of member {member} is not valid deflate data: {fault}."
+                ),
+            ));
+        }
+        if self.inflate.is_done() {
+            self.state = State::Trailer(Vec::with_capacity(8));
+            return Ok(true);
+        }
+        let mut taken = 0;
+        let result = self.inflate.decode(&input[step.taken..], &mut taken);
+        step.taken += taken;
+        self.at += taken as u64;
+        match result {
+            Ok(Next::Input) => Ok(!self.inflate.made().is_empty()),
+            Ok(Next::Output | Next::End) => Ok(true),
+            Ok(Next::Block) => {
+                self.between = true;
+                Ok(true)
+            }
+            Err(fault) => {
+                self.fault = Some(fault);
+                // Where the bits that mean nothing begin.
+                self.at -= u64::from(self.inflate.spare().div_ceil(8));
+                Ok(true)
+            }
+        }
+    }
+
+    fn trailer(&mut self, stored: &[u8; 8]) -> Result<(), Damage> {
+        let [c0, c1, c2, c3, s0, s1, s2, s3] = *stored;
+        let crc = u32::from_le_bytes([c0, c1, c2, c3]);
+        let size = u32::from_le_bytes([s0, s1, s2, s3]);
+        let found = std::mem::take(&mut self.crc).finalize();
+        let member = self.members + 1;
+        if crc != found {
+            return Err(self.damage(
+                Code::GzipCrcMismatch,
+                format!("Member {member} says CRC-32 {crc:08x}, its data has {found:08x}."),
+            ));
+        }
+        // RFC 1952: ISIZE is the size modulo 2^32.
+        if size != self.made as u32 {
+            let made = self.made;
+            return Err(self.damage(
+                Code::GzipSizeMismatch,
+                format!(
+                    "Member {member} says size {size} (modulo 2^32), its data has {made} bytes."
+                ),
+            ));
+        }
+        self.members += 1;
+        self.made = 0;
+        self.inflate.reset();
+        self.state = State::Between;
+        Ok(())
+    }
+}
+
+impl Decoder for Gzip {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
+        loop {
+            if let State::Body = self.state {
+                // Also without input: there may be output that did not fit before.
+                if !self.write(output, &mut step) || self.between || !self.body(input, &mut step)? {
+                    return Ok(step);
+                }
+                continue;
+            }
+            let Some(&byte) = input.get(step.taken) else { return Ok(step) };
+            match &mut self.state {
+                State::Body => {}
+                State::Header(header) => match header.push(byte) {
+                    Ok(false) => {}
+                    Ok(true) => self.state = State::Body,
+                    Err(said) => return Err(self.damage(Code::GzipHeaderInvalid, said)),
+                },
+                State::Trailer(stored) => {
+                    stored.push(byte);
+                    if let Ok(stored) = <[u8; 8]>::try_from(stored.as_slice()) {
+                        self.trailer(&stored)?;
+                    }
+                }
+                State::Between if byte == 0 => self.zeros += 1,
+                State::Between if byte == ID1 && self.zeros == 0 => self.state = State::Mark,
+                State::Between => {
+                    self.state = State::Behind(Behind::at(self.at));
+                    continue;
+                }
+                State::Mark => {
+                    // Taken as the first byte of a header now, or of what is behind.
+                    let at = self.at - 1;
+                    self.state = match byte {
+                        ID2 => State::Header(Header::begun()),
+                        _ => State::Behind(begun(at)),
+                    };
+                    continue;
+                }
+                State::Behind(behind) => {
+                    let rest = &input[step.taken..];
+                    behind.take(rest);
+                    step.taken += rest.len();
+                    self.at += rest.len() as u64;
+                    return Ok(step);
+                }
+            }
+            step.taken += 1;
+            self.at += 1;
+        }
+    }
+
+    fn finish(&mut self) -> Result<Summary, Damage> {
+        let member = self.members + 1;
+        let missing = match &self.state {
+            State::Between => return Ok(self.summary(None)),
+            State::Behind(behind) => return Ok(self.summary(Some(behind.clone()))),
+            // A member may have begun here, and then the disk would be short.
+            State::Mark | State::Header(_) => "header",
+            State::Body => "compressed data",
+            State::Trailer(_) => "check sum",
+        };
+        Err(self.damage(
+            Code::GzipTruncated,
+            format!("The file ends inside the {missing} of gzip member {member}."),
+        ))
+    }
+}
+
+/// What is behind and begins as a member does, by its first byte.
+fn begun(at: u64) -> Behind {
+    let mut behind = Behind::at(at);
+    behind.take(&[ID1]);
+    behind
+}
+
+#[cfg(test)]
+mod tests;

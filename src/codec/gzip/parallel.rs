@@ -1,0 +1,214 @@
+//! gzip on several threads.
+//!
+//! One decodes in turn and is the only one who decides. Threads decode pieces of the file that come later, from the first
+//! block that they find in each. If a block ends in turn where such a piece begins, and only then, the piece is taken, and decoding goes on behind it;
+//! the check sum of the member is that of all bytes, whoever decoded them.
+
+use super::super::{Damage, Decoder, Step, Summary};
+use super::Gzip;
+use super::ahead::Ahead;
+
+/// Bytes of the window that may have passed before they are let go.
+const PASSED: usize = 256 << 10;
+
+/// Unpacks gzip files of any number of members.
+pub struct ParallelGzip {
+    gzip: Gzip,
+    ahead: Ahead,
+    /// Bytes of the file; those before `index` were decoded.
+    window: Vec<u8>,
+    index: usize,
+    /// Offset in the file of the first byte of the window.
+    base: u64,
+    /// What a thread has decoded, and how much of it was given out.
+    bytes: Vec<u8>,
+    given: usize,
+}
+
+impl ParallelGzip {
+    /// Decodes on so many threads, two or more; long runs of zeros are counted ([`Step::zeros`]).
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        ParallelGzip {
+            gzip: Gzip::default().sparse().by_blocks(),
+            ahead: Ahead::new(threads.saturating_sub(1)),
+            window: Vec::new(),
+            index: 0,
+            base: 0,
+            bytes: Vec::new(),
+            given: 0,
+        }
+    }
+
+    /// Takes input into the window, as far as there is place.
+    fn take(&mut self, input: &[u8]) -> usize {
+        if self.index >= PASSED {
+            self.window.drain(..self.index);
+            self.base += self.index as u64;
+            self.index = 0;
+        }
+        let room = self.ahead.needed().saturating_sub(self.window.len() - self.index);
+        let count = room.min(input.len());
+        self.window.extend_from_slice(&input[..count]);
+        count
+    }
+
+    /// Takes what a thread has decoded from here on, if anybody has.
+    fn jump(&mut self) {
+        let Some(at) = self.gzip.next_block() else { return };
+        if let Some((piece, to)) = self.ahead.take(at) {
+            if let Some(before) = self.gzip.before() {
+                piece.resolve(before, &mut self.bytes);
+                self.given = 0;
+                let bit = (to - self.base * 8) as usize;
+                self.gzip.skip(&self.bytes, to, &self.window, bit);
+                self.index = bit.div_ceil(8);
+            }
+            self.ahead.give_back(piece);
+        } else {
+            self.gzip.go_on();
+        }
+    }
+}
+
+impl Decoder for ParallelGzip {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
+        let mut step = Step { taken: 0, made: 0, zeros: 0 };
+        loop {
+            let count = (self.bytes.len() - self.given).min(output.len() - step.made);
+            output[step.made..step.made + count]
+                .copy_from_slice(&self.bytes[self.given..self.given + count]);
+            self.given += count;
+            step.made += count;
+            if step.made == output.len() {
+                return Ok(step);
+            }
+            step.taken += self.take(&input[step.taken..]);
+            let all = step.taken == input.len();
+            if all && !input.is_empty() && self.window.len() - self.index < self.ahead.needed() {
+                // More comes, for the threads.
+                return Ok(step);
+            }
+            self.ahead.start(&self.window, self.base, self.base + self.index as u64);
+            self.jump();
+            if self.given < self.bytes.len() {
+                continue;
+            }
+            let inner = self.gzip.decode(&self.window[self.index..], &mut output[step.made..])?;
+            self.index += inner.taken;
+            step.made += inner.made;
+            step.zeros = inner.zeros;
+            if step.zeros > 0 || step.made == output.len() {
+                return Ok(step);
+            }
+            let idle = inner.taken == 0 && inner.made == 0 && self.gzip.next_block().is_none();
+            if idle && all {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<Summary, Damage> {
+        self.gzip.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::super::super::testing::{decode, mixed};
+    use super::*;
+
+    fn packed(data: &[u8], level: u32) -> Vec<u8> {
+        let mut writer = GzEncoder::new(Vec::new(), Compression::new(level));
+        writer.write_all(data).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// Words, noise that is hardly packed, and zeros, as images have them.
+    fn sample(mib: usize) -> Vec<u8> {
+        let mut data = Vec::new();
+        let mut state = 1u64;
+        for part in 0..mib {
+            data.extend_from_slice(&mixed((1 << 19) - part * 1000));
+            for _ in 0..1 << 19 {
+                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                data.push((state >> 33) as u8 & 63);
+            }
+            data.resize(data.len() + ((part % 4) << 16), 0);
+        }
+        data
+    }
+
+    /// Holds it against one thread.
+    fn compare(file: &[u8], threads: usize, pieces: usize) -> usize {
+        let one = decode(&mut Gzip::default(), file, file.len(), 1 << 18);
+        let mut parallel = ParallelGzip::new(threads);
+        let several = decode(&mut parallel, file, pieces, 1 << 17);
+        assert_eq!(several.1, one.1, "{threads} threads, pieces of {pieces}");
+        assert!(several.0 == one.0 || one.1.is_err(), "other bytes");
+        parallel.ahead.hits
+    }
+
+    #[test]
+    fn several_threads_decode_what_one_does() {
+        let data = sample(8);
+        for level in [2, 6, 9] {
+            let file = packed(&data, level);
+            for (threads, pieces) in [(2, 1 << 20), (3, 70_000), (8, 1 << 18), (64, 1 << 20)] {
+                let hits = compare(&file, threads, pieces);
+                assert!(hits > 3, "{threads} threads: {hits} pieces were of use");
+            }
+        }
+    }
+
+    #[test]
+    fn members_stored_blocks_and_what_is_behind_are_the_same() {
+        let data = sample(4);
+        let mut file = packed(&data, 6);
+        file.extend_from_slice(&packed(&data[..3 << 20], 0));
+        for at in 0..400 {
+            file.extend_from_slice(&packed(&data[at * 5000..][..5000], 6));
+        }
+        file.extend_from_slice(&packed(&data, 9));
+        compare(&file, 3, 1 << 20);
+        compare(&[&file[..], &[0; 4000]].concat(), 3, 1 << 20);
+        compare(&[&file[..], b"garbage"].concat(), 2, 1 << 20);
+        // gzip within gzip has heads of blocks that are none of its own.
+        compare(&packed(&file, 0), 4, 1 << 20);
+    }
+
+    #[test]
+    fn without_its_threads_it_decodes_alone() {
+        let file = packed(&sample(4), 6);
+        let mut parallel = ParallelGzip::new(4);
+        parallel.ahead.lose_threads();
+        let (bytes, end) = decode(&mut parallel, &file, 1 << 20, 1 << 18);
+        assert!(end.is_ok() && bytes == sample(4));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn damage_is_found_at_the_same_place(
+            place in any::<prop::sample::Index>(),
+            value in 1u8..,
+            cut in any::<prop::sample::Index>(),
+            threads in 2usize..6,
+        ) {
+            let mut file = packed(&sample(3), 6);
+            let place = place.index(file.len());
+            file[place] ^= value;
+            compare(&file, threads, 1 << 19);
+            file[place] ^= value;
+            file.truncate(cut.index(file.len()).max(1));
+            compare(&file, threads, 1 << 19);
+        }
+    }
+}

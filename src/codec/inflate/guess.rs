@@ -1,0 +1,136 @@
+//! A piece of a stream, decoded from the middle before it is known what comes before.
+//!
+//! Where a match reaches back before the piece, the symbol stands for a place there. As soon as the last 32 KiB have no
+//! such symbol, bytes are decoded.
+
+use super::{Inflate, Next, Symbol, WINDOW, find};
+
+/// Symbols from this one on stand for a place in the 32 KiB before the piece.
+const PLACE: u16 = 1 << 15;
+
+/// Bits in which the head of a block is looked for. Blocks are rarely longer than this.
+const MOST_SEARCHED: usize = 96 << 13;
+
+/// Symbols that a piece has at most. What is behind the last block that fits is decoded in its turn.
+const MOST_SYMBOLS: usize = 1 << 20;
+
+/// What a piece was decoded to, from the head of a block to that of another.
+#[derive(Default)]
+pub(in crate::codec) struct Piece {
+    /// Bits of the input at which it begins and ends.
+    pub(in crate::codec) from: usize,
+    pub(in crate::codec) to: usize,
+    /// Bytes, and places before it.
+    marked: Vec<u16>,
+    /// Bytes behind these.
+    plain: Vec<u8>,
+}
+
+impl Piece {
+    /// The bytes, behind these 32 KiB.
+    pub(in crate::codec) fn resolve(&self, before: &[u8; WINDOW], bytes: &mut Vec<u8>) {
+        let mut values = vec![0; 1 << 16];
+        for (value, byte) in values.iter_mut().zip(0..=u8::MAX) {
+            *value = byte;
+        }
+        values[usize::from(PLACE)..].copy_from_slice(before);
+        bytes.clear();
+        bytes.extend(self.marked.iter().map(|&symbol| values[usize::from(symbol)]));
+        bytes.extend_from_slice(&self.plain);
+    }
+}
+
+/// Decodes pieces.
+pub(in crate::codec) struct Guesser {
+    marked: Inflate<u16>,
+    plain: Inflate<u8>,
+    places: Vec<u16>,
+}
+
+impl Default for Guesser {
+    fn default() -> Self {
+        Guesser {
+            marked: Inflate::default().by_blocks(),
+            plain: Inflate::default().by_blocks(),
+            places: (0..WINDOW as u16).map(|place| PLACE | place).collect(),
+        }
+    }
+}
+
+impl Guesser {
+    /// Decodes from the first block of `input` that is found to the first one that begins at `end` (a bit) or behind it,
+    /// or as far as is possible. `piece` lends its buffers.
+    pub(in crate::codec) fn decode(
+        &mut self,
+        input: &[u8],
+        end: usize,
+        mut piece: Piece,
+    ) -> Option<Piece> {
+        let most = end.min(MOST_SEARCHED);
+        let mut from = find::block(input, 0, most)?;
+        loop {
+            piece.marked.clear();
+            piece.plain.clear();
+            (piece.from, piece.to) = (from, from);
+            let begun = self.marked.begin(&self.places, input, from);
+            let known = |made: &[u16]| {
+                let last = &made[made.len().saturating_sub(WINDOW)..];
+                last.len() == WINDOW && last.iter().all(|&symbol| symbol < PLACE)
+            };
+            let made = &mut piece.marked;
+            piece.to =
+                blocks(&mut self.marked, input, begun, (from, end), (made, MOST_SYMBOLS), known);
+            if piece.to < end && known(&piece.marked) {
+                let last = piece.marked.len() - WINDOW;
+                // None of them stands for a place.
+                let before: Vec<u8> = piece.marked[last..].iter().map(|&byte| byte as u8).collect();
+                let begun = self.plain.begin(&before, input, piece.to);
+                let room = MOST_SYMBOLS - piece.marked.len();
+                let made = &mut piece.plain;
+                let span = (piece.to, end);
+                piece.to = blocks(&mut self.plain, input, begun, span, (made, room), |_| false);
+            }
+            if piece.to > from {
+                return Some(piece);
+            }
+            from = find::block(input, from + 1, most)?;
+        }
+    }
+}
+
+/// Decodes whole blocks, at most so many symbols, from the first bit to the second or to where it is `enough`. Returns the bit at which
+/// the last one ends.
+fn blocks<S: Symbol>(
+    inflate: &mut Inflate<S>,
+    input: &[u8],
+    mut at: usize,
+    (mut to, end): (usize, usize),
+    (made, most): (&mut Vec<S>, usize),
+    enough: impl Fn(&[S]) -> bool,
+) -> usize {
+    let mut whole = made.len();
+    loop {
+        let next = inflate.decode(input, &mut at);
+        let more = inflate.made();
+        if made.len() + more.len() > most {
+            break;
+        }
+        made.extend_from_slice(more);
+        let count = more.len();
+        inflate.take(count);
+        match next {
+            Ok(Next::Output) => {}
+            Ok(Next::Block) => {
+                to = at * 8 - inflate.spare() as usize;
+                whole = made.len();
+                if to >= end || enough(made) {
+                    break;
+                }
+            }
+            // The last block is decoded in its turn.
+            Ok(Next::Input | Next::End) | Err(_) => break,
+        }
+    }
+    made.truncate(whole);
+    to
+}

@@ -1,0 +1,62 @@
+//! Threads that decode what may come, before it is its turn.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// The threads, which end when this is dropped.
+pub(super) struct Workers<Job, Done> {
+    jobs: Option<Sender<(Job, SyncSender<Done>)>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
+    /// Starts so many threads of this name, each of which does its jobs with what `make` returns.
+    pub(super) fn new<F>(count: usize, name: &str, make: fn() -> F) -> Self
+    where
+        F: FnMut(Job) -> Done + 'static,
+    {
+        let (jobs, todo) = channel::<(Job, SyncSender<Done>)>();
+        let todo = Arc::new(Mutex::new(todo));
+        let start = |_| {
+            let todo = Arc::clone(&todo);
+            let work = move || work(&todo, make());
+            // With fewer threads than wanted, or none, what nobody has decoded is decoded in its turn.
+            std::thread::Builder::new().name(name.into()).spawn(work).ok()
+        };
+        Workers { jobs: Some(jobs), threads: (0..count).filter_map(start).collect() }
+    }
+
+    /// Does this in its turn. The receiver gets nothing if that was not possible.
+    pub(super) fn start(&self, job: Job) -> Receiver<Done> {
+        let (done, result) = sync_channel(1);
+        if let Some(jobs) = &self.jobs {
+            // Without a thread to take it, it is dropped, and the receiver knows.
+            let _ = jobs.send((job, done));
+        }
+        result
+    }
+}
+
+impl<Job, Done> Drop for Workers<Job, Done> {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // One that panicked has said so, and its jobs were done by the one who gave them.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work<Job, Done>(
+    todo: &Mutex<Receiver<(Job, SyncSender<Done>)>>,
+    mut work: impl FnMut(Job) -> Done,
+) {
+    loop {
+        // Nothing panics while it is locked.
+        let Ok(job) = todo.lock().map(|todo| todo.recv()) else { return };
+        let Ok((job, done)) = job else { return };
+        // Nobody may want it any more.
+        let _ = done.send(work(job));
+    }
+}
