@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::Usage;
 use super::super::threads::threads;
-use crate::inspect::{Budget, LARGEST_TABLES, Share};
+use crate::inspect::{Budget, Share};
 
 /// What the program takes without any check, with the stacks of its threads: 10 MiB, and what allocators keep.
 const PROGRAM: usize = 16 << 20;
@@ -12,19 +12,31 @@ const PROGRAM: usize = 16 << 20;
 /// What each check takes as long as nothing of it grows large: buffers, the head of the image, fingerprints of the file.
 const EACH: usize = 5 << 20;
 
+/// What the allocator keeps for each job of what was large once: twice the largest buffer that was given back.
+const KEPT: usize = 18 << 20;
+
 /// What each thread that decodes bzip2 has: a block, and what it has of the file.
 const OF_THREAD: usize = 11 << 20;
 
-/// What all checks of a call take together: 64 MiB at two threads, 256 MiB at twenty and more.
-fn ceiling(threads: usize) -> usize {
-    const LEAST: usize = 64 << 20;
-    const MOST: usize = 256 << 20;
-    (LEAST + threads.saturating_sub(2) * OF_THREAD).min(MOST)
+/// What all checks of a call may take together.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Images at once.
+    jobs: usize,
+    /// Bytes for what may grow large.
+    large: usize,
 }
 
-/// So many images at once fit, with as much again for what grows large.
-fn most(threads: usize) -> usize {
-    (ceiling(threads) - PROGRAM - LARGEST_TABLES) / (2 * EACH)
+/// Within 64 MiB. With two jobs, what is kept is a part of what may grow large.
+const OF_TWO_THREADS: Room = Room { jobs: 2, large: 38 << 20 };
+const _: () = assert!(PROGRAM + 2 * EACH + OF_TWO_THREADS.large <= 64 << 20);
+
+/// Within 256 MiB.
+const OF_MORE: Room = Room { jobs: 7, large: 72 << 20 };
+const _: () = assert!(PROGRAM + OF_MORE.jobs * (EACH + KEPT) + OF_MORE.large <= 256 << 20);
+
+fn room(threads: usize) -> Room {
+    if threads <= 2 { OF_TWO_THREADS } else { OF_MORE }
 }
 
 /// How the images of a call are checked.
@@ -46,16 +58,15 @@ impl Plan {
     }
 
     fn of(threads: usize, wanted: Option<usize>, images: usize) -> Self {
-        let most = most(threads);
+        let Room { jobs: most, large } = room(threads);
         let jobs = wanted.unwrap_or(threads).min(most).min(images).max(1);
         let lowered = wanted.filter(|wanted| *wanted > most && images > most);
         if jobs == 1 {
             return Plan { jobs, threads, lowered, budget: None };
         }
-        let bytes = ceiling(threads) - PROGRAM - jobs * EACH;
         // bzip2 has all of the budget, a container within it what is left.
-        let decoding = (bytes.saturating_sub(EACH * 3) / OF_THREAD).clamp(1, threads);
-        Plan { jobs, threads: decoding, lowered, budget: Some(Budget::new(bytes)) }
+        let decoding = ((large - 3 * EACH) / OF_THREAD).clamp(1, threads);
+        Plan { jobs, threads: decoding, lowered, budget: Some(Budget::new(large)) }
     }
 
     /// What the image of this number may have beside others; nothing is said if there are none.
@@ -69,20 +80,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_planned_fits_under_the_ceiling() {
+    fn there_is_room_for_the_largest_tables() {
+        use crate::inspect::LARGEST_TABLES;
         for threads in 1..=1024 {
+            assert!(room(threads).large >= LARGEST_TABLES);
             for wanted in [None, Some(1), Some(2), Some(64), Some(1024)] {
                 let plan = Plan::of(threads, wanted, 1000);
-                assert!(plan.jobs >= 1 && plan.threads >= 1, "{threads} {wanted:?} {plan:?}");
-                assert!(plan.jobs <= wanted.unwrap_or(threads), "{threads} {wanted:?} {plan:?}");
-                let fixed = PROGRAM + plan.jobs * EACH + LARGEST_TABLES;
-                assert!(
-                    plan.jobs == 1 || fixed <= ceiling(threads),
-                    "{threads} {wanted:?} {plan:?}"
-                );
+                assert!((1..=wanted.unwrap_or(threads)).contains(&plan.jobs), "{threads} {plan:?}");
+                assert!((1..=threads).contains(&plan.threads), "{threads} {plan:?}");
             }
         }
-        assert_eq!((ceiling(1), ceiling(2), ceiling(64)), (64 << 20, 64 << 20, 256 << 20));
     }
 
     #[test]
@@ -93,10 +100,10 @@ mod tests {
         };
         assert_eq!(jobs(2, None, 8), (2, 2, None));
         assert_eq!(jobs(2, None, 1), (1, 2, None));
-        assert_eq!(jobs(8, None, 40).0, 8);
+        assert_eq!(jobs(4, None, 40), (4, 4, None));
         assert_eq!(jobs(2, Some(64), 100), (2, 2, Some(64)));
         assert_eq!(jobs(2, Some(64), 2), (2, 2, None));
-        assert_eq!(jobs(64, Some(64), 100).0, most(64));
+        assert_eq!(jobs(64, Some(64), 100), (7, 5, Some(64)));
         assert_eq!(jobs(1, None, 100), (1, 1, None));
     }
 }
