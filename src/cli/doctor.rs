@@ -416,7 +416,7 @@ fn rights(args: &DoctorArgs, bucket: &spaces::Bucket, chart: &mut Chart) -> bool
         let trial = Trial { bucket, folder: &folder, api: api.as_ref(), api_place };
         bucket.wait(try_bucket(&trial, &cancel)).map_err(|error| Usage(error.to_string()))
     });
-    let Tried { result, left, .. } = match tried {
+    let Tried { result, left, discard, .. } = match tried {
         Ok(tried) => tried,
         Err(Usage(why)) => {
             let said = format!("nothing was put, as that cannot be written down before: {why}");
@@ -447,7 +447,8 @@ fn rights(args: &DoctorArgs, bucket: &spaces::Bucket, chart: &mut Chart) -> bool
     chart.add("bucket-rights", state, said, fix);
     if let Some(key) = left {
         let said = format!("left behind: {key}, which may be public");
-        chart.add("probe", State::Fail, said, &swept);
+        let fix = format!("{swept} If that bucket is not yours, {discard}.");
+        chart.add("probe", State::Fail, said, &fix);
     }
     interrupted
 }

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,11 +153,16 @@ fn file(args: &CheckArgs, subject: &Subject) -> Result<Option<PathBuf>, Usage> {
         let place = Hostile::from_os(path.as_os_str());
         return Err(Usage(format!("the receipt goes to a file, and {place} is none; name a file")));
     }
-    Receipt::may_be_written(&path).map_err(|why| {
+    let wrong = |why: &dyn Display| {
         let place = Hostile::from_os(path.as_os_str());
         Usage(format!("cannot write the receipt {place}: {why}"))
-    })?;
-    Ok(Some(path))
+    };
+    Receipt::may_be_written(&path).map_err(|why| wrong(&why))?;
+    let there = std::fs::metadata(&path).ok().filter(Metadata::is_file);
+    match there.and_then(|meta| target::kept(&path, &meta, "replaced")) {
+        Some(why) => Err(wrong(&why)),
+        None => Ok(Some(path)),
+    }
 }
 
 /// Makes sure that a check can leave the receipt that was ordered, as far as that is known.

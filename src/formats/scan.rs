@@ -77,6 +77,10 @@ impl<T> Scan<T> {
                 let (at, piece) =
                     (table.saturating_add(done), (len - done).min(LARGEST_PIECE as u64));
                 let list = if at >= self.at { &mut self.later } else { &mut self.passed };
+                if list.len() == list.capacity() {
+                    // By a quarter: what has been left behind by growing is lost for what comes after.
+                    list.reserve_exact(list.len() / 4 + MOST_AHEAD);
+                }
                 list.push((at, piece as u32, tag(beside, done)));
             }
         }
@@ -94,6 +98,10 @@ impl<T> Scan<T> {
                 if let Some((at, len, tag)) = self.later.pop() {
                     self.want(at, len as usize, tag);
                 }
+            }
+            if self.later.len() < self.later.capacity() / 2 {
+                // Others grow while these become fewer.
+                self.later.shrink_to_fit();
             }
         }
     }

@@ -98,9 +98,9 @@ struct PackedFeed<'a> {
     ended: Option<Result<(), Halt>>,
 }
 
-/// Buffers for the image: the size at which zlib-rs is fastest.
+/// Buffers for the image: small enough for the cache, and enough for the largest range that is wanted at once.
 pub(super) const IMAGE_BUFFER: usize = 256 << 10;
-pub(super) const IMAGE_BUFFERS: usize = 24;
+pub(super) const IMAGE_BUFFERS: usize = 12;
 
 /// So many, unless several files are checked at once.
 fn image_buffers(options: &Options) -> usize {

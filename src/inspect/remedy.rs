@@ -1,10 +1,15 @@
 //! The remedies of a report's findings, made from what the report says of the image.
 
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use rustix::fs::Access;
+
 use super::Report;
+use crate::bytes::folder;
 use crate::facts::Compression;
 use crate::rules::remedy::{Case, Input};
 use crate::rules::row;
@@ -18,6 +23,8 @@ impl Report {
         let path = path.as_deref();
         let input = if source::is_url(argument) {
             Input::Url
+        } else if argument != "-" && !is_there_again(Path::new(argument)) {
+            Input::Pipe
         } else if argument != "-" {
             Input::File(Path::new(argument))
         } else if let Some(path) = path.filter(|_| self.compression.is_none()) {
@@ -46,7 +53,33 @@ impl Report {
     }
 }
 
-/// Whether a file of this name could be made. A link that leads nowhere is in the way as well.
+/// Whether a command that names this path reads the same bytes: a FIFO has them once, and what a process has open is
+/// something else to the next one. What is not there, or not to be looked at, has been named as a file.
+fn is_there_again(path: &Path) -> bool {
+    let is_open =
+        ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|of_process| path.starts_with(of_process));
+    let is_stream = |meta: Metadata| !meta.is_file() && !meta.file_type().is_block_device();
+    !is_open && !path.metadata().is_ok_and(is_stream)
+}
+
+/// Whether a file of this name could be made: in its folder, where nothing has that name. A link that leads nowhere is in
+/// the way as well.
 fn is_free(path: &Path) -> bool {
-    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    let nothing =
+        path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    nothing && rustix::fs::access(folder(path), Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_free_where_a_file_can_be_made() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("new");
+        assert!(is_free(&path));
+        std::fs::write(&path, "").unwrap();
+        assert!(!is_free(&path) && !is_free(&scratch.path().join("none/new")));
+    }
 }

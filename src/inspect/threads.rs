@@ -14,7 +14,7 @@ use crate::source::{self, Read};
 /// Buffers for the file where it is decoded or examined as it comes by: large, because every hand-over
 /// costs, and enough for the head of an image that is kept.
 pub(super) const FILE_BUFFER: usize = 1 << 20;
-pub(super) const FILE_BUFFERS: usize = 6;
+pub(super) const FILE_BUFFERS: usize = 5;
 
 /// The same where several files are checked at once: then a core that waits has another file, and memory is scarcer.
 const SMALL_BUFFER: usize = 256 << 10;

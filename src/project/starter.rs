@@ -1,6 +1,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 
+use crate::source::is_url;
+
 /// Endings of files that are taken for images.
 const ENDINGS: [&str; 6] = ["qcow2", "img", "raw", "vmdk", "vdi", "vhdx"];
 
@@ -50,11 +52,13 @@ pub fn starter(files: &[OsString]) -> Starter {
             Some(Ok(())) if names.len() == MOST => left_out.push((file.clone(), "there are many")),
             Some(Ok(())) => {
                 let name = name_of(path, &names);
+                // The name of a file may read as a URL.
+                let here = if is_url(path.as_ref()) { "./" } else { "" };
                 let _ = write!(
                     text,
                     "\n[[image]]\nname = {}\npath = {}\n",
                     quoted(&name),
-                    quoted(path)
+                    quoted(&format!("{here}{path}"))
                 );
                 names.push(name);
             }
@@ -158,6 +162,7 @@ mod tests {
             "out-b.raw",
             "c.raw.xz",
             "x\u{7}.img",
+            "https:x.img",
         ];
         let mut files = files.map(OsString::from).to_vec();
         files.push(OsString::from_vec(b"\xff.img".to_vec()));
@@ -166,9 +171,12 @@ mod tests {
         let parsed: toml::Table = toml::from_str(&made.text).unwrap();
         let images = parsed["image"].as_array().unwrap();
         let of = |key: &str| images.iter().map(|i| i[key].as_str().unwrap()).collect::<Vec<_>>();
-        assert_eq!(of("path"), ["a b\"c.img", "b.qcow2.gz", "b.raw", "out-b.raw", "out/b.raw"]);
-        assert_eq!(of("name"), ["a b\"c", "b", "b.raw", "out-b", "out-b.raw"]);
-        assert_eq!(made.images, 5);
+        assert_eq!(
+            of("path"),
+            ["a b\"c.img", "b.qcow2.gz", "b.raw", "./https:x.img", "out-b.raw", "out/b.raw"]
+        );
+        assert_eq!(of("name"), ["a b\"c", "b", "b.raw", "https:x", "out-b", "out-b.raw"]);
+        assert_eq!(made.images, 6);
         let left = made.left_out.iter().map(|(file, _)| file.to_string_lossy());
         let left: Vec<String> = left.map(|file| file.into_owned()).collect();
         assert_eq!(left, ["c.raw.xz", "x\u{7}.img", "\u{fffd}.img"]);

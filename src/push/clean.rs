@@ -8,7 +8,7 @@ use super::compared;
 use super::entry::{Entry, Intent, Outcome};
 use super::gone::unreadable;
 use super::handed;
-use super::journal::Journal;
+use super::journal::{Journal, instead};
 use super::looking::{Looking, since};
 use super::mint;
 use super::state::{Asked, Image as Made, Key as Minted};
@@ -240,7 +240,7 @@ impl<'a> Cleaning<'a> {
         self.world.undo(&format!("waiting for the import of image {id}"));
         let api = &self.world.api;
         match wait::image(api, id, Some(&push), *self.patience, &mut None).await {
-            Ok(image) if !push.marks(&image) => self.leave(foreign(image.id, &push)),
+            Ok(image) if !push.marks(&image) => self.leave(self.foreign(image.id)),
             Ok(image) => {
                 let available = match self.is_checked(image.id).await {
                     Ok(available) => available,
@@ -360,11 +360,11 @@ impl<'a> Cleaning<'a> {
                 false => self.world.note(&spared(image)),
                 true => self.left.push(format!(
                     "image {} has the mark of this push too ({}), and may be in use; {} \
-                     removes it; if it is to stay, delete the journal {}",
+                     removes it; if it is to stay, {}",
                     image.id,
                     push.tag(),
                     Command::image("delete").number(image.id),
-                    self.journal.shown()
+                    self.journal.discard()
                 )),
             }
         }
@@ -401,7 +401,7 @@ impl<'a> Cleaning<'a> {
         let mut unseen = false;
         loop {
             match images.get(&ImageKey::Id(id)).await {
-                Ok(image) if !self.is_own(&image) => return Err(foreign(id, self.journal.push())),
+                Ok(image) if !self.is_own(&image) => return Err(self.foreign(id)),
                 Ok(_) => break,
                 Err(Error { kind: Kind::NotFound, .. }) if looking.again().await => {}
                 // The run that made it had its number from the API, with the marks.
@@ -441,6 +441,16 @@ impl<'a> Cleaning<'a> {
             Err(error) => Err(error.to_string()),
         }
         .map_err(|why| format!("image {id} could not be deleted: {why}"))
+    }
+
+    /// Why an image is left alone that the journal names, and what to do: its user may have described it anew.
+    fn foreign(&self, id: u64) -> String {
+        let (push, place) = (self.journal.push(), self.journal.state().began.place.as_ref());
+        format!(
+            "image {id} does not bear the marks of this push ({}), so it is left as it is, whoever it is of; {}",
+            push.tag(),
+            instead(place)
+        )
     }
 
     /// Whether an image is the push's.
@@ -516,15 +526,6 @@ fn may_appear(push: &PushId) -> String {
         push.tag(),
         push.as_str(),
         Command::image("list --private --format json")
-    )
-}
-
-/// Why an image is left alone that the journal names.
-fn foreign(id: u64, push: &PushId) -> String {
-    format!(
-        "image {id} does not bear the marks of this push ({}), so it is left as it is; {} removes it",
-        push.tag(),
-        Command::image("delete").number(id)
     )
 }
 

@@ -34,7 +34,8 @@ impl Cleaning<'_> {
             Ok(()) => self.record(Entry::Outcome(Outcome::Probe)),
             Err(why) => self.left.push(format!(
                 "the object {key} may be there, as it could not be deleted: {why}; a sweep with a key that may delete \
-                 removes it"
+                 removes it; if that bucket is not yours, {}",
+                self.journal.discard()
             )),
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn instead(place: Option<&Place>) -> String {
     }
     .with(&older);
     format!(
-        "once no push runs on another machine, {sweep} goes by what is there instead; delete the journal only after \
+        "once no other push runs, on this machine or another, {sweep} goes by what is there instead; delete the journal only after \
          that ended with exit code 0"
     )
 }
@@ -304,6 +304,11 @@ impl Journal {
     pub(super) fn shown(&self) -> String {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         Hostile::from_os(path.as_os_str()).to_string()
+    }
+
+    /// What ends a push of which nothing can be seen any more.
+    pub(super) fn discard(&self) -> String {
+        format!("delete the journal {}", self.shown())
     }
 
     /// How far the push is.

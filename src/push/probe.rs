@@ -29,6 +29,8 @@ pub struct Tried {
     pub result: Result<(), Stop>,
     /// The key of an object that may still be there.
     pub left: Option<Key>,
+    /// What to do about its journal, if the bucket is somebody else's.
+    pub discard: String,
 }
 
 /// For how long an object is looked for that may come late.
@@ -54,7 +56,7 @@ pub struct Trial<'a> {
 /// If there can be no journal: nothing was put then.
 pub async fn try_bucket(trial: &Trial<'_>, cancel: &Cancel) -> Result<Tried, JournalError> {
     let (bucket, push) = (trial.bucket, PushId::random());
-    let none = |result| Ok(Tried { result, left: None });
+    let none = |result| Ok(Tried { result, left: None, discard: String::new() });
     let key = match Key::parse(&format!("{PREFIX}{}/{NAME}", push.as_str())) {
         Ok(key) => key,
         Err(why) => return none(Err(Stop::Order(why))),
@@ -67,12 +69,13 @@ pub async fn try_bucket(trial: &Trial<'_>, cancel: &Cancel) -> Result<Tried, Jou
     let mut journal = Journal::begin(trial.folder, &push, began(trial, &push))?;
     journal.write(Entry::Intent(Intent::Probe { key: key.as_str().to_owned() }))?;
     let (result, gone) = tried(bucket, &key, &mut journal, cancel).await;
+    let discard = journal.discard();
     if gone {
         // It does no harm if it stays: a sweep finds nothing.
         let _ = journal.note(Entry::Outcome(Outcome::Probe));
         let _ = journal.end();
     }
-    Ok(Tried { result, left: (!gone).then_some(key) })
+    Ok(Tried { result, left: (!gone).then_some(key), discard })
 }
 
 fn began(trial: &Trial<'_>, push: &PushId) -> Began {

@@ -225,8 +225,12 @@ impl Run<'_> {
         Ok(self.journal.write(Entry::Intent(intent))?)
     }
 
+    /// What came of a step is so whether it can be written or not: clean-up goes by it.
     pub(super) fn conclude_step(&mut self, outcome: Outcome) -> Result<(), Stop> {
-        Ok(self.journal.write(Entry::Outcome(outcome))?)
+        match self.journal.note(Entry::Outcome(outcome)) {
+            None => Ok(()),
+            Some(error) => Err(error.into()),
+        }
     }
 
     async fn attempt(&mut self) -> Result<(), Stop> {

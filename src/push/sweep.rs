@@ -196,8 +196,8 @@ async fn one(mut journal: Journal, connect: Connect<'_>, patience: &Patience, dr
             (Some(world), ended)
         }
         Err(why) => {
-            let journal = journal.shown();
-            let out = format!("{why}; if that API or bucket is gone for good, delete {journal}");
+            let discard = journal.discard();
+            let out = format!("{why}; if that API or bucket is gone for good, {discard}");
             (None, Ended { did: Vec::new(), left: vec![out] })
         }
     };
@@ -303,8 +303,8 @@ async fn ended(journal: &mut Journal, world: &World, patience: &Patience) -> End
         Whose::Others => {
             let left = vec![format!(
                 "it was pushed by another account than that of the token; sweep with a token of that one; if that \
-                 account is gone, delete {}",
-                journal.shown()
+                 account is gone, {}",
+                journal.discard()
             )];
             return Ended { did: Vec::new(), left };
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -289,4 +289,50 @@ fn a_report_takes_the_place_of_the_earlier_one_alone() {
     );
     let output = run(&scratch, &["check", "-q", "--output", "/dev/null", "a.raw"]);
     assert_eq!(exit_code(&output), 0, "{output:?}");
+}
+
+/// Whoever takes the right to write from a report means to keep it.
+#[test]
+fn a_report_that_may_not_be_written_to_is_kept() {
+    let scratch = Scratch::new();
+    image(&scratch);
+    let report = ["check", "-q", "--output", "report", "a.raw"];
+    assert_eq!(exit_code(&run(&scratch, &report)), 0);
+    let path = scratch.path("report");
+    let (before, inode) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    let output = run(&scratch, &report);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("make it writable"), "{output:?}");
+    assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (before, inode));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(exit_code(&run(&scratch, &report)), 0);
+}
+
+/// What came through a pipe is there no more when a command is pasted.
+#[test]
+fn no_command_names_a_pipe() {
+    let scratch = Scratch::new();
+    scratch.write("zeros.gz", &[gzip(&disk()), vec![0; 700]].concat());
+    mkfifo(&scratch.path("pipe"));
+    let json = ["check", "--format", "json"];
+    let feeding = File::open(scratch.path("zeros.gz")).unwrap();
+    let stdin = tidegate()
+        .current_dir(scratch.path(""))
+        .args([&json[..], &["/dev/stdin"]].concat())
+        .stdin(feeding)
+        .output()
+        .unwrap();
+    let path = scratch.path("pipe");
+    let bytes = fs::read(scratch.path("zeros.gz")).unwrap();
+    let feeder = std::thread::spawn(move || fs::write(path, bytes).unwrap());
+    let pipe = run(&scratch, &[&json[..], &["pipe"]].concat());
+    feeder.join().unwrap();
+    let file = run(&scratch, &[&json[..], &["zeros.gz"]].concat());
+    for (output, commands) in [(stdin, 0), (pipe, 0), (file, 1)] {
+        let report = &images(&output)[0];
+        let finding = &report["findings"][0];
+        assert_eq!(finding["code"], "gzip-trailing-zeros", "{report:#}");
+        assert_eq!(finding["commands"].as_array().map_or(0, Vec::len), commands, "{finding:#}");
+    }
 }

@@ -58,6 +58,25 @@ fn a_project_that_everybody_may_write_to_is_closed_by_what_is_said() {
 }
 
 #[test]
+fn a_folder_that_is_for_everybody_is_not_closed() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("tmp");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(data("gpt.qcow2"), folder.join("disk.qcow2")).unwrap();
+    let file = folder.join("tidegate.toml");
+    fs::write(&file, "[[image]]\nname = \"disk\"\npath = \"disk.qcow2\"\n").unwrap();
+    for rights in [0o644, 0o666] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(rights)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).unwrap();
+        let said = at(&folder).arg("check").output().unwrap();
+        assert_eq!(exit_code(&said), 2, "{said:?}");
+        let text = stderr(&said);
+        assert!(!text.contains("chmod"), "{text}");
+        assert!(text.contains("put the file into a folder of your own"), "{text}");
+    }
+}
+
+#[test]
 fn a_name_that_is_no_text_is_left_out_and_told() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("out")).unwrap();

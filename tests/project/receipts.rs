@@ -489,3 +489,19 @@ fn a_file_on_a_loop_device_has_no_receipt() {
     assert!(found["receipt"]["why"].as_str().unwrap().contains("loop device"), "{found}");
     assert!(code == 2 && said.contains("loop device"), "{said}");
 }
+
+#[test]
+fn a_receipt_that_may_not_be_written_to_is_kept() {
+    let scratch = Scratch::new();
+    fs::copy(data("gpt.qcow2"), scratch.path("disk.qcow2")).unwrap();
+    settle();
+    let ordered = || check(&scratch, &["--receipt", "r.json", "disk.qcow2"]).output().unwrap();
+    assert_eq!(exit_code(&ordered()), 0);
+    let path = scratch.path("r.json");
+    let before = fs::read(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    let output = ordered();
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    assert!(stderr(&output).contains("make it writable"), "{output:?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}

@@ -64,21 +64,40 @@ fn a_key_that_is_none_is_not_taken_for_deleted() {
     assert_eq!(rig.keys().len(), 0);
 }
 
-#[test]
-fn a_limit_on_files_is_a_write_that_fails() {
-    let rig = Rig::new();
+/// A push whose files may have so many blocks of 512 bytes: the journal gets longer.
+fn limited(rig: &Rig, blocks: u32) -> std::process::Output {
     rig.scratch.write("disk.raw.gz", big());
     let push = rig.push(&[&["disk.raw.gz"][..], &PARTS].concat());
     let mut limited = std::process::Command::new("sh");
-    // Blocks of 512 bytes: the journal gets longer.
-    limited.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(push.get_program());
+    let script = format!("ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    limited.args(["-c", &script]).arg(push.get_program());
     limited.args(push.get_args()).current_dir(push.get_current_dir().unwrap()).env_clear();
     for (name, value) in push.get_envs() {
         limited.env(name, value.unwrap_or_default());
     }
-    let output = limited.output().unwrap();
+    limited.output().unwrap()
+}
+
+#[test]
+fn a_limit_on_files_is_a_write_that_fails() {
+    let rig = Rig::new();
+    let output = limited(&rig, 1);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     assert!(stderr(&output).contains("File too large"), "{output:?}");
     rig.assert_clean(0..=0, "a limit on files");
     assert_eq!(rig.creates(), 0);
+}
+
+/// What was answered and cannot be written down is known to the run all the same.
+#[test]
+fn a_disk_that_is_full_leaves_nothing_in_doubt() {
+    for blocks in 2..=5 {
+        let rig = Rig::new();
+        let output = limited(&rig, blocks);
+        let said = stderr(&output);
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{blocks}: {output:?}");
+        assert!(!said.contains("left behind:") && !said.contains("may still"), "{blocks}: {said}");
+        rig.assert_clean(0..=1, "a disk that is full");
+        assert!(rig.journals().is_empty(), "{blocks}: {said}");
+    }
 }

@@ -297,7 +297,7 @@ fn a_journal_of_an_api_that_is_gone_is_named() {
     let output = sweep.env("DIGITALOCEAN_API_URL", "http://127.0.0.1:1").arg("--yes").output();
     let (output, journal) = (output.unwrap(), rig.journals()[0].clone());
     assert_eq!(exit_code(&output), 4, "{output:?}");
-    let remedy = format!("gone for good, delete {}", journal.display());
+    let remedy = format!("gone for good, delete the journal {}", journal.display());
     assert!(stdout(&output).contains(&remedy), "{output:?}");
     assert!(stdout(&output).contains("is there, and public, by its journal"), "{output:?}");
 }
@@ -398,4 +398,76 @@ fn copies_that_go_on_are_named() {
     );
     assert_eq!(exit_code(&output), 130, "{output:?}");
     assert!(stderr(&output).contains(&said), "{output:?}");
+}
+
+#[test]
+fn what_the_first_attempt_leaves_is_left_by_the_push() {
+    let rig = Rig::with_plan(
+        "[[bucket]]\nkind = \"500\"\noperation = \"abort-multipart-upload\"\ntimes = 2\n",
+    );
+    rig.scratch.write("disk.raw.gz", &[crate::disks::big(), &b"foreign"[..]].concat());
+    let document = rig.document(4, &["disk.raw.gz", "--part-size", "5MiB", "--retries", "1"]);
+    assert_eq!(document["available"], true, "{document:#}");
+    assert!(document["left"].to_string().contains("could not be removed"), "{document:#}");
+    assert_eq!(rig.state()["uploads"].as_array().unwrap().len(), 1);
+    let output = swept(&rig, &[]);
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    rig.assert_clean(1..=1, "swept");
+}
+
+/// A slip in the name of a bucket meets that of somebody else.
+#[test]
+fn a_bucket_of_somebody_else_is_not_told_of_for_ever() {
+    let rig = Rig::with_plan("[[bucket]]\nkind = \"403\"\nforever = true\n");
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    rig.document(4, &["disk.raw.gz"]);
+    let output = swept(&rig, &[]);
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let journal = rig.journals().remove(0);
+    let way = format!("if that bucket is not yours, delete the journal {}", journal.display());
+    assert!(stdout(&output).contains(&way), "{output:?}");
+    let probed = plain(&rig, &["doctor", "--probe"]);
+    assert!(
+        stdout(&probed).contains("If that bucket is not yours, delete the journal"),
+        "{probed:?}"
+    );
+}
+
+/// An image that its user describes anew bears the mark of its push no more. It stays, and there is a way to the end.
+#[test]
+fn an_image_that_is_described_anew_is_no_reason_to_delete_it() {
+    let rig = Rig::with_plan(
+        "[[bucket]]\nkind = \"slow-down\"\noperation = \"get-object\"\nsigned = true\nretry-after = 60\n",
+    );
+    rig.scratch.write("disk.raw.gz", &gzip(&disk()));
+    let id = rig.document(0, &["disk.raw.gz", "--no-mark-tag"])["image"]["id"].to_string();
+    let described = plain(&rig, &["image", "update", &id, "--description", "web"]);
+    assert_eq!(exit_code(&described), 0, "{described:?}");
+    let mut push = Running::start(&mut rig.push(&["disk.raw.gz", "--read-back"]));
+    let own = |line: &Value| line["anonymous"].is_null();
+    wait_until("it is read", || rig.asked("get-object").iter().any(own));
+    push.child().kill().unwrap();
+    drop(push);
+    rig.quiet();
+    let journal = rig.journals().remove(0);
+    let mut text = std::fs::read_to_string(&journal).unwrap();
+    for line in [
+        json!({"at": 3, "entry": "intent", "of": {"step": "create"}}),
+        json!({"at": 4, "entry": "outcome", "of": {"step": "create", "image": rig.images()[0]["id"]}}),
+    ] {
+        text += &format!("{line}\n");
+    }
+    std::fs::write(&journal, text).unwrap();
+    let output = swept(&rig, &[]);
+    assert_eq!(exit_code(&output), 4, "{output:?}");
+    let told = commands(stdout(&output));
+    assert!(!told.iter().any(|command| command.contains("delete")), "{output:?}");
+    let remote = told.iter().find(|command| command.contains("--remote")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let mut again = bare(&rig.scratch);
+    again.envs(rig.env.iter().map(|(name, value)| (name, value)));
+    let output = pasted(&mut again, &format!("{remote} --yes"));
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    rig.assert_nothing_staged("swept by what is there");
+    assert_eq!(rig.images().len(), 1);
 }

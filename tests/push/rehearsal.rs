@@ -170,3 +170,19 @@ fn a_rehearsal_that_is_killed_leaves_nothing() {
     let left: Vec<_> = std::fs::read_dir(scratch.path("tmp")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_number_that_is_there_stays() {
+    let scratch = Scratch::new();
+    scratch.write("disk.raw.gz", &gzip(&disk()));
+    for (before, kept) in [("12345678\n", true), ("", false)] {
+        scratch.write("id", before.as_bytes());
+        let mut command = bare(&scratch);
+        command.args(["push", "--rehearse", "disk.raw.gz", "-q", "--interval", "100ms"]);
+        let output = command.args(["--output-image-id", "id"]).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let after = std::fs::read_to_string(scratch.path("id")).unwrap();
+        assert_eq!(after == before, kept, "{after}");
+        assert_eq!(stderr(&output).contains("keeps the number"), kept, "{output:?}");
+    }
+}

@@ -45,6 +45,11 @@ pub(super) fn could_open(path: &Path, others: &[Other<'_>]) -> Result<(), Usage>
 }
 
 impl IdFile {
+    /// Whether the number of an earlier image is there.
+    pub(super) fn has_number(&self) -> bool {
+        matches!(self, IdFile::File(place) if place.has_content())
+    }
+
     /// Writes the number. What was there until now is there until it is written.
     pub(super) fn write(self, id: u64) -> Result<(), Usage> {
         match self {

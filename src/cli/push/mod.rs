@@ -52,6 +52,16 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         None => Some(state_folder(args.state.clone())?),
     };
     let id_file = id_file.map(|path| id_file::open(path, &read_too)).transpose()?;
+    // The number of an image that is there is worth more than one of the simulator.
+    let id_file = id_file.filter(|file| {
+        let keeps = _rehearsal.is_some() && file.has_number();
+        if keeps {
+            output::warn(
+                "--output-image-id keeps the number that it has: a rehearsal makes no image",
+            );
+        }
+        !keeps
+    });
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
@@ -60,7 +70,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     while let Some(next) = repacking(&mut args, (&order, &world), &pushed, &view) {
         (order, world) = next;
         date = clock.now();
+        let mut left = std::mem::take(&mut pushed.left);
         pushed = world.api.wait(push(&order, &world, folder.as_deref(), &cancel));
+        // What the first attempt could not remove is left by this run as well.
+        left.append(&mut pushed.left);
+        pushed.left = left;
     }
     let args = &args;
     view.close();

@@ -343,7 +343,7 @@ fn young(args: &SweepArgs, sweep: &Sweep) -> Vec<String> {
     all.extend(sweep.younger.iter().map(|one| format!("  {}", Hostile::message(one))));
     let command = Command::sweep_remote().with(&Options::default().value("--older-than", "1s"));
     all.push(format!(
-        "once no push to this bucket or account runs on another machine, {command} sweeps what is older than a second"
+        "once no push to this bucket or account runs, on this machine or another, {command} sweeps what is older than a second"
     ));
     all
 }

@@ -16,11 +16,11 @@ pub(super) mod ours;
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 
 use self::identity::Inode;
 pub(super) use self::identity::{Identity, Other, is_none_of};
@@ -182,6 +182,12 @@ impl Place {
         &self.path
     }
 
+    /// Whether something is there that an earlier run wrote.
+    pub(super) fn has_content(&self) -> bool {
+        let length = |there: &There| there.file.metadata().map_or(0, |meta| meta.len());
+        self.there.as_ref().is_some_and(|there| length(there) > 0)
+    }
+
     /// Why the file cannot be written.
     pub(super) fn wrong(&self, why: &str) -> Usage {
         self.kind.wrong(&self.given, why)
@@ -267,12 +273,28 @@ fn there(path: &Path, kind: Kind, done: &str) -> Result<There, String> {
         return Err(no_file(&meta));
     }
     match head.is_empty() || (kind.is_ours)(&head) {
-        true => Ok(There { file, mode: meta.permissions().mode() & 0o777 }),
+        true => match kept(path, &meta, done) {
+            None => Ok(There { file, mode: meta.mode() & 0o777 }),
+            Some(why) => Err(why),
+        },
         false => Err(format!(
             "what is there is not {}, so it is not {done}; name another file",
             kind.earlier
         )),
     }
+}
+
+/// Why a file stays as it is although a new one could take its path, for which the rights of the folder are enough: its
+/// user took the right to write from it, or never had it.
+pub(super) fn kept(path: &Path, meta: &Metadata, done: &str) -> Option<String> {
+    let kept = meta.mode() & 0o222 == 0 || rustix::fs::access(path, Access::WRITE_OK).is_err();
+    kept.then(|| {
+        format!(
+            "what is there may not be written to (its mode is {:03o}), so it is not {done}; name another file, or make \
+             it writable",
+            meta.mode() & 0o777
+        )
+    })
 }
 
 /// What a regular file begins with.

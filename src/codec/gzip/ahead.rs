@@ -7,10 +7,7 @@ use super::super::inflate::{Guesser, Piece};
 use super::super::workers::Workers;
 
 /// Bytes of the file that are a piece.
-const PIECE: usize = 256 << 10;
-
-/// Bytes that a thread is given behind a piece, for the block at its end.
-const BEHIND: usize = 96 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Threads at most, however many there are: each needs 1 MB, and 4 MB for what waits, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;
@@ -18,12 +15,13 @@ const MOST_THREADS: usize = 24;
 /// Pieces that were of no use after which the longest pause comes, by doubling.
 const MOST_MISSES: u32 = 6;
 
-type Job = (Vec<u8>, Piece);
+/// Bytes of the file, the bit at which the piece ends, and buffers for it.
+type Job = (Vec<u8>, usize, Piece);
 
 fn workers(count: usize) -> Workers<Job, Option<Piece>> {
     Workers::new(count, "gzip", || {
         let mut guesser = Guesser::default();
-        move |(bytes, piece): Job| guesser.decode(&bytes, PIECE * 8, piece)
+        move |(bytes, end, piece): Job| guesser.decode(&bytes, end, piece)
     })
 }
 
@@ -41,6 +39,8 @@ enum State {
 /// Threads and what they decode.
 pub(super) struct Ahead {
     threads: usize,
+    /// Bytes of the file that are a piece.
+    piece: usize,
     /// In the order of the file.
     pieces: VecDeque<Early>,
     /// Byte of the file at which the next piece begins.
@@ -58,11 +58,12 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// `threads` are beside the one that decodes in turn.
-    pub(super) fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize, piece: usize) -> Self {
         Ahead {
             threads: threads.min(MOST_THREADS),
+            piece,
             pieces: VecDeque::new(),
-            next: PIECE as u64 / 2,
+            next: piece as u64 / 2,
             row: 0,
             misses: 0,
             spare: Vec::new(),
@@ -74,37 +75,42 @@ impl Ahead {
 
     /// Bytes that the window has to have for all threads to have something to do.
     pub(super) fn needed(&self) -> usize {
-        2 * self.gap() + (self.threads + 2) * PIECE + BEHIND
+        2 * self.gap() + (self.threads + 2) * self.piece + self.behind()
     }
 
     /// Bytes that are left to the one who decodes in turn, after a row of pieces. With many threads, what they have decoded
     /// is all that it can give out.
     fn gap(&self) -> usize {
         match self.threads {
-            1 => PIECE * 3 / 2,
-            2 => PIECE,
-            3 => PIECE / 2,
+            1 => self.piece * 3 / 2,
+            2 => self.piece,
+            3 => self.piece / 2,
             _ => 0,
         }
     }
 
+    /// Bytes that a thread is given behind a piece, for the block at its end.
+    fn behind(&self) -> usize {
+        self.piece / 2
+    }
+
     /// Gives the threads what they can do. The window begins at byte `base` of the file; what is before byte `at` was decoded.
     pub(super) fn start(&mut self, window: &[u8], base: u64, at: u64) {
-        let least = at + self.gap().max(PIECE / 2) as u64;
+        let least = at + self.gap().max(self.piece / 2) as u64;
         if self.next < at {
             // Nobody was fast enough, or much of the file was of no use.
-            let pause = (PIECE as u64) << self.misses.min(MOST_MISSES);
+            let pause = (self.piece as u64) << self.misses.min(MOST_MISSES);
             self.next = least + if self.misses > 1 { pause } else { 0 };
             self.row = 0;
         }
         while self.pieces.len() <= self.threads {
             let from = (self.next - base) as usize;
-            let Some(bytes) = window.get(from..from + PIECE + BEHIND) else { return };
+            let Some(bytes) = window.get(from..from + self.piece + self.behind()) else { return };
             let workers = self.workers.get_or_insert_with(|| workers(self.threads));
             let piece = self.spare.pop().unwrap_or_default();
-            let running = State::Running(workers.start((bytes.to_vec(), piece)));
+            let running = State::Running(workers.start((bytes.to_vec(), self.piece * 8, piece)));
             self.pieces.push_back(Early { at: self.next, state: running });
-            self.next += PIECE as u64;
+            self.next += self.piece as u64;
             self.row += 1;
             if self.row == self.threads {
                 self.row = 0;
@@ -130,8 +136,7 @@ impl Ahead {
             {
                 return None;
             }
-            let Some(Early { state, .. }) = self.pieces.pop_front() else { return None };
-            match state {
+            match self.pieces.pop_front()?.state {
                 State::Done(piece) if base + piece.from as u64 == bit => {
                     self.misses = 0;
                     #[cfg(test)]

@@ -95,12 +95,13 @@ impl Gzip {
         self.between = false;
     }
 
-    /// Takes what somebody else has decoded of the member, up to the block that begins at bit `to` of the file, which is that
-    /// `bit` of the input. There is more of it than a match may reach back.
+    /// Takes what somebody else has decoded of the member, behind its last 32 KiB, up to the block that begins at bit `to` of
+    /// the file, which is that `bit` of the input.
     fn skip(&mut self, bytes: &[u8], to: u64, input: &[u8], bit: usize) {
-        self.crc.update(bytes);
-        self.made += bytes.len() as u64;
-        let last = &bytes[bytes.len().saturating_sub(WINDOW)..];
+        let more = &bytes[WINDOW..];
+        self.crc.update(more);
+        self.made += more.len() as u64;
+        let last = &bytes[bytes.len() - WINDOW..];
         self.inflate.begin(last, input, bit);
         self.at = to.div_ceil(8);
         self.between = true;

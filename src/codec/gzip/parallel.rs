@@ -4,9 +4,10 @@
 //! block that they find in each. If a block ends in turn where such a piece begins, and only then, the piece is taken, and decoding goes on behind it;
 //! the check sum of the member is that of all bytes, whoever decoded them.
 
+use super::super::inflate::WINDOW;
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, PIECE};
 
 /// Bytes of the window that may have passed before they are let go.
 const PASSED: usize = 256 << 10;
@@ -20,7 +21,7 @@ pub struct ParallelGzip {
     index: usize,
     /// Offset in the file of the first byte of the window.
     base: u64,
-    /// What a thread has decoded, and how much of it was given out.
+    /// The 32 KiB before what a thread has decoded, and that. How much of both was given out.
     bytes: Vec<u8>,
     given: usize,
 }
@@ -29,9 +30,15 @@ impl ParallelGzip {
     /// Decodes on so many threads, two or more; long runs of zeros are counted ([`Step::zeros`]).
     #[must_use]
     pub fn new(threads: usize) -> Self {
+        ParallelGzip::in_pieces(threads, PIECE)
+    }
+
+    /// The same with pieces of so many bytes of the file, at least two.
+    #[must_use]
+    pub fn in_pieces(threads: usize, piece: usize) -> Self {
         ParallelGzip {
             gzip: Gzip::default().sparse().by_blocks(),
-            ahead: Ahead::new(threads.saturating_sub(1)),
+            ahead: Ahead::new(threads.saturating_sub(1), piece.max(2)),
             window: Vec::new(),
             index: 0,
             base: 0,
@@ -59,7 +66,7 @@ impl ParallelGzip {
         if let Some((piece, to)) = self.ahead.take(at) {
             if let Some(before) = self.gzip.before() {
                 piece.resolve(before, &mut self.bytes);
-                self.given = 0;
+                self.given = WINDOW;
                 let bit = (to - self.base * 8) as usize;
                 self.gzip.skip(&self.bytes, to, &self.window, bit);
                 self.index = bit.div_ceil(8);
@@ -146,11 +153,15 @@ mod tests {
     }
 
     /// Holds it against one thread.
-    fn compare(file: &[u8], threads: usize, pieces: usize) -> usize {
+    fn compare(file: &[u8], threads: usize, arriving: usize) -> usize {
+        compare_in(file, threads, PIECE, arriving)
+    }
+
+    fn compare_in(file: &[u8], threads: usize, piece: usize, arriving: usize) -> usize {
         let one = decode(&mut Gzip::default(), file, file.len(), 1 << 18);
-        let mut parallel = ParallelGzip::new(threads);
-        let several = decode(&mut parallel, file, pieces, 1 << 17);
-        assert_eq!(several.1, one.1, "{threads} threads, pieces of {pieces}");
+        let mut parallel = ParallelGzip::in_pieces(threads, piece);
+        let several = decode(&mut parallel, file, arriving, 1 << 17);
+        assert_eq!(several.1, one.1, "{threads} threads, {arriving} bytes at a time");
         assert!(several.0 == one.0 || one.1.is_err(), "other bytes");
         parallel.ahead.hits
     }
@@ -193,7 +204,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig::with_cases(60))]
 
         #[test]
         fn damage_is_found_at_the_same_place(
@@ -201,14 +212,15 @@ mod tests {
             value in 1u8..,
             cut in any::<prop::sample::Index>(),
             threads in 2usize..6,
+            piece in 20_000usize..60_000,
         ) {
-            let mut file = packed(&sample(3), 6);
+            let mut file = packed(&sample(1), 6);
             let place = place.index(file.len());
             file[place] ^= value;
-            compare(&file, threads, 1 << 19);
+            compare_in(&file, threads, piece, 1 << 17);
             file[place] ^= value;
             file.truncate(cut.index(file.len()).max(1));
-            compare(&file, threads, 1 << 19);
+            compare_in(&file, threads, piece, 1 << 17);
         }
     }
 }

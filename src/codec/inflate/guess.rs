@@ -27,7 +27,7 @@ pub(in crate::codec) struct Piece {
 }
 
 impl Piece {
-    /// The bytes, behind these 32 KiB.
+    /// These 32 KiB, and the bytes behind them.
     pub(in crate::codec) fn resolve(&self, before: &[u8; WINDOW], bytes: &mut Vec<u8>) {
         let mut values = vec![0; 1 << 16];
         for (value, byte) in values.iter_mut().zip(0..=u8::MAX) {
@@ -35,6 +35,7 @@ impl Piece {
         }
         values[usize::from(PLACE)..].copy_from_slice(before);
         bytes.clear();
+        bytes.extend_from_slice(before);
         bytes.extend(self.marked.iter().map(|&symbol| values[usize::from(symbol)]));
         bytes.extend_from_slice(&self.plain);
     }

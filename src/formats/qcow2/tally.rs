@@ -31,10 +31,29 @@ pub(super) struct Tally {
     /// The first cluster that is counted.
     first: u64,
     /// By number; those that nothing refers to are not made.
-    pages: Vec<Option<Box<[u8]>>>,
+    pages: Vec<Option<Page>>,
     made: usize,
-    large: HashMap<u64, (u32, u32)>,
+    /// Large counts of all pages.
+    large: usize,
     full: bool,
+}
+
+/// The clusters of a page.
+struct Page {
+    cells: Box<[u8]>,
+    /// Counts that do not fit into a cell, by its number. Each page has its own: no large table has to be copied to grow.
+    large: HashMap<u16, (u32, u32)>,
+}
+
+impl Page {
+    fn unpack(&self, cell: usize) -> Count {
+        let byte = self.cells[cell];
+        let (references, stored) = match byte & ELSEWHERE {
+            ELSEWHERE => self.large.get(&(cell as u16)).copied().unwrap_or_default(),
+            small => (u32::from(small & 7), u32::from(small >> 3)),
+        };
+        Count { references, stored, kind: Kind::ALL[usize::from(byte >> KIND)] }
+    }
 }
 
 /// What is known of a cluster.
@@ -86,17 +105,9 @@ impl Tally {
     pub(super) fn get(&self, cluster: u64) -> Count {
         let (number, cell) = self.place(cluster);
         match self.pages.get(number) {
-            Some(Some(page)) => self.unpack(cluster, page[cell]),
+            Some(Some(page)) => page.unpack(cell),
             _ => Count::default(),
         }
-    }
-
-    fn unpack(&self, cluster: u64, cell: u8) -> Count {
-        let (references, stored) = match cell & ELSEWHERE {
-            ELSEWHERE => self.large.get(&cluster).copied().unwrap_or_default(),
-            small => (u32::from(small & 7), u32::from(small >> 3)),
-        };
-        Count { references, stored, kind: Kind::ALL[usize::from(cell >> KIND)] }
     }
 
     /// Changes what is known of a cluster.
@@ -109,41 +120,47 @@ impl Tally {
         if number >= self.pages.len() {
             self.pages.resize_with(number + 1, || None);
         }
-        if self.pages[number].is_none() {
-            if self.made >= MOST_PAGES {
+        let page = match &mut self.pages[number] {
+            Some(page) => page,
+            None if self.made >= MOST_PAGES => {
                 self.full = true;
                 return;
             }
-            self.made += 1;
-            self.pages[number] = Some(vec![0; PAGE as usize].into_boxed_slice());
-        }
-        let mut count = self.get(cluster);
+            none => {
+                self.made += 1;
+                let cells = vec![0; PAGE as usize].into_boxed_slice();
+                none.insert(Page { cells, large: HashMap::new() })
+            }
+        };
+        let mut count = page.unpack(place);
         change(&mut count);
-        let counts = if count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL {
-            if !self.large.is_empty() {
-                self.large.remove(&cluster);
+        let was_large = page.cells[place] & ELSEWHERE == ELSEWHERE;
+        let is_small = count.references <= LARGEST_SMALL && count.stored <= LARGEST_SMALL;
+        let counts = if is_small {
+            if was_large && page.large.remove(&(place as u16)).is_some() {
+                self.large -= 1;
             }
             count.references as u8 | (count.stored as u8) << 3
-        } else if self.large.len() < MOST_LARGE || self.large.contains_key(&cluster) {
-            self.large.insert(cluster, (count.references, count.stored));
+        } else if was_large || self.large < MOST_LARGE {
+            let before = page.large.insert(place as u16, (count.references, count.stored));
+            self.large += usize::from(before.is_none());
             ELSEWHERE
         } else {
             self.full = true;
             0
         };
-        if let Some(page) = &mut self.pages[number] {
-            page[place] = counts | (count.kind as u8) << KIND;
-        }
+        page.cells[place] = counts | (count.kind as u8) << KIND;
     }
 
     /// Everything that is known, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Count)> {
-        (self.first..).step_by(PAGE as usize).zip(&self.pages).flat_map(move |(first, page)| {
-            let cells = page.iter().flat_map(|page| page.iter());
+        (self.first..).step_by(PAGE as usize).zip(&self.pages).flat_map(|(first, page)| {
+            let cells =
+                page.iter().flat_map(|page| (0..page.cells.len()).map(move |cell| (page, cell)));
             (first..)
                 .zip(cells)
-                .filter(|(_, cell)| **cell != 0)
-                .map(|(cluster, cell)| (cluster, self.unpack(cluster, *cell)))
+                .filter(|(_, (page, cell))| page.cells[*cell] != 0)
+                .map(|(cluster, (page, cell))| (cluster, page.unpack(cell)))
         })
     }
 }

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::edits::Seed;
 use super::{Deaf, Options, Report, Verdict, pipeline};
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Bzip2, Damage, Decoder, Gzip, Packing, Summary, sniff};
+use crate::codec::{Bzip2, Damage, Decoder, Gzip, Packing, ParallelGzip, Summary, sniff};
 use crate::facts::{Code, Notebook};
 use crate::formats::{self, MemoryFeed, MemoryImage, RawDisk, StreamView};
 use crate::guest;
@@ -47,8 +47,9 @@ const LARGEST_PACKED: u64 = 128 << 10;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 17] = [
+pub const ALL: [Body; 18] = [
     ("gzip", gzip),
+    ("inflate", inflate),
     ("bzip2", bzip2),
     ("xz", xz),
     ("zstd", zstd),
@@ -162,11 +163,12 @@ fn decoded(
             };
             assert!(step.taken <= piece.len() && step.made <= output);
             image.extend_from_slice(&buf[..step.made]);
-            if image.len() > MOST_UNPACKED {
+            if image.len() as u64 + step.zeros > MOST_UNPACKED as u64 {
                 return None;
             }
+            image.resize(image.len() + step.zeros as usize, 0);
             piece = &piece[step.taken..];
-            if step.made < output {
+            if step.made < output && step.zeros == 0 {
                 assert!(piece.is_empty(), "input was left with room for output");
                 break;
             }
@@ -213,6 +215,50 @@ pub fn gzip(input: &[u8]) {
         .read_to_end(&mut expected)
         .expect("what is whole can be read by others");
     assert!(image == expected, "another image than flate2 makes");
+}
+
+/// Deflate: the same bytes and the same end as zlib-rs makes of it, whole, damaged or cut, on one thread and on several.
+pub fn inflate(input: &[u8]) {
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut inflate = flate2::Decompress::new(false);
+    let mut expected = Vec::new();
+    let mut space = vec![0; 64 << 10];
+    let end = loop {
+        let (taken, made) = (inflate.total_in(), inflate.total_out());
+        let rest = &input[taken as usize..];
+        let status = inflate.decompress(rest, &mut space, flate2::FlushDecompress::None);
+        expected.extend_from_slice(&space[..(inflate.total_out() - made) as usize]);
+        let moved = (inflate.total_in(), inflate.total_out()) != (taken, made);
+        match status {
+            Ok(flate2::Status::StreamEnd) => break Ok(inflate.total_in() as usize),
+            Ok(_) if moved && expected.len() <= MOST_UNPACKED => {}
+            Ok(_) if moved => return,
+            Ok(_) => break Err(Code::GzipTruncated),
+            Err(_) => break Err(Code::GzipDamaged),
+        }
+    };
+    // What is whole gets the right sum.
+    let mut file = [&HEADER, &input[..*end.as_ref().unwrap_or(&input.len())]].concat();
+    if end.is_ok() {
+        file.extend_from_slice(&crc32fast::hash(&expected).to_le_bytes());
+        file.extend_from_slice(&(expected.len() as u32).to_le_bytes());
+    }
+    let decoders: [Box<dyn Decoder>; 3] = [
+        Box::new(Gzip::default()),
+        Box::new(ParallelGzip::in_pieces(3, 64)),
+        Box::new(ParallelGzip::in_pieces(2, 1000)),
+    ];
+    let mut first = None;
+    for mut decoder in decoders {
+        let Some((image, result)) = decoded(&mut *decoder, &file, 4096, 64 << 10) else { return };
+        match (&result, &end) {
+            (Ok(_), Ok(_)) => assert!(image == expected, "other bytes than those of zlib-rs"),
+            (Err(damage), Err(code)) => assert_eq!(damage.code, *code, "{damage:?}"),
+            _ => panic!("{result:?}, but {end:?}"),
+        }
+        let first = first.get_or_insert_with(|| result.clone());
+        assert_eq!(result, *first, "on several threads");
+    }
 }
 
 /// bzip2, as [`gzip`]; the same on several threads, and what is refused is refused by libbz2 as well.

@@ -65,18 +65,38 @@ fn distrust(file: &Path, meta: &Metadata) -> Result<(), Error> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let shared = [folder.metadata()?, meta.clone()].iter().any(|meta| meta.mode() & 0o002 != 0);
+    let of_folder = folder.metadata()?;
+    let is_shared = |meta: &Metadata| meta.mode() & 0o002 != 0;
+    let shared =
+        [(folder, &of_folder), (file, meta)].into_iter().filter(|(_, meta)| is_shared(meta));
+    let shared: Vec<&Path> = shared.map(|(path, _)| path).collect();
     let own_root = folder
         .ancestors()
         .find(|folder| is_root(folder))
         .is_some_and(|root| root.join(".git").symlink_metadata().is_ok_and(|meta| is_own(&meta)));
-    match shared && !own_root {
-        true => Err(Error::other(format!(
-            "it is not used, because everybody may write to it or to its folder; name the images instead, or say {}",
-            Command::new("chmod o-w").file(folder).file(file)
-        ))),
-        false => Ok(()),
+    if shared.is_empty() || own_root {
+        return Ok(());
     }
+    let why = "it is not used, because everybody may write to it or to its folder; name the images instead, or";
+    // A folder that everybody is to write to, such as /tmp, stays one; nor can its rights be changed by another user.
+    let is_for_all =
+        is_shared(&of_folder) && (of_folder.mode() & STICKY != 0 || !is_users(&of_folder));
+    Err(Error::other(match is_for_all {
+        true => format!("{why} put the file into a folder of your own"),
+        false => {
+            let close = shared.into_iter().fold(Command::new("chmod o-w"), Command::file);
+            format!("{why} say {close}")
+        }
+    }))
+}
+
+/// The bit of a folder in which nobody removes the files of others.
+const STICKY: u32 = 0o1000;
+
+/// Whether it belongs to the user.
+fn is_users(meta: &Metadata) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    user == 0 || meta.uid() == user
 }
 
 /// Whether it belongs to the user, or to root, who can do everything anyway; to root under sudo, also whoever called.

@@ -25,6 +25,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Its name, once it is whole.
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
     /// The path that it is written at.
     pub(super) fn begun(&self) -> Name {
         self.folder.inside("new")
@@ -52,6 +57,11 @@ impl<'a> Chain<'a> {
     /// The file that was checked.
     pub(super) fn input(&self) -> &Name {
         &self.input
+    }
+
+    /// Whether a file lies in the folder of the input.
+    pub(super) fn is_beside(&self, name: &Name) -> bool {
+        name.path().parent() == self.input.path().parent()
     }
 
     /// A free name with this ending after the input's own name.

@@ -32,20 +32,23 @@ impl Name {
         self.0.file_name().and_then(|name| name.to_str()).unwrap_or("image")
     }
 
-    /// A name with another end in the same folder, which `free` says is to be had. Beside a device there is no place for
-    /// files: theirs go to the working directory.
+    /// A name with another end in the same folder, which `free` says is to be had, or in the working directory where the
+    /// folder takes none. Beside a device there is no place for files: theirs go to the working directory.
     pub(super) fn beside(
         &self,
         stem: &str,
         ending: &str,
         free: &dyn Fn(&Path) -> bool,
     ) -> Result<Name, Without> {
+        let here = Path::new("");
         let folder = self.0.parent().filter(|folder| !folder.starts_with("/dev"));
-        let folder = folder.unwrap_or(Path::new(""));
-        (1..=TRIED)
-            .map(|n| match n {
-                1 => folder.join(format!("{stem}{ending}")),
-                n => folder.join(format!("{stem}-{n}{ending}")),
+        let folders = folder.filter(|folder| *folder != here).into_iter().chain([here]);
+        folders
+            .flat_map(|folder| {
+                (1..=TRIED).map(move |n| match n {
+                    1 => folder.join(format!("{stem}{ending}")),
+                    n => folder.join(format!("{stem}-{n}{ending}")),
+                })
             })
             .find(|path| free(path))
             .map(Name)
@@ -152,6 +155,8 @@ mod tests {
         let taken = ["a/x.raw", "a/x-2.raw"];
         let free = |path: &Path| !taken.contains(&path.to_str().unwrap());
         assert_eq!(name("a/x").beside("x", ".raw", &free).unwrap(), name("a/x-3.raw"));
+        let read_only = |path: &Path| !path.starts_with("a") && path != Path::new("x.raw");
+        assert_eq!(name("a/x").beside("x", ".raw", &read_only).unwrap(), name("x-2.raw"));
         assert_eq!(name("/dev/sdb").beside("sdb", ".raw", &free).unwrap(), name("sdb.raw"));
         assert_eq!(name("x").beside("x", ".raw", &|_| false), Err(Without::Taken));
     }

@@ -109,6 +109,9 @@ impl Recipe {
             Recipe::CutThere => cut(chain, case),
             Recipe::Rename => {
                 let name = chain.name(&right_ending(case).ok_or(Without::Useless)?)?;
+                if !chain.is_beside(&name) {
+                    return Err(Without::Useless);
+                }
                 let second = format!("ln {} {name}", chain.input());
                 Ok([exists(&name), second, check(&name, case.limit)].join(" && "))
             }
@@ -136,6 +139,9 @@ fn parts(mut chain: Chain<'_>, case: &Case<'_>) -> Result<String, Without> {
         return Ok(repack(case, chain.input(), &new));
     };
     let made = chain.make(".vmdk")?;
+    if !chain.is_beside(made.name()) {
+        return Err(Without::Apart);
+    }
     chain.step(format!("{unpacker} {} > {}", chain.input(), made.begun()));
     let descriptor = chain.finish(made);
     chain.step(repack(case, &descriptor, &new));
