@@ -102,11 +102,6 @@ struct PackedFeed<'a> {
 pub(super) const IMAGE_BUFFER: usize = 256 << 10;
 pub(super) const IMAGE_BUFFERS: usize = 12;
 
-/// So many, unless several files are checked at once.
-fn image_buffers(options: &Options) -> usize {
-    if options.share.is_some() { IMAGE_BUFFERS / 4 } else { IMAGE_BUFFERS }
-}
-
 /// What is known of a packed stream that was read to its end and found whole.
 #[derive(Default)]
 pub(super) struct Ending(OnceLock<Option<Behind>>);
@@ -161,7 +156,7 @@ pub(super) fn unpack<'a>(
             incoming,
             packing,
             decoder,
-            pool: Pool::new(image_buffers(options), IMAGE_BUFFER),
+            pool: Pool::new(IMAGE_BUFFERS, IMAGE_BUFFER),
             notebook,
             input: None,
             zeros: 0,

@@ -211,7 +211,7 @@ fn spooled(
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
-        let pool = stream_pool(&Options::default());
+        let pool = stream_pool();
         let reader = deliver(scope, reader, pool, vec![sender].into(), Arc::clone(&ended), most);
         let taken = Arc::<AtomicU64>::default();
         let incoming = Incoming::new(segments, ended, Arc::clone(&taken));

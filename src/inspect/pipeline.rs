@@ -20,7 +20,7 @@ use super::spool::Spool;
 use super::tap::Tap;
 use super::threads::{
     self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
-    join, stream_pool,
+    join, packed_pool, stream_pool,
 };
 use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
@@ -244,14 +244,11 @@ impl<'a> Pipeline<'a> {
             });
             let ended = Arc::<AtomicBool>::default();
             let outputs = Outputs { needed: self.tap(), others: outputs };
-            let reader = deliver(
-                scope,
-                reader,
-                stream_pool(self.options),
-                outputs,
-                Arc::clone(&ended),
-                most,
-            );
+            let pool = match origin {
+                Origin::File(..) => packed_pool(self.options),
+                _ => stream_pool(),
+            };
+            let reader = deliver(scope, reader, pool, outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
@@ -336,7 +333,7 @@ impl<'a> Pipeline<'a> {
                 deliver(
                     scope,
                     file.reader(),
-                    stream_pool(self.options),
+                    packed_pool(self.options),
                     vec![sender].into(),
                     Arc::clone(&ended),
                     u64::MAX,

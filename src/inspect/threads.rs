@@ -16,7 +16,8 @@ use crate::source::{self, Read};
 pub(super) const FILE_BUFFER: usize = 1 << 20;
 pub(super) const FILE_BUFFERS: usize = 5;
 
-/// The same where several files are checked at once: then a core that waits has another file, and memory is scarcer.
+/// The same for a packed file where several are checked at once: then a core that waits has another file, and memory is
+/// scarcer. No view holds any of these; one that is held may be the last.
 const SMALL_BUFFER: usize = 256 << 10;
 
 /// Buffers for a file that is only digested: few and small, so that they stay in the cache between the
@@ -41,8 +42,16 @@ pub(super) struct Delivered {
 }
 
 /// The buffers of a stream.
-pub(super) fn stream_pool(options: &Options) -> Pool {
-    Pool::new(FILE_BUFFERS, if options.share.is_some() { SMALL_BUFFER } else { FILE_BUFFER })
+pub(super) fn stream_pool() -> Pool {
+    Pool::new(FILE_BUFFERS, FILE_BUFFER)
+}
+
+/// Those of a packed file.
+pub(super) fn packed_pool(options: &Options) -> Pool {
+    match options.share {
+        Some(_) => Pool::new(FILE_BUFFERS, SMALL_BUFFER),
+        None => stream_pool(),
+    }
 }
 
 /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less

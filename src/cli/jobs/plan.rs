@@ -10,7 +10,7 @@ use crate::inspect::{Budget, Share};
 const PROGRAM: usize = 16 << 20;
 
 /// What each check takes as long as nothing of it grows large: buffers, the head of the image, fingerprints of the file.
-const EACH: usize = 5 << 20;
+const EACH: usize = 19 << 19;
 
 /// What the allocator keeps for each job of what was large once: twice the largest buffer that was given back.
 const KEPT: usize = 18 << 20;
@@ -28,11 +28,11 @@ struct Room {
 }
 
 /// Within 64 MiB. With two jobs, what is kept is a part of what may grow large.
-const OF_TWO_THREADS: Room = Room { jobs: 2, large: 38 << 20 };
+const OF_TWO_THREADS: Room = Room { jobs: 2, large: 28 << 20 };
 const _: () = assert!(PROGRAM + 2 * EACH + OF_TWO_THREADS.large <= 64 << 20);
 
 /// Within 256 MiB.
-const OF_MORE: Room = Room { jobs: 7, large: 72 << 20 };
+const OF_MORE: Room = Room { jobs: 6, large: 72 << 20 };
 const _: () = assert!(PROGRAM + OF_MORE.jobs * (EACH + KEPT) + OF_MORE.large <= 256 << 20);
 
 fn room(threads: usize) -> Room {
@@ -65,7 +65,7 @@ impl Plan {
             return Plan { jobs, threads, lowered, budget: None };
         }
         // bzip2 has all of the budget, a container within it what is left.
-        let decoding = ((large - 3 * EACH) / OF_THREAD).clamp(1, threads);
+        let decoding = (large / OF_THREAD).clamp(1, threads);
         Plan { jobs, threads: decoding, lowered, budget: Some(Budget::new(large)) }
     }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(jobs(4, None, 40), (4, 4, None));
         assert_eq!(jobs(2, Some(64), 100), (2, 2, Some(64)));
         assert_eq!(jobs(2, Some(64), 2), (2, 2, None));
-        assert_eq!(jobs(64, Some(64), 100), (7, 5, Some(64)));
+        assert_eq!(jobs(64, Some(64), 100), (6, 6, Some(64)));
         assert_eq!(jobs(1, None, 100), (1, 1, None));
     }
 }
