@@ -74,10 +74,11 @@ fn reports_on_all_test_data_are_valid() {
 #[test]
 fn reports_on_what_cannot_be_read_are_valid() {
     let scratch = Scratch::new();
+    let empty = scratch.write("x", b"");
     let document =
-        checked(&[], &[&scratch.path("missing"), &scratch.path(""), &scratch.write("x", b"")]);
+        checked(&["--fail-fast", "--jobs", "1"], &[&scratch.path("missing"), &empty, &empty]);
     assert_eq!(document["images"][0]["verdict"], "error");
-    assert_eq!(document["images"][1]["error"]["kind"], "directory");
+    assert_eq!(document["images"][2]["error"]["kind"], "not-checked");
 }
 
 #[test]

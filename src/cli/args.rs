@@ -172,7 +172,7 @@ pub(super) struct ManArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Image files or URLs; `-` is standard input. Names of images of tidegate.toml; all of them if none is given.
+    /// Image files or URLs; `-` is standard input. Of a folder, the images in it; -v names what is left out. Names of images of tidegate.toml; all of them if none is given.
     #[arg(value_name = "IMAGE")]
     pub(super) images: Vec<OsString>,
 
@@ -197,6 +197,19 @@ pub(super) struct CheckArgs {
     /// does, and why an image is refused to standard error.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths", "images_from"], help_heading = "Which images")]
     pub(super) packer_manifest: Option<PathBuf>,
+
+    /// Of a folder, check the images that lie in it, and none of the folders in it.
+    #[arg(long, help_heading = "Which images")]
+    pub(super) no_recurse: bool,
+
+    /// Check so many images at once, 1 to 1024; otherwise as many as there are cores, or as fit into memory (64 MiB at two
+    /// threads, 256 MiB at most). The output is the same.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Which images")]
+    pub(super) jobs: Option<u16>,
+
+    /// Check no further image after the first reject. Those that were under way or not begun are reported as not checked.
+    #[arg(long, help_heading = "Which images")]
+    pub(super) fail_fast: bool,
 
     /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.
     #[arg(long, help_heading = "Which images")]

@@ -1,30 +1,38 @@
+//! `tidegate check`.
+
+mod work;
+
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
+use self::work::{Checked, Work};
 use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::clock::Clock;
 use super::document::Document;
-use super::progress::Progress;
+use super::images::Chosen;
+use super::jobs::{self, Plan, Shown};
 use super::project::Subject;
 use super::target::{Kind, Other, Target, ours};
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, Small, read_size};
-use crate::inspect::{Digested, Expected, Options, Receipt, Report, Verdict, look};
+use crate::inspect::{Options, Report, Verdict};
 use crate::project::Terms;
 use crate::render::json::Scope;
-use crate::render::{self, text};
+use crate::render::{Closing, Style, text};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::shown;
 
-pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
-    let subjects = images::subjects(args)?;
-    let options = options(args, &subjects)?;
+pub(super) fn run(args: &Arc<CheckArgs>) -> Result<u8, Usage> {
+    let Chosen { subjects, left_out } = images::chosen(args)?;
+    let plan = Plan::new(args.jobs, subjects.len())?;
+    let options = options(args, &subjects, plan.threads)?;
     let clock = Clock::new()?;
-    let progress = Progress::new(args.quiet);
-    signals::watch(&progress);
+    let shown = Shown::new(args.quiet, subjects.len());
+    let closed = shown.clone();
+    signals::watch(move || closed.close());
     let fetch = |argument: &OsStr, small| fetch(&options, argument, small);
     let checksums = args
         .checksums
@@ -34,9 +42,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
     if args.sha256.is_some() && subjects.len() != 1 {
         return Err(Usage("--sha256 is for one image; use --checksums for several".into()));
     }
-    // Of each image it is known now that it can be checked so; there may be too many to keep how.
-    let each = |subject| for_one(&options, subject, args, checksums.as_ref());
-    subjects.iter().try_for_each(|subject| each(subject).map(drop))?;
+    let terms = Terms::of(&options);
+    let work = Work { args: Arc::clone(args), options, checksums, subjects, clock, plan, shown };
+    work.can_check_all()?;
+    let subjects = &work.subjects;
     if subjects.iter().filter(|subject| subject.argument == "-").count() > 1 {
         return Err(Usage("standard input can be checked only once".into()));
     }
@@ -44,58 +53,133 @@ pub(super) fn run(args: &CheckArgs) -> Result<u8, Usage> {
         return Err(Usage("--receipt is for one image; use --cache for several".into()));
     }
     let receipts = receipts::receipts(args)?;
-    let orders = receipts::Orders::new(args, &subjects)?;
+    let orders = receipts::Orders::new(args, subjects)?;
     receipts::warn_of_no_seal(&orders, &receipts);
-    let scope = Scope { shard: args.shard, terms: Some(Terms::of(&options)), merged: false };
+    let scope = Scope { shard: args.shard, terms: Some(terms), merged: false };
     let output = args.output.as_deref().map(|path| (path, REPORT));
-    let (mut target, mut document) =
-        opened(args.format, scope, output, read_too(args, &subjects, &orders))?;
+    let (target, document) = opened(args.format, scope, output, read_too(args, subjects, &orders))?;
+    if let Some(wanted) = work.plan.lowered.filter(|_| args.net.verbose) {
+        let jobs = work.plan.jobs;
+        output::warn(&format!("{jobs} jobs instead of {wanted}: more do not fit into memory"));
+    }
     orders.begin();
-    let style = output::style(target.is_none());
-    let mut code = ACCEPTED;
-    let mut unwritten = ACCEPTED;
-    for (subject, file) in subjects.iter().zip(orders.files()) {
-        let (image, options) = (&subject.argument, &each(subject)?);
-        let (began, date) = (Instant::now(), clock.now());
-        let checked =
-            receipts.check(image, options, file, &*progress, &output::warn).map_err(|why| {
-                orders.hold();
-                Usage(format!("nothing was read of {}: {why}", shown(image)))
-            })?;
-        orders.is_done();
-        let mut report = checked.report;
-        report.took = Some(began.elapsed());
-        report.checked_at = Some(match &report.receipt {
-            Some(Receipt::Unchanged { checked_at, .. }) => checked_at.clone(),
-            _ => date,
-        });
-        report.strict = args.strict || subject.is_strict();
-        if args.format == ReportFormat::Text {
-            let first = document.tally().images() == 0;
-            let text = text_of(&report, args.quiet, style, first);
-            output::verdict(&mut target, &text, exit_code(&report) != ACCEPTED)?;
+    let work = Arc::new(work);
+    let mut telling = Telling::new(&work, &orders, target, document);
+    let checks = Arc::clone(&work);
+    let files = orders.shared();
+    let check = move |image: usize, turn: &jobs::Turn<'_>| {
+        checks.check(image, turn, &receipts, files[image].as_deref())
+    };
+    jobs::in_order(work.plan.jobs, work.subjects.len(), check, |image, came| {
+        telling.tell(image, came)
+    })?;
+    telling.end(left_out.unwrap_or(0))
+}
+
+/// Tells of the images of a call, one after the other.
+struct Telling<'a> {
+    work: &'a Work,
+    orders: &'a receipts::Orders,
+    target: Option<Target>,
+    document: Document,
+    style: Style,
+    closing: Closing,
+    code: u8,
+    unwritten: u8,
+}
+
+impl<'a> Telling<'a> {
+    fn new(
+        work: &'a Work,
+        orders: &'a receipts::Orders,
+        target: Option<Target>,
+        document: Document,
+    ) -> Self {
+        let style = output::style(target.is_none());
+        let (closing, code, unwritten) = (Closing::default(), ACCEPTED, ACCEPTED);
+        work.shown.is_due(0);
+        Telling { work, orders, target, document, style, closing, code, unwritten }
+    }
+
+    /// Tells what came of an image, if anything did.
+    fn tell(&mut self, image: usize, came: Option<Checked>) -> Result<(), Usage> {
+        let checked = match came {
+            Some(Checked { came: Ok(checked), .. }) => checked,
+            Some(Checked { came: Err(why), .. }) => {
+                self.orders.hold();
+                let image = shown(&self.work.subjects[image].argument);
+                return Err(Usage(format!("nothing was read of {image}: {why}")));
+            }
+            None => self.work.not_checked(image),
+        };
+        let report = checked.report;
+        if !report.is_not_checked() {
+            self.orders.is_done(image);
         }
-        if args.packer_manifest.is_some()
-            && exit_code(&report) != ACCEPTED
-            && (target.is_some() || args.format != ReportFormat::Text)
-        {
-            // Who reads the log of the build need not have the report.
-            output::fail(text::line(&report, render::Style::default()).trim_end());
-        }
-        if let (Some(file), Some(why)) = (file, checked.unwritten) {
+        self.work.shown.clone().aside(|| self.write(&report))?;
+        if let (Some(file), Some(why)) = (self.orders.file(image), checked.unwritten) {
             let place = Hostile::from_os(file.as_os_str());
             output::complain(&format!("there is no receipt {place}: {why}"));
-            unwritten = USAGE;
+            self.unwritten = USAGE;
         }
-        code = code.max(exit_code(&report));
-        document.add(&report, &|| look(&report, options))?;
+        self.code = self.code.max(exit_code(&report));
+        self.document.add(&report, &|| self.work.look(image, &report))?;
+        self.work.shown.is_due(image + 1);
+        Ok(())
     }
-    if args.format == ReportFormat::Text && document.tally().images() > 1 && !args.quiet {
-        output::write(&mut target, &format!("\n{}\n", document.tally()))?;
+
+    /// Writes what is told of an image at once.
+    fn write(&mut self, report: &Report) -> Result<(), Usage> {
+        let args = &self.work.args;
+        let refused = exit_code(report) != ACCEPTED;
+        if args.format == ReportFormat::Text {
+            let first = self.document.tally().images() == 0;
+            let text = text_of(report, args.quiet, self.style, first);
+            output::verdict(&mut self.target, &text, refused)?;
+        }
+        if refused && !report.is_not_checked() {
+            self.closing.add(report);
+        }
+        if args.packer_manifest.is_some()
+            && refused
+            && (self.target.is_some() || args.format != ReportFormat::Text)
+        {
+            // Who reads the log of the build need not have the report.
+            output::fail(text::line(report, Style::default()).trim_end());
+        }
+        Ok(())
     }
-    unwritten = unwritten.max(document.write(target)?);
-    // A verdict on an image tells more than that its receipt or the job's summary is missing.
-    Ok(if code == ACCEPTED { unwritten } else { code })
+
+    /// Tells what all of them came to, and that so many entries of folders were left out; the exit code.
+    fn end(mut self, left_out: usize) -> Result<u8, Usage> {
+        self.work.shown.close();
+        let images = self.document.tally().images();
+        let left_out = match (left_out, self.work.args.quiet) {
+            (0, _) | (_, true) => String::new(),
+            (1, _) => "1 entry of the folders is no image and was left out (-v names it)\n".into(),
+            (count, _) => {
+                format!(
+                    "{count} entries of the folders are no images and were left out (-v names them)\n"
+                )
+            }
+        };
+        match self.work.args.format {
+            ReportFormat::Text if self.work.args.quiet && images > 1 => {
+                output::write(&mut self.target, &self.closing.line(images))?;
+            }
+            ReportFormat::Text if images > 1 || !left_out.is_empty() => {
+                let (tally, again) = (self.document.tally(), self.closing.lines(self.style));
+                output::write(&mut self.target, &format!("\n{again}{left_out}{tally}\n"))?;
+            }
+            ReportFormat::Text => {}
+            // A document is about what was checked.
+            _ if !left_out.is_empty() => output::warn(left_out.trim_end()),
+            _ => {}
+        }
+        let unwritten = self.unwritten.max(self.document.write(self.target)?);
+        // A verdict on an image tells more than that its receipt or the job's summary is missing.
+        Ok(if self.code == ACCEPTED { unwritten } else { self.code })
+    }
 }
 
 /// What is read or written but the report, each with what it is.
@@ -144,31 +228,8 @@ pub(super) fn opened<'a>(
     Ok((target.flatten(), Document::new(format, scope, &others)?))
 }
 
-/// How one image is checked: what the project says of it, unless the arguments say otherwise.
-fn for_one(
-    options: &Options,
-    subject: &Subject,
-    args: &CheckArgs,
-    checksums: Option<&Checksums>,
-) -> Result<Options, Usage> {
-    let mut options = options.clone();
-    let mut expected = expected(&subject.argument, args, checksums)?;
-    if let Some(image) = &subject.image {
-        options.policy = subject.policy(&options.policy)?;
-        if args.max_size.is_none() {
-            options.limit = image.max_size.as_ref().map_or(options.limit, |size| size.value);
-        }
-        if let Some(sha256) = image.sha256.as_ref().filter(|_| args.sha256.is_none() && !args.quick)
-        {
-            let origin = "tidegate.toml".into();
-            expected.push(Expected { of: Digested::File, sha256: sha256.value, origin });
-        }
-    }
-    Ok(Options { expected, ..options })
-}
-
 /// What is said of an image. All but the first stand apart from the one before.
-pub(super) fn text_of(report: &Report, quiet: bool, style: render::Style, first: bool) -> String {
+pub(super) fn text_of(report: &Report, quiet: bool, style: Style, first: bool) -> String {
     if quiet {
         return text::line(report, style);
     }
@@ -181,6 +242,7 @@ pub(super) fn exit_code(report: &Report) -> u8 {
         Verdict::Accept => ACCEPTED,
         Verdict::Warn if !report.strict => ACCEPTED,
         Verdict::Warn | Verdict::Reject => REJECTED,
+        Verdict::Error if report.is_not_checked() => REJECTED,
         Verdict::Error => UNREADABLE,
     }
 }
@@ -202,7 +264,7 @@ pub(super) fn policy(
     Ok(policy)
 }
 
-fn options(args: &CheckArgs, subjects: &[Subject]) -> Result<Options, Usage> {
+fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Options, Usage> {
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -212,7 +274,7 @@ fn options(args: &CheckArgs, subjects: &[Subject]) -> Result<Options, Usage> {
         expected: Vec::new(),
         policy: policy(&args.allow, &args.warn, &args.reject)?,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
-        threads: super::threads::threads()?,
+        threads,
         url_rules: !args.no_url_rules,
         client: super::net::client(
             &args.net,
@@ -220,6 +282,7 @@ fn options(args: &CheckArgs, subjects: &[Subject]) -> Result<Options, Usage> {
             subjects.iter().map(|subject| subject.argument.as_os_str()),
             args.checksums.as_deref(),
         )?,
+        share: None,
     })
 }
 
@@ -244,24 +307,6 @@ fn fetch(options: &Options, argument: &OsStr, small: Small) -> Result<Vec<u8>, S
         Some(client) => super::net::fetch(client, argument, small),
         None => Err("it is no URL".into()),
     }
-}
-
-/// The digests that an image has to have, by `--sha256` and `--checksums`.
-fn expected(
-    image: &OsString,
-    args: &CheckArgs,
-    checksums: Option<&Checksums>,
-) -> Result<Vec<Expected>, Usage> {
-    let mut expected = Vec::new();
-    if let Some(hex) = &args.sha256 {
-        let sha256 = super::checksums::sha256(hex)
-            .ok_or_else(|| Usage("--sha256 takes 64 hexadecimal digits".into()))?;
-        expected.push(Expected { of: Digested::File, sha256, origin: "--sha256".into() });
-    }
-    if let Some(checksums) = checksums {
-        expected.extend(checksums.of(image)?);
-    }
-    Ok(expected)
 }
 
 /// Bytes from `100GB`, `20GiB` or a plain number.

@@ -13,7 +13,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8, Usage> {
     let options = check::to_look_at(&args.max_size, &args.net, images)?;
     let names = images.map(|image| shown(image).to_string());
     let progress = Progress::new(args.quiet);
-    signals::watch(&progress);
+    let closed = std::sync::Arc::clone(&progress);
+    signals::watch(move || closed.close());
     let fail = |(which, error): (usize, Error)| {
         progress.close();
         output::complain(&format!("{}: {}", names[which], error.message));

@@ -156,7 +156,7 @@ fn network(args: &DoctorArgs, base: &Address, chart: &mut Chart) {
         only: base.is_loopback().then(Vec::new),
         idle_timeout: Duration::from_secs(u64::from(args.api.timeout)),
         connect_timeout: Duration::from_secs(u64::from(args.api.timeout.min(15))),
-        log: args.api.verbose.then_some(output::log as fn(&str)),
+        log: args.api.verbose.then(|| crate::net::Log::new(output::log)),
         ..net::Options::default()
     };
     let client = match net::Client::new(options) {
@@ -341,7 +341,7 @@ fn bucket(args: &DoctorArgs, chart: &mut Chart) -> bool {
             cacert: args.api.cacert.clone(),
             idle_timeout: Duration::from_secs(u64::from(args.api.timeout)),
             connect_timeout: Duration::from_secs(u64::from(args.api.timeout.min(15))),
-            log: args.api.verbose.then_some(output::log as fn(&str)),
+            log: args.api.verbose.then(|| crate::net::Log::new(output::log)),
             ..net::Options::default()
         };
         let (endpoint, bucket, keys) = (found.endpoint, found.bucket, found.keys);

@@ -4,19 +4,29 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::BufReader;
+use std::path::Path;
 
 use super::args::{CheckArgs, ReportFormat};
+use super::folder::{self, Folder};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
 use crate::project::{Between, list};
 use crate::source::{by_shown, closed, is_unconnected, is_url, shown};
 
-pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
+/// The images of a check.
+pub(super) struct Chosen {
+    pub(super) subjects: Vec<Subject>,
+    /// Entries of folders that are left out, if a folder was named.
+    pub(super) left_out: Option<usize>,
+}
+
+pub(super) fn chosen(args: &CheckArgs) -> Result<Chosen, Usage> {
     // Where images are named, clap asks for no list, as both exclude each other.
     if args.null && args.images_from.is_none() {
         return Err(Usage("--null is about a list; name it with --images-from".into()));
     }
     let plain = |argument| Subject { argument, image: None };
+    let mut left_out = None;
     let mut subjects = match (&args.packer_manifest, &args.images_from) {
         (Some(manifest), _) => vec![plain(packer::image(manifest, is_document(args))?.0)],
         (None, Some(from)) => {
@@ -26,9 +36,20 @@ pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
         (None, None) if args.images.is_empty() && args.paths.is_empty() => project::all()?,
         (None, None) => {
             let named = args.images.iter().map(|image| project::subject(image));
-            named
-                .chain(args.paths.iter().map(|path| Ok(project::path(path))))
-                .collect::<Result<_, _>>()?
+            let named = named.chain(args.paths.iter().map(|path| Ok(project::path(path))));
+            let mut subjects = Vec::new();
+            for subject in named {
+                let subject = subject?;
+                match subject.image.is_none() && folder::is_folder(&subject.argument) {
+                    true => {
+                        let found = in_folder(&subject.argument, args)?;
+                        *left_out.get_or_insert(0) += found.left_out;
+                        subjects.extend(found.images.into_iter().map(plain));
+                    }
+                    false => subjects.push(subject),
+                }
+            }
+            subjects
         }
     };
     if args.offline {
@@ -43,7 +64,27 @@ pub(super) fn subjects(args: &CheckArgs) -> Result<Vec<Subject>, Usage> {
             output::warn(&format!("none of the images falls to shard {shard}"));
         }
     }
-    Ok(subjects)
+    Ok(Chosen { subjects, left_out })
+}
+
+/// The images in a folder, of which there has to be one.
+fn in_folder(folder: &OsStr, args: &CheckArgs) -> Result<Folder, Usage> {
+    let tell = |path: &Path, what: &str| {
+        if args.net.verbose {
+            output::warn(&format!("{} is left out: it is {what}", shown(path.as_os_str())));
+        }
+    };
+    let found = folder::images(folder, !args.no_recurse, &tell)?;
+    if found.images.is_empty() {
+        let (folder, count) = (shown(folder), found.left_out);
+        let left_out = match count {
+            0 => String::new(),
+            1 => "; 1 entry of it is something else, which --verbose names".to_owned(),
+            count => format!("; {count} entries of it are something else, which --verbose names"),
+        };
+        return Err(Usage(format!("there is no image in the folder {folder}{left_out}")));
+    }
+    Ok(found)
 }
 
 /// Whether standard output is for a document.

@@ -10,9 +10,11 @@ mod config;
 mod doctor;
 mod document;
 mod explain;
+mod folder;
 #[cfg(feature = "net")]
 mod image;
 mod images;
+mod jobs;
 mod map;
 mod merged;
 #[cfg_attr(not(feature = "net"), path = "no_net.rs")]
@@ -36,6 +38,7 @@ mod threads;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -89,7 +92,7 @@ pub fn main() -> ExitCode {
         net::know_secrets();
     }
     let code = match cli.command {
-        args::Command::Check(args) => check::run(&args),
+        args::Command::Check(args) => check::run(&Arc::from(args)),
         args::Command::Repack(args) => repack::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),

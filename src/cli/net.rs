@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::NetArgs;
+use super::jobs::Teller;
 use super::{Usage, output, project};
 use crate::bytes::{Hostile, Pool, Segment, Small};
 use crate::digitalocean::{self, Token};
-use crate::inspect::Error;
-use crate::net::{Address, Client, Header, Options, Secret};
+use crate::inspect::{self, Error};
+use crate::net::{Address, Client, Header, Log, Options, Secret};
 use crate::source::remote::{Remote, Want};
 use crate::source::{self, Read, is_url, shown};
 use crate::spaces;
@@ -83,10 +84,18 @@ pub(super) fn client_of_urls<'a>(
         connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
         retries: u32::from(args.retries),
         connections: usize::from(args.connections),
-        log: args.verbose.then_some(output::log as fn(&str)),
+        log: args.verbose.then(|| Log::new(output::log)),
         ..Options::default()
     };
     Client::new(options).map(|client| Some(Arc::new(client))).map_err(Usage)
+}
+
+/// Has the requests of an image told of as lines about it.
+pub(super) fn tell(options: &mut inspect::Options, teller: &Teller) {
+    if let Some(client) = &mut options.client {
+        let teller = teller.clone();
+        *client = Arc::new(client.telling(Log::new(move |line| teller.log(line))));
+    }
 }
 
 /// The address that an argument is.

@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 
 use super::args::NetArgs;
+use super::jobs::Teller;
 use super::{Usage, project};
 use crate::bytes::Small;
+use crate::inspect::Options;
 use crate::source::{Client, is_url};
 
 /// Refuses URLs.
@@ -27,3 +29,6 @@ pub(super) fn client<'a>(
 pub(super) fn fetch(client: &Client, _: &OsStr, _: Small) -> Result<Vec<u8>, String> {
     match *client {}
 }
+
+/// There are no requests.
+pub(super) fn tell(_: &mut Options, _: &Teller) {}

@@ -10,10 +10,10 @@ use crate::bytes::{Hostile, human_size};
 use crate::inspect::{Event, Listener};
 
 /// How often a plain line is written. Short checks write none.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// A bar appears only for what takes longer.
-const BAR_AFTER: Duration = Duration::from_millis(300);
+pub(super) const BAR_AFTER: Duration = Duration::from_millis(300);
 
 /// Shows how far a command is with an image.
 pub(super) struct Progress {
@@ -21,11 +21,22 @@ pub(super) struct Progress {
     state: Mutex<State>,
 }
 
+/// How what is under way is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Quiet,
     Lines,
     Bar,
+}
+
+impl Mode {
+    pub(super) fn of(quiet: bool) -> Self {
+        match (quiet, output::is_drawn()) {
+            (true, _) => Mode::Quiet,
+            (false, true) => Mode::Bar,
+            (false, false) => Mode::Lines,
+        }
+    }
 }
 
 struct State {
@@ -41,13 +52,8 @@ struct State {
 
 impl Progress {
     pub(super) fn new(quiet: bool) -> Arc<Self> {
-        let mode = match (quiet, output::is_drawn()) {
-            (true, _) => Mode::Quiet,
-            (false, true) => Mode::Bar,
-            (false, false) => Mode::Lines,
-        };
         let state = State::new("", None);
-        Arc::new(Progress { mode, state: Mutex::new(state) })
+        Arc::new(Progress { mode: Mode::of(quiet), state: Mutex::new(state) })
     }
 
     /// Leaves the terminal as it was, and shows nothing more.
@@ -153,16 +159,25 @@ impl State {
             return;
         }
         self.said = Instant::now();
-        let pace = pace(bytes, self.size, self.started.elapsed());
-        let share = match self.size {
-            Some(size) => format!(
-                " of {} ({:.0} %)",
-                human_size(size),
-                100.0 * bytes as f64 / size.max(1) as f64
-            ),
-            None => String::new(),
-        };
-        output::log(&format!("{}: {}{share}, {pace}", self.source, human_size(bytes)));
+        output::log(&line(&self.source, bytes, self.size, self.started.elapsed()));
+    }
+}
+
+/// How far an image is.
+pub(super) fn line(source: &str, bytes: u64, size: Option<u64>, elapsed: Duration) -> String {
+    let pace = pace(bytes, size, elapsed);
+    let share = size.map_or(String::new(), |size| {
+        let share = 100.0 * bytes as f64 / size.max(1) as f64;
+        format!(" of {} ({share:.0} %)", human_size(size))
+    });
+    format!("{source}: {}{share}, {pace}", human_size(bytes))
+}
+
+/// The end of a name that has more columns.
+pub(super) fn shortened(source: &str, room: usize) -> String {
+    match source.chars().count() {
+        count if count <= room => source.to_owned(),
+        count => std::iter::once('…').chain(source.chars().skip(count + 1 - room.max(1))).collect(),
     }
 }
 
@@ -205,12 +220,8 @@ fn bar(size: Option<u64>, source: &str) -> ProgressBar {
     };
     // What stands beside the name takes about 58 columns.
     let room = width.saturating_sub(58).min(40);
-    let shown: String = match source.chars().count() {
-        count if count <= room => source.to_owned(),
-        count => std::iter::once('…').chain(source.chars().skip(count + 1 - room.max(1))).collect(),
-    };
     bar.set_style(style.progress_chars("=> "));
-    bar.set_message(shown);
+    bar.set_message(shortened(source, room));
     bar
 }
 

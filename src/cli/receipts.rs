@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::{CheckArgs, Format, VerifyReceiptArgs};
 use super::project::Subject;
@@ -56,19 +57,21 @@ pub(super) fn receipts(args: &CheckArgs) -> Result<Receipts, Usage> {
 /// Where the receipts of all images go. Whatever happens from the first check until it is dropped, none of the files speaks
 /// of an earlier check afterwards.
 pub(super) struct Orders {
-    files: Vec<Option<PathBuf>>,
+    files: Arc<[Option<PathBuf>]>,
     /// Whether checks are under way. Before that nothing is known of an image, so what is there still counts.
     begun: Cell<bool>,
-    /// So many images are checked: their files have what they are to have.
-    done: Cell<usize>,
+    /// The images that are checked: their files have what they are to have.
+    done: Vec<Cell<bool>>,
 }
 
 impl Orders {
     /// Each image has a file of its own. That it cannot be written there, or that no check of an image leaves a receipt,
     /// is known before any work.
     pub(super) fn new(args: &CheckArgs, subjects: &[Subject]) -> Result<Orders, Usage> {
-        let files = subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
-        let orders = Orders { files, begun: Cell::new(false), done: Cell::new(0) };
+        let files: Arc<[Option<PathBuf>]> =
+            subjects.iter().map(|subject| file(args, subject)).collect::<Result<_, _>>()?;
+        let done = vec![Cell::new(false); subjects.len()];
+        let orders = Orders { files, begun: Cell::new(false), done };
         let mut known: BTreeSet<Identity> = BTreeSet::new();
         for (subject, file) in subjects.iter().zip(orders.files()) {
             let Some(file) = file else { continue };
@@ -86,6 +89,16 @@ impl Orders {
         self.files.iter().map(Option::as_deref)
     }
 
+    /// That of the image of this number.
+    pub(super) fn file(&self, image: usize) -> Option<&Path> {
+        self.files[image].as_deref()
+    }
+
+    /// The same, for other threads.
+    pub(super) fn shared(&self) -> Arc<[Option<PathBuf>]> {
+        Arc::clone(&self.files)
+    }
+
     /// All arguments are good, and the checks begin.
     pub(super) fn begin(&self) {
         self.begun.set(true);
@@ -96,18 +109,18 @@ impl Orders {
         self.begun.set(false);
     }
 
-    /// Another image is checked.
-    pub(super) fn is_done(&self) {
-        self.done.set(self.done.get() + 1);
+    /// The image of this number is checked.
+    pub(super) fn is_done(&self, image: usize) {
+        self.done[image].set(true);
     }
 }
 
 impl Drop for Orders {
     fn drop(&mut self) {
-        let begun = self.files.iter().filter(|_| self.begun.get());
-        for file in begun.skip(self.done.get()).flatten() {
+        let open = self.files.iter().zip(&self.done).filter(|(_, done)| !done.get());
+        for (file, _) in open.filter(|_| self.begun.get()) {
             // Why the check came to nothing was told; there is nothing to add.
-            let _ = Receipt::withdraw(file);
+            let _ = file.as_ref().map(|file| Receipt::withdraw(file));
         }
     }
 }

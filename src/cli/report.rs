@@ -12,6 +12,7 @@ use super::{ACCEPTED, Usage, check, images, output};
 use crate::bytes::Hostile;
 use crate::inspect::{Look, Report};
 use crate::project::{Shard, Terms};
+use crate::render::Closing;
 use crate::render::json::Scope;
 use crate::source::{NameDigest, shown};
 
@@ -57,8 +58,12 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
     let (mut target, mut document) = check::opened(args.format, scope, output, read_too(args))?;
     let style = output::style(target.is_none());
     let mut code = ACCEPTED;
+    let mut closing = Closing::default();
     images.each(|mut report| {
         report.strict |= args.strict;
+        if check::exit_code(&report) != ACCEPTED && !report.is_not_checked() {
+            closing.add(&report);
+        }
         if args.format == ReportFormat::Text {
             let first = document.tally().images() == 0;
             output::write(&mut target, &check::text_of(&report, args.quiet, style, first))?;
@@ -66,8 +71,13 @@ fn merge(args: &MergeArgs) -> Result<u8, Usage> {
         code = code.max(check::exit_code(&report));
         document.add(&report, &|| unseen(&report))
     })?;
-    if args.format == ReportFormat::Text && document.tally().images() != 1 && !args.quiet {
-        output::write(&mut target, &format!("\n{}\n", document.tally()))?;
+    let tally = document.tally();
+    if args.format == ReportFormat::Text && tally.images() != 1 {
+        let closing = match args.quiet {
+            true => closing.line(tally.images()),
+            false => format!("\n{}{tally}\n", closing.lines(style)),
+        };
+        output::write(&mut target, &closing)?;
     }
     let unwritten = document.write(target)?;
     Ok(if code == ACCEPTED { unwritten } else { code })

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-use super::progress::Progress;
 use super::{INTERRUPTED, output};
 use crate::bytes::Small;
 
@@ -45,14 +44,13 @@ pub(super) const ENDS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 #[cfg(feature = "net")]
 const ONE_WISH: Duration = Duration::from_millis(250);
 
-/// Ends the program when it is signalled to, with the terminal left as it was.
+/// Ends the program when it is signalled to, with the terminal left as it was by `close`.
 ///
 /// A check has nothing to undo: it writes no file but the report, and its reads may block for as long
 /// as a pipe's writer likes. So the process ends here, whatever the other threads are at.
-pub(super) fn watch(progress: &Arc<Progress>) {
-    let progress = Arc::clone(progress);
+pub(super) fn watch(close: impl FnOnce() + Send + 'static) {
     watch_with(move || {
-        progress.close();
+        close();
         None
     });
 }

@@ -88,6 +88,7 @@ const LESSONS: &[Lesson] = &[
             "tidegate check disk.vmdk --strict --format json --output report.json",
             "tidegate check disk.raw --checksums SHA256SUMS --cache",
             "tidegate check --images-from images.txt --shard 0/8 --format json --output shard-0.json",
+            "tidegate check build --jobs 4 --fail-fast",
             "tidegate check --packer-manifest packer-manifest.json",
             "tidegate check",
         ],

@@ -34,7 +34,7 @@ pub use self::sniff::{PACKINGS, Packing, packing_name, sniff, would_unpack};
 pub use self::tar::{Tar, TarItem, TarMember};
 pub use self::xz::Xz;
 pub use self::zstd::Zstd;
-pub use zip::{ZIP_TAIL, zip_end};
+pub use zip::{ZIP_TAIL, zip_end, zip_members};
 
 use crate::facts::Code;
 

@@ -75,6 +75,26 @@ fn is_in_order(last: &[u8], at: usize, record: &[u8], size: u64) -> bool {
         && (start < begin || (1..begin).contains(&offset))
 }
 
+/// The members of a zip archive of `size` bytes that ends like this, each with its name and its size: nothing unless
+/// all of the directory is at hand and in order.
+#[must_use]
+pub fn zip_members(last: &[u8], size: u64) -> Option<Vec<(Vec<u8>, u64)>> {
+    let end = last.len() - zip_end(last, size)?;
+    let record = last.get(end..end + RECORD)?;
+    let length = usize::try_from(u32_at(record, 12)).ok()?;
+    let mut directory = &last[end.checked_sub(length)?..end];
+    let mut members = Vec::new();
+    while !directory.is_empty() {
+        let entry = directory.get(..ENTRY).filter(|entry| entry.starts_with(b"PK\x01\x02"))?;
+        let [name, extra, comment] = [28, 30, 32].map(|field| usize::from(u16_at(entry, field)));
+        let bytes = directory.get(ENTRY..ENTRY + name)?;
+        // The largest size stands for one that is elsewhere.
+        members.push((bytes.to_vec(), u64::from(u32_at(entry, 24))));
+        directory = directory.get(ENTRY + name + extra + comment..)?;
+    }
+    (members.len() == usize::from(u16_at(record, 10))).then_some(members)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -331,11 +331,11 @@ impl Client {
     fn log_budget(&self, called: &Called) {
         let number = |name| called.header(name)?.trim().parse::<u64>().ok();
         if let (Some(log), Some(left)) =
-            (self.inner.net.options().log, number("ratelimit-remaining"))
+            (&self.inner.net.options().log, number("ratelimit-remaining"))
         {
             let of =
                 number("ratelimit-limit").map_or_else(String::new, |limit| format!(" of {limit}"));
-            log(&format!("rate limit: {left}{of} calls left"));
+            log.tell(&format!("rate limit: {left}{of} calls left"));
         }
     }
 

@@ -78,6 +78,11 @@ pub trait Layout: Send {
         guest: u64,
     ) -> Result<Run, Halt>;
 
+    /// Bytes of the disk for which its tables have one entry, or fewer.
+    fn unit(&self) -> u64 {
+        1 << 20
+    }
+
     /// Whether any of the disk is packed; `None` if that is not known, because the tables that would say
     /// so were not all read.
     fn has_packed(&self) -> Option<bool> {

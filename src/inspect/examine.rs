@@ -2,7 +2,7 @@
 //! partitioned.
 
 use super::report::{Mode, Report};
-use super::{Event, Listener, disk_digest};
+use super::{Event, Listener, Options, disk_digest};
 use crate::bytes::hex;
 use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Code, Compression, DiskFormat, Layer, Left, Notebook};
@@ -15,13 +15,12 @@ use crate::rules::{Identity, identify};
 const SECTOR: usize = 512;
 
 /// Looks at an image through any view. `trailer` is what its last sector is, where that is known
-/// already; with `digest` the disk is digested. Whoever reads the whole disk tells the listener how far
-/// it is.
+/// already. Whoever reads the whole disk tells the listener how far it is.
 pub(super) fn image(
     view: &mut dyn ImageView,
     trailer: Option<(Trailer, u64)>,
     notebook: &Notebook<'_>,
-    (digest, listener): (bool, &dyn Listener),
+    with: (&Options, &dyn Listener),
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(identity) = recognise(view, trailer, packed(report), notebook)? else {
@@ -35,7 +34,7 @@ pub(super) fn image(
         view.release();
         return raw(view, notebook, report);
     }
-    container(format, view, notebook, (digest, listener), report)
+    container(format, view, notebook, with, report)
 }
 
 /// What the image is; `None` if it is `packed` and packed once more.
@@ -111,7 +110,7 @@ fn container(
     format: DiskFormat,
     view: &mut dyn ImageView,
     notebook: &Notebook<'_>,
-    (digest, listener): (bool, &dyn Listener),
+    (options, listener): (&Options, &dyn Listener),
     report: &mut Report,
 ) -> Result<(), Halt> {
     let Some(mut examined) = formats::examine(format, view, notebook)? else {
@@ -122,6 +121,7 @@ fn container(
     report.virtual_size = Some(examined.virtual_size);
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
+    let _held = options.take(of_tables(&*examined.layout));
     let walked = match report.mode {
         // The tables of a stream may lie anywhere in it.
         Mode::Quick if packed(report) => Walked::Partial(Left::QuickEnd),
@@ -152,13 +152,28 @@ fn container(
     if let Some(size) = view.size()? {
         examined.reach.judge(size, notebook);
     }
-    if digest {
+    if options.disk_digest && !options.quick {
         digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
     }
     unpack(view, walked, &mut *examined.layout, notebook, listener, report)?;
     // Digest and unpacking tell of the image whether its disk can boot or not.
     missing.into_iter().for_each(|missing| notebook.put(missing));
     Ok(())
+}
+
+/// What the tables of a container take while they are walked, in bytes, at most.
+pub const LARGEST_TABLES: usize = 28 << 20;
+
+/// Beside what each cluster or grain takes: a second scan, a table in one piece, a cluster that is unpacked.
+const BESIDE_TABLES: usize = 4 << 20;
+
+/// What each cluster or grain takes at most: its counts, and its place in a queue.
+const OF_EACH: u64 = 64;
+
+/// Bytes that the walk over these tables may take, and whatever is read of the disk after it.
+fn of_tables(layout: &dyn Layout) -> usize {
+    let each = (layout.virtual_size() / layout.unit().max(1)).saturating_mul(OF_EACH);
+    usize::try_from(each).unwrap_or(usize::MAX).saturating_add(BESIDE_TABLES).min(LARGEST_TABLES)
 }
 
 /// Unpacks whatever of the disk is packed, if what was found so far allows it and nobody did so.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
+use super::Options;
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Behind, Damage, Decoder, Packing, Threads};
 use crate::facts::{Compression, Layer, Notebook};
@@ -97,9 +98,10 @@ struct PackedFeed<'a> {
     ended: Option<Result<(), Halt>>,
 }
 
-/// Buffers for the image: small enough for the cache, and enough for the largest range that is wanted at once.
-pub(super) const IMAGE_BUFFER: usize = 256 << 10;
-pub(super) const IMAGE_BUFFERS: usize = 12;
+/// Buffers for the image: small enough for the cache, and enough for the largest range that is wanted at once, even if each
+/// has little before 64 KiB of zeros.
+pub(super) const IMAGE_BUFFER: usize = 128 << 10;
+pub(super) const IMAGE_BUFFERS: usize = 24;
 
 /// What is known of a packed stream that was read to its end and found whole.
 #[derive(Default)]
@@ -133,7 +135,13 @@ pub(super) fn said_behind(packed: Compression, behind: &Behind) -> String {
     )
 }
 
-/// The image in a file that is packed like this, unpacked by so many threads. `digest` is given all of it, and `ending` is told of the end of a
+/// Threads that decode. A quick look is over before they are of use, and gzip beside others leaves the cores to them.
+pub(super) fn decoding(packing: Packing, options: &Options) -> Threads {
+    let beside = options.share.is_some() && packing != Packing::Bzip2;
+    Threads::new(if options.quick || beside { 1 } else { options.threads })
+}
+
+/// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
 /// packed stream that was found whole.
 pub(super) fn unpack<'a>(
     (packing, threads): (Packing, &Threads),

@@ -9,6 +9,7 @@ mod closed;
 mod compare;
 mod digest;
 mod disk_digest;
+mod elsewhere;
 mod examine;
 mod extents;
 mod feed;
@@ -24,6 +25,7 @@ mod remedy;
 #[cfg(feature = "net")]
 mod remote;
 mod report;
+mod share;
 mod spool;
 mod stable;
 mod tap;
@@ -31,6 +33,8 @@ mod threads;
 mod unwrap;
 
 pub use compare::{Difference, compare};
+pub use elsewhere::{elsewhere, is_named_image};
+pub use examine::LARGEST_TABLES;
 pub use extents::{CELLS, Extent, Map, Totals, What, extents};
 pub use identity::Identity;
 pub use inner::{Inside, inspect_file, inspect_inside, inspect_unwrapped, look_inside};
@@ -41,6 +45,7 @@ pub use recognise::{Recognised, recognise};
 #[cfg(feature = "net")]
 pub use remote::{glance, identity};
 pub use report::{Check, Digests, Error, Finding, Mode, Receipt, Report, State, Verdict};
+pub use share::{Budget, Held, Share};
 pub use stable::Stable;
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
@@ -84,11 +89,18 @@ pub struct Options {
     pub url_rules: bool,
     /// What asks for URLs; without one, each image makes its own.
     pub client: Option<source::Client>,
+    /// What the check may have in memory beside others of the same call. Without one it is alone.
+    pub share: Option<Share>,
 }
 
-#[cfg(feature = "net")]
 impl Options {
+    /// Takes so many bytes for what may grow large, which others of the same call may hold.
+    fn take(&self, bytes: usize) -> Option<Held<'_>> {
+        self.share.as_ref().map(|share| share.take(bytes))
+    }
+
     /// The headers that go with requests.
+    #[cfg(feature = "net")]
     fn headers(&self) -> Vec<Header> {
         self.client.as_ref().map(|client| client.options().headers.clone()).unwrap_or_default()
     }
@@ -108,6 +120,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             url_rules: true,
             client: None,
+            share: None,
         }
     }
 }
@@ -284,6 +297,8 @@ pub fn inspect_tapped(
     listener: &dyn Listener,
     tap: Option<&Tap>,
 ) -> Report {
+    // The window of a URL and the parts that it keeps. No server waits for others of the call.
+    let _held = source::is_url(argument).then(|| options.take(usize::MAX));
     match open(argument, options, listener) {
         Ok(source) => inspect_source(&source, argument, options, listener, tap),
         Err(error) => Report::new(argument, options).failed(&error),

@@ -211,8 +211,8 @@ fn spooled(
     let packed = scope(|scope| {
         let (sender, segments) = channel();
         let ended = Arc::<AtomicBool>::default();
-        let reader =
-            deliver(scope, reader, stream_pool(), vec![sender].into(), Arc::clone(&ended), most);
+        let pool = stream_pool();
+        let reader = deliver(scope, reader, pool, vec![sender].into(), Arc::clone(&ended), most);
         let taken = Arc::<AtomicU64>::default();
         let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
         let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });

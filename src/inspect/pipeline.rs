@@ -14,17 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, scope};
 
-use super::feed::{Ending, IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, unpack};
+use super::feed::{Ending, IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, decoding, unpack};
 use super::report::Report;
 use super::spool::Spool;
 use super::tap::Tap;
 use super::threads::{
     self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
-    join, stream_pool,
+    join, packed_pool, stream_pool,
 };
 use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
-use crate::codec::{Packing, Threads, packing_name, sniff};
+use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
@@ -244,7 +244,11 @@ impl<'a> Pipeline<'a> {
             });
             let ended = Arc::<AtomicBool>::default();
             let outputs = Outputs { needed: self.tap(), others: outputs };
-            let reader = deliver(scope, reader, stream_pool(), outputs, Arc::clone(&ended), most);
+            let pool = match origin {
+                Origin::File(..) => packed_pool(self.options),
+                _ => stream_pool(),
+            };
+            let reader = deliver(scope, reader, pool, outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
             let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
             let result = self.examine_stream(scope, incoming, origin, report);
@@ -317,8 +321,9 @@ impl<'a> Pipeline<'a> {
             false => parts(origin, packing),
         };
         let ending = Arc::<Ending>::default();
-        // A quick look is over before threads are of use.
-        let threads = Threads::new(if self.options.quick { 1 } else { self.options.threads });
+        // Its threads have blocks and a window.
+        let _held = (packing == Packing::Bzip2).then(|| self.options.take(usize::MAX));
+        let threads = decoding(packing, self.options);
         let again = threads.clone();
         let feed =
             unpack((packing, &threads), incoming, self.notebook, digest, Arc::clone(&ending));
@@ -330,7 +335,7 @@ impl<'a> Pipeline<'a> {
                 deliver(
                     scope,
                     file.reader(),
-                    stream_pool(),
+                    packed_pool(self.options),
                     vec![sender].into(),
                     Arc::clone(&ended),
                     u64::MAX,
@@ -404,8 +409,8 @@ impl<'a> Pipeline<'a> {
     }
 
     /// The same for the examiner, with who wants to know how far it is.
-    pub(super) fn whole_disk(self) -> (bool, &'a dyn Listener) {
-        (self.digests_disk(), self.listener)
+    pub(super) fn whole_disk(self) -> (&'a Options, &'a dyn Listener) {
+        (self.options, self.listener)
     }
 
     /// The disk of a raw image is the image, and so is its digest.

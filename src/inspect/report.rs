@@ -333,6 +333,21 @@ impl Report {
         }
     }
 
+    /// Of an image that was not checked, or not to its end, because the call ended before: `why` says why it did.
+    #[must_use]
+    pub fn not_checked(argument: &OsStr, options: &Options, why: &str) -> Self {
+        let mut report = Report::new(argument, options);
+        let message = format!("it was not checked: {why}");
+        report.error = Some(Error { kind: stable::NOT_CHECKED.into(), message });
+        report
+    }
+
+    /// Whether it is of an image that was not checked.
+    #[must_use]
+    pub fn is_not_checked(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.kind == stable::NOT_CHECKED)
+    }
+
     /// Says that a part of the check was made to its end.
     pub(super) fn done(&mut self, id: &'static str) {
         self.checks.push(Check::done(id));

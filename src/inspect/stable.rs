@@ -30,6 +30,9 @@ const CHECKS: [&str; 12] = [
 /// Why there is no verdict, where no source failed.
 pub(super) const INCOMPLETE: &str = "incomplete";
 
+/// Why there is no verdict on an image that nobody looked at, as the call had ended.
+pub(super) const NOT_CHECKED: &str = "not-checked";
+
 impl Stable {
     /// That of a part of a check.
     pub(super) fn check(id: &'static str) -> Stable {
@@ -46,7 +49,7 @@ pub(super) fn known_check<'de, D: Deserializer<'de>>(from: D) -> Result<Stable, 
 /// Takes the name of a reason why there is no verdict, and no other.
 pub(super) fn known_kind<'de, D: Deserializer<'de>>(from: D) -> Result<Stable, D::Error> {
     let kinds = Kind::ALL.iter().map(|kind| kind.as_str());
-    one_of(from, kinds.chain([INCOMPLETE]), "there is no such kind of error")
+    one_of(from, kinds.chain([INCOMPLETE, NOT_CHECKED]), "there is no such kind of error")
 }
 
 fn one_of<'de, D: Deserializer<'de>>(

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
+use super::Options;
 use super::digest::sha256;
 use crate::bytes::{Pool, Segment};
 use crate::formats::{Trailer, trailer};
@@ -14,6 +15,10 @@ use crate::source::{self, Read};
 /// costs, and enough for the head of an image that is kept.
 pub(super) const FILE_BUFFER: usize = 1 << 20;
 pub(super) const FILE_BUFFERS: usize = 5;
+
+/// The same for a packed file where several are checked at once: then a core that waits has another file, and memory is
+/// scarcer. No view holds any of these; one that is held may be the last.
+const SMALL_BUFFER: usize = 256 << 10;
 
 /// Buffers for a file that is only digested: few and small, so that they stay in the cache between the
 /// cores. That takes a fifth less time.
@@ -39,6 +44,14 @@ pub(super) struct Delivered {
 /// The buffers of a stream.
 pub(super) fn stream_pool() -> Pool {
     Pool::new(FILE_BUFFERS, FILE_BUFFER)
+}
+
+/// Those of a packed file.
+pub(super) fn packed_pool(options: &Options) -> Pool {
+    match options.share {
+        Some(_) => Pool::new(FILE_BUFFERS, SMALL_BUFFER),
+        None => stream_pool(),
+    }
 }
 
 /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less

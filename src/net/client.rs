@@ -59,7 +59,7 @@ pub struct Options {
     /// How many connections read one object at once.
     pub connections: usize,
     /// Is told of every request and its answer, without secrets.
-    pub log: Option<fn(&str)>,
+    pub log: Option<Log>,
 }
 
 impl Default for Options {
@@ -91,6 +91,28 @@ impl Options {
     }
 }
 
+/// Who is told of requests.
+#[derive(Clone)]
+pub struct Log(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Log {
+    /// Tells this function.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Log(Arc::new(tell))
+    }
+
+    /// Tells a line.
+    pub fn tell(&self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}
+
 /// Makes requests. It never decompresses, and follows redirects itself, because it has to know where
 /// they lead and who answered.
 pub struct Client {
@@ -98,7 +120,7 @@ pub struct Client {
     http: reqwest::Client,
     /// Without a limit of time: a body on its way out is no silence, which that limit does not know.
     pub(super) patient: reqwest::Client,
-    proxies: Matcher,
+    proxies: Arc<Matcher>,
     options: Options,
     /// What the last answer to a call said of the time, and when it came.
     pub(super) dated: Mutex<Option<(SystemTime, Instant)>>,
@@ -223,7 +245,7 @@ impl Client {
         let patient = builder().build().map_err(|e| e.to_string())?;
         let http = builder().read_timeout(options.idle_timeout).build();
         let http = http.map_err(|e| e.to_string())?;
-        let (proxies, dated) = (Matcher::from_system(), Mutex::default());
+        let (proxies, dated) = (Arc::new(Matcher::from_system()), Mutex::default());
         Ok(Client { runtime: runtime()?, http, patient, proxies, options, dated })
     }
 
@@ -333,6 +355,20 @@ impl Client {
         Err(Failure::new(Kind::Private, address, said))
     }
 
+    /// The same client with the same connections; if it tells of its requests, it tells this one.
+    #[must_use]
+    pub fn telling(&self, log: Log) -> Self {
+        let log = self.options.log.as_ref().map(|_| log);
+        Client {
+            runtime: self.runtime.clone(),
+            http: self.http.clone(),
+            patient: self.patient.clone(),
+            proxies: Arc::clone(&self.proxies),
+            options: Options { log, ..self.options.clone() },
+            dated: Mutex::default(),
+        }
+    }
+
     pub(super) fn log(
         &self,
         method: &Method,
@@ -341,7 +377,7 @@ impl Client {
         asked: Instant,
         result: &Result<Response, Failure>,
     ) {
-        let Some(log) = self.options.log else { return };
+        let Some(log) = &self.options.log else { return };
         let range = headers.iter().find(|(name, _)| *name == RANGE);
         let range = range.and_then(|(_, value)| value.to_str().ok());
         let range = range.map_or(String::new(), |range| format!(" {range}"));
@@ -350,7 +386,7 @@ impl Client {
             Err(failure) => Hostile::from(failure.said.as_str()).to_string(),
         };
         let millis = asked.elapsed().as_millis();
-        log(&format!("{method} {address}{range} → {answer} ({millis} ms)"));
+        log.tell(&format!("{method} {address}{range} → {answer} ({millis} ms)"));
     }
 
     /// Whether a proxy stands between, so that nobody here sees who answers.

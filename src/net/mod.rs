@@ -20,7 +20,7 @@ mod trust;
 
 pub use address::Address;
 pub use call::{Called, Request, WHOLE_AFTER};
-pub use client::{Answer, Client, Hop, Options};
+pub use client::{Answer, Client, Hop, Log, Options};
 pub use date::time;
 pub use failure::{Failure, Kind};
 pub use header::Header;

@@ -2,6 +2,7 @@
 //! [`Document`] that takes the reports one by one and keeps of each no more than its summary needs. None knows how the
 //! report came to be, and none prints.
 
+mod closing;
 pub mod compare;
 mod examined;
 pub mod explain;
@@ -23,6 +24,7 @@ pub mod written;
 
 use std::io::{self, Write};
 
+pub use self::closing::Closing;
 pub use self::tally::Tally;
 use crate::facts::{Compression, DiskFormat, Layer};
 use crate::inspect::{Look, Report};

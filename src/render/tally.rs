@@ -9,6 +9,7 @@ pub struct Tally {
     warned: usize,
     rejected: usize,
     unread: usize,
+    unchecked: usize,
 }
 
 impl Tally {
@@ -18,6 +19,7 @@ impl Tally {
             Verdict::Accept => self.accepted += 1,
             Verdict::Warn => self.warned += 1,
             Verdict::Reject => self.rejected += 1,
+            Verdict::Error if report.is_not_checked() => self.unchecked += 1,
             Verdict::Error => self.unread += 1,
         }
     }
@@ -25,7 +27,7 @@ impl Tally {
     /// All of them.
     #[must_use]
     pub fn images(&self) -> usize {
-        self.accepted + self.warned + self.rejected + self.unread
+        self.accepted + self.warned + self.rejected + self.unread + self.unchecked
     }
 }
 
@@ -39,6 +41,7 @@ impl fmt::Display for Tally {
             (self.warned, "accepted with warnings"),
             (self.rejected, "rejected"),
             (self.unread, "not read"),
+            (self.unchecked, "not checked"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {word}")?;

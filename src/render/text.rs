@@ -22,6 +22,9 @@ const BAR: usize = 10;
 #[must_use]
 pub fn render(report: &Report, style: Style) -> String {
     let mut out = format!("{}  {}\n", verdict(report.verdict, style), name(&report.source));
+    if report.is_not_checked() {
+        return line(report, style);
+    }
     if let Some(error) = &report.error {
         let _ = writeln!(out, "\n  {}", wrap(&sentence(&error.message), style.width, 2));
         return out;
@@ -35,6 +38,16 @@ pub fn render(report: &Report, style: Style) -> String {
     }
     unmade(report, style, &mut out);
     out
+}
+
+/// What refuses an image, in a few words: its first finding, or why there is no verdict.
+#[must_use]
+pub fn reason(report: &Report) -> &str {
+    match (&report.error, report.findings.first()) {
+        (Some(error), _) => &error.kind,
+        (None, Some(finding)) => finding.code.as_str(),
+        (None, None) => report.verdict.as_str(),
+    }
 }
 
 /// One line for an image: what a quiet run prints.
@@ -82,7 +95,7 @@ fn paint(text: &str, color: AnsiColor, style: Style) -> String {
     format!("{paint}{text}{paint:#}")
 }
 
-fn verdict(verdict: Verdict, style: Style) -> String {
+pub(super) fn verdict(verdict: Verdict, style: Style) -> String {
     match verdict {
         Verdict::Accept => paint("ACCEPT", AnsiColor::Green, style),
         Verdict::Warn => paint("WARN  ", AnsiColor::Yellow, style),

@@ -11,9 +11,11 @@ mod common;
 mod disks;
 #[path = "../common/flipper.rs"]
 mod flipper;
+mod folder;
 mod hidden;
 mod hostile;
 mod integrity;
+mod jobs;
 mod layout;
 mod limits;
 mod marks;

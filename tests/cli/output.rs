@@ -77,7 +77,9 @@ fn quiet_is_one_line_an_image() {
             check(&[quiet.as_ref(), good.as_os_str(), bad.as_os_str(), missing.as_os_str()]);
         assert_eq!((exit_code(&output), stderr(&output)), (3, ""));
         let lines: Vec<&str> = stdout(&output).lines().collect();
-        assert_eq!(lines.len(), 3, "{lines:?}");
+        // The last one names those that were refused again.
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert!(lines[3].starts_with("refused 2 of 3: "), "{lines:?}");
         assert_eq!(lines[0], format!("ACCEPT  {}", good.display()));
         assert_eq!(lines[1], format!("REJECT  {}: raw-no-partition-table", bad.display()));
         assert!(lines[2].starts_with(&format!("ERROR   {}: ", missing.display())));

@@ -129,7 +129,7 @@ fn a_merged_report_has_the_formats_and_codes_of_a_check() {
     let (_, single, _) = run(&here, &["check", "bad.raw.gz", "good.qcow2.gz"]);
     assert_eq!(out, single);
     let (code, out, _) = merge(&["--format", "text", "--quiet"]);
-    assert_eq!((code, out.lines().count()), (1, 2));
+    assert_eq!((code, out.lines().count()), (1, 3));
     for (format, begins) in
         [("html", "<!doctype html>"), ("junit", "<?xml"), ("sarif", "{"), ("json", "{")]
     {

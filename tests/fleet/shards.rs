@@ -100,8 +100,8 @@ fn shards_that_are_killed_and_run_again_make_the_report_of_a_single_run() {
         let again = read(&scratch.path(format!("shard-{index}.json")));
         let images = again["images"].as_array().unwrap();
         let unread = images.iter().filter(|image| image["receipt"]["state"] == "unchanged");
-        // All that was done before is not done again.
-        assert_eq!(unread.count(), held[&index].1, "shard {index}");
+        // All that was done before is not done again, nor what another job had done.
+        assert!(unread.count() >= held[&index].1, "shard {index}");
     }
 
     let (merged_code, merged, err) = run(&here, &merge);

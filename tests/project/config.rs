@@ -24,7 +24,10 @@ fn a_check_without_arguments_takes_the_images_of_the_project() {
     let scratch = project(TWO);
     let output = at(scratch.path("")).args(["check", "-q"]).output().unwrap();
     assert_eq!(exit_code(&output), 1);
-    assert_eq!(stdout(&output), "ACCEPT  out/good.qcow2.gz\nREJECT  bad.raw.gz: gzip-truncated\n");
+    assert_eq!(
+        stdout(&output),
+        "ACCEPT  out/good.qcow2.gz\nREJECT  bad.raw.gz: gzip-truncated\nrefused 1 of 2: bad.raw.gz (gzip-truncated)\n"
+    );
     // From below, and by name.
     let output =
         at(scratch.path("out")).args(["check", "--format", "json", "bad"]).output().unwrap();

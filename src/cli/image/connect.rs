@@ -50,7 +50,7 @@ pub(in crate::cli) fn client_at(
             idle_timeout: Duration::from_secs(u64::from(args.timeout)),
             connect_timeout: Duration::from_secs(u64::from(args.timeout.min(15))),
             retries: u32::from(args.retries),
-            log: args.verbose.then_some(output::log as fn(&str)),
+            log: args.verbose.then(|| net::Log::new(output::log)),
             ..net::Options::default()
         },
         listener: Some(listener(teller)),

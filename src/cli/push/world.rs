@@ -180,7 +180,7 @@ fn net_options(api: &ApiArgs) -> net::Options {
         idle_timeout: Duration::from_secs(u64::from(api.timeout)),
         connect_timeout: Duration::from_secs(u64::from(api.timeout.min(15))),
         retries: u32::from(api.retries),
-        log: api.verbose.then_some(output::log as fn(&str)),
+        log: api.verbose.then(|| crate::net::Log::new(output::log)),
         ..net::Options::default()
     }
 }

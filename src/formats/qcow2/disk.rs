@@ -34,6 +34,10 @@ impl Layout for Tables {
         self.header.size
     }
 
+    fn unit(&self) -> u64 {
+        self.header.cluster_size()
+    }
+
     fn locate(
         &mut self,
         view: &mut dyn ImageView,

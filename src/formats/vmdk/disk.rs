@@ -47,6 +47,10 @@ impl Layout for Grains {
         self.header.virtual_size()
     }
 
+    fn unit(&self) -> u64 {
+        self.header.grain_bytes()
+    }
+
     fn locate(
         &mut self,
         view: &mut dyn ImageView,

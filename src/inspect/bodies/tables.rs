@@ -351,7 +351,13 @@ pub fn partition_tables_against(
     let theirs = other(&scratch.0)?;
     let notebook = Notebook::new(&|_| false, 1 << 40);
     let mut report = Report::new("-".as_ref(), &Options::default());
-    match examine::image(&mut disk.clone(), None, &notebook, (false, &Deaf), &mut report) {
+    match examine::image(
+        &mut disk.clone(),
+        None,
+        &notebook,
+        (&Options::default(), &Deaf),
+        &mut report,
+    ) {
         Ok(()) | Err(Halt::Stopped) => {}
         Err(Halt::Source(error)) => panic!("memory can be read: {error}"),
     }
