@@ -245,7 +245,7 @@ impl<'a> Pipeline<'a> {
             let ended = Arc::<AtomicBool>::default();
             let outputs = Outputs { needed: self.tap(), others: outputs };
             let pool = match origin {
-                Origin::File(..) => packed_pool(self.options),
+                Origin::File(..) => packed_pool(),
                 _ => stream_pool(),
             };
             let reader = deliver(scope, reader, pool, outputs, Arc::clone(&ended), most);
@@ -335,7 +335,7 @@ impl<'a> Pipeline<'a> {
                 deliver(
                     scope,
                     file.reader(),
-                    packed_pool(self.options),
+                    packed_pool(),
                     vec![sender].into(),
                     Arc::clone(&ended),
                     u64::MAX,

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::bytes::Pool;
+use crate::codec::Threads;
 use crate::facts::Compression;
 use crate::inspect::report::Verdict;
 use crate::inspect::{Deaf, Mode};

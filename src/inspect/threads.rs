@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use super::Options;
 use super::digest::sha256;
 use crate::bytes::{Pool, Segment};
 use crate::formats::{Trailer, trailer};
@@ -16,9 +15,9 @@ use crate::source::{self, Read};
 pub(super) const FILE_BUFFER: usize = 1 << 20;
 pub(super) const FILE_BUFFERS: usize = 5;
 
-/// The same for a packed file where several are checked at once: then a core that waits has another file, and memory is
-/// scarcer. No view holds any of these; one that is held may be the last.
-const SMALL_BUFFER: usize = 256 << 10;
+/// The same for a packed file, whose decoder takes what it needs of the next ones. No view holds any of these; one that is
+/// held may be the last.
+const PACKED_BUFFER: usize = 256 << 10;
 
 /// Buffers for a file that is only digested: few and small, so that they stay in the cache between the
 /// cores. That takes a fifth less time.
@@ -47,11 +46,8 @@ pub(super) fn stream_pool() -> Pool {
 }
 
 /// Those of a packed file.
-pub(super) fn packed_pool(options: &Options) -> Pool {
-    match options.share {
-        Some(_) => Pool::new(FILE_BUFFERS, SMALL_BUFFER),
-        None => stream_pool(),
-    }
+pub(super) fn packed_pool() -> Pool {
+    Pool::new(FILE_BUFFERS, PACKED_BUFFER)
 }
 
 /// Bytes after which a file has nothing to do with an image under the limit: packing adds far less

@@ -7,7 +7,7 @@ use super::super::inflate::{Guesser, Piece};
 use super::super::workers::Workers;
 
 /// Bytes of the file that are a piece.
-pub(super) const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 128 << 10;
 
 /// Threads at most, however many there are: each needs 1 MB, and 4 MB for what waits, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;

@@ -12,7 +12,7 @@ const PLACE: u16 = 1 << 15;
 const MOST_SEARCHED: usize = 96 << 13;
 
 /// Symbols that a piece has at most. What is behind the last block that fits is decoded in its turn.
-const MOST_SYMBOLS: usize = 1 << 20;
+const MOST_SYMBOLS: usize = 512 << 10;
 
 /// Symbols that are decoded for a piece, with those behind what only looked like the head of a block. Such a place costs
 /// some in any case.

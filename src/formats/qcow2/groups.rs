@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// Who refers to an L2 table.
 #[derive(Clone, Copy, Default)]
 pub(super) struct L2 {
-    /// Where on the disk it begins to map, if the active L1 table names it.
-    pub(super) guest: Option<u64>,
+    /// The entry of the active L1 table that names it. No table has more than 2^32.
+    pub(super) entry: Option<u32>,
     /// L1 entries that name it, of the active disk and of snapshots.
     pub(super) users: u32,
     /// Its number among the tables of all groups.
@@ -23,8 +23,10 @@ pub(super) struct Groups {
     most: usize,
     /// Groups at most.
     groups: usize,
-    /// The tables of the group that is being read, by image offset.
+    /// The tables of the group while the L1 tables are read, by image offset.
     tables: BTreeMap<u64, L2>,
+    /// The same in order, once all are known: a third of the room.
+    settled: Vec<(u64, L2)>,
     /// The last of them once the group is full; nothing behind it belongs to the group.
     last: u64,
     /// Image offset from which on tables belong to this group.
@@ -64,6 +66,7 @@ impl Groups {
             most,
             groups,
             tables: BTreeMap::new(),
+            settled: Vec::new(),
             last: u64::MAX,
             from: 0,
             first: 0,
@@ -80,17 +83,18 @@ impl Groups {
 
     fn begin_at(&mut self, from: u64, first: usize) {
         self.tables.clear();
+        self.settled.clear();
         (self.from, self.first) = (from, first);
         (self.last, self.more) = (u64::MAX, false);
     }
 
     /// Begins the group after this one; false if there is none.
     pub(super) fn advance(&mut self) -> bool {
-        let Some((&last, _)) = self.tables.last_key_value() else { return false };
+        let Some(&(last, _)) = self.settled.last() else { return false };
         if !self.more {
             return false;
         }
-        self.begin_at(last + 1, self.first + self.tables.len());
+        self.begin_at(last + 1, self.first + self.settled.len());
         true
     }
 
@@ -112,7 +116,7 @@ impl Groups {
     }
 
     /// Adds a user of a table. Tables of other groups are passed over.
-    pub(super) fn add(&mut self, table: u64, guest: Option<u64>) {
+    pub(super) fn add(&mut self, table: u64, entry: Option<u32>) {
         if table < self.from {
             return;
         }
@@ -122,7 +126,7 @@ impl Groups {
         }
         let l2 = self.tables.entry(table).or_default();
         l2.users = l2.users.saturating_add(1);
-        l2.guest = l2.guest.or(guest);
+        l2.entry = l2.entry.or(entry);
         if self.tables.len() > self.most {
             self.tables.pop_last();
             self.more = true;
@@ -135,11 +139,13 @@ impl Groups {
     /// Numbers the tables of the group, all of whose users were added. False if it is the last one
     /// although there are more tables.
     pub(super) fn settle(&mut self) -> bool {
-        for (l2, number) in self.tables.values_mut().zip(self.first..) {
+        self.settled.reserve_exact(self.tables.len());
+        self.settled.extend(std::mem::take(&mut self.tables));
+        for ((_, l2), number) in self.settled.iter_mut().zip(self.first..) {
             // No more than the entries of all L1 tables.
             l2.number = number as u32;
         }
-        let end = self.first + self.tables.len();
+        let end = self.first + self.settled.len();
         if self.known.last().is_none_or(|(from, _)| *from < self.from) {
             self.known.push((self.from, self.first));
         }
@@ -154,7 +160,8 @@ impl Groups {
 
     /// The table at this image offset, if it is in the group.
     pub(super) fn get(&self, table: u64) -> Option<L2> {
-        self.tables.get(&table).copied()
+        let at = self.settled.binary_search_by_key(&table, |(table, _)| *table).ok()?;
+        Some(self.settled[at].1)
     }
 
     /// Image offsets of the group's tables that refer to this band, as far as that is known: in the
@@ -164,7 +171,7 @@ impl Groups {
             band == 0
                 || self.touched.get(l2.number as usize).is_none_or(|touched| touched.has(band))
         };
-        self.tables.iter().filter(move |(_, l2)| wanted(l2)).map(|(table, _)| *table)
+        self.settled.iter().filter(move |(_, l2)| wanted(l2)).map(|(table, _)| *table)
     }
 
     /// Which bands the table of this number refers to.
@@ -186,10 +193,10 @@ mod tests {
             let mut seen = BTreeMap::new();
             groups.begin();
             loop {
-                users.iter().for_each(|&table| groups.add(table, Some(table)));
+                users.iter().for_each(|&table| groups.add(table, Some(table as u32)));
                 assert!(groups.settle());
-                assert!(groups.tables.len() <= most);
-                for (table, l2) in &groups.tables {
+                assert!(groups.settled.len() <= most);
+                for (table, l2) in &groups.settled {
                     assert!(seen.insert(*table, (l2.number, l2.users)).is_none());
                     groups.touched[l2.number as usize].add(*table / 512 % 8);
                 }

@@ -394,7 +394,8 @@ impl Walk<'_> {
                 continue;
             }
             let at = piece.at + index * 8;
-            let guest = (before / 8 + index).saturating_mul(self.header.l2_covers());
+            let entry = before / 8 + index;
+            let guest = entry.saturating_mul(self.header.l2_covers());
             let table = value & OFFSET;
             if value & L1_RESERVED != 0 || !table.is_multiple_of(size) {
                 if fresh {
@@ -432,7 +433,7 @@ impl Walk<'_> {
                 let copied = active.then_some(value & COPIED != 0);
                 self.count("an L2 table", table, size, 1, at, Use::Data { copied });
             }
-            self.groups.add(table, active.then_some(guest));
+            self.groups.add(table, active.then_some(entry as u32));
         }
         self.l1_pieces = self.l1_pieces.saturating_sub(1);
         if self.l1_pieces == 0 {
@@ -458,7 +459,8 @@ impl Walk<'_> {
 
     fn l2(&mut self, piece: &Piece<Tag>, before: u64, view: &mut dyn ImageView) {
         let table = piece.at - before;
-        let L2 { guest, users, number } = self.groups.get(table).unwrap_or_default();
+        let L2 { entry, users, number } = self.groups.get(table).unwrap_or_default();
+        let guest = entry.map(|entry| u64::from(entry).saturating_mul(self.header.l2_covers()));
         let entry_size = self.header.l2_entry_size();
         let cluster_size = self.header.cluster_size();
         let fresh = self.band == 0 && !self.again;
