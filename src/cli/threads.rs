@@ -9,7 +9,7 @@ const THREADS: &str = "TIDEGATE_THREADS";
 /// More are of no use.
 const MOST: usize = 1024;
 
-/// Threads that decode bzip2: what the environment says, or else what the machine and the quota of the process allow.
+/// Threads that decode gzip and bzip2: what the environment says, or else what the machine and the quota of the process allow.
 pub(super) fn threads() -> Result<usize, Usage> {
     let Some(said) = std::env::var_os(THREADS).filter(|said| !said.is_empty()) else {
         return Ok(std::thread::available_parallelism().map_or(1, usize::from));

@@ -42,6 +42,9 @@ use crate::facts::Code;
 /// `zstd --long=26` ask for. A decoder holds as much in memory.
 pub const LARGEST_WINDOW: u64 = 64 << 20;
 
+/// Zeros are counted instead of written from so many on ([`Step::zeros`]).
+pub const LEAST_ZEROS: u64 = 64 << 10;
+
 /// Unpacks one file, fed in pieces of any length.
 pub trait Decoder: Send {
     /// Unpacks from `input` into `output` until one of them is used up. With output left over, all

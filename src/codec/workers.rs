@@ -1,5 +1,6 @@
 //! Threads that decode what may come, before it is its turn.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -8,6 +9,8 @@ use std::thread::JoinHandle;
 pub(super) struct Workers<Job, Done> {
     jobs: Option<Sender<(Job, SyncSender<Done>)>>,
     threads: Vec<JoinHandle<()>>,
+    /// Set when nobody wants anything any more.
+    over: Arc<AtomicBool>,
 }
 
 impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
@@ -18,13 +21,14 @@ impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
     {
         let (jobs, todo) = channel::<(Job, SyncSender<Done>)>();
         let todo = Arc::new(Mutex::new(todo));
+        let over = Arc::<AtomicBool>::default();
         let start = |_| {
-            let todo = Arc::clone(&todo);
-            let work = move || work(&todo, make());
+            let (todo, over) = (Arc::clone(&todo), Arc::clone(&over));
+            let work = move || work(&todo, &over, make());
             // With fewer threads than wanted, or none, what nobody has decoded is decoded in its turn.
             std::thread::Builder::new().name(name.into()).spawn(work).ok()
         };
-        Workers { jobs: Some(jobs), threads: (0..count).filter_map(start).collect() }
+        Workers { jobs: Some(jobs), threads: (0..count).filter_map(start).collect(), over }
     }
 
     /// Does this in its turn. The receiver gets nothing if that was not possible.
@@ -40,6 +44,7 @@ impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
 
 impl<Job, Done> Drop for Workers<Job, Done> {
     fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
         self.jobs = None;
         for thread in self.threads.drain(..) {
             // One that panicked has said so, and its jobs were done by the one who gave them.
@@ -50,12 +55,16 @@ impl<Job, Done> Drop for Workers<Job, Done> {
 
 fn work<Job, Done>(
     todo: &Mutex<Receiver<(Job, SyncSender<Done>)>>,
+    over: &AtomicBool,
     mut work: impl FnMut(Job) -> Done,
 ) {
     loop {
         // Nothing panics while it is locked.
         let Ok(job) = todo.lock().map(|todo| todo.recv()) else { return };
         let Ok((job, done)) = job else { return };
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
         // Nobody may want it any more.
         let _ = done.send(work(job));
     }

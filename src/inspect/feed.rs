@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Options;
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Behind, Damage, Decoder, Packing, Threads};
+use crate::codec::{Behind, Damage, Decoder, LEAST_ZEROS, Packing, Threads};
 use crate::facts::{Compression, Layer, Notebook};
 use crate::formats::{Feed, Halt, begin_with};
 
@@ -102,6 +102,9 @@ struct PackedFeed<'a> {
 /// has little before 64 KiB of zeros.
 pub(super) const IMAGE_BUFFER: usize = 128 << 10;
 pub(super) const IMAGE_BUFFERS: usize = 24;
+// A range of 1 MiB, what a view keeps behind it, and those that are being filled and digested.
+const _: () =
+    assert!(IMAGE_BUFFERS as u64 * LEAST_ZEROS >= (1 << 20) + (256 << 10) + 3 * LEAST_ZEROS);
 
 /// What is known of a packed stream that was read to its end and found whole.
 #[derive(Default)]

@@ -230,9 +230,8 @@ fn a_flipped_bit_in_a_header_is_no_panic() {
 fn image(name: &str) -> Vec<u8> {
     let bytes = read(name);
     let Some(mut decoder) = sniff(&bytes).decoder(&Threads::new(1)) else { return bytes };
-    let mut image = vec![0; 16 << 20];
-    let step = decoder.decode(&bytes, &mut image).unwrap();
-    image.truncate(step.made);
+    let (image, end) = crate::codec::testing::decode(&mut *decoder, &bytes, bytes.len(), 1 << 20);
+    end.unwrap();
     image
 }
 

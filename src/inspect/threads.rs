@@ -15,8 +15,7 @@ use crate::source::{self, Read};
 pub(super) const FILE_BUFFER: usize = 1 << 20;
 pub(super) const FILE_BUFFERS: usize = 5;
 
-/// The same for a packed file, whose decoder takes what it needs of the next ones. No view holds any of these; one that is
-/// held may be the last.
+/// The same for a packed file, whose decoder takes what it needs of the next ones. Two are held at most, for its first bytes.
 const PACKED_BUFFER: usize = 256 << 10;
 
 /// Buffers for a file that is only digested: few and small, so that they stay in the cache between the

@@ -44,7 +44,7 @@ fn room(threads: usize) -> Room {
 pub(in crate::cli) struct Plan {
     /// So many at once.
     pub(in crate::cli) jobs: usize,
-    /// Threads that decode bzip2 for one of them.
+    /// Threads that decode one of them: bzip2, and gzip if it is the only one.
     pub(in crate::cli) threads: usize,
     /// The jobs that were asked for, if these are more than fit.
     pub(in crate::cli) lowered: Option<usize>,

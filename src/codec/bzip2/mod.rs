@@ -23,7 +23,7 @@ use self::expand::Expanding;
 use self::scan::magic_at;
 use self::threads::Left;
 pub use self::threads::Threads;
-use super::{Behind, Damage, Decoder, Step, Summary};
+use super::{Behind, Damage, Decoder, LEAST_ZEROS, Step, Summary};
 use crate::facts::Code;
 
 /// Unpacks bzip2 files of any number of streams.
@@ -69,9 +69,6 @@ const STREAM: &[u8; 3] = b"BZh";
 
 /// Bytes of the file beside those of the longest block, for each thread.
 const LOOK_AHEAD: usize = 1 << 20;
-
-/// Zeros are counted from so many on.
-const LEAST_ZEROS: u64 = 64 << 10;
 
 /// What the parser did.
 enum Parsed {

@@ -9,7 +9,7 @@ use super::super::workers::Workers;
 /// Bytes of the file that are a piece.
 pub(super) const PIECE: usize = 128 << 10;
 
-/// Threads at most, however many there are: each needs 1 MB, and 4 MB for what waits, and what is given out has to be summed in one place.
+/// Threads at most, however many there are: 24 and what waits take 77 MB, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;
 
 /// Pieces that were of no use after which the longest pause comes, by doubling.

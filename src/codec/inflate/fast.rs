@@ -7,8 +7,12 @@ use super::{CAPACITY, Fault, LONGEST_MATCH, SLACK, Symbol};
 /// Bytes of the input that one turn may look at: two words, the second up to 7 bytes further on.
 const AHEAD: usize = 16;
 
-/// An index of this or less is within the buffer, and the [`SLACK`] bytes behind it are as well.
+/// An index of this or less is within the buffer, and the [`SLACK`] bytes behind it are as well. Copies begin at no other, so
+/// that the compiler needs no check and nothing changes.
 const MASK: usize = CAPACITY - 1;
+
+/// The most that one turn makes: three literals and a match.
+const TURN: usize = 3 + LONGEST_MATCH;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +123,7 @@ pub(super) fn run<S: Symbol>(
         let Some(window) = input.get(ip..).and_then(|input| input.first_chunk()) else {
             break Ok(Pause::Edge);
         };
-        if op > CAPACITY - LONGEST_MATCH {
+        if op > CAPACITY - TURN {
             break Ok(Pause::Edge);
         }
         let used = refill!(window, 0);

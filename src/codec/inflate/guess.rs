@@ -14,10 +14,11 @@ const MOST_SEARCHED: usize = 96 << 13;
 /// Symbols that a piece has at most. What is behind the last block that fits is decoded in its turn.
 const MOST_SYMBOLS: usize = 512 << 10;
 
-/// Symbols that are decoded for a piece, with those behind what only looked like the head of a block. Such a place costs
-/// some in any case.
+/// Symbols that are decoded for a piece, with those behind what only looked like the head of a block.
 const MOST_TRIED: usize = 2 * MOST_SYMBOLS;
-const HEAD: usize = 256;
+
+/// Such a place costs as much as so many in any case: tables are made, and 32 KiB are filled.
+const HEAD: usize = 8 << 10;
 
 /// What a piece was decoded to, from the head of a block to that of another.
 #[derive(Default)]
@@ -84,16 +85,25 @@ impl Guesser {
             piece.plain.clear();
             (piece.from, piece.to) = (from, from);
             let begun = self.marked.begin(&self.places, input, from);
-            let known = |made: &[u16]| {
-                let last = &made[made.len().saturating_sub(WINDOW)..];
-                last.len() == WINDOW && last.iter().all(|&symbol| symbol < PLACE)
-            };
+            // Behind the last symbol that stands for a place.
+            let mut known = 0;
             let made = &mut piece.marked;
-            let (to, count) =
-                blocks(&mut self.marked, input, begun, (from, end), (made, MOST_SYMBOLS), known);
+            let (to, count) = blocks(
+                &mut self.marked,
+                input,
+                begun,
+                (from, end),
+                (made, MOST_SYMBOLS),
+                |made, new| {
+                    if let Some(at) = made[new..].iter().rposition(|&symbol| symbol >= PLACE) {
+                        known = new + at + 1;
+                    }
+                    made.len() - known >= WINDOW
+                },
+            );
             piece.to = to;
             self.tried += count;
-            if piece.to < end && known(&piece.marked) {
+            if piece.to < end && piece.marked.len() >= known + WINDOW {
                 let last = piece.marked.len() - WINDOW;
                 // None of them stands for a place.
                 let before: Vec<u8> = piece.marked[last..].iter().map(|&byte| byte as u8).collect();
@@ -102,7 +112,7 @@ impl Guesser {
                 let made = &mut piece.plain;
                 let span = (piece.to, end);
                 (piece.to, _) =
-                    blocks(&mut self.plain, input, begun, span, (made, room), |_| false);
+                    blocks(&mut self.plain, input, begun, span, (made, room), |_, _| false);
             }
             if piece.to > from {
                 return Some(piece);
@@ -113,15 +123,15 @@ impl Guesser {
     }
 }
 
-/// Decodes whole blocks, at most so many symbols, from the first bit to the second or to where it is `enough`. Returns the bit at which
-/// the last one ends, and how many symbols were decoded.
+/// Decodes whole blocks, at most so many symbols, from the first bit to the second or to where it is `enough`: that sees all symbols,
+/// and from which on they are new. Returns the bit at which the last one ends, and how many symbols were decoded.
 fn blocks<S: Symbol>(
     inflate: &mut Inflate<S>,
     input: &[u8],
     mut at: usize,
     (mut to, end): (usize, usize),
     (made, most): (&mut Vec<S>, usize),
-    enough: impl Fn(&[S]) -> bool,
+    mut enough: impl FnMut(&[S], usize) -> bool,
 ) -> (usize, usize) {
     let mut whole = made.len();
     let mut decoded = 0;
@@ -139,8 +149,8 @@ fn blocks<S: Symbol>(
             Ok(Next::Output) => {}
             Ok(Next::Block) => {
                 to = at * 8 - inflate.spare() as usize;
-                whole = made.len();
-                if to >= end || enough(made) {
+                let new = std::mem::replace(&mut whole, made.len());
+                if enough(made, new) || to >= end {
                     break;
                 }
             }
@@ -194,7 +204,8 @@ mod tests {
         let (mut made, begun) = (Vec::new(), guesser.marked.begin(&guesser.places, &input, 0));
         let span = (0, 256 << 13);
         let marked = &mut guesser.marked;
-        let (to, count) = blocks(marked, &input, begun, span, (&mut made, MOST_SYMBOLS), |_| false);
+        let (to, count) =
+            blocks(marked, &input, begun, span, (&mut made, MOST_SYMBOLS), |_, _| false);
         assert!(to == 0 && count > MOST_SYMBOLS / 2, "each of them is long: {count}");
         assert!(guesser.decode(&input, 256 << 13, Piece::default()).is_none());
         assert!(guesser.tried < MOST_TRIED + 2 * MOST_SYMBOLS, "{}", guesser.tried);

@@ -22,7 +22,7 @@ const SLACK: usize = 64;
 /// The longest match, in bytes.
 const LONGEST_MATCH: usize = 258;
 /// Zeros that are counted and not written, at least; as much as a match may reach back.
-const LEAST_ZEROS: usize = 64 << 10;
+const LEAST_ZEROS: usize = super::LEAST_ZEROS as usize;
 
 /// What is wrong with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

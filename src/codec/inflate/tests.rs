@@ -122,6 +122,32 @@ fn blocks_of_every_kind_follow_each_other() {
 }
 
 #[test]
+fn a_match_at_the_end_of_the_buffer_is_whole() {
+    let noise = mixed(CAPACITY);
+    for before in CAPACITY - 268..CAPACITY - 250 {
+        for literals in 1..9 {
+            for period in [1, 3, 8] {
+                let literals = literals.max(period);
+                // A block of its own: so many literals, and then what repeats them.
+                let mut data = noise[..before - literals].to_vec();
+                data.extend((0..literals).map(|byte| byte as u8 + 200));
+                for at in before - period..before + 1000 {
+                    data.push(data[at]);
+                }
+                let mut compress = Compress::new(Compression::default(), false);
+                let mut stream = Vec::with_capacity(1 << 20);
+                let (first, second) = data.split_at(before - literals);
+                compress.compress_vec(first, &mut stream, FlushCompress::Full).unwrap();
+                compress.compress_vec(second, &mut stream, FlushCompress::Finish).unwrap();
+                stream.extend_from_slice(&[0; 64]);
+                let (bytes, end) = ours(&stream, stream.len(), false);
+                assert!(bytes == data && end.is_ok(), "{before} bytes, {literals}, {period}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_follows_a_stream_is_left() {
     let stream = packed(&mixed(5000), 6);
     let end = stream.len();

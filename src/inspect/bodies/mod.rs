@@ -136,9 +136,9 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
 
 fn unpacked(file: &[u8]) -> Vec<u8> {
     let Some(mut decoder) = sniff(file).decoder(&Threads::new(1)) else { return file.to_vec() };
-    let mut image = vec![0; 16 << 20];
-    let step = decoder.decode(file, &mut image).expect("the test data is whole");
-    image.truncate(step.made);
+    let unpacked = decoded(&mut *decoder, file, file.len().max(1), 1 << 20);
+    let (image, end) = unpacked.expect("the test data is small");
+    end.expect("the test data is whole");
     image
 }
 

@@ -33,7 +33,7 @@ pub(super) trait Pull: Send {
     fn pull(&mut self, buf: &mut [u8]) -> Result<usize, Failure>;
 }
 
-/// Buffers between layers: the size at which zlib-rs is fastest.
+/// Buffers between layers.
 const BUFFER: usize = 256 << 10;
 
 /// The file itself.
