@@ -35,7 +35,7 @@ pub(in crate::formats) struct End {
     pub(in crate::formats) unit: u64,
     /// Zeros in whole sectors of which writers leave so many behind it.
     pub(in crate::formats) spare: u64,
-    /// From how many zeros on writers leave any number behind it.
+    /// Writers leave any number of zeros behind it, if there are more than these.
     pub(in crate::formats) freed: u64,
 }
 
