@@ -205,7 +205,8 @@ impl Gzip {
             }
             let Some(&byte) = input.get(step.taken) else { return Ok(()) };
             match &mut self.state {
-                State::Body => {}
+                // Handled above.
+                State::Body => continue,
                 State::Header(header) => match header.push(byte) {
                     Ok(false) => {}
                     Ok(true) => self.state = State::Body,

@@ -410,15 +410,7 @@ impl<S: Symbol> Inflate<S> {
     /// One symbol, if the bits that were read are enough.
     fn try_symbol(&mut self) -> Result<bool, Fault> {
         let Bits { mut bits, mut count } = self.bits;
-        let mut entry = self.literals.first(bits);
-        if entry.is_longer() && entry.bits() <= count {
-            bits >>= entry.bits();
-            count -= entry.bits();
-            entry = self.literals.next(entry, bits);
-        }
-        if entry.bits() > count {
-            return Ok(false);
-        }
+        let Some(entry) = self.literals.symbol(&mut bits, &mut count) else { return Ok(false) };
         if entry.is_literal() {
             self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
             self.buffer[self.filled] = S::from(entry.byte());
@@ -436,15 +428,7 @@ impl<S: Symbol> Inflate<S> {
         let length = entry.value_in(bits);
         bits >>= entry.bits();
         count -= entry.bits();
-        let mut entry = self.distances.first(bits);
-        if entry.is_longer() && entry.bits() <= count {
-            bits >>= entry.bits();
-            count -= entry.bits();
-            entry = self.distances.next(entry, bits);
-        }
-        if entry.bits() > count {
-            return Ok(false);
-        }
+        let Some(entry) = self.distances.symbol(&mut bits, &mut count) else { return Ok(false) };
         if entry.is_special() {
             return Err(Fault::Distance);
         }

@@ -139,6 +139,18 @@ impl<const MAIN: u32, const SIZE: usize> Table<MAIN, SIZE> {
         self.entries[entry.next(bits) & (SIZE - 1)]
     }
 
+    /// The next symbol, if these bits, of which so many were read, are enough for it and its extra bits. A code that goes on is
+    /// skipped to its second part.
+    pub(super) fn symbol(&self, bits: &mut u64, count: &mut u32) -> Option<Entry> {
+        let mut entry = self.first(*bits);
+        if entry.is_longer() && entry.bits() <= *count {
+            *bits = entry.rest(*bits);
+            *count -= entry.bits();
+            entry = self.next(entry, *bits);
+        }
+        (entry.bits() <= *count).then_some(entry)
+    }
+
     /// Makes the table of these code lengths, one for each of `symbols`. As zlib does, a single code of one bit
     /// may be all there is, and no code at all as well.
     pub(super) fn make(&mut self, lengths: &[u8], symbols: &[Entry]) -> Result<(), Unfit> {
