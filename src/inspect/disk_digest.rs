@@ -6,7 +6,8 @@ use std::thread::scope;
 
 use super::threads::{self, join};
 use super::{Event, Listener};
-use crate::bytes::{Pool, Segment};
+use crate::bytes::{Chunk, Pool, Segment};
+use crate::codec::LEAST_ZEROS;
 use crate::formats::{Disk, Got, Halt, Missing};
 
 /// The disk is read in pieces of this size; only a few are in flight.
@@ -30,45 +31,78 @@ pub(super) fn sha256(
     })
 }
 
-/// Sends the whole disk. Between two runs of zeros goes a buffer, so that no number of runs can
-/// fill the channel.
+/// Sends the whole disk; why a part of it is missing, if one is.
 fn send(disk: &mut dyn Disk, size: u64, to: &Sender<Segment>) -> Result<Option<Missing>, Halt> {
-    let mut pool = Pool::new(BUFFERS, BUFFER);
+    let mut sending = Sending { pool: Pool::new(BUFFERS, BUFFER), chunk: None, zeros: 0, to };
     let mut at = 0;
-    let mut zeros = 0;
     while at < size {
         let run = disk.run(at)?;
-        if run.place.reads_as_zeros() {
-            zeros += run.len;
-            at += run.len;
+        let zeros = disk.zeros(&run);
+        if zeros > 0 {
+            sending.zeros += zeros;
+            at += zeros;
             continue;
         }
-        flush(&mut zeros, to);
-        let mut chunk = pool.take();
-        let space = chunk.space();
-        let want = (size - at).min(space.len() as u64) as usize;
+        let space = sending.space();
+        let want = run.len.min(space.len() as u64) as usize;
         match disk.read_at(at, &mut space[..want])? {
             Got::Bytes(count) if count == want => {}
             // The disk of a container is as long as it says; so this is a table that leads astray.
             Got::Bytes(_) => return Ok(Some(Missing::Broken)),
             Got::Missing(missing) => return Ok(Some(missing)),
         }
-        chunk.grow(want);
+        sending.grow(want);
         at += want as u64;
-        // The digest's thread ends when the channel closes, not before.
-        let _ = to.send(Segment::Data(Arc::new(chunk)));
     }
-    flush(&mut zeros, to);
+    sending.flush();
     Ok(None)
 }
 
 /// A longer run of zeros is sent in pieces, so that progress is seen.
 const LONGEST_RUN: u64 = 64 << 20;
 
-fn flush(zeros: &mut u64, to: &Sender<Segment>) {
-    while *zeros > 0 {
-        let len = (*zeros).min(LONGEST_RUN);
-        let _ = to.send(Segment::Zeros(len));
-        *zeros -= len;
+/// What is on its way to the digest. Between two runs of zeros goes a buffer, so that no number of runs can fill the channel.
+struct Sending<'a> {
+    pool: Pool,
+    /// The buffer that is being filled; it has room.
+    chunk: Option<Chunk>,
+    /// Zeros behind what is in it.
+    zeros: u64,
+    to: &'a Sender<Segment>,
+}
+
+impl Sending<'_> {
+    /// Room for what comes next. Long runs of zeros go before it as a number.
+    fn space(&mut self) -> &mut [u8] {
+        let room = self.chunk.as_mut().map_or(0, |chunk| chunk.space().len() as u64);
+        if self.zeros >= LEAST_ZEROS.min(room) {
+            self.flush();
+        }
+        let chunk = self.chunk.get_or_insert_with(|| self.pool.take());
+        let zeros = std::mem::take(&mut self.zeros) as usize;
+        chunk.space()[..zeros].fill(0);
+        chunk.grow(zeros);
+        chunk.space()
+    }
+
+    /// So many bytes of the room are filled.
+    fn grow(&mut self, count: usize) {
+        let Some(chunk) = &mut self.chunk else { return };
+        chunk.grow(count);
+        if chunk.space().is_empty() {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        // The digest's thread ends when the channel closes, not before.
+        if let Some(chunk) = self.chunk.take() {
+            let _ = self.to.send(Segment::Data(Arc::new(chunk)));
+        }
+        while self.zeros > 0 {
+            let len = self.zeros.min(LONGEST_RUN);
+            let _ = self.to.send(Segment::Zeros(len));
+            self.zeros -= len;
+        }
     }
 }
