@@ -390,3 +390,69 @@ impl Disk for MappedDisk<'_> {
         Ok(Some(self.layout.virtual_size()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Reach, Walked, Wanted};
+
+    /// Holes of 1000 bytes behind as many of data, in turn; how often somebody asked.
+    struct Holes(u32);
+
+    impl ImageView for Holes {
+        fn read_at(&mut self, _: u64, _: &mut [u8]) -> Result<Got, Halt> {
+            Ok(Got::Bytes(0))
+        }
+
+        fn size(&mut self) -> Result<Option<u64>, Halt> {
+            Ok(Some(1 << 20))
+        }
+
+        fn hole(&mut self, at: u64) -> (u64, bool) {
+            self.0 += 1;
+            (1000 - at % 1000, at / 1000 % 2 == 1)
+        }
+    }
+
+    struct Nothing;
+
+    impl Layout for Nothing {
+        fn virtual_size(&self) -> u64 {
+            1 << 20
+        }
+
+        fn locate(&mut self, _: &mut dyn ImageView, _: &Notebook<'_>, _: u64) -> Result<Run, Halt> {
+            Ok(Run { len: 1, place: Place::Zeros })
+        }
+
+        fn walk(
+            &mut self,
+            _: &mut dyn ImageView,
+            _: &Notebook<'_>,
+            _: &Wanted,
+            _: &mut Reach,
+        ) -> Result<Walked, Halt> {
+            Ok(Walked::Whole)
+        }
+    }
+
+    #[test]
+    fn what_is_stored_in_a_hole_is_zeros_and_each_hole_is_looked_at_once() {
+        let (mut view, mut layout) = (Holes(0), Nothing);
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let mut disk = MappedDisk::new(&mut view, &mut layout, &notebook);
+        let mut zeros = |place, len| disk.zeros(&Run { len, place });
+        assert_eq!(zeros(Place::Stored(0), 5000), 0);
+        assert_eq!(zeros(Place::Stored(1000), 5000), 1000);
+        assert_eq!(zeros(Place::Stored(1200), 300), 300);
+        assert_eq!(zeros(Place::Stored(1999), 300), 1);
+        assert_eq!(zeros(Place::Stored(3500), 300), 300);
+        // What lies before the last one is read.
+        assert_eq!(zeros(Place::Stored(1200), 300), 0);
+        assert_eq!(zeros(Place::Zeros, 7), 7);
+        assert_eq!(zeros(Place::Unallocated, 7), 7);
+        assert_eq!(zeros(Place::Missing(Missing::Broken), 7), 0);
+        drop(disk);
+        assert_eq!(view.0, 3);
+    }
+}

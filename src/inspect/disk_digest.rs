@@ -106,3 +106,88 @@ impl Sending<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::super::Deaf;
+    use super::*;
+    use crate::formats::{Place, Run};
+
+    /// A disk of data and zeros in turn, each of so many bytes, and the bytes of it that were read.
+    struct Turns {
+        lengths: Vec<u64>,
+        read: u64,
+    }
+
+    impl Turns {
+        fn byte(at: u64) -> u8 {
+            (at % 251) as u8 + 1
+        }
+    }
+
+    impl Disk for Turns {
+        fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+            let run = self.run(at)?;
+            assert!(!run.place.reads_as_zeros() && run.len >= buf.len() as u64, "zeros are read");
+            buf.iter_mut().zip(at..).for_each(|(byte, at)| *byte = Turns::byte(at));
+            self.read += buf.len() as u64;
+            Ok(Got::Bytes(buf.len()))
+        }
+
+        fn run(&mut self, at: u64) -> Result<Run, Halt> {
+            let mut end = 0;
+            let turn = self.lengths.iter().position(|len| {
+                end += len;
+                end > at
+            });
+            let zeros = turn.unwrap() % 2 == 1;
+            Ok(Run { len: end - at, place: if zeros { Place::Zeros } else { Place::Stored(at) } })
+        }
+
+        fn size(&mut self) -> Result<Option<u64>, Halt> {
+            Ok(Some(self.lengths.iter().sum()))
+        }
+    }
+
+    #[test]
+    fn zeros_are_digested_and_never_read() {
+        const MIB: u64 = 1 << 20;
+        let many = [512, 512, 4096, 65_536, 512, 65_535, 1000, 131_072].repeat(200);
+        for lengths in [
+            vec![],
+            vec![0, 5],
+            vec![5],
+            vec![512, 3 * MIB, 512],
+            vec![MIB, 512, MIB - 512, 512, 512],
+            vec![3 * MIB + 1, MIB, 9 * MIB],
+            vec![0, 512, MIB - 512, 600, MIB],
+            many,
+        ] {
+            let (mut at, mut sha, mut data) = (0, Sha256::new(), 0);
+            for (turn, &len) in lengths.iter().enumerate() {
+                let byte = |at| if turn % 2 == 1 { 0 } else { Turns::byte(at) };
+                sha.update((at..at + len).map(byte).collect::<Vec<u8>>());
+                data += if turn % 2 == 1 { 0 } else { len };
+                at += len;
+            }
+            let mut disk = Turns { lengths, read: 0 };
+            let found = sha256(&mut disk, &Deaf).unwrap().unwrap();
+            assert_eq!(found[..], sha.finalize()[..], "{:?}", disk.lengths);
+            assert_eq!(disk.read, data, "{:?}", disk.lengths);
+        }
+    }
+
+    /// However many runs there are, no more travels than the buffers have.
+    #[test]
+    fn between_zeros_goes_a_buffer() {
+        let mut disk = Turns { lengths: [512, 65_536].repeat(3), read: 0 };
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let size = disk.size().unwrap().unwrap();
+        assert_eq!(send(&mut disk, size, &sender).unwrap(), None);
+        drop(sender);
+        let sent: Vec<u64> = receiver.iter().map(|segment| segment.len()).collect();
+        assert_eq!(sent, [512, 65_536].repeat(3));
+    }
+}

@@ -74,6 +74,11 @@ fn the_digest_of_a_compressed_disk_is_that_of_its_bytes() {
         assert!(done.status.success(), "{done:?}");
         assert_eq!(sha256(&std::fs::read(back).unwrap()), digest, "{options}");
         with_any_threads(&[], &path);
+        // As a stream, which is decompressed as it passes, or spooled.
+        let stream = scratch.write("image.gz", &gzip(&std::fs::read(&path).unwrap()));
+        let found = with_any_threads(&["--digest", "disk"], &stream);
+        assert_eq!(found["digests"]["disk_sha256"], digest, "{options}: {found}");
+        with_any_threads(&[], &stream);
     }
 }
 
@@ -93,14 +98,23 @@ fn damage_is_found_at_the_same_place_with_any_threads() {
         for part in [3, 5, 6] {
             file.write_all_at(&[0xa5; 700], size * part / 9).unwrap();
         }
-        for options in [
-            &[][..],
-            &["--digest", "disk"],
-            &["--keep-going"],
-            &["--keep-going", "--digest", "disk"],
-        ] {
-            let found = with_any_threads(options, &path);
-            assert!(codes(&found).contains(&code), "{options:?}: {found}");
+        let bytes = std::fs::read(&path).unwrap();
+        let stream = scratch.write("image.gz", &gzip(&bytes));
+        // What compresses the image is damaged soon after one of them.
+        let mut lost = gzip(&bytes);
+        let middle = lost.len() * 2 / 5;
+        lost[middle] ^= 0x10;
+        let lost = scratch.write("lost.gz", &lost);
+        for digest in [&[][..], &["--digest", "disk"]] {
+            for going in [&[][..], &["--keep-going"]] {
+                let options = [digest, going].concat();
+                for path in [&path, &stream] {
+                    let found = with_any_threads(&options, path);
+                    assert!(codes(&found).contains(&code), "{options:?} {path:?}: {found}");
+                }
+                let found = with_any_threads(&options, &lost);
+                assert_eq!(found["verdict"], "reject", "{options:?}: {found}");
+            }
         }
     }
 }
@@ -171,7 +185,6 @@ fn many_threads_that_decompress_stay_within_their_memory() {
                     options.iter().map(AsRef::as_ref).chain([path.as_os_str()]).collect();
                 let (output, peak) = watched_with(threads, &arguments);
                 assert_eq!(exit_code(&output), *exit, "{output:?}");
-                eprintln!("{threads} {path:?} {options:?} {peak} kB");
                 assert!(peak < most, "{threads} {path:?}: {peak} kB");
             }
         }
