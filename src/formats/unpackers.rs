@@ -44,6 +44,12 @@ pub(super) struct Piece {
 /// Neighbours that a thread unpacks one after another, and old outputs to write over.
 type Job = (Arc<Vec<Input>>, Vec<Vec<u8>>);
 
+/// A batch that a thread has, and what comes of it.
+struct Given {
+    batch: Arc<Vec<Input>>,
+    result: Receiver<Vec<Piece>>,
+}
+
 /// Clusters and grains on their way through the threads.
 pub(super) struct Unpackers {
     threads: usize,
@@ -51,7 +57,7 @@ pub(super) struct Unpackers {
     workers: Option<Workers<Job, Vec<Piece>>>,
     /// What is not yet given to a thread.
     gathered: Vec<Input>,
-    given: VecDeque<(Arc<Vec<Input>>, Receiver<Vec<Piece>>)>,
+    given: VecDeque<Given>,
     /// The first batch, unpacked.
     done: VecDeque<Piece>,
     /// Clusters that were put in and did not come out.
@@ -133,7 +139,7 @@ impl Unpackers {
         let threads = if self.threads > 1 { self.threads } else { 0 };
         let workers = self.workers.get_or_insert_with(|| workers(threads));
         let result = workers.start((Arc::clone(&batch), outputs));
-        self.given.push_back((batch, result));
+        self.given.push_back(Given { batch, result });
     }
 
     /// The first of those that were put in and did not come out.
@@ -142,7 +148,7 @@ impl Unpackers {
             if self.given.is_empty() {
                 self.give();
             }
-            let (batch, result) = self.given.pop_front()?;
+            let Given { batch, result } = self.given.pop_front()?;
             let outputs = match result.recv() {
                 Ok(outputs) => outputs,
                 Err(_) => unpack(&mut self.own, &batch, Vec::new()),

@@ -22,7 +22,7 @@ fn with_any_threads(options: &[&str], path: &Path) -> serde_json::Value {
         report
     };
     let alone = with("1");
-    for threads in ["2", "8", "64"] {
+    for threads in ["2", "8"] {
         assert_eq!(with(threads), alone, "{threads} {options:?} {path:?}");
     }
     alone
@@ -140,7 +140,7 @@ fn windows(scratch: &Scratch) -> PathBuf {
     put(96, &4u32.to_be_bytes());
     put(100, &112u32.to_be_bytes());
     put(104, &[1]);
-    put(CLUSTER, &(1 << 63 | 2 * CLUSTER).to_be_bytes());
+    put(CLUSTER, &((1 << 63) | (2 * CLUSTER)).to_be_bytes());
     put(3 * CLUSTER, &(4 * CLUSTER).to_be_bytes());
     for cluster in 0..5 {
         put(4 * CLUSTER + 2 * cluster, &[0, 1]);
@@ -149,14 +149,14 @@ fn windows(scratch: &Scratch) -> PathBuf {
     // A window of 8 MiB, and blocks that repeat a byte 128 Ki times.
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
     for block in 0..80 {
-        let header = (128 << 10) << 3 | 1 << 1 | u32::from(block == 79);
+        let header = ((128 << 10) << 3) | (1 << 1) | u32::from(block == 79);
         frame.extend(&header.to_le_bytes()[..3]);
         frame.push(b'a');
     }
     for index in 0..FRAMES {
         let at = 5 * CLUSTER + index * 512;
         put(at, &frame);
-        put(2 * CLUSTER + index * 8, &(1 << 62 | at).to_be_bytes());
+        put(2 * CLUSTER + index * 8, &((1 << 62) | at).to_be_bytes());
     }
     path
 }
