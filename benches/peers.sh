@@ -80,6 +80,7 @@ load() {
 machine() {
     local model tool versions=()
     model=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1) || true
+    # shellcheck disable=SC2016 # the backticks are Markdown
     printf '%s, %s cores, load %s, %s; pairs a row: %s (beside `gzip`, `pigz` and `bzip2`: %s).\n' "${model:-$(uname -m)}" "$(nproc)" \
         "$(load)" "$(date -u +%Y-%m-%d)" "$runs" "$other_runs"
     versions+=("$("$tidegate" --version)")

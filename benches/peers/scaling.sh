@@ -89,11 +89,13 @@ scaling_of() {
             t1 = median(one, NR); t2 = median(two, NR); c = median(work, NR); h = median(digest, NR)
             s = 2 * t2 - c
             if (s < 0) s = 0
-            printf "| `%s` | %.2f s | %.2f s | %.2f s | %.2f s | %.0f %% | %.2f | %.2f", file, t1, t2, c, h, 100 * s / c,
-                bytes / t1 / 1e9, bytes / t2 / 1e9
+            # One core at least works all the time, so S is C at most, if nothing else runs.
+            busy = s > c
+            printf "| `%s` | %.2f s | %.2f s | %.2f s | %.2f s | %s | %.2f | %.2f", file, t1, t2, c, h,
+                busy ? "?" : sprintf("%.0f %%", 100 * s / c), bytes / t1 / 1e9, bytes / t2 / 1e9
             for (n = 4; n <= 64; n *= 2) {
                 t = s + (c - s) / (n < most ? n : most)
-                printf " | %.2f%s", bytes / (t > h ? t : h) / 1e9, (t > h ? "" : "*")
+                printf " | %s", busy ? "?" : sprintf("%.2f%s", bytes / (t > h ? t : h) / 1e9, t > h ? "" : "*")
             }
             print " |"
         }'
@@ -108,7 +110,7 @@ scaling_table() {
     printf 'T(2) the time on two cores, C the processor time there, S = max(0, 2 T(2) − C) the time in which one core '
     printf 'works alone, S / C the serial fraction, H one SHA-256 of the file (`openssl dgst`), and m the most threads '
     printf 'that decode: 25 of gzip, 18 of bzip2. `*`: H decides. What the memory of a machine can carry is not in it, '
-    printf 'and other work on the machine counts as serial.\n'
+    printf 'and other work on the machine counts as serial (`?`: there was too much of it).\n'
     printf '\n| file | T(1) | T(2) | C | H | S / C | GB/s of the disk at 1 core | at 2 | 4, computed | 8, computed '
     printf '| 16, computed | 32, computed | 64, computed |\n'
     printf '| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n'
