@@ -14,10 +14,10 @@ use super::inflate::WINDOW;
 use super::{Bzip2, Decoder, Gzip, Threads};
 
 /// Bytes that all places take at most.
-const MOST: usize = 2 << 20;
+const MOST: usize = 1 << 20;
 
 /// How far apart they are at first, in bytes of the file.
-const SPACING: u64 = 4 << 20;
+const SPACING: u64 = 8 << 20;
 
 /// So many bytes of the image are decoded again in the time of one byte of the file, at least.
 const CHEAPER: u64 = 8;
@@ -303,10 +303,10 @@ mod tests {
             marks.see(at * 8, at * 2, || State::gzip(&noise, 0, 0));
         }
         let (count, held) = index.size();
-        assert!(held <= MOST && count >= 30, "{count} places take {held} bytes");
+        assert!(held <= MOST && count >= 15, "{count} places take {held} bytes");
         let points = index.lock().points.clone();
         let widest = points.windows(2).map(|pair| pair[1].byte() - pair[0].byte()).max().unwrap();
-        assert!(widest < LARGEST / 15, "{widest}");
+        assert!(widest < LARGEST / 8, "{widest}");
     }
 
     proptest! {

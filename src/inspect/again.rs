@@ -15,7 +15,7 @@ const INPUT: usize = 64 << 10;
 
 /// Bytes of the image that are decoded at once, and how many such pieces are kept.
 const PIECE: usize = 64 << 10;
-const KEPT: usize = 12;
+const KEPT: usize = 8;
 
 /// So many times the effort of the whole file is granted to whoever wants something that lies behind.
 const MOST: u64 = 6;
@@ -24,7 +24,7 @@ const MOST: u64 = 6;
 const MOST_BEFORE_SPOOL: u64 = 2;
 
 /// Granted in any case, in bytes of the file.
-const LEAST: u64 = 64 << 20;
+const LEAST: u64 = 16 << 20;
 
 /// How a packed file is decoded again.
 #[derive(Clone)]

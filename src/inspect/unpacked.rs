@@ -19,7 +19,7 @@ use crate::source::LocalFile;
 const BLOCK: u64 = 4096;
 
 /// How far a run of blocks is followed: what was decoded for it is still at hand when it is read.
-const FAR: u64 = 512 << 10;
+const FAR: u64 = 384 << 10;
 
 /// What is known of a packed file after it was decoded from its beginning to its end.
 pub(super) struct Decoded {
@@ -214,7 +214,7 @@ mod tests {
         let mut ends = 0;
         let (mut spooled, mut plain) = (view(true), view(false));
         // 3 MiB apart, so that each takes decoding from the beginning.
-        for turn in 0..60usize {
+        for turn in 0..120usize {
             let at = [4 << 20, 1 << 20][turn % 2] + turn * 100;
             let mut buf = [0; 100];
             assert_eq!(spooled.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(100));
