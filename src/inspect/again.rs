@@ -152,14 +152,14 @@ impl<S: ReadAt> Again<S> {
         };
         let decoder = match point {
             Some(point) => point.decoder(&threads),
-            None => self.from_the_beginning(&threads),
+            None => self.fresh(&threads),
         };
         let file_at = point.map_or(0, Point::byte);
         let at = point.map_or(0, Point::image);
         Cursor { decoder, input: Vec::new(), used: 0, file_at, at }
     }
 
-    fn from_the_beginning(&self, threads: &Threads) -> Box<dyn Decoder> {
+    fn fresh(&self, threads: &Threads) -> Box<dyn Decoder> {
         match self.how.packing.decoder(threads, None) {
             Some(decoder) => decoder,
             // Nobody keeps an index of what is not packed.
