@@ -184,8 +184,9 @@ fn a_container_whose_tables_lie_behind_is_read_in_parts() {
         report["findings"].as_array().unwrap().iter().map(|it| it["message"].clone()).collect()
     };
     let image = std::fs::read(&image).unwrap();
-    // Packed, what lies behind is decoded again from a part of it.
-    for (name, bytes) in [("disk.qcow2", image.clone()), ("disk.qcow2.gz", gzip(&image))] {
+    // Packed, what lies behind is decoded again, here from the beginning each time.
+    let packed = gzip(&image);
+    for (name, bytes, most) in [("disk.qcow2", image, 2), ("disk.qcow2.gz", packed, 3)] {
         let object = Object::new(bytes);
         let whole = object.bytes.len() as u64;
         let inner = object.clone();
@@ -195,7 +196,7 @@ fn a_container_whose_tables_lie_behind_is_read_in_parts() {
         assert_eq!(codes(&by_url), codes(&by_path), "{name}");
         assert_eq!(messages(&by_url), messages(&by_path), "{name}");
         assert_eq!(by_url["digests"]["sha256"], sha256(&object.bytes));
-        assert!(by_url["bytes_read"].as_u64().unwrap() <= whole * 2 + 4096, "{by_url}");
+        assert!(by_url["bytes_read"].as_u64().unwrap() < whole * most, "{by_url}");
         // Without parts it says what it could not see.
         let server = Server::new(move |request| object.whole(request));
         let (_, report) = report(&["--no-url-rules", &server.url(name)]);
