@@ -23,6 +23,7 @@ mod output;
 mod outputs;
 mod packed_clusters;
 mod packed_threads;
+mod peers;
 mod policy;
 mod qcow2;
 mod qcow2_lost;

@@ -4,6 +4,7 @@
 //! block that they find in each. If a block ends in turn where such a piece begins, and only then, the piece is taken, and decoding goes on behind it;
 //! the check sum of the member is that of all bytes, whoever decoded them.
 
+use super::super::index::Index;
 use super::super::inflate::WINDOW;
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
@@ -47,6 +48,13 @@ impl ParallelGzip {
         }
     }
 
+    /// Notes in an index where it can go on.
+    #[must_use]
+    pub(in super::super) fn marking(mut self, index: Option<&Index>) -> Self {
+        self.gzip = self.gzip.marking(index);
+        self
+    }
+
     /// Takes input into the window, as far as there is place.
     fn take(&mut self, input: &[u8]) -> usize {
         if self.index >= PASSED {
@@ -63,6 +71,7 @@ impl ParallelGzip {
     /// Takes what a thread has decoded from here on, if anybody has.
     fn jump(&mut self) {
         let Some(at) = self.gzip.next_block() else { return };
+        self.gzip.mark(at);
         if let Some((piece, to)) = self.ahead.take(at) {
             if let Some(before) = self.gzip.before() {
                 piece.resolve(before, &mut self.bytes);
