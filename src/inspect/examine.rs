@@ -269,6 +269,8 @@ fn digest_disk(
     } else if notebook.doomed() || is_cut(notebook) {
         Left::Refused
     } else {
+        // Who goes ahead reads back and forth, if only a little.
+        let threads = if view.is_seekable() { threads } else { 1 };
         let mut cached = CachedView::new(view);
         let mut disk = MappedDisk::new(&mut cached, layout, notebook).with_threads(threads);
         match disk_digest::sha256(&mut disk, listener)? {
