@@ -129,9 +129,8 @@ impl Gzip {
     fn mark(&mut self, bit: u64) {
         if let Some(marks) = &mut self.marks {
             let (inflate, crc, made) = (&self.inflate, &self.crc, self.made);
-            marks.see(bit, self.image, || {
-                Place::gzip(inflate.history(), crc.clone().finalize(), made)
-            });
+            let crc = || Place::Gzip { crc: crc.clone().finalize(), made };
+            marks.see(bit, self.image, inflate.history(), crc);
         }
     }
 
@@ -300,7 +299,7 @@ impl Gzip {
                         _ => State::Behind(begun(at)),
                     };
                     if let (State::Header(_), Some(marks)) = (&self.state, &mut self.marks) {
-                        marks.see(at * 8, self.image, || Place::Member);
+                        marks.see(at * 8, self.image, &[], || Place::Member);
                     }
                     continue;
                 }
