@@ -5,14 +5,12 @@
 mod bits;
 mod fast;
 mod fault;
-mod find;
-mod guess;
+pub(super) mod find;
 mod table;
 
 use self::bits::{Bits, Wants};
 use self::fast::Pause;
 pub(super) use self::fault::Fault;
-pub(super) use self::guess::{Guesser, Piece};
 use self::table::{DISTANCES, Distances, Entry, LITERALS, Literals, Table, Unfit};
 
 /// How far back a match may reach, in bytes.
@@ -133,6 +131,11 @@ impl<S: Symbol> Inflate<S> {
         self
     }
 
+    /// Whether it does.
+    pub(super) fn pauses(&self) -> bool {
+        self.blocks
+    }
+
     /// Goes on with a block whose head begins at this bit of `input`, behind these symbols, of which there are at most as
     /// many as a match may reach back. Returns the byte of the input to go on at.
     pub(super) fn begin(&mut self, before: &[S], input: &[u8], bit: usize) -> usize {
@@ -144,6 +147,19 @@ impl<S: Symbol> Inflate<S> {
             self.bits.skip((bit % 8) as u32);
         }
         at
+    }
+
+    /// Whether the codes of a block that has its own, and whose head begins at this bit of `input`, are as they have to be.
+    pub(super) fn has_codes(&mut self, input: &[u8], bit: usize) -> bool {
+        let mut at = self.begin(&[], input, bit);
+        loop {
+            let step = self.step(input, &mut at);
+            match (step, self.state) {
+                (Ok(Ok(())), State::Symbols) => return true,
+                (Ok(Ok(())), State::Counts | State::Order(_) | State::Codes(_)) => {}
+                _ => return false,
+            }
+        }
     }
 
     /// The last symbols that were made, as many as a match may reach back if there are as many.
