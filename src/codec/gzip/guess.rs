@@ -14,11 +14,10 @@ const MOST_SEARCHED: usize = 96 << 13;
 /// Bytes that are searched for a member before they are searched for a block.
 const STRIDE: usize = 4 << 10;
 
-/// Symbols that a piece has at most. What is behind the last block that fits is decoded in its turn.
-const MOST_SYMBOLS: usize = 512 << 10;
-
-/// Symbols that are decoded for a piece, with those behind what only looked like the head of a block.
-const MOST_TRIED: usize = 2 * MOST_SYMBOLS;
+/// Symbols that a piece has at most, for each of its bytes, and in any case. What is behind the last block that fits is decoded
+/// in its turn.
+const MOST_SYMBOLS: usize = 4;
+const LEAST_MOST: usize = 512 << 10;
 
 /// A place that looks like a head costs as much as so many in any case: its codes are read.
 const LOOK: usize = 1 << 10;
@@ -34,6 +33,8 @@ pub(super) struct Guesser {
     marked: Inflate<u16>,
     plain: Inflate<u8>,
     places: Vec<u16>,
+    /// Symbols that the piece may have.
+    most: usize,
     /// Symbols that were decoded for a piece before it was known what comes before them.
     tried: usize,
 }
@@ -44,6 +45,7 @@ impl Default for Guesser {
             marked: Inflate::default().by_blocks(),
             plain: Inflate::default().by_blocks(),
             places: (0..WINDOW as u16).map(|place| PLACE | place).collect(),
+            most: 0,
             tried: 0,
         }
     }
@@ -54,13 +56,14 @@ impl Guesser {
     /// and that would be found, or as far as is possible. There is no run if nothing was found.
     pub(super) fn decode(&mut self, end: usize, mut piece: Piece) -> Piece {
         let input = std::mem::take(&mut piece.input);
-        let most = end.min(MOST_SEARCHED);
+        let searched = end.min(MOST_SEARCHED);
         let mut from = 0;
+        self.most = LEAST_MOST.max(end / 8 * MOST_SYMBOLS);
         self.tried = 0;
         piece.clear();
-        while self.tried < MOST_TRIED
+        while self.tried < 2 * self.most
             && piece.runs.is_empty()
-            && let Some(found) = start(&input, from, most)
+            && let Some(found) = start(&input, from, searched)
         {
             self.tried += LOOK;
             piece.clear();
@@ -95,7 +98,7 @@ impl Guesser {
             made.len() - known >= WINDOW
         };
         let (mut run, count) =
-            blocks(&mut self.marked, input, begun, span, (made, MOST_SYMBOLS), enough);
+            blocks(&mut self.marked, input, begun, span, (made, self.most), enough);
         self.tried += count;
         if !is_over(input, &run, end) && piece.marked.len() >= known + WINDOW {
             let last = piece.marked.len() - WINDOW;
@@ -125,7 +128,7 @@ impl Guesser {
         piece: &mut Piece,
     ) -> Run {
         let begun = self.plain.begin(before, input, span.0);
-        let most = MOST_SYMBOLS - piece.marked.len();
+        let most = self.most - piece.marked.len();
         let made = &mut piece.plain;
         let (run, count) = blocks(&mut self.plain, input, begun, span, (made, most), |_, _| false);
         self.tried += count;
@@ -270,12 +273,12 @@ mod tests {
         let span = (0, 256 << 13);
         let marked = &mut guesser.marked;
         let (run, count) =
-            blocks(marked, &input, begun, span, (&mut made, MOST_SYMBOLS), |_, _| false);
-        assert!(run.to == 0 && count > MOST_SYMBOLS / 2, "each of them is long: {count}");
+            blocks(marked, &input, begun, span, (&mut made, LEAST_MOST), |_, _| false);
+        assert!(run.to == 0 && count > LEAST_MOST / 2, "each of them is long: {count}");
         let mut piece = Piece::default();
         piece.input = input;
         piece = guesser.decode(256 << 13, piece);
         assert!(piece.run().is_none());
-        assert!(guesser.tried < MOST_TRIED + 2 * MOST_SYMBOLS, "{}", guesser.tried);
+        assert!(guesser.tried < 4 * guesser.most, "{}", guesser.tried);
     }
 }

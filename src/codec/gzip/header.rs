@@ -28,7 +28,7 @@ pub(super) fn find(input: &[u8], from: usize, to: usize) -> Option<usize> {
             return None;
         }
         let mut windows = bytes[..bytes.len().min(PART + 2)].windows(3);
-        windows.position(|mark| mark == [ID1, ID2, CM_DEFLATE]).map(|at| from + part + at)
+        windows.position(|mark| matches!(mark, [ID1, ID2, CM_DEFLATE])).map(|at| from + part + at)
     })
 }
 

@@ -6,7 +6,7 @@
 
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
-use super::ahead::{Ahead, PIECE};
+use super::ahead::{Ahead, piece};
 use super::piece::Places;
 
 /// Bytes of the window that may have passed before they are let go.
@@ -30,7 +30,7 @@ impl ParallelGzip {
     /// Decodes on so many threads, two or more; long runs of zeros are counted ([`Step::zeros`]).
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        ParallelGzip::in_pieces(threads, PIECE)
+        ParallelGzip::in_pieces(threads, piece(threads))
     }
 
     /// The same with pieces of so many bytes of the file, at least two.
@@ -49,7 +49,8 @@ impl ParallelGzip {
 
     /// Takes input into the window, as far as there is place.
     fn take(&mut self, input: &[u8]) -> usize {
-        if self.index >= PASSED {
+        // As many bytes pass as are moved.
+        if self.index >= PASSED.max(self.window.len() / 2) {
             self.window.drain(..self.index);
             self.base += self.index as u64;
             self.index = 0;
@@ -177,7 +178,7 @@ mod tests {
 
     /// Holds it against one thread.
     fn compare(file: &[u8], threads: usize, arriving: usize) -> usize {
-        compare_in(file, threads, PIECE, arriving)
+        compare_in(file, threads, piece(threads), arriving)
     }
 
     fn compare_in(file: &[u8], threads: usize, piece: usize, arriving: usize) -> usize {
@@ -346,7 +347,7 @@ mod tests {
             flip in proptest::option::of((any::<prop::sample::Index>(), 0u8..8)),
             cut in proptest::option::of(any::<prop::sample::Index>()),
             threads in prop_oneof![Just(2usize), Just(3), Just(8), Just(64)],
-            piece in prop_oneof![64usize..300, 1000usize..9000, Just(PIECE)],
+            piece in prop_oneof![64usize..300, 1000usize..9000, Just(128 << 10)],
         ) {
             use std::io::Read as _;
             let data = sample(1);
