@@ -3,7 +3,7 @@
 //! It begins with a block, or with a member. Where a match of such a block reaches back before the piece, the symbol stands for a place there. As soon
 //! as the last 32 KiB have no such symbol, and in each member that begins in the piece, bytes are decoded.
 
-use super::super::inflate::{Inflate, Next, Symbol, WINDOW, find};
+use super::super::inflate::{CAPACITY, Inflate, Next, Symbol, WINDOW, find};
 use super::TRAILER;
 use super::header;
 use super::piece::{PLACE, Piece, Run};
@@ -56,9 +56,11 @@ impl Guesser {
     /// and that would be found, or as far as is possible. There is no run if nothing was found.
     pub(super) fn decode(&mut self, end: usize, mut piece: Piece) -> Piece {
         let input = std::mem::take(&mut piece.input);
+        self.marked.exchange(&mut piece.marked.buffer);
+        self.plain.exchange(&mut piece.plain.buffer);
         let searched = end.min(MOST_SEARCHED);
         let mut from = 0;
-        self.most = LEAST_MOST.max(end / 8 * MOST_SYMBOLS);
+        self.most = LEAST_MOST.max(end / 8 * MOST_SYMBOLS).min(CAPACITY - WINDOW);
         self.tried = 0;
         piece.clear();
         while self.tried < 2 * self.most
@@ -79,6 +81,8 @@ impl Guesser {
             from = found.bit() + 1;
         }
         self.members(&input, end, &mut piece);
+        self.marked.exchange(&mut piece.marked.buffer);
+        self.plain.exchange(&mut piece.plain.buffer);
         piece.input = input;
         piece
     }
@@ -87,24 +91,24 @@ impl Guesser {
     fn middle(&mut self, input: &[u8], (from, end): (usize, usize), piece: &mut Piece) {
         self.tried += HEAD;
         let begun = self.marked.begin(&self.places, input, from);
+        self.marked.limit(WINDOW + self.most);
         // Behind the last symbol that stands for a place.
         let mut known = 0;
-        let made = &mut piece.marked;
-        let span = (from, end);
         let enough = |made: &[u16], new: usize| {
             if let Some(at) = made[new..].iter().rposition(|&symbol| symbol >= PLACE) {
                 known = new + at + 1;
             }
             made.len() - known >= WINDOW
         };
-        let (mut run, count) =
-            blocks(&mut self.marked, input, begun, span, (made, self.most), enough);
+        let (mut run, count) = blocks(&mut self.marked, input, begun, (from, end), enough);
         self.tried += count;
-        if !is_over(input, &run, end) && piece.marked.len() >= known + WINDOW {
-            let last = piece.marked.len() - WINDOW;
+        piece.marked.len = run.made;
+        if !is_over(input, &run, end) && run.made >= known + WINDOW {
             // None of them stands for a place.
-            let before: Vec<u8> = piece.marked[last..].iter().map(|&byte| byte as u8).collect();
-            run = self.bytes(&before, input, (run.to, end), piece);
+            let before = &self.marked.made()[run.made - WINDOW..run.made];
+            let before: Vec<u8> = before.iter().map(|&byte| byte as u8).collect();
+            let begun = self.plain.begin(&before, input, run.to);
+            run = self.bytes(input, begun, (run.to, end), piece);
         }
         if run.to > from {
             piece.runs.push(Run { made: piece.made(), from, ..run });
@@ -113,25 +117,26 @@ impl Guesser {
 
     /// Decodes a member from its first block on.
     fn member(&mut self, input: &[u8], (from, end): (usize, usize), piece: &mut Piece) {
-        let run = self.bytes(&[], input, (from, end), piece);
+        let floor = WINDOW + piece.plain.len;
+        let begun = self.plain.begin_at(floor, floor, input, from);
+        let run = self.bytes(input, begun, (from, end), piece);
         if run.to > from {
             piece.runs.push(Run { made: piece.made(), ..run });
         }
     }
 
-    /// Decodes blocks to bytes, behind these ones.
+    /// Decodes blocks to bytes.
     fn bytes(
         &mut self,
-        before: &[u8],
         input: &[u8],
+        begun: usize,
         span: (usize, usize),
         piece: &mut Piece,
     ) -> Run {
-        let begun = self.plain.begin(before, input, span.0);
-        let most = self.most - piece.marked.len();
-        let made = &mut piece.plain;
-        let (run, count) = blocks(&mut self.plain, input, begun, span, (made, most), |_, _| false);
+        self.plain.limit(WINDOW + self.most - piece.marked.len);
+        let (run, count) = blocks(&mut self.plain, input, begun, span, |_, _| false);
         self.tried += count;
+        piece.plain.len += run.made;
         run
     }
 
@@ -190,44 +195,25 @@ fn is_over(input: &[u8], run: &Run, end: usize) -> bool {
     run.ends || run.to >= end && find::is_head(input, run.to)
 }
 
-/// Decodes whole blocks, at most so many symbols, from the first bit on to where it [is over](is_over) or `enough`: that sees all symbols,
-/// and from which on they are new. Returns how many symbols were decoded, too.
+/// Decodes whole blocks, as many as there is room for, from the first bit on to where it [is over](is_over) or `enough`: that sees all symbols,
+/// and from which on they are new. The run has the number of their symbols; how many were decoded is returned, too.
 fn blocks<S: Symbol>(
     inflate: &mut Inflate<S>,
     input: &[u8],
     mut at: usize,
     (from, end): (usize, usize),
-    (made, most): (&mut Vec<S>, usize),
     mut enough: impl FnMut(&[S], usize) -> bool,
 ) -> (Run, usize) {
-    let mut whole = made.len();
-    let mut decoded = 0;
     let mut run = Run { from, to: from, ends: false, made: 0 };
-    loop {
-        let next = inflate.decode(input, &mut at);
-        let more = inflate.made();
-        decoded += more.len();
-        if made.len() + more.len() > most {
+    while let Ok(next @ (Next::Block | Next::End)) = inflate.decode(input, &mut at) {
+        run.to = at * 8 - inflate.spare() as usize;
+        run.ends = next == Next::End;
+        let new = std::mem::replace(&mut run.made, inflate.made().len());
+        if enough(inflate.made(), new) || is_over(input, &run, end) {
             break;
         }
-        made.extend_from_slice(more);
-        let count = more.len();
-        inflate.take(count);
-        match next {
-            Ok(Next::Output) => {}
-            Ok(next @ (Next::Block | Next::End)) => {
-                run.to = at * 8 - inflate.spare() as usize;
-                run.ends = next == Next::End;
-                let new = std::mem::replace(&mut whole, made.len());
-                if enough(made, new) || is_over(input, &run, end) {
-                    break;
-                }
-            }
-            Ok(Next::Input) | Err(_) => break,
-        }
     }
-    made.truncate(whole);
-    (run, decoded)
+    (run, inflate.made().len())
 }
 
 #[cfg(test)]
@@ -269,12 +255,9 @@ mod tests {
         let heads = (0..64).filter(|&n| find::block(&input, n * 512, n * 512 + 1).is_some());
         assert_eq!(heads.count(), 64);
         let mut guesser = Guesser::default();
-        let (mut made, begun) = (Vec::new(), guesser.marked.begin(&guesser.places, &input, 0));
-        let span = (0, 256 << 13);
-        let marked = &mut guesser.marked;
-        let (run, count) =
-            blocks(marked, &input, begun, span, (&mut made, LEAST_MOST), |_, _| false);
-        assert!(run.to == 0 && count > LEAST_MOST / 2, "each of them is long: {count}");
+        let begun = guesser.marked.begin(&guesser.places, &input, 0);
+        let (run, count) = blocks(&mut guesser.marked, &input, begun, (0, 256 << 13), |_, _| false);
+        assert!(run.to == 0 && count > LEAST_MOST / 3, "each of them is long: {count}");
         let mut piece = Piece::default();
         piece.input = input;
         piece = guesser.decode(256 << 13, piece);

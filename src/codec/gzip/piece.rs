@@ -1,6 +1,6 @@
 //! What a thread has made of a piece of the file, which it decoded before it was known what comes before.
 
-use super::super::inflate::WINDOW;
+use super::super::inflate::{Buffer, Symbol, WINDOW};
 
 /// Symbols from this one on stand for a place in the 32 KiB before the piece.
 pub(super) const PLACE: u16 = 1 << 15;
@@ -26,9 +26,22 @@ pub(super) struct Piece {
     /// Runs that were passed.
     passed: usize,
     /// What the first run begins with: bytes, and places before it.
-    pub(super) marked: Vec<u16>,
+    pub(super) marked: Made<u16>,
     /// Bytes behind these.
-    pub(super) plain: Vec<u8>,
+    pub(super) plain: Made<u8>,
+}
+
+/// Symbols in a buffer, behind the 32 KiB before them.
+#[derive(Default)]
+pub(super) struct Made<S: Symbol> {
+    pub(super) buffer: Buffer<S>,
+    pub(super) len: usize,
+}
+
+impl<S: Symbol> Made<S> {
+    fn symbols(&self) -> &[S] {
+        &self.buffer[WINDOW..WINDOW + self.len]
+    }
 }
 
 impl Piece {
@@ -36,13 +49,12 @@ impl Piece {
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.passed = 0;
-        self.marked.clear();
-        self.plain.clear();
+        (self.marked.len, self.plain.len) = (0, 0);
     }
 
     /// How many symbols it was decoded to.
     pub(super) fn made(&self) -> usize {
-        self.marked.len() + self.plain.len()
+        self.marked.len + self.plain.len
     }
 
     /// The first run of those that were not passed.
@@ -62,20 +74,20 @@ impl Piece {
 
     /// Whether it may have symbols that stand for places before it.
     pub(super) fn is_marked(&self) -> bool {
-        self.begin() < self.marked.len()
+        self.begin() < self.marked.len
     }
 
     /// Writes the bytes of these symbols, as many as there is room for; how many that are.
     pub(super) fn write(&self, from: usize, to: usize, places: &Places, out: &mut [u8]) -> usize {
         let count = out.len().min(to - from);
-        let symbols = self.marked.get(from..).unwrap_or_default();
+        let symbols = self.marked.symbols().get(from..).unwrap_or_default();
         let (marked, plain) = out[..count].split_at_mut(count.min(symbols.len()));
         for (byte, &symbol) in marked.iter_mut().zip(symbols) {
             *byte = places.0[usize::from(symbol)];
         }
         if !plain.is_empty() {
-            let from = from + marked.len() - self.marked.len();
-            plain.copy_from_slice(&self.plain[from..from + plain.len()]);
+            let from = from + marked.len() - self.marked.len;
+            plain.copy_from_slice(&self.plain.symbols()[from..from + plain.len()]);
         }
         count
     }
