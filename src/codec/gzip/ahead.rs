@@ -1,4 +1,4 @@
-//! What is decoded before its turn: pieces from the middle of a member.
+//! What is decoded before its turn: pieces from the middle of the file.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -13,10 +13,10 @@ pub(super) fn piece(threads: usize) -> usize {
     if threads <= 4 { 256 << 10 } else { 128 << 10 }
 }
 
-/// Threads at most, however many there are: 24 and what waits take 77 MB, and what is given out has to be summed in one place.
+/// Threads at most, however many there are: 24 and what waits take 50 MB, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;
 
-/// Pieces that were of no use after which the longest pause comes, by doubling.
+/// Pieces that were of no use after which the longest pause comes, by doubling. One that was of use makes up for half of them.
 const MOST_MISSES: u32 = 6;
 
 /// A piece, and the bit at which it ends.
@@ -80,6 +80,7 @@ pub(super) struct Ahead {
     gap: usize,
     /// Pieces since the last gap.
     row: usize,
+    /// Pieces that were of no use, of late.
     misses: u32,
     /// Buffers.
     spare: Vec<Piece>,
@@ -129,7 +130,7 @@ impl Ahead {
         let least = at + self.gap.max(self.piece / 2) as u64;
         if self.next < at {
             // Nobody was fast enough, or much of the file was of no use.
-            let pause = (self.piece as u64) << self.misses.min(MOST_MISSES);
+            let pause = (self.piece as u64) << self.misses;
             self.next = least + if self.misses > 1 { pause } else { 0 };
             self.row = 0;
         }
@@ -216,7 +217,7 @@ impl Ahead {
                 self.hits += 1;
             }
         } else {
-            self.misses += 1;
+            self.misses = MOST_MISSES.min(self.misses + 1);
         }
         if let State::Done(piece) = early.state {
             self.spare.push(piece);

@@ -1,8 +1,9 @@
 //! gzip on several threads.
 //!
 //! One decodes in turn and is the only one who decides. Threads decode pieces of the file that come later, from the first
-//! block that they find in each. If a block ends in turn where such a piece begins, and only then, the piece is taken, and decoding goes on behind it;
-//! the check sum of the member is that of all bytes, whoever decoded them.
+//! block or member that they find in each, over the ends of members. If a block begins in turn where a run of such a piece does, and only then, the run
+//! is taken, and decoding goes on behind it. Headers and trailers are read in turn, and the check sum of a member is that of all bytes, whoever
+//! decoded them.
 
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
@@ -147,11 +148,12 @@ impl Decoder for ParallelGzip {
 mod tests {
     use std::io::Write as _;
 
-    use flate2::Compression;
     use flate2::write::GzEncoder;
+    use flate2::{Compress, Compression, FlushCompress};
     use proptest::prelude::*;
 
     use super::super::super::testing::{decode, mixed};
+    use super::super::Code;
     use super::super::header::{FEXTRA, FHCRC, FNAME, ID1, ID2};
     use super::*;
 
@@ -241,6 +243,27 @@ mod tests {
         let file = writer.finish().unwrap();
         for threads in [2, 4] {
             compare(&file, threads, 1 << 20);
+        }
+    }
+
+    /// A thread has the bytes of the member before in the same buffer.
+    #[test]
+    fn a_match_reaches_back_into_no_other_member() {
+        let data = mixed(20_000);
+        let mut compress = Compress::new(Compression::default(), false);
+        let mut stream = Vec::with_capacity(1 << 20);
+        compress.compress_vec(&data, &mut stream, FlushCompress::Sync).unwrap();
+        let first = stream.len();
+        compress.compress_vec(&data, &mut stream, FlushCompress::Sync).unwrap();
+        compress.compress_vec(&data[7000..], &mut stream, FlushCompress::Finish).unwrap();
+        let whole = packed(&data, 6);
+        let mut file = whole.repeat(12);
+        file.extend_from_slice(&[&whole[..10], &stream[first..], &[0; 8]].concat());
+        file.extend_from_slice(&whole.repeat(12));
+        let (_, end) = decode(&mut Gzip::default(), &file, file.len(), 1 << 18);
+        assert_eq!(end.unwrap_err().code, Code::GzipDamaged);
+        for piece in (10..60).step_by(3) {
+            compare_in(&file, 2, piece << 10, 1 << 16);
         }
     }
 

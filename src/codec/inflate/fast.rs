@@ -1,8 +1,9 @@
 //! The loop in which nearly all symbols are decoded: as long as there is input for a symbol and room for what it makes.
 
 use super::bits::Bits;
+use super::buffer::{CAPACITY, SLACK, Symbol};
 use super::table::{Distances, Literals};
-use super::{CAPACITY, Fault, LONGEST_MATCH, ROOM, SLACK, Symbol};
+use super::{Fault, LONGEST_MATCH, ROOM};
 
 /// Bytes of the input that one turn may look at: two words, the second up to 7 bytes further on.
 const AHEAD: usize = 16;

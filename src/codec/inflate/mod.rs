@@ -2,27 +2,23 @@
 //!
 //! Knows blocks, codes and the last 32 KiB; nothing of gzip or zlib around them.
 
-use std::ops::{Deref, DerefMut};
-
 mod bits;
+mod buffer;
 mod fast;
 mod fault;
 pub(super) mod find;
 mod table;
 
 use self::bits::{Bits, Wants};
+pub(super) use self::buffer::{Buffer, CAPACITY, Symbol};
 use self::fast::Pause;
 pub(super) use self::fault::Fault;
 use self::table::{DISTANCES, Distances, Entry, LITERALS, Literals, Table, Unfit};
 
 /// How far back a match may reach, in bytes.
 pub(super) const WINDOW: usize = 32 << 10;
-/// Symbols that a buffer has room for.
-pub(super) const CAPACITY: usize = 1 << 20;
 /// Symbols of the buffer that are filled before they have to be taken, unless there is [another limit](Inflate::limit).
 const ROOM: usize = 256 << 10;
-/// Bytes that a copy may write behind them.
-const SLACK: usize = 64;
 /// The longest match, in bytes.
 const LONGEST_MATCH: usize = 258;
 /// Zeros that are counted and not written, at least; as much as a match may reach back.
@@ -53,37 +49,6 @@ type Precode = Table<7, 128>;
 
 /// The order in which the lengths of the code lengths' code come (RFC 1951, 3.2.7).
 const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-
-/// What a stream is decoded to: bytes, or numbers that stand for bytes and for what is not known before a place.
-pub(super) trait Symbol: Copy + PartialEq + From<u8> + 'static {}
-impl Symbol for u8 {}
-impl Symbol for u16 {}
-
-/// What symbols are decoded into. What was never filled takes no memory.
-pub(super) struct Buffer<S>(Box<[S; CAPACITY + SLACK]>);
-
-impl<S: Symbol> Default for Buffer<S> {
-    fn default() -> Self {
-        // By way of a vector, as it may be larger than a thread's stack has room for.
-        let buffer = vec![S::from(0); CAPACITY + SLACK].into_boxed_slice();
-        // It has this length.
-        Buffer(buffer.try_into().unwrap_or_else(|_| unreachable!()))
-    }
-}
-
-impl<S> Deref for Buffer<S> {
-    type Target = [S; CAPACITY + SLACK];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl<S> DerefMut for Buffer<S> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
 
 /// A deflate stream being decoded.
 pub(super) struct Inflate<S: Symbol = u8> {
