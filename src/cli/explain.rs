@@ -26,6 +26,7 @@ fn find(name: &str) -> Result<Code, Usage> {
             .collect();
         let hint = match near.as_slice() {
             [] => "`tidegate explain` lists all of them".to_owned(),
+            [one] => format!("is it `{one}`?"),
             near => format!("there are {}", near.join(", ")),
         };
         Usage(format!("there is no finding `{}`; {hint}", Hostile::from(name)))

@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use super::args::{CheckArgs, ReportFormat};
-use super::folder::{self, Folder};
+use super::folder::{self, Folder, Room};
 use super::project::{self, Subject};
 use super::{Usage, output, packer};
 use crate::project::{Between, list};
@@ -37,12 +37,12 @@ pub(super) fn chosen(args: &CheckArgs) -> Result<Chosen, Usage> {
         (None, None) => {
             let named = args.images.iter().map(|image| project::subject(image));
             let named = named.chain(args.paths.iter().map(|path| Ok(project::path(path))));
-            let mut subjects = Vec::new();
+            let (mut subjects, mut room) = (Vec::new(), Room::default());
             for subject in named {
                 let subject = subject?;
                 match subject.image.is_none() && folder::is_folder(&subject.argument) {
                     true => {
-                        let found = in_folder(&subject.argument, args)?;
+                        let found = in_folder(&subject.argument, args, &mut room)?;
                         *left_out.get_or_insert(0) += found.left_out;
                         subjects.extend(found.images.into_iter().map(plain));
                     }
@@ -68,13 +68,13 @@ pub(super) fn chosen(args: &CheckArgs) -> Result<Chosen, Usage> {
 }
 
 /// The images in a folder, of which there has to be one.
-fn in_folder(folder: &OsStr, args: &CheckArgs) -> Result<Folder, Usage> {
+fn in_folder(folder: &OsStr, args: &CheckArgs, room: &mut Room) -> Result<Folder, Usage> {
     let tell = |path: &Path, what: &str| {
         if args.net.verbose {
             output::warn(&format!("{} is left out: it is {what}", shown(path.as_os_str())));
         }
     };
-    let found = folder::images(folder, !args.no_recurse, &tell)?;
+    let found = folder::images(folder, !args.no_recurse, room, &tell)?;
     if found.images.is_empty() {
         let (folder, count) = (shown(folder), found.left_out);
         let left_out = match count {

@@ -81,8 +81,17 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results, everything else is a complaint; clap knows which.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { ACCEPTED });
+            let printed = error.print();
+            if error.use_stderr() {
+                return ExitCode::from(USAGE);
+            }
+            return ExitCode::from(match output::for_people(printed) {
+                Ok(()) => ACCEPTED,
+                Err(unwritten) => {
+                    output::complain(&unwritten.0);
+                    USAGE
+                }
+            });
         }
     };
     signals::bear_limits();

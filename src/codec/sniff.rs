@@ -1,5 +1,5 @@
 use super::tar_header::has_sum;
-use super::{Bzip2, Decoder, Gzip, ParallelGzip, Threads, weak, zstd};
+use super::{Bzip2, Decoder, Gzip, Index, ParallelGzip, Threads, weak, zstd};
 use crate::facts::{Code, Compression, Known, Mark};
 
 /// How a file is packed, by its first bytes and nothing else.
@@ -37,16 +37,16 @@ impl Packing {
         }
     }
 
-    /// A decoder, for what DigitalOcean takes packed. It may use so many threads, and count zeros instead of writing them
-    /// ([`Step::zeros`](super::Step::zeros)).
+    /// A decoder, for what DigitalOcean takes packed. It may use so many threads, count zeros instead of writing them
+    /// ([`Step::zeros`](super::Step::zeros)), and note in an index where it can go on.
     #[must_use]
-    pub fn decoder(self, threads: &Threads) -> Option<Box<dyn Decoder>> {
+    pub fn decoder(self, threads: &Threads, index: Option<&Index>) -> Option<Box<dyn Decoder>> {
         match self {
             Packing::Gzip if threads.count() > 1 => {
-                Some(Box::new(ParallelGzip::new(threads.count())))
+                Some(Box::new(ParallelGzip::new(threads.count()).marking(index)))
             }
-            Packing::Gzip => Some(Box::new(Gzip::default().sparse())),
-            Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse())),
+            Packing::Gzip => Some(Box::new(Gzip::default().sparse().marking(index))),
+            Packing::Bzip2 => Some(Box::new(Bzip2::new(threads).sparse().marking(index))),
             Packing::Plain | Packing::Foreign(..) => None,
         }
     }

@@ -17,6 +17,8 @@ const LZMA2: u64 = 0x21;
 
 /// Unpacks xz files of any number of streams.
 pub struct Xz {
+    /// Bytes of a dictionary at most.
+    window: u64,
     state: State,
     /// Bytes of a structure that has not come in full.
     have: Vec<u8>,
@@ -76,7 +78,16 @@ struct Index {
 
 impl Default for Xz {
     fn default() -> Self {
+        Xz::within(LARGEST_WINDOW)
+    }
+}
+
+impl Xz {
+    /// Grants dictionaries of so many bytes, and at most [`LARGEST_WINDOW`].
+    #[must_use]
+    pub fn within(window: u64) -> Self {
         Xz {
+            window: window.min(LARGEST_WINDOW),
             state: State::StreamHeader,
             have: Vec::new(),
             flags: [0; 2],
@@ -86,9 +97,7 @@ impl Default for Xz {
             padding: 0,
         }
     }
-}
 
-impl Xz {
     fn damage(&self, code: Code, said: impl Into<String>) -> Damage {
         Damage { code, offset: self.at, said: said.into() }
     }
@@ -152,10 +161,13 @@ impl Xz {
         let Some(dictionary) = dictionary else {
             return Err(self.damaged("An xz block header has an invalid dictionary size."));
         };
-        if dictionary > LARGEST_WINDOW {
+        if dictionary > self.window {
             return Err(self.damage(
                 Code::XzWindowTooLarge,
-                format!("The xz block wants a dictionary of {dictionary} bytes; {LARGEST_WINDOW} are granted."),
+                format!(
+                    "The xz block wants a dictionary of {dictionary} bytes; {} are granted.",
+                    self.window
+                ),
             ));
         }
         // Just held against the limit, so it fits.

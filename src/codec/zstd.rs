@@ -18,6 +18,8 @@ const CHECKSUM: usize = 4;
 
 /// Unpacks Zstandard files of any number of frames.
 pub struct Zstd {
+    /// Bytes of a window at most.
+    window: u64,
     state: State,
     /// Bytes of a structure that has not come in full.
     have: Vec<u8>,
@@ -53,9 +55,19 @@ enum State {
 
 impl Default for Zstd {
     fn default() -> Self {
+        Zstd::within(LARGEST_WINDOW)
+    }
+}
+
+impl Zstd {
+    /// Grants windows of so many bytes, and at most [`LARGEST_WINDOW`].
+    #[must_use]
+    pub fn within(window: u64) -> Self {
+        let window = window.min(LARGEST_WINDOW);
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(LARGEST_WINDOW);
+        decoder.set_max_window_size(window);
         Zstd {
+            window,
             state: State::Magic,
             have: Vec::new(),
             decoder,
@@ -66,9 +78,7 @@ impl Default for Zstd {
             checksum: false,
         }
     }
-}
 
-impl Zstd {
     fn damage(&self, code: Code, said: impl Into<String>) -> Damage {
         Damage { code, offset: self.at, said: said.into() }
     }
@@ -115,7 +125,7 @@ impl Zstd {
         }
         let frame = Frame::read(&Header::of(descriptor), rest);
         self.claimed = frame.content;
-        if let Some((code, said)) = frame.refusal() {
+        if let Some((code, said)) = frame.refusal(self.window) {
             return Err(self.damage(code, said));
         }
         if self.decoder.init(&header[..]).is_err() {
@@ -296,16 +306,18 @@ impl Frame {
         Frame { window, dictionary: little(dictionary), content }
     }
 
-    /// Why it is not unpacked, if it is not.
-    fn refusal(&self) -> Option<(Code, String)> {
+    /// Why it is not unpacked by who grants a window of so many bytes, if it is not.
+    fn refusal(&self, granted: u64) -> Option<(Code, String)> {
         let Frame { window, dictionary: id, .. } = self;
         if *id != 0 {
             let said =
                 format!("The Zstandard frame needs dictionary {id}, which is not in the file.");
             return Some((Code::ZstdUnsupported, said));
         }
-        (*window > LARGEST_WINDOW).then(|| {
-            let said = format!("The Zstandard frame wants a window of {window} bytes; {LARGEST_WINDOW} are granted.");
+        (*window > granted).then(|| {
+            let said = format!(
+                "The Zstandard frame wants a window of {window} bytes; {granted} are granted."
+            );
             (Code::ZstdWindowTooLarge, said)
         })
     }
@@ -316,7 +328,7 @@ pub(super) fn refusal(head: &[u8]) -> Option<Code> {
     let (descriptor, rest) = head.get(4..)?.split_first()?;
     let parts = Header::of(*descriptor);
     let fields = rest.get(..parts.size())?;
-    Frame::read(&parts, fields).refusal().map(|(code, _)| code)
+    Frame::read(&parts, fields).refusal(LARGEST_WINDOW).map(|(code, _)| code)
 }
 
 /// A little-endian number of up to eight bytes.

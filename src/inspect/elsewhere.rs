@@ -67,7 +67,7 @@ fn may_hold_disk(name: &[u8]) -> bool {
 
 /// What is in something packed.
 fn inside(file: &LocalFile) -> Option<&'static str> {
-    let mut inner = unwrapped(file.reader(), SIZE_LIMIT, Depth::Everything).ok()?;
+    let mut inner = unwrapped(file.reader(), SIZE_LIMIT, Depth::Glance).ok()?;
     let after = inner.aftermath();
     if let Some(fault) = after.fault() {
         return (fault.code == Code::TarNoImage).then_some("an archive without a disk");

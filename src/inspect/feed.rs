@@ -10,6 +10,7 @@ use crate::bytes::{Pool, Segment};
 use crate::codec::{Behind, Damage, Decoder, LEAST_ZEROS, Packing, Threads};
 use crate::facts::{Compression, Layer, Notebook};
 use crate::formats::{Feed, Halt, begin_with};
+use crate::source::{Agreed, Passing};
 
 /// The file, as the reader's thread hands it over.
 pub(super) struct Incoming {
@@ -20,6 +21,8 @@ pub(super) struct Incoming {
     pub(super) taken: Arc<AtomicU64>,
     /// Segments that were looked at before their turn.
     early: VecDeque<Segment>,
+    /// What the bytes are held against, if others read the file elsewhere.
+    held: Option<(Passing, Arc<Agreed>)>,
 }
 
 impl Incoming {
@@ -28,7 +31,12 @@ impl Incoming {
         ended: Arc<AtomicBool>,
         taken: Arc<AtomicU64>,
     ) -> Self {
-        Incoming { segments, ended, taken, early: VecDeque::new() }
+        Incoming { segments, ended, taken, early: VecDeque::new(), held: None }
+    }
+
+    /// Holds all that comes against other readings of the file; who reads it there is the one who says so.
+    pub(super) fn held_against(self, agreed: Option<Arc<Agreed>>) -> Self {
+        Incoming { held: agreed.map(|agreed| (Passing::default(), agreed)), ..self }
     }
 
     /// The first `count` bytes of the file, or all that it has, without taking them.
@@ -51,10 +59,14 @@ impl Incoming {
     }
 
     fn next(&mut self) -> Result<Option<Segment>, Halt> {
-        match self.early.pop_front() {
-            Some(segment) => Ok(Some(segment)),
-            None => self.receive(),
+        let next = match self.early.pop_front() {
+            Some(segment) => Some(segment),
+            None => self.receive()?,
+        };
+        if let (Some(segment), Some((passing, agreed))) = (&next, &mut self.held) {
+            passing.take(agreed, segment);
         }
+        Ok(next)
     }
 
     fn receive(&mut self) -> Result<Option<Segment>, Halt> {
@@ -144,16 +156,15 @@ pub(super) fn decoding(packing: Packing, options: &Options) -> Threads {
     Threads::new(if options.quick || beside { 1 } else { options.threads })
 }
 
-/// The image in a file that is packed like this. `digest` is given all of it, and `ending` is told of the end of a
-/// packed stream that was found whole.
+/// The image in a file that is packed like this, with a decoder for that. A digest is given all of it, and the ending is
+/// noted of a packed stream that was found whole.
 pub(super) fn unpack<'a>(
-    (packing, threads): (Packing, &Threads),
+    (packing, decoder): (Packing, Option<Box<dyn Decoder>>),
     incoming: Incoming,
     notebook: &'a Notebook<'a>,
-    digest: Option<Sender<Segment>>,
-    ending: Arc<Ending>,
+    (digest, ending): (Option<Sender<Segment>>, Arc<Ending>),
 ) -> Box<dyn Feed + 'a> {
-    match packing.decoder(threads) {
+    match decoder {
         None => Box::new(PlainFeed { incoming }),
         Some(decoder) => Box::new(PackedFeed {
             incoming,

@@ -3,6 +3,8 @@
 //! The room knows the threads, the buffers in flight and the order of things. It speaks events while
 //! it works and prints nothing.
 
+mod again;
+mod behind;
 #[doc(hidden)]
 pub mod bodies;
 mod closed;
@@ -30,6 +32,7 @@ mod spool;
 mod stable;
 mod tap;
 mod threads;
+mod unpacked;
 mod unwrap;
 
 pub use compare::{Difference, compare};

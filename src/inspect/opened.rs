@@ -14,6 +14,7 @@ use super::pipeline::refused_packing;
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
+use super::unpacked::Decoded;
 use super::{Event, Listener};
 use crate::codec::{Packing, Threads, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -26,10 +27,12 @@ use crate::source::{LocalFile, Read, Source, shown};
 
 const SECTOR: u64 = 512;
 
-/// An image whose disk can be read at any offset. What is compressed or comes from a pipe was spooled.
+/// An image whose disk can be read at any offset. What comes from a pipe, and what is compressed behind a URL, was spooled.
 pub struct Opened {
     source: String,
     file: LocalFile,
+    /// If the image is packed in the file.
+    decoded: Option<Decoded>,
     notebook: Notebook<'static>,
     format: DiskFormat,
     /// `None` if the image is the disk.
@@ -58,14 +61,15 @@ impl Opened {
         let source = super::open(argument, &options, listener).map_err(|e| Error::from(&e))?;
         listener.event(Event::Started { source: &name, size: source.size() });
         let notebook = Notebook::new(&never, options.limit);
-        let unpacked = unpacked(source, &notebook, listener);
+        let threads = Threads::new(options.threads);
+        let unpacked = unpacked(source, &threads, &notebook, listener);
         listener.event(Event::Finished);
-        let (file, packed) = match unpacked {
+        let Unpacked { file, packed, decoded } = match unpacked {
             Ok(unpacked) => unpacked,
             Err(halt) => return Err(explained(halt, notebook)),
         };
-        let mut view = FileView::new(&file, &notebook);
-        let found = match layout(&mut view, packed, &notebook) {
+        let found = match layout(&mut *view(&file, decoded.as_ref(), &notebook), packed, &notebook)
+        {
             Ok(found) => found,
             Err(halt) => return Err(explained(halt, notebook)),
         };
@@ -73,7 +77,7 @@ impl Opened {
         let Some((format, layout)) = found.filter(|_| !unfit) else {
             return Err(explained(Halt::Stopped, notebook));
         };
-        Ok(Opened { source: name, file, notebook, format, layout })
+        Ok(Opened { source: name, file, decoded, notebook, format, layout })
     }
 
     /// The path as given, escaped, or `-`.
@@ -96,7 +100,11 @@ impl Opened {
     /// Size of the disk in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {
-        self.layout.as_ref().map_or(self.file.size(), |layout| layout.virtual_size())
+        match (&self.layout, &self.decoded) {
+            (Some(layout), _) => layout.virtual_size(),
+            (None, Some(decoded)) => decoded.size(),
+            (None, None) => self.file.size(),
+        }
     }
 
     /// Does something with the disk.
@@ -107,11 +115,11 @@ impl Opened {
         &mut self,
         work: impl FnOnce(&mut dyn Disk) -> Result<T, Halt>,
     ) -> Result<T, Halt> {
-        let mut view = FileView::new(&self.file, &self.notebook);
+        let mut view = view(&self.file, self.decoded.as_ref(), &self.notebook);
         match &mut self.layout {
-            None => work(&mut RawDisk::new(&mut view)),
+            None => work(&mut RawDisk::new(&mut *view)),
             Some(layout) => {
-                let mut cached = CachedView::new(&mut view);
+                let mut cached = CachedView::new(&mut *view);
                 work(&mut MappedDisk::new(&mut cached, &mut **layout, &self.notebook))
             }
         }
@@ -151,25 +159,55 @@ impl Opened {
             return Ok(None);
         }
         let notebook = Notebook::new(&never, self.notebook.limit());
-        let mut view = FileView::new(&self.file, &notebook);
-        let Some(mut examined) = formats::examine(self.format, &mut view, &notebook)? else {
+        let view = &mut *view(&self.file, self.decoded.as_ref(), &notebook);
+        let Some(mut examined) = formats::examine(self.format, view, &notebook)? else {
             return Ok(None);
         };
         let wanted = Wanted::default();
-        examined.layout.walk(&mut view, &notebook, &wanted, &mut examined.reach)?;
-        examined.reach.judge(self.file.size(), &notebook);
+        examined.layout.walk(view, &notebook, &wanted, &mut examined.reach)?;
+        let size = view.size()?.unwrap_or_default();
+        examined.reach.judge(size, &notebook);
         let found = notebook.close().into_iter().find(|a| PAST_THE_END.contains(&a.code));
         Ok(found
             .map(|Anomaly { code, said, .. }| Error { kind: code.as_str().into(), message: said }))
     }
 }
 
-/// The image as a file that can be read at any offset, and whether it was compressed.
+/// The image in a file, at any offset.
+fn view<'f>(
+    file: &'f LocalFile,
+    decoded: Option<&Decoded>,
+    notebook: &Notebook<'_>,
+) -> Box<dyn ImageView + 'f> {
+    match decoded {
+        Some(decoded) => Box::new(decoded.view(file)),
+        None => Box::new(FileView::new(file, notebook)),
+    }
+}
+
+/// An image in a file.
+struct Unpacked {
+    file: LocalFile,
+    /// Whether it came packed.
+    packed: bool,
+    /// If the file is packed.
+    decoded: Option<Decoded>,
+}
+
+impl Unpacked {
+    /// One that is the file.
+    fn plain(file: LocalFile, packed: bool) -> Self {
+        Unpacked { file, packed, decoded: None }
+    }
+}
+
+/// The image in a file that can be read at any offset.
 fn unpacked(
     source: Source,
+    threads: &Threads,
     notebook: &Notebook<'_>,
     listener: &dyn Listener,
-) -> Result<(LocalFile, bool), Halt> {
+) -> Result<Unpacked, Halt> {
     match source {
         Source::File(file) => {
             let mut first = vec![0; SECTOR.min(file.size()) as usize];
@@ -179,12 +217,17 @@ fn unpacked(
                 Some((Trailer::Dmg, _)) => Packing::Plain,
                 _ => sniff(&first),
             };
-            if packing == Packing::Plain {
-                return Ok((file, false));
+            match packing {
+                Packing::Plain => Ok(Unpacked::plain(file, false)),
+                Packing::Foreign(compression, code) => {
+                    notebook.add(code, Layer::File, 0, refused_packing(compression, &first));
+                    Err(Halt::Stopped)
+                }
+                Packing::Gzip | Packing::Bzip2 => {
+                    let decoded = Decoded::of(&file, packing, threads, notebook, listener)?;
+                    Ok(Unpacked { file, packed: true, decoded: Some(decoded) })
+                }
             }
-            let spool = spooled(file.reader(), notebook, listener)?;
-            file.verify_unchanged()?;
-            Ok(spool)
         }
         Source::Stream(stream) => {
             let spool = spooled(stream.reader(), notebook, listener)?;
@@ -205,7 +248,7 @@ fn spooled(
     reader: impl Read,
     notebook: &Notebook<'_>,
     listener: &dyn Listener,
-) -> Result<(LocalFile, bool), Halt> {
+) -> Result<Unpacked, Halt> {
     let mut spool = Spool::new()?;
     let most = longest_file(notebook.limit());
     let packed = scope(|scope| {
@@ -231,7 +274,7 @@ fn spooled(
         }
         packed
     })?;
-    Ok((spool.finish()?, packed != Packing::Plain))
+    Ok(Unpacked::plain(spool.finish()?, packed != Packing::Plain))
 }
 
 fn fill(
@@ -247,7 +290,8 @@ fn fill(
         return Err(Halt::Stopped);
     }
     marks::head(packing, &head, notebook);
-    let mut feed = unpack((packing, &Threads::new(1)), incoming, notebook, None, Arc::default());
+    let decoder = packing.decoder(&Threads::new(1), None);
+    let mut feed = unpack((packing, decoder), incoming, notebook, (None, Arc::default()));
     let mut size = 0;
     while let Some(segment) = feed.next()? {
         size += segment.len();
@@ -270,7 +314,7 @@ type Found = (DiskFormat, Option<Box<dyn Layout>>);
 
 /// What the image is and how its disk is laid out; the notebook has the reason if that is not known.
 fn layout(
-    view: &mut FileView<'_>,
+    view: &mut dyn ImageView,
     packed: bool,
     notebook: &Notebook<'_>,
 ) -> Result<Option<Found>, Halt> {

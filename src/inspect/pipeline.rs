@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{Scope, scope};
 
+use super::behind::Behind;
 use super::feed::{Ending, IMAGE_BUFFER, IMAGE_BUFFERS, Incoming, decoding, unpack};
 use super::report::Report;
-use super::spool::Spool;
 use super::tap::Tap;
 use super::threads::{
     self, DIGEST_BUFFER, DIGEST_BUFFERS, Delivered, FILE_BUFFER, FILE_BUFFERS, Outputs, deliver,
@@ -26,7 +26,7 @@ use super::{Digested, Event, Listener, Options, examine, marks};
 use crate::bytes::{Pool, Segment, hex};
 use crate::codec::{Packing, packing_name, sniff};
 use crate::facts::{Anomaly, Code, Compression, DiskFormat, Layer, Left, Notebook};
-use crate::formats::{FileView, Halt, ImageView, Reopen, Store, StreamView, Trailer, trailer};
+use crate::formats::{FileView, Halt, ImageView, Reopen, StreamView, Trailer, trailer};
 #[cfg(feature = "net")]
 use crate::source::remote::{Notify, Remote};
 use crate::source::{self, LocalFile, Read, Source};
@@ -315,18 +315,17 @@ impl<'a> Pipeline<'a> {
         } else {
             (None, None)
         };
-        let spooled = !self.options.quick && (self.options.spool || self.options.disk_digest);
-        let store = match spooled {
-            true => Some(Box::new(Spool::new()?) as Box<dyn Store + 's>),
-            false => parts(origin, packing),
-        };
         let ending = Arc::<Ending>::default();
         // Its threads have blocks and a window.
         let _held = (packing == Packing::Bzip2).then(|| self.options.take(usize::MAX));
         let threads = decoding(packing, self.options);
+        let Behind { store, lasting, index, agreed } =
+            Behind::of(origin, (packing, &threads), self.options, &ending)?;
         let again = threads.clone();
-        let feed =
-            unpack((packing, &threads), incoming, self.notebook, digest, Arc::clone(&ending));
+        let incoming = incoming.held_against(agreed);
+        let decoder = packing.decoder(&threads, index.as_ref());
+        let outputs = (digest, Arc::clone(&ending));
+        let feed = unpack((packing, decoder), incoming, self.notebook, outputs);
         let noted = Arc::clone(&ending);
         let reopen = match origin {
             Origin::File(file, _) => Some(Box::new(move || {
@@ -341,12 +340,14 @@ impl<'a> Pipeline<'a> {
                     u64::MAX,
                 );
                 let incoming = Incoming::new(segments, ended, Arc::default());
-                unpack((packing, &again), incoming, self.notebook, None, Arc::clone(&noted))
+                let decoder = packing.decoder(&again, None);
+                let outputs = (None, Arc::clone(&noted));
+                unpack((packing, decoder), incoming, self.notebook, outputs)
             }) as Reopen<'_>),
             _ => None,
         };
         let mut view = StreamView::new(feed, reopen, self.notebook, self.options.quick)
-            .with_store(store, self.options.spool);
+            .with_store(store, lasting);
         let result = self.examine_view(&mut view, report);
         report.scans = view.scans();
         report.spooled_bytes = view.written();
@@ -502,17 +503,6 @@ fn ends(file: &LocalFile) -> Result<(Vec<u8>, Vec<u8>), source::Error> {
     offsets.read_at(0, &mut first)?;
     offsets.read_at(file.size() - last.len() as u64, &mut last)?;
     Ok((first, last))
-}
-
-/// The parts that a server has, as what lies behind in the stream. A packed image has none.
-fn parts<'a>(origin: Origin<'a>, packing: Packing) -> Option<Box<dyn Store + 'a>> {
-    match (origin, packing) {
-        #[cfg(feature = "net")]
-        (Origin::Remote(remote, notify), Packing::Plain) => {
-            Some(Box::new(super::remote::Parts::of(remote, notify)?))
-        }
-        _ => None,
-    }
 }
 
 /// An examination that was stopped because nothing more is to be learned is no failure.

@@ -229,7 +229,7 @@ fn a_flipped_bit_in_a_header_is_no_panic() {
 /// Unpacked, so that flips reach the structures of the formats that are only here packed.
 fn image(name: &str) -> Vec<u8> {
     let bytes = read(name);
-    let Some(mut decoder) = sniff(&bytes).decoder(&Threads::new(1)) else { return bytes };
+    let Some(mut decoder) = sniff(&bytes).decoder(&Threads::new(1), None) else { return bytes };
     let (image, end) = crate::codec::testing::decode(&mut *decoder, &bytes, bytes.len(), 1 << 20);
     end.unwrap();
     image

@@ -98,7 +98,8 @@ pub(super) struct Parts<'r> {
     subject: Hostile,
 }
 
-struct Part<'r> {
+/// A part of an object.
+pub(super) struct Part<'r> {
     ranges: Ranges<'r>,
     subject: Hostile,
 }
@@ -106,13 +107,21 @@ struct Part<'r> {
 impl<'r> Parts<'r> {
     /// Those of an object, if the server has any.
     pub(super) fn of(remote: &'r Remote, notify: Notify<'r>) -> Option<Self> {
-        let ranges = remote.ranges(notify)?;
-        let agreed = Arc::new(Agreed::new(ranges.size()));
+        let (parts, agreed) = offsets(remote, notify)?;
         let subject = Hostile::from(remote.served().asked.to_string().as_str());
-        let part = Part { ranges, subject: subject.clone() };
-        let parts = Offsets::new(part, Arc::clone(&agreed));
         Some(Parts { parts, agreed, passing: Passing::default(), subject })
     }
+}
+
+/// Readings of an object at any offset, if the server has parts of it, and what they are held against.
+pub(super) fn offsets<'r>(
+    remote: &'r Remote,
+    notify: Notify<'r>,
+) -> Option<(Offsets<Part<'r>>, Arc<Agreed>)> {
+    let ranges = remote.ranges(notify)?;
+    let agreed = Arc::new(Agreed::new(ranges.size()));
+    let subject = Hostile::from(remote.served().asked.to_string().as_str());
+    Some((Offsets::new(Part { ranges, subject }, Arc::clone(&agreed)), agreed))
 }
 
 impl ReadAt for Part<'_> {

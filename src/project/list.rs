@@ -10,7 +10,7 @@ use crate::bytes::Hostile;
 pub const MOST_IMAGES: usize = 100_000;
 
 /// Bytes that their names may take together.
-const MOST_NAMES: usize = 16 << 20;
+pub const MOST_NAMES: usize = 16 << 20;
 
 /// Bytes of a list, of which a shard takes but a part.
 const LARGEST: u64 = 1 << 30;

@@ -16,7 +16,7 @@ mod terms;
 
 pub use below::Below;
 pub use config::{ConfigError, Fault, Image, NAME, Place, Project, Set};
-pub use list::{Between, ListError, MOST_IMAGES, list};
+pub use list::{Between, ListError, MOST_IMAGES, MOST_NAMES, list};
 pub use packer::{Artifact, ManifestError, Run, artifact};
 pub use receipt::{Asked, Cache, Checked, Key, Receipt, Receipts, Refusal, Subject, Unwritable};
 pub use shard::{Shard, ShardError};

@@ -118,7 +118,9 @@ impl Run<'_> {
         self.judge(checked.map_err(|_| Stop::Unread)?, wrappings)?;
         let sent: u64 = parts.iter().map(|part| part.size).sum();
         let sha256 = self.same(cut, sent)?;
-        self.done(Step::Check, &format!("accepted, {sent} bytes in {} parts", parts.len()));
+        let count = parts.len();
+        let noun = if count == 1 { "part" } else { "parts" };
+        self.done(Step::Check, &format!("accepted, {sent} bytes in {count} {noun}"));
         self.complete(&bucket, &upload, &parts, sent, &sha256).await?;
         if *read_back {
             self.read_back(&bucket, &upload.key, sent, &sha256).await?;

@@ -19,45 +19,46 @@ pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
     out
 }
 
-/// Text with commands between backticks: each command has a line of its own, which is not broken and has nothing glued to
-/// it, so that it can be copied as it is. The rest is wrapped.
+/// Text with commands between backticks: each command has a line of its own, which is not broken. The rest is wrapped.
 pub(super) fn with_commands(text: &str, width: usize, indent: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let mut parts = parts(text).peekable();
-    while let Some(part) = parts.next() {
-        match part {
-            Part::Command(command) => lines.push(format!("  {command}")),
-            Part::Words(words) => {
-                // What joined the words to a command has no place at the beginning or the end of a line.
-                let words = match lines.is_empty() {
-                    true => words,
-                    false => words.trim_start_matches([' ', ',', '.', ';', ':']),
-                };
-                let words = match parts.peek() {
-                    Some(_) => words.trim_end_matches([' ', ',', ':']).to_owned() + ":",
-                    None => words.to_owned(),
-                };
-                if !words.is_empty() {
-                    lines.push(wrap(&words, width, indent));
-                }
-            }
-        }
-    }
+    let lines: Vec<String> = parts(text)
+        .into_iter()
+        .map(|part| match part {
+            Part::Command(command) => format!("  {command}"),
+            Part::Words(words) => wrap(&words, width, indent),
+        })
+        .collect();
     lines.join(&format!("\n{:indent$}", ""))
 }
 
 /// A part of a text with commands between backticks.
 pub(super) enum Part<'t> {
-    Words(&'t str),
+    Words(String),
     Command(&'t str),
 }
 
-/// What is between backticks, and what is not.
-pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
-    text.split('`').enumerate().filter(|(_, part)| !part.is_empty()).map(|(n, part)| match n % 2 {
-        0 => Part::Words(part),
-        _ => Part::Command(part),
-    })
+/// What is between backticks, and what is not. Each part is made for a line of its own: nothing is glued to a command, so
+/// that it can be copied as it is, and what joined the words to it has no place at their beginning or end.
+pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
+    const JOINTS: [char; 5] = [' ', ',', '.', ';', ':'];
+    let mut parts = Vec::new();
+    let mut pieces = text.split('`').enumerate().peekable();
+    while let Some((n, piece)) = pieces.next() {
+        if n % 2 == 1 {
+            parts.push(Part::Command(piece));
+            continue;
+        }
+        let words = if n == 0 { piece } else { piece.trim_start_matches(JOINTS) };
+        let words = match pieces.peek() {
+            Some(_) => words.trim_end_matches([' ', ',', ':']),
+            None => words,
+        };
+        if !words.is_empty() {
+            let colon = if pieces.peek().is_some() { ":" } else { "" };
+            parts.push(Part::Words(format!("{words}{colon}")));
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -74,6 +75,7 @@ mod tests {
             ),
             "Fix: Test it:\n    gzip -t a-long-name.img.gz | less\n  If it is bad:\n    rm x\n  and:\n    ls"
         );
+        assert_eq!(told("`cat a`, `cat b`"), "  cat a\n    cat b");
     }
 
     #[test]

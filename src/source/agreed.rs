@@ -14,11 +14,11 @@
 //!
 //! | reading | of | held by |
 //! | --- | --- | --- |
-//! | `LocalReader`: digest, tap of a push, decoder, second scan, what unwraps, spool of `map` and `compare` | file, device | `LocalFile`'s `Agreed` |
-//! | `LocalOffsets`, in `FileView`: first and last sector, headers, tables, partitions, packed data, digest of a disk, `map`, `compare` | file, device | the same |
+//! | `LocalReader`: digest, tap of a push, decoder, second scan, what unwraps, `map` and `compare` | file, device | `LocalFile`'s `Agreed` |
+//! | `LocalOffsets`, in `FileView`: first and last sector, headers, tables, partitions, packed data, what is decoded again, digest of a disk, `map`, `compare` | file, device | the same |
 //! | `LocalOffsets` of a part of a VMDK, by `repack` | file beside a descriptor | an `Agreed` for each part, and its stamps when it was read to its end |
 //! | `Stream`, `RemoteReader`: all of it | pipe, URL | nothing else is read: examined, digested and sent are the same buffers; where one answer goes on after another, 4 KiB of both |
-//! | `Parts`: what lies behind in the stream of a URL | URL | an `Agreed` of its own, which the stream passes too |
+//! | `Parts`: what lies behind in the stream of a URL, and `Again`: the same if it is packed | URL | an `Agreed` of its own, which the stream passes too |
 //! | `RemoteView`: a quick check | URL | nothing is digested; status, range, size and ETag of each answer, and 4 KiB where one lies behind another that is kept |
 //! | `Remote::peek`: the first bytes | URL | handed on to the reader, so they are read once |
 //! | the spool, what a stream keeps | our own | a file without a name, and memory |

@@ -76,7 +76,7 @@ const TABLE: &[(Left, Reached)] = &[
     (Left::OnePass, By(one_pass)),
     (
         Left::Scattered,
-        By(|scratch| Call::file(&[], scratch.write("a.raw.gz", &gzip(&backward_chain(40))))),
+        By(|scratch| Call::file(&[], scratch.write("a.raw.gz", &gzip(&backward_chain(56))))),
     ),
     (Left::TablesTooSmall, By(tables_too_small)),
     (Left::TooManyBlocks, By(too_many_blocks)),
@@ -455,7 +455,7 @@ fn not_to_the_end(scratch: &Scratch) -> Option<Call> {
 }
 
 #[test]
-fn a_small_image_is_read_as_often_as_its_layout_takes() {
+fn what_lies_behind_is_decoded_again_as_often_as_a_layout_takes() {
     let scratch = Scratch::new();
     let disk = backward_chain(20);
     let (_, whole) = report(&[scratch.write("disk.raw", &disk)]);
@@ -463,9 +463,9 @@ fn a_small_image_is_read_as_often_as_its_layout_takes() {
     assert_eq!(whole["partition_table"]["partitions"].as_array().unwrap().len(), 21);
     assert_eq!(packed["partition_table"], whole["partition_table"]);
     assert_eq!((codes(&packed), &packed["verdict"]), (codes(&whole), &whole["verdict"]));
-    assert!(packed["scans"].as_u64().unwrap() > 8, "{packed}");
+    assert_eq!(packed["scans"], 1, "{packed}");
     // What takes more is kept from being examined by the image, and can be read in any order.
-    let disk = scratch.write("more.raw.gz", &gzip(&backward_chain(40)));
+    let disk = scratch.write("more.raw.gz", &gzip(&backward_chain(56)));
     assert_eq!(codes(&report(&[&disk]).1)[0], "structure-unexaminable");
     let (_, spooled) = report(&["--spool".as_ref(), disk.as_os_str()]);
     assert_eq!((codes(&spooled), &spooled["verdict"]), (codes(&whole), &whole["verdict"]));

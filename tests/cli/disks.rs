@@ -276,6 +276,45 @@ fn a_map_that_is_too_long_for_memory_is_whole() {
     assert!(stderr(&output).contains("temporary file"), "{output:?}");
 }
 
+/// What a compressed file has behind is decoded again, and takes no temporary file.
+#[test]
+fn a_compressed_file_is_read_at_any_offset_without_a_temporary_file() {
+    let scratch = Scratch::new();
+    let run = |arguments: &[&str]| {
+        let missing = scratch.path("missing");
+        let output = tidegate().args(arguments).env("TMPDIR", missing).output().unwrap();
+        assert_eq!(exit_code(&output), 0, "{arguments:?} {}", stderr(&output));
+        output
+    };
+    for name in ["gpt.vdi", "gpt.vhdx", "gpt.sparse.vmdk", "gpt.qcow2", "gpt.raw"] {
+        let plain = std::fs::read(testdata(name)).unwrap_or_else(|_| {
+            let packed = std::fs::File::open(testdata(&format!("{name}.gz"))).unwrap();
+            let mut bytes = Vec::new();
+            flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let whole = scratch.write(name, &plain);
+        let whole = whole.to_str().unwrap();
+        let digest = |path: &str| {
+            let output = run(&["check", "--format", "json", "--digest", "disk", path]);
+            let report = images(&output)[0].clone();
+            assert_eq!(report["spooled_bytes"], 0, "{report}");
+            report["digests"]["disk_sha256"].as_str().unwrap().to_owned()
+        };
+        let of_disk = digest(whole);
+        for packed in [
+            scratch.write(format!("{name}.gz"), &gzip(&plain)),
+            scratch.write(format!("{name}.bz2"), &bzip2(&plain)),
+        ] {
+            let packed = packed.to_str().unwrap();
+            assert_eq!(digest(packed), of_disk, "{packed}");
+            let output = run(&["compare", packed, whole]);
+            assert!(stdout(&output).contains("The disks are the same"), "{}", stdout(&output));
+            run(&["map", packed]);
+        }
+    }
+}
+
 #[test]
 fn with_spool_nothing_lies_behind() {
     let scratch = Scratch::new();

@@ -140,6 +140,48 @@ fn what_is_left_out_is_named_if_asked_for() {
     assert_eq!(check(&scratch, &["-q", "--format", "json", "out"]).2, "");
 }
 
+/// What holds an archive that nobody looks into is not positively something else.
+#[test]
+fn an_archive_that_may_hold_an_appliance_is_checked() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("out")).unwrap();
+    let appliance = tar("web.ovf", b"<?xml version=\"1.0\"?>\n");
+    let large = [&zip("disk.vmdk", b"disk")[..], &[7; 1 << 20]].concat();
+    for (name, bytes) in [
+        ("a.raw", disk()),
+        ("b.tar", tar("web.ova", &appliance)),
+        ("c.tgz", gzip(&tar("web.ova", &appliance))),
+        ("d.tar", tar("web.zip", &large)),
+        // Too small for any image, and a package.
+        ("e.tar", tar("test.zip", &zip("main.c", b"int main;\n"))),
+        ("f.tar", tar("web.deb", &[&b"!<arch>\n"[..], &[7; 1 << 20]].concat())),
+    ] {
+        std::fs::write(scratch.path("out").join(name), bytes).unwrap();
+    }
+    let (code, out, err) = check(&scratch, &["-q", "-v", "out"]);
+    assert_eq!(code, 1);
+    let told: Vec<&str> = out.lines().take(4).map(|line| &line[..15]).collect();
+    let expected = ["ACCEPT  out/a.ra", "REJECT  out/b.ta", "REJECT  out/c.tg", "REJECT  out/d.ta"];
+    assert_eq!(told, expected.map(|line| &line[..15]), "{out}{err}");
+    assert_eq!(err.lines().count(), 2, "{err}");
+    assert!(err.lines().all(|line| line.ends_with("an archive without a disk")), "{err}");
+}
+
+#[test]
+fn the_names_of_a_folder_are_bounded() {
+    let scratch = Scratch::new();
+    let name = |at: u32| format!("{}{at}", "d".repeat(240));
+    let deep: PathBuf = (0..14).map(name).collect();
+    std::fs::create_dir_all(scratch.path("out").join(&deep)).unwrap();
+    for at in 0..5000 {
+        let path = scratch.path("out").join(&deep).join(format!("{at}.raw"));
+        std::fs::File::create(path).unwrap();
+    }
+    let (code, out, err) = check(&scratch, &["-q", "out"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("their names take more than 16 MiB"), "{err}");
+}
+
 #[test]
 fn folders_in_a_folder_can_be_left_alone() {
     let (scratch, _) = folder();

@@ -22,6 +22,7 @@ mod marks;
 mod output;
 mod outputs;
 mod packed_clusters;
+mod peers;
 mod policy;
 mod qcow2;
 mod qcow2_lost;

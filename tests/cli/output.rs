@@ -223,6 +223,31 @@ fn a_report_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_no_success() {
+    for arguments in [&["--help"][..], &["--version"], &["check", "--help"], &["explain"]] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = tidegate().args(arguments).stdout(Stdio::from(full)).output().unwrap();
+        assert_eq!(exit_code(&output), 2, "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains("cannot write"), "{output:?}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_a_check_says() {
+    let readme = include_str!("../../README.md");
+    let call = "$ tidegate check gpt.qcow2.gz truncated.raw.gz\n";
+    let (_, shown) = readme.split_once(call).unwrap();
+    let (shown, _) = shown.split_once("$ echo $?\n1\n").unwrap();
+    let output = tidegate()
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata"))
+        .args(["check", "gpt.qcow2.gz", "truncated.raw.gz"])
+        .output()
+        .unwrap();
+    assert_eq!(exit_code(&output), 1);
+    assert_eq!(stdout(&output), shown);
+}
+
+#[test]
 fn findings_are_explained() {
     let explain = |codes: &[&str]| tidegate().arg("explain").args(codes).output().unwrap();
     let list = explain(&[]);
@@ -256,6 +281,12 @@ fn commands_of_a_fix_can_be_copied() {
     let ends = format!(" && tidegate check {}", odd.with_extension("").display());
     let whole = |line: &str| line.starts_with("            test ! -e /") && line.ends_with(&ends);
     assert!(stdout(&output).lines().any(whole), "{}", stdout(&output));
+    let page = check(&["--format".as_ref(), "html".as_ref(), odd.as_os_str()]);
+    let ends = format!("tidegate check {}</code></pre>", odd.with_extension("").display());
+    let block = |line: &str| {
+        line.starts_with("<pre class=\"command\"><code>test ! -e /") && line.ends_with(&ends)
+    };
+    assert!(stdout(&page).lines().any(block), "{}", stdout(&page));
     let explained = tidegate().args(["explain", "qcow2-backing-file"]).output().unwrap();
     let command = "test ! -e IMAGE.qcow2 || ! echo IMAGE.qcow2 exists already && mkdir IMAGE.qcow2.part && \
                    qemu-img convert -f qcow2 -O qcow2 IMAGE IMAGE.qcow2.part/new && \

@@ -217,7 +217,11 @@ fn update(args: &UpdateArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
 
 fn delete(args: &DeleteArgs, teller: &Arc<Teller>) -> Result<u8, Stop> {
     if !args.yes && !stdin().is_terminal() {
-        return Err(Usage("nobody can be asked here; --yes deletes without asking".into()).into());
+        return Err(Usage(
+            "standard input is no terminal, so tidegate cannot ask; --yes deletes without asking"
+                .into(),
+        )
+        .into());
     }
     let client = connect::client(&args.api, teller)?;
     if !args.yes {

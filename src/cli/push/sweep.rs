@@ -87,7 +87,7 @@ pub(in crate::cli) fn run(mut args: SweepArgs) -> Result<u8, Usage> {
     let args = &args;
     if !args.yes && !args.dry_run && !stdin().is_terminal() {
         return Err(Usage(
-            "nobody can be asked here; --yes sweeps without asking, --dry-run says what it would do"
+            "standard input is no terminal, so tidegate cannot ask; --yes sweeps without asking, --dry-run says what it would do"
                 .into(),
         ));
     }

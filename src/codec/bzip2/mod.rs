@@ -23,6 +23,7 @@ use self::expand::Expanding;
 use self::scan::magic_at;
 use self::threads::Left;
 pub use self::threads::Threads;
+use super::index::{Index, Marks, State as Place};
 use super::{Behind, Damage, Decoder, LEAST_ZEROS, Step, Summary};
 use crate::facts::Code;
 
@@ -44,6 +45,9 @@ pub struct Bzip2 {
     /// Whether long runs of zeros are counted instead of being written.
     sparse: bool,
     threads: Threads,
+    /// Bytes of the image that were given out.
+    image: u64,
+    marks: Option<Marks>,
 }
 
 enum State {
@@ -101,6 +105,8 @@ impl Bzip2 {
             out: None,
             sparse: false,
             threads: threads.clone(),
+            image: 0,
+            marks: None,
         }
     }
 
@@ -108,6 +114,23 @@ impl Bzip2 {
     #[must_use]
     pub fn sparse(mut self) -> Self {
         self.sparse = true;
+        self
+    }
+
+    /// Notes in an index where it can go on.
+    #[must_use]
+    pub(super) fn marking(mut self, index: Option<&Index>) -> Self {
+        self.marks = index.map(Marks::new);
+        self
+    }
+
+    /// Goes on at a bit of the file where a block begins, in a stream whose blocks have so many bytes at most, and this CRC
+    /// so far.
+    #[must_use]
+    pub(super) fn going_on(mut self, bit: u64, most: usize, crc: u32) -> Self {
+        self.state = State::Stream(Stream { most, crc, blocks: 0, starved: 0 });
+        (self.base, self.at) = (bit / 8, bit);
+        self.ahead.pass(self.at, self.base);
         self
     }
 
@@ -228,6 +251,10 @@ impl Bzip2 {
 
     fn parse_block(&mut self, bit: usize, urgent: bool) -> Result<Parsed, Damage> {
         let State::Stream(stream) = &mut self.state else { return Ok(Parsed::On) };
+        if let Some(marks) = &mut self.marks {
+            let place = Place::Bzip2 { most: stream.most, crc: stream.crc };
+            marks.see(self.at, self.image, || place);
+        }
         let have = self.window.len() - bit / 8;
         self.ahead.start(&self.window, self.base, urgent);
         let early = match self.ahead.take(self.at, urgent) {
@@ -330,7 +357,10 @@ impl Decoder for Bzip2 {
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
         let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
-            if !self.write(output, &mut step) {
+            let before = step.made;
+            let room = self.write(output, &mut step);
+            self.image += (step.made - before) as u64 + step.zeros;
+            if !room {
                 return Ok(step);
             }
             step.taken += self.take(&input[step.taken..]);

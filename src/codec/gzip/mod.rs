@@ -10,6 +10,7 @@ mod piece;
 pub use self::parallel::ParallelGzip;
 
 use self::header::{Header, ID1, ID2};
+use super::index::{Index, Marks, State as Place};
 use super::inflate::{Fault, Inflate, Next};
 use super::{Behind, Damage, Decoder, Step, Summary, repeated};
 use crate::facts::Code;
@@ -34,6 +35,13 @@ pub struct Gzip {
     at: u64,
     members: u64,
     zeros: u64,
+    /// Bytes of the image that were unpacked.
+    image: u64,
+    marks: Option<Marks>,
+    /// Whether somebody else does what there is to do between two blocks.
+    pauses: bool,
+    /// What the member has before the first byte that comes, and the bit in it at which its next block begins.
+    before: Option<(Vec<u8>, usize)>,
 }
 
 enum State {
@@ -61,6 +69,10 @@ impl Default for Gzip {
             at: 0,
             members: 0,
             zeros: 0,
+            image: 0,
+            marks: None,
+            pauses: false,
+            before: None,
         }
     }
 }
@@ -81,10 +93,51 @@ impl Gzip {
         self
     }
 
+    /// Notes in an index where it can go on.
+    #[must_use]
+    pub(super) fn marking(mut self, index: Option<&Index>) -> Self {
+        if let Some(index) = index {
+            self.marks = Some(Marks::new(index));
+            self.inflate = self.inflate.by_blocks();
+        }
+        self
+    }
+
+    /// A decoder that goes on with the member at this byte of the file.
+    #[must_use]
+    pub(super) fn at_member(at: u64) -> Self {
+        Gzip { at, ..Gzip::default().sparse() }
+    }
+
+    /// A decoder that goes on at a bit of the file where a block begins, behind so much of its member, of which these are the
+    /// CRC-32 and the size.
+    #[must_use]
+    pub(super) fn going_on(before: Vec<u8>, bit: u64, (crc, made): (u32, u64)) -> Self {
+        Gzip {
+            state: State::Body,
+            crc: crc32fast::Hasher::new_with_initial_len(crc, made),
+            made,
+            at: bit / 8,
+            before: Some((before, (bit % 8) as usize)),
+            ..Gzip::default().sparse()
+        }
+    }
+
     /// Pauses at the end of each block: then [`Gzip::decode`] returns with input and place left.
     fn by_blocks(mut self) -> Self {
         self.inflate = self.inflate.by_blocks();
+        self.pauses = true;
         self
+    }
+
+    /// Notes that a block begins at this bit of the file, behind all that was decoded.
+    fn mark(&mut self, bit: u64) {
+        if let Some(marks) = &mut self.marks {
+            let (inflate, crc, made) = (&self.inflate, &self.crc, self.made);
+            marks.see(bit, self.image, || {
+                Place::gzip(inflate.history(), crc.clone().finalize(), made)
+            });
+        }
     }
 
     /// The bit of the file at which the next block begins, if none is being decoded and all before it was given out.
@@ -107,6 +160,7 @@ impl Gzip {
     fn count(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.made += bytes.len() as u64;
+        self.image += bytes.len() as u64;
     }
 
     /// Passes blocks that somebody else has decoded and of which all bytes were counted, up to the one that begins at bit `to` of
@@ -133,12 +187,14 @@ impl Gzip {
         self.crc.update(space);
         self.inflate.take(count);
         self.made += count as u64;
+        self.image += count as u64;
         step.made += count;
         if self.inflate.made().is_empty() {
             step.zeros = self.inflate.take_zeros();
             if step.zeros > 0 {
                 self.crc.combine(&repeated(0, step.zeros));
                 self.made += step.zeros;
+                self.image += step.zeros;
             }
         }
         step.zeros == 0 && step.made < output.len()
@@ -211,8 +267,20 @@ impl Gzip {
     fn go(&mut self, input: &[u8], output: &mut [u8], step: &mut Step) -> Result<(), Damage> {
         loop {
             if let State::Body = self.state {
+                if let Some((before, bit)) = self.before.take_if(|_| input.len() > step.taken) {
+                    let taken = self.inflate.begin(&before, &input[step.taken..], bit);
+                    step.taken += taken;
+                    self.at += taken as u64;
+                }
                 // Also without input: there may be output that did not fit before.
-                if !self.write(output, step) || self.between || !self.body(input, step)? {
+                if !self.write(output, step) {
+                    return Ok(());
+                }
+                if let Some(bit) = self.next_block().filter(|_| !self.pauses) {
+                    self.mark(bit);
+                    self.go_on();
+                }
+                if self.between || !self.body(input, step)? {
                     return Ok(());
                 }
                 continue;
@@ -225,7 +293,7 @@ impl Gzip {
                     Ok(false) => {}
                     Ok(true) => {
                         self.state = State::Body;
-                        self.between = self.inflate.pauses();
+                        self.between = self.pauses;
                     }
                     Err(said) => return Err(self.damage(Code::GzipHeaderInvalid, said)),
                 },
@@ -248,6 +316,9 @@ impl Gzip {
                         ID2 => State::Header(Header::begun()),
                         _ => State::Behind(begun(at)),
                     };
+                    if let (State::Header(_), Some(marks)) = (&self.state, &mut self.marks) {
+                        marks.see(at * 8, self.image, || Place::Member);
+                    }
                     continue;
                 }
                 State::Behind(behind) => {

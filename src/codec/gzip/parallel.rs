@@ -5,6 +5,7 @@
 //! is taken, and decoding goes on behind it. Headers and trailers are read in turn, and the check sum of a member is that of all bytes, whoever
 //! decoded them.
 
+use super::super::index::Index;
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
 use super::ahead::{Ahead, piece};
@@ -48,6 +49,13 @@ impl ParallelGzip {
         }
     }
 
+    /// Notes in an index where it can go on.
+    #[must_use]
+    pub(in super::super) fn marking(mut self, index: Option<&Index>) -> Self {
+        self.gzip = self.gzip.marking(index);
+        self
+    }
+
     /// Takes input into the window, as far as there is place.
     fn take(&mut self, input: &[u8]) -> usize {
         // As many bytes pass as are moved.
@@ -65,6 +73,7 @@ impl ParallelGzip {
     /// Begins to take what a thread has decoded from here on, if anybody has.
     fn jump(&mut self) {
         let Some(at) = self.gzip.next_block() else { return };
+        self.gzip.mark(at);
         let piece = self.ahead.at(at).filter(|piece| {
             let before = self.gzip.before().last_chunk();
             before.map(|before| self.places.set(before)).is_some() || !piece.is_marked()

@@ -131,11 +131,6 @@ impl<S: Symbol> Inflate<S> {
         self
     }
 
-    /// Whether it does.
-    pub(super) fn pauses(&self) -> bool {
-        self.blocks
-    }
-
     /// Goes on with a block whose head begins at this bit of `input`, behind these symbols, of which there are at most as
     /// many as a match may reach back. Returns the byte of the input to go on at.
     pub(super) fn begin(&mut self, before: &[S], input: &[u8], bit: usize) -> usize {

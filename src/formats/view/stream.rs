@@ -141,6 +141,8 @@ impl<'a> StreamView<'a> {
     fn pull(&mut self) -> Result<bool, Halt> {
         let Some(segment) = self.feed.next()? else {
             self.size = Some(self.fed);
+            // It lets go of its memory, and of threads.
+            self.feed = Box::new(Gone);
             return Ok(false);
         };
         if let Some(store) = &mut self.store {

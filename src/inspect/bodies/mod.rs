@@ -135,7 +135,9 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
 }
 
 fn unpacked(file: &[u8]) -> Vec<u8> {
-    let Some(mut decoder) = sniff(file).decoder(&Threads::new(1)) else { return file.to_vec() };
+    let Some(mut decoder) = sniff(file).decoder(&Threads::new(1), None) else {
+        return file.to_vec();
+    };
     let (mut image, mut rest, mut buf) = (Vec::new(), file, vec![0; 1 << 20]);
     loop {
         let step = decoder.decode(rest, &mut buf).expect("the test data is whole");

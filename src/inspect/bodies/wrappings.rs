@@ -119,7 +119,7 @@ fn inner(input: &[u8], buffer: usize, depth: Depth) -> (Vec<u8>, String, bool) {
 /// Everything around an image: the same comes out into large and small buffers, what is left alone comes
 /// out as it is, and what is damaged is not accepted.
 pub fn unwrap(input: &[u8]) {
-    for depth in [Depth::Refused, Depth::Everything] {
+    for depth in [Depth::Refused, Depth::Everything, Depth::Glance] {
         unwrap_to(input, depth);
     }
 }

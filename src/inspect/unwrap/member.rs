@@ -1,11 +1,12 @@
 //! The one image in an archive.
 
+use super::super::elsewhere::is_named_image;
 use super::layers::{Failure, Input, Pull};
 use super::{HEAD, Take, is_image, preview};
 use crate::bytes::Hostile;
 use crate::codec::Packing;
 use crate::codec::{Damage, Tar, TarItem, TarMember, sniff};
-use crate::facts::Code;
+use crate::facts::{Code, Compression};
 
 /// Members that are named where none is an image.
 const MOST_NAMED: usize = 5;
@@ -24,6 +25,8 @@ pub(super) struct Members<'a> {
     tar: Tar,
     level: usize,
     most: u64,
+    /// Whether what is not looked into may be an image.
+    glances: bool,
     at: u64,
     state: State,
     /// Zero bytes of the current member that are to be given out before its data goes on.
@@ -44,14 +47,15 @@ enum State {
 }
 
 impl<'a> Members<'a> {
-    /// The image may have at most `most` bytes.
-    pub(super) fn new(inner: Box<dyn Pull + 'a>, level: usize, most: u64) -> Self {
+    /// The image may have at most `most` bytes. Who `glances` takes what is not looked into for one, unless it is too small.
+    pub(super) fn new(inner: Box<dyn Pull + 'a>, level: usize, most: u64, glances: bool) -> Self {
         Members {
             inner,
             input: Input::default(),
             tar: Tar::default(),
             level,
             most,
+            glances,
             at: 0,
             state: State::Passing,
             hole: 0,
@@ -175,7 +179,8 @@ impl<'a> Members<'a> {
     fn decide(&mut self) -> Result<(), Failure> {
         let state = std::mem::replace(&mut self.state, State::Passing);
         let State::Looking { member, head } = state else { return Ok(()) };
-        if !looks_like_image(&member, &head) {
+        let may_be = self.glances && may_hold_image(&member, &head);
+        if !may_be && !looks_like_image(&member, &head) {
             self.count += 1;
             if self.others.len() < MOST_NAMED {
                 self.others.push(member.name);
@@ -235,4 +240,14 @@ fn looks_like_image(member: &TarMember, head: &[u8]) -> bool {
     let name = member.name.to_string().to_ascii_lowercase();
     !is_note
         && (member.size >= SMALLEST_IMAGE || ENDINGS.iter().any(|ending| name.ends_with(ending)))
+}
+
+/// Whether a member is an archive that is not looked into, other than a package, and large enough for an image to be in it, or called
+/// as one.
+fn may_hold_image(member: &TarMember, head: &[u8]) -> bool {
+    let Packing::Foreign(kind, _) = sniff(head) else { return false };
+    let looked_into = matches!(kind, Compression::Xz | Compression::Zstd);
+    let package = matches!(kind, Compression::Rpm | Compression::Ar);
+    let named = is_named_image(member.name.to_string().as_bytes());
+    !looked_into && !package && (named || member.size >= SMALLEST_IMAGE)
 }

@@ -25,7 +25,7 @@ use self::member::Members;
 pub use self::wrapping::Wrapping;
 use super::threads::longest_file;
 use crate::bytes::{Pool, Segment};
-use crate::codec::{Bzip2, Decoder, Gzip, Packing, Xz, Zstd, sniff};
+use crate::codec::{Bzip2, Decoder, Gzip, LARGEST_WINDOW, Packing, Xz, Zstd, sniff};
 use crate::facts::{Anomaly, Compression, Layer};
 use crate::formats::{Candidates, MemoryImage, detect};
 use crate::guest;
@@ -41,6 +41,9 @@ const HEAD: usize = 0x8006;
 /// a block of 900 kB, which packing hardly makes longer.
 const BZIP2_HEAD: usize = 1 << 20;
 
+/// The window that a [`Depth::Glance`] grants: a check stays within 64 MiB with it.
+const WINDOW_OF_GLANCE: u64 = 32 << 20;
+
 /// How much is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +56,9 @@ pub enum Depth {
     /// The same, and of a VMDK descriptor in a local file the disk in the files beside it that it names. These are
     /// opened, so nobody may ask for it but who was told to put this very disk together.
     Beside,
+    /// The same as [`Everything`](Depth::Everything), by who only wants to know whether there may be a disk: in the memory of a
+    /// check, and what nobody looks into may be one.
+    Glance,
     /// As [`Everything`](Depth::Everything), and the disk out of a VMDK stream that is not at hand, which is spooled for it
     /// and has to be out of order.
     Spooled,
@@ -197,6 +203,8 @@ fn unwrap<'a>(
     rule: &Rule,
     wrappings: &mut Vec<Wrapping>,
 ) -> Result<(Peeked<'a>, bool), Failure> {
+    let glances = rule.depth == Depth::Glance;
+    let window = if glances { WINDOW_OF_GLANCE } else { LARGEST_WINDOW };
     let mut take = first;
     let mut pull: Box<dyn Pull + 'a> = Box::new(outer);
     loop {
@@ -210,10 +218,12 @@ fn unwrap<'a>(
             Take::Bzip2 => {
                 (packed(pull, Compression::Bzip2, Box::<Bzip2>::default()), Wrapping::Bzip2)
             }
-            Take::Xz => (packed(pull, Compression::Xz, Box::<Xz>::default()), Wrapping::Xz),
-            Take::Zstd => (packed(pull, Compression::Zstd, Box::<Zstd>::default()), Wrapping::Zstd),
+            Take::Xz => (packed(pull, Compression::Xz, Box::new(Xz::within(window))), Wrapping::Xz),
+            Take::Zstd => {
+                (packed(pull, Compression::Zstd, Box::new(Zstd::within(window))), Wrapping::Zstd)
+            }
             Take::Tar => {
-                let mut members = Members::new(pull, level, rule.most);
+                let mut members = Members::new(pull, level, rule.most, glances);
                 let member = members.open()?;
                 (Box::new(members), Wrapping::Tar { member })
             }
@@ -353,12 +363,18 @@ impl Read for Unwrapping<'_> {
 
 /// Whether this may be taken off after those: of what is packed around an archive, and of what is packed in
 /// it, two layers and no more. gzip and bzip2 are taken off only if something packed is in them, which is the
-/// second layer then. Who takes everything off takes all of that off, and an archive in an archive nobody.
+/// second layer then. Who takes everything off takes all of that off, who glances one layer that takes much memory, and an archive
+/// in an archive nobody.
 fn may_follow(take: Take, wrappings: &[Wrapping], depth: Depth) -> bool {
     let archive = |wrapping: &Wrapping| matches!(wrapping, Wrapping::Tar { .. });
+    let is_large =
+        |wrapping: &Wrapping| matches!(wrapping, Wrapping::Bzip2 | Wrapping::Xz | Wrapping::Zstd);
     let packings = wrappings.iter().rev().take_while(|wrapping| !archive(wrapping)).count();
     match take {
         Take::Tar => !wrappings.iter().any(archive),
+        Take::Bzip2 | Take::Xz | Take::Zstd if depth == Depth::Glance => {
+            !wrappings.iter().any(is_large)
+        }
         _ if depth != Depth::Refused => true,
         Take::Gzip | Take::Bzip2 => packings == 0,
         Take::Xz | Take::Zstd => packings <= 1,

@@ -219,6 +219,29 @@ fn an_archive_has_one_image() {
     assert_eq!(fault(&nested).code, Code::TarNoImage);
 }
 
+/// A check lists folders, and has 64 MiB.
+#[test]
+fn a_glance_takes_no_more_memory_than_a_check_has() {
+    let notes = archive(&[member("notes", b'0', b"text\n")]);
+    let glance = |file: &[u8]| {
+        let found = unwrapped(runs(file, 5000), SIZE_LIMIT, Depth::Glance).unwrap();
+        (found.wrappings().len(), found.aftermath().fault().map(|fault| fault.code))
+    };
+    let packed = |arguments: &[&str]| oracle(arguments[0], &arguments[1..], &notes);
+    let Some(file) = packed(&["xz", "-qc", "--lzma2=dict=32MiB"]) else { return };
+    assert_eq!(glance(&file), (1, Some(Code::TarNoImage)));
+    assert_eq!(glance(&gzip(&file)), (2, Some(Code::TarNoImage)));
+    // The inner one of two that take much memory stays packed.
+    let Some(twice) = xz(&file) else { return };
+    assert_eq!(glance(&twice), (1, None));
+    assert_eq!(glance(&bzip2(&file)), (1, None));
+    let Some(large) = packed(&["xz", "-qc", "--lzma2=dict=64MiB"]) else { return };
+    assert_eq!(glance(&large), (1, Some(Code::XzWindowTooLarge)));
+    let Some(large) = packed(&["zstd", "-qc", "--long=26"]) else { return };
+    assert_eq!(glance(&large), (1, Some(Code::ZstdWindowTooLarge)));
+    assert_eq!(fault(&large).code, Code::TarNoImage);
+}
+
 #[test]
 fn unknown_content_is_an_image_by_its_size_or_name() {
     let unknown: Vec<u8> = (0..2 << 20).map(|at| (at % 251) as u8 | 0x80).collect();

@@ -66,13 +66,21 @@ fn findings(report: &Report, excerpts: &[Result<Excerpt, String>], out: &mut Mar
     }
 }
 
-fn remedy(text: &str) -> Markup {
+/// What to do. A command is a block of its own, so that whoever copies it gets nothing else.
+fn remedy(finding: &Finding) -> Markup {
     let mut marked = Markup::default();
-    for part in parts(text) {
+    let mut lead = Markup::literal("<strong>Fix:</strong> ");
+    for part in parts(&finding.remedy) {
         match part {
-            Part::Words(words) => marked.add("{}", &[&words]),
-            Part::Command(command) => marked.add("<code>{}</code>", &[&command]),
+            Part::Words(words) => marked.add("<p>{}{}</p>\n", &[&lead, &words]),
+            Part::Command(command) => {
+                marked.add("{}<pre class=\"command\"><code>{}</code></pre>\n", &[&lead, &command]);
+            }
         }
+        lead = Markup::default();
+    }
+    if finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
+        marked.add("<p>Or let <code>tidegate push</code> repack it on the way.</p>\n", &[]);
     }
     marked
 }
@@ -82,7 +90,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
     let severity = finding.severity.as_str();
     out.add(
         "<article class=\"finding {}\">\n<h4><span class=\"badge {}\">{}</span> {}</h4>\n\
-         <p class=\"place\">In the {}{} · <code>{}</code></p>\n<p>{}</p>\n<p><strong>Fix:</strong> {}{}</p>\n",
+         <p class=\"place\">In the {}{} · <code>{}</code></p>\n<p>{}</p>\n{}",
         &[
             &severity,
             &severity,
@@ -92,11 +100,7 @@ fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut
             &place,
             &finding.code.as_str(),
             &finding.message,
-            &remedy(&finding.remedy),
-            &match finding.repairable && finding.severity == Severity::Reject && !finding.row().beside {
-                true => Markup::literal(" Or let <code>tidegate push</code> repack it on the way."),
-                false => Markup::default(),
-            },
+            &remedy(finding),
         ],
     );
     match (excerpt, finding.offset) {

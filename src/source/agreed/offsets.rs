@@ -74,6 +74,21 @@ impl<S: ReadAt> Offsets<S> {
         Offsets { source, agreed, kept: VecDeque::with_capacity(KEPT), data: 0..0 }
     }
 
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.agreed.size
+    }
+
+    /// Whether a reading met other bytes than an earlier one.
+    pub fn is_broken(&self) -> bool {
+        self.agreed.is_broken()
+    }
+
+    /// The error of a source that has other bytes by now.
+    pub fn changed(&self, at: u64) -> Error {
+        self.source.changed(at)
+    }
+
     /// Fills `buf` from byte `at`; less only at the end.
     ///
     /// # Errors

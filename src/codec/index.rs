@@ -1,0 +1,338 @@
+//! Places in a packed file from which it can be decoded again.
+//!
+//! A decoder that has an index notes places in it as it comes by them: of gzip the beginning of a member, or that of a block
+//! with the 32 KiB before it, of bzip2 the beginning of a block. They are as far apart as the memory for them allows, whatever the size of the file.
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+
+use super::inflate::WINDOW;
+use super::{Bzip2, Decoder, Gzip, Threads};
+
+/// Bytes that all places take at most.
+const MOST: usize = 1 << 20;
+
+/// How far apart they are at first, in bytes of the file.
+const SPACING: u64 = 8 << 20;
+
+/// So many bytes of the image are decoded again in the time of one byte of the file, at least.
+const CHEAPER: u64 = 8;
+
+/// What it takes to decode so many bytes of a file to so many of its image, in bytes of the file.
+#[must_use]
+pub fn effort(file: u64, image: u64) -> u64 {
+    file.saturating_add(image / CHEAPER)
+}
+
+/// A place in a packed file.
+pub struct Point {
+    /// Image offset of what is decoded from there on.
+    image: u64,
+    /// Bit of the file at which the block begins.
+    bit: u64,
+    state: State,
+}
+
+/// What a decoder knows at the place.
+pub(super) enum State {
+    /// A member of gzip begins here.
+    Member,
+    /// Within one.
+    Gzip {
+        /// Up to 32 KiB before it, as deflate.
+        history: Box<[u8]>,
+        /// CRC-32 and bytes of the member so far.
+        crc: u32,
+        made: u64,
+    },
+    Bzip2 {
+        /// Bytes of a block of the stream at most.
+        most: usize,
+        /// Its CRC so far.
+        crc: u32,
+    },
+}
+
+impl Point {
+    /// Image offset of what is decoded from here on.
+    #[must_use]
+    pub fn image(&self) -> u64 {
+        self.image
+    }
+
+    /// Byte of the file from which on the decoder wants it.
+    #[must_use]
+    pub fn byte(&self) -> u64 {
+        self.bit / 8
+    }
+
+    /// A decoder that goes on here. What it says of places counts from the beginning of the file.
+    #[must_use]
+    pub fn decoder(&self, threads: &Threads) -> Box<dyn Decoder> {
+        match &self.state {
+            State::Member => Box::new(Gzip::at_member(self.byte())),
+            State::Gzip { history, crc, made } => {
+                let mut before = Vec::with_capacity(WINDOW);
+                // It was packed in memory.
+                let _ = DeflateDecoder::new(&history[..]).read_to_end(&mut before);
+                Box::new(Gzip::going_on(before, self.bit, (*crc, *made)))
+            }
+            State::Bzip2 { most, crc } => {
+                Box::new(Bzip2::new(threads).sparse().going_on(self.bit, *most, *crc))
+            }
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let more = match &self.state {
+            State::Gzip { history, .. } => history.len(),
+            State::Member | State::Bzip2 { .. } => 0,
+        };
+        size_of::<Arc<Point>>() + size_of::<Point>() + more
+    }
+}
+
+impl State {
+    /// Of gzip, with up to 32 KiB before the place.
+    pub(super) fn gzip(before: &[u8], crc: u32, made: u64) -> State {
+        let mut writer = DeflateEncoder::new(Vec::new(), Compression::fast());
+        // Nothing fails that is written to memory.
+        let _ = writer.write_all(before);
+        let history = writer.finish().unwrap_or_default().into_boxed_slice();
+        State::Gzip { history, crc, made }
+    }
+}
+
+/// Places in one file, in their order. Clones are the same index.
+#[derive(Clone, Default)]
+pub struct Index(Arc<Mutex<Points>>);
+
+struct Points {
+    points: Vec<Arc<Point>>,
+    /// How far apart they are, as [`effort`].
+    spacing: u64,
+    /// Bytes that they take.
+    held: usize,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Points { points: Vec::new(), spacing: SPACING, held: 0 }
+    }
+}
+
+impl Index {
+    /// The last place at or before an image offset. Without one, decoding begins with the file.
+    #[must_use]
+    pub fn before(&self, image: u64) -> Option<Arc<Point>> {
+        let points = &self.lock().points;
+        let behind = points.partition_point(|point| point.image <= image);
+        points[..behind].last().map(Arc::clone)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Points> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many places there are, and what they take in bytes.
+    #[cfg(test)]
+    fn size(&self) -> (usize, usize) {
+        let points = self.lock();
+        (points.points.len(), points.held)
+    }
+
+    /// Notes a place behind all that were noted; returns the spacing from now on.
+    fn push(&self, point: Point) -> u64 {
+        let mut points = self.lock();
+        points.held += point.weight();
+        points.points.push(Arc::new(point));
+        while points.held > MOST {
+            points.spacing = points.spacing.saturating_mul(2);
+            let mut keep = false;
+            points.points.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            points.held = points.points.iter().map(|point| point.weight()).sum();
+        }
+        points.spacing
+    }
+}
+
+/// Notes places while a file is decoded from its beginning.
+pub(super) struct Marks {
+    index: Index,
+    /// The effort at which the next place is noted.
+    next: u64,
+}
+
+impl Marks {
+    pub(super) fn new(index: &Index) -> Self {
+        Marks { next: index.lock().spacing, index: index.clone() }
+    }
+
+    /// A block begins at this bit of the file, behind so many bytes of the image.
+    pub(super) fn see(&mut self, bit: u64, image: u64, state: impl FnOnce() -> State) {
+        let so_far = effort(bit / 8, image);
+        if so_far >= self.next {
+            let spacing = self.index.push(Point { image, bit, state: state() });
+            self.next = so_far.saturating_add(spacing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::super::testing::{decode, mixed, oracle};
+    use super::super::{Packing, sniff};
+    use super::*;
+
+    /// An index with places that are as near as blocks.
+    fn close() -> Index {
+        let index = Index::default();
+        index.lock().spacing = 1;
+        index
+    }
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut writer = GzEncoder::new(Vec::new(), Compression::new(6));
+        writer.write_all(data).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// Decodes a file with an index, and again from each of its places.
+    fn holds(file: &[u8], threads: usize) -> usize {
+        let packing = sniff(file);
+        assert!(matches!(packing, Packing::Gzip | Packing::Bzip2));
+        let threads = Threads::new(threads);
+        let index = close();
+        let mut decoder = packing.decoder(&threads, Some(&index)).unwrap();
+        let (image, end) = decode(&mut *decoder, file, 70_000, 1 << 17);
+        let summary = end.unwrap();
+        let points = index.lock().points.clone();
+        for (at, point) in points.iter().enumerate().step_by(1 + points.len() / 16) {
+            let rest = &file[point.byte() as usize..];
+            for (input, output) in [(rest.len(), 1 << 17), (1000, 4096)] {
+                if input == 1000 && at % 3 > 0 {
+                    continue;
+                }
+                let (bytes, end) = decode(&mut *point.decoder(&threads), rest, input, output);
+                assert!(bytes == image[point.image() as usize..], "from {}", point.image());
+                let again = end.unwrap();
+                assert_eq!(again.behind, summary.behind);
+                assert_eq!(again.trailing_zeros, summary.trailing_zeros);
+            }
+        }
+        for point in &points {
+            assert_eq!(index.before(point.image()).unwrap().image(), point.image());
+        }
+        points.len()
+    }
+
+    /// Words, noise, and zeros that are counted.
+    fn sample(len: usize) -> Vec<u8> {
+        let mut data = mixed(len);
+        data.resize(len + (300 << 10), 0);
+        data.extend_from_slice(&mixed(len / 2));
+        data
+    }
+
+    #[test]
+    fn gzip_is_decoded_again_from_any_place() {
+        let data = sample(1 << 20);
+        let one = gzip(&data);
+        let several = [&one[..], &gzip(b"short"), &gzip(b""), &one, &[0; 700]].concat();
+        let behind = [&one[..], b"garbage"].concat();
+        for threads in [1, 2, 8] {
+            for file in [&one, &several, &behind] {
+                assert!(holds(file, threads) > 5);
+            }
+        }
+    }
+
+    #[test]
+    fn bzip2_is_decoded_again_from_any_place() {
+        let data = sample(700_000);
+        let Some(one) = oracle("bzip2", &["-1c"], &data) else { return };
+        let several = [&one[..], &oracle("bzip2", &["-9c"], &data).unwrap(), &one].concat();
+        for threads in [1, 2, 8] {
+            assert!(holds(&one, threads) > 5);
+            assert!(holds(&several, threads) > 12);
+        }
+    }
+
+    /// What is damaged behind a place is found from there as well.
+    #[test]
+    fn the_check_sum_goes_on_from_a_place() {
+        let mut file = gzip(&sample(1 << 20));
+        let index = close();
+        let mut decoder = Packing::Gzip.decoder(&Threads::new(1), Some(&index)).unwrap();
+        decode(&mut *decoder, &file, 1 << 20, 1 << 17).1.unwrap();
+        let crc = file.len() - 8;
+        file[crc] ^= 1;
+        let damage = decode(&mut *decoder_at(&index, 1 << 20), rest(&file, &index), 1 << 20, 9999);
+        assert_eq!(damage.1.unwrap_err().code, crate::facts::Code::GzipCrcMismatch);
+    }
+
+    fn decoder_at(index: &Index, image: u64) -> Box<dyn Decoder> {
+        index.before(image).unwrap().decoder(&Threads::new(1))
+    }
+
+    fn rest<'f>(file: &'f [u8], index: &Index) -> &'f [u8] {
+        &file[index.before(1 << 20).unwrap().byte() as usize..]
+    }
+
+    #[test]
+    fn memory_is_bounded_and_places_are_spread() {
+        let noise: Vec<u8> = (0u64..WINDOW as u64)
+            .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u8)
+            .collect();
+        let index = Index::default();
+        let mut marks = Marks::new(&index);
+        const LARGEST: u64 = 100_000_000_000;
+        for at in (0..LARGEST).step_by(1 << 20) {
+            marks.see(at * 8, at * 2, || State::gzip(&noise, 0, 0));
+        }
+        let (count, held) = index.size();
+        assert!(held <= MOST && count >= 15, "{count} places take {held} bytes");
+        let points = index.lock().points.clone();
+        let widest = points.windows(2).map(|pair| pair[1].byte() - pair[0].byte()).max().unwrap();
+        assert!(widest < LARGEST / 8, "{widest}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn flushed_and_stored_blocks(sizes in prop::collection::vec(1usize..200_000, 1..12), level in 0u32..10) {
+            let data = mixed(200_000);
+            let mut writer = GzEncoder::new(Vec::new(), Compression::new(level));
+            for size in sizes {
+                writer.write_all(&data[..size]).unwrap();
+                writer.flush().unwrap();
+            }
+            let file = writer.finish().unwrap();
+            holds(&file, 1);
+            holds(&file, 3);
+        }
+    }
+
+    #[test]
+    fn what_pigz_writes_is_decoded_again() {
+        let any = Command::new("pigz").arg("--version").stderr(Stdio::null()).status();
+        if any.is_err() && std::env::var_os("CI").is_none() {
+            return;
+        }
+        let file = oracle("pigz", &["-c", "-i", "-b", "128"], &sample(1 << 20)).unwrap();
+        assert!(holds(&file, 2) > 5);
+    }
+}

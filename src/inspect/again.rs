@@ -1,0 +1,277 @@
+//! What lies behind in a packed file: decoded again from the nearest place that the index has.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::feed::Ending;
+use super::spool::Spool;
+use crate::bytes::{Pool, Segment};
+use crate::codec::{Decoder, Index, Packing, Point, Threads, effort};
+use crate::formats::{Halt, Store};
+use crate::source::{Kind, Offsets, ReadAt};
+
+/// Bytes of the file that are read at once.
+const INPUT: usize = 64 << 10;
+
+/// Bytes of the image that are decoded at once, and how many such pieces are kept.
+const PIECE: usize = 64 << 10;
+const KEPT: usize = 8;
+
+/// So many times the effort of the whole file is granted to whoever wants something that lies behind.
+const MOST: u64 = 6;
+
+/// For the digest of a disk, which can be spooled instead: a disk in order takes one.
+const MOST_BEFORE_SPOOL: u64 = 2;
+
+/// Granted in any case, in bytes of the file.
+const LEAST: u64 = 16 << 20;
+
+/// How a packed file is decoded again.
+#[derive(Clone)]
+pub(super) struct How {
+    pub(super) packing: Packing,
+    /// The threads that decode it, free once its ending is known.
+    pub(super) threads: Threads,
+    pub(super) ending: Arc<Ending>,
+    pub(super) index: Index,
+    /// Whether a temporary file takes over where too much would have to be decoded again and again.
+    pub(super) spools: bool,
+}
+
+/// An image in a packed file, at any offset that came by.
+pub(super) struct Again<S> {
+    how: How,
+    file: Offsets<S>,
+    cursor: Option<Cursor>,
+    /// What was decoded last, the last one at the end.
+    recent: VecDeque<Piece>,
+    /// Effort so far.
+    spent: u64,
+    /// Bytes of the image that came by.
+    put: u64,
+    spool: Option<Spool>,
+}
+
+/// Where decoding goes on.
+struct Cursor {
+    decoder: Box<dyn Decoder>,
+    input: Vec<u8>,
+    /// Bytes of the input that were taken.
+    used: usize,
+    /// Byte of the file behind the input.
+    file_at: u64,
+    /// Image offset of what comes next.
+    at: u64,
+}
+
+/// A part of the image: bytes, and zeros behind them.
+#[derive(Default)]
+struct Piece {
+    at: u64,
+    bytes: Vec<u8>,
+    zeros: u64,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        self.at + self.bytes.len() as u64 + self.zeros
+    }
+
+    /// Copies what it has from an offset on.
+    fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
+        if at < self.at || at >= self.end() {
+            return 0;
+        }
+        let count = (self.end() - at).min(buf.len() as u64) as usize;
+        let bytes = self.bytes.get((at - self.at) as usize..).unwrap_or_default();
+        let (data, zeros) = buf[..count].split_at_mut(bytes.len().min(count));
+        data.copy_from_slice(&bytes[..data.len()]);
+        zeros.fill(0);
+        count
+    }
+}
+
+impl Cursor {
+    /// Decodes a piece into the memory of another one; `None` at the end of the file, or where it is damaged.
+    fn step<S: ReadAt>(
+        &mut self,
+        file: &mut Offsets<S>,
+        mut piece: Piece,
+    ) -> Result<Option<Piece>, Halt> {
+        piece.at = self.at;
+        piece.bytes.resize(PIECE, 0);
+        let (mut made, mut zeros) = (0, 0);
+        while made < PIECE && zeros == 0 {
+            if self.used == self.input.len() {
+                let left = file.size().saturating_sub(self.file_at).min(INPUT as u64) as usize;
+                self.input.resize(left, 0);
+                file.read_at(self.file_at, &mut self.input)?;
+                (self.used, self.file_at) = (0, self.file_at + left as u64);
+            }
+            let last = self.input.is_empty();
+            // Its damage was written down when it came by first, if anybody has seen so much of it.
+            let Ok(step) = self.decoder.decode(&self.input[self.used..], &mut piece.bytes[made..])
+            else {
+                break;
+            };
+            self.used += step.taken;
+            (made, zeros) = (made + step.made, step.zeros);
+            if last && made < PIECE && zeros == 0 {
+                break;
+            }
+        }
+        piece.bytes.truncate(made);
+        piece.zeros = zeros;
+        self.at = piece.end();
+        Ok((piece.end() > piece.at).then_some(piece))
+    }
+}
+
+impl<S: ReadAt> Again<S> {
+    pub(super) fn new(how: How, file: Offsets<S>) -> Self {
+        let recent = VecDeque::with_capacity(KEPT);
+        Again { how, file, cursor: None, recent, spent: 0, put: 0, spool: None }
+    }
+
+    /// After so many bytes of the image came by.
+    pub(super) fn after(self, put: u64) -> Self {
+        Again { put, ..self }
+    }
+
+    /// The effort that is granted.
+    fn most(&self) -> u64 {
+        let times = if self.how.spools { MOST_BEFORE_SPOOL } else { MOST };
+        effort(self.file.size(), self.put).saturating_mul(times).saturating_add(LEAST)
+    }
+
+    fn open(&self, point: Option<&Point>) -> Cursor {
+        // A decoder that is still at work needs them, and a few blocks of bzip2 are large.
+        let threads = match self.how.ending.is_whole() && self.how.packing == Packing::Bzip2 {
+            true => self.how.threads.clone(),
+            false => Threads::new(1),
+        };
+        let decoder = match point {
+            Some(point) => point.decoder(&threads),
+            None => self.fresh(&threads),
+        };
+        let file_at = point.map_or(0, Point::byte);
+        let at = point.map_or(0, Point::image);
+        Cursor { decoder, input: Vec::new(), used: 0, file_at, at }
+    }
+
+    fn fresh(&self, threads: &Threads) -> Box<dyn Decoder> {
+        match self.how.packing.decoder(threads, None) {
+            Some(decoder) => decoder,
+            // Nobody keeps an index of what is not packed.
+            None => unreachable!("{:?} has no decoder", self.how.packing),
+        }
+    }
+
+    /// Decodes one more piece on the way to an image offset.
+    fn approach(&mut self, at: u64) -> Result<(), Halt> {
+        let point = self.how.index.before(at);
+        let start = point.as_ref().map_or(0, |point| point.image());
+        let cursor = self.cursor.take().filter(|cursor| (start..=at).contains(&cursor.at));
+        let mut cursor = cursor.unwrap_or_else(|| self.open(point.as_deref()));
+        let spare = match self.recent.len() {
+            KEPT => self.recent.pop_front().unwrap_or_default(),
+            _ => Piece::default(),
+        };
+        let before = cursor.file_at;
+        let Some(piece) = cursor.step(&mut self.file, spare)? else {
+            return Err(self.file.changed(before).into());
+        };
+        self.spent += effort(cursor.file_at - before, piece.end() - piece.at);
+        match piece.end() > at {
+            true => self.recent.push_back(piece),
+            false => self.recent.push_front(piece),
+        }
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
+        self.recent
+            .iter()
+            .rev()
+            .map(|piece| piece.copy(at, buf))
+            .find(|&count| count > 0)
+            .unwrap_or(0)
+    }
+
+    /// Decodes all that came by once more, into a temporary file.
+    fn spool(&mut self) -> Result<Spool, Halt> {
+        self.cursor = None;
+        self.recent.clear();
+        let mut spool = Spool::new()?;
+        let mut cursor = self.open(None);
+        let mut pool = Pool::new(1, PIECE);
+        let mut spare = Piece::default();
+        while cursor.at < self.put {
+            let before = cursor.file_at;
+            let Some(piece) = cursor.step(&mut self.file, spare)? else {
+                return Err(self.file.changed(before).into());
+            };
+            if !piece.bytes.is_empty() {
+                let mut chunk = pool.take();
+                chunk.space()[..piece.bytes.len()].copy_from_slice(&piece.bytes);
+                chunk.grow(piece.bytes.len());
+                spool.put(&Segment::Data(Arc::new(chunk)))?;
+            }
+            if piece.zeros > 0 {
+                spool.put(&Segment::Zeros(piece.zeros))?;
+            }
+            spare = piece;
+        }
+        Ok(spool)
+    }
+}
+
+impl<S: ReadAt> Store for Again<S> {
+    fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
+        if self.file.is_broken() {
+            return Err(self.file.changed(0).into());
+        }
+        self.put += segment.len();
+        match &mut self.spool {
+            Some(spool) => spool.put(segment),
+            None => Ok(()),
+        }
+    }
+
+    fn written(&self) -> u64 {
+        self.spool.as_ref().map_or(0, Store::written)
+    }
+
+    /// Each reading may take long.
+    fn is_near(&self) -> bool {
+        false
+    }
+
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
+        let mut have = 0;
+        while have < buf.len() && self.spool.is_none() {
+            let from = at + have as u64;
+            let count = self.copy(from, &mut buf[have..]);
+            have += count;
+            if count == 0 {
+                if self.spent > self.most() {
+                    if !self.how.spools {
+                        return Ok(false);
+                    }
+                    self.spool = Some(self.spool()?);
+                    break;
+                }
+                match self.approach(from) {
+                    // The object has no parts any more.
+                    Err(Halt::Source(error)) if error.kind == Kind::NoParts => return Ok(false),
+                    approached => approached?,
+                }
+            }
+        }
+        match &mut self.spool {
+            Some(spool) => spool.read_at(at, buf),
+            None => Ok(true),
+        }
+    }
+}

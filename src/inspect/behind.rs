@@ -1,0 +1,79 @@
+//! Who answers for what lies behind in a stream.
+
+use std::sync::Arc;
+
+use super::Options;
+use super::again::{Again, How};
+use super::feed::Ending;
+use super::pipeline::Origin;
+use super::spool::Spool;
+use crate::codec::{Index, Packing, Threads};
+use crate::formats::Store;
+use crate::source::{Agreed, Error};
+
+/// A store, and what it needs of the stream.
+#[derive(Default)]
+pub(super) struct Behind<'a> {
+    pub(super) store: Option<Box<dyn Store + 'a>>,
+    /// Whether it is wanted for more than a digest of the disk.
+    pub(super) lasting: bool,
+    /// Where the decoder notes how to go on.
+    pub(super) index: Option<Index>,
+    /// What the bytes of the file are held against as they come by.
+    pub(super) agreed: Option<Arc<Agreed>>,
+}
+
+impl<'a> Behind<'a> {
+    /// For a source that is packed like this, and decoded on these threads.
+    ///
+    /// # Errors
+    /// If there is no place for a temporary file.
+    pub(super) fn of(
+        origin: Origin<'a>,
+        (packing, threads): (Packing, &Threads),
+        options: &Options,
+        ending: &Arc<Ending>,
+    ) -> Result<Self, Error> {
+        let packed = packing != Packing::Plain;
+        if options.spool && !options.quick {
+            let store = Some(Box::new(Spool::new()?) as Box<dyn Store>);
+            return Ok(Behind { store, lasting: true, ..Behind::default() });
+        }
+        let index = Index::default();
+        let how = How {
+            packing,
+            threads: threads.clone(),
+            ending: Arc::clone(ending),
+            index: index.clone(),
+            spools: options.disk_digest,
+        };
+        match origin {
+            Origin::File(file, _) if packed && !options.quick => {
+                let store = Some(Box::new(Again::new(how, file.offsets())) as Box<dyn Store>);
+                return Ok(Behind { store, lasting: true, index: Some(index), agreed: None });
+            }
+            #[cfg(feature = "net")]
+            Origin::Remote(remote, notify) if packed && !options.quick => {
+                if let Some((parts, agreed)) = super::remote::offsets(remote, notify) {
+                    let store = Some(Box::new(Again::new(how, parts)) as Box<dyn Store>);
+                    let (index, agreed) = (Some(index), Some(agreed));
+                    return Ok(Behind { store, lasting: true, index, agreed });
+                }
+            }
+            _ => {}
+        }
+        if options.disk_digest && !options.quick {
+            let store = Some(Box::new(Spool::new()?) as Box<dyn Store>);
+            return Ok(Behind { store, ..Behind::default() });
+        }
+        Ok(match origin {
+            #[cfg(feature = "net")]
+            Origin::Remote(remote, notify) if !packed => {
+                let parts = super::remote::Parts::of(remote, notify);
+                let store = parts.map(|parts| Box::new(parts) as Box<dyn Store>);
+                Behind { store, ..Behind::default() }
+            }
+            _ => Behind::default(),
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! The image in a packed local file that was decoded once, at any offset.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::scope;
+
+use super::again::{Again, How};
+use super::feed::{Ending, Incoming, unpack};
+use super::marks;
+use super::threads::{deliver, join, longest_file, packed_pool};
+use super::{Event, Listener};
+use crate::codec::{Index, Packing, Threads};
+use crate::facts::Notebook;
+use crate::formats::{Got, Halt, ImageView, Store as _, too_large};
+use crate::source::LocalFile;
+
+/// Bytes that are zeros or not together, as a file system has holes.
+const BLOCK: u64 = 4096;
+
+/// How far a run of blocks is followed: what was decoded for it is still at hand when it is read.
+const FAR: u64 = 384 << 10;
+
+/// What is known of a packed file after it was decoded from its beginning to its end.
+pub(super) struct Decoded {
+    how: How,
+    /// Bytes of the image.
+    size: u64,
+}
+
+impl Decoded {
+    /// Decodes all of a file. Whatever is damaged is written down.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded.
+    pub(super) fn of(
+        file: &LocalFile,
+        packing: Packing,
+        threads: &Threads,
+        notebook: &Notebook<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Self, Halt> {
+        let how = How {
+            packing,
+            threads: threads.clone(),
+            ending: Arc::<Ending>::default(),
+            index: Index::default(),
+            spools: true,
+        };
+        let size = scope(|scope| {
+            let (sender, segments) = channel();
+            let ended = Arc::<AtomicBool>::default();
+            let most = longest_file(notebook.limit());
+            let outputs = vec![sender].into();
+            let reader =
+                deliver(scope, file.reader(), packed_pool(), outputs, Arc::clone(&ended), most);
+            let taken = Arc::<AtomicU64>::default();
+            let mut incoming = Incoming::new(segments, ended, Arc::clone(&taken));
+            marks::head(packing, &incoming.peek(marks::HEAD)?, notebook);
+            let decoder = packing.decoder(threads, Some(&how.index));
+            let ending = (None, Arc::clone(&how.ending));
+            let mut feed = unpack((packing, decoder), incoming, notebook, ending);
+            let mut size = 0;
+            let result = loop {
+                match feed.next() {
+                    Ok(Some(segment)) => size += segment.len(),
+                    Ok(None) => break Ok(size),
+                    Err(halt) => break Err(halt),
+                }
+                if size >= notebook.limit() {
+                    too_large(notebook, notebook.limit());
+                    break Err(Halt::Stopped);
+                }
+                listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
+            };
+            drop(feed);
+            let delivered = join(reader)?;
+            marks::last(packing, &delivered.last, delivered.bytes, notebook);
+            result
+        })?;
+        Ok(Decoded { how, size })
+    }
+
+    /// Bytes of the image.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The image, at any offset.
+    pub(super) fn view<'f>(&self, file: &'f LocalFile) -> UnpackedView<'f> {
+        let again = Again::new(self.how.clone(), file.offsets()).after(self.size);
+        UnpackedView { again, size: self.size, block: vec![0; BLOCK as usize] }
+    }
+}
+
+/// An image that is decoded again wherever it is read.
+pub(super) struct UnpackedView<'f> {
+    again: Again<&'f LocalFile>,
+    size: u64,
+    block: Vec<u8>,
+}
+
+impl UnpackedView<'_> {
+    /// Whether the block that this byte is in has zeros only from there on, and how many bytes these are.
+    fn is_zeros(&mut self, at: u64) -> Result<(u64, bool), Halt> {
+        let end = (at - at % BLOCK).saturating_add(BLOCK).min(self.size);
+        let len = end.saturating_sub(at);
+        let block = &mut self.block[..len as usize];
+        let any = self.again.read_at(at, block)?;
+        Ok((len, any && len > 0 && block.iter().all(|&byte| byte == 0)))
+    }
+
+    fn run(&mut self, at: u64) -> Result<(u64, bool), Halt> {
+        let (mut len, zeros) = self.is_zeros(at)?;
+        while len > 0 && len < FAR && at + len < self.size {
+            let (more, also) = self.is_zeros(at + len)?;
+            if also != zeros {
+                break;
+            }
+            len += more;
+        }
+        Ok((len, zeros))
+    }
+}
+
+impl ImageView for UnpackedView<'_> {
+    fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+        let count = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
+        match self.again.read_at(at, &mut buf[..count])? {
+            true => Ok(Got::Bytes(count)),
+            // A temporary file takes over before anything is given up.
+            false => Err(Halt::Stopped),
+        }
+    }
+
+    fn size(&mut self) -> Result<Option<u64>, Halt> {
+        Ok(Some(self.size))
+    }
+
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    /// Zeros are holes.
+    fn hole(&mut self, at: u64) -> (u64, bool) {
+        // What cannot be read is said by whoever reads it.
+        self.run(at).unwrap_or((1, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::Source;
+
+    /// An image with zeros, and the file that it is packed in.
+    fn sample() -> (tempfile::TempDir, LocalFile, Vec<u8>) {
+        let mut image = Vec::new();
+        let mut state = 1u64;
+        for part in 0..40usize {
+            image.extend((0..150_000).map(|_| {
+                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                (state >> 33) as u8
+            }));
+            image.resize((image.len() + (part % 4) * 70_000).next_multiple_of(BLOCK as usize), 0);
+        }
+        image.extend_from_slice(b"the end");
+        let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
+        writer.write_all(&image).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image.gz");
+        std::fs::write(&path, writer.finish().unwrap()).unwrap();
+        match Source::open(path.as_os_str()).unwrap() {
+            Source::File(file) => (dir, file, image),
+            _ => unreachable!("it is a file"),
+        }
+    }
+
+    fn decoded(file: &LocalFile, spools: bool) -> Decoded {
+        let notebook = Notebook::new(&|_| false, 1 << 40);
+        let threads = Threads::new(2);
+        let mut decoded =
+            Decoded::of(file, Packing::Gzip, &threads, &notebook, &crate::inspect::Deaf).unwrap();
+        decoded.how.spools = spools;
+        decoded
+    }
+
+    #[test]
+    fn runs_are_zeros_or_not() {
+        let (_dir, file, image) = sample();
+        let decoded = decoded(&file, true);
+        let mut view = decoded.view(&file);
+        let mut at = 0;
+        while at < image.len() as u64 {
+            let (len, zeros) = view.hole(at);
+            let run = &image[at as usize..(at + len) as usize];
+            assert!(len > 0);
+            assert_eq!(run.chunks(BLOCK as usize).all(|b| b.iter().all(|&b| b == 0)), zeros);
+            at += len;
+        }
+        assert_eq!(at, image.len() as u64);
+    }
+
+    #[test]
+    fn a_temporary_file_takes_over_from_endless_decoding() {
+        let (_dir, file, image) = sample();
+        let view = |spools| decoded(&file, spools).view(&file);
+        let mut ends = 0;
+        let (mut spooled, mut plain) = (view(true), view(false));
+        // 3 MiB apart, so that each takes decoding from the beginning.
+        for turn in 0..120usize {
+            let at = [4 << 20, 1 << 20][turn % 2] + turn * 100;
+            let mut buf = [0; 100];
+            assert_eq!(spooled.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(100));
+            assert_eq!(buf, image[at..at + 100]);
+            ends += usize::from(plain.read_at(at as u64, &mut buf).is_err());
+        }
+        assert!(spooled.again.written() > 4 << 20, "{}", spooled.again.written());
+        assert!(ends > 0 && plain.again.written() == 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+
+        #[test]
+        fn it_is_the_image_at_any_offset(reads in prop::collection::vec((0usize..9 << 20, 1usize..300_000), 1..12)) {
+            let (_dir, file, image) = sample();
+            let mut view = decoded(&file, true).view(&file);
+            for (at, len) in reads {
+                let mut buf = vec![0xee; len];
+                let expected = image.get(at..(at + len).min(image.len())).unwrap_or_default();
+                prop_assert_eq!(view.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(expected.len()));
+                prop_assert!(&buf[..expected.len()] == expected);
+            }
+        }
+    }
+}
