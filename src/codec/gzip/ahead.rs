@@ -7,11 +7,8 @@ use super::super::workers::Workers;
 use super::guess::Guesser;
 use super::piece::{Piece, Run};
 
-/// Bytes of the file that are a piece. To find where it begins takes as long for a short one, and what many threads decode has to
-/// stay within the memory of a check.
-pub(super) fn piece(threads: usize) -> usize {
-    if threads <= 4 { 256 << 10 } else { 128 << 10 }
-}
+/// Bytes of the file that are a piece: what is decoded of a few has to stay within the memory of a check.
+pub(super) const PIECE: usize = 128 << 10;
 
 /// Threads at most, however many there are: 24 and what waits take 50 MB, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;
