@@ -3,18 +3,22 @@
 //! A decoder that has an index notes places in it as it comes by them: of gzip the beginning of a member, or that of a block
 //! with the 32 KiB before it, of bzip2 the beginning of a block. They are as far apart as the memory for them allows, whatever the size of the file.
 
-use std::io::{Read as _, Write as _};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::inflate::WINDOW;
 use super::{Bzip2, Decoder, Gzip, Threads};
 
-/// Bytes that all places take at most.
+/// Bytes that what lies before all places takes at most, packed.
 const MOST: usize = 1 << 20;
+
+/// Bytes that it takes at a place at most: what cannot be packed has nine bits for a byte.
+const MOST_OF_ONE: usize = WINDOW + WINDOW / 8 + 64;
+
+/// Places at most, of which some have nothing before them.
+const MOST_POINTS: usize = 4096;
 
 /// How far apart they are at first, in bytes of the file.
 const SPACING: u64 = 8 << 20;
@@ -29,22 +33,31 @@ pub fn effort(file: u64, image: u64) -> u64 {
 }
 
 /// A place in a packed file.
+#[derive(Clone)]
 pub struct Point {
+    place: Place,
+    /// Up to 32 KiB that lie before it in a member of gzip.
+    before: Vec<u8>,
+}
+
+#[derive(Clone)]
+struct Place {
     /// Image offset of what is decoded from there on.
     image: u64,
     /// Bit of the file at which the block begins.
     bit: u64,
     state: State,
+    /// Where what lies before it is.
+    before: Range<usize>,
 }
 
-/// What a decoder knows at the place.
+/// What a decoder knows at the place, beside what lies before it.
+#[derive(Clone, Copy)]
 pub(super) enum State {
     /// A member of gzip begins here.
     Member,
     /// Within one.
     Gzip {
-        /// Up to 32 KiB before it, as deflate.
-        history: Box<[u8]>,
         /// CRC-32 and bytes of the member so far.
         crc: u32,
         made: u64,
@@ -61,49 +74,28 @@ impl Point {
     /// Image offset of what is decoded from here on.
     #[must_use]
     pub fn image(&self) -> u64 {
-        self.image
+        self.place.image
     }
 
     /// Byte of the file from which on the decoder wants it.
     #[must_use]
     pub fn byte(&self) -> u64 {
-        self.bit / 8
+        self.place.bit / 8
     }
 
     /// A decoder that goes on here. What it says of places counts from the beginning of the file.
     #[must_use]
     pub fn decoder(&self, threads: &Threads) -> Box<dyn Decoder> {
-        match &self.state {
+        let bit = self.place.bit;
+        match self.place.state {
             State::Member => Box::new(Gzip::at_member(self.byte())),
-            State::Gzip { history, crc, made } => {
-                let mut before = Vec::with_capacity(WINDOW);
-                // It was packed in memory.
-                let _ = DeflateDecoder::new(&history[..]).read_to_end(&mut before);
-                Box::new(Gzip::going_on(before, self.bit, (*crc, *made)))
+            State::Gzip { crc, made } => {
+                Box::new(Gzip::going_on(self.before.clone(), bit, (crc, made)))
             }
             State::Bzip2 { most, crc } => {
-                Box::new(Bzip2::new(threads).sparse().going_on(self.bit, *most, *crc))
+                Box::new(Bzip2::new(threads).sparse().going_on(bit, most, crc))
             }
         }
-    }
-
-    fn weight(&self) -> usize {
-        let more = match &self.state {
-            State::Gzip { history, .. } => history.len(),
-            State::Member | State::Bzip2 { .. } => 0,
-        };
-        size_of::<Arc<Point>>() + size_of::<Point>() + more
-    }
-}
-
-impl State {
-    /// Of gzip, with up to 32 KiB before the place.
-    pub(super) fn gzip(before: &[u8], crc: u32, made: u64) -> State {
-        let mut writer = DeflateEncoder::new(Vec::new(), Compression::fast());
-        // Nothing fails that is written to memory.
-        let _ = writer.write_all(before);
-        let history = writer.finish().unwrap_or_default().into_boxed_slice();
-        State::Gzip { history, crc, made }
     }
 }
 
@@ -112,54 +104,66 @@ impl State {
 pub struct Index(Arc<Mutex<Points>>);
 
 struct Points {
-    points: Vec<Arc<Point>>,
+    places: Vec<Place>,
+    /// What lies before them, packed. In one piece, so that what lasts is not strewn over the memory of what comes and goes.
+    packed: Vec<u8>,
     /// How far apart they are, as [`effort`].
     spacing: u64,
-    /// Bytes that they take.
-    held: usize,
 }
 
 impl Default for Points {
     fn default() -> Self {
-        Points { points: Vec::new(), spacing: SPACING, held: 0 }
+        Points { places: Vec::new(), packed: Vec::new(), spacing: SPACING }
+    }
+}
+
+impl Points {
+    /// Drops every second place, so that the next ones are twice as far apart.
+    fn thin_out(&mut self) {
+        self.spacing = self.spacing.saturating_mul(2);
+        let mut keep = false;
+        self.places.retain(|_| {
+            keep = !keep;
+            keep
+        });
+        let mut end = 0;
+        for place in &mut self.places {
+            let before = place.before.clone();
+            place.before = end..end + before.len();
+            end = place.before.end;
+            self.packed.copy_within(before, place.before.start);
+        }
+        self.packed.truncate(end);
     }
 }
 
 impl Index {
     /// The last place at or before an image offset. Without one, decoding begins with the file.
     #[must_use]
-    pub fn before(&self, image: u64) -> Option<Arc<Point>> {
-        let points = &self.lock().points;
-        let behind = points.partition_point(|point| point.image <= image);
-        points[..behind].last().map(Arc::clone)
+    pub fn before(&self, image: u64) -> Option<Point> {
+        let points = self.lock();
+        let behind = points.places.partition_point(|place| place.image <= image);
+        let place = points.places[..behind].last()?.clone();
+        let mut before = Vec::with_capacity(WINDOW);
+        let packed = &points.packed[place.before.clone()];
+        if !packed.is_empty() {
+            // It was packed in memory, and is no larger.
+            let mut unpack = Decompress::new(false);
+            let _ = unpack.decompress_vec(packed, &mut before, FlushDecompress::Finish);
+        }
+        Some(Point { place, before })
+    }
+
+    /// Image offset of the last place at or before another one; 0 without one.
+    #[must_use]
+    pub fn start(&self, image: u64) -> u64 {
+        let places = &self.lock().places;
+        let behind = places.partition_point(|place| place.image <= image);
+        places[..behind].last().map_or(0, |place| place.image)
     }
 
     fn lock(&self) -> MutexGuard<'_, Points> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many places there are, and what they take in bytes.
-    #[cfg(test)]
-    fn size(&self) -> (usize, usize) {
-        let points = self.lock();
-        (points.points.len(), points.held)
-    }
-
-    /// Notes a place behind all that were noted; returns the spacing from now on.
-    fn push(&self, point: Point) -> u64 {
-        let mut points = self.lock();
-        points.held += point.weight();
-        points.points.push(Arc::new(point));
-        while points.held > MOST {
-            points.spacing = points.spacing.saturating_mul(2);
-            let mut keep = false;
-            points.points.retain(|_| {
-                keep = !keep;
-                keep
-            });
-            points.held = points.points.iter().map(|point| point.weight()).sum();
-        }
-        points.spacing
     }
 }
 
@@ -168,25 +172,54 @@ pub(super) struct Marks {
     index: Index,
     /// The effort at which the next place is noted.
     next: u64,
+    pack: Option<Compress>,
 }
 
 impl Marks {
     pub(super) fn new(index: &Index) -> Self {
-        Marks { next: index.lock().spacing, index: index.clone() }
+        Marks { next: index.lock().spacing, index: index.clone(), pack: None }
     }
 
-    /// A block begins at this bit of the file, behind so many bytes of the image.
-    pub(super) fn see(&mut self, bit: u64, image: u64, state: impl FnOnce() -> State) {
+    /// A block begins at this bit of the file, behind so many bytes of the image, of which these are the last that it may
+    /// refer to.
+    pub(super) fn see(
+        &mut self,
+        bit: u64,
+        image: u64,
+        before: &[u8],
+        state: impl FnOnce() -> State,
+    ) {
         let so_far = effort(bit / 8, image);
-        if so_far >= self.next {
-            let spacing = self.index.push(Point { image, bit, state: state() });
-            self.next = so_far.saturating_add(spacing);
+        if so_far < self.next {
+            return;
         }
+        let mut points = self.index.lock();
+        let points = &mut *points;
+        while points.packed.len() + MOST_OF_ONE > MOST || points.places.len() >= MOST_POINTS {
+            points.thin_out();
+        }
+        let start = points.packed.len();
+        if !before.is_empty() {
+            if points.packed.capacity() == 0 {
+                points.packed.reserve_exact(MOST);
+            }
+            let pack = self.pack.get_or_insert_with(|| Compress::new(Compression::fast(), false));
+            pack.reset();
+            // There is room for it.
+            let done = pack.compress_vec(before, &mut points.packed, FlushCompress::Finish);
+            if !matches!(done, Ok(Status::StreamEnd)) {
+                return points.packed.truncate(start);
+            }
+        }
+        let before = start..points.packed.len();
+        points.places.push(Place { image, bit, state: state(), before });
+        self.next = so_far.saturating_add(points.spacing);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::process::{Command, Stdio};
 
     use flate2::write::GzEncoder;
@@ -218,8 +251,12 @@ mod tests {
         let mut decoder = packing.decoder(&threads, Some(&index)).unwrap();
         let (image, end) = decode(&mut *decoder, file, 70_000, 1 << 17);
         let summary = end.unwrap();
-        let points = index.lock().points.clone();
-        for (at, point) in points.iter().enumerate().step_by(1 + points.len() / 16) {
+        let places = index.lock().places.clone();
+        for (at, place) in places.iter().enumerate().step_by(1 + places.len() / 16) {
+            // Of several at one offset, the last one is as good as any.
+            let point = index.before(place.image).unwrap();
+            assert_eq!(point.image(), place.image);
+            assert_eq!(index.start(place.image), place.image);
             let rest = &file[point.byte() as usize..];
             for (input, output) in [(rest.len(), 1 << 17), (1000, 4096)] {
                 if input == 1000 && at % 3 > 0 {
@@ -232,10 +269,7 @@ mod tests {
                 assert_eq!(again.trailing_zeros, summary.trailing_zeros);
             }
         }
-        for point in &points {
-            assert_eq!(index.before(point.image()).unwrap().image(), point.image());
-        }
-        points.len()
+        places.len()
     }
 
     /// Words, noise, and zeros that are counted.
@@ -300,13 +334,18 @@ mod tests {
         let mut marks = Marks::new(&index);
         const LARGEST: u64 = 100_000_000_000;
         for at in (0..LARGEST).step_by(1 << 20) {
-            marks.see(at * 8, at * 2, || State::gzip(&noise, 0, 0));
+            marks.see(at * 8, at * 2, &noise, || State::Gzip { crc: 0, made: 0 });
         }
-        let (count, held) = index.size();
+        let points = index.lock();
+        let (count, held) = (points.places.len(), points.packed.capacity());
         assert!(held <= MOST && count >= 15, "{count} places take {held} bytes");
-        let points = index.lock().points.clone();
-        let widest = points.windows(2).map(|pair| pair[1].byte() - pair[0].byte()).max().unwrap();
+        let widest =
+            points.places.windows(2).map(|pair| (pair[1].bit - pair[0].bit) / 8).max().unwrap();
         assert!(widest < LARGEST / 8, "{widest}");
+        drop(points);
+        for image in [LARGEST / 3, LARGEST, 2 * LARGEST] {
+            assert!(index.before(image).unwrap().before == noise);
+        }
     }
 
     proptest! {

@@ -38,6 +38,8 @@ pub use self::xz::Xz;
 pub use self::zstd::Zstd;
 pub use zip::{ZIP_TAIL, zip_end, zip_members};
 
+pub(crate) use self::workers::Workers;
+
 use crate::facts::Code;
 
 /// The largest dictionary of xz and window of Zstandard that is granted, in bytes: what `xz -9` and

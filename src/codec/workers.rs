@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// The threads, which end when this is dropped.
-pub(super) struct Workers<Job, Done> {
+pub(crate) struct Workers<Job, Done> {
     jobs: Option<Sender<(Job, SyncSender<Done>)>>,
     threads: Vec<JoinHandle<()>>,
     /// Set when nobody wants anything any more.
@@ -15,7 +15,7 @@ pub(super) struct Workers<Job, Done> {
 
 impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
     /// Starts so many threads of this name, each of which does its jobs with what `make` returns.
-    pub(super) fn new<F>(count: usize, name: &str, make: fn() -> F) -> Self
+    pub(crate) fn new<F>(count: usize, name: &str, make: fn() -> F) -> Self
     where
         F: FnMut(Job) -> Done + 'static,
     {
@@ -32,7 +32,7 @@ impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
     }
 
     /// Does this in its turn. The receiver gets nothing if that was not possible.
-    pub(super) fn start(&self, job: Job) -> Receiver<Done> {
+    pub(crate) fn start(&self, job: Job) -> Receiver<Done> {
         let (done, result) = sync_channel(1);
         if let Some(jobs) = &self.jobs {
             // Without a thread to take it, it is dropped, and the receiver knows.

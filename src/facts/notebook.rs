@@ -181,6 +181,12 @@ impl<'a> Notebook<'a> {
         self.anomalies.borrow().iter().any(|a| a.code == code)
     }
 
+    /// Whether nothing was written down.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.anomalies.borrow().is_empty()
+    }
+
     /// Whether something was found that decides the verdict.
     #[must_use]
     pub fn doomed(&self) -> bool {

@@ -12,6 +12,7 @@
     reason = "no part of the API that is kept"
 )]
 
+mod ahead;
 mod bits;
 mod detect;
 mod disk;
@@ -21,9 +22,11 @@ mod passing;
 mod qcow;
 mod qcow2;
 mod scan;
+mod stretch;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod unpackers;
 mod vdi;
 mod vhdx;
 mod view;
@@ -94,6 +97,9 @@ pub trait Layout: Send {
     fn unpacked(&self) -> Option<Result<(), Left>> {
         None
     }
+
+    /// On how many threads a walk over a stream unpacks what is packed; by default on that of the caller.
+    fn unpack_on(&mut self, _threads: usize) {}
 
     /// Reads every allocation table, in ascending image offset as far as the layout of the image
     /// allows, and writes down what points past the end, overlaps or contradicts itself. How far the

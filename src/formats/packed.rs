@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::disk::{Method, Packed};
 use super::{Got, Halt, ImageView, Missing};
@@ -16,10 +16,10 @@ use crate::facts::{Code, Notebook};
 pub(super) const LARGEST: usize = 2 << 20;
 
 /// The most that a packed cluster or grain takes: qcow2 can name twice as many sectors as a cluster has.
-const LONGEST: usize = 2 * LARGEST;
+pub(super) const LONGEST: usize = 2 * LARGEST;
 
 /// The largest window of a Zstandard frame that is unpacked: what RFC 8878, 3.1.1.1.2, wants every
-/// decoder to take. The decoder holds a window in memory before it gives anything out.
+/// decoder to take.
 const LARGEST_WINDOW: u64 = 8 << 20;
 
 /// Decoders that are made once, when they are first wanted, and the last thing that was unpacked.
@@ -67,33 +67,37 @@ impl Unpacker {
         packed: &Packed,
     ) -> Result<Option<Missing>, Halt> {
         let mut input = std::mem::take(&mut self.input);
-        let want = (packed.len as usize).min(LONGEST);
-        // Of what was unpacked before, nothing stays.
-        input.clear();
-        input.resize(want, 0);
-        let count = match view.read_at(packed.at, &mut input)? {
+        let got = fetch(view, packed, &mut input)?;
+        let missing = self.finish(view, notebook, packed, (got, &mut input));
+        self.input = input;
+        missing
+    }
+
+    /// Unpacks what was read into `input`, or writes down why that cannot be.
+    ///
+    /// # Errors
+    /// If the image cannot be read further.
+    pub(super) fn finish(
+        &mut self,
+        view: &mut dyn ImageView,
+        notebook: &Notebook<'_>,
+        packed: &Packed,
+        (got, input): (Got, &mut Vec<u8>),
+    ) -> Result<Option<Missing>, Halt> {
+        let cut = match got {
             Got::Bytes(0) => {
-                view.need(packed.at, &mut input, notebook, "packed data")?;
+                input.resize(packed.longest(), 0);
+                view.need(packed.at, input, notebook, "packed data")?;
                 return Ok(Some(Missing::Broken));
             }
-            Got::Bytes(count) => count,
+            Got::Bytes(count) => count < packed.longest(),
             Got::Missing(missing) => return Ok(Some(missing)),
         };
         // Behind the end of an image QEMU reads zeros (`bdrv_aligned_preadv`, `block/io.c`), which can fill a cluster
         // with what was never in it.
-        let unpacked = self.unpack(packed, &input[..count]);
-        self.input = input;
-        let Err(flaw) = unpacked else { return Ok(None) };
-        if flaw.starved && count < want {
-            cut(notebook, packed.at, packed.at.saturating_add(count as u64));
-            return Ok(Some(Missing::Broken));
-        }
-        if let Some(unended) = packed.unended.filter(|_| flaw.filled) {
-            packed.note(notebook, unended, &flaw.said);
-            return Ok(None);
-        }
-        packed.note(notebook, packed.damaged, &flaw.said);
-        Ok(Some(Missing::Broken))
+        let outcome = self.unpack(packed, input);
+        let end = cut.then(|| packed.at.saturating_add(input.len() as u64));
+        Ok(judge(packed, outcome, end, notebook))
     }
 
     /// Unpacks `input`, which may go on after what is packed.
@@ -101,7 +105,7 @@ impl Unpacker {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn unpack(&mut self, packed: &Packed, input: &[u8]) -> Result<(), Flaw> {
-        let whole = (packed.whole as usize).min(LARGEST);
+        let whole = packed.largest();
         match packed.method {
             Method::Deflate => {
                 let decoder = self.deflate.get_or_insert_with(|| Decompress::new(false));
@@ -144,6 +148,7 @@ impl Unpacker {
                     decoder
                 });
                 self.bytes.clear();
+                self.bytes.reserve_exact(whole + 1);
                 unzstd(decoder, input, &mut self.bytes, whole)?;
                 match self.bytes.len() {
                     have if have == whole => Ok(()),
@@ -152,6 +157,46 @@ impl Unpacker {
             }
         }
     }
+}
+
+/// Reads packed data into `input`; less of it only at the end of the image.
+///
+/// # Errors
+/// If the image cannot be read further.
+pub(super) fn fetch(
+    view: &mut dyn ImageView,
+    packed: &Packed,
+    input: &mut Vec<u8>,
+) -> Result<Got, Halt> {
+    // Of what was unpacked before, nothing stays.
+    input.clear();
+    input.resize(packed.longest(), 0);
+    let got = view.read_at(packed.at, input)?;
+    if let Got::Bytes(count) = got {
+        input.truncate(count);
+    }
+    Ok(got)
+}
+
+/// Writes down what came of unpacking, and whether the bytes are missing therefore. `end` is the end of the image if that
+/// lies inside the packed data.
+pub(super) fn judge(
+    packed: &Packed,
+    outcome: Result<(), Flaw>,
+    end: Option<u64>,
+    notebook: &Notebook<'_>,
+) -> Option<Missing> {
+    let flaw = outcome.err()?;
+    if let Some(end) = end.filter(|_| flaw.starved) {
+        cut(notebook, packed.at, end);
+        return Some(Missing::Broken);
+    }
+    if let Some(unended) = packed.unended.filter(|_| flaw.filled) {
+        packed.note(notebook, unended, &flaw.said);
+        return None;
+    }
+    packed.note(notebook, packed.damaged, &flaw.said);
+    Some(Missing::Broken)
 }
 
 /// Writes down that the image ends at byte `size`, inside the packed data at byte `at`.
@@ -207,9 +252,8 @@ fn unzstd(
         let before = output.len();
         // Behind the magic number.
         let descriptor = input.get(4).copied().unwrap_or(0);
-        let frame = StreamingDecoder::new_with_decoder(&mut input, &mut *decoder);
-        let mut frame = match frame {
-            Ok(frame) => frame,
+        match decoder.init(&mut input) {
+            Ok(()) => {}
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                 length,
                 ..
@@ -221,9 +265,15 @@ fn unzstd(
                 None => return Err(unread(true)),
             },
             Err(error) => return Err(unread(is_starved(&error))),
-        };
-        let most = (whole - before) as u64 + 1;
-        if let Err(error) = (&mut frame).take(most).read_to_end(output) {
+        }
+        // No more is decoded than that shows that the frame is too long, however large its window is.
+        let most = whole - before + 1;
+        match decoder.decode_blocks(&mut input, BlockDecodingStrategy::UptoBytes(most)) {
+            Ok(true) => {}
+            Ok(false) => return Err(unread(false)),
+            Err(error) => return Err(unread(is_starved(&error))),
+        }
+        if let Err(error) = (&mut *decoder).take(most as u64).read_to_end(output) {
             return Err(unread(is_starved(&error)));
         }
         if output.len() > whole {

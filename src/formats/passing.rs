@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::disk::Packed;
-use super::packed::Unpacker;
-use super::{Halt, ImageView, Missing};
+use super::stretch::Stretch;
+use super::{Halt, ImageView};
 use crate::facts::{Left, Notebook};
 
 /// Clusters or grains that wait, ahead and behind together: 4 MiB. A walk in the order in which images
@@ -21,7 +21,7 @@ pub(super) struct Passing {
     like: Packed,
     /// How many may wait.
     most: usize,
-    unpacker: Unpacker,
+    stretch: Stretch,
     /// Image offset and length of what is still to come.
     ahead: BTreeSet<(u64, u32)>,
     /// What has passed already.
@@ -31,23 +31,20 @@ pub(super) struct Passing {
     from: u64,
     /// Image offset from which on there was no place in this round.
     full: Option<u64>,
-    /// Why not all was unpacked.
-    left: Option<Left>,
 }
 
 impl Passing {
-    /// An empty queue of whole clusters that are packed like this one.
-    pub(super) fn new(like: Packed) -> Self {
+    /// An empty queue of whole clusters that are packed like this one, which so many threads unpack.
+    pub(super) fn new(like: Packed, threads: usize) -> Self {
         Passing {
             like: Packed { skip: 0, ..like },
             most: MOST_WAITING,
-            unpacker: Unpacker::default(),
+            stretch: Stretch::new(threads),
             ahead: BTreeSet::new(),
             behind: BTreeSet::new(),
             last: None,
             from: 0,
             full: None,
-            left: None,
         }
     }
 
@@ -75,7 +72,7 @@ impl Passing {
         self.ahead.first().map(|(at, _)| *at)
     }
 
-    /// Reads what comes next and unpacks it; damage goes into the notebook.
+    /// Reads what comes next, to be unpacked; damage goes into the notebook, that of the last ones when it is settled.
     ///
     /// # Errors
     /// If the image cannot be read further.
@@ -85,34 +82,15 @@ impl Passing {
         notebook: &Notebook<'_>,
     ) -> Result<(), Halt> {
         if let Some((at, len)) = self.ahead.pop_first() {
-            self.unpack(view, notebook, at, u64::from(len))?;
+            let packed = Packed { at, len: u64::from(len), ..self.like.clone() };
+            self.stretch.read(view, notebook, packed, 0)?;
         }
         Ok(())
     }
 
-    /// Unpacks what the view has reached.
-    ///
-    /// # Errors
-    /// If the image cannot be read further.
-    pub(super) fn unpack(
-        &mut self,
-        view: &mut dyn ImageView,
-        notebook: &Notebook<'_>,
-        at: u64,
-        len: u64,
-    ) -> Result<(), Halt> {
-        let packed = Packed { at, len, ..self.like.clone() };
-        if let Some(missing) = self.unpacker.read(view, notebook, &packed)? {
-            self.leave(match missing {
-                Missing::Behind => Left::PackedBehind,
-                missing => missing.into(),
-            });
-        }
-        Ok(())
-    }
-
-    fn leave(&mut self, left: Left) {
-        self.left = Some(left.or_graver(self.left));
+    /// Makes sure that all that was taken is unpacked, before anything else is found.
+    pub(super) fn settle(&mut self, notebook: &Notebook<'_>) {
+        self.stretch.settle(notebook);
     }
 
     /// Says that the image comes by once more: what was behind is ahead. False if nothing was.
@@ -127,7 +105,7 @@ impl Passing {
     pub(super) fn next_round(&mut self, view: &dyn ImageView) -> bool {
         let Some(from) = self.full.take() else { return false };
         if view.scans_left() == 0 {
-            self.leave(Left::PackedTooMany);
+            self.stretch.leave(Left::PackedTooMany);
             return false;
         }
         (self.from, self.last) = (from, None);
@@ -136,6 +114,6 @@ impl Passing {
 
     /// Whether all was unpacked that was wanted, or why not.
     pub(super) fn result(&self) -> Result<(), Left> {
-        self.left.map_or(Ok(()), Err)
+        self.stretch.result()
     }
 }

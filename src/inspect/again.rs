@@ -172,10 +172,9 @@ impl<S: ReadAt> Again<S> {
 
     /// Decodes one more piece on the way to an image offset; false if there is none, because the file is damaged there.
     fn approach(&mut self, at: u64) -> Result<bool, Halt> {
-        let point = self.how.index.before(at);
-        let start = point.as_ref().map_or(0, |point| point.image());
+        let start = self.how.index.start(at);
         let cursor = self.cursor.take().filter(|cursor| (start..=at).contains(&cursor.at));
-        let mut cursor = cursor.unwrap_or_else(|| self.open(point.as_deref()));
+        let mut cursor = cursor.unwrap_or_else(|| self.open(self.how.index.before(at).as_ref()));
         let spare = match self.recent.len() {
             KEPT => self.recent.pop_front().unwrap_or_default(),
             _ => Piece::default(),

@@ -61,8 +61,9 @@ fn first_difference(
     let mut at = 0;
     while at < end {
         let runs = [a.run(at).map_err(|e| (0, e))?, b.run(at).map_err(|e| (1, e))?];
-        if runs.iter().all(|run| run.place.reads_as_zeros()) {
-            at += runs[0].len.min(runs[1].len);
+        let zeros = a.zeros(&runs[0]).min(b.zeros(&runs[1]));
+        if zeros > 0 {
+            at += zeros;
             continue;
         }
         let want = (end - at).min(PIECE as u64) as usize;

@@ -122,6 +122,8 @@ fn container(
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
     let _held = options.take(of_tables(&*examined.layout));
+    let threads = unpacking(options);
+    examined.layout.unpack_on(threads);
     let walked = match report.mode {
         // The tables of a stream may lie anywhere in it.
         Mode::Quick if packed(report) => Walked::Partial(Left::QuickEnd),
@@ -153,9 +155,9 @@ fn container(
         examined.reach.judge(size, notebook);
     }
     if options.disk_digest && !options.quick {
-        digest_disk(view, walked, &mut *examined.layout, notebook, listener, report)?;
+        digest_disk((view, threads), walked, &mut *examined.layout, notebook, listener, report)?;
     }
-    unpack(view, walked, &mut *examined.layout, notebook, listener, report)?;
+    unpack((view, threads), walked, &mut *examined.layout, notebook, listener, report)?;
     // Digest and unpacking tell of the image whether its disk can boot or not.
     missing.into_iter().for_each(|missing| notebook.put(missing));
     Ok(())
@@ -164,8 +166,9 @@ fn container(
 /// What the tables of a container take while they are walked, in bytes, at most.
 pub const LARGEST_TABLES: usize = 28 << 20;
 
-/// Beside what each cluster or grain takes: a second scan, a table in one piece, a cluster that is unpacked.
-const BESIDE_TABLES: usize = 4 << 20;
+/// Beside what each cluster or grain takes: a second scan, a table in one piece, clusters that are unpacked and that wait
+/// for it.
+const BESIDE_TABLES: usize = 10 << 20;
 
 /// What each cluster or grain takes at most: its counts, and its place in a queue.
 const OF_EACH: u64 = 64;
@@ -176,9 +179,14 @@ fn of_tables(layout: &dyn Layout) -> usize {
     usize::try_from(each).unwrap_or(usize::MAX).saturating_add(BESIDE_TABLES).min(LARGEST_TABLES)
 }
 
+/// Threads that unpack clusters and grains. A check beside others leaves the cores to them.
+fn unpacking(options: &Options) -> usize {
+    if options.share.is_some() { 1 } else { options.threads }
+}
+
 /// Unpacks whatever of the disk is packed, if what was found so far allows it and nobody did so.
 fn unpack(
-    view: &mut dyn ImageView,
+    (view, threads): (&mut dyn ImageView, usize),
     walked: Walked,
     layout: &mut dyn Layout,
     notebook: &Notebook<'_>,
@@ -217,7 +225,9 @@ fn unpack(
                 }
             };
             let mut cached = CachedView::new(view);
-            let missing = MappedDisk::new(&mut cached, layout, notebook).unpack_all(seen)?;
+            let missing = MappedDisk::new(&mut cached, layout, notebook)
+                .with_threads(threads)
+                .unpack_all(seen)?;
             match missing {
                 _ if notebook.doomed() => report.partial(ID, Left::Stopped),
                 Some(missing) => report.partial(ID, unreadable(missing, walked)),
@@ -244,7 +254,7 @@ const PROGRESS: u64 = 4 << 20;
 
 /// Digests the disk, if what was found so far allows it.
 fn digest_disk(
-    view: &mut dyn ImageView,
+    (view, threads): (&mut dyn ImageView, usize),
     walked: Walked,
     layout: &mut dyn Layout,
     notebook: &Notebook<'_>,
@@ -259,8 +269,10 @@ fn digest_disk(
     } else if notebook.doomed() || is_cut(notebook) {
         Left::Refused
     } else {
+        // Who goes ahead reads back and forth, if only a little.
+        let threads = if view.is_seekable() { threads } else { 1 };
         let mut cached = CachedView::new(view);
-        let mut disk = MappedDisk::new(&mut cached, layout, notebook);
+        let mut disk = MappedDisk::new(&mut cached, layout, notebook).with_threads(threads);
         match disk_digest::sha256(&mut disk, listener)? {
             Ok(digest) => {
                 report.digests.disk_sha256 = Some(hex(&digest));

@@ -86,7 +86,7 @@ pub struct Options {
     pub policy: Policy,
     /// Bytes that image and disk have to stay under.
     pub limit: u64,
-    /// Threads that decode bzip2.
+    /// Threads that decompress: the file, and the clusters and grains of its image.
     pub threads: usize,
     /// Hold a URL against the rules of DigitalOcean's importer.
     pub url_rules: bool,

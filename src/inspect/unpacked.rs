@@ -227,7 +227,7 @@ mod tests {
         let (mut spooled, mut plain) = (view(true), view(false));
         // 3 MiB apart, so that each takes decoding from the beginning.
         for turn in 0..120usize {
-            let at = [4 << 20, 1 << 20][turn % 2] + turn * 100;
+            let at = [4 << 20, 1 << 20][turn % 2] + turn * 20_000;
             let mut buf = [0; 100];
             assert_eq!(spooled.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(100));
             assert_eq!(buf, image[at..at + 100]);

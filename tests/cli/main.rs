@@ -22,6 +22,7 @@ mod marks;
 mod output;
 mod outputs;
 mod packed_clusters;
+mod packed_threads;
 mod peers;
 mod policy;
 mod qcow2;

@@ -253,7 +253,7 @@ impl Bzip2 {
         let State::Stream(stream) = &mut self.state else { return Ok(Parsed::On) };
         if let Some(marks) = &mut self.marks {
             let place = Place::Bzip2 { most: stream.most, crc: stream.crc };
-            marks.see(self.at, self.image, || place);
+            marks.see(self.at, self.image, &[], || place);
         }
         let have = self.window.len() - bit / 8;
         self.ahead.start(&self.window, self.base, urgent);

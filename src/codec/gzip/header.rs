@@ -3,6 +3,9 @@
 /// A header longer than this is no header: names and comments are short. Bounds the header loop.
 const LONGEST_HEADER: u64 = 1 << 20;
 
+/// A header that may have the longest file name and an extra field.
+const SHORT_HEADER: usize = 4 << 10;
+
 pub(super) const ID1: u8 = 0x1f;
 pub(super) const ID2: u8 = 0x8b;
 const CM_DEFLATE: u8 = 8;
@@ -12,6 +15,33 @@ pub(super) const FEXTRA: u8 = 0x04;
 pub(super) const FNAME: u8 = 0x08;
 pub(super) const FCOMMENT: u8 = 0x10;
 const RESERVED: u8 = 0xe0;
+
+/// The first place in `from..to` at which a member may begin.
+pub(super) fn find(input: &[u8], from: usize, to: usize) -> Option<usize> {
+    let marks = input.get(from..input.len().min(to + 2))?;
+    // Most parts have no such byte, which is seen at once.
+    const PART: usize = 64;
+    (0..marks.len()).step_by(PART).find_map(|part| {
+        let bytes = &marks[part..];
+        let first = &bytes[..bytes.len().min(PART)];
+        if !first.iter().fold(false, |any, &byte| any | (byte == ID1)) {
+            return None;
+        }
+        let mut windows = bytes[..bytes.len().min(PART + 2)].windows(3);
+        windows.position(|mark| matches!(mark, [ID1, ID2, CM_DEFLATE])).map(|at| from + part + at)
+    })
+}
+
+/// The bit behind the header of the member that begins at this byte, if there is one and it is short.
+pub(super) fn body(input: &[u8], at: usize) -> Option<usize> {
+    let mut header = Header::default();
+    for (byte, &value) in input.iter().enumerate().skip(at).take(SHORT_HEADER) {
+        if header.push(value).ok()? {
+            return Some((byte + 1) * 8);
+        }
+    }
+    None
+}
 
 /// A member's header, taken byte by byte because it may be cut anywhere and be of any length.
 #[derive(Default)]

@@ -2,16 +2,21 @@
 //! apart and to say where the damage is.
 
 mod ahead;
+mod guess;
 mod header;
 mod parallel;
+mod piece;
 
 pub use self::parallel::ParallelGzip;
 
 use self::header::{Header, ID1, ID2};
 use super::index::{Index, Marks, State as Place};
-use super::inflate::{Fault, Inflate, Next, WINDOW};
+use super::inflate::{Fault, Inflate, Next};
 use super::{Behind, Damage, Decoder, Step, Summary, repeated};
 use crate::facts::Code;
+
+/// Bytes behind the data of a member: CRC and size.
+const TRAILER: usize = 8;
 
 /// Unpacks gzip files of any number of members.
 pub struct Gzip {
@@ -21,7 +26,7 @@ pub struct Gzip {
     fault: Option<Fault>,
     /// What is damaged behind all that was given out.
     damage: Option<Damage>,
-    /// Whether a block has just ended, and another one follows.
+    /// Whether a block has just ended, or a header, and a block follows.
     between: bool,
     crc: crc32fast::Hasher,
     /// Bytes of the current member that were unpacked.
@@ -129,21 +134,20 @@ impl Gzip {
     fn mark(&mut self, bit: u64) {
         if let Some(marks) = &mut self.marks {
             let (inflate, crc, made) = (&self.inflate, &self.crc, self.made);
-            marks.see(bit, self.image, || {
-                Place::gzip(inflate.history(), crc.clone().finalize(), made)
-            });
+            let crc = || Place::Gzip { crc: crc.clone().finalize(), made };
+            marks.see(bit, self.image, inflate.history(), crc);
         }
     }
 
-    /// The bit of the file at which the next block begins, if a block has just ended and all before it was given out.
+    /// The bit of the file at which the next block begins, if none is being decoded and all before it was given out.
     fn next_block(&self) -> Option<u64> {
         let all = self.between && self.inflate.made().is_empty();
         all.then(|| self.at * 8 - u64::from(self.inflate.spare()))
     }
 
-    /// The last 32 KiB of the member.
-    fn before(&self) -> Option<&[u8; WINDOW]> {
-        self.inflate.history().last_chunk()
+    /// The last 32 KiB of the member, or all of it.
+    fn before(&self) -> &[u8] {
+        self.inflate.history()
     }
 
     /// The next block is decoded here.
@@ -151,17 +155,26 @@ impl Gzip {
         self.between = false;
     }
 
-    /// Takes what somebody else has decoded of the member, behind its last 32 KiB, up to the block that begins at bit `to` of
-    /// the file, which is that `bit` of the input.
-    fn skip(&mut self, bytes: &[u8], to: u64, input: &[u8], bit: usize) {
-        let more = &bytes[WINDOW..];
-        self.crc.update(more);
-        self.made += more.len() as u64;
-        self.image += more.len() as u64;
-        let last = &bytes[bytes.len() - WINDOW..];
-        self.inflate.begin(last, input, bit);
+    /// Counts bytes of the member.
+    fn count(&mut self, bytes: &[u8]) {
+        self.crc.update(bytes);
+        self.made += bytes.len() as u64;
+        self.image += bytes.len() as u64;
+    }
+
+    /// Passes blocks that somebody else has decoded and of which all bytes were counted, up to the one that begins at bit `to` of
+    /// the file, which is that `bit` of the input. The last 32 KiB come before it.
+    fn skip(&mut self, to: u64, before: &[u8], input: &[u8], bit: usize) {
+        self.inflate.begin(before, input, bit);
         self.at = to.div_ceil(8);
         self.between = true;
+    }
+
+    /// The same to the end of the member's data, at bit `to` of the file.
+    fn skip_rest(&mut self, to: u64) {
+        self.state = State::Trailer(Vec::with_capacity(TRAILER));
+        self.at = to.div_ceil(8);
+        self.between = false;
     }
 
     /// Gives out what was decoded; whether there is place for more.
@@ -198,7 +211,7 @@ impl Gzip {
             ));
         }
         if self.inflate.is_done() {
-            self.state = State::Trailer(Vec::with_capacity(8));
+            self.state = State::Trailer(Vec::with_capacity(TRAILER));
             return Ok(true);
         }
         let mut taken = 0;
@@ -221,7 +234,7 @@ impl Gzip {
         }
     }
 
-    fn trailer(&mut self, stored: &[u8; 8]) -> Result<(), Damage> {
+    fn trailer(&mut self, stored: &[u8; TRAILER]) -> Result<(), Damage> {
         let [c0, c1, c2, c3, s0, s1, s2, s3] = *stored;
         let crc = u32::from_le_bytes([c0, c1, c2, c3]);
         let size = u32::from_le_bytes([s0, s1, s2, s3]);
@@ -277,12 +290,15 @@ impl Gzip {
                 State::Body => continue,
                 State::Header(header) => match header.push(byte) {
                     Ok(false) => {}
-                    Ok(true) => self.state = State::Body,
+                    Ok(true) => {
+                        self.state = State::Body;
+                        self.between = self.pauses;
+                    }
                     Err(said) => return Err(self.damage(Code::GzipHeaderInvalid, said)),
                 },
                 State::Trailer(stored) => {
                     stored.push(byte);
-                    if let Ok(stored) = <[u8; 8]>::try_from(stored.as_slice()) {
+                    if let Ok(stored) = <[u8; TRAILER]>::try_from(stored.as_slice()) {
                         self.trailer(&stored)?;
                     }
                 }
@@ -300,7 +316,7 @@ impl Gzip {
                         _ => State::Behind(begun(at)),
                     };
                     if let (State::Header(_), Some(marks)) = (&self.state, &mut self.marks) {
-                        marks.see(at * 8, self.image, || Place::Member);
+                        marks.see(at * 8, self.image, &[], || Place::Member);
                     }
                     continue;
                 }

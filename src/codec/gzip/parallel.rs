@@ -1,14 +1,15 @@
 //! gzip on several threads.
 //!
 //! One decodes in turn and is the only one who decides. Threads decode pieces of the file that come later, from the first
-//! block that they find in each. If a block ends in turn where such a piece begins, and only then, the piece is taken, and decoding goes on behind it;
-//! the check sum of the member is that of all bytes, whoever decoded them.
+//! block or member that they find in each, over the ends of members. If a block begins in turn where a run of such a piece does, and only then, the run
+//! is taken, and decoding goes on behind it. Headers and trailers are read in turn, and the check sum of a member is that of all bytes, whoever
+//! decoded them.
 
 use super::super::index::Index;
-use super::super::inflate::WINDOW;
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
-use super::ahead::{Ahead, PIECE};
+use super::ahead::{Ahead, piece};
+use super::piece::Places;
 
 /// Bytes of the window that may have passed before they are let go.
 const PASSED: usize = 256 << 10;
@@ -22,16 +23,16 @@ pub struct ParallelGzip {
     index: usize,
     /// Offset in the file of the first byte of the window.
     base: u64,
-    /// The 32 KiB before what a thread has decoded, and that. How much of both was given out.
-    bytes: Vec<u8>,
-    given: usize,
+    /// The next symbol of the first piece, if its run is being given out.
+    giving: Option<usize>,
+    places: Places,
 }
 
 impl ParallelGzip {
     /// Decodes on so many threads, two or more; long runs of zeros are counted ([`Step::zeros`]).
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        ParallelGzip::in_pieces(threads, PIECE)
+        ParallelGzip::in_pieces(threads, piece(threads))
     }
 
     /// The same with pieces of so many bytes of the file, at least two.
@@ -43,8 +44,8 @@ impl ParallelGzip {
             window: Vec::new(),
             index: 0,
             base: 0,
-            bytes: Vec::new(),
-            given: 0,
+            giving: None,
+            places: Places::default(),
         }
     }
 
@@ -57,7 +58,8 @@ impl ParallelGzip {
 
     /// Takes input into the window, as far as there is place.
     fn take(&mut self, input: &[u8]) -> usize {
-        if self.index >= PASSED {
+        // As many bytes pass as are moved.
+        if self.index >= PASSED.max(self.window.len() / 2) {
             self.window.drain(..self.index);
             self.base += self.index as u64;
             self.index = 0;
@@ -68,22 +70,42 @@ impl ParallelGzip {
         count
     }
 
-    /// Takes what a thread has decoded from here on, if anybody has.
+    /// Begins to take what a thread has decoded from here on, if anybody has.
     fn jump(&mut self) {
         let Some(at) = self.gzip.next_block() else { return };
         self.gzip.mark(at);
-        if let Some((piece, to)) = self.ahead.take(at) {
-            if let Some(before) = self.gzip.before() {
-                piece.resolve(before, &mut self.bytes);
-                self.given = WINDOW;
-                let bit = (to - self.base * 8) as usize;
-                self.gzip.skip(&self.bytes, to, &self.window, bit);
-                self.index = bit.div_ceil(8);
-            }
-            self.ahead.give_back(piece);
-        } else {
-            self.gzip.go_on();
+        let piece = self.ahead.at(at).filter(|piece| {
+            let before = self.gzip.before().last_chunk();
+            before.map(|before| self.places.set(before)).is_some() || !piece.is_marked()
+        });
+        match piece {
+            Some(piece) => self.giving = Some(piece.begin()),
+            None => self.gzip.go_on(),
         }
+    }
+
+    /// Gives out what a thread has decoded; how many bytes.
+    fn give(&mut self, output: &mut [u8]) -> usize {
+        let Some(from) = self.giving else { return 0 };
+        let Some((piece, run, base)) = self.ahead.first() else { return 0 };
+        let count = piece.write(from, run.made, &self.places, output);
+        self.gzip.count(&output[..count]);
+        self.giving = Some(from + count);
+        if from + count < run.made {
+            return count;
+        }
+        let to = base * 8 + run.to as u64;
+        let bit = (to - self.base * 8) as usize;
+        self.index = bit.div_ceil(8);
+        if run.ends {
+            self.gzip.skip_rest(to);
+        } else {
+            let before = piece.last(self.gzip.before(), &self.places);
+            self.gzip.skip(to, &before, &self.window, bit);
+        }
+        self.giving = None;
+        self.ahead.pass();
+        count
     }
 }
 
@@ -91,11 +113,7 @@ impl Decoder for ParallelGzip {
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Damage> {
         let mut step = Step { taken: 0, made: 0, zeros: 0 };
         loop {
-            let count = (self.bytes.len() - self.given).min(output.len() - step.made);
-            output[step.made..step.made + count]
-                .copy_from_slice(&self.bytes[self.given..self.given + count]);
-            self.given += count;
-            step.made += count;
+            step.made += self.give(&mut output[step.made..]);
             if step.made == output.len() {
                 return Ok(step);
             }
@@ -107,7 +125,7 @@ impl Decoder for ParallelGzip {
             }
             self.ahead.start(&self.window, self.base, self.base + self.index as u64);
             self.jump();
-            if self.given < self.bytes.len() {
+            if self.giving.is_some() {
                 continue;
             }
             let inner = match self.gzip.decode(&self.window[self.index..], &mut output[step.made..])
@@ -139,11 +157,13 @@ impl Decoder for ParallelGzip {
 mod tests {
     use std::io::Write as _;
 
-    use flate2::Compression;
     use flate2::write::GzEncoder;
+    use flate2::{Compress, Compression, FlushCompress};
     use proptest::prelude::*;
 
     use super::super::super::testing::{decode, mixed};
+    use super::super::Code;
+    use super::super::header::{FEXTRA, FHCRC, FNAME, ID1, ID2};
     use super::*;
 
     fn packed(data: &[u8], level: u32) -> Vec<u8> {
@@ -169,7 +189,7 @@ mod tests {
 
     /// Holds it against one thread.
     fn compare(file: &[u8], threads: usize, arriving: usize) -> usize {
-        compare_in(file, threads, PIECE, arriving)
+        compare_in(file, threads, piece(threads), arriving)
     }
 
     fn compare_in(file: &[u8], threads: usize, piece: usize, arriving: usize) -> usize {
@@ -235,6 +255,27 @@ mod tests {
         }
     }
 
+    /// A thread has the bytes of the member before in the same buffer.
+    #[test]
+    fn a_match_reaches_back_into_no_other_member() {
+        let data = mixed(20_000);
+        let mut compress = Compress::new(Compression::default(), false);
+        let mut stream = Vec::with_capacity(1 << 20);
+        compress.compress_vec(&data, &mut stream, FlushCompress::Sync).unwrap();
+        let first = stream.len();
+        compress.compress_vec(&data, &mut stream, FlushCompress::Sync).unwrap();
+        compress.compress_vec(&data[7000..], &mut stream, FlushCompress::Finish).unwrap();
+        let whole = packed(&data, 6);
+        let mut file = whole.repeat(12);
+        file.extend_from_slice(&[&whole[..10], &stream[first..], &[0; 8]].concat());
+        file.extend_from_slice(&whole.repeat(12));
+        let (_, end) = decode(&mut Gzip::default(), &file, file.len(), 1 << 18);
+        assert_eq!(end.unwrap_err().code, Code::GzipDamaged);
+        for piece in (10..60).step_by(3) {
+            compare_in(&file, 2, piece << 10, 1 << 16);
+        }
+    }
+
     #[test]
     fn without_its_threads_it_decodes_alone() {
         let file = packed(&sample(4), 6);
@@ -244,8 +285,124 @@ mod tests {
         assert!(end.is_ok() && bytes == sample(4));
     }
 
+    /// A member with these fields, packed at this level.
+    fn member(data: &[u8], level: u32, fields: u8) -> Vec<u8> {
+        let packed = packed(data, level);
+        let mut file = packed[..10].to_vec();
+        file[3] = fields;
+        if fields & FEXTRA != 0 {
+            file.extend_from_slice(&[6, 0, b'B', b'C', 2, 0, 9, 9]);
+        }
+        if fields & FNAME != 0 {
+            file.extend_from_slice(b"disk.raw\0");
+        }
+        if fields & FHCRC != 0 {
+            let crc = crc32fast::hash(&file) as u16;
+            file.extend_from_slice(&crc.to_le_bytes());
+        }
+        file.extend_from_slice(&packed[10..]);
+        file
+    }
+
+    #[test]
+    fn short_members_are_decoded_ahead() {
+        let data = sample(3);
+        for (len, level) in [(65_280, 6), (65_280, 1), (5000, 9), (1 << 20, 6)] {
+            let members = data.chunks(len).map(|data| member(data, level, FEXTRA));
+            let mut file = members.collect::<Vec<_>>().concat();
+            for threads in [2, 8] {
+                let hits = compare_in(&file, threads, 48 << 10, 70_000);
+                assert!(hits > 1, "members of {len} bytes, {threads} threads: {hits}");
+                // BGZF marks its end with an empty member.
+                file.extend_from_slice(&member(b"", 6, FEXTRA));
+            }
+        }
+    }
+
+    /// What belongs to a whole file or to none.
+    #[derive(Clone, Debug)]
+    enum Part {
+        Member {
+            from: usize,
+            len: usize,
+            level: u32,
+            fields: u8,
+        },
+        /// A member that stores what looks like others.
+        Planted {
+            count: usize,
+            level: u32,
+        },
+    }
+
+    impl Part {
+        fn bytes(&self, data: &[u8]) -> Vec<u8> {
+            match *self {
+                Part::Member { from, len, level, fields } => {
+                    member(&data[from..from + len], level, fields)
+                }
+                Part::Planted { count, level } => {
+                    let mut planted = Vec::new();
+                    for at in 0..count {
+                        planted.extend_from_slice(&member(&data[at * 700..][..600], level, 0));
+                        planted.extend_from_slice(&[ID1, ID2, 8, FNAME, 9, 9, 9, 9, 9, 9]);
+                    }
+                    member(&planted, 0, 0)
+                }
+            }
+        }
+    }
+
+    fn part() -> impl Strategy<Value = Part> {
+        let len = prop_oneof![
+            Just(0usize),
+            1usize..40,
+            100usize..3000,
+            20_000usize..120_000,
+            Just(900_000usize)
+        ];
+        let fields = (0u8..8).prop_map(|bits| bits << 1 & (FHCRC | FEXTRA | FNAME));
+        prop_oneof![
+            9 => (0usize..100_000, len, 0u32..10, fields)
+                .prop_map(|(from, len, level, fields)| Part::Member { from, len, level, fields }),
+            1 => (1usize..60, 0u32..10).prop_map(|(count, level)| Part::Planted { count, level }),
+        ]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn members_of_every_kind_are_those_of_one_thread(
+            parts in proptest::collection::vec(part(), 1..12),
+            end in prop_oneof![Just(&b""[..]), Just(&[0; 600][..]), Just(&b"\x1f\x8b\x08garbage"[..]), Just(&b"garbage"[..])],
+            flip in proptest::option::of((any::<prop::sample::Index>(), 0u8..8)),
+            cut in proptest::option::of(any::<prop::sample::Index>()),
+            threads in prop_oneof![Just(2usize), Just(3), Just(8), Just(64)],
+            piece in prop_oneof![64usize..300, 1000usize..9000, Just(128 << 10)],
+        ) {
+            use std::io::Read as _;
+            let data = sample(1);
+            let members: Vec<u8> = parts.iter().flat_map(|part| part.bytes(&data)).collect();
+            let mut file = members.clone();
+            file.extend_from_slice(end);
+            if flip.is_none() && cut.is_none() {
+                let mut expected = Vec::new();
+                flate2::bufread::MultiGzDecoder::new(&members[..]).read_to_end(&mut expected).unwrap();
+                let mut parallel = ParallelGzip::in_pieces(threads, piece);
+                let several = decode(&mut parallel, &members, 1 << 16, 1 << 17);
+                prop_assert!(several.0 == expected);
+                prop_assert_eq!(several.1.unwrap().members, parts.len() as u64);
+            }
+            if let Some((place, bit)) = flip {
+                let place = place.index(file.len());
+                file[place] ^= 1 << bit;
+            }
+            if let Some(cut) = cut {
+                file.truncate(cut.index(file.len()).max(1));
+            }
+            compare_in(&file, threads, piece, 1 << 16);
+        }
 
         #[test]
         fn damage_is_found_at_the_same_place(

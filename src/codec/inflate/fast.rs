@@ -1,8 +1,9 @@
 //! The loop in which nearly all symbols are decoded: as long as there is input for a symbol and room for what it makes.
 
 use super::bits::Bits;
+use super::buffer::{CAPACITY, SLACK, Symbol};
 use super::table::{Distances, Literals};
-use super::{CAPACITY, Fault, LONGEST_MATCH, SLACK, Symbol};
+use super::{Fault, LONGEST_MATCH, ROOM};
 
 /// Bytes of the input that one turn may look at: two words, the second up to 7 bytes further on.
 const AHEAD: usize = 16;
@@ -80,17 +81,20 @@ fn repeat<S: Symbol>(out: &mut [S; CAPACITY + SLACK], distance: usize, op: usize
     }
 }
 
-/// Decodes from `input` at `at` into `out` at `filled`. Of the bits, fewer than 8 were read before.
-pub(super) fn run<S: Symbol>(
+/// Decodes from `input` at `at` into `out` at `filled`, where the stream begins at `floor`, up to `room`: 0 and [`ROOM`] unless it
+/// `KEEPS` what was made, so that the compiler knows them. Of the bits, fewer than 8 were read before.
+pub(super) fn run<S: Symbol, const KEEPS: bool>(
     (literals, distances): (&Literals, &Distances),
     input: &[u8],
     at: &mut usize,
     state: &mut Bits,
-    out: &mut [S; CAPACITY + SLACK],
+    (out, floor, room): (&mut [S; CAPACITY + SLACK], usize, usize),
     filled: &mut usize,
 ) -> Result<Pause, Fault> {
     let Bits { mut bits, mut count } = *state;
     let (mut ip, mut op) = (*at, *filled);
+    let (floor, room) = if KEEPS { (floor, room.min(CAPACITY)) } else { (0, ROOM) };
+    let last = room - TURN;
     // 56 bits or more.
     macro_rules! refill {
         ($window:ident, $from:expr) => {{
@@ -123,7 +127,7 @@ pub(super) fn run<S: Symbol>(
         let Some(window) = input.get(ip..).and_then(|input| input.first_chunk()) else {
             break Ok(Pause::Edge);
         };
-        if op > CAPACITY - TURN {
+        if op > last {
             break Ok(Pause::Edge);
         }
         let used = refill!(window, 0);
@@ -186,7 +190,7 @@ pub(super) fn run<S: Symbol>(
         let distance = far.value_in(bits);
         take!(far);
         entry = literals.first(bits);
-        if distance > op {
+        if distance > op - floor {
             break Err((Fault::TooFar, start));
         }
         let end = op + length;

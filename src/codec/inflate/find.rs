@@ -18,7 +18,7 @@ fn bits_at(input: &[u8], bit: usize) -> u64 {
 }
 
 /// The first bit in `from..to` at which such a block may begin.
-pub(super) fn block(input: &[u8], from: usize, to: usize) -> Option<usize> {
+pub(in crate::codec) fn block(input: &[u8], from: usize, to: usize) -> Option<usize> {
     const AT_ONCE: usize = 40;
     let mut bit = from;
     while bit < to {
@@ -39,17 +39,32 @@ pub(super) fn block(input: &[u8], from: usize, to: usize) -> Option<usize> {
     None
 }
 
+/// Whether a block that begins at this bit is one of those that are looked for.
+pub(in crate::codec) fn is_head(input: &[u8], bit: usize) -> bool {
+    bits_at(input, bit) & 7 == 0b100
+}
+
+/// How much of a code three lengths use up, in 128ths.
+static USED: [u8; 1 << 9] = used();
+
+const fn used() -> [u8; 1 << 9] {
+    let mut used = [0; 1 << 9];
+    let mut lengths = 0;
+    while lengths < used.len() {
+        let (low, middle, high) = (lengths & 7, lengths >> 3 & 7, lengths >> 6);
+        used[lengths] = ((128 >> low & 127) + (128 >> middle & 127) + (128 >> high & 127)) as u8;
+        lengths += 1;
+    }
+    used
+}
+
 /// Whether the lengths of the code lengths' code make a whole code.
 fn is_code(input: &[u8], head: usize, counts: u64) -> bool {
     let count = (counts >> 10 & 15) + 4;
     // Three bits each, 57 at most.
-    let mut lengths = bits_at(input, head + 17);
-    let mut used = 0u32;
-    for _ in 0..count {
-        used += 128 >> (lengths & 7) & 127;
-        lengths >>= 3;
-    }
-    used == 128
+    let lengths = bits_at(input, head + 17) & ((1 << (3 * count)) - 1);
+    let three = |at: u32| u32::from(USED[(lengths >> (9 * at)) as usize & 511]);
+    (0..7).map(three).sum::<u32>() == 128
 }
 
 #[cfg(test)]

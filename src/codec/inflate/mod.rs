@@ -3,24 +3,22 @@
 //! Knows blocks, codes and the last 32 KiB; nothing of gzip or zlib around them.
 
 mod bits;
+mod buffer;
 mod fast;
 mod fault;
-mod find;
-mod guess;
+pub(super) mod find;
 mod table;
 
 use self::bits::{Bits, Wants};
+pub(super) use self::buffer::{Buffer, CAPACITY, Symbol};
 use self::fast::Pause;
 pub(super) use self::fault::Fault;
-pub(super) use self::guess::{Guesser, Piece};
 use self::table::{DISTANCES, Distances, Entry, LITERALS, Literals, Table, Unfit};
 
 /// How far back a match may reach, in bytes.
 pub(super) const WINDOW: usize = 32 << 10;
-/// Bytes of the buffer that are filled before they have to be taken.
-const CAPACITY: usize = 256 << 10;
-/// Bytes that a copy may write behind them.
-const SLACK: usize = 64;
+/// Symbols of the buffer that are filled before they have to be taken, unless there is [another limit](Inflate::limit).
+const ROOM: usize = 256 << 10;
 /// The longest match, in bytes.
 const LONGEST_MATCH: usize = 258;
 /// Zeros that are counted and not written, at least; as much as a match may reach back.
@@ -52,17 +50,17 @@ type Precode = Table<7, 128>;
 /// The order in which the lengths of the code lengths' code come (RFC 1951, 3.2.7).
 const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// What a stream is decoded to: bytes, or numbers that stand for bytes and for what is not known before a place.
-pub(super) trait Symbol: Copy + PartialEq + From<u8> + 'static {}
-impl Symbol for u8 {}
-impl Symbol for u16 {}
-
 /// A deflate stream being decoded.
 pub(super) struct Inflate<S: Symbol = u8> {
     state: State,
     last: bool,
     bits: Bits,
-    buffer: Box<[S; CAPACITY + SLACK]>,
+    buffer: Buffer<S>,
+    /// Where the stream begins in the buffer, and how much of that may be filled.
+    floor: usize,
+    room: usize,
+    /// Whether it stays there when the room is used up.
+    keeps: bool,
     /// Bytes of the buffer that were taken, and that were filled.
     taken: usize,
     filled: usize,
@@ -97,14 +95,14 @@ pub(super) enum Next {
 
 impl<S: Symbol> Default for Inflate<S> {
     fn default() -> Self {
-        // By way of a vector, as it may be larger than a thread's stack has room for.
-        let buffer = vec![S::from(0); CAPACITY + SLACK].into_boxed_slice();
         Inflate {
             state: State::Head,
             last: false,
             bits: Bits::default(),
-            // It has this length.
-            buffer: buffer.try_into().unwrap_or_else(|_| unreachable!()),
+            buffer: Buffer::default(),
+            floor: 0,
+            room: ROOM,
+            keeps: false,
             taken: 0,
             filled: 0,
             zeros: 0,
@@ -136,9 +134,20 @@ impl<S: Symbol> Inflate<S> {
     /// Goes on with a block whose head begins at this bit of `input`, behind these symbols, of which there are at most as
     /// many as a match may reach back. Returns the byte of the input to go on at.
     pub(super) fn begin(&mut self, before: &[S], input: &[u8], bit: usize) -> usize {
-        self.reset();
         self.buffer[..before.len()].copy_from_slice(before);
-        (self.taken, self.filled) = (before.len(), before.len());
+        self.begin_at(0, before.len(), input, bit)
+    }
+
+    /// The same behind what is in the buffer from `floor` on up to `filled`.
+    pub(super) fn begin_at(
+        &mut self,
+        floor: usize,
+        filled: usize,
+        input: &[u8],
+        bit: usize,
+    ) -> usize {
+        self.reset();
+        (self.floor, self.taken, self.filled) = (floor, filled, filled);
         let mut at = bit / 8;
         if !bit.is_multiple_of(8) && self.bits.load(input, &mut at).is_ok() {
             self.bits.skip((bit % 8) as u32);
@@ -146,15 +155,38 @@ impl<S: Symbol> Inflate<S> {
         at
     }
 
+    /// Whether the codes of a block that has its own, and whose head begins at this bit of `input`, are as they have to be.
+    pub(super) fn has_codes(&mut self, input: &[u8], bit: usize) -> bool {
+        let mut at = self.begin(&[], input, bit);
+        loop {
+            let step = self.step(input, &mut at);
+            match (step, self.state) {
+                (Ok(Ok(())), State::Symbols) => return true,
+                (Ok(Ok(())), State::Counts | State::Order(_) | State::Codes(_)) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Decodes into this buffer from now on, and gives back the one before.
+    pub(super) fn exchange(&mut self, buffer: &mut Buffer<S>) {
+        std::mem::swap(&mut self.buffer, buffer);
+    }
+
+    /// Fills no more than so many symbols of the buffer, all of which stay where they are.
+    pub(super) fn limit(&mut self, room: usize) {
+        (self.room, self.keeps) = (room.min(CAPACITY), true);
+    }
+
     /// The last symbols that were made, as many as a match may reach back if there are as many.
     pub(super) fn history(&self) -> &[S] {
-        &self.buffer[self.filled.saturating_sub(WINDOW)..self.filled]
+        &self.buffer[self.filled.saturating_sub(WINDOW).max(self.floor)..self.filled]
     }
 
     /// Begins another stream.
     pub(super) fn reset(&mut self) {
         (self.state, self.last, self.bits) = (State::Head, false, Bits::default());
-        (self.taken, self.filled, self.zeros) = (0, 0, 0);
+        (self.floor, self.taken, self.filled, self.zeros) = (0, 0, 0, 0);
     }
 
     /// What was made and not yet taken. Zeros may come behind it.
@@ -193,8 +225,8 @@ impl<S: Symbol> Inflate<S> {
             if self.zeros > 0 {
                 return Ok(Next::Output);
             }
-            if self.filled > CAPACITY - LONGEST_MATCH {
-                if self.taken < self.filled {
+            if self.filled > self.room - LONGEST_MATCH {
+                if self.taken < self.filled || self.keeps {
                     return Ok(Next::Output);
                 }
                 self.buffer.copy_within(self.filled - WINDOW..self.filled, 0);
@@ -255,7 +287,7 @@ impl<S: Symbol> Inflate<S> {
                     self.state = State::Stored(left - 1);
                     return Ok(Ok(()));
                 }
-                let room = CAPACITY - self.filled;
+                let room = self.room - self.filled;
                 let count = left.min(room).min(input.len() - *at);
                 if count == 0 {
                     return Ok(Err(Wants));
@@ -333,14 +365,12 @@ impl<S: Symbol> Inflate<S> {
             State::Symbols => {
                 if self.bits.count < 8 {
                     let tables = (&self.literals, &self.distances);
-                    let pause = fast::run(
-                        tables,
-                        input,
-                        at,
-                        &mut self.bits,
-                        &mut self.buffer,
-                        &mut self.filled,
-                    )?;
+                    let run = match self.keeps {
+                        false => fast::run::<S, false>,
+                        true => fast::run::<S, true>,
+                    };
+                    let place = (&mut *self.buffer, self.floor, self.room);
+                    let pause = run(tables, input, at, &mut self.bits, place, &mut self.filled)?;
                     match pause {
                         Pause::Edge => {}
                         Pause::Block => {
@@ -352,7 +382,7 @@ impl<S: Symbol> Inflate<S> {
                             return Ok(Ok(()));
                         }
                     }
-                    if self.filled > CAPACITY - LONGEST_MATCH {
+                    if self.filled > self.room - LONGEST_MATCH {
                         return Ok(Ok(()));
                     }
                 }
@@ -433,7 +463,7 @@ impl<S: Symbol> Inflate<S> {
             return Err(Fault::Distance);
         }
         let distance = entry.value_in(bits);
-        if distance > self.filled {
+        if distance > self.filled - self.floor {
             return Err(Fault::TooFar);
         }
         self.bits = Bits { bits: bits >> entry.bits(), count: count - entry.bits() };
@@ -446,7 +476,7 @@ impl<S: Symbol> Inflate<S> {
 
     /// Counts how often the longest match of zeros comes again.
     fn zeros(&mut self, input: &[u8], at: &mut usize) {
-        let room = (CAPACITY - LONGEST_MATCH).saturating_sub(self.filled);
+        let room = (self.room - LONGEST_MATCH).saturating_sub(self.filled);
         let most = if self.sparse && room >= LEAST_ZEROS { u64::MAX } else { room as u64 };
         let mut zeros = 0u64;
         loop {

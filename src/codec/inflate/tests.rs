@@ -123,8 +123,8 @@ fn blocks_of_every_kind_follow_each_other() {
 
 #[test]
 fn a_match_at_the_end_of_the_buffer_is_whole() {
-    let noise = mixed(CAPACITY);
-    for before in CAPACITY - 268..CAPACITY - 250 {
+    let noise = mixed(ROOM);
+    for before in ROOM - 268..ROOM - 250 {
         for literals in 1..9 {
             for period in [1, 3, 8] {
                 let literals = literals.max(period);

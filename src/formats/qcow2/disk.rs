@@ -20,12 +20,14 @@ pub(super) struct Tables {
     pub(super) has_packed: Option<bool>,
     /// What became of the compressed clusters of a stream.
     pub(super) unpacked: Option<Result<(), Left>>,
+    /// Threads that decompress those.
+    pub(super) threads: usize,
 }
 
 impl Tables {
     /// Of an image of which no table was read yet.
     pub(super) fn new(header: Header) -> Self {
-        Tables { header, known: BTreeMap::new(), has_packed: None, unpacked: None }
+        Tables { header, known: BTreeMap::new(), has_packed: None, unpacked: None, threads: 1 }
     }
 }
 
@@ -96,6 +98,10 @@ impl Layout for Tables {
 
     fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
+    }
+
+    fn unpack_on(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     fn walk(

@@ -154,7 +154,8 @@ pub(super) fn walk_in(
         wanted_tables: BTreeMap::new(),
         packed: false,
         zeroed: 0,
-        passing: passes(view, notebook).then(|| Passing::new(packed(&header, 0, 0))),
+        passing: passes(view, notebook)
+            .then(|| Passing::new(packed(&header, 0, 0), tables.threads)),
     };
     walk.run(view)?;
     walk.behind.judge(&header, notebook);
@@ -344,6 +345,7 @@ impl Walk<'_> {
                 passing.take(view, self.notebook)?;
                 return Ok(true);
             }
+            passing.settle(self.notebook);
             if table.is_none() && next.is_none() && passing.turn() {
                 self.scan.turn();
                 return Ok(true);

@@ -20,6 +20,8 @@ pub(super) struct Grains {
     pub(super) known: BTreeMap<u64, Known>,
     /// Whether a walk unpacked all grains as they passed; `None` if it did not try.
     pub(super) unpacked: Option<Result<(), Left>>,
+    /// Threads that do so.
+    pub(super) threads: usize,
 }
 
 /// Where a grain is.
@@ -96,6 +98,10 @@ impl Layout for Grains {
 
     fn unpacked(&self) -> Option<Result<(), Left>> {
         self.unpacked
+    }
+
+    fn unpack_on(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     fn walk(

@@ -70,6 +70,7 @@ fn placed(header: Header, notebook: &Notebook<'_>) -> Option<Examined> {
         unlocated: Missing::Behind,
         known: BTreeMap::new(),
         unpacked: None,
+        threads: 1,
     };
     if !grains.header.has_footer() {
         let first_free = grains.header.first_free_sector();

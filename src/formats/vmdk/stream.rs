@@ -11,7 +11,7 @@ use super::markers::{Grain, Kind, Marker};
 use super::tables::ENTRY;
 use super::{SECTOR, offset_of};
 use crate::facts::{Code, Left, Notebook};
-use crate::formats::packed::Unpacker;
+use crate::formats::stretch::Stretch;
 use crate::formats::zeros::first_used;
 use crate::formats::{Got, Halt, ImageView, Missing, Reach, Wanted};
 
@@ -52,9 +52,7 @@ pub(super) struct Stream<'a> {
     /// Image offset of the first byte between markers that belongs to nothing and is no zero.
     idle: Option<u64>,
     /// Unpacks each grain as it passes, if it will not be at hand later.
-    unpacker: Option<Unpacker>,
-    /// Why a grain was not unpacked, or could not be.
-    left: Option<Left>,
+    stretch: Option<Stretch>,
     faults: u32,
     /// The markers cannot be followed further.
     lost: bool,
@@ -89,8 +87,7 @@ impl<'a> Stream<'a> {
             unordered: None,
             ends: None,
             idle: None,
-            unpacker: None,
-            left: None,
+            stretch: None,
             faults: 0,
             lost: false,
             footer: None,
@@ -112,18 +109,23 @@ impl<'a> Stream<'a> {
 
     /// Whether every grain was unpacked as it passed; `None` if they are at hand later.
     pub(super) fn unpacked(&self) -> Option<Result<(), Left>> {
-        self.unpacker.as_ref().map(|_| self.left.map_or(Ok(()), Err))
+        self.stretch.as_ref().map(Stretch::result)
     }
 
-    /// Follows the markers. `named` has the sectors of the grains, if the tables came first.
+    /// Follows the markers. `named` has the sectors of the grains, if the tables came first. So many threads unpack what
+    /// passes.
     pub(super) fn walk(
         &mut self,
         view: &mut dyn ImageView,
         reach: &mut Reach,
-        named: &[u32],
+        (named, threads): (&[u32], usize),
     ) -> Result<(), Halt> {
-        self.unpacker = view.is_passing().then(Unpacker::default);
-        self.follow(view, reach, named)?;
+        self.stretch = view.is_passing().then(|| Stretch::new(threads));
+        let followed = self.follow(view, reach, named);
+        if let Some(stretch) = &mut self.stretch {
+            stretch.settle(self.notebook);
+        }
+        followed?;
         if let Some(((at, sector, before), count)) = self.unordered {
             self.notebook.image(Code::VmdkGrainsUnordered, at, format!(
                 "The grain for sector {sector} of the disk, at byte {at}, stands behind the one for sector {before}; {count} in all are out of order."));
@@ -239,7 +241,7 @@ impl<'a> Stream<'a> {
                 "The marker at byte {at} is for sector {sector}, where no grain of the disk begins; the disk has {} sectors.", self.header.capacity));
             return Ok(Next::At(end));
         }
-        if self.unpacker.is_none() && !marker.begins_zlib() {
+        if self.stretch.is_none() && !marker.begins_zlib() {
             self.notebook.image(
                 Code::VmdkGrainDamaged,
                 data,
@@ -281,21 +283,14 @@ impl<'a> Stream<'a> {
 
     /// Unpacks a grain that passes, up to what settles the verdict.
     fn unpack(&mut self, view: &mut dyn ImageView, grain: &Grain) -> Result<(), Halt> {
-        let Some(unpacker) = &mut self.unpacker else { return Ok(()) };
+        let Some(stretch) = &mut self.stretch else { return Ok(()) };
         if self.notebook.doomed() {
-            self.left = Some(Left::Stopped);
-            return Ok(());
-        }
-        let packed = packed(grain, 0, &self.header);
-        if unpacker.read(view, self.notebook, &packed)?.is_some() {
-            self.left = Some(Left::DiskUnreadable);
+            stretch.settle(self.notebook);
+            stretch.leave(Left::Stopped);
             return Ok(());
         }
         let least = self.header.bytes_from(grain.sector);
-        if !packed.has_enough(unpacker.bytes.len(), least, self.notebook) {
-            self.left = Some(Left::DiskUnreadable);
-        }
-        Ok(())
+        stretch.read(view, self.notebook, packed(grain, 0, &self.header), least)
     }
 
     fn metadata(

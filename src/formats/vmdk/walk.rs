@@ -175,7 +175,7 @@ impl Grains {
             (begins, self.header.overhead),
             &spans,
         )?;
-        stream.walk(view, reach, &named)?;
+        stream.walk(view, reach, (&named, self.threads))?;
         stream.missing = stream.missing.or(before).or(after);
         self.unpacked = stream.unpacked();
         if early.is_none() {

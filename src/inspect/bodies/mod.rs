@@ -211,13 +211,20 @@ fn whole<'i>(input: &'i [u8], summary: &Summary) -> &'i [u8] {
     &input[..end - summary.trailing_zeros as usize]
 }
 
-/// gzip: the same image and the same damage however the file is cut, and the same bytes as another
+/// gzip: the same image and the same damage however the file is cut and on several threads, and the same bytes as another
 /// decoder makes of what is whole.
 ///
 /// # Panics
 /// If something is wrong; so do the others.
 pub fn gzip(input: &[u8]) {
     use std::io::Read as _;
+    let Some((alone, end)) = decoded(&mut Gzip::default(), input, 4096, 64 << 10) else { return };
+    for (threads, piece) in [(3, 64), (2, 1000)] {
+        let mut parallel = ParallelGzip::in_pieces(threads, piece);
+        let Some((several, found)) = decoded(&mut parallel, input, 4096, 64 << 10) else { return };
+        assert_eq!(found, end, "on several threads");
+        assert!(several == alone || end.is_err(), "another image on several threads");
+    }
     let Some((image, summary)) = packed(input, || Box::new(Gzip::default())) else { return };
     let mut expected = Vec::new();
     flate2::bufread::MultiGzDecoder::new(whole(input, &summary))
