@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::feed::Ending;
 use super::spool::Spool;
 use crate::bytes::{Pool, Segment};
 use crate::codec::{Decoder, Index, Packing, Point, Threads, effort};
@@ -30,9 +29,8 @@ const LEAST: u64 = 16 << 20;
 #[derive(Clone)]
 pub(super) struct How {
     pub(super) packing: Packing,
-    /// The threads that decode it, free once its ending is known.
+    /// The threads that decode it first.
     pub(super) threads: Threads,
-    pub(super) ending: Arc<Ending>,
     pub(super) index: Index,
     /// Whether a temporary file takes over where too much would have to be decoded again and again.
     pub(super) spools: bool,
@@ -75,6 +73,13 @@ struct Piece {
 impl Piece {
     fn end(&self) -> u64 {
         self.at + self.bytes.len() as u64 + self.zeros
+    }
+
+    /// Lets go of what lies behind an offset.
+    fn cut(&mut self, end: u64) {
+        let len = end.saturating_sub(self.at);
+        self.bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        self.zeros = self.zeros.min(len - self.bytes.len() as u64);
     }
 
     /// Copies what it has from an offset on.
@@ -146,10 +151,8 @@ impl<S: ReadAt> Again<S> {
 
     fn open(&self, point: Option<&Point>) -> Cursor {
         // A decoder that is still at work needs them, and a few blocks of bzip2 are large.
-        let threads = match self.how.ending.is_whole() && self.how.packing == Packing::Bzip2 {
-            true => self.how.threads.clone(),
-            false => Threads::new(1),
-        };
+        let free = self.how.threads.are_free();
+        let threads = if free { self.how.threads.clone() } else { Threads::new(1) };
         let decoder = match point {
             Some(point) => point.decoder(&threads),
             None => self.fresh(&threads),
@@ -167,8 +170,8 @@ impl<S: ReadAt> Again<S> {
         }
     }
 
-    /// Decodes one more piece on the way to an image offset.
-    fn approach(&mut self, at: u64) -> Result<(), Halt> {
+    /// Decodes one more piece on the way to an image offset; false if there is none, because the file is damaged there.
+    fn approach(&mut self, at: u64) -> Result<bool, Halt> {
         let start = self.how.index.start(at);
         let cursor = self.cursor.take().filter(|cursor| (start..=at).contains(&cursor.at));
         let mut cursor = cursor.unwrap_or_else(|| self.open(self.how.index.before(at).as_ref()));
@@ -177,16 +180,14 @@ impl<S: ReadAt> Again<S> {
             _ => Piece::default(),
         };
         let before = cursor.file_at;
-        let Some(piece) = cursor.step(&mut self.file, spare)? else {
-            return Err(self.file.changed(before).into());
-        };
+        let Some(piece) = cursor.step(&mut self.file, spare)? else { return Ok(false) };
         self.spent += effort(cursor.file_at - before, piece.end() - piece.at);
         match piece.end() > at {
             true => self.recent.push_back(piece),
             false => self.recent.push_front(piece),
         }
         self.cursor = Some(cursor);
-        Ok(())
+        Ok(true)
     }
 
     fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
@@ -198,8 +199,8 @@ impl<S: ReadAt> Again<S> {
             .unwrap_or(0)
     }
 
-    /// Decodes all that came by once more, into a temporary file.
-    fn spool(&mut self) -> Result<Spool, Halt> {
+    /// Decodes all that came by once more, into a temporary file, unless the file is damaged there.
+    fn spool(&mut self) -> Result<Option<Spool>, Halt> {
         self.cursor = None;
         self.recent.clear();
         let mut spool = Spool::new()?;
@@ -207,10 +208,9 @@ impl<S: ReadAt> Again<S> {
         let mut pool = Pool::new(1, PIECE);
         let mut spare = Piece::default();
         while cursor.at < self.put {
-            let before = cursor.file_at;
-            let Some(piece) = cursor.step(&mut self.file, spare)? else {
-                return Err(self.file.changed(before).into());
-            };
+            let Some(mut piece) = cursor.step(&mut self.file, spare)? else { return Ok(None) };
+            // What is still to come is put by whoever it comes by.
+            piece.cut(self.put);
             if !piece.bytes.is_empty() {
                 let mut chunk = pool.take();
                 chunk.space()[..piece.bytes.len()].copy_from_slice(&piece.bytes);
@@ -222,15 +222,40 @@ impl<S: ReadAt> Again<S> {
             }
             spare = piece;
         }
-        Ok(spool)
+        Ok(Some(spool))
+    }
+
+    fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
+        let mut have = 0;
+        while have < buf.len() && self.spool.is_none() {
+            let from = at + have as u64;
+            let count = self.copy(from, &mut buf[have..]);
+            have += count;
+            if count > 0 {
+                continue;
+            }
+            if self.spent <= self.most() {
+                if !self.approach(from)? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            if self.how.spools {
+                self.spool = self.spool()?;
+            }
+            if self.spool.is_none() {
+                return Ok(false);
+            }
+        }
+        match &mut self.spool {
+            Some(spool) => spool.read_at(at, buf),
+            None => Ok(true),
+        }
     }
 }
 
 impl<S: ReadAt> Store for Again<S> {
     fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
-        if self.file.is_broken() {
-            return Err(self.file.changed(0).into());
-        }
         self.put += segment.len();
         match &mut self.spool {
             Some(spool) => spool.put(segment),
@@ -248,29 +273,10 @@ impl<S: ReadAt> Store for Again<S> {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
-        let mut have = 0;
-        while have < buf.len() && self.spool.is_none() {
-            let from = at + have as u64;
-            let count = self.copy(from, &mut buf[have..]);
-            have += count;
-            if count == 0 {
-                if self.spent > self.most() {
-                    if !self.how.spools {
-                        return Ok(false);
-                    }
-                    self.spool = Some(self.spool()?);
-                    break;
-                }
-                match self.approach(from) {
-                    // The object has no parts any more.
-                    Err(Halt::Source(error)) if error.kind == Kind::NoParts => return Ok(false),
-                    approached => approached?,
-                }
-            }
-        }
-        match &mut self.spool {
-            Some(spool) => spool.read_at(at, buf),
-            None => Ok(true),
+        match self.fill(at, buf) {
+            // The object has no parts any more.
+            Err(Halt::Source(error)) if error.kind == Kind::NoParts => Ok(false),
+            filled => filled,
         }
     }
 }

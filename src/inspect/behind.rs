@@ -1,15 +1,12 @@
 //! Who answers for what lies behind in a stream.
 
-use std::sync::Arc;
-
 use super::Options;
 use super::again::{Again, How};
-use super::feed::Ending;
 use super::pipeline::Origin;
 use super::spool::Spool;
 use crate::codec::{Index, Packing, Threads};
 use crate::formats::Store;
-use crate::source::{Agreed, Error};
+use crate::source::{Against, Error};
 
 /// A store, and what it needs of the stream.
 #[derive(Default)]
@@ -19,8 +16,8 @@ pub(super) struct Behind<'a> {
     pub(super) lasting: bool,
     /// Where the decoder notes how to go on.
     pub(super) index: Option<Index>,
-    /// What the bytes of the file are held against as they come by.
-    pub(super) agreed: Option<Arc<Agreed>>,
+    /// What the bytes of the file are held against as they come by, if nobody else does so.
+    pub(super) held: Option<Against>,
 }
 
 impl<'a> Behind<'a> {
@@ -32,7 +29,6 @@ impl<'a> Behind<'a> {
         origin: Origin<'a>,
         (packing, threads): (Packing, &Threads),
         options: &Options,
-        ending: &Arc<Ending>,
     ) -> Result<Self, Error> {
         let packed = packing != Packing::Plain;
         if options.spool && !options.quick {
@@ -43,21 +39,20 @@ impl<'a> Behind<'a> {
         let how = How {
             packing,
             threads: threads.clone(),
-            ending: Arc::clone(ending),
             index: index.clone(),
             spools: options.disk_digest,
         };
         match origin {
             Origin::File(file, _) if packed && !options.quick => {
                 let store = Some(Box::new(Again::new(how, file.offsets())) as Box<dyn Store>);
-                return Ok(Behind { store, lasting: true, index: Some(index), agreed: None });
+                return Ok(Behind { store, lasting: true, index: Some(index), held: None });
             }
             #[cfg(feature = "net")]
             Origin::Remote(remote, notify) if packed && !options.quick => {
-                if let Some((parts, agreed)) = super::remote::offsets(remote, notify) {
+                if let Some((parts, held)) = super::remote::offsets(remote, notify) {
                     let store = Some(Box::new(Again::new(how, parts)) as Box<dyn Store>);
-                    let (index, agreed) = (Some(index), Some(agreed));
-                    return Ok(Behind { store, lasting: true, index, agreed });
+                    let (index, held) = (Some(index), Some(held));
+                    return Ok(Behind { store, lasting: true, index, held });
                 }
             }
             _ => {}

@@ -10,7 +10,7 @@ use crate::bytes::{Pool, Segment};
 use crate::codec::{Behind, Damage, Decoder, LEAST_ZEROS, Packing, Threads};
 use crate::facts::{Compression, Layer, Notebook};
 use crate::formats::{Feed, Halt, begin_with};
-use crate::source::{Agreed, Passing};
+use crate::source::Against;
 
 /// The file, as the reader's thread hands it over.
 pub(super) struct Incoming {
@@ -22,7 +22,7 @@ pub(super) struct Incoming {
     /// Segments that were looked at before their turn.
     early: VecDeque<Segment>,
     /// What the bytes are held against, if others read the file elsewhere.
-    held: Option<(Passing, Arc<Agreed>)>,
+    held: Option<Against>,
 }
 
 impl Incoming {
@@ -34,9 +34,9 @@ impl Incoming {
         Incoming { segments, ended, taken, early: VecDeque::new(), held: None }
     }
 
-    /// Holds all that comes against other readings of the file; who reads it there is the one who says so.
-    pub(super) fn held_against(self, agreed: Option<Arc<Agreed>>) -> Self {
-        Incoming { held: agreed.map(|agreed| (Passing::default(), agreed)), ..self }
+    /// Holds all that comes against other readings of the file.
+    pub(super) fn held_against(self, held: Option<Against>) -> Self {
+        Incoming { held, ..self }
     }
 
     /// The first `count` bytes of the file, or all that it has, without taking them.
@@ -63,8 +63,8 @@ impl Incoming {
             Some(segment) => Some(segment),
             None => self.receive()?,
         };
-        if let (Some(segment), Some((passing, agreed))) = (&next, &mut self.held) {
-            passing.take(agreed, segment);
+        if let (Some(segment), Some(held)) = (&next, &mut self.held) {
+            held.take(segment)?;
         }
         Ok(next)
     }
@@ -296,5 +296,40 @@ impl Feed for PackedFeed<'_> {
             }
         }
         Ok(Some(self.give(Segment::Data(Arc::new(chunk)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::bytes::Hostile;
+    use crate::source::{Agreed, Kind, Passing};
+
+    /// Also the last ones, behind all of the image, after which nobody reads elsewhere.
+    #[test]
+    fn bytes_that_are_others_than_for_another_reading_end_the_check() {
+        const LEN: u64 = 6000;
+        for last in [0, 1] {
+            let agreed = Arc::new(Agreed::new(LEN));
+            let mut bytes = vec![0; LEN as usize];
+            bytes[LEN as usize - 1] = last;
+            assert!(Passing::default().bytes(&agreed, &bytes));
+            let (sender, segments) = channel();
+            sender.send(Segment::Zeros(LEN - 8)).unwrap();
+            sender.send(Segment::Zeros(8)).unwrap();
+            drop(sender);
+            let ended = Arc::new(AtomicBool::new(true));
+            let held = Against::new(agreed, Hostile::from("bytes"));
+            let mut incoming =
+                Incoming::new(segments, ended, Arc::default()).held_against(Some(held));
+            assert!(incoming.next().unwrap().is_some());
+            match incoming.next() {
+                Ok(Some(_)) => assert_eq!(last, 0),
+                Err(Halt::Source(error)) => assert_eq!((last, error.kind), (1, Kind::Changed)),
+                _ => unreachable!("it has 8 more bytes"),
+            }
+        }
     }
 }

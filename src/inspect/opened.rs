@@ -14,7 +14,7 @@ use super::pipeline::refused_packing;
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
-use super::unpacked::Decoded;
+use super::unpacked::{Decoded, too_long};
 use super::{Event, Listener};
 use crate::codec::{Packing, Threads, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -261,14 +261,7 @@ fn spooled(
         let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
         let packed = fill(&mut spool, incoming, notebook, seen);
         let delivered = join(reader)?;
-        if delivered.bytes >= most && !delivered.whole {
-            notebook.add(
-                Code::FileTooLarge,
-                Layer::File,
-                most,
-                format!("The file has {most} bytes or more."),
-            );
-        }
+        too_long(&delivered, most, notebook);
         if let Ok(packing) = packed {
             marks::last(packing, &delivered.last, delivered.bytes, notebook);
         }

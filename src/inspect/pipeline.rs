@@ -319,10 +319,10 @@ impl<'a> Pipeline<'a> {
         // Its threads have blocks and a window.
         let _held = (packing == Packing::Bzip2).then(|| self.options.take(usize::MAX));
         let threads = decoding(packing, self.options);
-        let Behind { store, lasting, index, agreed } =
-            Behind::of(origin, (packing, &threads), self.options, &ending)?;
+        let Behind { store, lasting, index, held } =
+            Behind::of(origin, (packing, &threads), self.options)?;
         let again = threads.clone();
-        let incoming = incoming.held_against(agreed);
+        let incoming = incoming.held_against(held);
         let decoder = packing.decoder(&threads, index.as_ref());
         let outputs = (digest, Arc::clone(&ending));
         let feed = unpack((packing, decoder), incoming, self.notebook, outputs);

@@ -16,7 +16,7 @@ use crate::formats::{Halt, RemoteView, Store, too_large};
 use crate::net::{self, Client, Retry};
 use crate::rules::importer;
 use crate::source::remote::{Notify, Ranges, Remote, Want};
-use crate::source::{self, Agreed, Offsets, Passing, ReadAt, Source};
+use crate::source::{self, Against, Agreed, Offsets, ReadAt, Source};
 
 /// Opens a URL.
 pub(super) fn open(
@@ -93,8 +93,7 @@ const FIRST: usize = 64 << 10;
 /// held against what came by.
 pub(super) struct Parts<'r> {
     parts: Offsets<Part<'r>>,
-    agreed: Arc<Agreed>,
-    passing: Passing,
+    passing: Against,
     subject: Hostile,
 }
 
@@ -107,21 +106,23 @@ pub(super) struct Part<'r> {
 impl<'r> Parts<'r> {
     /// Those of an object, if the server has any.
     pub(super) fn of(remote: &'r Remote, notify: Notify<'r>) -> Option<Self> {
-        let (parts, agreed) = offsets(remote, notify)?;
+        let (parts, passing) = offsets(remote, notify)?;
         let subject = Hostile::from(remote.served().asked.to_string().as_str());
-        Some(Parts { parts, agreed, passing: Passing::default(), subject })
+        Some(Parts { parts, passing, subject })
     }
 }
 
-/// Readings of an object at any offset, if the server has parts of it, and what they are held against.
+/// Readings of an object at any offset, if the server has parts of it, and the one that they are held against: all of it, in
+/// order.
 pub(super) fn offsets<'r>(
     remote: &'r Remote,
     notify: Notify<'r>,
-) -> Option<(Offsets<Part<'r>>, Arc<Agreed>)> {
+) -> Option<(Offsets<Part<'r>>, Against)> {
     let ranges = remote.ranges(notify)?;
     let agreed = Arc::new(Agreed::new(ranges.size()));
     let subject = Hostile::from(remote.served().asked.to_string().as_str());
-    Some((Offsets::new(Part { ranges, subject }, Arc::clone(&agreed)), agreed))
+    let passing = Against::new(Arc::clone(&agreed), subject.clone());
+    Some((Offsets::new(Part { ranges, subject }, agreed), passing))
 }
 
 impl ReadAt for Part<'_> {
@@ -140,10 +141,7 @@ impl ReadAt for Part<'_> {
 
 impl Store for Parts<'_> {
     fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
-        match self.passing.take(&self.agreed, segment) {
-            true => Ok(()),
-            false => Err(source::Error::of(source::Kind::Changed, &self.subject).into()),
-        }
+        Ok(self.passing.take(segment)?)
     }
 
     fn written(&self) -> u64 {

@@ -6,12 +6,12 @@ use std::sync::mpsc::channel;
 use std::thread::scope;
 
 use super::again::{Again, How};
-use super::feed::{Ending, Incoming, unpack};
+use super::feed::{Incoming, unpack};
 use super::marks;
-use super::threads::{deliver, join, longest_file, packed_pool};
+use super::threads::{Delivered, deliver, join, longest_file, packed_pool};
 use super::{Event, Listener};
 use crate::codec::{Index, Packing, Threads};
-use crate::facts::Notebook;
+use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Got, Halt, ImageView, Store as _, too_large};
 use crate::source::LocalFile;
 
@@ -40,13 +40,7 @@ impl Decoded {
         notebook: &Notebook<'_>,
         listener: &dyn Listener,
     ) -> Result<Self, Halt> {
-        let how = How {
-            packing,
-            threads: threads.clone(),
-            ending: Arc::<Ending>::default(),
-            index: Index::default(),
-            spools: true,
-        };
+        let how = How { packing, threads: threads.clone(), index: Index::default(), spools: true };
         let size = scope(|scope| {
             let (sender, segments) = channel();
             let ended = Arc::<AtomicBool>::default();
@@ -55,28 +49,15 @@ impl Decoded {
             let reader =
                 deliver(scope, file.reader(), packed_pool(), outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
-            let mut incoming = Incoming::new(segments, ended, Arc::clone(&taken));
-            marks::head(packing, &incoming.peek(marks::HEAD)?, notebook);
-            let decoder = packing.decoder(threads, Some(&how.index));
-            let ending = (None, Arc::clone(&how.ending));
-            let mut feed = unpack((packing, decoder), incoming, notebook, ending);
-            let mut size = 0;
-            let result = loop {
-                match feed.next() {
-                    Ok(Some(segment)) => size += segment.len(),
-                    Ok(None) => break Ok(size),
-                    Err(halt) => break Err(halt),
-                }
-                if size >= notebook.limit() {
-                    too_large(notebook, notebook.limit());
-                    break Err(Halt::Stopped);
-                }
-                listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
-            };
-            drop(feed);
+            let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
+            let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
+            let size = decode(&how, incoming, notebook, seen);
             let delivered = join(reader)?;
-            marks::last(packing, &delivered.last, delivered.bytes, notebook);
-            result
+            too_long(&delivered, most, notebook);
+            if size.is_ok() {
+                marks::last(packing, &delivered.last, delivered.bytes, notebook);
+            }
+            size
         })?;
         Ok(Decoded { how, size })
     }
@@ -90,6 +71,36 @@ impl Decoded {
     pub(super) fn view<'f>(&self, file: &'f LocalFile) -> UnpackedView<'f> {
         let again = Again::new(self.how.clone(), file.offsets()).after(self.size);
         UnpackedView { again, size: self.size, block: vec![0; BLOCK as usize] }
+    }
+}
+
+/// Decodes all of a file; how many bytes the image has.
+fn decode(
+    how: &How,
+    mut incoming: Incoming,
+    notebook: &Notebook<'_>,
+    seen: impl Fn(),
+) -> Result<u64, Halt> {
+    marks::head(how.packing, &incoming.peek(marks::HEAD)?, notebook);
+    let decoder = how.packing.decoder(&how.threads, Some(&how.index));
+    let mut feed = unpack((how.packing, decoder), incoming, notebook, (None, Arc::default()));
+    let mut size = 0;
+    while let Some(segment) = feed.next()? {
+        size += segment.len();
+        if size >= notebook.limit() {
+            too_large(notebook, notebook.limit());
+            return Err(Halt::Stopped);
+        }
+        seen();
+    }
+    Ok(size)
+}
+
+/// Writes down that a file of which `most` bytes are read at most goes on.
+pub(super) fn too_long(delivered: &Delivered, most: u64, notebook: &Notebook<'_>) {
+    if delivered.bytes >= most && !delivered.whole {
+        let said = format!("The file has {most} bytes or more.");
+        notebook.add(Code::FileTooLarge, Layer::File, most, said);
     }
 }
 
@@ -157,6 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bytes::{Pool, Segment};
     use crate::source::Source;
 
     /// An image with zeros, and the file that it is packed in.
@@ -223,6 +235,76 @@ mod tests {
         }
         assert!(spooled.again.written() > 4 << 20, "{}", spooled.again.written());
         assert!(ends > 0 && plain.again.written() == 0);
+    }
+
+    /// It takes over in the middle of the image: what comes later lies where it belongs.
+    #[test]
+    fn a_temporary_file_has_what_comes_after_it_as_well() {
+        let (_dir, file, image) = sample();
+        let mut again = Again::new(decoded(&file, true).how, file.offsets());
+        let mut pool = Pool::new(1, 100_000);
+        let mut put = |again: &mut Again<_>, bytes: &[u8]| {
+            for bytes in bytes.chunks(100_000) {
+                let mut chunk = pool.take();
+                chunk.space()[..bytes.len()].copy_from_slice(bytes);
+                chunk.grow(bytes.len());
+                again.put(&Segment::Data(Arc::new(chunk))).unwrap();
+            }
+        };
+        let (first, second) = image.split_at(5_000_000);
+        put(&mut again, first);
+        let mut buf = [0; 100];
+        for turn in 0..60 {
+            let at = [4 << 20, 1 << 20][turn % 2] + turn as u64 * 70_000 % 700_000;
+            assert!(again.read_at(at, &mut buf).unwrap());
+        }
+        assert!(again.written() > 0);
+        put(&mut again, second);
+        let mut buf = vec![0; image.len()];
+        assert!(again.read_at(0, &mut buf).unwrap());
+        assert!(buf == image);
+    }
+
+    /// Whoever decodes it first says what is damaged.
+    #[test]
+    fn what_cannot_be_decoded_again_is_given_up() {
+        let (dir, _, image) = sample();
+        let path = dir.path().join("image.gz");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let Ok(Source::File(file)) = Source::open(path.as_os_str()) else { unreachable!() };
+        for (spools, spent) in [(false, false), (true, false), (true, true)] {
+            let how = How {
+                packing: Packing::Gzip,
+                threads: Threads::new(2),
+                index: Index::default(),
+                spools,
+            };
+            let size = image.len() as u64;
+            let mut again = Again::new(how, file.offsets()).after(size);
+            for turn in 0..if spent { 60 } else { 0 } {
+                let at = [2 << 20, 1 << 20][turn % 2] + turn as u64 * 70_000 % 700_000;
+                let _ = again.read_at(at, &mut [0]).unwrap();
+            }
+            assert!(!again.read_at(size - 1, &mut [0]).unwrap(), "{spools} {spent}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image.gz");
+        let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
+        writer.write_all(b"short").unwrap();
+        let mut bytes = writer.finish().unwrap();
+        bytes.resize(4 << 20, 0x55);
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(Source::File(file)) = Source::open(path.as_os_str()) else { unreachable!() };
+        let notebook = Notebook::new(&|_| false, 1 << 20);
+        let threads = Threads::new(1);
+        let deaf = &crate::inspect::Deaf;
+        let of = Decoded::of(&file, Packing::Gzip, &threads, &notebook, deaf);
+        assert!(of.is_err() && notebook.has(Code::FileTooLarge));
     }
 
     proptest! {

@@ -31,11 +31,12 @@ mod offsets;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::offsets::{Offsets, ReadAt};
 use super::fingerprint::{Fingerprint, LARGEST};
-use crate::bytes::Segment;
+use super::{Error, Kind};
+use crate::bytes::{Hostile, Segment};
 
 /// The smallest block: what the kernel reads at least.
 const SMALLEST: u64 = 4096;
@@ -213,6 +214,32 @@ impl Passing {
     /// Says that what is missing of a block cannot be read any more, so that nobody knows.
     pub(super) fn fail(agreed: &Agreed) {
         agreed.broken.store(true, Ordering::Release);
+    }
+}
+
+/// A reading from the first byte to the last that fails where it meets other bytes than another one.
+pub struct Against {
+    passing: Passing,
+    agreed: Arc<Agreed>,
+    subject: Hostile,
+}
+
+impl Against {
+    /// A reading of what is called `subject`, held against those that `agreed` knows.
+    #[must_use]
+    pub fn new(agreed: Arc<Agreed>, subject: Hostile) -> Self {
+        Against { passing: Passing::default(), agreed, subject }
+    }
+
+    /// Takes the next run.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if some of what it ends was other bytes for another reading.
+    pub fn take(&mut self, run: &Segment) -> Result<(), Error> {
+        match self.passing.take(&self.agreed, run) {
+            true => Ok(()),
+            false => Err(Error::of(Kind::Changed, &self.subject)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod name;
 pub mod remote;
 mod stream;
 
-pub use agreed::{Agreed, Known, Offsets, Passing, ReadAt};
+pub use agreed::{Against, Agreed, Known, Offsets, Passing, ReadAt};
 pub use beside::Beside;
 pub use error::{Error, Kind};
 pub use local::{FileIdentity, LocalFile, LocalOffsets, LocalReader};

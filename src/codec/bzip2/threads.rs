@@ -33,6 +33,12 @@ impl Threads {
         self.count
     }
 
+    /// Whether a decoder has used them and is done.
+    #[must_use]
+    pub fn are_free(&self) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// What the decoder before has left, if it is done.
     pub(super) fn take(&self) -> Option<Left> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).take()

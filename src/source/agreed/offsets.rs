@@ -79,16 +79,6 @@ impl<S: ReadAt> Offsets<S> {
         self.agreed.size
     }
 
-    /// Whether a reading met other bytes than an earlier one.
-    pub fn is_broken(&self) -> bool {
-        self.agreed.is_broken()
-    }
-
-    /// The error of a source that has other bytes by now.
-    pub fn changed(&self, at: u64) -> Error {
-        self.source.changed(at)
-    }
-
     /// Fills `buf` from byte `at`; less only at the end.
     ///
     /// # Errors
