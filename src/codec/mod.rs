@@ -65,6 +65,9 @@ pub trait Decoder: Send {
     /// # Errors
     /// If the packed stream is not complete.
     fn finish(&mut self) -> Result<Summary, Damage>;
+
+    /// Gets by with less memory from now on, as others need it.
+    fn save_memory(&mut self) {}
 }
 
 /// What one call of [`Decoder::decode`] did, in bytes.

@@ -122,6 +122,9 @@ fn container(
     report.traits = examined.traits;
     tiny(examined.virtual_size, notebook);
     let _held = options.take(of_tables(&*examined.layout));
+    if clusters(&*examined.layout) >= MANY_CLUSTERS {
+        view.save_memory();
+    }
     let threads = unpacking(options);
     examined.layout.unpack_on(threads);
     let walked = match report.mode {
@@ -173,9 +176,17 @@ const BESIDE_TABLES: usize = 10 << 20;
 /// What each cluster or grain takes at most: its counts, and its place in a queue.
 const OF_EACH: u64 = 64;
 
+/// From so many clusters on, what is counted of each takes more memory than anything else.
+const MANY_CLUSTERS: u64 = 4 << 20;
+
+/// Clusters, blocks or grains of the disk.
+fn clusters(layout: &dyn Layout) -> u64 {
+    layout.virtual_size() / layout.unit().max(1)
+}
+
 /// Bytes that the walk over these tables may take, and whatever is read of the disk after it.
 fn of_tables(layout: &dyn Layout) -> usize {
-    let each = (layout.virtual_size() / layout.unit().max(1)).saturating_mul(OF_EACH);
+    let each = clusters(layout).saturating_mul(OF_EACH);
     usize::try_from(each).unwrap_or(usize::MAX).saturating_add(BESIDE_TABLES).min(LARGEST_TABLES)
 }
 

@@ -242,6 +242,10 @@ impl PackedFeed<'_> {
 }
 
 impl Feed for PackedFeed<'_> {
+    fn save_memory(&mut self) {
+        self.decoder.save_memory();
+    }
+
     fn next(&mut self) -> Result<Option<Segment>, Halt> {
         if self.zeros > 0 {
             let zeros = std::mem::take(&mut self.zeros);

@@ -7,8 +7,14 @@ use super::super::workers::Workers;
 use super::guess::Guesser;
 use super::piece::{Piece, Run};
 
-/// Bytes of the file that are a piece: what is decoded of a few has to stay within the memory of a check.
-pub(super) const PIECE: usize = 128 << 10;
+/// Bytes of the file that are a piece. To find where it begins takes as long for a short one, and what many threads decode has to
+/// stay within the memory of a check.
+pub(super) fn piece(threads: usize) -> usize {
+    if threads <= 4 { 2 * SHORT_PIECE } else { SHORT_PIECE }
+}
+
+/// The same where others need the memory.
+const SHORT_PIECE: usize = 128 << 10;
 
 /// Threads at most, however many there are: 24 and what waits take 50 MB, and what is given out has to be summed in one place.
 const MOST_THREADS: usize = 24;
@@ -216,8 +222,19 @@ impl Ahead {
         } else {
             self.misses = MOST_MISSES.min(self.misses + 1);
         }
-        if let State::Done(piece) = early.state {
+        if let State::Done(piece) = early.state
+            && piece.input.len() <= self.piece + self.behind()
+        {
             self.spare.push(piece);
+        }
+    }
+
+    /// Takes short pieces from now on.
+    pub(super) fn save_memory(&mut self) {
+        if self.piece > SHORT_PIECE {
+            self.gap = self.gap * SHORT_PIECE / self.piece;
+            self.piece = SHORT_PIECE;
+            self.spare.clear();
         }
     }
 

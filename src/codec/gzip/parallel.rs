@@ -8,7 +8,7 @@
 use super::super::index::Index;
 use super::super::{Damage, Decoder, Step, Summary};
 use super::Gzip;
-use super::ahead::{Ahead, PIECE};
+use super::ahead::{Ahead, piece};
 use super::piece::Places;
 
 /// Bytes of the window that may have passed before they are let go.
@@ -32,7 +32,7 @@ impl ParallelGzip {
     /// Decodes on so many threads, two or more; long runs of zeros are counted ([`Step::zeros`]).
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        ParallelGzip::in_pieces(threads, PIECE)
+        ParallelGzip::in_pieces(threads, piece(threads))
     }
 
     /// The same with pieces of so many bytes of the file, at least two.
@@ -151,6 +151,10 @@ impl Decoder for ParallelGzip {
     fn finish(&mut self) -> Result<Summary, Damage> {
         self.gzip.finish()
     }
+
+    fn save_memory(&mut self) {
+        self.ahead.save_memory();
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +193,7 @@ mod tests {
 
     /// Holds it against one thread.
     fn compare(file: &[u8], threads: usize, arriving: usize) -> usize {
-        compare_in(file, threads, PIECE, arriving)
+        compare_in(file, threads, piece(threads), arriving)
     }
 
     fn compare_in(file: &[u8], threads: usize, piece: usize, arriving: usize) -> usize {

@@ -100,6 +100,9 @@ pub trait ImageView {
         Ok(None)
     }
 
+    /// Says that somebody else needs much memory from now on.
+    fn save_memory(&mut self) {}
+
     /// Says that what was read is not read again for a digest of the disk, because the disk is the
     /// image: a stream need not be spooled for it.
     fn release(&mut self) {}

@@ -23,6 +23,9 @@ pub trait Feed {
     /// # Errors
     /// If the source fails or the packed stream is damaged.
     fn next(&mut self) -> Result<Option<Segment>, Halt>;
+
+    /// Gets by with less memory from now on.
+    fn save_memory(&mut self) {}
 }
 
 /// A feed of nothing.
@@ -324,6 +327,10 @@ impl ImageView for StreamView<'_> {
 
     fn used_end(&mut self) -> Result<Option<u64>, Halt> {
         Ok(self.size.map(|_| self.used))
+    }
+
+    fn save_memory(&mut self) {
+        self.feed.save_memory();
     }
 
     fn release(&mut self) {
