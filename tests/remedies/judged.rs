@@ -58,7 +58,7 @@ pub(crate) const CHECKED: &[(&str, Make)] = &[
         with(plain("gpt.qcow2"), &[(8192 + 4000, b"\0\x01"), (16_384 + 80, &entry), (end, b"\0")])
     }),
     ("image-offset-impossible", || vhdx(&[(2 << 20, &(!0xf_ffffu64 | 6).to_le_bytes())])),
-    ("structure-unexaminable", || gzip(&crate::common::backward_chain(40))),
+    ("structure-unexaminable", || gzip(&crate::common::backward_chain(56))),
     ("format-polyglot", || packed("polyglot.qcow2")),
     ("iso-hybrid", || iso(2000)),
     ("iso-shell", || iso(24)),
