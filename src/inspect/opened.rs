@@ -61,8 +61,7 @@ impl Opened {
         let source = super::open(argument, &options, listener).map_err(|e| Error::from(&e))?;
         listener.event(Event::Started { source: &name, size: source.size() });
         let notebook = Notebook::new(&never, options.limit);
-        let threads = Threads::new(options.threads);
-        let unpacked = unpacked(source, &threads, &notebook, listener);
+        let unpacked = unpacked(source, &notebook, listener);
         listener.event(Event::Finished);
         let Unpacked { file, packed, decoded } = match unpacked {
             Ok(unpacked) => unpacked,
@@ -204,7 +203,6 @@ impl Unpacked {
 /// The image in a file that can be read at any offset.
 fn unpacked(
     source: Source,
-    threads: &Threads,
     notebook: &Notebook<'_>,
     listener: &dyn Listener,
 ) -> Result<Unpacked, Halt> {
@@ -224,7 +222,9 @@ fn unpacked(
                     Err(Halt::Stopped)
                 }
                 Packing::Gzip | Packing::Bzip2 => {
-                    let decoded = Decoded::of(&file, packing, threads, notebook, listener)?;
+                    // Two images are open at once in a comparison, and each would keep its threads.
+                    let one = Threads::new(1);
+                    let decoded = Decoded::of(&file, packing, &one, notebook, listener)?;
                     Ok(Unpacked { file, packed: true, decoded: Some(decoded) })
                 }
             }

@@ -154,7 +154,7 @@ impl ImageView for UnpackedView<'_> {
 
     /// Zeros are holes.
     fn hole(&mut self, at: u64) -> (u64, bool) {
-        // What cannot be read is said by whoever reads it.
+        // Whoever reads it says what cannot be read.
         self.run(at).unwrap_or((1, false))
     }
 }
