@@ -309,6 +309,26 @@ codes! {
     GptOverItself "gpt-over-itself",
     GptProtectiveMbrTwice "gpt-protective-mbr-twice",
     GptProtectiveMbrOdd "gpt-protective-mbr-odd",
+
+    // What is inside the disk: which of it could be examined.
+    GuestNotExamined "guest-not-examined",
+    GuestUnexaminable "guest-unexaminable",
+    GuestNoRoot "guest-no-root",
+    GuestSeveralRoots "guest-several-roots",
+
+    // The system and its file systems.
+
+    // What boots.
+
+    // What the fstab mounts.
+
+    // What sets a Droplet up.
+
+    // Logging in.
+
+    // The network.
+
+    // What is left over of the build.
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",
 }
 

@@ -10,12 +10,14 @@ mod left;
 mod mark;
 mod names;
 mod notebook;
+mod spot;
 
 pub use code::Code;
 pub use left::{Cause, Left};
 pub use mark::{Known, Mark};
 pub use names::{Compression, DiskFormat};
 pub use notebook::{Anomaly, Notebook};
+pub use spot::Spot;
 
 use serde::{Deserialize, Serialize};
 

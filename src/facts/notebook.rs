@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 
-use super::{Code, Layer};
+use super::{Code, Layer, Spot};
 
 /// How many anomalies of one kind are kept; the rest are counted.
 const KEPT_OF_ONE_KIND: usize = 8;
@@ -27,14 +27,16 @@ pub struct Anomaly {
     pub layer: Layer,
     /// Byte offset in that layer, where the thing has a place.
     pub offset: Option<u64>,
+    /// Where it is among the files of the guest, if it is about them.
+    pub spot: Option<Spot>,
     /// One sentence with the values found. Text from outside is already escaped in it.
     pub said: String,
 }
 
 impl Anomaly {
     /// What it is sorted by: from the outer layer to the inner one, from the front to the back.
-    fn place(&self) -> (Layer, Option<u64>, Code, &str) {
-        (self.layer, self.offset, self.code, &self.said)
+    fn place(&self) -> (Layer, Option<u64>, Option<&Spot>, Code, &str) {
+        (self.layer, self.offset, self.spot.as_ref(), self.code, &self.said)
     }
 }
 
@@ -75,17 +77,20 @@ impl<'a> Notebook<'a> {
         offset: impl Into<Option<u64>>,
         said: impl Into<String>,
     ) {
+        self.put(Anomaly { code, layer, offset: offset.into(), spot: None, said: said.into() });
+    }
+
+    /// Writes down an anomaly as it is.
+    pub fn put(&self, new: Anomaly) {
+        let code = new.code;
         if (self.settles)(code) {
             self.doomed.set(true);
         }
-        let (offset, said) = (offset.into(), said.into());
         let mut anomalies = self.anomalies.borrow_mut();
         // Who reads the disk meets what the walk over the tables has met.
-        let known = |a: &&Anomaly| (a.code, a.layer, a.offset) == (code, layer, offset);
-        if anomalies.iter().filter(known).any(|a| a.said == said) {
+        if anomalies.contains(&new) {
             return;
         }
-        let new = Anomaly { code, layer, offset, said };
         if anomalies.iter().filter(|a| a.code == code).count() < KEPT_OF_ONE_KIND {
             anomalies.push(new);
             return;
@@ -111,11 +116,6 @@ impl<'a> Notebook<'a> {
         ELSEWHERE.iter().any(|&code| self.has(code))
     }
 
-    /// Writes down an anomaly that was kept for later.
-    pub fn put(&self, anomaly: Anomaly) {
-        self.add(anomaly.code, anomaly.layer, anomaly.offset, anomaly.said);
-    }
-
     /// As [`image`](Self::image), instead of what was written down of this code before, which saw less of it.
     pub fn image_instead(&self, code: Code, offset: u64, said: impl Into<String>) {
         let said = said.into();
@@ -134,6 +134,11 @@ impl<'a> Notebook<'a> {
     /// An anomaly of the disk, at a byte offset of the disk.
     pub fn disk(&self, code: Code, offset: u64, said: impl Into<String>) {
         self.add(code, Layer::Disk, offset, said);
+    }
+
+    /// An anomaly of what is inside the disk, at a place among the files of the guest.
+    pub fn inside(&self, code: Code, spot: Option<Spot>, said: impl Into<String>) {
+        self.put(Anomaly { code, layer: Layer::Disk, offset: None, spot, said: said.into() });
     }
 
     /// Something at offset `at` of `layer` claims that the disk has `size` bytes. A claim at or over the

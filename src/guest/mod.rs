@@ -9,12 +9,16 @@
 
 mod ends;
 mod file_systems;
+pub mod fs;
 mod gpt;
+pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
 mod optical;
 mod signatures;
+mod tree;
+pub mod volumes;
 mod zfs;
 
 pub use file_systems::{FILE_SYSTEMS, FileSystem};
@@ -230,7 +234,7 @@ fn no_table(first: &[u8], none_found: Code) -> Anomaly {
         let raw = none_found == Code::RawNoPartitionTable;
         (if raw { Code::ContentUnrecognised } else { none_found }, 0, said)
     };
-    Anomaly { code, layer: Layer::Disk, offset: Some(offset), said }
+    Anomaly { code, layer: Layer::Disk, offset: Some(offset), spot: None, said }
 }
 
 /// Writes down that something of the table lies past the end of the disk.

@@ -27,7 +27,7 @@ pub(super) fn anomaly(report: &Report, found: &[Anomaly], policy: &Policy) -> Op
         return None;
     }
     let layer = if code == Code::DiskNotExamined { Layer::Disk } else { Layer::Image };
-    Some(Anomaly { code, layer, offset: None, said })
+    Some(Anomaly { code, layer, offset: None, spot: None, said })
 }
 
 fn left_out(check: &Check) -> String {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn found(code: Code) -> Anomaly {
-        Anomaly { code, layer: Layer::Image, offset: None, said: String::new() }
+        Anomaly { code, layer: Layer::Image, offset: None, spot: None, said: String::new() }
     }
 
     #[test]

@@ -207,6 +207,7 @@ fn other_digest(expected: &[Expected], file: Wrapped) -> Option<Anomaly> {
         code: Code::DigestMismatch,
         layer: Layer::File,
         offset: None,
+        spot: None,
         said: format!(
             "The SHA-256 of the file is {}; {} says {}.",
             hex(&file.sha256),

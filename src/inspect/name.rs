@@ -103,6 +103,7 @@ pub(super) fn mismatch(
         code: Code::NameMismatch,
         layer: Layer::File,
         offset: None,
+        spot: None,
         said: format!(
             "The file is called \"{}\", but it is {} and {packed}.",
             Hostile::from_os(&name),

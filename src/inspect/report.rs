@@ -9,7 +9,7 @@ use super::identity::Identity;
 use super::stable::{self, Stable};
 use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
-use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left};
+use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left, Spot};
 use crate::guest::PartitionTable;
 use crate::rules::{Row, Severity, row};
 use crate::source;
@@ -264,6 +264,9 @@ pub struct Finding {
     pub layer: Layer,
     /// Byte offset in that layer, where it has a place.
     pub offset: Option<u64>,
+    /// Where it is among the files of the guest, if it is about them.
+    #[serde(flatten)]
+    pub spot: Option<Spot>,
     /// What to do about it; commands are between backticks.
     pub remedy: String,
     /// The commands of the remedy, to be pasted as they are; empty if it takes judgement.
@@ -284,6 +287,17 @@ impl Finding {
     #[must_use]
     pub fn row(&self) -> &'static Row {
         row(self.code)
+    }
+
+    /// Where it is, in words: `disk`, `disk, byte 512`, `disk, /etc/fstab:3`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let layer = self.layer.as_str();
+        match (&self.spot, self.offset) {
+            (Some(spot), _) => format!("{layer}, {spot}"),
+            (None, Some(offset)) => format!("{layer}, byte {offset}"),
+            (None, None) => layer.to_owned(),
+        }
     }
 }
 
@@ -394,6 +408,7 @@ impl Report {
                 message: anomaly.said,
                 layer: anomaly.layer,
                 offset: anomaly.offset,
+                spot: anomaly.spot,
                 remedy: String::new(),
                 commands: Vec::new(),
                 repairable: row(anomaly.code).repairable,
@@ -453,6 +468,7 @@ impl Report {
                     code,
                     layer,
                     offset: None,
+                    spot: None,
                     said: format!(
                         "The SHA-256 of the {} is {made}; {} says {wanted}.",
                         layer.as_str(),

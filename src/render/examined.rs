@@ -285,6 +285,10 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | GptOverItself
         | GptProtectiveMbrTwice
         | GptProtectiveMbrOdd => check(has_scheme(report, Scheme::Gpt), "partition-table"),
+
+        // They say themselves what was not examined.
+        GuestNotExamined | GuestUnexaminable => None,
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
     }
 }
 

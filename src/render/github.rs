@@ -61,11 +61,10 @@ fn annotations(report: &Report, root: &Path) -> String {
 }
 
 fn told(finding: &Finding) -> String {
-    let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     format!(
-        "{} ({}{place})\n{}\nFix: {}",
+        "{} ({})\n{}\nFix: {}",
         finding.row().title,
-        finding.layer.as_str(),
+        finding.place(),
         finding.message,
         finding.remedy
     )

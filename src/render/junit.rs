@@ -179,12 +179,11 @@ fn write_case(case: &Case<'_>, strict: bool, out: &mut String) -> Counts {
 
 /// A finding in full.
 fn told(finding: &Finding) -> String {
-    let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     format!(
-        "{}: {} ({}{place})\n{}\nFix: {}\nMore: tidegate explain {}",
+        "{}: {} ({})\n{}\nFix: {}\nMore: tidegate explain {}",
         finding.severity.as_str(),
         finding.row().title,
-        finding.layer.as_str(),
+        finding.place(),
         finding.message,
         finding.remedy,
         finding.code.as_str()

@@ -277,6 +277,8 @@ fn result<'a>(
             "severity": finding.severity,
             "layer": finding.layer,
             "offset": finding.offset,
+            "path": finding.spot.as_ref().map(|spot| &spot.path),
+            "line": finding.spot.as_ref().and_then(|spot| spot.line),
             "remedy": finding.remedy,
             "commands": finding.commands,
             "repairable": finding.repairable,

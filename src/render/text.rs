@@ -196,13 +196,9 @@ fn write_finding(finding: &Finding, style: Style, out: &mut String) {
         Severity::Note => AnsiColor::Cyan,
     };
     let word = paint(&format!("{:<6}", finding.severity.as_str()), color, style);
-    let place = match finding.offset {
-        Some(offset) => format!("{}, byte {offset}", finding.layer.as_str()),
-        None => finding.layer.as_str().to_owned(),
-    };
     let wrapped = |line: &str| wrap(line, style.width, INDENT);
     let mut lines = vec![
-        wrapped(&sentence(&format!("{} ({place})", finding.row().title))),
+        wrapped(&sentence(&format!("{} ({})", finding.row().title, finding.place()))),
         wrapped(&finding.message),
         with_commands(&format!("Fix: {}", finding.remedy), style.width, INDENT),
     ];

@@ -101,6 +101,7 @@ fn gap(
                 code: Code::VdiSpaceUnused,
                 layer: Layer::Image,
                 offset: Some(at),
+                spot: None,
                 said: format!(
                     "Between {parts}, {len} bytes ({}) from byte {at} on belong to nothing{begins}.",
                     human_size(len)),

@@ -156,7 +156,7 @@ impl Places {
             if let Some((at, said)) = said {
                 // Of an image that is cut off, the entries may be cut off too.
                 let (code, layer, offset) = (Code::VhdxSpaceUnused, Layer::Image, Some(at));
-                reach.if_whole(Anomaly { code, layer, offset, said });
+                reach.if_whole(Anomaly { code, layer, offset, spot: None, said });
                 break;
             }
         }

@@ -66,6 +66,7 @@ pub(super) fn check(
                     code: Code::VmdkSpaceUnused,
                     layer: Layer::Image,
                     offset: Some(found),
+                    spot: None,
                     said: format!(
                         "Before the first grain, {len} bytes ({}) from byte {found} on belong to nothing{begins}.",
                         human_size(len)),

@@ -118,6 +118,7 @@ impl Grains {
                 code: Code::VmdkGrainsZeroed,
                 layer: Layer::Image,
                 offset: Some(offset_of(header.overhead)),
+                spot: None,
                 said: format!(
                     "{kept} grains ({len}) of the image belong to nothing, and {zeroed} entries say that their grain reads as zeros."),
             });
@@ -132,6 +133,7 @@ impl Grains {
                     code: Code::VmdkSpaceUnused,
                     layer: Layer::Image,
                     offset: Some(offset_of(header.overhead)),
+                    spot: None,
                     said: format!(
                         "{} bytes between the grains belong to none: the grains are larger than the header says, or the disk reads as zeros what they hold.",
                         offset_of(unused)),

@@ -88,6 +88,7 @@ impl Whose {
             code: Code::StructureUnexaminable,
             layer: Layer::File,
             offset: None,
+            spot: None,
             said: "The disk cannot be read.".to_owned(),
         }))
     }

@@ -317,8 +317,13 @@ impl Unwrapping<'_> {
                 // Offsets are those of the file, which is the outermost.
                 let offset = (level == 0).then_some(damage.offset);
                 // The first failure is the only one, as nothing is read after it.
-                let _ =
-                    self.fault.set(Anomaly { code: damage.code, layer: Layer::File, offset, said });
+                let _ = self.fault.set(Anomaly {
+                    code: damage.code,
+                    layer: Layer::File,
+                    offset,
+                    spot: None,
+                    said,
+                });
             }
             Failure::Part(found) => drop(self.fault.set(found)),
         }

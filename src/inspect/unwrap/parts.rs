@@ -73,7 +73,7 @@ fn piece(
     };
     let whose = Whose::Part(Hostile::from(name));
     let failed = |code, said: String| {
-        let found = Anomaly { code, layer: Layer::File, offset: None, said };
+        let found = Anomaly { code, layer: Layer::File, offset: None, spot: None, said };
         whose.failed(found)
     };
     let file = beside.open(name).map_err(Failure::Source)?;
@@ -94,7 +94,13 @@ fn piece(
             if size > end {
                 let (code, layer) = (Code::VmdkBytesBehind, Layer::File);
                 let said = format!("{} bytes follow what the descriptor names.", size - end);
-                noticed.put(whose.told(Anomaly { code, layer, offset: Some(end), said }));
+                noticed.put(whose.told(Anomaly {
+                    code,
+                    layer,
+                    offset: Some(end),
+                    spot: None,
+                    said,
+                }));
             }
             Box::new(Flat { len: part.bytes(), at: Some(*at) })
         }
@@ -148,6 +154,7 @@ fn not_looked_at(left: Left) -> Anomaly {
         code: Code::StructureUnexaminable,
         layer: Layer::File,
         offset: None,
+        spot: None,
         said: format!("The tables were not all looked at: {}.", left.why()),
     }
 }

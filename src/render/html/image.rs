@@ -86,18 +86,16 @@ fn remedy(finding: &Finding) -> Markup {
 }
 
 fn write_finding(finding: &Finding, excerpt: &Result<Excerpt, String>, out: &mut Markup) {
-    let place = finding.offset.map_or(String::new(), |offset| format!(", byte {offset}"));
     let severity = finding.severity.as_str();
     out.add(
         "<article class=\"finding {}\">\n<h4><span class=\"badge {}\">{}</span> {}</h4>\n\
-         <p class=\"place\">In the {}{} · <code>{}</code></p>\n<p>{}</p>\n{}",
+         <p class=\"place\">In the {} · <code>{}</code></p>\n<p>{}</p>\n{}",
         &[
             &severity,
             &severity,
             &severity,
             &text::sentence(finding.row().title),
-            &finding.layer.as_str(),
-            &place,
+            &finding.place(),
             &finding.code.as_str(),
             &finding.message,
             &remedy(finding),

@@ -3,6 +3,7 @@
 mod disk;
 mod file;
 mod foreign;
+mod guest;
 mod image;
 mod qcow2;
 mod url;
@@ -127,7 +128,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 9] = [
+const SHELVES: [&[Row]; 10] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -137,6 +138,7 @@ const SHELVES: [&[Row]; 9] = [
     vdi::ROWS,
     vmdk::ROWS,
     disk::ROWS,
+    guest::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that

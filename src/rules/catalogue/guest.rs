@@ -1,0 +1,43 @@
+use super::{Remedy::Judge, Row, Severity::*, judged};
+use crate::facts::Code;
+
+pub(super) const ROWS: &[Row] = &[
+    judged(
+        Code::GuestNotExamined,
+        Note,
+        "what is inside the disk was not examined",
+        "Whether a Droplet made from this image boots, gets a network and lets its owner in was not looked at, or not in full: nothing here reads the file system, or the source cannot be read in any order.",
+        Judge(
+            "If it is a pipe, --spool keeps it in a temporary file for this. To refuse what was not examined, use --guest require.",
+        ),
+        "tidegate: what was not read is never judged",
+    ),
+    judged(
+        Code::GuestUnexaminable,
+        Warn,
+        "what is inside the disk cannot be examined",
+        "A file system on the disk is damaged, or it makes an examination longer than any system needs. What lies there was not looked at, so nobody knows whether a Droplet made from this image boots, gets a network and lets its owner in.",
+        Judge(
+            "Check the file system with its own tool (fsck -n) on a raw copy of the disk, and build the image again.",
+        ),
+        "tidegate: what was not read is never judged",
+    ),
+    judged(
+        Code::GuestNoRoot,
+        Warn,
+        "no operating system is on the disk",
+        "All volumes of the disk were read, and none has the directories of a system's root. A Droplet has nothing to boot.",
+        Judge("See whether the build installed a system, and to this disk."),
+        "hier(7); systemd file-hierarchy(7)",
+    ),
+    judged(
+        Code::GuestSeveralRoots,
+        Warn,
+        "several operating systems are on the disk",
+        "More than one volume has the directories of a system's root. Which of them a Droplet boots depends on the boot loader alone, and was not examined.",
+        Judge(
+            "If one of them is left over, remove it and its partition from the disk, and build the image again.",
+        ),
+        "AWS VM Import/Export, prerequisites: multiple root partitions are refused",
+    ),
+];
