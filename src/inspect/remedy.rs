@@ -38,6 +38,7 @@ impl Report {
         for finding in &mut findings {
             let mut case = Case::new(input, finding.layer, self.limit, &is_free);
             case.offset = finding.offset;
+            case.path = finding.spot.as_ref().map(|spot| spot.path.as_str());
             case.compression = self.compression;
             case.format = self.disk_format;
             case.virtual_size = self.virtual_size;

@@ -118,6 +118,11 @@ const fn run(first: &'static str, recipe: Recipe, then: &'static str) -> Remedy 
     Remedy::Run { first, recipe, then }
 }
 
+/// A remedy that commands carry out in the guest.
+const fn in_guest(first: &'static str, command: &'static str, then: &'static str) -> Remedy {
+    Remedy::Guest { first, command, then }
+}
+
 /// The same row, of something that repacking mends.
 const fn repairable(row: Row) -> Row {
     Row { repairable: true, ..row }

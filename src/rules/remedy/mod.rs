@@ -21,6 +21,7 @@ mod words;
 
 use std::path::Path;
 
+use crate::bytes::{is_harmless, quoted};
 use crate::facts::{Code, Compression, DiskFormat, Layer};
 use crate::guest::PartitionTable;
 
@@ -38,6 +39,15 @@ pub enum Remedy {
         first: &'static str,
         /// How they are made.
         recipe: Recipe,
+        /// Sentences that follow; empty if there is nothing to say.
+        then: &'static str,
+    },
+    /// Commands do it inside the guest, run by root in the build, before the image is made of it.
+    Guest {
+        /// What they do, as the beginning of a sentence: where to run them and the commands follow.
+        first: &'static str,
+        /// The commands, for sh. PATH stands for the path that the finding names.
+        command: &'static str,
         /// Sentences that follow; empty if there is nothing to say.
         then: &'static str,
     },
@@ -73,6 +83,8 @@ pub struct Case<'a> {
     pub compression: Option<Compression>,
     /// What the image is, if that is known.
     pub format: Option<DiskFormat>,
+    /// The path of the guest that the finding names, escaped.
+    pub path: Option<&'a str>,
     /// Bytes of the disk, if that is known.
     pub virtual_size: Option<u64>,
     /// Bytes that image and disk have to stay under.
@@ -98,6 +110,7 @@ impl<'a> Case<'a> {
             offset: None,
             compression: None,
             format: None,
+            path: None,
             virtual_size: None,
             limit,
             partitions: None,
@@ -171,6 +184,16 @@ impl Remedy {
                 return Advice { text: (*words).to_owned(), commands: Vec::new() };
             }
             Remedy::Run { first, recipe, then } => (*first, recipe, *then),
+            Remedy::Guest { first, command, then } => {
+                let command = in_guest(command, case.path);
+                let said = match command {
+                    Some(command) => {
+                        format!("{first}; as root in the guest, in the build: `{command}`.")
+                    }
+                    None => format!("{first}, in the build."),
+                };
+                return Advice { text: sentences(&[&said, then]), commands: Vec::new() };
+            }
         };
         match recipe.command(case) {
             Ok(command) => Advice {
@@ -197,7 +220,9 @@ impl Remedy {
     pub fn words(&self) -> String {
         match self {
             Remedy::Judge(words) => (*words).to_owned(),
-            Remedy::Run { first, then, .. } => sentences(&[&format!("{first}."), then]),
+            Remedy::Run { first, then, .. } | Remedy::Guest { first, then, .. } => {
+                sentences(&[&format!("{first}."), then])
+            }
         }
     }
 
@@ -206,6 +231,15 @@ impl Remedy {
     pub fn has_command(&self) -> bool {
         matches!(self, Remedy::Run { .. })
     }
+}
+
+/// A command for the guest with the path that it is about; `None` if there is none to be given to a shell.
+fn in_guest(command: &str, path: Option<&str>) -> Option<String> {
+    if !command.contains("PATH") {
+        return Some(command.to_owned());
+    }
+    let path = path.filter(|path| is_harmless(path) && !path.contains(['`', '\\', '…']))?;
+    Some(command.replace("PATH", &quoted(path)))
 }
 
 /// The format that all images with this finding have, if it is one.
