@@ -288,7 +288,12 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        SystemDefaultTarget => check(has_check(report, "inside"), "inside"),
+        SystemDefaultTarget | SshNoServer | SshOff | SshMasked | SshNotToBeRun
+        | SshConfigInvalid | SshPubkeyOff | SshMethods | SshMethodsMore | SshUserRefused
+        | SshRootRefused | SshHomeUnsafe | SshHomeGroup | SshKeysFile | SshPort
+        | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
+        | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
+        | AccountShell => check(has_check(report, "inside"), "inside"),
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
     }
 }

@@ -4,10 +4,12 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod accounts;
 mod model;
 mod patterns;
 mod services;
 mod sh;
+mod sshd;
 
 pub use model::*;
 
