@@ -5,6 +5,7 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod accounts;
+mod leftovers;
 mod model;
 mod patterns;
 mod services;
