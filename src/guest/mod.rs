@@ -9,12 +9,14 @@
 
 mod ends;
 mod file_systems;
+mod files;
 pub mod fs;
 mod gpt;
 pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
+mod mount;
 mod optical;
 mod signatures;
 mod tree;
@@ -22,6 +24,7 @@ pub mod volumes;
 mod zfs;
 
 pub use file_systems::{FILE_SYSTEMS, FileSystem};
+pub use files::{Files, Listed, NoRoot, Reading};
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 pub use signatures::{SIGNATURES, Signature};

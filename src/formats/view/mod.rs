@@ -72,6 +72,11 @@ pub trait ImageView {
         false
     }
 
+    /// Whether any offset can be read once the image was read to its end, if each reading may take long.
+    fn is_random(&self) -> bool {
+        self.is_seekable()
+    }
+
     /// Whether all of the image comes by in order and is not at hand afterwards: what has to be looked at
     /// in full is looked at as it passes. False too if not all of it will come by.
     fn is_passing(&self) -> bool {

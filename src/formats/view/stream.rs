@@ -305,6 +305,10 @@ impl ImageView for StreamView<'_> {
         self.store.as_ref().is_some_and(|store| store.is_near())
     }
 
+    fn is_random(&self) -> bool {
+        self.store.is_some()
+    }
+
     fn is_passing(&self) -> bool {
         !self.quick && !self.is_seekable()
     }
