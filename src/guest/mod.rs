@@ -16,7 +16,6 @@ pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
-mod mount;
 mod optical;
 mod signatures;
 mod tree;
