@@ -15,6 +15,7 @@ pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
+mod mount;
 mod optical;
 mod signatures;
 mod tree;
