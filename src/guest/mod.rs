@@ -16,6 +16,7 @@ pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
+mod mount;
 mod optical;
 mod signatures;
 mod tree;

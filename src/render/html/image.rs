@@ -159,14 +159,16 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     );
     for partition in table.partitions.iter().take(LISTED) {
         let name = if partition.name.is_empty() { "–" } else { partition.name.as_str() };
+        let kind = partition.type_name.as_deref().map_or(String::new(), |name| format!("{name}, "));
         out.add(
             "<tr><th scope=\"row\">{}</th><td><bdi>{}</bdi></td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td><code>{}</code></td></tr>\n",
+             <td class=\"number\">{}</td><td>{}<code>{}</code></td></tr>\n",
             &[
                 &partition.number,
                 &name,
                 &partition.start,
                 &human_size(partition.size),
+                &kind,
                 &partition.kind,
             ],
         );
