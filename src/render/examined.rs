@@ -288,6 +288,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
+        SystemDefaultTarget => check(has_check(report, "inside"), "inside"),
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
     }
 }

@@ -5,7 +5,9 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod model;
+mod patterns;
 mod services;
+mod sh;
 
 pub use model::*;
 
