@@ -5,9 +5,12 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod model;
+mod provisioner;
 mod services;
 
 pub use model::*;
+#[doc(hidden)]
+pub use provisioner::ds_identify;
 
 use super::fs::Trouble;
 use super::tree::Tree;
