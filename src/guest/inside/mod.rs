@@ -6,10 +6,13 @@
 
 mod model;
 mod patterns;
+mod provisioner;
 mod services;
 mod sh;
 
 pub use model::*;
+#[doc(hidden)]
+pub use provisioner::ds_identify;
 
 use super::PartitionTable;
 use super::fs::Trouble;
