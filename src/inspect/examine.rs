@@ -1,7 +1,7 @@
 //! From the bytes of an image to its disk: what it is, whether it holds together, how it is
 //! partitioned.
 
-use super::guest::look as guest_of;
+use super::guest::{Access, decoded_again, look};
 use super::report::{Mode, Report};
 use super::{Event, Listener, Options, disk_digest};
 use crate::bytes::hex;
@@ -109,9 +109,11 @@ fn raw(
             );
         }
     }
-    let random = view.is_random();
+    let access = Access::of(view);
     let _held = options.take(inside::MEMORY);
-    guest_of(&mut RawDisk::new(view), random, notebook, options, report)
+    look(&mut RawDisk::new(view), access, notebook, options, report)?;
+    decoded_again(view, report);
+    Ok(())
 }
 
 fn container(
@@ -171,10 +173,12 @@ fn container(
     unpack((view, threads), walked, &mut *examined.layout, notebook, listener, report)?;
     // Digest and unpacking tell of the image whether its disk can boot or not.
     missing.into_iter().for_each(|missing| notebook.put(missing));
-    let random = view.is_random();
+    let access = Access::of(view);
     let mut cached = CachedView::new(view);
     let mut disk = MappedDisk::new(&mut cached, &mut *examined.layout, notebook);
-    guest_of(&mut disk, random, notebook, options, report)
+    look(&mut disk, access, notebook, options, report)?;
+    decoded_again(view, report);
+    Ok(())
 }
 
 /// What the tables of a container take while they are walked, in bytes, at most.

@@ -27,7 +27,7 @@ pub fn within(opened: &mut Opened) -> Result<(Inside, Vec<Anomaly>), Error> {
     let notebook = Notebook::new(&never, u64::MAX);
     let inside = opened.with_disk(|disk| {
         let table = table_of(disk)?;
-        inside::examine(disk, size, &table, &notebook)
+        inside::examine((disk, size), false, &table, &notebook)
     })?;
     Ok((inside.unwrap_or_default(), notebook.close()))
 }

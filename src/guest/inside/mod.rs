@@ -4,40 +4,22 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod examine;
 mod model;
 mod patterns;
 mod provisioner;
 mod services;
 mod sh;
 
+pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
 pub use provisioner::ds_identify;
 
-use super::PartitionTable;
 use super::fs::Trouble;
 use super::tree::Tree;
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook, Spot};
-use crate::formats::{Disk, Halt};
-
-/// What an examination may have in memory, in bytes.
-pub const MEMORY: usize = 16 << 20;
-
-/// Examines a disk of so many bytes with this partition table. What is found is written into the notebook; `None` if
-/// nothing on the disk is known.
-///
-/// # Errors
-/// If the source fails.
-pub fn examine(
-    disk: &mut dyn Disk,
-    size: u64,
-    table: &PartitionTable,
-    notebook: &Notebook<'_>,
-) -> Result<Option<Inside>, Halt> {
-    let _ = (disk, size, table, notebook);
-    Ok(None)
-}
 
 /// What a judge gets.
 pub(super) struct Case<'a, 'd> {
