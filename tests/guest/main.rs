@@ -1,0 +1,7 @@
+//! What is read of a guest, against what other programs read of it.
+
+#![allow(clippy::print_stderr)] // what is skipped is said
+#![allow(clippy::unwrap_used)] // a test ends at what it did not expect
+
+mod debugfs;
+mod ext;
