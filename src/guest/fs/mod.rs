@@ -7,6 +7,8 @@
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.
 
 mod area;
+pub mod ext;
+mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;
 

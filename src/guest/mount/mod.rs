@@ -9,6 +9,7 @@ mod source;
 mod table;
 
 use super::PartitionTable;
+use super::fs::ext::Ext;
 use super::fs::{Area, FileSystem, State, Trouble, Why};
 use super::inside::VolumeInside;
 use super::tree::{Opened, Tree};
@@ -83,11 +84,7 @@ fn open<'d>(
         return Err(Why::Limit("the disk has more file systems than are opened").into());
     }
     match holds {
-        // The readers of these two are made beside this: the arms are completed where both meet.
-        Holds::Ext2 | Holds::Ext3 | Holds::Ext4 | Holds::Vfat => {
-            drop(area);
-            Err(not_read(holds.as_str()))
-        }
+        Holds::Ext2 | Holds::Ext3 | Holds::Ext4 => Ok(Some(Box::new(Ext::open(area)?))),
         Holds::Swap | Holds::Zeros => Ok(None),
         Holds::Luks => Err(Why::unsupported("it is encrypted by LUKS")),
         Holds::Lvm => Err(Why::unsupported(found.what.unwrap_or("it is a part of a volume group"))),
