@@ -4,6 +4,9 @@
 #![allow(clippy::print_stderr)] // what is skipped is said
 #![allow(clippy::unwrap_used)] // a test ends at what it did not expect
 
+#[path = "../common/mod.rs"]
+mod common;
+mod debian;
 mod ds_identify;
 mod debugfs;
 mod ext;
