@@ -5,3 +5,5 @@
 
 mod debugfs;
 mod ext;
+mod ext_journal;
+mod log;
