@@ -74,7 +74,7 @@ const KINDS: [(&str, usize); 5] = [
 fn replayed(image: &Path) -> PathBuf {
     let copy = image.with_extension("replayed");
     fs::copy(image, &copy).unwrap();
-    let output = program("e2fsck").args(["-fy", "-E", "journal_only"]).arg(&copy).output().unwrap();
+    let output = program("e2fsck").args(["-y", "-E", "journal_only"]).arg(&copy).output().unwrap();
     assert!(output.status.code() <= Some(1), "{output:?}");
     copy
 }
