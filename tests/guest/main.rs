@@ -10,3 +10,5 @@ mod debian;
 mod ds_identify;
 mod debugfs;
 mod ext;
+mod ext_journal;
+mod log;
