@@ -11,6 +11,7 @@ pub mod ext;
 mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;
+pub(in crate::guest) mod xfs;
 
 pub use area::Area;
 
