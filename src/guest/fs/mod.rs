@@ -7,6 +7,7 @@
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.
 
 mod area;
+pub(in crate::guest) mod btrfs;
 pub mod ext;
 mod fields;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod source;
 mod table;
 
 use super::PartitionTable;
+use super::fs::btrfs::Btrfs;
 use super::fs::ext::Ext;
 use super::fs::xfs::Xfs;
 use super::fs::{Area, FileSystem, State, Trouble, Why};
@@ -87,6 +88,7 @@ fn open<'d>(
     match holds {
         Holds::Ext2 | Holds::Ext3 | Holds::Ext4 => Ok(Some(Box::new(Ext::open(area)?))),
         Holds::Xfs => Ok(Some(Box::new(Xfs::open(area)?))),
+        Holds::Btrfs => Ok(Some(Box::new(Btrfs::open(area)?))),
         Holds::Swap | Holds::Zeros => Ok(None),
         Holds::Luks => Err(Why::unsupported("it is encrypted by LUKS")),
         Holds::Lvm => Err(Why::unsupported(found.what.unwrap_or("it is a part of a volume group"))),
