@@ -91,7 +91,8 @@ fn open<'d>(
         Holds::Btrfs => Ok(Some(Box::new(Btrfs::open(area)?))),
         Holds::Swap | Holds::Zeros => Ok(None),
         Holds::Luks => Err(Why::unsupported("it is encrypted by LUKS")),
-        Holds::Lvm => Err(Why::unsupported(found.what.unwrap_or("it is a part of a volume group"))),
+        // What is in its group is among the volumes.
+        Holds::Lvm => found.left.clone().map_or(Ok(None), |why| Err(why.into())),
         Holds::Raid => Err(Why::unsupported("it is a member of a Linux RAID")),
         Holds::Zfs => Err(Why::unsupported("it is a member of a ZFS pool")),
         Holds::Unknown => match (&found.left, found.what) {
