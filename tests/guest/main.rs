@@ -9,6 +9,7 @@ mod common;
 mod debian;
 mod ds_identify;
 mod debugfs;
+mod ds_identify;
 mod ext;
 mod ext_journal;
 mod log;
