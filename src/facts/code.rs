@@ -328,6 +328,21 @@ codes! {
     // Logging in.
 
     // The network.
+    NetworkNone "network-none",
+    NetworkStaticOnly "network-static-only",
+    NetworkMacOnly "network-mac-only",
+    NetworkIpv6Only "network-ipv6-only",
+    NetworkNoDhcpClient "network-no-dhcp-client",
+    NetworkRendererOff "network-renderer-off",
+    NetworkMacPinned "network-mac-pinned",
+    NetworkStaticLeftOver "network-static-left-over",
+    NetworkNameFixed "network-name-fixed",
+    NetworkConfigInvalid "network-config-invalid",
+    NetworkProfileInsecure "network-profile-insecure",
+    NetworkRendered "network-rendered",
+    NetworkInstallerLeftOver "network-installer-left-over",
+    NetworkHandMade "network-hand-made",
+    NetworkResolverPrivate "network-resolver-private",
 
     // What is left over of the build.
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",

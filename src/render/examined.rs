@@ -289,6 +289,21 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
         SystemDefaultTarget => check(has_check(report, "inside"), "inside"),
+        NetworkNone
+        | NetworkStaticOnly
+        | NetworkMacOnly
+        | NetworkIpv6Only
+        | NetworkNoDhcpClient
+        | NetworkRendererOff
+        | NetworkProfileInsecure
+        | NetworkMacPinned
+        | NetworkStaticLeftOver
+        | NetworkNameFixed
+        | NetworkConfigInvalid
+        | NetworkRendered
+        | NetworkInstallerLeftOver
+        | NetworkHandMade
+        | NetworkResolverPrivate => check(has_check(report, "inside"), "inside"),
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
     }
 }

@@ -5,6 +5,7 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod model;
+mod network;
 mod patterns;
 mod services;
 mod sh;
