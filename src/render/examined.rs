@@ -288,7 +288,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        SystemDefaultTarget => check(has_check(report, "inside"), "inside"),
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
         NetworkNone
         | NetworkStaticOnly
         | NetworkMacOnly
@@ -303,8 +304,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | NetworkRendered
         | NetworkInstallerLeftOver
         | NetworkHandMade
-        | NetworkResolverPrivate => check(has_check(report, "inside"), "inside"),
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
     }
 }
 
