@@ -322,6 +322,18 @@ codes! {
     // What boots.
 
     // What the fstab mounts.
+    FstabSourceMissing "fstab-source-missing",
+    FstabDeviceName "fstab-device-name",
+    FstabTypeWrong "fstab-type-wrong",
+    FstabSubvolumeMissing "fstab-subvolume-missing",
+    CrypttabKeyAsked "crypttab-key-asked",
+    FstabMountFails "fstab-mount-fails",
+    FstabRootDiffers "fstab-root-differs",
+    FstabConfigDrive "fstab-config-drive",
+    FstabRemote "fstab-remote",
+    FstabSwapMissing "fstab-swap-missing",
+    RootNotGrown "root-not-grown",
+    RootFull "root-full",
 
     // What sets a Droplet up.
 

@@ -4,6 +4,7 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_fstab;
 mod guest_network;
 mod guest_services;
 mod image;
@@ -135,7 +136,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 12] = [
+const SHELVES: [&[Row]; 13] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -146,6 +147,7 @@ const SHELVES: [&[Row]; 12] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
+    guest_fstab::ROWS,
     guest_network::ROWS,
     guest_services::ROWS,
 ];
