@@ -322,12 +322,39 @@ codes! {
     // What boots.
 
     // What the fstab mounts.
+    FstabSourceMissing "fstab-source-missing",
+    FstabDeviceName "fstab-device-name",
+    FstabTypeWrong "fstab-type-wrong",
+    FstabSubvolumeMissing "fstab-subvolume-missing",
+    CrypttabKeyAsked "crypttab-key-asked",
+    FstabMountFails "fstab-mount-fails",
+    FstabRootDiffers "fstab-root-differs",
+    FstabConfigDrive "fstab-config-drive",
+    FstabRemote "fstab-remote",
+    FstabSwapMissing "fstab-swap-missing",
+    RootNotGrown "root-not-grown",
+    RootFull "root-full",
 
     // What sets a Droplet up.
 
     // Logging in.
 
     // The network.
+    NetworkNone "network-none",
+    NetworkStaticOnly "network-static-only",
+    NetworkMacOnly "network-mac-only",
+    NetworkIpv6Only "network-ipv6-only",
+    NetworkNoDhcpClient "network-no-dhcp-client",
+    NetworkRendererOff "network-renderer-off",
+    NetworkMacPinned "network-mac-pinned",
+    NetworkStaticLeftOver "network-static-left-over",
+    NetworkNameFixed "network-name-fixed",
+    NetworkConfigInvalid "network-config-invalid",
+    NetworkProfileInsecure "network-profile-insecure",
+    NetworkRendered "network-rendered",
+    NetworkInstallerLeftOver "network-installer-left-over",
+    NetworkHandMade "network-hand-made",
+    NetworkResolverPrivate "network-resolver-private",
 
     // What is left over of the build.
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",

@@ -290,6 +290,33 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         GuestNotExamined | GuestUnexaminable => None,
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
         SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
+        FstabSourceMissing
+        | FstabDeviceName
+        | FstabTypeWrong
+        | FstabSubvolumeMissing
+        | CrypttabKeyAsked
+        | FstabMountFails
+        | FstabRootDiffers
+        | FstabConfigDrive
+        | FstabRemote
+        | FstabSwapMissing
+        | RootNotGrown
+        | RootFull => check(has_check(report, "guest"), "guest"),
+        NetworkNone
+        | NetworkStaticOnly
+        | NetworkMacOnly
+        | NetworkIpv6Only
+        | NetworkNoDhcpClient
+        | NetworkRendererOff
+        | NetworkProfileInsecure
+        | NetworkMacPinned
+        | NetworkStaticLeftOver
+        | NetworkNameFixed
+        | NetworkConfigInvalid
+        | NetworkRendered
+        | NetworkInstallerLeftOver
+        | NetworkHandMade
+        | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
     }
 }
 

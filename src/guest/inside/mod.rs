@@ -5,7 +5,10 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod examine;
+mod fstab;
+mod growth;
 mod model;
+mod network;
 mod patterns;
 mod provisioner;
 mod services;

@@ -8,6 +8,8 @@ mod root;
 mod source;
 mod table;
 
+pub(in crate::guest) use source::resolve;
+
 use super::PartitionTable;
 use super::fs::btrfs::Btrfs;
 use super::fs::ext::Ext;

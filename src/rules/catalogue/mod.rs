@@ -4,6 +4,8 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_fstab;
+mod guest_network;
 mod guest_services;
 mod image;
 mod qcow2;
@@ -134,7 +136,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 11] = [
+const SHELVES: [&[Row]; 13] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -145,6 +147,8 @@ const SHELVES: [&[Row]; 11] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
+    guest_fstab::ROWS,
+    guest_network::ROWS,
     guest_services::ROWS,
 ];
 
