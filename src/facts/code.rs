@@ -319,6 +319,32 @@ codes! {
     // The system and its file systems.
 
     // What boots.
+    BootNoLoader "boot-no-loader",
+    BootUefiOnly "boot-uefi-only",
+    BootGrubNotInstalled "boot-grub-not-installed",
+    BootLoaderUnknown "boot-loader-unknown",
+    BootSyslinuxIncomplete "boot-syslinux-incomplete",
+    BootNoMenu "boot-no-menu",
+    BootKernelMissing "boot-kernel-missing",
+    BootInitrdMissing "boot-initrd-missing",
+    BootInitramfsDamaged "boot-initramfs-damaged",
+    BootDriverNotInInitramfs "boot-driver-not-in-initramfs",
+    BootNoInitramfs "boot-no-initramfs",
+    BootRootMissing "boot-root-missing",
+    BootRootDevice "boot-root-device",
+    BootRootSubvolume "boot-root-subvolume",
+    BootRootNeedsInitramfs "boot-root-needs-initramfs",
+    BootResumeMissing "boot-resume-missing",
+    BootSerialConsoleOnly "boot-serial-console-only",
+    KernelInvalid "kernel-invalid",
+    KernelNoModules "kernel-no-modules",
+    KernelNoVirtioDisk "kernel-no-virtio-disk",
+    KernelNoVirtioNet "kernel-no-virtio-net",
+    KernelNoRootDriver "kernel-no-root-driver",
+    KernelNoIsofs "kernel-no-isofs",
+    KernelNoPacket "kernel-no-packet",
+    KernelModuleDisabled "kernel-module-disabled",
+    KernelModuleBlacklisted "kernel-module-blacklisted",
 
     // What the fstab mounts.
 
