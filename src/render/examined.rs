@@ -317,6 +317,33 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | NetworkInstallerLeftOver
         | NetworkHandMade
         | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        BootNoLoader
+        | BootUefiOnly
+        | BootGrubNotInstalled
+        | BootLoaderUnknown
+        | BootSyslinuxIncomplete
+        | BootNoMenu
+        | BootKernelMissing
+        | BootInitrdMissing
+        | BootInitramfsDamaged
+        | BootDriverNotInInitramfs
+        | BootNoInitramfs
+        | BootRootMissing
+        | BootRootDevice
+        | BootRootSubvolume
+        | BootRootNeedsInitramfs
+        | BootResumeMissing
+        | BootSerialConsoleOnly
+        | KernelInvalid
+        | KernelNoModules
+        | KernelNoVirtioDisk
+        | KernelNoVirtioNet
+        | KernelNoRootDriver
+        | KernelNoIsofs
+        | KernelNoPacket
+        | KernelModuleDisabled
+        | KernelModuleBlacklisted => check(has_check(report, "inside"), "inside"),
     }
 }
 

@@ -7,6 +7,7 @@
 mod examine;
 mod fstab;
 mod growth;
+mod boot;
 mod model;
 mod network;
 mod patterns;
@@ -120,9 +121,17 @@ pub(super) mod testing {
         systems: Vec<Memory>,
         judge: impl FnOnce(&mut Case<'_, '_>) -> Result<(), Trouble>,
     ) -> (Vec<(Code, Option<String>, String)>, Inside) {
+        judged_in(tree(systems), judge)
+    }
+
+    /// The same in a tree that is there.
+    pub(in crate::guest) fn judged_in(
+        tree: Tree<'static>,
+        judge: impl FnOnce(&mut Case<'_, '_>) -> Result<(), Trouble>,
+    ) -> (Vec<(Code, Option<String>, String)>, Inside) {
         let notebook = Notebook::new(&|_| false, u64::MAX);
         let (book, inside, known) = (Book::new(&notebook), Inside::default(), Known::default());
-        let mut case = Case { tree: tree(systems), book, inside, known };
+        let mut case = Case { tree, book, inside, known };
         judge(&mut case).unwrap();
         let inside = case.inside;
         let found = notebook.close().into_iter().map(|anomaly| {

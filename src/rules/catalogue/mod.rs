@@ -7,6 +7,7 @@ mod guest;
 mod guest_fstab;
 mod guest_network;
 mod guest_services;
+mod guest_boot;
 mod image;
 mod qcow2;
 mod url;
@@ -137,6 +138,7 @@ const fn mended_beside(row: Row) -> Row {
 }
 
 const SHELVES: [&[Row]; 13] = [
+const SHELVES: [&[Row]; 11] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -150,6 +152,7 @@ const SHELVES: [&[Row]; 13] = [
     guest_fstab::ROWS,
     guest_network::ROWS,
     guest_services::ROWS,
+    guest_boot::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
