@@ -364,6 +364,30 @@ codes! {
     // What sets a Droplet up.
 
     // Logging in.
+    SshNoServer "ssh-no-server",
+    SshOff "ssh-off",
+    SshMasked "ssh-masked",
+    SshNotToBeRun "ssh-not-to-be-run",
+    SshConfigInvalid "ssh-config-invalid",
+    SshPubkeyOff "ssh-pubkey-off",
+    SshMethods "ssh-methods-without-key",
+    SshMethodsMore "ssh-methods-more",
+    SshUserRefused "ssh-user-refused",
+    SshRootRefused "ssh-root-refused",
+    SshHomeUnsafe "ssh-home-unsafe",
+    SshHomeGroup "ssh-home-group-writable",
+    SshKeysFile "ssh-keys-file",
+    SshPort "ssh-port",
+    SshListenAddress "ssh-listen-address",
+    SshPasswords "ssh-passwords",
+    SshEmptyPasswords "ssh-empty-passwords",
+    SshHostKeysMissing "ssh-host-keys-missing",
+    SshHostKeysNever "ssh-host-keys-never",
+    SshFirewalled "ssh-firewalled",
+    AccountNologin "account-nologin",
+    AccountLocked "account-locked",
+    AccountExpired "account-expired",
+    AccountShell "account-shell",
 
     // The network.
     NetworkNone "network-none",

@@ -317,6 +317,12 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | NetworkInstallerLeftOver
         | NetworkHandMade
         | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget | SshNoServer | SshOff | SshMasked | SshNotToBeRun
+        | SshConfigInvalid | SshPubkeyOff | SshMethods | SshMethodsMore | SshUserRefused
+        | SshRootRefused | SshHomeUnsafe | SshHomeGroup | SshKeysFile | SshPort
+        | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
+        | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
+        | AccountShell => check(has_check(report, "inside"), "inside"),
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
         BootNoLoader
         | BootUefiOnly

@@ -8,12 +8,14 @@ mod examine;
 mod fstab;
 mod growth;
 mod boot;
+mod accounts;
 mod model;
 mod network;
 mod patterns;
 mod provisioner;
 mod services;
 mod sh;
+mod sshd;
 
 pub use examine::{MEMORY, examine};
 pub use model::*;

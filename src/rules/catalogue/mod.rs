@@ -8,6 +8,7 @@ mod guest_fstab;
 mod guest_network;
 mod guest_services;
 mod guest_boot;
+mod guest_ssh;
 mod image;
 mod qcow2;
 mod url;
@@ -139,6 +140,7 @@ const fn mended_beside(row: Row) -> Row {
 
 const SHELVES: [&[Row]; 13] = [
 const SHELVES: [&[Row]; 11] = [
+const SHELVES: [&[Row]; 12] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -153,6 +155,7 @@ const SHELVES: [&[Row]; 11] = [
     guest_network::ROWS,
     guest_services::ROWS,
     guest_boot::ROWS,
+    guest_ssh::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
