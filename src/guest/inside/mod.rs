@@ -10,7 +10,7 @@ mod services;
 
 pub use model::*;
 #[doc(hidden)]
-pub use provisioner::ds_identify;
+pub use provisioner::DsIdentify;
 
 use super::fs::Trouble;
 use super::tree::Tree;
