@@ -1,9 +1,11 @@
 //! cloud-init: whether it starts on a Droplet, where it takes its data from, who gets the keys, and whether it
 //! configures the network.
 
+mod config;
 mod identify;
 mod script;
 mod shell;
+mod yaml;
 
 use std::collections::BTreeMap;
 
