@@ -4,10 +4,14 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod examine;
 mod model;
+mod patterns;
 mod provisioner;
 mod services;
+mod sh;
 
+pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
 pub use provisioner::DsIdentify;

@@ -4,6 +4,7 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_services;
 mod image;
 mod qcow2;
 mod url;
@@ -133,7 +134,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 10] = [
+const SHELVES: [&[Row]; 11] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -144,6 +145,7 @@ const SHELVES: [&[Row]; 10] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
+    guest_services::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that

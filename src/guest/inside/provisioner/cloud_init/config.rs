@@ -5,7 +5,7 @@
 
 use super::identify::{CLOUD_CFG, ConfigFile, Files, config_files};
 use super::shell;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, MOST_VALUES, Node, Value};
 use crate::guest::fs::Trouble;
 
 /// A file that was not evaluated.
@@ -22,6 +22,8 @@ pub(super) struct Unread {
 pub(super) struct Config {
     root: Node,
     paths: Vec<Vec<u8>>,
+    /// Values that may still be read.
+    left: usize,
     pub(super) unread: Vec<Unread>,
 }
 
@@ -29,7 +31,7 @@ impl Config {
     /// Reads it.
     pub(super) fn read(files: &mut impl Files, command_line: &[u8]) -> Result<Config, Trouble> {
         let root = Node { file: 0, line: 1, value: Value::Map(Default::default()) };
-        let mut config = Config { root, paths: Vec::new(), unread: Vec::new() };
+        let mut config = Config { root, paths: Vec::new(), left: MOST_VALUES, unread: Vec::new() };
         let mut directory = b"/etc/cloud/cloud.cfg.d".to_vec();
         if let Some(bytes) = files.text(CLOUD_CFG)? {
             let file = ConfigFile { path: CLOUD_CFG.to_vec(), bytes };
@@ -62,7 +64,7 @@ impl Config {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return self.doubt(&file.path, 1, "it is no UTF-8");
         };
-        match yaml::read(text, number) {
+        match yaml::read(text, number, &mut self.left) {
             Ok(Node { value: Value::Null, .. }) => {}
             Ok(node) if matches!(node.value, Value::Map(_)) => {
                 if let Some(how) = node.get("merge_how").or_else(|| node.get("merge_type")) {

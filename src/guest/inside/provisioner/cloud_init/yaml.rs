@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-/// Values of a document, and how deep they lie in each other.
-const MOST_VALUES: usize = 20_000;
+/// Values of all documents together.
+pub(super) const MOST_VALUES: usize = 20_000;
+
+/// How deep they lie in each other.
 const DEEPEST: usize = 24;
 
 /// A value and where it is.
@@ -88,8 +90,9 @@ enum Open {
     Map(BTreeMap<String, Node>, Option<String>),
 }
 
-/// Reads the one document of a text. The error says why it cannot be read, as a clause without a period, and the line.
-pub(super) fn read(text: &str, file: usize) -> Result<Node, (String, u32)> {
+/// Reads the one document of a text, and takes its values off `left`. The error says why it cannot be read, as a clause
+/// without a period, and the line.
+pub(super) fn read(text: &str, file: usize, left: &mut usize) -> Result<Node, (String, u32)> {
     // The parser would take it, and that of cloud-init does not.
     if let Some((line, _)) =
         (1..).zip(text.lines()).find(|(_, line)| line.starts_with('\t') && !line.trim().is_empty())
@@ -98,14 +101,13 @@ pub(super) fn read(text: &str, file: usize) -> Result<Node, (String, u32)> {
     }
     let mut open: Vec<(u32, Open)> = Vec::new();
     let mut root = None;
-    let mut values = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event
             .map_err(|e| (format!("it is no YAML: {}", e.info()), e.marker().line() as u32))?;
         let line = line_of(span);
         let node = |value| Node { file, line, value };
-        values += 1;
-        if values > MOST_VALUES || open.len() > DEEPEST {
+        *left = left.saturating_sub(1);
+        if *left == 0 || open.len() > DEEPEST {
             return Err(("it has more values than are looked at".to_owned(), line));
         }
         let done = match event {
@@ -161,6 +163,10 @@ mod tests {
 
     use super::*;
 
+    fn parsed(text: &str) -> Result<Node, (String, u32)> {
+        read(text, 0, &mut MOST_VALUES.clone())
+    }
+
     fn shown(node: &Node) -> String {
         match &node.value {
             Value::Null => "~".to_owned(),
@@ -188,20 +194,20 @@ mod tests {
             ("--- \na: 1\na: 2\n", "{a:2}"),
             ("a: |\n  one\n  two\n", "{a:one\ntwo\n}"),
         ] {
-            assert_eq!(shown(&read(text, 0).unwrap()), tree, "{text:?}");
+            assert_eq!(shown(&parsed(text).unwrap()), tree, "{text:?}");
         }
         for text in ["a: [", "a: 1\n---\nb: 2\n", "a: b: c\n", "\ta: 1\n", "{a: 1}}"] {
-            assert!(read(text, 0).is_err(), "{text:?}");
+            assert!(parsed(text).is_err(), "{text:?}");
         }
-        let node = read("a: 1\n\nb:\n  c: 2\n", 3).unwrap();
+        let node = read("a: 1\n\nb:\n  c: 2\n", 3, &mut 99).unwrap();
         let c = node.get("b").and_then(|b| b.get("c")).unwrap();
         assert_eq!((c.file, c.line), (3, 4));
     }
 
     #[test]
     fn what_goes_over_replaces_all_but_maps() {
-        let mut under = read("a: {x: 1, y: [1]}\nb: 1\nc: {d: 1}\n", 0).unwrap();
-        under.merge(read("a: {y: [2]}\nb: {z: 1}\nc: 1\n", 1).unwrap());
+        let mut under = read("a: {x: 1, y: [1]}\nb: 1\nc: {d: 1}\n", 0, &mut 99).unwrap();
+        under.merge(read("a: {y: [2]}\nb: {z: 1}\nc: 1\n", 1, &mut 99).unwrap());
         assert_eq!(shown(&under), "{a:{x:1,y:[2]},b:{z:1},c:1}");
     }
 
@@ -212,18 +218,18 @@ mod tests {
             " \n", "'", "|\n ", "%a\n", ",", "]",
         ] {
             let text = part.repeat((1 << 18) / part.len());
-            let _ = read(&text, 0);
+            let _ = parsed(&text);
         }
         let bomb = (0..40).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
             format!("{text}a{}: &a{} [*a{n}, *a{n}]\n", n + 1, n + 1)
         });
-        assert!(shown(&read(&bomb, 0).unwrap()).len() < bomb.len());
+        assert!(shown(&parsed(&bomb).unwrap()).len() < bomb.len());
     }
 
     proptest! {
         #[test]
         fn any_text_ends(text in "[-a-c:\\[\\]{},&*!|>'\"%@`#? \t\n\r~.]{0,200}") {
-            let _ = read(&text, 0);
+            let _ = parsed(&text);
         }
     }
 }
