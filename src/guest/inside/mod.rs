@@ -20,7 +20,7 @@ mod sshd;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
-pub use provisioner::ds_identify;
+pub use provisioner::DsIdentify;
 
 use super::fs::Trouble;
 use super::tree::Tree;

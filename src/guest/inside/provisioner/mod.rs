@@ -6,4 +6,4 @@
 mod cloud_init;
 
 #[doc(hidden)]
-pub use cloud_init::ds_identify;
+pub use cloud_init::DsIdentify;

@@ -1,9 +1,11 @@
 //! cloud-init: whether it starts on a Droplet, where it takes its data from, who gets the keys, and whether it
 //! configures the network.
 
+mod config;
 mod identify;
 mod script;
 mod shell;
+mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -28,18 +30,29 @@ impl Files for BTreeMap<Vec<u8>, Vec<u8>> {
     }
 }
 
-/// What ds-identify, which is among these files, decides over them: whether cloud-init runs, and the list that it writes
-/// for it, as it stands between the brackets. `None` if there is no script that is known. For tests.
+/// A script, to be held against itself. For tests.
 #[doc(hidden)]
-#[must_use]
-pub fn ds_identify(
-    mut files: BTreeMap<Vec<u8>, Vec<u8>>,
-    command_line: &[u8],
-    labels: &[&[u8]],
-) -> Option<(bool, Option<Vec<u8>>)> {
-    let script = SCRIPTS.iter().find_map(|path| files.get(path.as_bytes()))?;
-    let script = Script::of(script)?;
-    let seen = Seen::of(&mut files, command_line, labels.iter().copied()).ok()?;
-    let decision = decide(&script, &seen);
-    Some((decision.enabled, decision.list))
+#[derive(Debug)]
+pub struct DsIdentify(Script);
+
+impl DsIdentify {
+    /// What this script does; `None` if it is not known here.
+    #[must_use]
+    pub fn of(script: &[u8]) -> Option<Self> {
+        Script::of(script).map(DsIdentify)
+    }
+
+    /// What it decides over files, for a command line and the labels of all file systems: whether cloud-init runs, and the
+    /// list that it writes for it, as it stands between the brackets.
+    #[must_use]
+    pub fn decide(
+        &self,
+        mut files: BTreeMap<Vec<u8>, Vec<u8>>,
+        command_line: &[u8],
+        labels: &[&[u8]],
+    ) -> Option<(bool, Option<Vec<u8>>)> {
+        let seen = Seen::of(&mut files, command_line, labels.iter().copied()).ok()?;
+        let decision = decide(&self.0, &seen);
+        Some((decision.enabled, decision.list))
+    }
 }
