@@ -289,7 +289,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
         FstabSourceMissing
         | FstabDeviceName
         | FstabTypeWrong
@@ -322,8 +321,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | SshRootRefused | SshHomeUnsafe | SshHomeGroup | SshKeysFile | SshPort
         | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
         | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
-        | AccountShell => check(has_check(report, "inside"), "inside"),
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        | AccountShell => check(has_check(report, "guest"), "guest"),
         BootNoLoader
         | BootUefiOnly
         | BootGrubNotInstalled
@@ -349,7 +347,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | KernelNoIsofs
         | KernelNoPacket
         | KernelModuleDisabled
-        | KernelModuleBlacklisted => check(has_check(report, "inside"), "inside"),
+        | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
     }
 }
 

@@ -138,9 +138,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 13] = [
-const SHELVES: [&[Row]; 11] = [
-const SHELVES: [&[Row]; 12] = [
+const SHELVES: &[&[Row]] = &[
     file::ROWS,
     url::ROWS,
     image::ROWS,
