@@ -320,8 +320,46 @@ codes! {
     SystemDefaultTarget "system-default-target",
 
     // What boots.
+    BootNoLoader "boot-no-loader",
+    BootUefiOnly "boot-uefi-only",
+    BootGrubNotInstalled "boot-grub-not-installed",
+    BootLoaderUnknown "boot-loader-unknown",
+    BootSyslinuxIncomplete "boot-syslinux-incomplete",
+    BootNoMenu "boot-no-menu",
+    BootKernelMissing "boot-kernel-missing",
+    BootInitrdMissing "boot-initrd-missing",
+    BootInitramfsDamaged "boot-initramfs-damaged",
+    BootDriverNotInInitramfs "boot-driver-not-in-initramfs",
+    BootNoInitramfs "boot-no-initramfs",
+    BootRootMissing "boot-root-missing",
+    BootRootDevice "boot-root-device",
+    BootRootSubvolume "boot-root-subvolume",
+    BootRootNeedsInitramfs "boot-root-needs-initramfs",
+    BootResumeMissing "boot-resume-missing",
+    BootSerialConsoleOnly "boot-serial-console-only",
+    KernelInvalid "kernel-invalid",
+    KernelNoModules "kernel-no-modules",
+    KernelNoVirtioDisk "kernel-no-virtio-disk",
+    KernelNoVirtioNet "kernel-no-virtio-net",
+    KernelNoRootDriver "kernel-no-root-driver",
+    KernelNoIsofs "kernel-no-isofs",
+    KernelNoPacket "kernel-no-packet",
+    KernelModuleDisabled "kernel-module-disabled",
+    KernelModuleBlacklisted "kernel-module-blacklisted",
 
     // What the fstab mounts.
+    FstabSourceMissing "fstab-source-missing",
+    FstabDeviceName "fstab-device-name",
+    FstabTypeWrong "fstab-type-wrong",
+    FstabSubvolumeMissing "fstab-subvolume-missing",
+    CrypttabKeyAsked "crypttab-key-asked",
+    FstabMountFails "fstab-mount-fails",
+    FstabRootDiffers "fstab-root-differs",
+    FstabConfigDrive "fstab-config-drive",
+    FstabRemote "fstab-remote",
+    FstabSwapMissing "fstab-swap-missing",
+    RootNotGrown "root-not-grown",
+    RootFull "root-full",
 
     // What sets a Droplet up.
 
@@ -355,6 +393,21 @@ codes! {
     AccountUidZero "account-uid-zero",
 
     // The network.
+    NetworkNone "network-none",
+    NetworkStaticOnly "network-static-only",
+    NetworkMacOnly "network-mac-only",
+    NetworkIpv6Only "network-ipv6-only",
+    NetworkNoDhcpClient "network-no-dhcp-client",
+    NetworkRendererOff "network-renderer-off",
+    NetworkMacPinned "network-mac-pinned",
+    NetworkStaticLeftOver "network-static-left-over",
+    NetworkNameFixed "network-name-fixed",
+    NetworkConfigInvalid "network-config-invalid",
+    NetworkProfileInsecure "network-profile-insecure",
+    NetworkRendered "network-rendered",
+    NetworkInstallerLeftOver "network-installer-left-over",
+    NetworkHandMade "network-hand-made",
+    NetworkResolverPrivate "network-resolver-private",
 
     // What is left over of the build.
     LeftoverSudo "leftover-sudo",

@@ -90,7 +90,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::SshRootRefused,
         Reject,
         "sshd refuses root, who alone gets a Droplet's keys",
-        "A Droplet's keys are written for root alone, and sshd lets root not in with a key.",
+        "A Droplet's keys are written for root alone, and sshd refuses root.",
         Judge(
             "Set PermitRootLogin prohibit-password, or let the provisioner make another user for the keys.",
         ),

@@ -4,8 +4,11 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_fstab;
 mod guest_leftovers;
+mod guest_network;
 mod guest_services;
+mod guest_boot;
 mod guest_ssh;
 mod image;
 mod qcow2;
@@ -136,7 +139,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 13] = [
+const SHELVES: &[&[Row]] = &[
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -147,8 +150,11 @@ const SHELVES: [&[Row]; 13] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
+    guest_fstab::ROWS,
     guest_leftovers::ROWS,
+    guest_network::ROWS,
     guest_services::ROWS,
+    guest_boot::ROWS,
     guest_ssh::ROWS,
 ];
 

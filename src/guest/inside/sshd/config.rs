@@ -512,4 +512,15 @@ pub(super) mod tests {
             assert_eq!(!config.faults.is_empty(), faults, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+            text in "((Match|Include|Port|User) |[*]|\"|'|=|\\\\|#| |\n){0,60}") {
+            for text in [&bytes[..], text.as_bytes()] {
+                let config = read(Memory::new().with("/etc/ssh/sshd_config", text));
+                config.first("port", ROOT);
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Configurations as sshd itself reads them: `sshd -T`.
 
+#![allow(clippy::print_stderr)] // nobody should miss that a test was left out
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
