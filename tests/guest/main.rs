@@ -6,4 +6,5 @@
 mod debugfs;
 mod ext;
 mod ext_journal;
+mod fat;
 mod log;

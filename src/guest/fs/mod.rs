@@ -8,6 +8,7 @@
 
 mod area;
 pub mod ext;
+pub mod fat;
 mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use crate::formats::{Disk, Got, Halt, Place, Run};
 use crate::guest::fs::ext::Ext;
+use crate::guest::fs::fat::Fat;
 use crate::guest::fs::{Area, FileSystem, Inode, Kind, Node, Trouble};
 
 /// Bytes of a file that a listing has at most, where nothing else is said.
@@ -89,8 +90,11 @@ pub fn guest_files(
 ) -> Result<GuestFiles, String> {
     let mut disk = Reads(read, size);
     let area = Area::whole(&mut disk, size);
-    let mut system = Ext::open(area).map_err(said)?;
-    Ok(walked(&mut system, most))
+    // The mark of ext2, which has no boot sector of FAT unless somebody put it there.
+    if area.array(0x438).is_ok_and(|mark| mark == [0x53, 0xef]) {
+        return Ok(walked(&mut Ext::open(area).map_err(said)?, most));
+    }
+    Ok(walked(&mut Fat::open(area).map_err(said)?, most))
 }
 
 /// Lists the file system that these bytes are, with the first bytes of each file.
