@@ -6,5 +6,6 @@
 mod debugfs;
 mod ext;
 mod ext_journal;
+mod ext_trees;
 mod fat;
 mod log;
