@@ -288,7 +288,66 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
+        FstabSourceMissing
+        | FstabDeviceName
+        | FstabTypeWrong
+        | FstabSubvolumeMissing
+        | CrypttabKeyAsked
+        | FstabMountFails
+        | FstabRootDiffers
+        | FstabConfigDrive
+        | FstabRemote
+        | FstabSwapMissing
+        | RootNotGrown
+        | RootFull => check(has_check(report, "guest"), "guest"),
+        NetworkNone
+        | NetworkStaticOnly
+        | NetworkMacOnly
+        | NetworkIpv6Only
+        | NetworkNoDhcpClient
+        | NetworkRendererOff
+        | NetworkProfileInsecure
+        | NetworkMacPinned
+        | NetworkStaticLeftOver
+        | NetworkNameFixed
+        | NetworkConfigInvalid
+        | NetworkRendered
+        | NetworkInstallerLeftOver
+        | NetworkHandMade
+        | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget | SshNoServer | SshOff | SshMasked | SshNotToBeRun
+        | SshConfigInvalid | SshPubkeyOff | SshMethods | SshMethodsMore | SshUserRefused
+        | SshRootRefused | SshHomeUnsafe | SshHomeGroup | SshKeysFile | SshPort
+        | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
+        | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
+        | AccountShell => check(has_check(report, "guest"), "guest"),
+        BootNoLoader
+        | BootUefiOnly
+        | BootGrubNotInstalled
+        | BootLoaderUnknown
+        | BootSyslinuxIncomplete
+        | BootNoMenu
+        | BootKernelMissing
+        | BootInitrdMissing
+        | BootInitramfsDamaged
+        | BootDriverNotInInitramfs
+        | BootNoInitramfs
+        | BootRootMissing
+        | BootRootDevice
+        | BootRootSubvolume
+        | BootRootNeedsInitramfs
+        | BootResumeMissing
+        | BootSerialConsoleOnly
+        | KernelInvalid
+        | KernelNoModules
+        | KernelNoVirtioDisk
+        | KernelNoVirtioNet
+        | KernelNoRootDriver
+        | KernelNoIsofs
+        | KernelNoPacket
+        | KernelModuleDisabled
+        | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
     }
 }
 

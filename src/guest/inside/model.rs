@@ -1,5 +1,7 @@
 //! What is inside a disk, as reports show it. All text from the disk is escaped.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What was found inside a disk.
@@ -34,6 +36,14 @@ pub struct Inside {
     pub not_examined: Vec<NotExamined>,
     /// Bytes of the disk that were read for it.
     pub bytes_read: u64,
+    /// Bytes of the image that were decompressed once more for it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub decoded_again: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// A volume, as reports show it.
@@ -109,6 +119,9 @@ pub struct Boot {
     /// The command line of its kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
+    /// How long it took to look through the initramfs; `None` if that was not done.
+    #[serde(skip)]
+    pub initramfs: Option<Duration>,
 }
 
 /// A kernel.

@@ -10,6 +10,7 @@ pub mod structures;
 mod tables;
 mod wrappings;
 
+pub use crate::guest::inside::DsIdentify;
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
