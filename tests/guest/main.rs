@@ -12,4 +12,6 @@ mod debugfs;
 mod ds_identify;
 mod ext;
 mod ext_journal;
+mod ext_trees;
+mod fat;
 mod log;

@@ -14,7 +14,7 @@ pub use crate::guest::inside::DsIdentify;
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
-pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
+pub use guest_files::{GuestFile, GuestFiles, ext, fat, guest_file_systems, guest_files};
 pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 
@@ -50,7 +50,7 @@ const LARGEST_PACKED: u64 = 128 << 10;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 18] = [
+pub const ALL: [Body; 20] = [
     ("gzip", gzip),
     ("inflate", inflate),
     ("bzip2", bzip2),
@@ -68,6 +68,8 @@ pub const ALL: [Body; 18] = [
     ("structures", structures),
     ("partitions", partitions),
     ("partition_tables", partition_tables),
+    ("ext", ext),
+    ("fat", fat),
     ("check", check),
 ];
 
@@ -92,6 +94,9 @@ seeds!(vdi_seeds: "gpt.vdi.gz");
 seeds!(vmdk_seeds: "gpt.sparse.vmdk.gz" "gpt.stream.vmdk" "split-s001.vmdk" "descriptor.vmdk");
 seeds!(vpc_seeds: "gpt.vhd.gz" "fixed.vhd.gz");
 seeds!(qcow_seeds: "gpt.qcow.gz" "gpt-compressed.qcow.gz");
+seeds!(ext_seeds: "guest/ext2.img.gz" "guest/ext4.img.gz" "guest/ext4-inline.img.gz"
+    "guest/ext4-sums.img.gz" "guest/ext4-journal.img.gz" "guest/ext4-journal-sums.img.gz");
+seeds!(fat_seeds: "guest/fat12.img.gz" "guest/fat16.img.gz" "guest/fat32.img.gz");
 seeds!(disk_seeds: "gpt.raw" "mbr.raw" "mbr-past-end.raw" "blank.raw");
 seeds!(other_seeds: "polyglot.qcow2" "page.html" "pointer.img" "box.ova" "fixed.vhd.gz"
     "descriptor.vmdk" "blank.raw" "gpt.raw" "gpt.qcow2");
@@ -130,6 +135,8 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
         "vpc" => vpc_seeds(),
         "qcow" => qcow_seeds(),
         "partitions" => disk_seeds(),
+        "ext" => ext_seeds(),
+        "fat" => fat_seeds(),
         "sniff_and_detect" => other_seeds(),
         "check" => checked_seeds(),
         _ => &[],
