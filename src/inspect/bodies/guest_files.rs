@@ -55,7 +55,7 @@ pub struct GuestFiles {
 }
 
 /// A disk that a function reads.
-struct Reads<F>(F, u64);
+pub(super) struct Reads<F>(pub(super) F, pub(super) u64);
 
 impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
@@ -71,7 +71,7 @@ impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     }
 }
 
-fn said(trouble: Trouble) -> String {
+pub(super) fn said(trouble: Trouble) -> String {
     match trouble {
         Trouble::Halt(_) => "halt".to_owned(),
         Trouble::Left(why) => format!("{why:?}"),
@@ -107,7 +107,7 @@ pub fn guest_file_systems(image: &[u8]) -> Result<GuestFiles, String> {
     guest_files(read, image.len() as u64, MOST)
 }
 
-fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
+pub(super) fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
     let space = match system.space() {
         Ok(Some(space)) => {
             let inodes = [space.inodes, space.free_inodes].map(Option::unwrap_or_default);
