@@ -15,3 +15,4 @@ mod ext_journal;
 mod ext_trees;
 mod fat;
 mod log;
+mod volumes;

@@ -66,7 +66,7 @@ pub struct GuestFiles {
 }
 
 /// A disk that a function reads.
-struct Reads<F>(F, u64);
+pub(super) struct Reads<F>(pub(super) F, pub(super) u64);
 
 impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
@@ -82,7 +82,7 @@ impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     }
 }
 
-fn said(trouble: Trouble) -> String {
+pub(super) fn said(trouble: Trouble) -> String {
     match trouble {
         Trouble::Halt(_) => "halt".to_owned(),
         Trouble::Left(why) => format!("{why:?}"),
@@ -156,6 +156,7 @@ pub fn fat(input: &[u8]) {
 }
 
 fn walked(system: &mut dyn FileSystem, most: usize, most_files: usize) -> GuestFiles {
+pub(super) fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
     let space = match system.space() {
         Ok(Some(space)) => {
             let inodes = [space.inodes, space.free_inodes].map(Option::unwrap_or_default);

@@ -5,6 +5,7 @@
 mod containers;
 mod edits;
 mod guest_files;
+mod guest_volumes;
 mod parts;
 pub mod structures;
 mod tables;
@@ -15,6 +16,10 @@ use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
 pub use guest_files::{GuestFile, GuestFiles, ext, fat, guest_file_systems, guest_files};
+pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
+pub use guest_volumes::{
+    GuestVolumes, btrfs, guest_file_system, guest_volumes, lvm, lvm_disk, xfs,
+};
 pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 
@@ -51,6 +56,7 @@ pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
 pub const ALL: [Body; 20] = [
+pub const ALL: [Body; 21] = [
     ("gzip", gzip),
     ("inflate", inflate),
     ("bzip2", bzip2),
@@ -70,6 +76,9 @@ pub const ALL: [Body; 20] = [
     ("partition_tables", partition_tables),
     ("ext", ext),
     ("fat", fat),
+    ("xfs", xfs),
+    ("btrfs", btrfs),
+    ("lvm", lvm),
     ("check", check),
 ];
 
@@ -139,6 +148,7 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
         "fat" => fat_seeds(),
         "sniff_and_detect" => other_seeds(),
         "check" => checked_seeds(),
+        "xfs" | "btrfs" | "lvm" => return guest_volumes::seeds(target),
         _ => &[],
     };
     seeds.iter().map(|seed| seed.bytes.as_slice()).collect()
