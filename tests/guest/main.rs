@@ -7,3 +7,4 @@
 mod debugfs;
 mod ds_identify;
 mod ext;
+mod netplan;

@@ -17,6 +17,8 @@ mod sh;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
+pub use network::netplan;
+#[doc(hidden)]
 pub use provisioner::ds_identify;
 
 use super::fs::Trouble;
