@@ -16,3 +16,4 @@ mod ext_trees;
 mod fat;
 mod log;
 mod volumes;
+mod netplan;

@@ -21,6 +21,9 @@ pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
 pub use provisioner::DsIdentify;
+pub use network::netplan;
+#[doc(hidden)]
+pub use provisioner::ds_identify;
 
 use super::fs::Trouble;
 use super::tree::Tree;

@@ -12,6 +12,7 @@ mod tables;
 mod wrappings;
 
 pub use crate::guest::inside::DsIdentify;
+pub use crate::guest::inside::{ds_identify, netplan};
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
