@@ -388,6 +388,9 @@ codes! {
     AccountLocked "account-locked",
     AccountExpired "account-expired",
     AccountShell "account-shell",
+    AccountEmptyPassword "account-empty-password",
+    AccountPassword "account-password",
+    AccountUidZero "account-uid-zero",
 
     // The network.
     NetworkNone "network-none",
@@ -407,6 +410,24 @@ codes! {
     NetworkResolverPrivate "network-resolver-private",
 
     // What is left over of the build.
+    LeftoverSudo "leftover-sudo",
+    LeftoverHostKeys "leftover-host-keys",
+    LeftoverHostKeysReplaced "leftover-host-keys-replaced",
+    LeftoverMachineId "leftover-machine-id",
+    LeftoverRandomSeed "leftover-random-seed",
+    LeftoverAuthorizedKeys "leftover-authorized-keys",
+    LeftoverVagrantKey "leftover-vagrant-key",
+    LeftoverPrivateKey "leftover-private-key",
+    LeftoverKnownHosts "leftover-known-hosts",
+    LeftoverHistory "leftover-history",
+    LeftoverCredentials "leftover-credentials",
+    LeftoverProxy "leftover-proxy",
+    LeftoverInstaller "leftover-installer",
+    LeftoverLvmDevices "leftover-lvm-devices",
+    LeftoverTools "leftover-tools",
+    LeftoverDigitalOcean "leftover-digitalocean",
+    LeftoverSwap "leftover-swap",
+    LeftoverLogs "leftover-logs",
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",
 }
 

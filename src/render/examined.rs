@@ -348,6 +348,53 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | KernelNoPacket
         | KernelModuleDisabled
         | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget
+        | SshNoServer
+        | SshOff
+        | SshMasked
+        | SshNotToBeRun
+        | SshConfigInvalid
+        | SshPubkeyOff
+        | SshMethods
+        | SshMethodsMore
+        | SshUserRefused
+        | SshRootRefused
+        | SshHomeUnsafe
+        | SshHomeGroup
+        | SshKeysFile
+        | SshPort
+        | SshListenAddress
+        | SshPasswords
+        | SshEmptyPasswords
+        | SshHostKeysMissing
+        | SshHostKeysNever
+        | SshFirewalled
+        | AccountNologin
+        | AccountLocked
+        | AccountExpired
+        | AccountShell
+        | AccountEmptyPassword
+        | AccountPassword
+        | AccountUidZero
+        | LeftoverSudo
+        | LeftoverHostKeys
+        | LeftoverHostKeysReplaced
+        | LeftoverMachineId
+        | LeftoverRandomSeed
+        | LeftoverAuthorizedKeys
+        | LeftoverVagrantKey
+        | LeftoverPrivateKey
+        | LeftoverKnownHosts
+        | LeftoverHistory
+        | LeftoverCredentials
+        | LeftoverProxy
+        | LeftoverInstaller
+        | LeftoverLvmDevices
+        | LeftoverTools
+        | LeftoverDigitalOcean
+        | LeftoverSwap
+        | LeftoverLogs => check(has_check(report, "inside"), "inside"),
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
     }
 }
 

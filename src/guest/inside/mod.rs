@@ -9,6 +9,7 @@ mod fstab;
 mod growth;
 mod boot;
 mod accounts;
+mod leftovers;
 mod model;
 mod network;
 mod patterns;

@@ -6,6 +6,7 @@ mod foreign;
 mod guest;
 mod guest_fstab;
 mod guest_network;
+mod guest_leftovers;
 mod guest_services;
 mod guest_boot;
 mod guest_ssh;
@@ -139,6 +140,7 @@ const fn mended_beside(row: Row) -> Row {
 }
 
 const SHELVES: &[&[Row]] = &[
+const SHELVES: [&[Row]; 13] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -151,6 +153,7 @@ const SHELVES: &[&[Row]] = &[
     guest::ROWS,
     guest_fstab::ROWS,
     guest_network::ROWS,
+    guest_leftovers::ROWS,
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,

@@ -81,7 +81,7 @@ fn units_are_on_where_systemd_has_them_enabled() {
     }
     let folder = std::env::temp_dir().join(format!("tidegate-systemctl-{}", std::process::id()));
     let mut runner =
-        TestRunner::new(Cases { cases: 200, failure_persistence: None, ..Cases::default() });
+        TestRunner::new(Cases { cases: 80, failure_persistence: None, ..Cases::default() });
     let result = runner.run(&items(), |items| {
         let _ = std::fs::remove_dir_all(&folder);
         compare(&folder, &items)
