@@ -289,6 +289,33 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
+        SystemUnknown
+        | SystemArchitecture
+        | System32Bit
+        | SystemWindows
+        | SystemInstaller
+        | ProvisionerMissing
+        | ProvisionerOther
+        | ProvisionerOld
+        | ProvisionerSwitchedOff
+        | ProvisionerNotEnabled
+        | ProvisionerConfigUnread
+        | ProvisionerDatasource
+        | ProvisionerDatasourceModule
+        | ProvisionerDatasourceTaken
+        | ProvisionerDatasourcePerhaps
+        | ProvisionerListUnseen
+        | ProvisionerMetadataOnly
+        | ProvisionerKept
+        | ProvisionerKeys
+        | ProvisionerKeysOwn
+        | ProvisionerPasswords
+        | ProvisionerNetworkOff
+        | ProvisionerNetworkOwn
+        | ProvisionerNoRenderer
+        | ProvisionerState
+        | ProvisionerDoneOnce
+        | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
         SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
     }
 }

@@ -90,7 +90,8 @@ pub(crate) fn agree_on(ours: &GuestFiles, image: &Path) {
     let out = folder.path().to_str().unwrap();
     let directories = ours.files.iter().filter(|file| file.kind == 'd');
     let numbers: Vec<u64> = directories.map(|file| file.number).collect();
-    let listings: Vec<String> = numbers.iter().map(|number| format!("ls -p <{number}>\n")).collect();
+    let listings: Vec<String> =
+        numbers.iter().map(|number| format!("ls -p <{number}>\n")).collect();
     let said = debugfs(image, &format!("rdump / {out}\nstats -h\n{}", listings.concat()));
 
     let theirs = dumped(folder.path());

@@ -4,6 +4,6 @@
 #![allow(clippy::print_stderr)] // what is skipped is said
 #![allow(clippy::unwrap_used)] // a test ends at what it did not expect
 
-mod ds_identify;
 mod debugfs;
+mod ds_identify;
 mod ext;

@@ -137,8 +137,7 @@ fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
             }
             Err(trouble) => {
                 let kind = Kind::Special;
-                let none =
-                    Inode { kind, mode: 0, uid: 0, gid: 0, size: 0, modified: None };
+                let none = Inode { kind, mode: 0, uid: 0, gid: 0, size: 0, modified: None };
                 file(path, node, &none, None, Err(said(trouble)))
             }
         };

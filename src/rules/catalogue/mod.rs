@@ -4,6 +4,7 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_prov;
 mod guest_services;
 mod image;
 mod qcow2;
@@ -134,7 +135,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 11] = [
+const SHELVES: [&[Row]; 12] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -145,6 +146,7 @@ const SHELVES: [&[Row]; 11] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
+    guest_prov::ROWS,
     guest_services::ROWS,
 ];
 

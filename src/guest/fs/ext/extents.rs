@@ -65,11 +65,7 @@ impl Header {
 }
 
 /// The child of an inner node that has a block, and the first block that the next one has.
-fn index(
-    entries: &[u8],
-    inode: u32,
-    block: u32,
-) -> Result<(Option<u64>, Option<u32>), Trouble> {
+fn index(entries: &[u8], inode: u32, block: u32) -> Result<(Option<u64>, Option<u32>), Trouble> {
     let (mut child, mut next, mut before) = (None, None, None);
     for entry in entries.chunks_exact(ENTRY) {
         let start = le32(entry, 0);

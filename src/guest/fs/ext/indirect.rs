@@ -1,7 +1,7 @@
 //! The map of blocks of ext2 and ext3: twelve pointers, and three to tables of pointers of one to three levels.
 
-use super::super::fields::le32;
 use super::super::Trouble;
+use super::super::fields::le32;
 use super::blocks::Blocks;
 use super::inode::Read;
 use super::map::{Run, too_far};

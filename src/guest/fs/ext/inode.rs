@@ -83,7 +83,8 @@ impl Blocks<'_> {
             check_sum(&raw, seed, extra, number)?;
         }
         if extra % 4 != 0 || OLD_SIZE + extra > size {
-            let said = format!("inode {number} claims to have {extra} bytes more than those of ext2");
+            let said =
+                format!("inode {number} claims to have {extra} bytes more than those of ext2");
             return Err(Why::damaged(said));
         }
         let mode = le16(&raw, 0);
@@ -112,7 +113,8 @@ impl Blocks<'_> {
         let taken = halves(le32(&raw, 0x1c), u32::from(le16(&raw, 0x74)));
         let has_attributes = le32(&raw, 0x68) != 0 || le16(&raw, 0x76) != 0;
         let cluster = self.superblock.cluster * self.superblock.block_size / 512;
-        let attributes = if flags & INLINE != 0 { raw[OLD_SIZE + extra..].to_vec() } else { Vec::new() };
+        let attributes =
+            if flags & INLINE != 0 { raw[OLD_SIZE + extra..].to_vec() } else { Vec::new() };
         Ok(Read {
             number,
             known: Inode {

@@ -128,7 +128,9 @@ impl FileSystem for Ext<'_> {
         let size = inode.known.size;
         if size == 0 || size > most as u64 {
             let number = inode.number;
-            return Err(Why::damaged(format!("symbolic link {number} claims to have {size} bytes")));
+            return Err(Why::damaged(format!(
+                "symbolic link {number} claims to have {size} bytes"
+            )));
         }
         let mut target = vec![0; size as usize];
         if is_fast {

@@ -150,7 +150,9 @@ impl Superblock {
         let blocks = halves(le32(raw, 0x4), high(0x150));
         let first_block = u64::from(le32(raw, 0x14));
         if first_block >= blocks {
-            return Err(damaged(format!("{blocks} blocks, of which block {first_block} is the first")));
+            return Err(damaged(format!(
+                "{blocks} blocks, of which block {first_block} is the first"
+            )));
         }
         let size = blocks.checked_mul(block_size);
         if size.is_none_or(|size| size > volume) {
@@ -260,7 +262,8 @@ fn refuse_unknown(incompat: u32) -> Result<(), Trouble> {
     if unknown == 0 {
         return Ok(());
     }
-    let named = incompat::OTHERS.iter().filter(|(bit, _)| unknown & bit != 0).map(|(_, name)| *name);
+    let named =
+        incompat::OTHERS.iter().filter(|(bit, _)| unknown & bit != 0).map(|(_, name)| *name);
     let mut named: Vec<String> = named.map(str::to_owned).collect();
     let rest = incompat::OTHERS.iter().fold(unknown, |rest, (bit, _)| rest & !bit);
     if rest != 0 {

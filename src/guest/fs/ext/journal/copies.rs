@@ -110,7 +110,9 @@ impl Copies {
             return Ok(());
         }
         let block = copy.block;
-        Err(Why::damaged(format!("the check sum of the copy of block {block} in the journal is wrong")))
+        Err(Why::damaged(format!(
+            "the check sum of the copy of block {block} in the journal is wrong"
+        )))
     }
 }
 

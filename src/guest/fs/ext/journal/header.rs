@@ -25,8 +25,7 @@ mod incompat {
     pub(super) const CSUM_V2: u32 = 0x8;
     pub(super) const CSUM_V3: u32 = 0x10;
     pub(super) const FAST_COMMIT: u32 = 0x20;
-    pub(super) const KNOWN: u32 =
-        REVOKE | BITS_64 | ASYNC_COMMIT | CSUM_V2 | CSUM_V3 | FAST_COMMIT;
+    pub(super) const KNOWN: u32 = REVOKE | BITS_64 | ASYNC_COMMIT | CSUM_V2 | CSUM_V3 | FAST_COMMIT;
 }
 
 /// Blocks for fast commits where the journal does not say how many.
@@ -77,9 +76,11 @@ impl Header {
         if unknown != 0 {
             return Err(Why::unsupported(format!("it has incompatible features {unknown:#x}")));
         }
-        let sums = sums(raw, compat & CHECKSUM != 0, has(incompat::CSUM_V2), has(incompat::CSUM_V3))?;
+        let sums =
+            sums(raw, compat & CHECKSUM != 0, has(incompat::CSUM_V2), has(incompat::CSUM_V3))?;
         let (size, length) = (be32(raw, 0xc), be32(raw, 0x10));
-        let fits = u64::from(length).checked_mul(block_size).is_some_and(|all| all <= journal.known.size);
+        let fits =
+            u64::from(length).checked_mul(block_size).is_some_and(|all| all <= journal.known.size);
         if u64::from(size) != block_size || !fits {
             return Err(Why::damaged(format!("it claims {length} blocks of {size} bytes")));
         }

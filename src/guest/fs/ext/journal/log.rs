@@ -244,7 +244,9 @@ impl<'b, 'd> Log<'b, 'd> {
 
 fn bounded(count: usize) -> Result<(), Trouble> {
     if count > MOST {
-        return Err(Why::unsupported(format!("it has copies or revocations of more than {MOST} blocks")));
+        return Err(Why::unsupported(format!(
+            "it has copies or revocations of more than {MOST} blocks"
+        )));
     }
     Ok(())
 }
