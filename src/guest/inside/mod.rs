@@ -10,6 +10,7 @@ mod patterns;
 mod provisioner;
 mod services;
 mod sh;
+mod system;
 
 pub use examine::{MEMORY, examine};
 pub use model::*;

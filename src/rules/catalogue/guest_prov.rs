@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ProvisionerOld,
         Warn,
         "cloud-init is older than 0.7.7",
-        "DigitalOcean wants cloud-init 0.7.7 or newer. Older ones do not understand all that a Droplet tells them.",
+        "DigitalOcean wants cloud-init 0.7.7 or newer. Older ones do not read all data of a Droplet.",
         Judge("Update cloud-init from the system's packages."),
         LIMITS,
     ),
@@ -210,7 +210,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ProvisionerNetworkOff,
         Note,
         "cloud-init leaves the network alone",
-        "cloud-init is told not to configure the network. The system has to get an address by DHCP by itself.",
+        "cloud-init is configured to leave the network alone. The system has to get an address by DHCP by itself.",
         Judge(
             "See that the system uses DHCP on any network card, whatever its name and MAC address.",
         ),
