@@ -395,6 +395,34 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | LeftoverSwap
         | LeftoverLogs => check(has_check(report, "inside"), "inside"),
         GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        SystemUnknown
+        | SystemArchitecture
+        | System32Bit
+        | SystemWindows
+        | SystemInstaller
+        | ProvisionerMissing
+        | ProvisionerOther
+        | ProvisionerOld
+        | ProvisionerSwitchedOff
+        | ProvisionerNotEnabled
+        | ProvisionerConfigUnread
+        | ProvisionerDatasource
+        | ProvisionerDatasourceModule
+        | ProvisionerDatasourceTaken
+        | ProvisionerDatasourcePerhaps
+        | ProvisionerListUnseen
+        | ProvisionerMetadataOnly
+        | ProvisionerKept
+        | ProvisionerKeys
+        | ProvisionerKeysOwn
+        | ProvisionerPasswords
+        | ProvisionerNetworkOff
+        | ProvisionerNetworkOwn
+        | ProvisionerNoRenderer
+        | ProvisionerState
+        | ProvisionerDoneOnce
+        | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
     }
 }
 

@@ -17,6 +17,7 @@ mod provisioner;
 mod services;
 mod sh;
 mod sshd;
+mod system;
 
 pub use examine::{MEMORY, examine};
 pub use model::*;

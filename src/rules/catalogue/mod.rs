@@ -7,6 +7,7 @@ mod guest;
 mod guest_fstab;
 mod guest_network;
 mod guest_leftovers;
+mod guest_prov;
 mod guest_services;
 mod guest_boot;
 mod guest_ssh;
@@ -141,6 +142,7 @@ const fn mended_beside(row: Row) -> Row {
 
 const SHELVES: &[&[Row]] = &[
 const SHELVES: [&[Row]; 13] = [
+const SHELVES: [&[Row]; 12] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -154,6 +156,7 @@ const SHELVES: [&[Row]; 13] = [
     guest_fstab::ROWS,
     guest_network::ROWS,
     guest_leftovers::ROWS,
+    guest_prov::ROWS,
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,
