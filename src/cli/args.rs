@@ -1,3 +1,4 @@
+mod inside;
 mod project;
 mod reach;
 mod repack;
@@ -7,6 +8,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::facts::Code;
+use crate::inspect::Guest;
+use crate::rules::Policy;
+
+pub(super) use self::inside::{CatArgs, InspectArgs, LsArgs};
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
 pub(super) use self::repack::RepackArgs;
@@ -51,6 +57,26 @@ pub(super) enum Command {
     /// Exit codes: 0 the same disk, 1 different disks, 2 wrong usage, 3 an image could not be read,
     /// 130 interrupted.
     Compare(CompareArgs),
+    /// Show what is inside the disk: its system, what boots it, who can log in, and its volumes.
+    ///
+    /// Nothing is mounted, and nothing of the image is run. `check` says what of it keeps a Droplet from working.
+    ///
+    /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.
+    Inspect(InspectArgs),
+    /// List a directory of the system inside an image.
+    ///
+    /// The path begins at the root of the system that the disk holds, and links lead to other files of it alone. With several
+    /// systems, or none, the volumes are listed, to choose one of them.
+    ///
+    /// Exit codes: 0 shown, 1 there is no such path, 2 wrong usage, or no root, 3 the image could not be read, 130 interrupted.
+    Ls(LsArgs),
+    /// Write a file of the system inside an image to standard output.
+    ///
+    /// The bytes are written as they are, unless standard output is a terminal: there, what could act on it is escaped.
+    ///
+    /// Exit codes: 0 written, 1 there is no such file, or it is longer than --max-bytes, 2 wrong usage, or no root, 3 the image
+    /// could not be read, 130 interrupted.
+    Cat(CatArgs),
     /// Check an image, and bring it to DigitalOcean if it passes: the whole job, with nothing left behind.
     ///
     /// A file is uploaded to a bucket of Spaces while it is checked, and becomes an object only if the check
@@ -234,6 +260,11 @@ pub(super) struct CheckArgs {
     #[arg(long, conflicts_with = "quick", help_heading = "What is read")]
     pub(super) spool: bool,
 
+    /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
+    /// refuses what cannot be examined.
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "What is read")]
+    pub(super) guest: GuestArg,
+
     /// The SHA-256 that the file has to have (one image only).
     #[arg(long, value_name = "HEX", help_heading = "What is expected")]
     pub(super) sha256: Option<String>,
@@ -300,6 +331,31 @@ pub(super) struct CheckArgs {
     // Last, because its heading stands over all that follow.
     #[command(flatten)]
     pub(super) net: NetArgs,
+}
+
+/// When what is inside the disk is examined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GuestArg {
+    /// Wherever the disk can be read in any order.
+    Auto,
+    /// Never.
+    Never,
+    /// Always: what cannot be examined is a reject.
+    Require,
+}
+
+impl GuestArg {
+    /// The option that it is, with what it makes of findings.
+    pub(super) fn option(self, policy: &mut Policy) -> Guest {
+        match self {
+            GuestArg::Auto => Guest::Auto,
+            GuestArg::Never => Guest::Never,
+            GuestArg::Require => {
+                policy.require(&[Code::GuestNotExamined, Code::GuestUnexaminable]);
+                Guest::Require
+            }
+        }
+    }
 }
 
 /// How URLs are fetched.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::work::{Checked, Work};
-use super::args::{CheckArgs, Layer, NetArgs, ReportFormat};
+use super::args::{CheckArgs, GuestArg, Layer, NetArgs, ReportFormat};
 use super::checksums::Checksums;
 use super::clock::Clock;
 use super::document::Document;
@@ -265,6 +265,12 @@ pub(super) fn policy(
 }
 
 fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Options, Usage> {
+    if args.quick && args.guest == GuestArg::Require {
+        return Err(Usage(
+            "--quick looks at nothing inside the disk, which --guest require asks for".into(),
+        ));
+    }
+    let mut policy = policy(&args.allow, &args.warn, &args.reject)?;
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -272,7 +278,8 @@ fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Opt
         disk_digest: args.digest.contains(&Layer::Disk),
         spool: args.spool,
         expected: Vec::new(),
-        policy: policy(&args.allow, &args.warn, &args.reject)?,
+        guest: args.guest.option(&mut policy),
+        policy,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         threads,
         url_rules: !args.no_url_rules,

@@ -14,6 +14,7 @@ mod folder;
 #[cfg(feature = "net")]
 mod image;
 mod images;
+mod inside;
 mod jobs;
 mod map;
 mod merged;
@@ -105,6 +106,9 @@ pub fn main() -> ExitCode {
         args::Command::Repack(args) => repack::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
+        args::Command::Inspect(args) => inside::inspect(&args),
+        args::Command::Ls(args) => inside::ls(&args),
+        args::Command::Cat(args) => inside::cat(&args),
         #[cfg(feature = "net")]
         args::Command::Push(args) => push::run(*args),
         #[cfg(feature = "net")]
@@ -179,7 +183,8 @@ fn has_token() -> bool {
 /// The argument that would be taken for an option although it is a file here, for commands that take files: whoever wrote
 /// `*` means the file, and whoever puts files into a folder may call one so.
 fn file_for_option() -> Option<String> {
-    const COMMANDS: [&str; 6] = ["check", "compare", "map", "push", "repack", "report"];
+    const COMMANDS: [&str; 9] =
+        ["cat", "check", "compare", "inspect", "ls", "map", "push", "repack", "report"];
     let mut arguments = std::env::args_os().skip(1);
     if !arguments.next().is_some_and(|command| COMMANDS.iter().any(|it| command == *it)) {
         return None;

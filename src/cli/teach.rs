@@ -24,6 +24,9 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("map", "where the disk's bytes are in an image"),
             ("compare", "whether two images hold the same disk"),
+            ("inspect", "what is inside the disk: system, boot, logins, volumes"),
+            ("ls", "list a directory inside the disk"),
+            ("cat", "write a file inside the disk to standard output"),
             #[cfg(feature = "net")]
             ("image", "list, wait for, copy and delete images at DigitalOcean"),
         ],
@@ -102,6 +105,24 @@ const LESSONS: &[Lesson] = &[
             "tidegate repack disk.vmdk disk.img.gz",
             "tidegate repack https://example.com/disk.raw.zst",
             "tidegate repack - disk.img.gz --format json",
+        ],
+    ),
+    lesson(
+        &["inspect"],
+        "",
+        &["tidegate inspect disk.qcow2", "tidegate inspect disk.raw.gz --format json"],
+    ),
+    lesson(
+        &["ls"],
+        "",
+        &["tidegate ls disk.qcow2 /etc", "tidegate ls --long --volume 1 disk.qcow2 /"],
+    ),
+    lesson(
+        &["cat"],
+        "",
+        &[
+            "tidegate cat disk.qcow2 /etc/os-release",
+            "tidegate cat disk.qcow2.gz /etc/fstab | less",
         ],
     ),
     lesson(&["map"], "", &["tidegate map disk.qcow2", "tidegate map disk.vhdx --format svg"]),

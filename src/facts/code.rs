@@ -317,6 +317,7 @@ codes! {
     GuestSeveralRoots "guest-several-roots",
 
     // The system and its file systems.
+    SystemDefaultTarget "system-default-target",
 
     // What boots.
     BootNoLoader "boot-no-loader",

@@ -65,6 +65,7 @@ reasons! {
     QuickFar Quick "a quick check does not decompress that far",
     QuickPacked Quick "a quick check does not decompress the data of the disk",
     QuickFile Quick "a quick check does not read all of the file",
+    QuickGuest Quick "a quick check does not look inside the disk",
 
     Behind Source "it lies behind what was read, and the source cannot be read again",
     PackedBehind Source "the compressed data of the disk lies behind what was read; --spool keeps it",
@@ -94,6 +95,9 @@ reasons! {
     Elsewhere Elsewhere "the disk cannot be read from this file alone",
 
     Snapshots Aside "snapshots are not imported: their tables are checked, their data is not read",
+    GuestInPart Aside "a part of what is inside could not be examined: a finding says which",
+    GuestUnread Aside "it could not be examined: a finding says why",
+    GuestUnknown Aside "no volume of the disk holds anything that is known",
     Proxy Aside "a proxy hides who answered",
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Unread;
+use super::volumes::type_name;
 use crate::facts::Anomaly;
 
 /// Partitions that are listed at most: Linux numbers a disk's partitions from 1 to 255 (DISK_MAX_PARTS in
@@ -53,9 +54,50 @@ pub struct Partition {
     /// GPT name, escaped; empty as well once the names of the table take too much room.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// What its type is called, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
+    /// GPT: the GUID of the partition itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guid: Option<String>,
+    /// GPT: its attributes, as 16 hexadecimal digits in reports; left out there if it has none.
+    #[serde(default, skip_serializing_if = "has_none", with = "digits")]
+    pub attributes: u64,
+    /// GPT: its name as it is, in UTF-8.
+    #[serde(skip)]
+    pub(super) label: Vec<u8>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn has_none(attributes: &u64) -> bool {
+    *attributes == 0
+}
+
+mod digits {
+    //! A number of 64 bits as text: readers of JSON round it.
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    pub(super) fn serialize<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{number:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(from)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
 }
 
 impl Partition {
+    /// A partition of which no more is known.
+    pub(super) fn new(number: u32, start: u64, size: u64, kind: String) -> Self {
+        let (name, label) = (String::new(), Vec::new());
+        let (type_name, guid) = (type_name(&kind).map(str::to_owned), None);
+        Partition { number, start, size, kind, name, type_name, guid, attributes: 0, label }
+    }
+
     /// Disk offset of the byte after its last one.
     pub(super) fn end(&self) -> u64 {
         self.start.saturating_add(self.size)
@@ -123,10 +165,22 @@ mod tests {
         let mut table = PartitionTable::new();
         for number in 1..=MOST_LISTED {
             let name = "n".repeat(200);
-            table.list(Partition { number, start: 0, size: 0, kind: String::new(), name });
+            table.list(Partition { name, ..Partition::new(number, 0, 0, String::new()) });
         }
         assert_eq!(table.partitions.len(), 255);
         let named = table.partitions.iter().filter(|p| !p.name.is_empty()).count();
         assert_eq!(named, MOST_NAMES / 200);
+    }
+
+    #[test]
+    fn attributes_are_text_in_reports() {
+        let plain = Partition::new(1, 512, 1024, "83".to_owned());
+        let json = serde_json::to_value(&plain).unwrap();
+        assert_eq!((json.get("attributes"), json.get("guid")), (None, None));
+        assert_eq!(json["type_name"], "Linux");
+        let marked = Partition { attributes: 1 << 63 | 4, ..plain };
+        let json = serde_json::to_value(&marked).unwrap();
+        assert_eq!(json["attributes"], "8000000000000004");
+        assert_eq!(serde_json::from_value::<Partition>(json).unwrap(), marked);
     }
 }

@@ -9,19 +9,25 @@
 
 mod ends;
 mod file_systems;
+mod files;
 pub mod fs;
 mod gpt;
 pub mod inside;
 mod listing;
 mod luks;
 mod mbr;
+mod mount;
 mod optical;
 mod signatures;
 mod tree;
 pub mod volumes;
+// until the driver is there
+#[allow(dead_code)]
+mod yaml;
 mod zfs;
 
 pub use file_systems::{FILE_SYSTEMS, FileSystem};
+pub use files::{Files, Listed, NoRoot, Reading};
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 pub use signatures::{SIGNATURES, Signature};

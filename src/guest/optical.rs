@@ -179,8 +179,7 @@ mod tests {
     }
 
     fn judged(first: &[u8], start: u64) -> Vec<Code> {
-        let partition =
-            Partition { number: 1, start, size: 512, kind: String::new(), name: String::new() };
+        let partition = Partition::new(1, start, 512, String::new());
         let notebook = Notebook::new(&|_| false, 1);
         judge(first, &[partition], &notebook);
         notebook.close().iter().map(|anomaly| anomaly.code).collect()

@@ -45,6 +45,9 @@ pub(super) struct Again<S> {
     recent: VecDeque<Piece>,
     /// Effort so far.
     spent: u64,
+    /// The effort that is granted, once somebody has said so, and bytes decoded since.
+    ration: Option<u64>,
+    again: u64,
     /// Bytes of the image that came by.
     put: u64,
     spool: Option<Spool>,
@@ -135,7 +138,17 @@ impl Cursor {
 impl<S: ReadAt> Again<S> {
     pub(super) fn new(how: How, file: Offsets<S>) -> Self {
         let recent = VecDeque::with_capacity(KEPT);
-        Again { how, file, cursor: None, recent, spent: 0, put: 0, spool: None }
+        Again {
+            how,
+            file,
+            cursor: None,
+            recent,
+            spent: 0,
+            ration: None,
+            again: 0,
+            put: 0,
+            spool: None,
+        }
     }
 
     /// After so many bytes of the image came by.
@@ -145,6 +158,9 @@ impl<S: ReadAt> Again<S> {
 
     /// The effort that is granted.
     fn most(&self) -> u64 {
+        if let Some(ration) = self.ration {
+            return ration;
+        }
         let times = if self.how.spools { MOST_BEFORE_SPOOL } else { MOST };
         effort(self.file.size(), self.put).saturating_mul(times).saturating_add(LEAST)
     }
@@ -182,6 +198,7 @@ impl<S: ReadAt> Again<S> {
         let before = cursor.file_at;
         let Some(piece) = cursor.step(&mut self.file, spare)? else { return Ok(false) };
         self.spent += effort(cursor.file_at - before, piece.end() - piece.at);
+        self.again += piece.end() - piece.at;
         match piece.end() > at {
             true => self.recent.push_back(piece),
             false => self.recent.push_front(piece),
@@ -265,6 +282,15 @@ impl<S: ReadAt> Store for Again<S> {
 
     fn written(&self) -> u64 {
         self.spool.as_ref().map_or(0, Store::written)
+    }
+
+    fn ration(&mut self) {
+        self.ration = Some(self.spent.saturating_add(effort(self.file.size(), self.put)));
+        self.again = 0;
+    }
+
+    fn decoded_again(&self) -> u64 {
+        self.again
     }
 
     /// Each reading may take long.

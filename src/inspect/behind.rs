@@ -1,9 +1,9 @@
 //! Who answers for what lies behind in a stream.
 
-use super::Options;
 use super::again::{Again, How};
 use super::pipeline::Origin;
 use super::spool::Spool;
+use super::{Guest, Options};
 use crate::codec::{Index, Packing, Threads};
 use crate::formats::Store;
 use crate::source::{Against, Error};
@@ -66,7 +66,9 @@ impl<'a> Behind<'a> {
             Origin::Remote(remote, notify) if !packed => {
                 let parts = super::remote::Parts::of(remote, notify);
                 let store = parts.map(|parts| Box::new(parts) as Box<dyn Store>);
-                Behind { store, ..Behind::default() }
+                // For what is inside, parts are read of a raw disk as well.
+                let lasting = options.guest != Guest::Never;
+                Behind { store, lasting, ..Behind::default() }
             }
             _ => Behind::default(),
         })

@@ -1,6 +1,7 @@
 //! From the bytes of an image to its disk: what it is, whether it holds together, how it is
 //! partitioned.
 
+use super::guest::{Access, decoded_again, look};
 use super::report::{Mode, Report};
 use super::{Event, Listener, Options, disk_digest};
 use crate::bytes::hex;
@@ -9,7 +10,7 @@ use crate::facts::{Code, Compression, DiskFormat, Layer, Left, Notebook};
 use crate::formats::{
     self, CachedView, Got, Halt, ImageView, Layout, MappedDisk, Missing, RawDisk, Trailer, Walked,
 };
-use crate::guest;
+use crate::guest::{self, inside};
 use crate::rules::{Identity, identify};
 
 const SECTOR: usize = 512;
@@ -32,7 +33,7 @@ pub(super) fn image(
     let Identity::Taken(format) = identity else { return Ok(()) };
     if format == DiskFormat::Raw {
         view.release();
-        return raw(view, notebook, report);
+        return raw(view, notebook, with.0, report);
     }
     container(format, view, notebook, with, report)
 }
@@ -85,7 +86,12 @@ fn packed_again(first: &[u8]) -> Option<Code> {
     }
 }
 
-fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -> Result<(), Halt> {
+fn raw(
+    view: &mut dyn ImageView,
+    notebook: &Notebook<'_>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Halt> {
     let mut table = guest::examine(&mut RawDisk::new(view), Code::RawNoPartitionTable, notebook)?;
     if let Some(missing) = table.missing.take() {
         notebook.put(missing);
@@ -103,6 +109,10 @@ fn raw(view: &mut dyn ImageView, notebook: &Notebook<'_>, report: &mut Report) -
             );
         }
     }
+    let access = Access::of(view);
+    let _held = options.take(inside::MEMORY);
+    look(&mut RawDisk::new(view), access, notebook, options, report)?;
+    decoded_again(view, report);
     Ok(())
 }
 
@@ -163,6 +173,11 @@ fn container(
     unpack((view, threads), walked, &mut *examined.layout, notebook, listener, report)?;
     // Digest and unpacking tell of the image whether its disk can boot or not.
     missing.into_iter().for_each(|missing| notebook.put(missing));
+    let access = Access::of(view);
+    let mut cached = CachedView::new(view);
+    let mut disk = MappedDisk::new(&mut cached, &mut *examined.layout, notebook);
+    look(&mut disk, access, notebook, options, report)?;
+    decoded_again(view, report);
     Ok(())
 }
 

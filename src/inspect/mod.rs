@@ -15,6 +15,7 @@ mod elsewhere;
 mod examine;
 mod extents;
 mod feed;
+mod guest;
 mod identity;
 mod inner;
 mod look;
@@ -34,6 +35,7 @@ mod tap;
 mod threads;
 mod unpacked;
 mod unwrap;
+mod within;
 
 pub use compare::{Difference, compare};
 pub use elsewhere::{elsewhere, is_named_image};
@@ -52,12 +54,15 @@ pub use share::{Budget, Held, Share};
 pub use stable::Stable;
 pub use tap::{Tap, Tapped};
 pub use unwrap::{Aftermath, Depth, Unwrapping, Wrapped, Wrapping, unwrapped};
+pub use within::{files, within};
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::bytes::Hostile;
 use crate::facts::Layer;
@@ -80,6 +85,8 @@ pub struct Options {
     pub disk_digest: bool,
     /// Spool a stream, so that what lies behind can be read.
     pub spool: bool,
+    /// Whether what is inside the disk is examined.
+    pub guest: Guest,
     /// Digests that have to come out.
     pub expected: Vec<Expected>,
     /// How severe findings are.
@@ -117,6 +124,7 @@ impl Default for Options {
             image_digest: false,
             disk_digest: false,
             spool: false,
+            guest: Guest::Never,
             expected: Vec::new(),
             policy: Policy::default(),
             limit: SIZE_LIMIT,
@@ -126,6 +134,20 @@ impl Default for Options {
             share: None,
         }
     }
+}
+
+/// Whether what is inside the disk is examined: whether a Droplet boots, gets a network and lets its owner in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(clippy::exhaustive_enums, reason = "callers choose one")]
+pub enum Guest {
+    /// No.
+    #[default]
+    Never,
+    /// Wherever the disk can be read in any order.
+    Auto,
+    /// Likewise, and what cannot be examined refuses the image.
+    Require,
 }
 
 /// A digest that somebody says the bytes have.

@@ -78,6 +78,7 @@ fn attempt(
     }
     source.verify_unchanged()?;
     pipeline.raw_disk_digest(report);
+    report.later.drain(..).for_each(|found| notebook.put(found));
     Ok(notebook.close())
 }
 
@@ -95,6 +96,7 @@ pub(super) fn run_stream(
     let pipeline = Pipeline { options, listener, tap, notebook: &notebook };
     pipeline.streamed(reader, Origin::Gone, report)?;
     pipeline.raw_disk_digest(report);
+    report.later.drain(..).for_each(|found| notebook.put(found));
     Ok(notebook.close())
 }
 

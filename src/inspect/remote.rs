@@ -152,6 +152,10 @@ impl Store for Parts<'_> {
         false
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
         // Only what was put is asked for.
         match self.parts.read_at(at, buf) {

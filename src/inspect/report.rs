@@ -11,6 +11,7 @@ use super::{Options, closed, name};
 use crate::bytes::{hex, percent_path};
 use crate::facts::{Anomaly, Cause, Code, Compression, DiskFormat, Layer, Left, Spot};
 use crate::guest::PartitionTable;
+use crate::guest::inside::Inside;
 use crate::rules::{Row, Severity, row};
 use crate::source;
 
@@ -60,6 +61,9 @@ pub struct Report {
     pub traits: Vec<String>,
     /// The disk's partition table; `None` if nobody looked at the disk's first sectors.
     pub partition_table: Option<PartitionTable>,
+    /// What is inside the disk; `None` if nobody looked, or nothing there is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<Inside>,
     /// What a receipt had to do with it, if receipts were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
@@ -86,6 +90,9 @@ pub struct Report {
     /// What identifies the file that was opened, unless it came through a pipe or the network.
     #[serde(skip)]
     pub opened: Option<source::FileIdentity>,
+    /// What was found inside the disk: it settles nothing about reading on, and is written down at the end.
+    #[serde(skip)]
+    pub(super) later: Vec<Anomaly>,
     /// What was read around the findings, for whoever shows it later.
     #[serde(skip)]
     pub(super) known: Vec<source::Known>,
@@ -333,6 +340,7 @@ impl Report {
             spooled_bytes: 0,
             traits: Vec::new(),
             partition_table: None,
+            guest: None,
             receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
@@ -342,6 +350,7 @@ impl Report {
             checked_at: None,
             took: None,
             opened: None,
+            later: Vec::new(),
             known: Vec::new(),
             stopped: false,
         }

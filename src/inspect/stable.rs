@@ -12,13 +12,14 @@ use crate::source::Kind;
 pub struct Stable(&'static str);
 
 /// The parts of a check.
-const CHECKS: [&str; 12] = [
+const CHECKS: [&str; 13] = [
     "allocation-tables",
     "compressed-stream",
     "disk-digest",
     "expected-digest",
     "file-digest",
     "format",
+    "guest",
     "headers",
     "image-end",
     "importer-fetch",

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::compared;
 use super::entry::{Intent, Outcome};
-use super::event::Step;
+use super::event::{Event, Step};
 use super::handed::Checked;
 use super::order::Route;
 use super::run::Run;
 use super::stop::Stop;
+use super::within;
 use crate::digitalocean::posting::{Next, Posting};
 use crate::digitalocean::wait::{self, WaitError};
 use crate::digitalocean::{Error, Image, ImageNewCustom, Kind, PushId};
@@ -33,11 +34,14 @@ impl Run<'_> {
             Some(_) => Some(compared::not_yet(description.as_deref())),
             None => description,
         };
+        let named = within::distribution(new.distribution.as_ref(), self.pushed.report.as_ref());
+        named.note.iter().for_each(|note| self.world.note(note));
+        named.warning.iter().for_each(|said| self.world.tell(&Event::Caution(said)));
         let request = ImageNewCustom {
             name: new.name.clone(),
             url,
             region: new.region.clone(),
-            distribution: new.distribution.clone(),
+            distribution: named.distribution,
             description,
             tags: new.tags.clone(),
         };

@@ -33,6 +33,7 @@ mod stop;
 mod stored;
 mod sweep;
 mod upload;
+pub mod within;
 mod world;
 
 pub use event::{Event, Listener, Step};

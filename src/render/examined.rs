@@ -288,7 +288,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
+        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
         BootNoLoader
         | BootUefiOnly
         | BootGrubNotInstalled
@@ -314,7 +315,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | KernelNoIsofs
         | KernelNoPacket
         | KernelModuleDisabled
-        | KernelModuleBlacklisted => check(has_check(report, "inside"), "inside"),
+        | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod compare;
 mod examined;
 pub mod explain;
 pub mod github;
+pub mod guest;
 pub mod html;
 pub mod json;
 pub mod junit;

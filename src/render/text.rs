@@ -127,6 +127,10 @@ fn layers(report: &Report, out: &mut String) {
             let what = partitions(report.partition_table.as_ref());
             size_line("disk", &what, report.virtual_size, report.limit, out);
         }
+        let inside = report.guest.as_ref().map(super::guest::summary).unwrap_or_default();
+        if !inside.is_empty() {
+            let _ = writeln!(out, "  guest             {inside}");
+        }
     }
     for (name, digest) in [
         ("sha256 of the file", &report.digests.sha256),

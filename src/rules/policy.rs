@@ -37,6 +37,15 @@ impl Policy {
         Ok(())
     }
 
+    /// Makes rejects of these findings, unless another word was given on them.
+    pub fn require(&mut self, codes: &[Code]) {
+        for &code in codes {
+            if self.changed.iter().all(|(known, _)| *known != code) {
+                self.changed.push((code, Severity::Reject));
+            }
+        }
+    }
+
     /// What was set, in the order in which it was.
     #[must_use]
     pub fn said(&self) -> &[(Code, Severity)] {

@@ -18,8 +18,9 @@ use crate::digitalocean::{
     Client, CreateError, Created, Distribution, Error, Image, ImageNewCustom, Kind, PushId,
     Settling,
 };
-use crate::inspect::{self, Identity, Report, inspect};
+use crate::inspect::{self, Guest, Identity, Report, inspect};
 use crate::net::Address;
+use crate::push::within;
 use crate::render::text;
 use crate::source::is_url;
 
@@ -64,7 +65,7 @@ pub(super) fn run(
     teller: &Arc<Teller>,
     progress: &Arc<Progress>,
 ) -> Result<u8, Stop> {
-    let image = request(args)?;
+    let mut image = request(args)?;
     let clock = Clock::new()?;
     // Before the check, which may take minutes.
     let client = connect::client(&args.api, teller)?;
@@ -85,6 +86,10 @@ pub(super) fn run(
             return Ok(code);
         }
         let look = Look { url: args.url.clone(), options, checked: report.identity.clone() };
+        let named = within::distribution(image.distribution.as_ref(), Some(&report));
+        named.note.iter().filter(|_| !args.api.quiet).for_each(|note| output::log(note));
+        named.warning.iter().for_each(|said| output::warn(said));
+        image.distribution = named.distribution;
         outcome.report = Some(report);
         if let Err(why) = look.still_the_same(progress) {
             output::complain(&format!("{why}; nothing was created"));
@@ -261,7 +266,11 @@ fn finish(
             output::complain(&said);
             Ok(code)
         }
-        None => written.map(|()| code),
+        None => {
+            let login = within::login(outcome.report.as_ref()).filter(|_| !args.api.quiet);
+            login.iter().for_each(|said| output::log(said));
+            written.map(|()| code)
+        }
     }
 }
 
@@ -304,6 +313,7 @@ fn options(args: &CreateArgs) -> Result<inspect::Options, Usage> {
     let url = OsStr::new(&args.url);
     Ok(inspect::Options {
         threads: threads()?,
+        guest: Guest::Auto,
         url_rules: !args.no_url_rules,
         client: net::client_of_urls(&net, insecure_http, [url], None)?,
         ..inspect::Options::default()

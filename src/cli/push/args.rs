@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::ReachArgs;
+use crate::cli::args::{GuestArg, ReachArgs};
 use crate::cli::image::args::{ApiArgs, NewArgs, PatienceArgs};
 
 /// `tidegate push`.
@@ -113,6 +113,11 @@ pub(super) struct CheckArgs {
     /// that structures that lie behind what was read can be looked at.
     #[arg(long)]
     pub(super) spool: bool,
+
+    /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
+    /// refuses what cannot be examined.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(super) guest: GuestArg,
 
     /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
     #[arg(long)]

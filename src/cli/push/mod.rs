@@ -23,6 +23,7 @@ use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
 use crate::bytes::{Command, Hostile};
+use crate::push::within;
 use crate::push::{
     Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
 };
@@ -91,6 +92,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         let earlier = unfinished(folder).map_err(|error| error.to_string());
         let said = earlier.map_or_else(Some, |earlier| earlier.said(&Command::sweep()));
         said.iter().for_each(|said| output::warn(said));
+    }
+    if let Some(said) =
+        within::login(pushed.report.as_ref()).filter(|_| pushed.available && !args.api.quiet)
+    {
+        output::log(&said);
     }
     let Err(Usage(why)) = document::write(args, &pushed).and(written) else { return Ok(code) };
     // Whoever reads 2 as "nothing was done" must not do it again.

@@ -142,6 +142,7 @@ fn check(
             policy.set(code, severity).map_err(|e| Usage(e.to_string()))?;
         }
     }
+    let guest = check.guest.option(&mut policy);
     let expected = match &check.sha256 {
         None => Vec::new(),
         Some(hex) => {
@@ -164,6 +165,7 @@ fn check(
     };
     Ok(inspect::Options {
         spool: check.spool,
+        guest,
         expected,
         policy,
         limit: check.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,

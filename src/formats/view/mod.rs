@@ -72,6 +72,25 @@ pub trait ImageView {
         false
     }
 
+    /// Whether any offset can be read once the image was read to its end, if each reading may take long.
+    fn is_random(&self) -> bool {
+        self.is_seekable()
+    }
+
+    /// Whether each reading crosses a network.
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// Says that from now on no scan is worth it, and that what lies behind in a packed file is to be decoded again with no more
+    /// effort than once for all of it.
+    fn ration(&mut self) {}
+
+    /// Bytes of the image that were decoded again since [`ration`](Self::ration).
+    fn decoded_again(&self) -> u64 {
+        0
+    }
+
     /// Whether all of the image comes by in order and is not at hand afterwards: what has to be looked at
     /// in full is looked at as it passes. False too if not all of it will come by.
     fn is_passing(&self) -> bool {

@@ -305,6 +305,23 @@ impl ImageView for StreamView<'_> {
         self.store.as_ref().is_some_and(|store| store.is_near())
     }
 
+    fn is_random(&self) -> bool {
+        self.store.is_some()
+    }
+
+    fn is_far(&self) -> bool {
+        self.store.as_ref().is_some_and(|store| store.is_far())
+    }
+
+    fn ration(&mut self) {
+        self.reopen = None;
+        self.store.iter_mut().for_each(|store| store.ration());
+    }
+
+    fn decoded_again(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.decoded_again())
+    }
+
     fn is_passing(&self) -> bool {
         !self.quick && !self.is_seekable()
     }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use super::{Trouble, Why};
 use crate::formats::{Disk, Got};
 
-/// Bytes of a block of the cache.
+/// Bytes of a block of the cache, at hand and across a network.
 const BLOCK: usize = 16 << 10;
+const FAR_BLOCK: usize = 128 << 10;
 
-/// Blocks of the cache: 4 MiB in all.
-const BLOCKS: usize = 256;
+/// Bytes that the cache holds.
+const CACHE: usize = 4 << 20;
 
 /// A read of so many bytes passes the cache by: it is one of many in a row.
 const LONG: usize = 256 << 10;
@@ -32,6 +33,8 @@ const LOOK: u64 = 1 << 10;
 /// A disk, read by all volumes on it.
 struct Sectors<'d> {
     disk: &'d mut dyn Disk,
+    /// Bytes of a block.
+    block: usize,
     /// Blocks by their number on the disk, and when they were used.
     cache: HashMap<u64, (u64, Rc<[u8]>)>,
     turn: u64,
@@ -69,11 +72,11 @@ impl Sectors<'_> {
             *used = self.turn;
             return Ok(Rc::clone(block));
         }
-        let at = number * BLOCK as u64;
-        let mut block = vec![0; size.saturating_sub(at).min(BLOCK as u64) as usize];
+        let at = number * self.block as u64;
+        let mut block = vec![0; size.saturating_sub(at).min(self.block as u64) as usize];
         self.fill(at, &mut block)?;
         let block: Rc<[u8]> = block.into();
-        if self.cache.len() >= BLOCKS {
+        if self.cache.len() >= CACHE / self.block {
             // The older half goes, so that it is not looked for at each read.
             let mut used: Vec<u64> = self.cache.values().map(|(used, _)| *used).collect();
             used.sort_unstable();
@@ -100,9 +103,19 @@ pub struct Area<'d> {
 impl<'d> Area<'d> {
     /// All of a disk of so many bytes.
     pub fn whole(disk: &'d mut dyn Disk, size: u64) -> Self {
+        Area::in_blocks(disk, size, BLOCK)
+    }
+
+    /// The same of a disk across a network, which is read in longer pieces.
+    pub fn far(disk: &'d mut dyn Disk, size: u64) -> Self {
+        Area::in_blocks(disk, size, FAR_BLOCK)
+    }
+
+    fn in_blocks(disk: &'d mut dyn Disk, size: u64, block: usize) -> Self {
         let (cache, turn, read, steps) = (HashMap::new(), 0, 0, 0);
         let until = Instant::now() + LONGEST;
-        let sectors = Rc::new(RefCell::new(Sectors { disk, cache, turn, read, steps, until }));
+        let sectors =
+            Rc::new(RefCell::new(Sectors { disk, block, cache, turn, read, steps, until }));
         Area { sectors, disk: size, parts: Rc::from([(0, 0, size)]), size }
     }
 
@@ -165,8 +178,9 @@ impl<'d> Area<'d> {
                 done += left;
                 continue;
             }
-            let inside = (on_disk % BLOCK as u64) as usize;
-            let block = sectors.block(on_disk / BLOCK as u64, self.disk)?;
+            let size = sectors.block as u64;
+            let inside = (on_disk % size) as usize;
+            let block = sectors.block(on_disk / size, self.disk)?;
             let count = block.len().saturating_sub(inside).min(left);
             if count == 0 {
                 return Err(Why::damaged("a structure lies past the end of the disk"));

@@ -7,11 +7,16 @@
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.
 
 mod area;
+pub mod ext;
+mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;
 
 pub use area::Area;
 
+use std::fmt;
+
+use crate::facts::Left;
 use crate::formats::{Halt, Missing};
 
 /// Bytes that the target of a link has at most (PATH_MAX of Linux, without the zero at its end).
@@ -208,5 +213,15 @@ impl From<Why> for Trouble {
 impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         Trouble::Halt(halt)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Missing(missing) => f.write_str(Left::from(*missing).why()),
+            Why::Limit(said) => f.write_str(said),
+            Why::Damaged(said) | Why::Unsupported(said) => f.write_str(said),
+        }
     }
 }

@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use super::Copy;
 use crate::bytes::{Hostile, guid};
 use crate::facts::{Code, Notebook};
+use crate::guest::volumes::utf16;
 use crate::guest::{MOST_LISTED, Partition, PartitionTable, SECTOR};
 
 #[derive(FromBytes, KnownLayout, Immutable)]
@@ -68,12 +69,14 @@ pub(super) fn check(
             beyond += u32::from(shown);
             continue;
         }
+        let start = first.saturating_mul(SECTOR);
+        let size = (last - first).saturating_add(1).saturating_mul(SECTOR);
         table.list(Partition {
-            number,
-            start: first.saturating_mul(SECTOR),
-            size: (last - first).saturating_add(1).saturating_mul(SECTOR),
-            kind: guid(entry.kind),
             name: Hostile::from_utf16le(&entry.name).to_string(),
+            guid: Some(guid(entry.unique)),
+            attributes: entry.attributes.get(),
+            label: utf16(&entry.name, u16::from_le_bytes),
+            ..Partition::new(number, start, size, guid(entry.kind))
         });
     }
     if beyond > 0 {

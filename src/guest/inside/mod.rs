@@ -5,10 +5,17 @@
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
 mod boot;
+mod examine;
 mod model;
+mod patterns;
+mod provisioner;
 mod services;
+mod sh;
 
+pub use examine::{MEMORY, examine};
 pub use model::*;
+#[doc(hidden)]
+pub use provisioner::ds_identify;
 
 use super::fs::Trouble;
 use super::tree::Tree;

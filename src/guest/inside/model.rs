@@ -36,6 +36,14 @@ pub struct Inside {
     pub not_examined: Vec<NotExamined>,
     /// Bytes of the disk that were read for it.
     pub bytes_read: u64,
+    /// Bytes of the image that were decompressed once more for it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub decoded_again: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// A volume, as reports show it.

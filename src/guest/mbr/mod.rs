@@ -64,13 +64,7 @@ impl Entry {
 
     fn partition(&self, number: u32, base: u64) -> Partition {
         let (start, end) = self.range(base);
-        Partition {
-            number,
-            start,
-            size: end - start,
-            kind: format!("{:02x}", self.kind),
-            name: String::new(),
-        }
+        Partition::new(number, start, end - start, format!("{:02x}", self.kind))
     }
 }
 

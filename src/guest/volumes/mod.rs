@@ -2,7 +2,18 @@
 //!
 //! It knows marks, names and places of file systems, swap, members of LVM, RAID and encryption; it opens none of them.
 
+mod microsoft;
+mod probe;
+mod types;
+mod words;
+
+pub use types::type_name;
+pub(super) use words::utf16;
+
 use serde::{Deserialize, Serialize};
+
+use super::fs::{Area, Trouble, Why};
+use super::{Partition, PartitionTable, Scheme};
 
 /// What a volume holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,5 +144,90 @@ impl Volume {
             (None, Some(number)) => format!("partition {number}"),
             (None, None) => "the whole disk".to_owned(),
         }
+    }
+}
+
+/// A volume, where its bytes are, and what else is known of it.
+pub(super) struct Probed<'d> {
+    pub(super) volume: Volume,
+    pub(super) area: Area<'d>,
+    /// What it holds, if that has a name and is nothing of [`Holds`].
+    pub(super) what: Option<&'static str>,
+    /// Why not all places were looked at.
+    pub(super) left: Option<Why>,
+}
+
+/// Every partition of the table but extended ones, or the whole disk if there is no table.
+///
+/// # Errors
+/// If the source fails. What cannot be read of one volume is said of that volume.
+pub(super) fn probed<'d>(
+    disk: &Area<'d>,
+    table: &PartitionTable,
+) -> Result<Vec<Probed<'d>>, Trouble> {
+    if table.scheme == Scheme::None {
+        let whole = Partition::new(0, 0, disk.size(), String::new());
+        let volume = Volume { partition: None, kind: None, ..unprobed(&whole) };
+        return Ok(vec![filled(volume, disk.clone())?]);
+    }
+    let signature = match table.scheme {
+        Scheme::Mbr => disk_signature(disk)?,
+        _ => None,
+    };
+    let is_extended = |partition: &&Partition| matches!(&*partition.kind, "05" | "0f" | "85");
+    let mut volumes = Vec::new();
+    for partition in table.partitions.iter().filter(|partition| !is_extended(partition)) {
+        let mut volume = unprobed(partition);
+        if let Some(signature) = signature {
+            volume.partuuid = Some(format!("{signature:08x}-{:02x}", partition.number));
+        }
+        volumes.push(filled(volume, disk.part(partition.start, partition.size))?);
+    }
+    Ok(volumes)
+}
+
+/// The same without what is needed to open them.
+///
+/// # Errors
+/// As [`probed`].
+pub(in crate::guest) fn find(
+    disk: &Area<'_>,
+    table: &PartitionTable,
+) -> Result<Vec<Volume>, Trouble> {
+    Ok(probed(disk, table)?.into_iter().map(|probed| probed.volume).collect())
+}
+
+/// What the table says of a partition.
+fn unprobed(partition: &Partition) -> Volume {
+    Volume {
+        partition: Some(partition.number),
+        logical: None,
+        start: partition.start,
+        size: partition.size,
+        holds: Holds::Unknown,
+        uuid: None,
+        label: None,
+        partuuid: partition.guid.clone(),
+        partlabel: Some(partition.label.clone()).filter(|label| !label.is_empty()),
+        kind: Some(match partition.kind.len() {
+            2 => partition.kind.clone(),
+            _ => partition.kind.to_uppercase(),
+        }),
+    }
+}
+
+/// The volume with what its superblock says.
+fn filled<'d>(mut volume: Volume, area: Area<'d>) -> Result<Probed<'d>, Trouble> {
+    let (found, left) = probe::probe(&area)?;
+    (volume.holds, volume.uuid, volume.label) = (found.holds, found.uuid, found.label);
+    Ok(Probed { volume, area, what: found.what, left })
+}
+
+/// The number of an MBR that PARTUUIDs begin with; `None` if it has none, or it cannot be read.
+fn disk_signature(disk: &Area<'_>) -> Result<Option<u32>, Trouble> {
+    match disk.array(0x1b8) {
+        Ok(bytes) => Ok(Some(u32::from_le_bytes(bytes)).filter(|&signature| signature != 0)),
+        Err(Trouble::Left(_)) => Ok(None),
+        Err(halt) => Err(halt),
     }
 }

@@ -4,14 +4,17 @@
 
 mod containers;
 mod edits;
+mod guest_files;
 mod parts;
 pub mod structures;
 mod tables;
 mod wrappings;
 
+pub use crate::guest::inside::ds_identify;
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
+pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
 pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 

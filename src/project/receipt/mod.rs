@@ -24,7 +24,7 @@ pub use self::key::Key;
 pub use self::subject::Subject;
 use crate::bytes::{Hostile, Small, folder, hex, rfc3339};
 use crate::facts::Code;
-use crate::inspect::{self, Check, Digested, Expected, Mode, Options, Report, Verdict};
+use crate::inspect::{self, Check, Digested, Expected, Guest, Mode, Options, Report, Verdict};
 use crate::rules::{self, Severity};
 
 /// Name and version of the format.
@@ -63,6 +63,7 @@ pub struct Asked {
     image_digest: bool,
     disk_digest: bool,
     spool: bool,
+    guest: Guest,
     url_rules: bool,
 }
 
@@ -79,6 +80,7 @@ impl Asked {
                 || options.expected.iter().any(|expected| expected.of == Digested::Image),
             disk_digest: options.disk_digest,
             spool: options.spool,
+            guest: options.guest,
             url_rules: options.url_rules,
         }
     }

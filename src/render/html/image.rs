@@ -2,9 +2,10 @@
 
 use super::super::markup::Markup;
 use super::super::wrap::{Part, parts};
-use super::super::{map, text};
+use super::super::{guest, map, text};
 use super::{badge, bytes, scale};
 use crate::bytes::human_size;
+use crate::guest::inside::Inside;
 use crate::guest::{PartitionTable, Scheme};
 use crate::inspect::{Excerpt, Finding, Look, Map, Report, State};
 use crate::rules::Severity;
@@ -36,6 +37,9 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Marku
         digests(report, out);
         if let Some(table) = &report.partition_table {
             partitions(table, report, out);
+        }
+        if let Some(inside) = &report.guest {
+            guest(inside, out);
         }
         allocation(&look.map, out);
         checks(report, out);
@@ -155,14 +159,16 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     );
     for partition in table.partitions.iter().take(LISTED) {
         let name = if partition.name.is_empty() { "–" } else { partition.name.as_str() };
+        let kind = partition.type_name.as_deref().map_or(String::new(), |name| format!("{name}, "));
         out.add(
             "<tr><th scope=\"row\">{}</th><td><bdi>{}</bdi></td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td><code>{}</code></td></tr>\n",
+             <td class=\"number\">{}</td><td>{}<code>{}</code></td></tr>\n",
             &[
                 &partition.number,
                 &name,
                 &partition.start,
                 &human_size(partition.size),
+                &kind,
                 &partition.kind,
             ],
         );
@@ -172,6 +178,43 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     if more > 0 {
         out.add("<p>And {} more.</p>\n", &[&more]);
     }
+}
+
+/// What is inside the disk.
+fn guest(inside: &Inside, out: &mut Markup) {
+    out.add("<h3>Inside the disk</h3>\n<dl>\n", &[]);
+    for (what, said) in guest::said(inside) {
+        out.add("<dt>{}</dt><dd><bdi>{}</bdi></dd>\n", &[&text::sentence(what), &said]);
+    }
+    out.add("</dl>\n", &[]);
+    if inside.volumes.is_empty() {
+        return;
+    }
+    out.add(
+        "<div class=\"wide\" role=\"group\" aria-label=\"Volumes\" tabindex=\"0\">\n<table>\n<thead><tr>\
+         <th scope=\"col\">Volume</th><th scope=\"col\">Holds</th><th scope=\"col\">Size</th>\
+         <th scope=\"col\">Free</th><th scope=\"col\">Label</th><th scope=\"col\">UUID</th>\
+         <th scope=\"col\">Mounted at</th></tr></thead>\n<tbody>\n",
+        &[],
+    );
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+    for volume in inside.volumes.iter().take(LISTED) {
+        let free = volume.free.map_or("–".to_owned(), human_size);
+        out.add(
+            "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
+             <td><bdi>{}</bdi></td><td><code>{}</code></td><td><bdi>{}</bdi></td></tr>\n",
+            &[
+                &volume.name,
+                &volume.holds,
+                &human_size(volume.size),
+                &free,
+                &or_none(&volume.label),
+                &or_none(&volume.uuid),
+                &or_none(&volume.mounted),
+            ],
+        );
+    }
+    out.add("</tbody>\n</table>\n</div>\n", &[]);
 }
 
 fn allocation(found: &Result<Map, String>, out: &mut Markup) {

@@ -5,6 +5,7 @@ mod file;
 mod foreign;
 mod guest;
 mod guest_boot;
+mod guest_services;
 mod image;
 mod qcow2;
 mod url;
@@ -134,7 +135,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 11] = [
+const SHELVES: [&[Row]; 12] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -146,6 +147,7 @@ const SHELVES: [&[Row]; 11] = [
     disk::ROWS,
     guest::ROWS,
     guest_boot::ROWS,
+    guest_services::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that

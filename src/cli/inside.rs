@@ -1,0 +1,241 @@
+//! What is inside a disk: `inspect`, `ls` and `cat`.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::ffi::OsStrExt;
+
+use super::args::{CatArgs, Format, InspectArgs, LsArgs, NetArgs};
+use super::progress::Progress;
+use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, check, output, signals};
+use crate::bytes::{Hostile, read_size, rfc3339};
+use crate::guest::fs::{Kind, Trouble};
+use crate::guest::inside::VolumeInside;
+use crate::guest::{Files, Listed, NoRoot, Reading};
+use crate::inspect::{self, Error, Opened};
+use crate::render::guest;
+use crate::source::shown;
+
+/// Shows what is inside the disk of an image.
+pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
+    let looked = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
+        let (inside, _) = inspect::within(opened)?;
+        Ok((inside, opened.format(), opened.virtual_size()))
+    })?;
+    let (inside, format, size) = match looked {
+        Ok(found) => found,
+        Err(error) => return Ok(unreadable(&args.image, &error)),
+    };
+    match args.format {
+        Format::Text => {
+            let mut text = guest::text(&inside, output::style(true).width);
+            if inside.volumes.is_empty() {
+                text.push_str("  No volume of the disk holds anything that is known.\n");
+            }
+            output::write(&mut None, &text)?;
+        }
+        Format::Json => {
+            let name = shown(&args.image).to_string();
+            let text = guest::json(&name, format.as_str(), size, &inside)
+                .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
+            output::document_text(&text)?;
+        }
+    }
+    Ok(ACCEPTED)
+}
+
+/// Lists a directory of the guest.
+pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
+    let path = args.path.as_bytes();
+    let listed = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
+        inspect::files(opened, |files| {
+            if let Err(none) = files.begin(place(args.volume)) {
+                return Ok(Err((none, files.volumes().to_vec())));
+            }
+            files.list(path).map(Ok)
+        })
+    })?;
+    match listed {
+        Err(error) => Ok(unreadable(&args.image, &error)),
+        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
+        Ok(Ok(None)) => Ok(absent(&args.image, path)),
+        Ok(Ok(Some(listed))) => {
+            output::write(&mut None, &lines(&listed, args.long))?;
+            Ok(ACCEPTED)
+        }
+    }
+}
+
+/// Writes a file of the guest to standard output.
+pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
+    let path = args.path.as_bytes();
+    let most = read_size(&args.max_bytes).ok_or_else(|| {
+        let given = Hostile::from(args.max_bytes.as_str());
+        Usage(format!("--max-bytes takes a size such as 64MiB or 1000000, not \"{given}\""))
+    })?;
+    let escape = io::stdout().is_terminal();
+    let mut written = Ok(());
+    let read = opened(&args.image, &args.max_size, &args.net, true, |opened| {
+        inspect::files(opened, |files| {
+            if let Err(none) = files.begin(place(args.volume)) {
+                return Ok(Err((none, files.volumes().to_vec())));
+            }
+            files.read(path, most, &mut |bytes| put(bytes, escape, &mut written)).map(Ok)
+        })
+    })?;
+    match written {
+        Ok(()) => {}
+        // Whoever reads it has seen what it wanted to.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ACCEPTED),
+        Err(error) => return Err(Usage(format!("cannot write to standard output: {error}"))),
+    }
+    let name = Hostile::new(path);
+    match read {
+        Err(error) => Ok(unreadable(&args.image, &error)),
+        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
+        Ok(Ok(Reading::Absent)) => Ok(absent(&args.image, path)),
+        Ok(Ok(Reading::Other(kind))) => {
+            let what = if kind == Kind::Directory { "a directory" } else { "no regular file" };
+            output::complain(&format!("{}: {name} is {what}", shown(&args.image)));
+            Ok(REJECTED)
+        }
+        Ok(Ok(Reading::Cut)) => {
+            let hint = "--max-bytes raises the limit";
+            output::complain(&format!("{name} goes on after {most} bytes; {hint}"));
+            Ok(REJECTED)
+        }
+        Ok(Ok(_)) => Ok(ACCEPTED),
+    }
+}
+
+/// Opens an image and does something with it.
+fn opened<T>(
+    image: &OsString,
+    max_size: &str,
+    net: &NetArgs,
+    quiet: bool,
+    work: impl FnOnce(&mut Opened) -> Result<T, Error>,
+) -> Result<Result<T, Error>, Usage> {
+    let options = check::to_look_at(max_size, net, [image])?;
+    let progress = Progress::new(quiet);
+    let closed = std::sync::Arc::clone(&progress);
+    signals::watch(move || closed.close());
+    let done = Opened::open(image, &options, &*progress).and_then(|mut opened| {
+        progress.close();
+        let done = work(&mut opened)?;
+        opened.unchanged()?;
+        Ok(done)
+    });
+    progress.close();
+    Ok(done)
+}
+
+fn put(bytes: &[u8], escape: bool, written: &mut io::Result<()>) -> bool {
+    let mut out = io::stdout().lock();
+    *written = match escape {
+        true => {
+            let lines = bytes.split_inclusive(|&byte| byte == b'\n').map(|line| {
+                let text = line.strip_suffix(b"\n");
+                let end = if text.is_some() { "\n" } else { "" };
+                format!("{}{end}", Hostile::new(text.unwrap_or(line)))
+            });
+            out.write_all(lines.collect::<String>().as_bytes())
+        }
+        false => out.write_all(bytes),
+    }
+    .and_then(|()| out.flush());
+    written.is_ok()
+}
+
+/// The place in the list of a volume that is numbered from 1.
+fn place(number: Option<u32>) -> Option<usize> {
+    number.map(|number| (number as usize).wrapping_sub(1))
+}
+
+fn unreadable(image: &OsString, error: &Error) -> u8 {
+    output::complain(&format!("{}: {}", shown(image), error.message));
+    UNREADABLE
+}
+
+fn absent(image: &OsString, path: &[u8]) -> u8 {
+    output::complain(&format!("{}: there is no {}", shown(image), Hostile::new(path)));
+    REJECTED
+}
+
+/// Says which volumes there are to choose from.
+fn choose(none: NoRoot, asked: Option<u32>, volumes: &[VolumeInside]) -> Usage {
+    let why = match (none, asked) {
+        (NoRoot::None, _) => "no volume holds an operating system".to_owned(),
+        (NoRoot::Several, _) => "several volumes hold an operating system".to_owned(),
+        (_, Some(number)) => format!("nothing can be read of volume {number}"),
+        (_, None) => "nothing can be read".to_owned(),
+    };
+    let mut text = format!("{why}; choose one with --volume N:");
+    for (number, volume) in (1..).zip(volumes) {
+        let _ = write!(text, "\n  {number}  {}", guest::of_volume(volume));
+    }
+    if volumes.is_empty() {
+        text = format!("{why}, and the disk has no volume that is known");
+    }
+    Usage(text)
+}
+
+fn lines(listed: &[Listed], long: bool) -> String {
+    let mut out = String::new();
+    for entry in listed {
+        let name = Hostile::new(&entry.name);
+        if !long {
+            let _ = writeln!(out, "{name}");
+            continue;
+        }
+        let inode = entry.inode;
+        let date = inode.modified.and_then(|at| u64::try_from(at).ok()).map(rfc3339);
+        let date = date.unwrap_or_else(|| "-".to_owned());
+        let target = entry.target.as_ref().map(|to| format!(" -> {}", Hostile::new(to)));
+        let _ = writeln!(
+            out,
+            "{} {:>5} {:>5} {:>12} {date:>20} {name}{}",
+            mode(inode.kind, inode.mode),
+            inode.uid,
+            inode.gid,
+            inode.size,
+            target.unwrap_or_default()
+        );
+    }
+    out
+}
+
+/// Kind and permissions, as `ls -l` shows them.
+fn mode(kind: Kind, mode: u16) -> String {
+    let mut text = String::from(match kind {
+        Kind::Regular => "-",
+        Kind::Directory => "d",
+        Kind::Link => "l",
+        Kind::Special => "s",
+    });
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_shown_as_ls_does() {
+        assert_eq!(mode(Kind::Regular, 0o644), "-rw-r--r--");
+        assert_eq!(mode(Kind::Directory, 0o1777), "drwxrwxrwt");
+        assert_eq!(mode(Kind::Regular, 0o4755), "-rwsr-xr-x");
+        assert_eq!(mode(Kind::Regular, 0o6640), "-rwSr-S---");
+    }
+}
