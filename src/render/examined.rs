@@ -322,6 +322,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
         | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
         | AccountShell => check(has_check(report, "guest"), "guest"),
+        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
         BootNoLoader
         | BootUefiOnly
         | BootGrubNotInstalled

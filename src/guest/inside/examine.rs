@@ -22,6 +22,8 @@ const JUDGES: &[(&str, Judge)] = &[
     ("the fstab", super::fstab::judge),
     ("the growth of the root", super::growth::judge),
 ];
+const JUDGES: &[(&str, Judge)] =
+    &[("how it boots", super::boot::judge), ("the services", super::services::judge)];
 
 /// Examines a disk of so many bytes with this partition table; `far` if it is read across a network. What is found is
 /// written into the notebook; `None` if nothing on the disk is known.

@@ -10,6 +10,8 @@ mod growth;
 mod boot;
 mod accounts;
 mod leftovers;
+mod boot;
+mod examine;
 mod model;
 mod network;
 mod patterns;

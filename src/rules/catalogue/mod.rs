@@ -11,6 +11,8 @@ mod guest_prov;
 mod guest_services;
 mod guest_boot;
 mod guest_ssh;
+mod guest_boot;
+mod guest_services;
 mod image;
 mod qcow2;
 mod url;
@@ -160,6 +162,8 @@ const SHELVES: [&[Row]; 12] = [
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,
+    guest_boot::ROWS,
+    guest_services::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
