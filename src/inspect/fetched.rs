@@ -66,7 +66,7 @@ impl Image for Fetched<'_> {
     }
 
     fn view<'v>(&'v self, _: &Notebook<'_>) -> Box<dyn ImageView + 'v> {
-        let part = Part::of(&self.object.remote, &*self.object.notify);
+        let part = Part::of(&self.object.remote, &*self.object.notify).map(Part::forward);
         let either = Either { object: &self.object, part };
         Box::new(self.decoded.view(Offsets::new(either, Arc::clone(&self.agreed))))
     }

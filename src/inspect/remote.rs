@@ -98,7 +98,7 @@ pub(super) struct Parts<'r> {
 }
 
 /// Bytes that are fetched at most ahead of whoever reads on: less than what [`Ranges`] keeps.
-const AHEAD: u64 = 4 << 20;
+const AHEAD: u64 = 2 << 20;
 
 /// A part of an object.
 pub(super) struct Part<'r> {
@@ -137,6 +137,11 @@ impl<'r> Part<'r> {
         let ranges = remote.ranges(notify)?;
         let subject = Hostile::from(remote.served().asked.to_string().as_str());
         Some(Part { ranges, subject, end: 0, together: 0 })
+    }
+
+    /// For whoever reads on and hardly ever goes back: nothing is kept but what is fetched ahead.
+    pub(super) fn forward(self) -> Self {
+        Part { ranges: self.ranges.keeping(AHEAD as usize), ..self }
     }
 }
 
