@@ -35,7 +35,7 @@ impl Decoded {
     /// # Errors
     /// If it cannot be read or decoded.
     pub(super) fn of(
-        (reader, held): (impl Read, Option<Against>),
+        file: (impl Read, Option<Against>),
         packing: Packing,
         notebook: &Notebook<'_>,
         listener: &dyn Listener,
@@ -43,6 +43,15 @@ impl Decoded {
         // Two images are open at once in a comparison, and each would keep its threads.
         let threads = Threads::new(1);
         let how = How { packing, threads, index: Index::default(), spools: true };
+        Decoded::by(how, file, notebook, listener)
+    }
+
+    fn by(
+        how: How,
+        (reader, held): (impl Read, Option<Against>),
+        notebook: &Notebook<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Self, Halt> {
         let size = scope(|scope| {
             let (sender, segments) = channel();
             let ended = Arc::<AtomicBool>::default();
@@ -56,7 +65,7 @@ impl Decoded {
             let delivered = join(reader)?;
             too_long(&delivered, most, notebook);
             if size.is_ok() {
-                marks::last(packing, &delivered.last, delivered.bytes, notebook);
+                marks::last(how.packing, &delivered.last, delivered.bytes, notebook);
             }
             size
         })?;
@@ -206,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::bytes::{Pool, Segment};
+    use crate::codec::testing::mixed;
     use crate::source::Source;
 
     /// An image with zeros, and the file that it is packed in.
@@ -341,6 +351,62 @@ mod tests {
         let deaf = &crate::inspect::Deaf;
         let of = Decoded::of((file.reader(), None), Packing::Gzip, &notebook, deaf);
         assert!(of.is_err() && notebook.has(Code::FileTooLarge));
+    }
+
+    /// A file with an image of words, noise and zeros, and the image.
+    fn packed(pack: fn(&[u8]) -> Vec<u8>) -> (tempfile::TempDir, LocalFile, Vec<u8>) {
+        let mut image = mixed(600_000);
+        image.resize(1_100_000, 0);
+        image.extend_from_slice(&mixed(700_001));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        std::fs::write(&path, pack(&image)).unwrap();
+        let Ok(Source::File(file)) = Source::open(path.as_os_str()) else { unreachable!() };
+        (dir, file, image)
+    }
+
+    fn bzip2(image: &[u8]) -> Vec<u8> {
+        let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        writer.write_all(image).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn members(image: &[u8]) -> Vec<u8> {
+        let member = |part: &[u8]| {
+            let mut writer = GzEncoder::new(Vec::new(), Compression::default());
+            writer.write_all(part).unwrap();
+            writer.finish().unwrap()
+        };
+        [member(&image[..900_000]), member(&[]), member(&image[900_000..])].concat()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// From places as near as blocks, with any number of threads.
+        #[test]
+        fn what_the_index_leads_to_is_the_stream(
+            reads in prop::collection::vec((any::<prop::sample::Index>(), 1usize..150_000), 1..20),
+            threads in prop::sample::select(vec![1usize, 2, 8, 64]),
+        ) {
+            for (packing, pack) in [(Packing::Gzip, members as fn(&[u8]) -> _), (Packing::Bzip2, bzip2)] {
+                let (_dir, file, image) = packed(pack);
+                let notebook = Notebook::new(&|_| false, 1 << 40);
+                let threads = Threads::new(threads);
+                let how = How { packing, threads, index: Index::close(), spools: false };
+                let deaf = &crate::inspect::Deaf;
+                let decoded = Decoded::by(how, (file.reader(), None), &notebook, deaf).unwrap();
+                prop_assert!(decoded.how.index.places() > 4, "{}", decoded.how.index.places());
+                let mut view = decoded.view(file.offsets());
+                for (at, len) in &reads {
+                    let at = at.index(image.len() + 1000);
+                    let mut buf = vec![0xee; *len];
+                    let expected = image.get(at..(at + len).min(image.len())).unwrap_or_default();
+                    prop_assert_eq!(view.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(expected.len()));
+                    prop_assert!(&buf[..expected.len()] == expected, "{} bytes at {}", len, at);
+                }
+            }
+        }
     }
 
     proptest! {
