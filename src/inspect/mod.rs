@@ -16,6 +16,8 @@ mod examine;
 mod extents;
 mod feed;
 mod guest;
+#[cfg(feature = "net")]
+mod fetched;
 mod identity;
 mod inner;
 mod look;
@@ -81,7 +83,7 @@ pub struct Options {
     pub keep_going: bool,
     /// Digest the decompressed bytes.
     pub image_digest: bool,
-    /// Digest the virtual disk. A compressed or piped container is spooled for it.
+    /// Digest the virtual disk. A piped container is spooled for it, and a compressed one behind a URL without parts.
     pub disk_digest: bool,
     /// Spool a stream, so that what lies behind can be read.
     pub spool: bool,
