@@ -15,9 +15,9 @@ mod elsewhere;
 mod examine;
 mod extents;
 mod feed;
-mod guest;
 #[cfg(feature = "net")]
 mod fetched;
+mod guest;
 mod identity;
 mod inner;
 mod look;

@@ -288,8 +288,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
-        FstabSourceMissing
+        GuestNoRoot
+        | GuestSeveralRoots
+        | FstabSourceMissing
         | FstabDeviceName
         | FstabTypeWrong
         | FstabSubvolumeMissing
@@ -300,8 +301,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | FstabRemote
         | FstabSwapMissing
         | RootNotGrown
-        | RootFull => check(has_check(report, "guest"), "guest"),
-        NetworkNone
+        | RootFull
+        | NetworkNone
         | NetworkStaticOnly
         | NetworkMacOnly
         | NetworkIpv6Only
@@ -315,41 +316,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | NetworkRendered
         | NetworkInstallerLeftOver
         | NetworkHandMade
-        | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget | SshNoServer | SshOff | SshMasked | SshNotToBeRun
-        | SshConfigInvalid | SshPubkeyOff | SshMethods | SshMethodsMore | SshUserRefused
-        | SshRootRefused | SshHomeUnsafe | SshHomeGroup | SshKeysFile | SshPort
-        | SshListenAddress | SshPasswords | SshEmptyPasswords | SshHostKeysMissing
-        | SshHostKeysNever | SshFirewalled | AccountNologin | AccountLocked | AccountExpired
-        | AccountShell => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
-        BootNoLoader
-        | BootUefiOnly
-        | BootGrubNotInstalled
-        | BootLoaderUnknown
-        | BootSyslinuxIncomplete
-        | BootNoMenu
-        | BootKernelMissing
-        | BootInitrdMissing
-        | BootInitramfsDamaged
-        | BootDriverNotInInitramfs
-        | BootNoInitramfs
-        | BootRootMissing
-        | BootRootDevice
-        | BootRootSubvolume
-        | BootRootNeedsInitramfs
-        | BootResumeMissing
-        | BootSerialConsoleOnly
-        | KernelInvalid
-        | KernelNoModules
-        | KernelNoVirtioDisk
-        | KernelNoVirtioNet
-        | KernelNoRootDriver
-        | KernelNoIsofs
-        | KernelNoPacket
-        | KernelModuleDisabled
-        | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget
+        | NetworkResolverPrivate
+        | SystemDefaultTarget
         | SshNoServer
         | SshOff
         | SshMasked
@@ -374,6 +342,32 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | AccountLocked
         | AccountExpired
         | AccountShell
+        | BootNoLoader
+        | BootUefiOnly
+        | BootGrubNotInstalled
+        | BootLoaderUnknown
+        | BootSyslinuxIncomplete
+        | BootNoMenu
+        | BootKernelMissing
+        | BootInitrdMissing
+        | BootInitramfsDamaged
+        | BootDriverNotInInitramfs
+        | BootNoInitramfs
+        | BootRootMissing
+        | BootRootDevice
+        | BootRootSubvolume
+        | BootRootNeedsInitramfs
+        | BootResumeMissing
+        | BootSerialConsoleOnly
+        | KernelInvalid
+        | KernelNoModules
+        | KernelNoVirtioDisk
+        | KernelNoVirtioNet
+        | KernelNoRootDriver
+        | KernelNoIsofs
+        | KernelNoPacket
+        | KernelModuleDisabled
+        | KernelModuleBlacklisted
         | AccountEmptyPassword
         | AccountPassword
         | AccountUidZero
@@ -394,9 +388,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | LeftoverTools
         | LeftoverDigitalOcean
         | LeftoverSwap
-        | LeftoverLogs => check(has_check(report, "inside"), "inside"),
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "inside"), "inside"),
-        SystemUnknown
+        | LeftoverLogs
+        | SystemUnknown
         | SystemArchitecture
         | System32Bit
         | SystemWindows
@@ -423,7 +416,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | ProvisionerState
         | ProvisionerDoneOnce
         | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
     }
 }
 

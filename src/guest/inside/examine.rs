@@ -15,15 +15,16 @@ type Judge = fn(&mut Case<'_, '_>) -> Result<(), Trouble>;
 
 /// The judges, in the order in which they need each other, each with what it looks at.
 const JUDGES: &[(&str, Judge)] = &[
+    ("the system", super::system::judge),
     ("what boots", super::boot::judge),
     ("the services", super::services::judge),
+    ("what sets a Droplet up", super::provisioner::judge),
     ("the SSH server", super::sshd::judge),
     ("the network", super::network::judge),
     ("the fstab", super::fstab::judge),
     ("the growth of the root", super::growth::judge),
+    ("what is left over of the build", super::leftovers::judge),
 ];
-const JUDGES: &[(&str, Judge)] =
-    &[("how it boots", super::boot::judge), ("the services", super::services::judge)];
 
 /// Examines a disk of so many bytes with this partition table; `far` if it is read across a network. What is found is
 /// written into the notebook; `None` if nothing on the disk is known.

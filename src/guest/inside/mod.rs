@@ -4,14 +4,12 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod accounts;
+mod boot;
 mod examine;
 mod fstab;
 mod growth;
-mod boot;
-mod accounts;
 mod leftovers;
-mod boot;
-mod examine;
 mod model;
 mod network;
 mod patterns;
@@ -24,10 +22,9 @@ mod system;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
-pub use provisioner::DsIdentify;
 pub use network::netplan;
 #[doc(hidden)]
-pub use provisioner::ds_identify;
+pub use provisioner::DsIdentify;
 
 use super::fs::Trouble;
 use super::tree::Tree;

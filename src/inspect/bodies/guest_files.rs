@@ -14,7 +14,7 @@ use crate::guest::fs::{Area, FileSystem, Inode, Kind, Node, Trouble};
 const MOST: usize = 64 << 10;
 
 /// Files that a listing has at most.
-const MOST_FILES: usize = 1 << 16;
+pub(super) const MOST_FILES: usize = 1 << 16;
 
 /// The same of fuzzing, which is to try many images.
 const MOST_FUZZED: usize = 4 << 10;
@@ -155,8 +155,7 @@ pub fn fat(input: &[u8]) {
     fuzzed(fat_seeds(), input);
 }
 
-fn walked(system: &mut dyn FileSystem, most: usize, most_files: usize) -> GuestFiles {
-pub(super) fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
+pub(super) fn walked(system: &mut dyn FileSystem, most: usize, most_files: usize) -> GuestFiles {
     let space = match system.space() {
         Ok(Some(space)) => {
             let inodes = [space.inodes, space.free_inodes].map(Option::unwrap_or_default);

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::edits::{self, Seed};
-use super::guest_files::{GuestFiles, Reads, said, walked};
+use super::guest_files::{GuestFiles, MOST_FILES, Reads, said, walked};
 use super::{MemoryImage, Notebook, OnceLock, unpacked};
 use crate::facts::Code;
 use crate::formats::Disk;
@@ -77,8 +77,8 @@ pub fn guest_file_system(
     let mut disk = Reads(read, size);
     let area = Area::whole(&mut disk, size);
     match kind {
-        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most)),
-        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most)),
+        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most, MOST_FILES)),
+        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most, MOST_FILES)),
     }
 }
 

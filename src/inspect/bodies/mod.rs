@@ -11,13 +11,11 @@ pub mod structures;
 mod tables;
 mod wrappings;
 
-pub use crate::guest::inside::DsIdentify;
-pub use crate::guest::inside::{ds_identify, netplan};
+pub use crate::guest::inside::{DsIdentify, netplan};
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
 pub use guest_files::{GuestFile, GuestFiles, ext, fat, guest_file_systems, guest_files};
-pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
 pub use guest_volumes::{
     GuestVolumes, btrfs, guest_file_system, guest_volumes, lvm, lvm_disk, xfs,
 };
@@ -56,8 +54,7 @@ const LARGEST_PACKED: u64 = 128 << 10;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 20] = [
-pub const ALL: [Body; 21] = [
+pub const ALL: &[Body] = &[
     ("gzip", gzip),
     ("inflate", inflate),
     ("bzip2", bzip2),

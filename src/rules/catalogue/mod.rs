@@ -4,15 +4,13 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_boot;
 mod guest_fstab;
-mod guest_network;
 mod guest_leftovers;
+mod guest_network;
 mod guest_prov;
 mod guest_services;
-mod guest_boot;
 mod guest_ssh;
-mod guest_boot;
-mod guest_services;
 mod image;
 mod qcow2;
 mod url;
@@ -143,8 +141,6 @@ const fn mended_beside(row: Row) -> Row {
 }
 
 const SHELVES: &[&[Row]] = &[
-const SHELVES: [&[Row]; 13] = [
-const SHELVES: [&[Row]; 12] = [
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -162,8 +158,6 @@ const SHELVES: [&[Row]; 12] = [
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,
-    guest_boot::ROWS,
-    guest_services::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
