@@ -318,6 +318,11 @@ codes! {
 
     // The system and its file systems.
     SystemDefaultTarget "system-default-target",
+    SystemUnknown "system-unknown",
+    SystemArchitecture "system-architecture",
+    System32Bit "system-32-bit",
+    SystemWindows "system-windows",
+    SystemInstaller "system-installer",
 
     // What boots.
     BootNoLoader "boot-no-loader",
@@ -362,6 +367,28 @@ codes! {
     RootFull "root-full",
 
     // What sets a Droplet up.
+    ProvisionerMissing "provisioner-missing",
+    ProvisionerOther "provisioner-other",
+    ProvisionerOld "provisioner-old",
+    ProvisionerSwitchedOff "provisioner-switched-off",
+    ProvisionerNotEnabled "provisioner-not-enabled",
+    ProvisionerConfigUnread "provisioner-config-unread",
+    ProvisionerDatasource "provisioner-datasource",
+    ProvisionerDatasourceModule "provisioner-datasource-module",
+    ProvisionerDatasourceTaken "provisioner-datasource-taken",
+    ProvisionerDatasourcePerhaps "provisioner-datasource-perhaps",
+    ProvisionerListUnseen "provisioner-list-unseen",
+    ProvisionerMetadataOnly "provisioner-metadata-only",
+    ProvisionerKept "provisioner-kept",
+    ProvisionerKeys "provisioner-keys",
+    ProvisionerKeysOwn "provisioner-keys-own",
+    ProvisionerPasswords "provisioner-passwords",
+    ProvisionerNetworkOff "provisioner-network-off",
+    ProvisionerNetworkOwn "provisioner-network-own",
+    ProvisionerNoRenderer "provisioner-no-renderer",
+    ProvisionerState "provisioner-state",
+    ProvisionerDoneOnce "provisioner-done-once",
+    ProvisionerPlatform "provisioner-platform",
 
     // Logging in.
     SshNoServer "ssh-no-server",

@@ -22,13 +22,22 @@ struct Layout {
 fn disk() -> Option<&'static Path> {
     static DISK: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = DISK.get_or_init(|| {
-        if !have(&["mmdebstrap", "fakeroot", "sgdisk", "mke2fs", "mkfs.vfat", "mcopy", "grub-mkimage"]) {
+        if !have(&[
+            "mmdebstrap",
+            "fakeroot",
+            "sgdisk",
+            "mke2fs",
+            "mkfs.vfat",
+            "mcopy",
+            "grub-mkimage",
+        ]) {
             return None;
         }
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/make-debian");
         // A change of how it is made makes another one.
         let script = fs::read(&here).unwrap();
-        let sum = script.iter().fold(0u32, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let sum =
+            script.iter().fold(0u32, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
         let path = folder.join(format!("debian-{sum:08x}.raw"));
         if !path.exists() {
@@ -87,26 +96,41 @@ const BROKEN: &[Broken] = &[
     broken("reject boot-initrd-missing", &["rm /boot/initrd.img-VERSION"]),
     broken("reject boot-root-missing", &["SED /boot/grub/grub.cfg root=UUID=6f9b root=UUID=7f9b"]),
     broken("reject boot-root-device", &["SED /boot/grub/grub.cfg root=UUID=ROOT root=/dev/sda1"]),
-    broken("warn kernel-module-blacklisted", &["WRITE /etc/modprobe.d/no.conf 644 blacklist virtio_net\\n"]),
+    broken(
+        "warn kernel-module-blacklisted",
+        &["WRITE /etc/modprobe.d/no.conf 644 blacklist virtio_net\\n"],
+    ),
     broken("warn kernel-no-modules", &["RMDIR /lib/modules/VERSION"]),
     // Mounting.
     broken("reject fstab-source-missing", &["SED /etc/fstab UUID=1A2B UUID=1A2C"]),
     broken("reject fstab-device-name", &["SED /etc/fstab UUID=1A2B-3C4D /dev/sdb1"]),
     // Logging in.
     broken("reject ssh-no-server", &["rm /usr/sbin/sshd"]),
-    broken("reject ssh-pubkey-off", &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PubkeyAuthentication no\\n"]),
-    broken("reject ssh-masked", &[
-        "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
-        "rm /etc/systemd/system/sshd.service",
-        "symlink /etc/systemd/system/ssh.service /dev/null",
-    ]),
-    broken("reject ssh-off", &[
-        "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
-        "rm /etc/systemd/system/sshd.service",
-    ]),
+    broken(
+        "reject ssh-pubkey-off",
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PubkeyAuthentication no\\n"],
+    ),
+    broken(
+        "reject ssh-masked",
+        &[
+            "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
+            "rm /etc/systemd/system/sshd.service",
+            "symlink /etc/systemd/system/ssh.service /dev/null",
+        ],
+    ),
+    broken(
+        "reject ssh-off",
+        &[
+            "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
+            "rm /etc/systemd/system/sshd.service",
+        ],
+    ),
     broken("reject ssh-not-to-be-run", &["WRITE /etc/ssh/sshd_not_to_be_run 644 no"]),
     broken("reject account-nologin", &["WRITE /etc/nologin 644 closed\\n"]),
-    broken("reject ssh-user-refused", &["WRITE /etc/ssh/sshd_config.d/a.conf 644 AllowUsers alice\\n"]),
+    broken(
+        "reject ssh-user-refused",
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 AllowUsers alice\\n"],
+    ),
 ];
 
 /// Breaks the root of a disk.
@@ -126,13 +150,18 @@ fn edit(path: &Path, layout: &Layout, version: &str, edits: &[&str]) {
     let write = |guest: &str, mode: &str, bytes: &[u8]| {
         let file = folder.path().join("file");
         fs::write(&file, bytes).unwrap();
-        run(&format!("write {} {guest}\nset_inode_field {guest} mode 0100{mode}\n", file.display()));
+        run(&format!(
+            "write {} {guest}\nset_inode_field {guest} mode 0100{mode}\n",
+            file.display()
+        ));
     };
     for edit in edits {
         let edit = edit.replace("VERSION", version).replace("UUID=ROOT", &format!("UUID={ROOT}"));
         let words: Vec<&str> = edit.splitn(4, ' ').collect();
         match words[..] {
-            ["WRITE", guest, mode, text] => write(guest, mode, text.replace("\\n", "\n").as_bytes()),
+            ["WRITE", guest, mode, text] => {
+                write(guest, mode, text.replace("\\n", "\n").as_bytes())
+            }
             ["SED", guest, from, to] => {
                 let text = String::from_utf8(run(&format!("cat {guest}\n"))).unwrap();
                 let text = text.split_once('\n').unwrap().1.to_owned();
@@ -179,7 +208,10 @@ fn each_thing_that_is_broken_is_found() {
         edit(&copy, &layout, &version, broken.edits);
         let (found, _) = checked(&copy, &[]);
         if !found.iter().any(|said| said.starts_with(broken.found)) {
-            missed.push(format!("{:?}: {} was not found, but {found:#?}", broken.edits, broken.found));
+            missed.push(format!(
+                "{:?}: {} was not found, but {found:#?}",
+                broken.edits, broken.found
+            ));
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
@@ -195,7 +227,10 @@ fn a_disk_without_its_boot_loader_does_not_boot() {
     let file = File::options().write(true).open(&copy).unwrap();
     file.write_all_at(&[0; 64 << 10], layout.bios).unwrap();
     let (found, _) = checked(&copy, &[]);
-    assert!(found.iter().any(|said| said.starts_with("reject boot-grub-not-installed")), "{found:#?}");
+    assert!(
+        found.iter().any(|said| said.starts_with("reject boot-grub-not-installed")),
+        "{found:#?}"
+    );
     file.write_all_at(&[0; 440], 0).unwrap();
     let (found, report) = checked(&copy, &[]);
     let uefi = !report["guest"]["boot"]["uefi"].is_null();

@@ -103,7 +103,12 @@ pub(crate) fn agree_on(ours: &GuestFiles, image: &Path) {
         let (our_kind, our_contents) = of(file);
         assert_eq!(our_kind, *kind, "{name}");
         let our_contents = our_contents.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(is_same(&our_contents, contents), "{name} has other contents: {} and {} bytes", our_contents.len(), contents.len());
+        assert!(
+            is_same(&our_contents, contents),
+            "{name} has other contents: {} and {} bytes",
+            our_contents.len(),
+            contents.len()
+        );
     }
     for (path, file) in &mine {
         let name = String::from_utf8_lossy(path);

@@ -234,3 +234,99 @@ fn files_of_huge_sizes_are_read_where_they_are() {
         assert!(bytes[..9000] == pattern(9000, 3) && bytes[9000..].iter().all(|&byte| byte == 0));
     }
 }
+
+/// A byte that means nothing is changed in each kind of structure, so that nothing but a check sum can tell.
+#[test]
+fn structures_with_wrong_check_sums_are_damaged() {
+    if !have(&["mke2fs", "debugfs", "e2fsck"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("many")).unwrap();
+    for index in 0..200 {
+        fs::write(root.join("many").join(format!("{index}-{}", "z".repeat(60))), "").unwrap();
+    }
+    let holes = File::create(root.join("holes")).unwrap();
+    for at in 0..20 {
+        holes.write_all_at(b"x", at * 4096).unwrap();
+    }
+    let image = folder.path().join("image");
+    let arguments = "-t ext4 -b 1024 -O ^has_journal,metadata_csum,64bit";
+    mke2fs(&image, &root, arguments, "8M");
+    program("e2fsck").arg("-fyD").arg(&image).output().unwrap();
+    let whole = agree(&image);
+    let files = by_path(&whole);
+    let inode = |path: &str| files[path.as_bytes()].at.unwrap();
+    let number = |at: u64| {
+        let mut bytes = [0; 4];
+        File::open(&image).unwrap().read_exact_at(&mut bytes, at).unwrap();
+        u64::from(u32::from_le_bytes(bytes))
+    };
+    // The block that the first entry of a map leads to: 20 bytes into it for extents, 16 for a tree of them.
+    let first = |path: &str, at: u64| number(inode(path) + 0x28 + at) * 1024;
+    let bmap = String::from_utf8(debugfs(&image, "bmap /many 1\n")).unwrap();
+    let leaf: u64 = bmap.lines().last().unwrap().trim().parse().unwrap();
+    let wrong = |at: u64, path: Option<&str>, what: &str| {
+        let copy = folder.path().join("copy");
+        fs::copy(&image, &copy).unwrap();
+        let file = File::options().read(true).write(true).open(&copy).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        let read = read(&copy);
+        let error = match path {
+            None => read.unwrap_err(),
+            Some(path) => by_path(&read.unwrap())[path.as_bytes()].contents.clone().unwrap_err(),
+        };
+        assert!(error.contains(&format!("the check sum of {what}")), "{error}");
+    };
+    wrong(1024 + 0x3f0, None, "the superblock is wrong");
+    wrong(2048 + 0x3c, Some(""), "the descriptor of group 0 is wrong");
+    wrong(inode("holes") + 0x70, Some("holes"), "inode ");
+    wrong(inode("holes") + 0xf0, Some("holes"), "inode ");
+    wrong(first("holes", 16) + 8, Some("holes"), "a node of extents of inode ");
+    wrong(first("many", 20) + 40, Some("many"), "block 0 of directory ");
+    wrong(leaf * 1024 + 8, Some("many"), "block 1 of directory ");
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    if !have(&["mke2fs", "debugfs"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let image = with_files(folder.path(), "-t ext4 -b 4096", "8M", &[("file", vec![1; 10])]);
+    edit(
+        &image,
+        "mkdir /encrypted\nmkdir /casefolded\nsif /encrypted flags 0x80800\n\
+         sif /casefolded flags 0x40080000\nsif /file flags 0x80800\n",
+    );
+    let files = read(&image).unwrap();
+    for (path, said) in [
+        ("encrypted", "is encrypted"),
+        ("file", "is encrypted"),
+        ("casefolded", "does not tell case apart"),
+    ] {
+        let error = by_path(&files)[path.as_bytes()].contents.clone().unwrap_err();
+        assert!(error.starts_with("Unsupported") && error.contains(said), "{error}");
+    }
+    for (features, said) in [
+        ("0x48", "a journal device"),
+        ("0x1041", "compression and dirdata"),
+        ("0x800040", "incompatible features 0x800000"),
+    ] {
+        edit(&image, "ssv state 1\n");
+        let file = File::options().write(true).open(&image).unwrap();
+        let features = u32::from_str_radix(&features[2..], 16).unwrap();
+        file.write_all_at(&features.to_le_bytes(), 1024 + 0x60).unwrap();
+        let error = read(&image).unwrap_err();
+        assert!(error.starts_with("Unsupported") && error.contains(said), "{error}");
+        file.write_all_at(&0x2c2u32.to_le_bytes(), 1024 + 0x60).unwrap();
+    }
+    // A volume that ends before its file system does.
+    let file = File::options().write(true).open(&image).unwrap();
+    file.set_len(8 << 20 >> 1).unwrap();
+    let error = read(&image).unwrap_err();
+    assert!(error.contains("has 2048 blocks of 4096 bytes"), "{error}");
+}

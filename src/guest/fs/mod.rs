@@ -7,12 +7,13 @@
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.
 
 mod area;
-pub(in crate::guest) mod btrfs;
+pub mod btrfs;
 pub mod ext;
+pub mod fat;
 mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;
-pub(in crate::guest) mod xfs;
+pub mod xfs;
 
 pub use area::Area;
 

@@ -570,9 +570,10 @@ mod tests {
         let text = "# c\nUUID=dead\u{1b}beef /data ext4 defaults 0 2\n";
         let found = found_in(Some(Init::Systemd), Memory::new().with(FSTAB, text));
         assert_eq!(found[0].1.as_deref(), Some("/etc/fstab:2"));
-        for part in
-            ["UUID=dead\\u{1b}beef", "partition 1 (ext4, UUID=00000000-0000-0000-0000-000000000001)"]
-        {
+        for part in [
+            "UUID=dead\\u{1b}beef",
+            "partition 1 (ext4, UUID=00000000-0000-0000-0000-000000000001)",
+        ] {
             assert!(found[0].2.contains(part), "{}", found[0].2);
         }
     }

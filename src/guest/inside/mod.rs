@@ -4,11 +4,11 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod accounts;
+mod boot;
 mod examine;
 mod fstab;
 mod growth;
-mod boot;
-mod accounts;
 mod leftovers;
 mod model;
 mod network;
@@ -17,9 +17,12 @@ mod provisioner;
 mod services;
 mod sh;
 mod sshd;
+mod system;
 
 pub use examine::{MEMORY, examine};
 pub use model::*;
+#[doc(hidden)]
+pub use network::netplan;
 #[doc(hidden)]
 pub use provisioner::DsIdentify;
 

@@ -12,6 +12,10 @@ const SECTOR: u64 = 512;
 /// Bytes of a text that are read. A group of a thousand volumes has half of it.
 const LARGEST_TEXT: u64 = 1 << 20;
 
+/// Bytes of all texts that are kept, and groups that are looked at.
+const MOST_TEXT: usize = 2 << 20;
+const MOST_GROUPS: usize = 8;
+
 /// Areas of metadata of a physical volume, and logical volumes and segments of all groups that are looked at.
 const MOST_AREAS: usize = 4;
 const MOST_VOLUMES: usize = 255;
@@ -24,10 +28,20 @@ const MARK: &[u8] = b" LVM2 x[5A%r0N*>";
 /// Adds the logical volumes of a disk to its volumes. A physical volume whose metadata cannot be read says why.
 pub(super) fn add<'d>(disk: &Area<'d>, volumes: &mut Vec<Probed<'d>>) -> Result<(), Trouble> {
     let mut texts: Vec<Vec<u8>> = Vec::new();
+    let mut room = MOST_TEXT;
     for member in volumes.iter_mut().filter(|probed| probed.volume.holds == Holds::Lvm) {
         match newest(&member.area) {
             Ok(text) if texts.contains(&text) => {}
-            Ok(text) => texts.push(text),
+            Ok(text) => {
+                room = room.saturating_sub(text.len());
+                match room > 0 && texts.len() < MOST_GROUPS {
+                    true => texts.push(text),
+                    false => {
+                        member.left =
+                            Some(Why::Limit("there are more volume groups than are looked at"))
+                    }
+                }
+            }
             Err(Trouble::Left(why)) => member.left = Some(why),
             Err(halt) => return Err(halt),
         }

@@ -4,7 +4,7 @@
 const DEEPEST: usize = 8;
 
 /// Values of a text at most: what stays in memory of 1 MiB of the shortest ones.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 15;
 
 /// A value.
 #[derive(Debug, PartialEq, Eq)]

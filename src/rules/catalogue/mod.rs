@@ -4,11 +4,12 @@ mod disk;
 mod file;
 mod foreign;
 mod guest;
+mod guest_boot;
 mod guest_fstab;
 mod guest_leftovers;
 mod guest_network;
+mod guest_prov;
 mod guest_services;
-mod guest_boot;
 mod guest_ssh;
 mod image;
 mod qcow2;
@@ -151,8 +152,9 @@ const SHELVES: &[&[Row]] = &[
     disk::ROWS,
     guest::ROWS,
     guest_fstab::ROWS,
-    guest_leftovers::ROWS,
     guest_network::ROWS,
+    guest_leftovers::ROWS,
+    guest_prov::ROWS,
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,

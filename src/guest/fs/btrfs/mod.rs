@@ -38,7 +38,7 @@ const NAMES: u64 = 6;
 const MOST_ROOTS: usize = 1 << 12;
 
 /// A btrfs file system.
-pub(in crate::guest) struct Btrfs<'d> {
+pub struct Btrfs<'d> {
     nodes: Nodes<'d>,
     superblock: Superblock,
     /// Where trees of subvolumes begin.
@@ -54,7 +54,7 @@ impl<'d> Btrfs<'d> {
     ///
     /// # Errors
     /// If it is damaged or asks for what is not known here.
-    pub(in crate::guest) fn open(area: Area<'d>) -> Result<Self, Trouble> {
+    pub fn open(area: Area<'d>) -> Result<Self, Trouble> {
         let superblock = Superblock::read(&area)?;
         let chunks = Chunks::first(&superblock)?;
         let mut nodes = Nodes::new(area, &superblock, chunks);

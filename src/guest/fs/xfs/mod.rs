@@ -16,7 +16,7 @@ use self::superblock::Superblock;
 use super::{Area, FileSystem, Inode, Kind, LONGEST_TARGET, Node, Space, State, Trouble, Why};
 
 /// An XFS file system.
-pub(in crate::guest) struct Xfs<'d> {
+pub struct Xfs<'d> {
     area: Area<'d>,
     superblock: Superblock,
     state: State,
@@ -29,7 +29,7 @@ impl<'d> Xfs<'d> {
     ///
     /// # Errors
     /// If its superblock is damaged or asks for what is not known here.
-    pub(in crate::guest) fn open(area: Area<'d>) -> Result<Self, Trouble> {
+    pub fn open(area: Area<'d>) -> Result<Self, Trouble> {
         let superblock = Superblock::read(&area)?;
         let state = match (superblock.needs_repair, log::why_dirty(&area, &superblock)?) {
             (true, _) => State::Errors,

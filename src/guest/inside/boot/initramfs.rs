@@ -20,7 +20,7 @@ const MOST_UNPACKED: u64 = 256 << 20;
 const MOST_READ: u64 = 512 << 20;
 
 /// Bytes of a window or dictionary at most.
-const LARGEST_WINDOW: u64 = 16 << 20;
+const LARGEST_WINDOW: u64 = 8 << 20;
 
 /// Bytes that are read and unpacked at once.
 const PIECE: usize = 64 << 10;

@@ -3,9 +3,6 @@
 //! The order is that of a boot, and each step is judged on its own: what one of them could not read does not keep the others
 //! from being looked at. A Droplet's firmware is a BIOS, its disk virtio-blk.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod bios;
 mod cpio;
 mod drivers;

@@ -23,6 +23,8 @@ use crate::facts::Code;
 
 use super::super::fs::Trouble;
 use super::super::tree::Tree;
+#[doc(hidden)]
+pub use netplan::netplan;
 use netplan::{Definition, Renderer};
 use nic::{Fit, Nic};
 use sysconfig::Reader;

@@ -84,31 +84,41 @@ pub(super) fn is_there(tree: &mut Tree<'_>) -> Result<bool, Trouble> {
 /// # Errors
 /// If they cannot be read.
 pub(super) fn read(tree: &mut Tree<'_>) -> Result<Netplan, Trouble> {
-    let mut netplan = Netplan::default();
     let mut reading = Reading::default();
     for path in shadowed(tree, &DIRECTORIES, ".yaml")?.into_values() {
         let Some(text) = whole(tree, &path)? else { continue };
-        let documents = match yaml::parse(&text.bytes) {
-            Ok(documents) => documents,
-            Err(Refused::Syntax { line, said }) => {
-                netplan.refused = Some((path, line, said));
-                return Ok(netplan);
-            }
-            Err(Refused::Limit(_)) => return Err(too_many()),
-        };
-        let Some(root) = documents.first() else { continue };
-        if let Err((line, said)) = reading.file(&path, root) {
-            netplan.refused = Some((path, line, said));
-            return Ok(netplan);
-        }
-        if reading.interfaces.len() > MOST_INTERFACES {
-            return Err(too_many());
+        if let Some((line, said)) = reading.text(&path, &text.bytes)? {
+            return Ok(Netplan { refused: Some((path, line, said)), ..Netplan::default() });
         }
     }
-    netplan.all_by_network_manager = reading.renderer == Some(Renderer::NetworkManager);
-    netplan.definitions = reading.definitions();
-    Ok(netplan)
+    Ok(reading.done())
 }
+
+/// What netplan writes for each interface, by its id: whether NetworkManager is the one that gets it; names, MAC
+/// addresses and drivers that it matches; whether there is DHCP for IPv4, or else a fixed address of IPv4. The texts are
+/// those of its files in their order. `None` if it refuses them. For tests.
+#[doc(hidden)]
+#[must_use]
+pub fn netplan(texts: &[&[u8]]) -> Option<BTreeMap<String, Written>> {
+    let mut reading = Reading::default();
+    for text in texts {
+        if !matches!(reading.text(b"/", text), Ok(None)) {
+            return None;
+        }
+    }
+    let written = reading.done().definitions.into_iter().map(|definition| {
+        let Network { name, asked, gives, .. } = definition.network;
+        let id = name.strip_prefix(b"10-netplan-").and_then(|id| id.strip_suffix(b".network"));
+        let id = String::from_utf8_lossy(id.unwrap_or_default()).into_owned();
+        let by_manager = definition.renderer == Renderer::NetworkManager;
+        let lists = [asked.names, asked.macs, asked.drivers];
+        (id, (by_manager, lists, gives == Gives::Dhcp, gives == Gives::Static))
+    });
+    Some(written.collect())
+}
+
+/// What [`netplan`] says of an interface.
+type Written = (bool, [Vec<Vec<u8>>; 3], bool, bool);
 
 type Wrong = (u32, String);
 
@@ -119,6 +129,28 @@ struct Reading {
 }
 
 impl Reading {
+    /// Takes a file; what is wrong with it, if netplan refuses it.
+    fn text(&mut self, path: &[u8], text: &[u8]) -> Result<Option<Wrong>, Trouble> {
+        let documents = match yaml::parse(text) {
+            Ok(documents) => documents,
+            Err(Refused::Syntax { line, said }) => return Ok(Some((line, said))),
+            Err(Refused::Limit(_)) => return Err(too_many()),
+        };
+        let wrong = documents.first().and_then(|root| self.file(path, root).err());
+        if self.interfaces.len() > MOST_INTERFACES {
+            return Err(too_many());
+        }
+        Ok(wrong)
+    }
+
+    fn done(self) -> Netplan {
+        Netplan {
+            all_by_network_manager: self.renderer == Some(Renderer::NetworkManager),
+            definitions: self.definitions(),
+            refused: None,
+        }
+    }
+
     fn file(&mut self, path: &[u8], root: &Node) -> Result<(), Wrong> {
         let Some(network) = root.get("network") else { return Ok(()) };
         for (key, value) in map(network)? {
@@ -147,10 +179,15 @@ impl Reading {
             if id == "version" {
                 continue;
             }
-            let interface = self.interfaces.entry(id.to_owned()).or_default();
-            interface.is_card = kind == CARDS;
-            interface.renderer = interface.renderer.or(of_kind);
+            // What a later file says of all interfaces is not for those that are there already.
+            let new =
+                || Interface { is_card: kind == CARDS, renderer: of_kind, ..Interface::default() };
+            let interface = self.interfaces.entry(id.to_owned()).or_insert_with(new);
             interface.take(path, key.line, value)?;
+            // A match in a later file adds to this.
+            if !interface.has_match {
+                interface.asked.names = vec![id.into()];
+            }
         }
         Ok(())
     }
@@ -165,16 +202,12 @@ impl Reading {
         let all = self.renderer.unwrap_or(Renderer::Networkd);
         let made = self.interfaces.into_iter().map(|(id, interface)| {
             let gives = interface.gives();
-            let mut asked = interface.asked;
-            if !interface.has_match {
-                asked.names = vec![id.clone().into_bytes()];
-            }
             let network = Network {
                 name: format!("10-netplan-{id}.network").into_bytes(),
                 by: "netplan",
                 path: interface.place.0,
                 line: interface.place.1,
-                asked,
+                asked: interface.asked,
                 gives,
                 part_of: over.get(&id).cloned(),
             };
