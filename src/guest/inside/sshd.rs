@@ -51,6 +51,14 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             format!("sshd does not start with this line of its configuration: {said}."),
         );
     }
+    if let Some(setting) = config.unsatisfied() {
+        case.book.found_in(
+            Code::SshConfigInvalid,
+            &setting.path,
+            setting.line,
+            "sshd does not start: each list of AuthenticationMethods has a method that is switched off.",
+        );
+    }
     let logins = logins(case, &accounts)?;
     judge_logins(case, &config, &accounts, &logins)?;
     judge_settings(&case.book, &config, &logins);
@@ -337,6 +345,11 @@ pub(super) mod tests {
             ),
             ("AuthenticationMethods publickey,password", "ssh-methods-more", "ssh-methods-more"),
             ("AuthenticationMethods publickey,password publickey", "", ""),
+            (
+                "AuthenticationMethods publickey,password\nPasswordAuthentication no",
+                "ssh-config-invalid ssh-methods-more",
+                "ssh-config-invalid ssh-methods-more",
+            ),
             ("AuthenticationMethods any", "", ""),
             ("PermitRootLogin no", "", "ssh-root-refused"),
             ("PermitRootLogin forced-commands-only", "", "ssh-root-refused"),

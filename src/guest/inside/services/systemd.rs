@@ -123,6 +123,11 @@ impl Systemd {
         })
     }
 
+    /// Whether no unit at all was found.
+    pub(in crate::guest) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The file of a unit, if it is there and not masked.
     ///
     /// # Errors

@@ -122,8 +122,12 @@ impl Config {
             self.fault(path, number, "it has a quote that does not end");
             return Ok(());
         };
-        if keyword == b"dsaauthentication" {
-            keyword = b"pubkeyauthentication".to_vec();
+        match &keyword[..] {
+            b"dsaauthentication" => keyword = b"pubkeyauthentication".to_vec(),
+            b"challengeresponseauthentication" | b"skeyauthentication" => {
+                keyword = b"kbdinteractiveauthentication".to_vec();
+            }
+            _ => {}
         }
         if self.settings.len() + self.blocks.len() >= MOST_LINES {
             return Err(Why::Limit("the configuration of sshd is longer than is read").into());
@@ -220,6 +224,26 @@ impl Config {
         let block = &self.blocks[block];
         let is_all = block.words.len() == 1 && block.words[0].eq_ignore_ascii_case(b"all");
         is_all && block.within.is_none_or(|within| self.is_always(within))
+    }
+
+    /// The line of `AuthenticationMethods` none of whose lists can be gone through with what else is switched on: the server
+    /// does not start with it (sshd.c, auth2_methods_valid).
+    pub(super) fn unsatisfied(&self) -> Option<&Setting> {
+        // What counts before anybody connects.
+        let first = |keyword: &str| {
+            let counts = |it: &&Setting| it.within.is_none_or(|block| self.is_always(block));
+            self.settings.iter().filter(counts).find(|it| it.keyword == keyword.as_bytes())
+        };
+        let is_on = |keyword: &str| first(keyword).is_none_or(|setting| !setting.is("no"));
+        let is_enabled = |method: &[u8]| match method.split(|&byte| byte == b':').next() {
+            Some(b"publickey") => is_on("pubkeyauthentication"),
+            Some(b"password") => is_on("passwordauthentication"),
+            Some(b"keyboard-interactive") => is_on("kbdinteractiveauthentication"),
+            _ => true,
+        };
+        let setting = first("authenticationmethods").filter(|setting| !setting.is("any"))?;
+        let can = |list: &Vec<u8>| list.split(|&byte| byte == b',').all(is_enabled);
+        (!setting.words.iter().any(can)).then_some(setting)
     }
 
     fn holds(&self, block: usize, who: Who<'_>) -> Holds {

@@ -143,8 +143,9 @@ pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
     }
     match &mut best {
         Some(server) => server.read_options(tree)?,
-        // Programs may be on a volume that was not read.
+        // Programs and units may be on a volume that was not read, or come with the first boot.
         None if !tree.is_directory("/usr/bin")? => {}
+        None if systemd.is_some_and(|systemd| systemd.is_empty()) => {}
         None => case.book.found(
             Code::SshNoServer,
             "There is no SSH server: neither OpenSSH's sshd nor dropbear or tinysshd is where systems have it.",
