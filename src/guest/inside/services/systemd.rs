@@ -4,6 +4,7 @@
 //! name. A service that is wanted by another service counts; what a service's own file names does not, so that not every
 //! unit of a system is read.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::super::super::fs::{Kind, Trouble, Why};
@@ -364,10 +365,9 @@ impl Systemd {
         for (dir, _) in self.entries.get(&directory).into_iter().flatten() {
             let path = self.place(*dir, &directory);
             for entry in tree.list(&path)?.unwrap_or_default() {
-                if !found.contains_key(&entry.name) {
-                    let below = [&path[..], b"/", &entry.name].concat();
-                    let counts = entry.kind == Kind::Link && !is_null(tree, &below)?;
-                    found.insert(entry.name, counts);
+                let below = [&path[..], b"/", &entry.name].concat();
+                if let Entry::Vacant(vacant) = found.entry(entry.name) {
+                    vacant.insert(entry.kind == Kind::Link && !is_null(tree, &below)?);
                 }
             }
         }

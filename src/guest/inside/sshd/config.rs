@@ -17,6 +17,9 @@ const MOST_FILES: usize = 1024;
 const MOST_LINES: usize = 1 << 13;
 const MOST_BYTES: usize = 256 << 10;
 
+/// Keywords of the whole server, which no `Match` block may have but one for all.
+const GLOBAL: [&[u8]; 5] = [b"usepam", b"port", b"listenaddress", b"strictmodes", b"hostkey"];
+
 /// A line of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
@@ -157,7 +160,9 @@ impl Config {
                 }
             }
             _ => {
-                let within = *block;
+                // What belongs to all of the server is read before anybody connects.
+                let is_global = GLOBAL.contains(&&keyword[..]);
+                let within = block.filter(|block| !(is_global && self.is_always(*block)));
                 let setting =
                     Setting { keyword, words, path: Rc::clone(path), line: number, within };
                 self.check(&setting);
@@ -201,20 +206,16 @@ impl Config {
             b"allowgroups",
             b"denygroups",
         ];
-        if allowed.is_some() || judged.contains(&&setting.keyword[..]) {
-            if value.is_none() {
-                self.fault(&setting.path, setting.line, "it has no value");
-                return;
-            }
+        if value.is_none() && (allowed.is_some() || judged.contains(&&setting.keyword[..])) {
+            self.fault(&setting.path, setting.line, "it has no value");
+            return;
         }
         if let (Some(allowed), Some(value)) = (allowed, value)
             && !allowed.iter().any(|other| value.eq_ignore_ascii_case(other.as_bytes()))
         {
             self.fault(&setting.path, setting.line, "its value is none of those that there are");
         }
-        let global: [&[u8]; 4] = [b"usepam", b"port", b"listenaddress", b"strictmodes"];
-        let is_conditional = setting.within.is_some_and(|block| !self.is_always(block));
-        if is_conditional && global.contains(&&setting.keyword[..]) {
+        if setting.within.is_some() && GLOBAL.contains(&&setting.keyword[..]) {
             self.fault(&setting.path, setting.line, "it is not allowed in a Match block");
         }
     }
@@ -355,8 +356,10 @@ fn matches_list(list: &[u8], names: &[&[u8]]) -> bool {
     found
 }
 
+type Words = Vec<Vec<u8>>;
+
 /// The keyword of a line and its words: `None` instead of those if a quote does not end.
-fn split(line: &[u8]) -> Option<(Vec<u8>, Option<Vec<Vec<u8>>>)> {
+fn split(line: &[u8]) -> Option<(Vec<u8>, Option<Words>)> {
     const SPACES: &[u8] = b" \t\r\n\x0c";
     let is_space = |byte: &u8| SPACES.contains(byte);
     let from = line.iter().position(|byte| !is_space(byte))?;
