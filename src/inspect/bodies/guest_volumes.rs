@@ -242,15 +242,16 @@ fn seal(image: &mut MemoryImage<'_>, at: u64, len: usize, sum: usize) {
     }
 }
 
-/// Of every sector that begins as a structure of version 5 does. Inodes have 512 bytes, blocks 4096, as mkfs.xfs makes them.
+/// Of the superblock, and of every sector of the sixth MiB, where mkfs.xfs puts all else that has one in these seeds. Inodes have 512 bytes, blocks
+/// 4096.
 fn repair_xfs(image: &mut MemoryImage<'_>) {
-    for at in (0..image.len().min(24 << 20)).step_by(512) {
+    seal(image, 0, 512, 224);
+    for at in (5 << 20..image.len().min(6 << 20)).step_by(512) {
         let mut mark = [0; 6];
         if image.read(at, &mut mark) < 6 {
             return;
         }
         match &mark {
-            [b'X', b'F', b'S', b'B', ..] if at == 0 => seal(image, at, 512, 224),
             [b'I', b'N', _, _, 3, _] => seal(image, at, 512, 100),
             [b'X', b'D', b'B' | b'D', b'3', ..] => seal(image, at, 4096, 4),
             _ => {}
