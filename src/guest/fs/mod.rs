@@ -9,6 +9,7 @@
 mod area;
 pub mod btrfs;
 pub mod ext;
+pub mod fat;
 mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;

@@ -8,9 +8,12 @@ mod root;
 mod source;
 mod table;
 
+pub(in crate::guest) use source::resolve;
+
 use super::PartitionTable;
 use super::fs::btrfs::Btrfs;
 use super::fs::ext::Ext;
+use super::fs::fat::Fat;
 use super::fs::xfs::Xfs;
 use super::fs::{Area, FileSystem, State, Trouble, Why};
 use super::inside::VolumeInside;
@@ -87,6 +90,7 @@ fn open<'d>(
     }
     match holds {
         Holds::Ext2 | Holds::Ext3 | Holds::Ext4 => Ok(Some(Box::new(Ext::open(area)?))),
+        Holds::Vfat => Ok(Some(Box::new(Fat::open(area)?))),
         Holds::Xfs => Ok(Some(Box::new(Xfs::open(area)?))),
         Holds::Btrfs => Ok(Some(Box::new(Btrfs::open(area)?))),
         Holds::Swap | Holds::Zeros => Ok(None),

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::edits::{self, Seed};
-use super::guest_files::{GuestFiles, Reads, said, walked};
+use super::guest_files::{GuestFiles, MOST_FILES, Reads, said, walked};
 use super::{MemoryImage, Notebook, OnceLock, unpacked};
 use crate::facts::Code;
 use crate::formats::Disk;
@@ -14,8 +14,9 @@ use crate::guest::fs::xfs::Xfs;
 use crate::guest::inside::VolumeInside;
 use crate::guest::{self, Files};
 
-/// Bytes of each file that are read of an input.
+/// Bytes of each file that are read of an input, and files of it.
 const MOST: usize = 64 << 10;
+const MOST_FUZZED: usize = 1 << 10;
 
 /// A disk whose volumes were looked at.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ fn volumes_of(disk: &mut dyn Disk, size: u64, paths: &[&str]) -> Result<GuestVol
 }
 
 /// Lists the XFS or btrfs file system of a disk of `size` bytes, which `read` reads, with at most `most` bytes of each
-/// file; of btrfs, the subvolume of a mount option.
+/// file.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -74,15 +75,25 @@ pub fn guest_file_system(
     size: u64,
     most: usize,
 ) -> Result<GuestFiles, String> {
+    listed(kind, read, size, most, MOST_FILES)
+}
+
+fn listed(
+    kind: &str,
+    read: impl FnMut(u64, &mut [u8]) -> usize,
+    size: u64,
+    most: usize,
+    most_files: usize,
+) -> Result<GuestFiles, String> {
     let mut disk = Reads(read, size);
     let area = Area::whole(&mut disk, size);
     match kind {
-        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most)),
-        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most)),
+        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most, most_files)),
+        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most, most_files)),
     }
 }
 
-fn read(mut image: MemoryImage<'_>) -> (impl FnMut(u64, &mut [u8]) -> usize, u64) {
+fn read(image: MemoryImage<'_>) -> (impl FnMut(u64, &mut [u8]) -> usize, u64) {
     let len = image.len();
     (move |at, buf: &mut [u8]| image.read(at, buf), len)
 }
@@ -218,13 +229,13 @@ const LARGEST: u64 = 1 << 36;
 /// XFS, as changes to valid volumes.
 pub fn xfs(input: &[u8]) {
     let (read, size) = read(edits::decode(xfs_seeds(), input, LARGEST, repair_xfs));
-    let _ = guest_file_system("xfs", read, size, MOST);
+    let _ = listed("xfs", read, size, MOST, MOST_FUZZED);
 }
 
 /// btrfs, as changes to valid volumes.
 pub fn btrfs(input: &[u8]) {
     let (read, size) = read(edits::decode(btrfs_seeds(), input, LARGEST, repair_btrfs));
-    let _ = guest_file_system("btrfs", read, size, MOST);
+    let _ = listed("btrfs", read, size, MOST, MOST_FUZZED);
 }
 
 /// LVM2, as changes to valid metadata; and whatever the superblocks of volumes are taken for.
