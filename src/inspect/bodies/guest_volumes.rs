@@ -110,8 +110,8 @@ macro_rules! seeds {
     };
 }
 
-seeds!(xfs_seeds: "xfs.raw.gz" "xfs-4.raw.gz");
-seeds!(btrfs_seeds: "btrfs.raw.gz");
+seeds!(xfs_seeds: "guest/xfs-5.img.gz" "guest/xfs-4.img.gz");
+seeds!(btrfs_seeds: "guest/btrfs.img.gz");
 
 fn lvm_seeds() -> &'static [Seed] {
     static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
