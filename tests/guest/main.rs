@@ -14,4 +14,5 @@ mod ext_trees;
 mod fat;
 mod log;
 mod netplan;
+mod subvolumes;
 mod volumes;

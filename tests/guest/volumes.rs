@@ -93,7 +93,7 @@ fn every_kind_of_volume_is_known_as_blkid_knows_it() {
         ("mkfs.erofs", "-U 7d4e0000-0000-4000-8000-000000000001", 0),
         ("mksquashfs", "-noappend -quiet -no-progress", 0),
         ("makefs", "-t ffs -s 4m -o version=1", 0),
-        ("makefs", "-t ffs -s 4m -o version=2,label=ufs", 0),
+        ("makefs", "-t ffs -s 4m -o version=2", 0),
         ("makefs", "-t ffs -s 4m -B be", 0),
         ("xorrisofs", "-quiet -V DISC", 0),
         ("xorrisofs", "-quiet -J -V A-Longer.Name_of_a_disc", 0),
