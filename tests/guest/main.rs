@@ -15,4 +15,5 @@ mod fat;
 mod files;
 mod log;
 mod netplan;
+mod subvolumes;
 mod volumes;
