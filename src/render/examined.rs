@@ -288,9 +288,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
-        FstabSourceMissing
+        GuestNoRoot
+        | GuestSeveralRoots
+        | FstabSourceMissing
         | FstabDeviceName
         | FstabTypeWrong
         | FstabSubvolumeMissing
@@ -301,8 +301,8 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | FstabRemote
         | FstabSwapMissing
         | RootNotGrown
-        | RootFull => check(has_check(report, "guest"), "guest"),
-        NetworkNone
+        | RootFull
+        | NetworkNone
         | NetworkStaticOnly
         | NetworkMacOnly
         | NetworkIpv6Only
@@ -316,7 +316,106 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | NetworkRendered
         | NetworkInstallerLeftOver
         | NetworkHandMade
-        | NetworkResolverPrivate => check(has_check(report, "guest"), "guest"),
+        | NetworkResolverPrivate
+        | SystemDefaultTarget
+        | SshNoServer
+        | SshOff
+        | SshMasked
+        | SshNotToBeRun
+        | SshConfigInvalid
+        | SshPubkeyOff
+        | SshMethods
+        | SshMethodsMore
+        | SshUserRefused
+        | SshRootRefused
+        | SshHomeUnsafe
+        | SshHomeGroup
+        | SshKeysFile
+        | SshPort
+        | SshListenAddress
+        | SshPasswords
+        | SshEmptyPasswords
+        | SshHostKeysMissing
+        | SshHostKeysNever
+        | SshFirewalled
+        | AccountNologin
+        | AccountLocked
+        | AccountExpired
+        | AccountShell
+        | BootNoLoader
+        | BootUefiOnly
+        | BootGrubNotInstalled
+        | BootLoaderUnknown
+        | BootSyslinuxIncomplete
+        | BootNoMenu
+        | BootKernelMissing
+        | BootInitrdMissing
+        | BootInitramfsDamaged
+        | BootDriverNotInInitramfs
+        | BootNoInitramfs
+        | BootRootMissing
+        | BootRootDevice
+        | BootRootSubvolume
+        | BootRootNeedsInitramfs
+        | BootResumeMissing
+        | BootSerialConsoleOnly
+        | KernelInvalid
+        | KernelNoModules
+        | KernelNoVirtioDisk
+        | KernelNoVirtioNet
+        | KernelNoRootDriver
+        | KernelNoIsofs
+        | KernelNoPacket
+        | KernelModuleDisabled
+        | KernelModuleBlacklisted
+        | AccountEmptyPassword
+        | AccountPassword
+        | AccountUidZero
+        | LeftoverSudo
+        | LeftoverHostKeys
+        | LeftoverHostKeysReplaced
+        | LeftoverMachineId
+        | LeftoverRandomSeed
+        | LeftoverAuthorizedKeys
+        | LeftoverVagrantKey
+        | LeftoverPrivateKey
+        | LeftoverKnownHosts
+        | LeftoverHistory
+        | LeftoverCredentials
+        | LeftoverProxy
+        | LeftoverInstaller
+        | LeftoverLvmDevices
+        | LeftoverTools
+        | LeftoverDigitalOcean
+        | LeftoverSwap
+        | LeftoverLogs
+        | SystemUnknown
+        | SystemArchitecture
+        | System32Bit
+        | SystemWindows
+        | SystemInstaller
+        | ProvisionerMissing
+        | ProvisionerOther
+        | ProvisionerOld
+        | ProvisionerSwitchedOff
+        | ProvisionerNotEnabled
+        | ProvisionerConfigUnread
+        | ProvisionerDatasource
+        | ProvisionerDatasourceModule
+        | ProvisionerDatasourceTaken
+        | ProvisionerDatasourcePerhaps
+        | ProvisionerListUnseen
+        | ProvisionerMetadataOnly
+        | ProvisionerKept
+        | ProvisionerKeys
+        | ProvisionerKeysOwn
+        | ProvisionerPasswords
+        | ProvisionerNetworkOff
+        | ProvisionerNetworkOwn
+        | ProvisionerNoRenderer
+        | ProvisionerState
+        | ProvisionerDoneOnce
+        | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
     }
 }
 
