@@ -3,9 +3,6 @@
 //!
 //! systemd waits for what is missing, and then goes to a shell on the console instead of the network and sshd.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod crypttab;
 mod source;
 

@@ -3,9 +3,6 @@
 //!
 //! Each module knows one manager of networks and says what it would do for that interface.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod collect;
 mod decide;
 mod ifupdown;
