@@ -139,7 +139,26 @@ impl<'d> Tree<'d> {
     /// # Errors
     /// If what is on the way cannot be read.
     pub(super) fn stat(&mut self, path: impl AsRef<[u8]>) -> Result<Option<Found>, Trouble> {
-        self.resolve(path.as_ref(), true)
+        self.resolve(path.as_ref(), true, None)
+    }
+
+    /// What a path leads to in one volume as it is by itself, from its root or from another directory of it: links lead
+    /// through it alone, and nothing is mounted in it. A boot loader sees volumes like this. `None` if there is nothing, or
+    /// the volume is not opened.
+    ///
+    /// # Errors
+    /// If what is on the way cannot be read.
+    pub(super) fn within(
+        &mut self,
+        volume: usize,
+        root: Option<Node>,
+        path: impl AsRef<[u8]>,
+    ) -> Result<Option<Found>, Trouble> {
+        let Some(opened) = self.opened.iter().position(|opened| opened.volume == volume) else {
+            return Ok(None);
+        };
+        let root = root.unwrap_or_else(|| self.opened[opened].system.root());
+        self.resolve(path.as_ref(), true, Some((opened, root)))
     }
 
     /// The same; if the last component is a link, the link.
@@ -147,7 +166,7 @@ impl<'d> Tree<'d> {
     /// # Errors
     /// If what is on the way cannot be read.
     pub(super) fn lstat(&mut self, path: impl AsRef<[u8]>) -> Result<Option<Found>, Trouble> {
-        self.resolve(path.as_ref(), false)
+        self.resolve(path.as_ref(), false, None)
     }
 
     /// Whether a path leads to anything.
@@ -191,16 +210,31 @@ impl<'d> Tree<'d> {
         path: impl AsRef<[u8]>,
         most: usize,
     ) -> Result<Option<Text>, Trouble> {
-        let path = path.as_ref();
-        let Some(found) = self.stat(path)?.filter(|found| found.inode.kind == Kind::Regular) else {
+        match self.stat(path.as_ref())? {
+            Some(found) => self.text_at(&found, path.as_ref(), most),
+            None => Ok(None),
+        }
+    }
+
+    /// The same of what a path led to; `None` if it is no regular file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn text_at(
+        &mut self,
+        found: &Found,
+        path: &[u8],
+        most: usize,
+    ) -> Result<Option<Text>, Trouble> {
+        if found.inode.kind != Kind::Regular {
             return Ok(None);
-        };
+        }
         let (mut bytes, mut end) = (Vec::new(), false);
         // It grows with what is there, not with the size that the inode claims.
         while bytes.len() < most && !end {
             let had = bytes.len();
             bytes.resize((had + (64 << 10)).min(most), 0);
-            let count = self.read_at(&found, had as u64, &mut bytes[had..])?;
+            let count = self.read_at(found, had as u64, &mut bytes[had..])?;
             end = had + count < bytes.len();
             bytes.truncate(had + count);
         }
@@ -283,8 +317,15 @@ impl<'d> Tree<'d> {
         self.mounts.iter().find(|mount| mount.at == path)
     }
 
-    fn resolve(&mut self, path: &[u8], follow_last: bool) -> Result<Option<Found>, Trouble> {
-        let Some(top) = self.mounted_at(b"").map(|mount| (mount.opened, mount.root)) else {
+    /// `alone`: a place in `Tree::opened` and a directory there that paths begin at, without the mounts.
+    fn resolve(
+        &mut self,
+        path: &[u8],
+        follow_last: bool,
+        alone: Option<(usize, Node)>,
+    ) -> Result<Option<Found>, Trouble> {
+        let mounted = self.mounted_at(b"").map(|mount| (mount.opened, mount.root));
+        let Some(top) = alone.or(mounted) else {
             return Ok(None);
         };
         let mut todo: VecDeque<Vec<u8>> = components(path);
@@ -301,7 +342,8 @@ impl<'d> Tree<'d> {
                 return Ok(None);
             }
             let here = whole(done.iter().map(|(name, _)| &name[..]), Some(&name));
-            if let Some(mount) = self.mounts.iter().find(|mount| mount.at == here) {
+            let mount = self.mounts.iter().find(|mount| alone.is_none() && mount.at == here);
+            if let Some(mount) = mount {
                 done.push((name, (mount.opened, mount.root)));
                 continue;
             }
@@ -356,12 +398,20 @@ pub(super) mod testing {
     use super::*;
     use crate::formats::{Disk, Got, Halt, Place, Run};
 
-    /// A disk of zeros.
-    struct Zeros;
+    /// A disk of zeros, with these bytes at these offsets.
+    struct Sectors(Vec<(u64, Vec<u8>)>);
 
-    impl Disk for Zeros {
-        fn read_at(&mut self, _: u64, buf: &mut [u8]) -> Result<Got, Halt> {
+    impl Disk for Sectors {
+        fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
             buf.fill(0);
+            for (start, bytes) in &self.0 {
+                let (from, to) =
+                    (at.max(*start), (at + buf.len() as u64).min(start + bytes.len() as u64));
+                if from < to {
+                    let there = &bytes[(from - start) as usize..(to - start) as usize];
+                    buf[(from - at) as usize..(to - at) as usize].copy_from_slice(there);
+                }
+            }
             Ok(Got::Bytes(buf.len()))
         }
 
@@ -392,13 +442,26 @@ pub(super) mod testing {
 
     /// A tree of volumes that hold these, of which the first is the root.
     pub(in crate::guest) fn tree(systems: Vec<Memory>) -> Tree<'static> {
-        let disk = Area::whole(Box::leak(Box::new(Zeros)), 1 << 30);
-        let volumes = (1..).zip(&systems).map(|(number, _)| volume(number)).collect();
-        let opened = systems.into_iter().enumerate();
-        let opened =
-            opened.map(|(volume, system)| Opened { volume, system: Box::new(system) }).collect();
-        let mut tree = Tree::new(disk, volumes, opened);
-        assert!(tree.mount_root(0, None));
+        let volumes = (1..).zip(systems).map(|(number, system)| (volume(number), Some(system)));
+        tree_on(Vec::new(), volumes.collect())
+    }
+
+    /// The same of these volumes, on a disk with these bytes at these offsets. The first volume that is opened is the root.
+    pub(in crate::guest) fn tree_on(
+        sectors: Vec<(u64, Vec<u8>)>,
+        volumes: Vec<(Volume, Option<Memory>)>,
+    ) -> Tree<'static> {
+        let disk = Area::whole(Box::leak(Box::new(Sectors(sectors))), 1 << 30);
+        let (mut listed, mut opened) = (Vec::new(), Vec::new());
+        for (number, (volume, system)) in volumes.into_iter().enumerate() {
+            listed.push(volume);
+            opened.extend(
+                system.map(|system| Opened { volume: number, system: Box::new(system) as _ }),
+            );
+        }
+        let root = opened.first().map(|opened: &Opened<'_>| opened.volume);
+        let mut tree = Tree::new(disk, listed, opened);
+        assert!(tree.mount_root(root.unwrap_or(0), None) || root.is_none());
         tree
     }
 }

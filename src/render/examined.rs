@@ -288,8 +288,108 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
-        SystemUnknown
+        GuestNoRoot
+        | GuestSeveralRoots
+        | FstabSourceMissing
+        | FstabDeviceName
+        | FstabTypeWrong
+        | FstabSubvolumeMissing
+        | CrypttabKeyAsked
+        | FstabMountFails
+        | FstabRootDiffers
+        | FstabConfigDrive
+        | FstabRemote
+        | FstabSwapMissing
+        | RootNotGrown
+        | RootFull
+        | NetworkNone
+        | NetworkStaticOnly
+        | NetworkMacOnly
+        | NetworkIpv6Only
+        | NetworkNoDhcpClient
+        | NetworkRendererOff
+        | NetworkProfileInsecure
+        | NetworkMacPinned
+        | NetworkStaticLeftOver
+        | NetworkNameFixed
+        | NetworkConfigInvalid
+        | NetworkRendered
+        | NetworkInstallerLeftOver
+        | NetworkHandMade
+        | NetworkResolverPrivate
+        | SystemDefaultTarget
+        | SshNoServer
+        | SshOff
+        | SshMasked
+        | SshNotToBeRun
+        | SshConfigInvalid
+        | SshPubkeyOff
+        | SshMethods
+        | SshMethodsMore
+        | SshUserRefused
+        | SshRootRefused
+        | SshHomeUnsafe
+        | SshHomeGroup
+        | SshKeysFile
+        | SshPort
+        | SshListenAddress
+        | SshPasswords
+        | SshEmptyPasswords
+        | SshHostKeysMissing
+        | SshHostKeysNever
+        | SshFirewalled
+        | AccountNologin
+        | AccountLocked
+        | AccountExpired
+        | AccountShell
+        | BootNoLoader
+        | BootUefiOnly
+        | BootGrubNotInstalled
+        | BootLoaderUnknown
+        | BootSyslinuxIncomplete
+        | BootNoMenu
+        | BootKernelMissing
+        | BootInitrdMissing
+        | BootInitramfsDamaged
+        | BootDriverNotInInitramfs
+        | BootNoInitramfs
+        | BootRootMissing
+        | BootRootDevice
+        | BootRootSubvolume
+        | BootRootNeedsInitramfs
+        | BootResumeMissing
+        | BootSerialConsoleOnly
+        | KernelInvalid
+        | KernelNoModules
+        | KernelNoVirtioDisk
+        | KernelNoVirtioNet
+        | KernelNoRootDriver
+        | KernelNoIsofs
+        | KernelNoPacket
+        | KernelModuleDisabled
+        | KernelModuleBlacklisted
+        | AccountEmptyPassword
+        | AccountPassword
+        | AccountUidZero
+        | LeftoverSudo
+        | LeftoverHostKeys
+        | LeftoverHostKeysReplaced
+        | LeftoverMachineId
+        | LeftoverRandomSeed
+        | LeftoverAuthorizedKeys
+        | LeftoverVagrantKey
+        | LeftoverPrivateKey
+        | LeftoverKnownHosts
+        | LeftoverHistory
+        | LeftoverCredentials
+        | LeftoverProxy
+        | LeftoverInstaller
+        | LeftoverLvmDevices
+        | LeftoverTools
+        | LeftoverDigitalOcean
+        | LeftoverSwap
+        | LeftoverLogs
+        | SystemUnknown
         | SystemArchitecture
         | System32Bit
         | SystemWindows
@@ -316,7 +416,6 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | ProvisionerState
         | ProvisionerDoneOnce
         | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
     }
 }
 

@@ -4,16 +4,25 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod accounts;
+mod boot;
 mod examine;
+mod fstab;
+mod growth;
+mod leftovers;
 mod model;
+mod network;
 mod patterns;
 mod provisioner;
 mod services;
 mod sh;
+mod sshd;
 mod system;
 
 pub use examine::{MEMORY, examine};
 pub use model::*;
+#[doc(hidden)]
+pub use network::netplan;
 #[doc(hidden)]
 pub use provisioner::DsIdentify;
 
@@ -118,9 +127,17 @@ pub(super) mod testing {
         systems: Vec<Memory>,
         judge: impl FnOnce(&mut Case<'_, '_>) -> Result<(), Trouble>,
     ) -> (Vec<(Code, Option<String>, String)>, Inside) {
+        judged_in(tree(systems), judge)
+    }
+
+    /// The same in a tree that is there.
+    pub(in crate::guest) fn judged_in(
+        tree: Tree<'static>,
+        judge: impl FnOnce(&mut Case<'_, '_>) -> Result<(), Trouble>,
+    ) -> (Vec<(Code, Option<String>, String)>, Inside) {
         let notebook = Notebook::new(&|_| false, u64::MAX);
         let (book, inside, known) = (Book::new(&notebook), Inside::default(), Known::default());
-        let mut case = Case { tree: tree(systems), book, inside, known };
+        let mut case = Case { tree, book, inside, known };
         judge(&mut case).unwrap();
         let inside = case.inside;
         let found = notebook.close().into_iter().map(|anomaly| {

@@ -1,5 +1,7 @@
 //! What is inside a disk, as reports show it. All text from the disk is escaped.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What was found inside a disk.
@@ -117,6 +119,9 @@ pub struct Boot {
     /// The command line of its kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_line: Option<String>,
+    /// How long it took to look through the initramfs; `None` if that was not done.
+    #[serde(skip)]
+    pub initramfs: Option<Duration>,
 }
 
 /// A kernel.
