@@ -1,8 +1,5 @@
 //! Which system is on the disk, what DigitalOcean calls it, and which processor it is for.
 
-// until the driver is there
-#![allow(dead_code)]
-
 use super::super::fs::{Kind, Trouble};
 use super::super::tree::{Text, Tree};
 use super::super::volumes::Holds;
@@ -28,6 +25,7 @@ const PROGRAMS: [&str; 9] = [
 ];
 
 /// The type of the partition that Windows reserves for itself.
+#[allow(dead_code)] // until the driver calls judge_without_root
 const RESERVED: &str = "E3C9E316-0B5C-4DB8-817D-F92DF00215AE";
 
 /// Says which system it is.
@@ -69,6 +67,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// If a volume cannot be read.
+#[allow(dead_code)] // until the driver calls it
 pub(super) fn judge_without_root(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     let volumes = case.tree.volumes().to_vec();
     let reserved = volumes.iter().find(|volume| {
