@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)] // what is skipped is said
 #![allow(clippy::unwrap_used)] // a test ends at what it did not expect
 
+mod boot;
 mod debugfs;
 mod ds_identify;
 mod ext;

@@ -12,6 +12,8 @@ mod provisioner;
 mod services;
 mod sh;
 
+#[doc(hidden)]
+pub use boot::initramfs;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 
 mod containers;
 mod edits;
+mod guest_boot;
 mod guest_files;
 mod parts;
 pub mod structures;
@@ -14,6 +15,7 @@ pub use crate::guest::inside::ds_identify;
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
+pub use guest_boot::{initramfs, initramfs_modules};
 pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
 pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
@@ -50,12 +52,13 @@ const LARGEST_PACKED: u64 = 128 << 10;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 18] = [
+pub const ALL: [Body; 19] = [
     ("gzip", gzip),
     ("inflate", inflate),
     ("bzip2", bzip2),
     ("xz", xz),
     ("zstd", zstd),
+    ("initramfs", initramfs),
     ("tar", tar),
     ("unwrap", unwrap),
     ("sniff_and_detect", sniff_and_detect),

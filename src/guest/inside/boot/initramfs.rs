@@ -173,7 +173,6 @@ impl Look {
             }
             let rest = pieces.rest()?;
             if rest.is_empty() {
-                self.entries += cpio.entries();
                 if !cpio.is_between() {
                     self.damaged = Some("It ends within a cpio archive.".to_owned());
                 }
@@ -188,7 +187,6 @@ impl Look {
                 }
                 Taken::Until(at) => {
                     pieces.taken += at;
-                    self.entries += cpio.entries();
                     // The mark may lie across two pieces.
                     pieces.refill()?;
                     return self.packed(pieces, version, cpio.entries() == 0);
@@ -268,13 +266,11 @@ impl Look {
             }
             Ok(_) => {}
         }
-        self.entries += cpio.entries();
         Ok(())
     }
 
     /// Unpacking ended with damage; `is_between` entries and before the end of the file.
     fn ended(&mut self, damage: &Damage, cpio: &Cpio, is_between: bool) {
-        self.entries += cpio.entries();
         let is_limit = matches!(
             damage.code,
             Code::XzWindowTooLarge
@@ -294,6 +290,7 @@ impl Look {
 
     /// An entry of this name.
     fn name(&mut self, path: &[u8], version: Option<&[u8]>) {
+        self.entries += 1;
         let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         if NESTED.contains(&file) {
             self.incomplete = Some("its files are in a file system of its own".to_owned());
