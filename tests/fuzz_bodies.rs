@@ -191,6 +191,29 @@ fn fields(target: &str, image: &[u8]) -> Vec<Field> {
             }
             fields
         }
+        "ext" => ext_fields(image),
+        "fat" => {
+            let mut fields = vec![little(0xb, 2), little(0xd, 1), little(0xe, 2), little(0x10, 1)];
+            fields.extend([little(0x11, 2), little(0x13, 2), little(0x16, 2), little(0x20, 4)]);
+            fields.extend([little(0x24, 4), little(0x28, 2), little(0x2c, 4), little(0x30, 2)]);
+            let (sector, reserved) = (at(little(0xb, 2)), at(little(0xe, 2)));
+            let table = match at(little(0x16, 2)) {
+                0 => at(little(0x24, 4)),
+                short => short,
+            };
+            fields.extend(entries(little, sector * reserved, 2, 24));
+            let root = sector * (reserved + table * at(little(0x10, 1)));
+            for entry in 0..6 {
+                let entry = root + 32 * entry;
+                fields.extend([little(entry, 1), little(entry + 11, 1), little(entry + 13, 1)]);
+                fields.extend([
+                    little(entry + 20, 2),
+                    little(entry + 26, 2),
+                    little(entry + 28, 4),
+                ]);
+            }
+            fields
+        }
         _ => {
             let mut fields = Vec::new();
             for entry in 0..4 {
@@ -205,6 +228,55 @@ fn fields(target: &str, image: &[u8]) -> Vec<Field> {
             fields
         }
     }
+}
+
+/// The fields of a file system of ext2 or ext4 with blocks of 1 KiB: superblock, group descriptor, inodes, maps of their
+/// blocks, entries of directories, journal.
+fn ext_fields(image: &[u8]) -> Vec<Field> {
+    let at = |field| number(image, field);
+    let superblock = 1024;
+    let mut fields = entries(little, superblock, 4, 11);
+    fields.extend(entries(little, superblock + 0x38, 2, 3));
+    fields.extend([little(superblock + 0x4c, 4), little(superblock + 0x58, 2)]);
+    fields.extend(entries(little, superblock + 0x5c, 4, 3));
+    fields.extend([little(superblock + 0xe0, 4), little(superblock + 0xfe, 2)]);
+    fields.extend([little(superblock + 0x104, 4), little(superblock + 0x150, 4)]);
+    fields.extend(entries(little, 2048, 4, 4));
+    fields.extend([little(2048 + 0x12, 2), little(2048 + 0x28, 4)]);
+    let (table, size) = (at(little(2048 + 8, 4)) * 1024, at(little(superblock + 0x58, 2)));
+    let inodes = at(little(superblock, 4)).min(96);
+    for inode in (1..inodes).map(|index| table + index * size) {
+        if at(little(inode, 2)) == 0 {
+            continue;
+        }
+        fields.extend([little(inode, 2), little(inode + 4, 4), little(inode + 0x1c, 4)]);
+        fields.extend([little(inode + 0x20, 4), little(inode + 0x68, 4), little(inode + 0x6c, 4)]);
+        fields.push(little(inode + 0x80, 2));
+        // Header and entries of extents, or pointers.
+        let map = inode + 0x28;
+        fields.extend(entries(little, map, 2, 6));
+        fields.extend(entries(little, map, 4, 15));
+        let attributes = inode + 128 + at(little(inode + 0x80, 2)).min(96);
+        fields.extend(entries(little, attributes, 2, 12));
+        let has_extents = at(little(map, 2)) == 0xf30a;
+        let block = at(little(if has_extents { map + 16 + 4 } else { map }, 4)) * 1024;
+        let is_inner = has_extents && at(little(map + 6, 2)) > 0;
+        let is_directory = at(little(inode, 2)) >> 12 == 4;
+        if is_inner {
+            fields.extend(entries(little, at(little(map + 16, 4)) * 1024, 2, 24));
+        } else if is_directory {
+            fields.extend(entries(little, block, 2, 20));
+        }
+    }
+    // The journal is inode 8, and in one extent.
+    let journal = at(little(table + 7 * size + 0x28 + 20, 4)) * 1024;
+    if journal > 0 {
+        fields.extend(entries(big, journal, 4, 22));
+        for block in 1..12 {
+            fields.extend(entries(big, journal + block * 1024, 4, 16));
+        }
+    }
+    fields
 }
 
 /// What a field is set to, from what it is, where it is and how large the image is.

@@ -251,7 +251,7 @@ pub(super) struct CheckArgs {
 
     /// Also digest the decompressed image, or the disk (may be both).
     ///
-    /// For the digest of the disk, a compressed or piped container is spooled.
+    /// For the digest of the disk, a piped container is spooled, and a compressed one behind a URL without parts.
     #[arg(long, value_name = "LAYER", value_delimiter = ',', help_heading = "What is read")]
     pub(super) digest: Vec<Layer>,
 
@@ -481,8 +481,8 @@ pub(super) struct MergeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MapArgs {
-    /// Image file or URL; `-` is standard input. What is compressed, piped or fetched is spooled to a
-    /// temporary file.
+    /// Image file or URL; `-` is standard input. What is piped or fetched is spooled to a temporary file. A compressed image
+    /// is decompressed again instead, if it is a file or its server sends parts.
     #[arg(value_name = "IMAGE")]
     pub(super) image: OsString,
 
@@ -514,8 +514,8 @@ pub(super) enum MapFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// An image file or URL; `-` is standard input. What is compressed, piped or fetched is spooled to
-    /// temporary files.
+    /// An image file or URL; `-` is standard input. What is piped or fetched is spooled to a temporary file. A compressed image
+    /// is decompressed again instead, if it is a file or its server sends parts.
     #[arg(value_name = "A")]
     pub(super) a: OsString,
 

@@ -61,7 +61,11 @@ fn document(
     Ok(document)
 }
 
-fn picture(opened: &mut Opened, progress: &Progress, format: MapFormat) -> Result<String, Error> {
+fn picture(
+    opened: &mut Opened<'_>,
+    progress: &Progress,
+    format: MapFormat,
+) -> Result<String, Error> {
     let mut listed: Vec<Extent> = Vec::new();
     let found = opened.with_disk(|disk| {
         extents(disk, progress, |extent| {
@@ -78,7 +82,11 @@ fn picture(opened: &mut Opened, progress: &Progress, format: MapFormat) -> Resul
 }
 
 /// All extents, written as they are found.
-fn json(opened: &mut Opened, progress: &Progress, document: &mut impl Write) -> Result<(), Error> {
+fn json(
+    opened: &mut Opened<'_>,
+    progress: &Progress,
+    document: &mut impl Write,
+) -> Result<(), Error> {
     put(document, &map::json_head(opened.source(), opened.format(), opened.virtual_size()))?;
     let mut first = true;
     let mut written = Ok(());

@@ -165,6 +165,20 @@ impl Index {
     fn lock(&self) -> MutexGuard<'_, Points> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// With places that are as near as blocks.
+    #[cfg(test)]
+    pub(crate) fn close() -> Self {
+        let index = Index::default();
+        index.lock().spacing = 1;
+        index
+    }
+
+    /// How many places it has.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.lock().places.len()
+    }
 }
 
 /// Notes places while a file is decoded from its beginning.
@@ -229,13 +243,6 @@ mod tests {
     use super::super::{Packing, sniff};
     use super::*;
 
-    /// An index with places that are as near as blocks.
-    fn close() -> Index {
-        let index = Index::default();
-        index.lock().spacing = 1;
-        index
-    }
-
     fn gzip(data: &[u8]) -> Vec<u8> {
         let mut writer = GzEncoder::new(Vec::new(), Compression::new(6));
         writer.write_all(data).unwrap();
@@ -247,7 +254,7 @@ mod tests {
         let packing = sniff(file);
         assert!(matches!(packing, Packing::Gzip | Packing::Bzip2));
         let threads = Threads::new(threads);
-        let index = close();
+        let index = Index::close();
         let mut decoder = packing.decoder(&threads, Some(&index)).unwrap();
         let (image, end) = decode(&mut *decoder, file, 70_000, 1 << 17);
         let summary = end.unwrap();
@@ -308,7 +315,7 @@ mod tests {
     #[test]
     fn the_check_sum_goes_on_from_a_place() {
         let mut file = gzip(&sample(1 << 20));
-        let index = close();
+        let index = Index::close();
         let mut decoder = Packing::Gzip.decoder(&Threads::new(1), Some(&index)).unwrap();
         decode(&mut *decoder, &file, 1 << 20, 1 << 17).1.unwrap();
         let crc = file.len() - 8;

@@ -38,6 +38,8 @@ pub use self::xz::Xz;
 pub use self::zstd::Zstd;
 pub use zip::{ZIP_TAIL, zip_end, zip_members};
 
+#[cfg(test)]
+pub(crate) use self::workers::Fate;
 pub(crate) use self::workers::Workers;
 
 use crate::facts::Code;

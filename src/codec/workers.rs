@@ -15,8 +15,9 @@ pub(crate) struct Workers<Job, Done> {
 
 impl<Job: Send + 'static, Done: Send + 'static> Workers<Job, Done> {
     /// Starts so many threads of this name, each of which does its jobs with what `make` returns.
-    pub(crate) fn new<F>(count: usize, name: &str, make: fn() -> F) -> Self
+    pub(crate) fn new<M, F>(count: usize, name: &str, make: M) -> Self
     where
+        M: Fn() -> F + Copy + Send + 'static,
         F: FnMut(Job) -> Done + 'static,
     {
         let (jobs, todo) = channel::<(Job, SyncSender<Done>)>();
@@ -67,5 +68,46 @@ fn work<Job, Done>(
         }
         // Nobody may want it any more.
         let _ = done.send(work(job));
+    }
+}
+
+/// What becomes of threads in tests.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// Each does so many jobs, and panics with the next one.
+    Panics(usize),
+    /// Others have the processor most of the time.
+    Starves,
+}
+
+#[cfg(test)]
+impl Fate {
+    /// The fates of so many threads that no result may depend on.
+    pub(crate) const ALL: [(usize, Fate); 6] = [
+        (0, Fate::Starves),
+        (1, Fate::Panics(0)),
+        (3, Fate::Panics(0)),
+        (2, Fate::Panics(2)),
+        (1, Fate::Starves),
+        (3, Fate::Starves),
+    ];
+
+    /// A thread's work until then.
+    pub(crate) fn of<Job, Done>(
+        self,
+        mut work: impl FnMut(Job) -> Done,
+    ) -> impl FnMut(Job) -> Done {
+        let mut done = 0;
+        move |job| {
+            match self {
+                // As a panic does, but without a word.
+                Fate::Panics(after) if done == after => std::panic::resume_unwind(Box::new(())),
+                Fate::Panics(_) => {}
+                Fate::Starves => std::thread::sleep(std::time::Duration::from_millis(30)),
+            }
+            done += 1;
+            work(job)
+        }
     }
 }

@@ -112,7 +112,7 @@ impl Ahead {
     /// Loses its threads but for some, which panic.
     #[cfg(test)]
     pub(super) fn lose_threads(&mut self, left: usize) {
-        self.unpackers.lose(left);
+        self.unpackers.doom(left, crate::codec::Fate::Panics(0));
     }
 
     /// Reads packed data; `None` if not all of it is there.

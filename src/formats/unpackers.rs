@@ -168,12 +168,12 @@ impl Unpackers {
         self.outputs.push(bytes);
     }
 
-    /// Has threads that panic with whatever they get, or none.
+    /// Has threads of this fate.
     #[cfg(test)]
-    pub(super) fn lose(&mut self, threads: usize) {
-        self.workers = Some(Workers::new(threads, "unpack", || {
-            // As a panic does, but without a word.
-            |_| std::panic::resume_unwind(Box::new(()))
+    pub(super) fn doom(&mut self, threads: usize, fate: crate::codec::Fate) {
+        self.workers = Some(Workers::new(threads, "unpack", move || {
+            let mut unpacker = Unpacker::default();
+            fate.of(move |(batch, outputs): Job| unpack(&mut unpacker, &batch, outputs))
         }));
     }
 }
@@ -187,6 +187,7 @@ pub(super) mod tests {
 
     use super::super::disk::Method;
     use super::*;
+    use crate::codec::Fate;
     use crate::facts::Code;
 
     pub(in crate::formats) fn deflated(bytes: &[u8]) -> Vec<u8> {
@@ -259,10 +260,10 @@ pub(super) mod tests {
             for threads in [1, 2, 8, 64] {
                 assert!(through(Unpackers::new(threads), &clusters) == alone, "{whole} {threads}");
             }
-            for threads in [0, 1, 3] {
+            for (threads, fate) in Fate::ALL {
                 let mut unpackers = Unpackers::new(4);
-                unpackers.lose(threads);
-                assert!(through(unpackers, &clusters) == alone, "{whole}, {threads} are lost");
+                unpackers.doom(threads, fate);
+                assert!(through(unpackers, &clusters) == alone, "{whole} {threads} {fate:?}");
             }
         }
     }

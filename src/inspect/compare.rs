@@ -32,8 +32,8 @@ type Failure = (usize, Error);
 /// # Errors
 /// If one of them cannot be read.
 pub fn compare(
-    mut a: Opened,
-    mut b: Opened,
+    mut a: Opened<'_>,
+    mut b: Opened<'_>,
     listener: &dyn Listener,
 ) -> Result<Difference, Failure> {
     let sizes = [a.virtual_size(), b.virtual_size()];

@@ -60,7 +60,10 @@ pub(super) fn look(
             report.later.push(unexamined("the source cannot be read in any order"));
             Left::GuestUnread
         }
-        _ => Left::DiskUnreadable,
+        _ => {
+            report.later.push(unexamined("not all of its partition table was read"));
+            Left::GuestUnread
+        }
     };
     if left == Left::GuestUnknown && options.guest == Guest::Require {
         report.later.push(unexamined("no volume holds anything that is known"));

@@ -106,7 +106,7 @@ fn seen(path: &Path, report: &Report, options: &Options) -> Look {
     };
     let mut opened = Opened::open(path.as_os_str(), options, &Deaf).map_err(|e| e.message);
     if let Ok(opened) = &opened
-        && opened.file().identity() != file.identity()
+        && opened.file().map(LocalFile::identity) != Some(file.identity())
     {
         return nothing(CHANGED.to_owned());
     }
@@ -128,7 +128,7 @@ fn seen(path: &Path, report: &Report, options: &Options) -> Look {
     }
 }
 
-fn picture(opened: &mut Opened) -> Result<Map, String> {
+fn picture(opened: &mut Opened<'_>) -> Result<Map, String> {
     let mut left = RUNS;
     let drawn =
         opened.with_disk(|disk| extents(&mut Bounded { disk, left: &mut left }, &Deaf, |_| {}));
@@ -174,7 +174,7 @@ fn start(offset: u64) -> u64 {
 fn excerpt(
     finding: &Finding,
     offsets: &mut LocalOffsets<'_>,
-    opened: &mut Result<Opened, String>,
+    opened: &mut Result<Opened<'_>, String>,
     report: &Report,
 ) -> Result<Excerpt, String> {
     let start = start(finding.offset.ok_or("it is about no one place")?);

@@ -15,6 +15,8 @@ mod elsewhere;
 mod examine;
 mod extents;
 mod feed;
+#[cfg(feature = "net")]
+mod fetched;
 mod guest;
 mod identity;
 mod inner;
@@ -81,7 +83,7 @@ pub struct Options {
     pub keep_going: bool,
     /// Digest the decompressed bytes.
     pub image_digest: bool,
-    /// Digest the virtual disk. A compressed or piped container is spooled for it.
+    /// Digest the virtual disk. A piped container is spooled for it, and a compressed one behind a URL without parts.
     pub disk_digest: bool,
     /// Spool a stream, so that what lies behind can be read.
     pub spool: bool,

@@ -9,12 +9,14 @@ use std::thread::scope;
 use super::Options;
 use super::examine::{recognise, trailer};
 use super::feed::{Incoming, unpack};
+#[cfg(feature = "net")]
+use super::fetched::Fetched;
 use super::marks;
 use super::pipeline::refused_packing;
 use super::report::Error;
 use super::spool::Spool;
 use super::threads::{deliver, join, longest_file, stream_pool};
-use super::unpacked::{Decoded, too_long};
+use super::unpacked::{Packed, too_long};
 use super::{Event, Listener};
 use crate::codec::{Packing, Threads, sniff};
 use crate::facts::{Anomaly, Code, DiskFormat, Layer, Notebook};
@@ -27,12 +29,37 @@ use crate::source::{LocalFile, Read, Source, shown};
 
 const SECTOR: u64 = 512;
 
-/// An image whose disk can be read at any offset. What comes from a pipe, and what is compressed behind a URL, was spooled.
-pub struct Opened {
+/// An image, to be read at any offset as often as it takes.
+pub(super) trait Image {
+    /// Bytes of it.
+    fn size(&self) -> u64;
+
+    /// The bytes.
+    fn view<'v>(&'v self, notebook: &Notebook<'_>) -> Box<dyn ImageView + 'v>;
+
+    /// The file on this machine that is read, which may be a temporary one.
+    fn file(&self) -> Option<&LocalFile>;
+}
+
+impl Image for LocalFile {
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    fn view<'v>(&'v self, notebook: &Notebook<'_>) -> Box<dyn ImageView + 'v> {
+        Box::new(FileView::new(self, notebook))
+    }
+
+    fn file(&self) -> Option<&LocalFile> {
+        Some(self)
+    }
+}
+
+/// An image whose disk can be read at any offset. What comes from a pipe was spooled, and so was what comes from a URL, unless
+/// it is compressed and its server sends parts.
+pub struct Opened<'l> {
     source: String,
-    file: LocalFile,
-    /// If the image is packed in the file.
-    decoded: Option<Decoded>,
+    image: Box<dyn Image + 'l>,
     notebook: Notebook<'static>,
     format: DiskFormat,
     /// `None` if the image is the disk.
@@ -44,17 +71,17 @@ fn never(_: Code) -> bool {
     false
 }
 
-impl Opened {
+impl<'l> Opened<'l> {
     /// Opens a path, a URL, or `-` for standard input. Of the options, the limit and the client matter.
-    /// The listener hears how far a stream is spooled.
+    /// The listener hears how far a stream is read, and what is tried again.
     ///
     /// # Errors
     /// If it cannot be read, is no image that DigitalOcean takes, or its headers are not in order.
     pub fn open(
         argument: &OsStr,
         options: &Options,
-        listener: &dyn Listener,
-    ) -> Result<Opened, Error> {
+        listener: &'l dyn Listener,
+    ) -> Result<Opened<'l>, Error> {
         let name = shown(argument).to_string();
         // Nobody imports what is only looked at.
         let options = Options { url_rules: false, quick: false, ..options.clone() };
@@ -63,12 +90,11 @@ impl Opened {
         let notebook = Notebook::new(&never, options.limit);
         let unpacked = unpacked(source, &notebook, listener);
         listener.event(Event::Finished);
-        let Unpacked { file, packed, decoded } = match unpacked {
+        let Unpacked { image, packed } = match unpacked {
             Ok(unpacked) => unpacked,
             Err(halt) => return Err(explained(halt, notebook)),
         };
-        let found = match layout(&mut *view(&file, decoded.as_ref(), &notebook), packed, &notebook)
-        {
+        let found = match layout(&mut *image.view(&notebook), packed, &notebook) {
             Ok(found) => found,
             Err(halt) => return Err(explained(halt, notebook)),
         };
@@ -76,7 +102,7 @@ impl Opened {
         let Some((format, layout)) = found.filter(|_| !unfit) else {
             return Err(explained(Halt::Stopped, notebook));
         };
-        Ok(Opened { source: name, file, decoded, notebook, format, layout })
+        Ok(Opened { source: name, image, notebook, format, layout })
     }
 
     /// The path as given, escaped, or `-`.
@@ -91,19 +117,15 @@ impl Opened {
         self.format
     }
 
-    /// The file that is read, which may be a temporary one.
-    pub(super) fn file(&self) -> &LocalFile {
-        &self.file
+    /// The file on this machine that is read, which may be a temporary one.
+    pub(super) fn file(&self) -> Option<&LocalFile> {
+        self.image.file()
     }
 
     /// Size of the disk in bytes.
     #[must_use]
     pub fn virtual_size(&self) -> u64 {
-        match (&self.layout, &self.decoded) {
-            (Some(layout), _) => layout.virtual_size(),
-            (None, Some(decoded)) => decoded.size(),
-            (None, None) => self.file.size(),
-        }
+        self.layout.as_ref().map_or_else(|| self.image.size(), |layout| layout.virtual_size())
     }
 
     /// Does something with the disk.
@@ -114,7 +136,7 @@ impl Opened {
         &mut self,
         work: impl FnOnce(&mut dyn Disk) -> Result<T, Halt>,
     ) -> Result<T, Halt> {
-        let mut view = view(&self.file, self.decoded.as_ref(), &self.notebook);
+        let mut view = self.image.view(&self.notebook);
         match &mut self.layout {
             None => work(&mut RawDisk::new(&mut *view)),
             Some(layout) => {
@@ -124,12 +146,13 @@ impl Opened {
         }
     }
 
-    /// Makes sure that the file did not change meanwhile.
+    /// Makes sure that the file did not change meanwhile. A URL tells by itself, in each of its answers.
     ///
     /// # Errors
     /// If it did.
     pub fn unchanged(&self) -> Result<(), Error> {
-        self.file.verify_unchanged().map_err(|e| Error::from(&e))
+        let unchanged = self.file().map_or(Ok(()), LocalFile::verify_unchanged);
+        unchanged.map_err(|e| Error::from(&e))
     }
 
     /// Makes sure that the file did not change meanwhile, and that all that was wanted of it could be
@@ -158,7 +181,7 @@ impl Opened {
             return Ok(None);
         }
         let notebook = Notebook::new(&never, self.notebook.limit());
-        let view = &mut *view(&self.file, self.decoded.as_ref(), &notebook);
+        let view = &mut *self.image.view(&notebook);
         let Some(mut examined) = formats::examine(self.format, view, &notebook)? else {
             return Ok(None);
         };
@@ -172,40 +195,26 @@ impl Opened {
     }
 }
 
-/// The image in a file, at any offset.
-fn view<'f>(
-    file: &'f LocalFile,
-    decoded: Option<&Decoded>,
-    notebook: &Notebook<'_>,
-) -> Box<dyn ImageView + 'f> {
-    match decoded {
-        Some(decoded) => Box::new(decoded.view(file)),
-        None => Box::new(FileView::new(file, notebook)),
-    }
-}
-
-/// An image in a file.
-struct Unpacked {
-    file: LocalFile,
+/// What a source has.
+struct Unpacked<'l> {
+    image: Box<dyn Image + 'l>,
     /// Whether it came packed.
     packed: bool,
-    /// If the file is packed.
-    decoded: Option<Decoded>,
 }
 
-impl Unpacked {
-    /// One that is the file.
+impl Unpacked<'_> {
+    /// One that is in a file as it is.
     fn plain(file: LocalFile, packed: bool) -> Self {
-        Unpacked { file, packed, decoded: None }
+        Unpacked { image: Box::new(file), packed }
     }
 }
 
-/// The image in a file that can be read at any offset.
-fn unpacked(
+/// The image of a source.
+fn unpacked<'l>(
     source: Source,
     notebook: &Notebook<'_>,
-    listener: &dyn Listener,
-) -> Result<Unpacked, Halt> {
+    listener: &'l dyn Listener,
+) -> Result<Unpacked<'l>, Halt> {
     match source {
         Source::File(file) => {
             let mut first = vec![0; SECTOR.min(file.size()) as usize];
@@ -222,10 +231,8 @@ fn unpacked(
                     Err(Halt::Stopped)
                 }
                 Packing::Gzip | Packing::Bzip2 => {
-                    // Two images are open at once in a comparison, and each would keep its threads.
-                    let one = Threads::new(1);
-                    let decoded = Decoded::of(&file, packing, &one, notebook, listener)?;
-                    Ok(Unpacked { file, packed: true, decoded: Some(decoded) })
+                    let image = Box::new(Packed::of(file, packing, notebook, listener)?);
+                    Ok(Unpacked { image, packed: true })
                 }
             }
         }
@@ -236,6 +243,11 @@ fn unpacked(
         }
         #[cfg(feature = "net")]
         Source::Remote(remote) => {
+            let packing = sniff(&remote.peek(SECTOR as usize));
+            if remote.has_parts() && matches!(packing, Packing::Gzip | Packing::Bzip2) {
+                let image = Box::new(Fetched::of(remote, packing, notebook, listener)?);
+                return Ok(Unpacked { image, packed: true });
+            }
             let shown = remote.served().asked.to_string();
             let notify = super::remote::notify(listener, &shown);
             spooled(remote.reader(&notify), notebook, listener)
@@ -244,11 +256,11 @@ fn unpacked(
 }
 
 /// Spools a stream, unpacked.
-fn spooled(
+fn spooled<'l>(
     reader: impl Read,
     notebook: &Notebook<'_>,
-    listener: &dyn Listener,
-) -> Result<Unpacked, Halt> {
+    listener: &'l dyn Listener,
+) -> Result<Unpacked<'l>, Halt> {
     let mut spool = Spool::new()?;
     let most = longest_file(notebook.limit());
     let packed = scope(|scope| {

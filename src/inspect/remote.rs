@@ -97,10 +97,17 @@ pub(super) struct Parts<'r> {
     subject: Hostile,
 }
 
+/// Bytes that are fetched at most ahead of whoever reads on: less than what [`Ranges`] keeps.
+const AHEAD: u64 = 2 << 20;
+
 /// A part of an object.
 pub(super) struct Part<'r> {
     ranges: Ranges<'r>,
     subject: Hostile,
+    /// Where the last reading ended.
+    end: u64,
+    /// Bytes that are fetched together: more and more for whoever reads on.
+    together: u64,
 }
 
 impl<'r> Parts<'r> {
@@ -118,15 +125,36 @@ pub(super) fn offsets<'r>(
     remote: &'r Remote,
     notify: Notify<'r>,
 ) -> Option<(Offsets<Part<'r>>, Against)> {
-    let ranges = remote.ranges(notify)?;
-    let agreed = Arc::new(Agreed::new(ranges.size()));
-    let subject = Hostile::from(remote.served().asked.to_string().as_str());
-    let passing = Against::new(Arc::clone(&agreed), subject.clone());
-    Some((Offsets::new(Part { ranges, subject }, agreed), passing))
+    let part = Part::of(remote, notify)?;
+    let agreed = Arc::new(Agreed::new(part.ranges.size()));
+    let passing = Against::new(Arc::clone(&agreed), part.subject.clone());
+    Some((Offsets::new(part, agreed), passing))
+}
+
+impl<'r> Part<'r> {
+    /// Any part of an object, if the server has any.
+    pub(super) fn of(remote: &'r Remote, notify: Notify<'r>) -> Option<Self> {
+        let ranges = remote.ranges(notify)?;
+        let subject = Hostile::from(remote.served().asked.to_string().as_str());
+        Some(Part { ranges, subject, end: 0, together: 0 })
+    }
+
+    /// For whoever reads on and hardly ever goes back: nothing is kept but what is fetched ahead.
+    pub(super) fn forward(self) -> Self {
+        Part { ranges: self.ranges.keeping(AHEAD as usize), ..self }
+    }
 }
 
 impl ReadAt for Part<'_> {
     fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<(), source::Error> {
+        let len = buf.len() as u64;
+        self.together = if at == self.end { (2 * self.together).min(AHEAD).max(len) } else { len };
+        self.end = at.saturating_add(len);
+        if len > 0 {
+            let end = at.saturating_add(self.together);
+            let mut pieces = (at..end).step_by(buf.len()).map(|at| (at, len));
+            self.ranges.ahead(&mut pieces)?;
+        }
         match self.ranges.read_at(at, buf)? == buf.len() {
             true => Ok(()),
             false => Err(self.changed(at)),

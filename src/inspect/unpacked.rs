@@ -1,4 +1,4 @@
-//! The image in a packed local file that was decoded once, at any offset.
+//! The image in a packed file that was decoded once, at any offset.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,12 +8,13 @@ use std::thread::scope;
 use super::again::{Again, How};
 use super::feed::{Incoming, unpack};
 use super::marks;
+use super::opened::Image;
 use super::threads::{Delivered, deliver, join, longest_file, packed_pool};
 use super::{Event, Listener};
 use crate::codec::{Index, Packing, Threads};
 use crate::facts::{Code, Layer, Notebook};
 use crate::formats::{Got, Halt, ImageView, Store as _, too_large};
-use crate::source::LocalFile;
+use crate::source::{Against, LocalFile, Offsets, Read, ReadAt};
 
 /// Bytes that are zeros or not together, as a file system has holes.
 const BLOCK: u64 = 4096;
@@ -29,33 +30,42 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Decodes all of a file. Whatever is damaged is written down.
+    /// Decodes all of a file, which is `held` against other readings of it. Whatever is damaged is written down.
     ///
     /// # Errors
     /// If it cannot be read or decoded.
     pub(super) fn of(
-        file: &LocalFile,
+        file: (impl Read, Option<Against>),
         packing: Packing,
-        threads: &Threads,
         notebook: &Notebook<'_>,
         listener: &dyn Listener,
     ) -> Result<Self, Halt> {
-        let how = How { packing, threads: threads.clone(), index: Index::default(), spools: true };
+        // Two images are open at once in a comparison, and each would keep its threads.
+        let threads = Threads::new(1);
+        let how = How { packing, threads, index: Index::default(), spools: true };
+        Decoded::by(how, file, notebook, listener)
+    }
+
+    fn by(
+        how: How,
+        (reader, held): (impl Read, Option<Against>),
+        notebook: &Notebook<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Self, Halt> {
         let size = scope(|scope| {
             let (sender, segments) = channel();
             let ended = Arc::<AtomicBool>::default();
             let most = longest_file(notebook.limit());
             let outputs = vec![sender].into();
-            let reader =
-                deliver(scope, file.reader(), packed_pool(), outputs, Arc::clone(&ended), most);
+            let reader = deliver(scope, reader, packed_pool(), outputs, Arc::clone(&ended), most);
             let taken = Arc::<AtomicU64>::default();
-            let incoming = Incoming::new(segments, ended, Arc::clone(&taken));
+            let incoming = Incoming::new(segments, ended, Arc::clone(&taken)).held_against(held);
             let seen = || listener.event(Event::Progress { bytes: taken.load(Ordering::Relaxed) });
             let size = decode(&how, incoming, notebook, seen);
             let delivered = join(reader)?;
             too_long(&delivered, most, notebook);
             if size.is_ok() {
-                marks::last(packing, &delivered.last, delivered.bytes, notebook);
+                marks::last(how.packing, &delivered.last, delivered.bytes, notebook);
             }
             size
         })?;
@@ -68,9 +78,45 @@ impl Decoded {
     }
 
     /// The image, at any offset.
-    pub(super) fn view<'f>(&self, file: &'f LocalFile) -> UnpackedView<'f> {
-        let again = Again::new(self.how.clone(), file.offsets()).after(self.size);
+    pub(super) fn view<S: ReadAt>(&self, file: Offsets<S>) -> UnpackedView<S> {
+        let again = Again::new(self.how.clone(), file).after(self.size);
         UnpackedView { again, size: self.size, block: vec![0; BLOCK as usize] }
+    }
+}
+
+/// An image in a packed local file.
+pub(super) struct Packed {
+    file: LocalFile,
+    decoded: Decoded,
+}
+
+impl Packed {
+    /// The image of a file. Whatever is damaged is written down.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded.
+    pub(super) fn of(
+        file: LocalFile,
+        packing: Packing,
+        notebook: &Notebook<'_>,
+        listener: &dyn Listener,
+    ) -> Result<Self, Halt> {
+        let decoded = Decoded::of((file.reader(), None), packing, notebook, listener)?;
+        Ok(Packed { file, decoded })
+    }
+}
+
+impl Image for Packed {
+    fn size(&self) -> u64 {
+        self.decoded.size()
+    }
+
+    fn view<'v>(&'v self, _: &Notebook<'_>) -> Box<dyn ImageView + 'v> {
+        Box::new(self.decoded.view(self.file.offsets()))
+    }
+
+    fn file(&self) -> Option<&LocalFile> {
+        Some(&self.file)
     }
 }
 
@@ -105,13 +151,13 @@ pub(super) fn too_long(delivered: &Delivered, most: u64, notebook: &Notebook<'_>
 }
 
 /// An image that is decoded again wherever it is read.
-pub(super) struct UnpackedView<'f> {
-    again: Again<&'f LocalFile>,
+pub(super) struct UnpackedView<S> {
+    again: Again<S>,
     size: u64,
     block: Vec<u8>,
 }
 
-impl UnpackedView<'_> {
+impl<S: ReadAt> UnpackedView<S> {
     /// Whether the block that this byte is in has zeros only from there on, and how many bytes these are.
     fn is_zeros(&mut self, at: u64) -> Result<(u64, bool), Halt> {
         let end = (at - at % BLOCK).saturating_add(BLOCK).min(self.size);
@@ -134,7 +180,7 @@ impl UnpackedView<'_> {
     }
 }
 
-impl ImageView for UnpackedView<'_> {
+impl<S: ReadAt> ImageView for UnpackedView<S> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
         let count = self.size.saturating_sub(at).min(buf.len() as u64) as usize;
         match self.again.read_at(at, &mut buf[..count])? {
@@ -169,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::bytes::{Pool, Segment};
+    use crate::codec::testing::mixed;
     use crate::source::Source;
 
     /// An image with zeros, and the file that it is packed in.
@@ -196,9 +243,9 @@ mod tests {
 
     fn decoded(file: &LocalFile, spools: bool) -> Decoded {
         let notebook = Notebook::new(&|_| false, 1 << 40);
-        let threads = Threads::new(2);
+        let deaf = &crate::inspect::Deaf;
         let mut decoded =
-            Decoded::of(file, Packing::Gzip, &threads, &notebook, &crate::inspect::Deaf).unwrap();
+            Decoded::of((file.reader(), None), Packing::Gzip, &notebook, deaf).unwrap();
         decoded.how.spools = spools;
         decoded
     }
@@ -207,7 +254,7 @@ mod tests {
     fn runs_are_zeros_or_not() {
         let (_dir, file, image) = sample();
         let decoded = decoded(&file, true);
-        let mut view = decoded.view(&file);
+        let mut view = decoded.view(file.offsets());
         let mut at = 0;
         while at < image.len() as u64 {
             let (len, zeros) = view.hole(at);
@@ -222,7 +269,7 @@ mod tests {
     #[test]
     fn a_temporary_file_takes_over_from_endless_decoding() {
         let (_dir, file, image) = sample();
-        let view = |spools| decoded(&file, spools).view(&file);
+        let view = |spools| decoded(&file, spools).view(file.offsets());
         let mut ends = 0;
         let (mut spooled, mut plain) = (view(true), view(false));
         // 3 MiB apart, so that each takes decoding from the beginning.
@@ -301,10 +348,65 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let Ok(Source::File(file)) = Source::open(path.as_os_str()) else { unreachable!() };
         let notebook = Notebook::new(&|_| false, 1 << 20);
-        let threads = Threads::new(1);
         let deaf = &crate::inspect::Deaf;
-        let of = Decoded::of(&file, Packing::Gzip, &threads, &notebook, deaf);
+        let of = Decoded::of((file.reader(), None), Packing::Gzip, &notebook, deaf);
         assert!(of.is_err() && notebook.has(Code::FileTooLarge));
+    }
+
+    /// A file with an image of words, noise and zeros, and the image.
+    fn packed(pack: fn(&[u8]) -> Vec<u8>) -> (tempfile::TempDir, LocalFile, Vec<u8>) {
+        let mut image = mixed(600_000);
+        image.resize(1_100_000, 0);
+        image.extend_from_slice(&mixed(700_001));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        std::fs::write(&path, pack(&image)).unwrap();
+        let Ok(Source::File(file)) = Source::open(path.as_os_str()) else { unreachable!() };
+        (dir, file, image)
+    }
+
+    fn bzip2(image: &[u8]) -> Vec<u8> {
+        let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        writer.write_all(image).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn members(image: &[u8]) -> Vec<u8> {
+        let member = |part: &[u8]| {
+            let mut writer = GzEncoder::new(Vec::new(), Compression::default());
+            writer.write_all(part).unwrap();
+            writer.finish().unwrap()
+        };
+        [member(&image[..900_000]), member(&[]), member(&image[900_000..])].concat()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// From places as near as blocks, with any number of threads.
+        #[test]
+        fn what_the_index_leads_to_is_the_stream(
+            reads in prop::collection::vec((any::<prop::sample::Index>(), 1usize..150_000), 1..20),
+            threads in prop::sample::select(vec![1usize, 2, 8, 64]),
+        ) {
+            for (packing, pack) in [(Packing::Gzip, members as fn(&[u8]) -> _), (Packing::Bzip2, bzip2)] {
+                let (_dir, file, image) = packed(pack);
+                let notebook = Notebook::new(&|_| false, 1 << 40);
+                let threads = Threads::new(threads);
+                let how = How { packing, threads, index: Index::close(), spools: false };
+                let deaf = &crate::inspect::Deaf;
+                let decoded = Decoded::by(how, (file.reader(), None), &notebook, deaf).unwrap();
+                prop_assert!(decoded.how.index.places() > 4, "{}", decoded.how.index.places());
+                let mut view = decoded.view(file.offsets());
+                for (at, len) in &reads {
+                    let at = at.index(image.len() + 1000);
+                    let mut buf = vec![0xee; *len];
+                    let expected = image.get(at..(at + len).min(image.len())).unwrap_or_default();
+                    prop_assert_eq!(view.read_at(at as u64, &mut buf).unwrap(), Got::Bytes(expected.len()));
+                    prop_assert!(&buf[..expected.len()] == expected, "{} bytes at {}", len, at);
+                }
+            }
+        }
     }
 
     proptest! {
@@ -313,7 +415,7 @@ mod tests {
         #[test]
         fn it_is_the_image_at_any_offset(reads in prop::collection::vec((0usize..9 << 20, 1usize..300_000), 1..12)) {
             let (_dir, file, image) = sample();
-            let mut view = decoded(&file, true).view(&file);
+            let mut view = decoded(&file, true).view(file.offsets());
             for (at, len) in reads {
                 let mut buf = vec![0xee; len];
                 let expected = image.get(at..(at + len).min(image.len())).unwrap_or_default();

@@ -288,9 +288,61 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
-        GuestNoRoot | GuestSeveralRoots => check(has_check(report, "guest"), "guest"),
-        SystemDefaultTarget => check(has_check(report, "guest"), "guest"),
-        BootNoLoader
+        GuestNoRoot
+        | GuestSeveralRoots
+        | FstabSourceMissing
+        | FstabDeviceName
+        | FstabTypeWrong
+        | FstabSubvolumeMissing
+        | CrypttabKeyAsked
+        | FstabMountFails
+        | FstabRootDiffers
+        | FstabConfigDrive
+        | FstabRemote
+        | FstabSwapMissing
+        | RootNotGrown
+        | RootFull
+        | NetworkNone
+        | NetworkStaticOnly
+        | NetworkMacOnly
+        | NetworkIpv6Only
+        | NetworkNoDhcpClient
+        | NetworkRendererOff
+        | NetworkProfileInsecure
+        | NetworkMacPinned
+        | NetworkStaticLeftOver
+        | NetworkNameFixed
+        | NetworkConfigInvalid
+        | NetworkRendered
+        | NetworkInstallerLeftOver
+        | NetworkHandMade
+        | NetworkResolverPrivate
+        | SystemDefaultTarget
+        | SshNoServer
+        | SshOff
+        | SshMasked
+        | SshNotToBeRun
+        | SshConfigInvalid
+        | SshPubkeyOff
+        | SshMethods
+        | SshMethodsMore
+        | SshUserRefused
+        | SshRootRefused
+        | SshHomeUnsafe
+        | SshHomeGroup
+        | SshKeysFile
+        | SshPort
+        | SshListenAddress
+        | SshPasswords
+        | SshEmptyPasswords
+        | SshHostKeysMissing
+        | SshHostKeysNever
+        | SshFirewalled
+        | AccountNologin
+        | AccountLocked
+        | AccountExpired
+        | AccountShell
+        | BootNoLoader
         | BootUefiOnly
         | BootGrubNotInstalled
         | BootLoaderUnknown
@@ -315,7 +367,55 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | KernelNoIsofs
         | KernelNoPacket
         | KernelModuleDisabled
-        | KernelModuleBlacklisted => check(has_check(report, "guest"), "guest"),
+        | KernelModuleBlacklisted
+        | AccountEmptyPassword
+        | AccountPassword
+        | AccountUidZero
+        | LeftoverSudo
+        | LeftoverHostKeys
+        | LeftoverHostKeysReplaced
+        | LeftoverMachineId
+        | LeftoverRandomSeed
+        | LeftoverAuthorizedKeys
+        | LeftoverVagrantKey
+        | LeftoverPrivateKey
+        | LeftoverKnownHosts
+        | LeftoverHistory
+        | LeftoverCredentials
+        | LeftoverProxy
+        | LeftoverInstaller
+        | LeftoverLvmDevices
+        | LeftoverTools
+        | LeftoverDigitalOcean
+        | LeftoverSwap
+        | LeftoverLogs
+        | SystemUnknown
+        | SystemArchitecture
+        | System32Bit
+        | SystemWindows
+        | SystemInstaller
+        | ProvisionerMissing
+        | ProvisionerOther
+        | ProvisionerOld
+        | ProvisionerSwitchedOff
+        | ProvisionerNotEnabled
+        | ProvisionerConfigUnread
+        | ProvisionerDatasource
+        | ProvisionerDatasourceModule
+        | ProvisionerDatasourceTaken
+        | ProvisionerDatasourcePerhaps
+        | ProvisionerListUnseen
+        | ProvisionerMetadataOnly
+        | ProvisionerKept
+        | ProvisionerKeys
+        | ProvisionerKeysOwn
+        | ProvisionerPasswords
+        | ProvisionerNetworkOff
+        | ProvisionerNetworkOwn
+        | ProvisionerNoRenderer
+        | ProvisionerState
+        | ProvisionerDoneOnce
+        | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
     }
 }
 

@@ -19,6 +19,7 @@
 //! | `LocalOffsets` of a part of a VMDK, by `repack` | file beside a descriptor | an `Agreed` for each part, and its stamps when it was read to its end |
 //! | `Stream`, `RemoteReader`: all of it | pipe, URL | nothing else is read: examined, digested and sent are the same buffers; where one answer goes on after another, 4 KiB of both |
 //! | `Parts`: what lies behind in the stream of a URL, and `Again`: the same if it is packed | URL | an `Agreed` of its own, which the stream passes too |
+//! | `Fetched`: `map` and `compare` of a packed object, from parts or all of it once more | URL | the same |
 //! | `RemoteView`: a quick check | URL | nothing is digested; status, range, size and ETag of each answer, and 4 KiB where one lies behind another that is kept |
 //! | `Remote::peek`: the first bytes | URL | handed on to the reader, so they are read once |
 //! | the spool, what a stream keeps | our own | a file without a name, and memory |

@@ -50,7 +50,7 @@ impl Call {
         arguments.extend(self.options.iter().copied().chain(more).map(OsString::from));
         let output = match &self.image {
             Image::File(path) => check(&[&arguments[..], &[path.into()]].concat()),
-            Image::Pipe(bytes) => piped(&[&arguments[..], &["-".into()]].concat(), bytes),
+            Image::Pipe(bytes) => through(tidegate().arg("check").args(&arguments).arg("-"), bytes),
         };
         (exit_code(&output), images(&output).remove(0))
     }
@@ -70,6 +70,10 @@ const TABLE: &[(Left, Reached)] = &[
     (Left::QuickFar, By(quick_far)),
     (Left::QuickPacked, By(|_| Call::file(&["--quick"], testdata("gpt-compressed.qcow2")))),
     (Left::QuickFile, By(|_| Call::file(&["--quick"], testdata("gpt.raw")))),
+    (Left::QuickGuest, By(|_| Call::file(&["--quick"], testdata("gpt.raw")))),
+    (Left::GuestUnknown, By(|_| Call::file(&[], testdata("gpt.raw")))),
+    (Left::GuestUnread, By(|_| Call::pipe(&[], disk()))),
+    (Left::GuestInPart, By(guest_in_part)),
     (Left::Behind, By(behind)),
     (Left::PackedBehind, By(packed_behind)),
     (Left::PackedTooMany, By(packed_too_many)),
@@ -436,6 +440,13 @@ fn disk_unreadable(scratch: &Scratch) -> Option<Call> {
     image.long(qcow2::L2 + 128, 1 << 62 | at as u64);
     let options = ["--allow", "qcow2-cluster-damaged"];
     Call::file(&options, scratch.write("image.qcow2", &image.bytes))
+}
+
+/// A partition is encrypted.
+fn guest_in_part(scratch: &Scratch) -> Option<Call> {
+    let mut disk = disk();
+    disk[1 << 20..][..8].copy_from_slice(b"LUKS\xba\xbe\0\x01");
+    Call::file(&[], scratch.write("image.raw", &disk))
 }
 
 fn file_too_large(scratch: &Scratch) -> Option<Call> {

@@ -27,6 +27,7 @@ mod peers;
 mod policy;
 mod qcow2;
 mod qcow2_lost;
+mod quota;
 mod readings;
 mod shifted;
 mod short_clusters;

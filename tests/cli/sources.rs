@@ -139,7 +139,7 @@ fn outcome(output: &Output) -> serde_json::Value {
 #[test]
 fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
     let scratch = Scratch::new();
-    let json = ["--format", "json", "-"];
+    let json = ["--guest", "never", "--format", "json", "-"];
     for (name, bytes) in [
         ("raw", disk()),
         ("gz", gzip(&disk())),
@@ -149,7 +149,7 @@ fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
         ("empty", Vec::new()),
     ] {
         let path = scratch.write(name, &bytes);
-        let by_path = check(&["--format".as_ref(), "json".as_ref(), path.as_os_str()]);
+        let by_path = check(&[&json[..4], &[path.to_str().unwrap()]].concat());
         let by_pipe = piped(&json, &bytes);
         let stdin = File::open(&path).unwrap();
         let redirected =

@@ -7,7 +7,7 @@ use crate::limits::watched_with;
 const MOST_RESIDENT_KB: u64 = 256 << 10;
 
 /// A disk of which little can be compressed.
-fn dense(len: usize) -> Vec<u8> {
+pub(crate) fn dense(len: usize) -> Vec<u8> {
     let mut bytes = disk();
     let mut state = 88_172_645_463_325_252u64;
     while bytes.len() < len {
@@ -33,17 +33,19 @@ fn with_threads(threads: &str, path: &std::path::Path) -> (i32, String) {
 #[test]
 fn a_report_does_not_depend_on_threads() {
     let scratch = Scratch::new();
-    let mut file = bzip2(&dense(3_000_000));
-    let good = scratch.write("good.raw.bz2", &file);
-    let middle = file.len() / 2;
-    file[middle] ^= 1;
-    let damaged = scratch.write("damaged.raw.bz2", &file);
-    let cut = scratch.write("cut.raw.bz2", &file[..middle - 7]);
-    for (path, code) in [(&good, 0), (&damaged, 1), (&cut, 1)] {
-        let alone = with_threads("1", path);
-        assert_eq!(alone.0, code, "{alone:?}");
-        for threads in ["2", "8", "64"] {
-            assert_eq!(with_threads(threads, path), alone, "{threads}");
+    let disk = dense(3_000_000);
+    for (mut file, ending) in [(bzip2(&disk), "bz2"), (gzip(&disk), "gz")] {
+        let good = scratch.write(format!("good.raw.{ending}"), &file);
+        let middle = file.len() / 2;
+        file[middle] ^= 1;
+        let damaged = scratch.write(format!("damaged.raw.{ending}"), &file);
+        let cut = scratch.write(format!("cut.raw.{ending}"), &file[..middle - 7]);
+        for (path, code) in [(&good, 0), (&damaged, 1), (&cut, 1)] {
+            let alone = with_threads("1", path);
+            assert_eq!(alone.0, code, "{alone:?}");
+            for threads in ["2", "8", "64"] {
+                assert_eq!(with_threads(threads, path), alone, "{threads} {ending}");
+            }
         }
     }
 }

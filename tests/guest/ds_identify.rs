@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tidegate::inspect::bodies::ds_identify;
+use tidegate::inspect::bodies::DsIdentify;
 
 /// Configurations unless something else is wanted.
 const CONFIGURATIONS: u64 = 300;
@@ -471,7 +471,8 @@ fn decides_as_the_script_does() {
     let count = std::env::var("TIDEGATE_DS_IDENTIFY");
     let count = count.map_or(CONFIGURATIONS, |count| count.parse().unwrap());
     for (name, script) in scripts() {
-        let source = fs::read(&script).unwrap();
+        let known = DsIdentify::of(&fs::read(&script).unwrap());
+        let known = known.unwrap_or_else(|| panic!("{name}: the script is not known"));
         let mut random = Random(0x5eed);
         let (mut disabled, mut listed) = (0, 0);
         let mut left = count;
@@ -481,12 +482,9 @@ fn decides_as_the_script_does() {
             let folder = tempfile::tempdir().unwrap();
             let theirs = run(&script, folder.path(), &images);
             for (image, (exit, list)) in images.iter().zip(theirs) {
-                let mut files = image.files.clone();
-                files.insert(b"/usr/lib/cloud-init/ds-identify".to_vec(), source.clone());
                 let labels: Vec<&[u8]> =
                     image.labels.iter().map(|label| label.as_bytes()).collect();
-                let ours = ds_identify(files, &image.command_line, &labels)
-                    .unwrap_or_else(|| panic!("{name}: the script is not known"));
+                let ours = known.decide(image.files.clone(), &image.command_line, &labels).unwrap();
                 let shown = || {
                     let shown = image.files.iter().map(|(path, bytes)| {
                         let path = String::from_utf8_lossy(path);

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+mod again;
 #[path = "../common/tls.rs"]
 mod authority;
 #[path = "../common/mod.rs"]

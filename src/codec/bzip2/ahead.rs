@@ -187,9 +187,12 @@ impl Ahead {
         (self.thrown_away, MOST_THROWN_AWAY + 2 * self.threads as u32)
     }
 
-    /// Lets all threads be gone, as if they had panicked.
+    /// Has threads of this fate.
     #[cfg(test)]
-    pub(super) fn lose_threads(&mut self) {
-        self.workers = Some(workers(0));
+    pub(super) fn doom(&mut self, threads: usize, fate: super::super::workers::Fate) {
+        self.workers = Some(Workers::new(threads, "bzip2", move || {
+            let mut blocks = Blocks::default();
+            fate.of(move |(bytes, bit, spent): Job| blocks.decode(&bytes, bit, spent))
+        }));
     }
 }

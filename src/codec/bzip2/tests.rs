@@ -8,6 +8,7 @@ use ::bzip2::write::BzEncoder;
 use proptest::prelude::*;
 
 use super::super::testing::{decode, mixed};
+use super::super::workers::Fate;
 use super::scan::Scanner;
 use super::*;
 
@@ -36,6 +37,7 @@ fn unpack(file: &[u8]) -> (Vec<u8>, Result<Summary, Damage>) {
         (1, len, small),
         (2, len, 1 << 20),
         (8, len / 3 + 1, 4096),
+        (64, len / 2 + 1, 10_007),
     ] {
         let (image, result) = decode(&mut Bzip2::new(&Threads::new(threads)), file, input, output);
         assert_eq!(result, whole.1, "{threads} threads, pieces of {input} and {output}");
@@ -418,12 +420,20 @@ fn damage_has_its_block_and_its_bit() {
 }
 
 #[test]
-fn a_thread_that_is_gone_hangs_nobody() {
-    let (data, file) = blocks();
-    let mut decoder = Bzip2::new(&Threads::new(2));
-    decoder.ahead.lose_threads();
-    let (image, result) = decode(&mut decoder, &file, 1 << 20, 1 << 16);
-    assert!(result.is_ok() && image == data);
+fn threads_that_panic_or_starve_hang_nobody() {
+    let (_, file) = blocks();
+    let mut damaged = file.clone();
+    damaged[file.len() / 3 * 2] ^= 4;
+    for file in [file, damaged] {
+        let alone = decode(&mut Bzip2::default(), &file, 1 << 20, 1 << 16);
+        for (threads, fate) in Fate::ALL {
+            let mut decoder = Bzip2::new(&Threads::new(4));
+            decoder.ahead.doom(threads, fate);
+            let (image, result) = decode(&mut decoder, &file, 1 << 20, 1 << 16);
+            assert_eq!(result, alone.1, "{threads} {fate:?}");
+            assert!(result.is_err() || image == alone.0, "{threads} {fate:?}");
+        }
+    }
 }
 
 proptest! {
@@ -436,14 +446,16 @@ proptest! {
         seed in any::<u8>(),
         flips in proptest::collection::vec((any::<proptest::sample::Index>(), 0u8..8), 0..3),
         cut in proptest::option::of(any::<proptest::sample::Index>()),
-        threads in proptest::sample::select(vec![1usize, 2, 8, 64]),
-        input in 1usize..200_000,
+        (input, output) in (1usize..200_000, 1usize..200_000),
+        planted in 0usize..40,
     ) {
         let mut data = mixed(len);
         for (at, byte) in data.iter_mut().enumerate() {
             if at / 1000 % 7 == usize::from(seed) % 7 { *byte = seed; }
         }
-        let mut file = [stream(&data), stream(&data[..len / 3])].concat();
+        // Behind the streams: heads of blocks and of the end, at bits of every kind.
+        let plant = [&BLOCK.to_be_bytes()[2..], &[seed], &(END << 3).to_be_bytes()[1..]].concat();
+        let mut file = [stream(&data), stream(&data[..len / 3]), plant.repeat(planted)].concat();
         for (at, bit) in flips {
             let at = at.index(file.len());
             file[at] ^= 1 << bit;
@@ -451,10 +463,15 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));
         }
-        let (image, result) = decode(&mut Bzip2::new(&Threads::new(threads)), &file, input, 1 << 16);
-        let (alone, result_alone) = decode(&mut Bzip2::default(), &file, 1 << 20, 1 << 20);
-        prop_assert_eq!(&result, &result_alone);
-        prop_assert!(result.is_err() || image == alone);
+        let (image, result) = decode(&mut Bzip2::default(), &file, 1 << 20, 1 << 20);
+        // Single bytes of what is long take long and show nothing new.
+        let least = 1 + image.len().max(file.len()) / 5000;
+        for threads in [1, 2, 8, 64] {
+            let mut decoder = Bzip2::new(&Threads::new(threads));
+            let several = decode(&mut decoder, &file, input.max(least), output.max(least));
+            prop_assert_eq!(&several.1, &result, "{} threads", threads);
+            prop_assert!(result.is_err() || several.0 == image, "{} threads", threads);
+        }
         // Behind the packed data libbz2's reader looks for another stream.
         let end = match &result {
             Ok(summary) => match &summary.behind { Some(behind) => behind.offset as usize, None => file.len() },

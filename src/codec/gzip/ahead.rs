@@ -238,9 +238,12 @@ impl Ahead {
         }
     }
 
-    /// Lets all threads be gone, as if they had panicked.
+    /// Has threads of this fate.
     #[cfg(test)]
-    pub(super) fn lose_threads(&mut self) {
-        self.workers = Some(workers(0));
+    pub(super) fn doom(&mut self, threads: usize, fate: super::super::workers::Fate) {
+        self.workers = Some(Workers::new(threads, "gzip", move || {
+            let mut guesser = Guesser::default();
+            fate.of(move |(end, piece): Job| guesser.decode(end, piece))
+        }));
     }
 }

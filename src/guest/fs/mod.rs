@@ -7,10 +7,13 @@
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.
 
 mod area;
+pub mod btrfs;
 pub mod ext;
+pub mod fat;
 mod fields;
 #[cfg(test)]
 pub(in crate::guest) mod memory;
+pub mod xfs;
 
 pub use area::Area;
 

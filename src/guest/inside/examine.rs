@@ -14,8 +14,17 @@ pub const MEMORY: usize = 16 << 20;
 type Judge = fn(&mut Case<'_, '_>) -> Result<(), Trouble>;
 
 /// The judges, in the order in which they need each other, each with what it looks at.
-const JUDGES: &[(&str, Judge)] =
-    &[("how it boots", super::boot::judge), ("the services", super::services::judge)];
+const JUDGES: &[(&str, Judge)] = &[
+    ("the system", super::system::judge),
+    ("what boots", super::boot::judge),
+    ("the services", super::services::judge),
+    ("what sets a Droplet up", super::provisioner::judge),
+    ("the SSH server", super::sshd::judge),
+    ("the network", super::network::judge),
+    ("the fstab", super::fstab::judge),
+    ("the growth of the root", super::growth::judge),
+    ("what is left over of the build", super::leftovers::judge),
+];
 
 /// Examines a disk of so many bytes with this partition table; `far` if it is read across a network. What is found is
 /// written into the notebook; `None` if nothing on the disk is known.
@@ -41,11 +50,10 @@ pub fn examine(
         }
     };
     let Mounted { tree, root, volumes, not_opened } = mounted;
-    // Nobody takes the bytes of a partition for a file system that nothing knows.
-    let is_known = |why: &Why| !matches!(why, Why::Unsupported(_));
-    let nothing =
-        tree.opened().is_empty() && volumes.iter().all(|volume| is_unknown(&volume.holds));
-    if nothing && !not_opened.iter().any(|(_, why)| is_known(why)) {
+    // Of bytes that nobody knows, nobody can say that something is left out.
+    let is_unread = |why: &Why| !matches!(why, Why::Unsupported(_));
+    let unknown = volumes.iter().all(|volume| is_unknown(&volume.holds));
+    if unknown && !not_opened.iter().any(|(_, why)| is_unread(why)) {
         return Ok(None);
     }
     inside.volumes = volumes;

@@ -4,20 +4,29 @@
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
 //! [`Trouble`], which becomes a finding of its own; the others go on.
 
+mod accounts;
 mod boot;
 mod examine;
+mod fstab;
+mod growth;
+mod leftovers;
 mod model;
+mod network;
 mod patterns;
 mod provisioner;
 mod services;
 mod sh;
+mod sshd;
+mod system;
 
 #[doc(hidden)]
 pub use boot::initramfs;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
-pub use provisioner::ds_identify;
+pub use network::netplan;
+#[doc(hidden)]
+pub use provisioner::DsIdentify;
 
 use super::fs::Trouble;
 use super::tree::Tree;

@@ -6,6 +6,8 @@
 // until the driver is there
 #![allow(dead_code)]
 
+#[cfg(test)]
+mod oracle;
 mod others;
 mod systemd;
 

@@ -8,8 +8,13 @@ mod root;
 mod source;
 mod table;
 
+pub(in crate::guest) use source::resolve;
+
 use super::PartitionTable;
+use super::fs::btrfs::Btrfs;
 use super::fs::ext::Ext;
+use super::fs::fat::Fat;
+use super::fs::xfs::Xfs;
 use super::fs::{Area, FileSystem, State, Trouble, Why};
 use super::inside::VolumeInside;
 use super::tree::{Opened, Tree};
@@ -85,9 +90,13 @@ fn open<'d>(
     }
     match holds {
         Holds::Ext2 | Holds::Ext3 | Holds::Ext4 => Ok(Some(Box::new(Ext::open(area)?))),
+        Holds::Vfat => Ok(Some(Box::new(Fat::open(area)?))),
+        Holds::Xfs => Ok(Some(Box::new(Xfs::open(area)?))),
+        Holds::Btrfs => Ok(Some(Box::new(Btrfs::open(area)?))),
         Holds::Swap | Holds::Zeros => Ok(None),
         Holds::Luks => Err(Why::unsupported("it is encrypted by LUKS")),
-        Holds::Lvm => Err(Why::unsupported(found.what.unwrap_or("it is a part of a volume group"))),
+        // What is in its group is among the volumes.
+        Holds::Lvm => found.left.clone().map_or(Ok(None), |why| Err(why.into())),
         Holds::Raid => Err(Why::unsupported("it is a member of a Linux RAID")),
         Holds::Zfs => Err(Why::unsupported("it is a member of a ZFS pool")),
         Holds::Unknown => match (&found.left, found.what) {

@@ -2,8 +2,10 @@
 //!
 //! It knows marks, names and places of file systems, swap, members of LVM, RAID and encryption; it opens none of them.
 
+mod lvm;
 mod microsoft;
 mod probe;
+mod text;
 mod types;
 mod words;
 
@@ -157,7 +159,7 @@ pub(super) struct Probed<'d> {
     pub(super) left: Option<Why>,
 }
 
-/// Every partition of the table but extended ones, or the whole disk if there is no table.
+/// Every partition of the table but extended ones, or the whole disk if there is no table; and the logical volumes in them.
 ///
 /// # Errors
 /// If the source fails. What cannot be read of one volume is said of that volume.
@@ -168,7 +170,9 @@ pub(super) fn probed<'d>(
     if table.scheme == Scheme::None {
         let whole = Partition::new(0, 0, disk.size(), String::new());
         let volume = Volume { partition: None, kind: None, ..unprobed(&whole) };
-        return Ok(vec![filled(volume, disk.clone())?]);
+        let mut volumes = vec![filled(volume, disk.clone())?];
+        lvm::add(disk, &mut volumes)?;
+        return Ok(volumes);
     }
     let signature = match table.scheme {
         Scheme::Mbr => disk_signature(disk)?,
@@ -183,6 +187,7 @@ pub(super) fn probed<'d>(
         }
         volumes.push(filled(volume, disk.part(partition.start, partition.size))?);
     }
+    lvm::add(disk, &mut volumes)?;
     Ok(volumes)
 }
 

@@ -3,15 +3,26 @@
 
 use std::collections::HashSet;
 
-use crate::formats::{Disk, Got, Halt, Place, Run};
+use super::edits::{self, Seed};
+use super::{ext_seeds, fat_seeds};
+use crate::formats::{Disk, Got, Halt, MemoryImage, Place, Run};
 use crate::guest::fs::ext::Ext;
+use crate::guest::fs::fat::Fat;
 use crate::guest::fs::{Area, FileSystem, Inode, Kind, Node, Trouble};
 
 /// Bytes of a file that a listing has at most, where nothing else is said.
 const MOST: usize = 64 << 10;
 
 /// Files that a listing has at most.
-const MOST_FILES: usize = 1 << 16;
+pub(super) const MOST_FILES: usize = 1 << 16;
+
+/// The same of fuzzing, which is to try many images.
+const MOST_FUZZED: usize = 4 << 10;
+const MOST_FUZZED_FILES: usize = 1 << 10;
+
+/// Bytes of a disk that is fuzzed at most, and that may be read of it.
+const LARGEST: u64 = 1 << 32;
+const MOST_READ: u64 = 2 << 30;
 
 /// Levels of directories that are listed at most.
 const DEEPEST: usize = 64;
@@ -55,7 +66,7 @@ pub struct GuestFiles {
 }
 
 /// A disk that a function reads.
-struct Reads<F>(F, u64);
+pub(super) struct Reads<F>(pub(super) F, pub(super) u64);
 
 impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<Got, Halt> {
@@ -71,7 +82,7 @@ impl<F: FnMut(u64, &mut [u8]) -> usize> Disk for Reads<F> {
     }
 }
 
-fn said(trouble: Trouble) -> String {
+pub(super) fn said(trouble: Trouble) -> String {
     match trouble {
         Trouble::Halt(_) => "halt".to_owned(),
         Trouble::Left(why) => format!("{why:?}"),
@@ -87,10 +98,22 @@ pub fn guest_files(
     size: u64,
     most: usize,
 ) -> Result<GuestFiles, String> {
+    listed(read, size, most, MOST_FILES)
+}
+
+fn listed(
+    read: impl FnMut(u64, &mut [u8]) -> usize,
+    size: u64,
+    most: usize,
+    most_files: usize,
+) -> Result<GuestFiles, String> {
     let mut disk = Reads(read, size);
     let area = Area::whole(&mut disk, size);
-    let mut system = Ext::open(area).map_err(said)?;
-    Ok(walked(&mut system, most))
+    // The mark of ext2, which has no boot sector of FAT unless somebody put it there.
+    if area.array(0x438).is_ok_and(|mark| mark == [0x53, 0xef]) {
+        return Ok(walked(&mut Ext::open(area).map_err(said)?, most, most_files));
+    }
+    Ok(walked(&mut Fat::open(area).map_err(said)?, most, most_files))
 }
 
 /// Lists the file system that these bytes are, with the first bytes of each file.
@@ -107,7 +130,32 @@ pub fn guest_file_systems(image: &[u8]) -> Result<GuestFiles, String> {
     guest_files(read, image.len() as u64, MOST)
 }
 
-fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
+/// Lists what edits make of one of these seeds.
+fn fuzzed(seeds: &[Seed], input: &[u8]) {
+    let image: MemoryImage<'_> = edits::decode(seeds, input, LARGEST, edits::as_it_is);
+    let (size, mut all) = (image.len(), 0);
+    let read = |at: u64, buf: &mut [u8]| {
+        let count = image.read(at, buf);
+        all += count as u64;
+        count
+    };
+    // What it makes of a damaged one is its matter; that it ends is ours.
+    let _ = listed(read, size, MOST_FUZZED, MOST_FUZZED_FILES);
+    assert!(all <= MOST_READ, "{all} bytes were read");
+}
+
+/// ext2, ext3 and ext4 with and without a journal in use, as edits over valid ones: all of it is listed, however it is
+/// damaged, in a bounded number of steps.
+pub fn ext(input: &[u8]) {
+    fuzzed(ext_seeds(), input);
+}
+
+/// FAT12, FAT16 and FAT32, in the same way.
+pub fn fat(input: &[u8]) {
+    fuzzed(fat_seeds(), input);
+}
+
+pub(super) fn walked(system: &mut dyn FileSystem, most: usize, most_files: usize) -> GuestFiles {
     let space = match system.space() {
         Ok(Some(space)) => {
             let inodes = [space.inodes, space.free_inodes].map(Option::unwrap_or_default);
@@ -123,9 +171,9 @@ fn walked(system: &mut dyn FileSystem, most: usize) -> GuestFiles {
         let file = match system.inode(node) {
             Ok(inode) => {
                 let mut names = Vec::new();
-                let contents = contents(system, node, inode, most, &mut names);
+                let contents = contents(system, node, inode, most, most_files, &mut names);
                 let is_new = inode.kind == Kind::Directory && seen.insert(node);
-                let room = MOST_FILES.saturating_sub(files.len() + todo.len());
+                let room = most_files.saturating_sub(files.len() + todo.len());
                 if is_new && depth < DEEPEST {
                     todo.extend(names.into_iter().take(room).map(|(name, node)| {
                         let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
@@ -178,6 +226,7 @@ fn contents(
     node: Node,
     inode: Inode,
     most: usize,
+    most_files: usize,
     names: &mut Vec<(Vec<u8>, Node)>,
 ) -> Result<Vec<u8>, String> {
     match inode.kind {
@@ -186,7 +235,7 @@ fn contents(
         Kind::Directory => {
             let listed = system.list(node, &mut |name, node| {
                 names.push((name.to_vec(), node));
-                names.len() < MOST_FILES
+                names.len() < most_files
             });
             listed.map(|()| Vec::new()).map_err(said)
         }

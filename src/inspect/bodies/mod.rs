@@ -6,17 +6,21 @@ mod containers;
 mod edits;
 mod guest_boot;
 mod guest_files;
+mod guest_volumes;
 mod parts;
 pub mod structures;
 mod tables;
 mod wrappings;
 
-pub use crate::guest::inside::ds_identify;
+pub use crate::guest::inside::{DsIdentify, netplan};
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
 pub use guest_boot::{initramfs, initramfs_modules};
-pub use guest_files::{GuestFile, GuestFiles, guest_file_systems, guest_files};
+pub use guest_files::{GuestFile, GuestFiles, ext, fat, guest_file_systems, guest_files};
+pub use guest_volumes::{
+    GuestVolumes, btrfs, guest_file_system, guest_volumes, lvm, lvm_disk, xfs,
+};
 pub use tables::{Compared, Listed, partition_tables, partition_tables_against};
 pub use wrappings::{tar, unwrap, xz, zstd};
 
@@ -52,7 +56,7 @@ const LARGEST_PACKED: u64 = 128 << 10;
 pub type Body = (&'static str, fn(&[u8]));
 
 /// All bodies.
-pub const ALL: [Body; 19] = [
+pub const ALL: &[Body] = &[
     ("gzip", gzip),
     ("inflate", inflate),
     ("bzip2", bzip2),
@@ -71,6 +75,11 @@ pub const ALL: [Body; 19] = [
     ("structures", structures),
     ("partitions", partitions),
     ("partition_tables", partition_tables),
+    ("ext", ext),
+    ("fat", fat),
+    ("xfs", xfs),
+    ("btrfs", btrfs),
+    ("lvm", lvm),
     ("check", check),
 ];
 
@@ -95,6 +104,9 @@ seeds!(vdi_seeds: "gpt.vdi.gz");
 seeds!(vmdk_seeds: "gpt.sparse.vmdk.gz" "gpt.stream.vmdk" "split-s001.vmdk" "descriptor.vmdk");
 seeds!(vpc_seeds: "gpt.vhd.gz" "fixed.vhd.gz");
 seeds!(qcow_seeds: "gpt.qcow.gz" "gpt-compressed.qcow.gz");
+seeds!(ext_seeds: "guest/ext2.img.gz" "guest/ext4.img.gz" "guest/ext4-inline.img.gz"
+    "guest/ext4-sums.img.gz" "guest/ext4-journal.img.gz" "guest/ext4-journal-sums.img.gz");
+seeds!(fat_seeds: "guest/fat12.img.gz" "guest/fat16.img.gz" "guest/fat32.img.gz");
 seeds!(disk_seeds: "gpt.raw" "mbr.raw" "mbr-past-end.raw" "blank.raw");
 seeds!(other_seeds: "polyglot.qcow2" "page.html" "pointer.img" "box.ova" "fixed.vhd.gz"
     "descriptor.vmdk" "blank.raw" "gpt.raw" "gpt.qcow2");
@@ -133,8 +145,11 @@ pub fn seeds(target: &str) -> Vec<&'static [u8]> {
         "vpc" => vpc_seeds(),
         "qcow" => qcow_seeds(),
         "partitions" => disk_seeds(),
+        "ext" => ext_seeds(),
+        "fat" => fat_seeds(),
         "sniff_and_detect" => other_seeds(),
         "check" => checked_seeds(),
+        "xfs" | "btrfs" | "lvm" => return guest_volumes::seeds(target),
         _ => &[],
     };
     seeds.iter().map(|seed| seed.bytes.as_slice()).collect()
@@ -208,6 +223,19 @@ fn packed(file: &[u8], fresh: impl Fn() -> Box<dyn Decoder>) -> Option<(Vec<u8>,
     end.ok().map(|summary| (image, summary))
 }
 
+/// Numbers of threads, and how the file comes and its image is taken: two of them, which depend on the input. Not all of them
+/// each time, because threads take longer to start than most inputs to decode.
+fn many(input: &[u8]) -> [(usize, usize, usize); 2] {
+    let hash = crc32fast::hash(input) as usize;
+    // Single bytes of what is long take long and show nothing new.
+    let least = 1 + input.len() / 1000;
+    let cut = |bits: usize| least + (1 << (hash >> bits & 15));
+    let room = |bits: usize| 64 * least + (1 << (hash >> bits & 15));
+    let few = [1, 2][hash >> 20 & 1];
+    let more = [8, 64][hash >> 21 & 1];
+    [(few, cut(0), room(4)), (more, cut(8), room(12))]
+}
+
 /// A packed file without what is behind the packed data.
 fn whole<'i>(input: &'i [u8], summary: &Summary) -> &'i [u8] {
     let end = summary.behind.as_ref().map_or(input.len(), |behind| {
@@ -225,11 +253,15 @@ fn whole<'i>(input: &'i [u8], summary: &Summary) -> &'i [u8] {
 pub fn gzip(input: &[u8]) {
     use std::io::Read as _;
     let Some((alone, end)) = decoded(&mut Gzip::default(), input, 4096, 64 << 10) else { return };
-    for (threads, piece) in [(3, 64), (2, 1000)] {
-        let mut parallel = ParallelGzip::in_pieces(threads, piece);
-        let Some((several, found)) = decoded(&mut parallel, input, 4096, 64 << 10) else { return };
-        assert_eq!(found, end, "on several threads");
-        assert!(several == alone || end.is_err(), "another image on several threads");
+    for (threads, arriving, room) in many(input) {
+        for piece in [64, 1000] {
+            let mut parallel = ParallelGzip::in_pieces(threads, piece);
+            let Some((several, found)) = decoded(&mut parallel, input, arriving, room) else {
+                return;
+            };
+            assert_eq!(found, end, "on {threads} threads");
+            assert!(several == alone || end.is_err(), "another image on {threads} threads");
+        }
     }
     let Some((image, summary)) = packed(input, || Box::new(Gzip::default())) else { return };
     let mut expected = Vec::new();
@@ -265,14 +297,16 @@ pub fn inflate(input: &[u8]) {
         file.extend_from_slice(&crc32fast::hash(&expected).to_le_bytes());
         file.extend_from_slice(&(expected.len() as u32).to_le_bytes());
     }
-    let decoders: [Box<dyn Decoder>; 3] = [
-        Box::new(Gzip::default()),
-        Box::new(ParallelGzip::in_pieces(3, 64)),
-        Box::new(ParallelGzip::in_pieces(2, 1000)),
-    ];
+    let [few, more] = many(input).map(|(threads, arriving, room)| {
+        let decoder = Box::new(ParallelGzip::in_pieces(threads, 64)) as Box<dyn Decoder>;
+        (decoder, arriving, room)
+    });
+    let fixed = |decoder: Box<dyn Decoder>| (decoder, 4096, 64 << 10);
+    let alone = fixed(Box::<Gzip>::default());
+    let long = fixed(Box::new(ParallelGzip::in_pieces(2, 1000)));
     let mut first = None;
-    for mut decoder in decoders {
-        let Some((image, result)) = decoded(&mut *decoder, &file, 4096, 64 << 10) else { return };
+    for (mut decoder, arriving, room) in [alone, few, more, long] {
+        let Some((image, result)) = decoded(&mut *decoder, &file, arriving, room) else { return };
         match (&result, &end) {
             (Ok(_), Ok(_)) => assert!(image == expected, "other bytes than those of zlib-rs"),
             (Err(damage), Err(code)) => assert_eq!(damage.code, *code, "{damage:?}"),
@@ -286,23 +320,26 @@ pub fn inflate(input: &[u8]) {
 /// bzip2, as [`gzip`]; the same on several threads, and what is refused is refused by libbz2 as well.
 pub fn bzip2(input: &[u8]) {
     use std::io::Read as _;
-    let alone = packed(input, || Box::new(Bzip2::default()));
-    let Some((several, end)) = decoded(&mut Bzip2::new(&Threads::new(3)), input, 4096, 64 << 10)
-    else {
-        return;
-    };
+    let Some((alone, end)) = decoded(&mut Bzip2::default(), input, 4096, 64 << 10) else { return };
+    for (threads, arriving, room) in many(input) {
+        let mut decoder = Bzip2::new(&Threads::new(threads));
+        let Some((several, found)) = decoded(&mut decoder, input, arriving, room) else { return };
+        assert_eq!(found, end, "on {threads} threads");
+        assert!(several == alone || end.is_err(), "another image on {threads} threads");
+    }
+    let whole_image = packed(input, || Box::new(Bzip2::default()));
     let mut expected = Vec::new();
-    let Some((image, summary)) = alone else {
-        assert!(end.is_err(), "more threads make something of it");
+    let Some((image, summary)) = whole_image else {
+        assert!(end.is_err(), "in other pieces it is something");
         let mut others = bzip2::bufread::MultiBzDecoder::new(input);
         let read = others.read_to_end(&mut expected);
         assert!(read.is_err() || input.is_empty(), "libbz2 makes something of it: {end:?}");
         return;
     };
-    assert!(several == image && end.as_ref() == Ok(&summary), "another image on more threads");
     bzip2::bufread::MultiBzDecoder::new(whole(input, &summary))
         .read_to_end(&mut expected)
         .expect("what is whole can be read by others");
+    assert_eq!(end, Ok(summary), "in other pieces");
     assert!(image == expected, "another image than bzip2 makes");
 }
 

@@ -5,7 +5,12 @@ mod file;
 mod foreign;
 mod guest;
 mod guest_boot;
+mod guest_fstab;
+mod guest_leftovers;
+mod guest_network;
+mod guest_prov;
 mod guest_services;
+mod guest_ssh;
 mod image;
 mod qcow2;
 mod url;
@@ -135,7 +140,7 @@ const fn mended_beside(row: Row) -> Row {
     Row { repairable: true, beside: true, ..row }
 }
 
-const SHELVES: [&[Row]; 12] = [
+const SHELVES: &[&[Row]] = &[
     file::ROWS,
     url::ROWS,
     image::ROWS,
@@ -146,8 +151,13 @@ const SHELVES: [&[Row]; 12] = [
     vmdk::ROWS,
     disk::ROWS,
     guest::ROWS,
-    guest_boot::ROWS,
+    guest_fstab::ROWS,
+    guest_network::ROWS,
+    guest_leftovers::ROWS,
+    guest_prov::ROWS,
     guest_services::ROWS,
+    guest_boot::ROWS,
+    guest_ssh::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that

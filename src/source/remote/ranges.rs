@@ -19,7 +19,7 @@ const GAP: u64 = 64 << 10;
 /// The longest part that is asked for at once.
 const LONGEST: u64 = 1 << 20;
 
-/// Bytes that are kept of what was read.
+/// Bytes that are kept of what was read, unless its reader wants fewer.
 const KEPT: usize = 8 << 20;
 
 /// Parts of one object, read through a small cache.
@@ -30,12 +30,20 @@ pub struct Ranges<'r> {
     /// What was read, oldest first, with its offset.
     spans: VecDeque<(u64, Vec<u8>)>,
     kept: usize,
+    /// Bytes that are kept at most.
+    most: usize,
 }
 
 impl<'r> Ranges<'r> {
     pub(super) fn new(link: &'r Arc<Link>, size: u64, first: Vec<u8>, notify: Notify<'r>) -> Self {
         let kept = first.len();
-        Ranges { link, notify, size, spans: VecDeque::from([(0, first)]), kept }
+        Ranges { link, notify, size, spans: VecDeque::from([(0, first)]), kept, most: KEPT }
+    }
+
+    /// Keeps so many bytes at most of what was read, beside what was read last.
+    #[must_use]
+    pub fn keeping(self, most: usize) -> Self {
+        Ranges { most, ..self }
     }
 
     /// Size of the object in bytes.
@@ -172,7 +180,7 @@ impl<'r> Ranges<'r> {
             self.spans.push_back((at, bytes));
         }
         // What was just read stays whatever it takes: its reader comes now.
-        while self.kept > KEPT && self.spans.len() > parts.len() {
+        while self.kept > self.most && self.spans.len() > parts.len() {
             self.kept -= self.spans.pop_front().map_or(0, |(_, bytes)| bytes.len());
         }
         Ok(())

@@ -121,6 +121,21 @@ impl Systemd {
         })
     }
 
+    /// The file of a unit, if it is there and not masked.
+    ///
+    /// # Errors
+    /// If the places of it cannot be read.
+    pub(in crate::guest) fn file(
+        &self,
+        tree: &mut Tree<'_>,
+        name: &[u8],
+    ) -> Result<Option<Vec<u8>>, Trouble> {
+        Ok(match self.unit(tree, name)? {
+            Unit::File(_, path) => Some(path),
+            Unit::Absent | Unit::Masked => None,
+        })
+    }
+
     fn is_one_on(&self, tree: &mut Tree<'_>, name: &[u8]) -> Result<On, Trouble> {
         let (name, path) = match self.unit(tree, name)? {
             Unit::Absent => return super::sysv_on(tree, name),

@@ -20,7 +20,7 @@ pub(super) const CLOUD_CFG: &[u8] = b"/etc/cloud/cloud.cfg";
 
 /// Files of configuration that are looked at, and bytes of all of them.
 const MOST_FILES: usize = 1024;
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 1 << 20;
 
 /// The files of a guest, as far as ds-identify needs them.
 pub trait Files {
@@ -75,7 +75,7 @@ pub(super) fn config_files(
         if let Some(text) = files.text(&path)? {
             bytes += text.len();
             if bytes > MOST_BYTES {
-                return Err(Why::Limit("cloud.cfg.d has more than 4 MiB").into());
+                return Err(Why::Limit("cloud.cfg.d has more than 1 MiB").into());
             }
             found.push(ConfigFile { path, bytes: text });
         }

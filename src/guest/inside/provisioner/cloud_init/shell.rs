@@ -17,9 +17,8 @@ pub(super) fn fields(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The fields of an unquoted expansion while `IFS` is a comma: a comma ends a field, so none follows the last one.
 pub(super) fn by_commas(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let text = text.strip_suffix(b",").unwrap_or(text);
-    let is_empty = text.is_empty();
-    text.split(|&byte| byte == b',').filter(move |field| !(is_empty && field.is_empty()))
+    let fields = text.strip_suffix(b",").unwrap_or(text).split(|&byte| byte == b',');
+    fields.take(if text.is_empty() { 0 } else { usize::MAX })
 }
 
 /// Without white space around it.

@@ -1,0 +1,633 @@
+//! What the guest's fstab and crypttab mount and open at boot: whether it is there on a Droplet, which has this disk, as
+//! /dev/vda, and a config drive, as /dev/vdb.
+//!
+//! systemd waits for what is missing, and then goes to a shell on the console instead of the network and sshd.
+
+// until the driver is there
+#![allow(dead_code)]
+
+use super::services::Init;
+use super::{Case, shown};
+use crate::facts::Code;
+
+use super::super::fs::{Trouble, Why};
+use super::super::mount::resolve;
+use super::super::tree::{Text, Tree};
+use super::super::volumes::{Holds, Volume};
+
+const FSTAB: &str = "/etc/fstab";
+const CRYPTTAB: &str = "/etc/crypttab";
+
+/// Lines of a table that are looked at at most.
+const MOST_LINES: usize = 1000;
+
+/// Volumes that a message lists at most.
+const MOST_LISTED: usize = 8;
+
+/// Types of what comes over a network.
+const REMOTE: [&[u8]; 9] = [
+    b"nfs",
+    b"nfs4",
+    b"cifs",
+    b"smb3",
+    b"smbfs",
+    b"fuse.sshfs",
+    b"glusterfs",
+    b"ceph",
+    b"fuse.s3fs",
+];
+
+/// Types of folders that another hypervisor shares with its guests.
+const SHARED: [&[u8]; 6] =
+    [b"vboxsf", b"9p", b"virtiofs", b"prl_fs", b"vmhgfs", b"fuse.vmhgfs-fuse"];
+
+/// Disks by names that a Droplet's do not have.
+const ELSEWHERE: [&[u8]; 9] =
+    [b"sd", b"hd", b"xvd", b"nvme", b"mmcblk", b"ubd", b"sr", b"fd", b"cdrom"];
+
+/// Beginnings of names that hardware gives, below /dev/disk/by-id.
+const HARDWARE: [&[u8]; 6] = [b"ata-", b"scsi-", b"nvme-", b"usb-", b"wwn-", b"google-"];
+
+/// Partitions without files, by type: BIOS boot, PReP, freebsd-boot, Microsoft reserved.
+const WITHOUT_FILES: [&str; 5] = [
+    "21686148-6449-6E6F-744E-656564454649",
+    "9E1A2D38-C612-4316-AA26-8B49521E5A8B",
+    "83BD6B9D-7F41-11DC-BE0B-001560B84F0F",
+    "E3C9E316-0B5C-4DB8-817D-F92DF00215AE",
+    "41",
+];
+
+/// A line of fstab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    number: u32,
+    source: Vec<u8>,
+    /// Where it is mounted; `none` or `swap` for swap.
+    at: Vec<u8>,
+    kind: Vec<u8>,
+    options: Vec<u8>,
+}
+
+impl Line {
+    fn has(&self, option: &[u8]) -> bool {
+        self.options.split(|&byte| byte == b',').any(|other| other == option)
+    }
+
+    /// Whether the boot does not depend on it.
+    fn is_optional(&self) -> bool {
+        let on_demand: [&[u8]; 4] =
+            [b"noauto", b"nofail", b"x-systemd.automount", b"comment=systemd.automount"];
+        on_demand.iter().any(|option| self.has(option))
+    }
+
+    fn is_swap(&self) -> bool {
+        self.kind == b"swap"
+    }
+
+    fn is_root(&self) -> bool {
+        self.at == b"/"
+    }
+
+    fn subvolume(&self) -> Option<&[u8]> {
+        let mut options = self.options.split(|&byte| byte == b',');
+        options.find(|option| option.starts_with(b"subvol=") || option.starts_with(b"subvolid="))
+    }
+}
+
+/// What a source of a line turns out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// This volume.
+    Volume(usize),
+    /// It is none of this disk: how it is called in a message.
+    Missing,
+    /// The name is one that hardware gives, and a Droplet has other hardware.
+    Elsewhere,
+    /// The config drive, which a Droplet has beside its disk.
+    ConfigDrive,
+    /// No device, or one that comes about in the guest, or one that could lie where nothing was read.
+    Other,
+}
+
+/// Looks at what is mounted and opened at boot.
+///
+/// # Errors
+/// If the tables cannot be read.
+pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
+    let opened = crypttab(case)?;
+    let Some(text) = case.tree.text(FSTAB)? else { return Ok(()) };
+    for line in lines(&text)? {
+        if case.known.init == Some(Init::Bsd) {
+            of_bsd(case, &line);
+        } else if !line.is_optional() {
+            examine(case, &line, &opened)?;
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a table that have a source and a place.
+fn lines(text: &Text) -> Result<Vec<Line>, Trouble> {
+    let mut lines = Vec::new();
+    for (number, bytes) in text.lines() {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut fields = bytes.split(blank).filter(|field| !field.is_empty());
+        let Some(source) = fields.next().filter(|source| !source.starts_with(b"#")) else {
+            continue;
+        };
+        let mut next = || unescaped(fields.next().unwrap_or_default());
+        let (at, kind, options) = (next(), next(), next());
+        if lines.len() == MOST_LINES {
+            return Err(Why::Limit("fstab or crypttab has more lines than are looked at").into());
+        }
+        lines.push(Line { number, source: unescaped(source), at, kind, options });
+    }
+    Ok(lines)
+}
+
+/// Blanks in a field are written as their number in octal.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
+                out.push((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'));
+                rest = after;
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+fn examine(case: &mut Case<'_, '_>, line: &Line, opened: &[Vec<u8>]) -> Result<(), Trouble> {
+    let source = shown(&line.source);
+    let at = shown(&line.at);
+    let is_remote = REMOTE.contains(&&line.kind[..]) || line.has(b"_netdev");
+    if is_remote {
+        let said =
+            format!("{at} is mounted from {source} over a network, and the boot waits for it.");
+        case.book.found_in(Code::FstabRemote, FSTAB, line.number, said);
+        return Ok(());
+    }
+    if SHARED.contains(&&line.kind[..]) {
+        let said = format!(
+            "{at} is a folder that another hypervisor shares ({}), which a Droplet does not have.",
+            shown(&line.kind)
+        );
+        fails(case, Code::FstabSourceMissing, line, said);
+        return Ok(());
+    }
+    if line.source.starts_with(b"/") && !line.source.starts_with(b"/dev/") {
+        return of_path(case, line);
+    }
+    match found(&case.tree, &line.source, opened) {
+        Source::Other => {}
+        Source::Volume(volume) => of_volume(case, line, volume)?,
+        Source::ConfigDrive => {
+            let said = format!(
+                "{at} is mounted from {source}, which is the config drive of a Droplet: a small ISO 9660 volume, read-only."
+            );
+            case.book.found_in(Code::FstabConfigDrive, FSTAB, line.number, said);
+        }
+        Source::Elsewhere if line.is_root() => {
+            let said = format!(
+                "The root is called {source}, a name that no disk of a Droplet has. It is mounted already when this line is read, by what the kernel was given."
+            );
+            case.book.found_in(Code::FstabRootDiffers, FSTAB, line.number, said);
+        }
+        Source::Elsewhere if !line.is_swap() => {
+            let said = format!(
+                "{at} is mounted from {source}, a name that no disk of a Droplet has: its disk is /dev/vda."
+            );
+            fails(case, Code::FstabDeviceName, line, said);
+        }
+        Source::Elsewhere | Source::Missing if line.is_swap() => {
+            let said = format!(
+                "Swap is on {source}, which is not there; there are {}.",
+                listed(case.tree.volumes())
+            );
+            case.book.found_in(Code::FstabSwapMissing, FSTAB, line.number, said);
+        }
+        Source::Elsewhere | Source::Missing => {
+            let said = format!(
+                "{at} is mounted from {source}, which is not on this disk; there are {}.",
+                listed(case.tree.volumes())
+            );
+            fails(case, Code::FstabSourceMissing, line, said);
+        }
+    }
+    Ok(())
+}
+
+/// A mount that fails. Only systemd takes that for a reason to stop.
+fn fails(case: &Case<'_, '_>, code: Code, line: &Line, said: String) {
+    let code = if case.known.init == Some(Init::Systemd) { code } else { Code::FstabMountFails };
+    case.book.found_in(code, FSTAB, line.number, said);
+}
+
+/// A file or directory that is mounted or swapped to.
+fn of_path(case: &mut Case<'_, '_>, line: &Line) -> Result<(), Trouble> {
+    let made_at_boot: [&[u8]; 5] = [b"/run/", b"/tmp/", b"/var/run/", b"/proc/", b"/sys/"];
+    if made_at_boot.iter().any(|start| line.source.starts_with(start))
+        || case.tree.exists(&line.source)?
+    {
+        return Ok(());
+    }
+    let source = shown(&line.source);
+    if line.is_swap() {
+        let said = format!("Swap is in the file {source}, which is not there.");
+        case.book.found_in(Code::FstabSwapMissing, FSTAB, line.number, said);
+    } else {
+        let said = format!("{} is mounted from {source}, which is not there.", shown(&line.at));
+        fails(case, Code::FstabSourceMissing, line, said);
+    }
+    Ok(())
+}
+
+/// A volume that is there: whether it is what the line says.
+fn of_volume(case: &mut Case<'_, '_>, line: &Line, volume: usize) -> Result<(), Trouble> {
+    let Some(found) = case.tree.volumes().get(volume) else { return Ok(()) };
+    let (name, holds) = (found.name(), found.holds);
+    let holds_it = can_mount(&line.kind, holds);
+    if line.is_swap() {
+        if holds_it == Some(false) {
+            let said = format!(
+                "Swap is on {}, which is {name} and holds {}.",
+                shown(&line.source),
+                holds.as_str()
+            );
+            case.book.found_in(Code::FstabSwapMissing, FSTAB, line.number, said);
+        }
+        return Ok(());
+    }
+    if line.is_root() && case.inside.root.is_some_and(|root| root != volume) {
+        let said = format!(
+            "The root is {} here, which is {name}, and that is not where the system lies.",
+            shown(&line.source)
+        );
+        case.book.found_in(Code::FstabRootDiffers, FSTAB, line.number, said);
+        return Ok(());
+    }
+    if holds_it == Some(false) {
+        let said = format!(
+            "{} is mounted as {} from {}, which is {name} and holds {}.",
+            shown(&line.at),
+            shown(&line.kind),
+            shown(&line.source),
+            holds.as_str()
+        );
+        match line.is_root() {
+            true => case.book.found_in(Code::FstabRootDiffers, FSTAB, line.number, said),
+            false => fails(case, Code::FstabTypeWrong, line, said),
+        }
+        return Ok(());
+    }
+    let Some(option) = line.subvolume().filter(|_| holds == Holds::Btrfs) else { return Ok(()) };
+    let Some(system) = case.tree.system(volume) else { return Ok(()) };
+    if system.subvolume(option)?.is_none() {
+        let said = format!(
+            "{} is mounted from {} of {name}, which is not there.",
+            shown(&line.at),
+            shown(option)
+        );
+        fails(case, Code::FstabSubvolumeMissing, line, said);
+    }
+    Ok(())
+}
+
+/// Whether a volume that holds this can be mounted as this type; `None` where nothing is known of the type.
+fn can_mount(kind: &[u8], holds: Holds) -> Option<bool> {
+    use Holds::{Btrfs, Exfat, Ext2, Ext3, Ext4, Swap, Unknown, Vfat, Xfs, Zeros};
+    let can = match kind {
+        b"ext4" => matches!(holds, Ext2 | Ext3 | Ext4),
+        // The drivers' features decide: ext4 can have what these do not know.
+        b"ext3" | b"ext2" => matches!(holds, Ext2 | Ext3),
+        b"xfs" => holds == Xfs,
+        b"btrfs" => holds == Btrfs,
+        b"vfat" | b"msdos" => holds == Vfat,
+        b"exfat" => holds == Exfat,
+        b"swap" => holds == Swap,
+        b"auto" => !matches!(holds, Zeros | Swap),
+        _ => return None,
+    };
+    // What has no mark that is known may be anything.
+    (can || holds != Unknown).then_some(can)
+}
+
+/// What the source of a line means. `opened` are the names that crypttab gives.
+fn found(tree: &Tree<'_>, source: &[u8], opened: &[Vec<u8>]) -> Source {
+    let volumes = tree.volumes();
+    let device = source.strip_prefix(b"/dev/");
+    if let Some(device) = device {
+        if let Some(rest) = device.strip_prefix(b"vd") {
+            return match rest.first() {
+                Some(b'a') => resolve(volumes, source).map_or(Source::Missing, Source::Volume),
+                Some(b'b') => Source::ConfigDrive,
+                _ => Source::Elsewhere,
+            };
+        }
+        let numbered = |start: &&[u8]| {
+            device.strip_prefix(*start).is_some_and(|rest| {
+                start.len() > 3 || rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric())
+            })
+        };
+        let by_hardware = device.strip_prefix(b"disk/by-id/");
+        if ELSEWHERE.iter().any(|start| numbered(start) && !device.contains(&b'/'))
+            || by_hardware.is_some_and(|name| HARDWARE.iter().any(|start| name.starts_with(start)))
+        {
+            return Source::Elsewhere;
+        }
+    }
+    if let Some(volume) = resolve(volumes, source) {
+        return Source::Volume(volume);
+    }
+    let of = |starts: &[&[u8]]| starts.iter().any(|start| source.starts_with(start));
+    if of(&[b"PARTUUID=", b"PARTLABEL=", b"/dev/disk/by-partuuid/", b"/dev/disk/by-partlabel/"]) {
+        return Source::Missing;
+    }
+    let by_content = of(&[b"UUID=", b"LABEL=", b"/dev/disk/by-uuid/", b"/dev/disk/by-label/"]);
+    let mapped = device.and_then(|device| device.strip_prefix(b"mapper/"));
+    let is_opened = mapped.is_some_and(|name| opened.iter().any(|other| other == name));
+    let is_logical = mapped.is_some() || device.is_some_and(is_of_group);
+    let is_raid = device.is_some_and(|device| device.starts_with(b"md"));
+    match by_content || is_logical || is_raid {
+        true if is_opened || volumes.iter().any(|volume| hides(volume, volumes)) => Source::Other,
+        true => Source::Missing,
+        false => Source::Other,
+    }
+}
+
+/// Whether a name below /dev is one of a volume group, as `vg/root`; others there have names of their own.
+fn is_of_group(device: &[u8]) -> bool {
+    let own: [&[u8]; 8] =
+        [b"disk/", b"mapper/", b"block/", b"char/", b"md/", b"zvol/", b"gpt/", b"shm/"];
+    device.iter().filter(|&&byte| byte == b'/').count() == 1
+        && !own.iter().any(|start| device.starts_with(start))
+}
+
+/// Whether there may be volumes in it that nothing here has read.
+fn hides(volume: &Volume, volumes: &[Volume]) -> bool {
+    let is_plain = || volume.kind.as_deref().is_some_and(|kind| WITHOUT_FILES.contains(&kind));
+    match volume.holds {
+        Holds::Lvm => !volumes.iter().any(|volume| volume.logical.is_some()),
+        Holds::Luks | Holds::Raid | Holds::Zfs => true,
+        Holds::Unknown => !is_plain(),
+        Holds::Zeros | Holds::Squashfs | Holds::Iso9660 => false,
+        // Their identity was not read.
+        _ => volume.uuid.is_none(),
+    }
+}
+
+/// The volumes of a disk, for a message.
+fn listed(volumes: &[Volume]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for volume in volumes.iter().take(MOST_LISTED) {
+        let mut part = format!("{} ({}", volume.name(), volume.holds.as_str());
+        if let Some(uuid) = &volume.uuid {
+            part += &format!(", UUID={}", shown(uuid));
+        }
+        if let Some(label) = &volume.label {
+            part += &format!(", LABEL={}", shown(label));
+        }
+        parts.push(part + ")");
+    }
+    match volumes.len() {
+        0 => "no volumes at all".to_owned(),
+        count if count > MOST_LISTED => {
+            format!("{} and {} more", parts.join(", "), count - MOST_LISTED)
+        }
+        _ => parts.join(", "),
+    }
+}
+
+/// A line of a BSD's fstab, whose disk is vtbd0 on a Droplet.
+fn of_bsd(case: &Case<'_, '_>, line: &Line) {
+    let options: [&[u8]; 3] = [b"noauto", b"late", b"failok"];
+    if options.iter().any(|option| line.has(option)) || line.is_swap() {
+        return;
+    }
+    let Some(device) = line.source.strip_prefix(b"/dev/") else { return };
+    let label = device.strip_prefix(b"gpt/");
+    let is_there = |label: &[u8]| {
+        case.tree.volumes().iter().any(|volume| volume.partlabel.as_deref() == Some(label))
+    };
+    let others: [&[u8]; 6] = [b"ada", b"da", b"nda", b"nvd", b"ad", b"xbd"];
+    let is_other = others.iter().any(|start| {
+        device.strip_prefix(*start).is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+    });
+    let (at, source) = (shown(&line.at), shown(&line.source));
+    if is_other {
+        let said = format!(
+            "{at} is mounted from {source}, a name that no disk of a Droplet has: its disk is vtbd0."
+        );
+        case.book.found_in(Code::FstabMountFails, FSTAB, line.number, said);
+    } else if label.is_some_and(|label| !is_there(label)) {
+        let said = format!("{at} is mounted from {source}, and no partition has that name.");
+        case.book.found_in(Code::FstabMountFails, FSTAB, line.number, said);
+    }
+}
+
+/// Looks at what is decrypted at boot, and returns the names that are given to it.
+fn crypttab(case: &mut Case<'_, '_>) -> Result<Vec<Vec<u8>>, Trouble> {
+    let Some(text) = case.tree.text(CRYPTTAB)? else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for Line { number, source: name, at: device, kind: key, options } in lines(&text)? {
+        let has = |option: &[u8]| {
+            options.split(|&byte| byte == b',').any(|other| {
+                other.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest[0] == b'=')
+            })
+        };
+        names.push(name.clone());
+        let by_others: [&[u8]; 8] = [
+            b"noauto",
+            b"nofail",
+            b"tpm2-device",
+            b"fido2-device",
+            b"pkcs11-uri",
+            b"keyscript",
+            b"headless",
+            b"_netdev",
+        ];
+        let is_there = found(&case.tree, &device, &[]) != Source::Missing;
+        if by_others.iter().any(|option| has(option))
+            || !is_there
+            || case.tree.exists("/usr/bin/clevis")?
+        {
+            continue;
+        }
+        let asks = match &key[..] {
+            b"" | b"none" | b"-" => {
+                let by_name = [b"/etc/cryptsetup-keys.d/", &name[..], b".key"].concat();
+                !case.tree.exists(by_name)?
+            }
+            // A key on another device is called PATH:DEVICE.
+            path => {
+                let is_made = path.starts_with(b"/dev/")
+                    || path.starts_with(b"/run/")
+                    || path.contains(&b':');
+                path.starts_with(b"/") && !is_made && !case.tree.exists(path)?
+            }
+        };
+        if asks {
+            let said = format!(
+                "{} is opened as {} by a passphrase that somebody types at the console, and the boot waits for it.",
+                shown(&device),
+                shown(&name)
+            );
+            case.book.found_in(Code::CrypttabKeyAsked, CRYPTTAB, number, said);
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fs::memory::Memory;
+    use super::super::testing::{codes, judged};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn found_in(init: Option<Init>, memory: Memory) -> Vec<(Code, Option<String>, String)> {
+        let (found, _) = judged(vec![memory, Memory::new()], |case| {
+            case.known.init = init;
+            case.inside.root = Some(0);
+            judge(case)
+        });
+        found
+    }
+
+    fn with(fstab: impl AsRef<[u8]>) -> Vec<&'static str> {
+        codes(&found_in(Some(Init::Systemd), Memory::new().with(FSTAB, fstab)))
+    }
+
+    #[test]
+    fn what_is_on_the_disk_is_in_order() {
+        for text in [
+            "",
+            "# comment\n\nUUID=00000000-0000-0000-0000-000000000001 / ext4 rw,discard,errors=remount-ro 0 1\n",
+            "UUID=00000000-0000-0000-0000-000000000001\t/\text4\r\n",
+            "/dev/disk/by-uuid/00000000-0000-0000-0000-000000000002 /boot ext4 defaults 0 2\n",
+            "PARTUUID=12345678-02 /boot auto defaults 0 2\n/dev/vda2 /srv ext4\n",
+            "tmpfs /tmp tmpfs defaults 0 0\nproc /proc proc\noverlay /x overlay\nrpool/home /home zfs\n",
+            "UUID=dead /data ext4 nofail\nUUID=dead /data ext4 noauto\n/dev/sdb1 /x ext4 defaults,x-systemd.automount\n",
+            "/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n",
+            "/etc /mnt none bind\n/run/x /mnt none bind\n",
+            "/dev/zram0 none swap sw\n",
+            "\u{feff}#\n",
+        ] {
+            assert_eq!(with(text), [""; 0], "{text}");
+        }
+        assert!(found_in(None, Memory::new()).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_is_found() {
+        for (text, wanted) in [
+            ("UUID=deadbeef /data ext4 defaults 0 2\n", "fstab-source-missing"),
+            ("LABEL=data /data ext4 defaults 0 2\n", "fstab-source-missing"),
+            ("LABEL=my\\040data /data ext4\n", "fstab-source-missing"),
+            ("PARTUUID=12345678-07 /data ext4\n", "fstab-source-missing"),
+            ("PARTLABEL=data /data ext4\n", "fstab-source-missing"),
+            ("UUID=deadbeef / ext4\n", "fstab-source-missing"),
+            ("/dev/vda9 /data ext4\n", "fstab-source-missing"),
+            ("/dev/mapper/vg-data /data ext4\n", "fstab-source-missing"),
+            ("/dev/vg/data /data ext4\n", "fstab-source-missing"),
+            ("/dev/md0 /data ext4\n", "fstab-source-missing"),
+            ("/data.img /data ext4 loop\n", "fstab-source-missing"),
+            ("vagrant /vagrant vboxsf defaults\n", "fstab-source-missing"),
+            ("/dev/sdb1 /data ext4\n", "fstab-device-name"),
+            ("/dev/sda1 /boot ext4\n", "fstab-device-name"),
+            ("/dev/nvme0n1p1 /boot ext4\n", "fstab-device-name"),
+            ("/dev/xvda1 /boot ext4\n", "fstab-device-name"),
+            ("/dev/vdc /data ext4\n", "fstab-device-name"),
+            ("/dev/disk/by-id/ata-VBOX_HARDDISK_1-part1 /boot ext4\n", "fstab-device-name"),
+            ("/dev/sda1 / ext4\n", "fstab-root-differs"),
+            ("/dev/vda1 / xfs\n", "fstab-root-differs"),
+            ("/dev/vda2 / ext4\n", "fstab-root-differs"),
+            ("/dev/vdb /data ext4\n", "fstab-config-drive"),
+            ("/dev/vda2 /data xfs\n", "fstab-type-wrong"),
+            ("/dev/vda2 /data ext3\n", "fstab-type-wrong"),
+            ("/dev/vda2 /data vfat umask=0077\n", "fstab-type-wrong"),
+            ("UUID=deadbeef none swap sw 0 0\n", "fstab-swap-missing"),
+            ("/dev/sda2 none swap sw 0 0\n", "fstab-swap-missing"),
+            ("/swapfile none swap sw 0 0\n", "fstab-swap-missing"),
+            ("/dev/vda2 none swap sw 0 0\n", "fstab-swap-missing"),
+            ("10.0.0.1:/srv /srv nfs defaults\n", "fstab-remote"),
+            ("//nas/x /srv cifs credentials=/x\n", "fstab-remote"),
+            ("/dev/sdb1 /data ext4 _netdev\n", "fstab-remote"),
+        ] {
+            assert_eq!(with(text), [wanted], "{text}");
+        }
+    }
+
+    #[test]
+    fn findings_name_the_line_and_the_volumes() {
+        let text = "# c\nUUID=dead\u{1b}beef /data ext4 defaults 0 2\n";
+        let found = found_in(Some(Init::Systemd), Memory::new().with(FSTAB, text));
+        assert_eq!(found[0].1.as_deref(), Some("/etc/fstab:2"));
+        for part in [
+            "UUID=dead\\u{1b}beef",
+            "partition 1 (ext4, UUID=00000000-0000-0000-0000-000000000001)",
+        ] {
+            assert!(found[0].2.contains(part), "{}", found[0].2);
+        }
+    }
+
+    #[test]
+    fn only_systemd_stops_there() {
+        let memory = || Memory::new().with(FSTAB, "UUID=deadbeef /data ext4\n");
+        for init in [None, Some(Init::OpenRc), Some(Init::SysV)] {
+            assert_eq!(codes(&found_in(init, memory())), ["fstab-mount-fails"]);
+        }
+        let bsd = |text: &str| codes(&found_in(Some(Init::Bsd), Memory::new().with(FSTAB, text)));
+        assert_eq!(bsd("/dev/vtbd0p2 / ufs rw 1 1\n/dev/ufs/root / ufs rw 1 1\n"), [""; 0]);
+        assert_eq!(bsd("/dev/ada0p2 / ufs rw 1 1\n"), ["fstab-mount-fails"]);
+        assert_eq!(bsd("/dev/gpt/rootfs / ufs rw 1 1\n"), ["fstab-mount-fails"]);
+    }
+
+    #[test]
+    fn what_is_decrypted_needs_a_key_that_is_there() {
+        let with = |crypttab: &str, key: &str| {
+            let memory = Memory::new().with(CRYPTTAB, crypttab).with(key, "k");
+            codes(&found_in(Some(Init::Systemd), memory))
+        };
+        for line in [
+            "data UUID=00000000-0000-0000-0000-000000000002 none luks\n",
+            "data /dev/vda2\n",
+            "data /dev/vda2 -\n",
+            "data /dev/vda2 /etc/missing.key luks\n",
+        ] {
+            assert_eq!(with(line, "/x"), ["crypttab-key-asked"], "{line}");
+        }
+        for line in [
+            "# data /dev/vda2 none\n",
+            "data /dev/vda2 /etc/keys/data luks\n",
+            "data /dev/vda2 none luks,nofail\n",
+            "data /dev/vda2 none luks,tpm2-device=auto\n",
+            "swap /dev/vda2 /dev/urandom swap\n",
+            "data UUID=dead none\n",
+        ] {
+            assert_eq!(with(line, "/etc/keys/data"), [""; 0], "{line}");
+        }
+        assert_eq!(with("data /dev/vda2 none\n", "/etc/cryptsetup-keys.d/data.key"), [""; 0]);
+        let mapped = Memory::new()
+            .with(CRYPTTAB, "data /dev/vda2 /key luks\n")
+            .with("/key", "k")
+            .with(FSTAB, "/dev/mapper/data /data ext4\n");
+        assert!(found_in(Some(Init::Systemd), mapped).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..200), tail in "[a-z/=\\\\0-9 \t\n,#]{0,80}") {
+            for memory in [Memory::new().with(FSTAB, &bytes), Memory::new().with(FSTAB, &tail), Memory::new().with(CRYPTTAB, &tail)] {
+                found_in(Some(Init::Systemd), memory);
+            }
+        }
+    }
+}

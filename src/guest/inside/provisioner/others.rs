@@ -1,0 +1,251 @@
+//! What else sets Droplets up: Ignition with Afterburn, FreeBSD's nuageinit, the units of NixOS, and services that
+//! somebody wrote for an image.
+
+use super::super::services::{self, Init, On};
+use super::super::{Case, Provides, sh, shown};
+use super::named;
+use crate::facts::Code;
+use crate::guest::fs::{Kind, Trouble};
+use crate::guest::tree::Tree;
+
+/// Where a Droplet asks for its data.
+const METADATA: &[u8] = b"169.254.169.254";
+
+/// Bytes of a script or a unit that are looked at, files of them, and programs that units start.
+const LARGEST: usize = 64 << 10;
+const MOST_FILES: usize = 512;
+const MOST_PROGRAMS: usize = 32;
+
+/// Looks for them. False if there is none.
+pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    for look in [ignition, nuageinit, nixos, named_programs, own_services] {
+        if look(case)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn exists_any(tree: &mut Tree<'_>, paths: &[&str]) -> Result<bool, Trouble> {
+    for path in paths {
+        if tree.exists(path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn ignition(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    const KEYS: [&[u8]; 3] = [b"ignition.platform.id=", b"flatcar.oem.id=", b"coreos.oem.id="];
+    let there = exists_any(
+        &mut case.tree,
+        &[
+            "/usr/bin/afterburn",
+            "/usr/lib/systemd/system/afterburn-sshkeys@.service",
+            "/usr/lib/systemd/system/coreos-metadata-sshkeys@.service",
+            "/usr/lib/dracut/modules.d/30ignition",
+            "/usr/bin/coreos-metadata",
+        ],
+    )?;
+    let line = case.known.command_line.clone().unwrap_or_default();
+    let words = line.split(u8::is_ascii_whitespace);
+    let platform = words.filter_map(|word| KEYS.iter().find_map(|key| word.strip_prefix(*key)));
+    let platform = platform.last();
+    if !there && platform.is_none() {
+        return Ok(false);
+    }
+    named(
+        case,
+        "Ignition",
+        platform.is_some_and(|id| id == b"digitalocean").then_some("digitalocean"),
+    );
+    match platform {
+        Some(b"digitalocean") => {
+            case.known.provisioner = Provides {
+                starts: true,
+                keys: true,
+                user: Some(b"core".to_vec()),
+                ..Provides::default()
+            };
+            case.inside.login = Some("core".to_owned());
+        }
+        Some(other) => case.book.found(
+            Code::ProvisionerPlatform,
+            format!(
+                "The command line of the kernel says that the platform is {}, and not digitalocean: Ignition and Afterburn do not look at a Droplet's data, and nobody gets its keys.",
+                shown(other),
+            ),
+        ),
+        None => case.book.found(
+            Code::ProvisionerOther,
+            "Ignition and Afterburn set a Droplet up only if the kernel's command line says that the platform is digitalocean; which it says was not found.",
+        ),
+    }
+    Ok(true)
+}
+
+fn nuageinit(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    if !case.tree.exists("/usr/libexec/nuageinit")? {
+        return Ok(false);
+    }
+    let mut on = None;
+    for path in
+        ["/etc/defaults/rc.conf", "/etc/rc.conf", "/etc/rc.conf.local", "/etc/rc.conf.d/nuageinit"]
+    {
+        let text = case.tree.text(path)?;
+        on = text.and_then(|text| sh::value(&text, "nuageinit_enable")).or(on);
+    }
+    let yes = [&b"yes"[..], b"true", b"on", b"1"];
+    if !on.is_some_and(|on| yes.contains(&&on.to_ascii_lowercase()[..])) {
+        return Ok(false);
+    }
+    named(case, "nuageinit", Some("ConfigDrive"));
+    if !case.tree.exists("/firstboot")? {
+        case.book.found_at(
+            Code::ProvisionerNotEnabled,
+            "/firstboot",
+            "This file is missing, and nuageinit runs only where it is there. So it does not start on a Droplet, and nobody gets its keys.",
+        );
+        return Ok(true);
+    }
+    case.known.provisioner = Provides {
+        starts: true,
+        keys: true,
+        user: Some(b"freebsd".to_vec()),
+        ..Provides::default()
+    };
+    case.inside.login = Some("freebsd".to_owned());
+    Ok(true)
+}
+
+fn nixos(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    const KEYS: &str = "systemd/system/digitalocean-ssh-keys.service";
+    let tree = &mut case.tree;
+    let system = "/nix/var/nix/profiles/system";
+    let there = tree.lstat(format!("/etc/{KEYS}"))?.is_some()
+        || tree.lstat(format!("{system}/etc/{KEYS}"))?.is_some();
+    if !there {
+        return Ok(false);
+    }
+    named(case, "NixOS units", Some("DigitalOcean"));
+    case.known.provisioner =
+        Provides { starts: true, keys: true, root: true, ..Provides::default() };
+    case.inside.login = Some("root".to_owned());
+    Ok(true)
+}
+
+/// Those that are known by their names alone.
+fn named_programs(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    const PROGRAMS: [(&str, &str); 6] = [
+        ("coreos-cloudinit", "/usr/bin/coreos-cloudinit"),
+        ("bsd-cloudinit", "/usr/local/bsd-cloudinit"),
+        ("bsd-cloudinit", "/usr/local/etc/rc.d/bsd_cloudinit"),
+        ("bsd-cloudinit", "/etc/rc.d/cloudinit"),
+        ("cloudbase-init", "/usr/bin/cloudbase-init"),
+        ("cloudbase-init", "/usr/local/bin/cloudbase-init"),
+    ];
+    for (name, path) in PROGRAMS {
+        if case.tree.exists(path)? {
+            named(case, name, None);
+            let said = format!("{name} sets a Droplet up. What it does there was not examined.");
+            case.book.found_at(Code::ProvisionerOther, path, said);
+            case.known.provisioner.starts = true;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Services of the image's own: scripts and units that ask for a Droplet's data, if they start.
+fn own_services(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
+    const PLACES: [&str; 8] = [
+        "/etc/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/etc/init.d",
+        "/etc/local.d",
+        "/etc/rc.d",
+        "/usr/local/etc/rc.d",
+        "/etc/runit/runsvdir/default",
+        "/usr/lib/systemd/system",
+    ];
+    let init =
+        case.known.init.map_or_else(|| services::init(&mut case.tree), |init| Ok(Some(init)))?;
+    let (mut files, mut programs) = (0, 0);
+    let mut asks = |case: &mut Case<'_, '_>, path: &[u8]| -> Result<bool, Trouble> {
+        let Some(text) = case.tree.text_of(path, LARGEST)? else { return Ok(false) };
+        if has(&text.bytes, METADATA) {
+            return Ok(true);
+        }
+        for (_, line) in text.lines() {
+            let Some(start) = line.strip_prefix(b"ExecStart=") else { continue };
+            for word in start.split(u8::is_ascii_whitespace).take(8) {
+                let at = word.iter().position(|&byte| byte == b'/');
+                let Some(program) = at.map(|at| &word[at..]) else { continue };
+                // Not of the system: what the image's maker put there.
+                let is_own =
+                    [&b"/usr/local/"[..], b"/opt/", b"/etc/", b"/root/", b"/srv/", b"/var/"];
+                if programs < MOST_PROGRAMS && is_own.iter().any(|place| program.starts_with(place))
+                {
+                    programs += 1;
+                    let text = case.tree.text_of(program, LARGEST)?;
+                    if text.is_some_and(|text| has(&text.bytes, METADATA)) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    };
+    for path in ["/etc/rc.local", "/etc/rc.d/rc.local"] {
+        let runs = case.tree.stat(path)?.is_some_and(|found| found.inode.is_executable());
+        if runs && asks(case, path.as_bytes())? {
+            return found(case, path.as_bytes());
+        }
+    }
+    for place in PLACES {
+        for entry in case.tree.list(place)?.unwrap_or_default() {
+            let path = [place.as_bytes(), b"/", &entry.name].concat();
+            let is_unit = place.ends_with("/system");
+            if entry.kind != Kind::Regular || is_unit && !entry.name.ends_with(b".service") {
+                continue;
+            }
+            files += 1;
+            if files > MOST_FILES {
+                return Ok(false);
+            }
+            if asks(case, &path)? && starts(case, init, place, &entry.name)? {
+                return found(case, &path);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn starts(
+    case: &mut Case<'_, '_>,
+    init: Option<Init>,
+    place: &str,
+    name: &[u8],
+) -> Result<bool, Trouble> {
+    let Ok(name) = std::str::from_utf8(name) else { return Ok(false) };
+    let tree = &mut case.tree;
+    if place == "/etc/local.d" {
+        return Ok(name.ends_with(".start")
+            && init.is_some_and(|init| init == Init::OpenRc)
+            && services::is_on(tree, Init::OpenRc, &["local"])? == On::Yes);
+    }
+    let Some(init) = init else { return Ok(true) };
+    Ok(services::is_on(tree, init, &[name])? == On::Yes)
+}
+
+fn found(case: &mut Case<'_, '_>, path: &[u8]) -> Result<bool, Trouble> {
+    named(case, "a service of its own", None);
+    let said = "This asks for a Droplet's metadata when the system starts. What it does with the owner's keys was not examined.";
+    case.book.found_at(Code::ProvisionerOther, path, said);
+    case.known.provisioner.starts = true;
+    Ok(true)
+}
+
+fn has(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

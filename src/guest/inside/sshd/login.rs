@@ -1,0 +1,222 @@
+//! Whether a key lets somebody in.
+
+use super::super::super::fs::Trouble;
+use super::super::super::tree::Tree;
+use super::super::accounts::{Account, Accounts, Password, writers};
+use super::super::{patterns, shown};
+use super::config::{Config, Setting, Who};
+use crate::facts::Code;
+
+/// Why somebody is refused, or may be.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) code: Code,
+    /// Where it is written: a path, and a line unless it is 0.
+    pub(super) at: Option<(Vec<u8>, u32)>,
+    pub(super) said: String,
+}
+
+impl Refusal {
+    /// Whether it is for certain: what is not depends on how the server was built, or on what PAM asks.
+    pub(super) fn is_certain(&self) -> bool {
+        !matches!(self.code, Code::SshMethodsMore | Code::SshHomeGroup)
+    }
+
+    fn of(code: Code, setting: &Setting, said: String) -> Self {
+        Refusal { code, at: Some((setting.path.to_vec(), setting.line)), said }
+    }
+
+    fn at(code: Code, path: &[u8], line: u32, said: String) -> Self {
+        Refusal { code, at: Some((path.to_vec(), line)), said }
+    }
+}
+
+/// Why the server takes no key from anybody with these settings.
+pub(super) fn without_keys(config: &Config, who: Who<'_>) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if let Some(setting) = config.first("pubkeyauthentication", who).filter(|it| it.is("no"))
+        && !config.depends("pubkeyauthentication", who)
+    {
+        let said =
+            "PubkeyAuthentication is no: a Droplet's keys open nothing, and it has no password.";
+        refusals.push(Refusal::of(Code::SshPubkeyOff, setting, said.into()));
+    }
+    if let Some(setting) = config.first("authenticationmethods", who)
+        && !setting.is("any")
+        && !config.depends("authenticationmethods", who)
+    {
+        let methods = |list: &Vec<u8>| -> Vec<Vec<u8>> {
+            list.split(|&byte| byte == b',').map(<[u8]>::to_ascii_lowercase).collect()
+        };
+        let lists: Vec<Vec<Vec<u8>>> = setting.words.iter().map(methods).collect();
+        let is_key = |method: &Vec<u8>| method == b"publickey";
+        let listed = shown(setting.words.join(&b" "[..]));
+        if !lists.iter().any(|list| list.iter().any(is_key)) {
+            let said = format!(
+                "AuthenticationMethods is {listed}: a key alone or with more opens nothing."
+            );
+            refusals.push(Refusal::of(Code::SshMethods, setting, said));
+        } else if !lists.iter().any(|list| list.iter().all(is_key)) {
+            let said =
+                format!("AuthenticationMethods is {listed}: it takes more than a key to log in.");
+            refusals.push(Refusal::of(Code::SshMethodsMore, setting, said));
+        }
+    }
+    refusals
+}
+
+/// Why somebody is refused who has the right key.
+pub(super) fn refusals(
+    tree: &mut Tree<'_>,
+    config: &Config,
+    accounts: &Accounts,
+    name: &[u8],
+) -> Result<Vec<Refusal>, Trouble> {
+    let account = accounts.named(name);
+    let groups = account.map(|account| accounts.groups_of(account));
+    let who = Who { name, groups: groups.as_deref() };
+    let mut refusals = without_keys(config, who);
+    refusals.extend(not_allowed(config, who));
+    let is_root = account.map_or(name == b"root", |account| account.uid == 0);
+    if is_root
+        && let Some(setting) = config.first("permitrootlogin", who)
+        && (setting.is("no") || setting.is("forced-commands-only"))
+        && !config.depends("permitrootlogin", who)
+    {
+        let said = format!(
+            "PermitRootLogin is {}, and a Droplet's keys go to root.",
+            shown(&setting.words[0])
+        );
+        refusals.push(Refusal::of(Code::SshRootRefused, setting, said));
+    }
+    if !is_root && tree.exists("/etc/nologin")? {
+        let said =
+            format!("While this file is there, all but root are refused, {} as well.", shown(name));
+        refusals.push(Refusal::at(Code::AccountNologin, b"/etc/nologin", 0, said));
+    }
+    if let Some(account) = account {
+        of_account(tree, config, who, account, &mut refusals)?;
+    }
+    Ok(refusals)
+}
+
+/// The lists of users and groups, in the order of the server.
+fn not_allowed(config: &Config, who: Who<'_>) -> Option<Refusal> {
+    let name = shown(who.name);
+    let refused =
+        |setting: &Setting, said: String| Some(Refusal::of(Code::SshUserRefused, setting, said));
+    for setting in config.all("denyusers", who) {
+        // Who comes from where is not known.
+        let is_named = |pattern: &Vec<u8>| {
+            !pattern.contains(&b'@') && patterns::matches(pattern, who.name, false)
+        };
+        if let Some(pattern) = setting.words.iter().find(|&pattern| is_named(pattern)) {
+            return refused(
+                setting,
+                format!("DenyUsers has {}: {name} is refused.", shown(pattern)),
+            );
+        }
+    }
+    let list = config.all("allowusers", who);
+    let is_named = |pattern: &Vec<u8>| {
+        let user = pattern.split(|&byte| byte == b'@').next().unwrap_or_default();
+        patterns::matches(user, who.name, false)
+    };
+    if let Some(last) = list.last()
+        && !list.iter().any(|setting| setting.words.iter().any(is_named))
+        && !config.depends("allowusers", who)
+    {
+        return refused(last, format!("AllowUsers does not name {name}, who is refused."));
+    }
+    let groups = who.groups?;
+    let is_in =
+        |pattern: &Vec<u8>| groups.iter().any(|group| patterns::matches(pattern, group, false));
+    for setting in config.all("denygroups", who) {
+        if let Some(pattern) = setting.words.iter().find(|&pattern| is_in(pattern)) {
+            let said =
+                format!("DenyGroups has {}, which {name} is in, and is refused.", shown(pattern));
+            return refused(setting, said);
+        }
+    }
+    let list = config.all("allowgroups", who);
+    if let Some(last) = list.last()
+        && !list.iter().any(|setting| setting.words.iter().any(is_in))
+        && !config.depends("allowgroups", who)
+    {
+        return refused(
+            last,
+            format!("AllowGroups names no group that {name} is in, who is refused."),
+        );
+    }
+    None
+}
+
+/// What of the account itself keeps it out.
+fn of_account(
+    tree: &mut Tree<'_>,
+    config: &Config,
+    who: Who<'_>,
+    account: &Account,
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), Trouble> {
+    let name = shown(&account.name);
+    let (written, line) = account.written;
+    // FreeBSD's server uses PAM unless told otherwise, that of OpenBSD's portable edition does not.
+    let is_bsd = written == "/etc/master.passwd";
+    let uses_pam = config.is_yes("usepam", who, is_bsd) && !is_built_without_pam(tree)?;
+    if !uses_pam && account.password == Password::Locked {
+        let said = format!(
+            "{name} has a locked password (an exclamation mark before it), and sshd does not use PAM: it refuses locked accounts, keys or not."
+        );
+        refusals.push(Refusal::at(Code::AccountLocked, written.as_bytes(), line, said));
+    }
+    if account.is_expired() {
+        let said = format!("The account {name} is expired.");
+        refusals.push(Refusal::at(Code::AccountExpired, written.as_bytes(), line, said));
+    }
+    let shell = shown(&account.shell);
+    // A directory that is not there may be on a volume that was not read, or be filled at boot, as NixOS's is.
+    let above = account.shell.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    let is_there = above == 0
+        || !tree.is_directory(&account.shell[..above])?
+        || tree.stat(&account.shell)?.is_some_and(|found| found.inode.is_executable());
+    if account.is_shut() {
+        let said = format!("The shell of {name} is {shell}, which ends at once.");
+        refusals.push(Refusal::at(Code::AccountShell, b"/etc/passwd", 0, said));
+    } else if !is_there {
+        let said = format!(
+            "The shell of {name} is {shell}, which is not there: sshd refuses such an account."
+        );
+        refusals.push(Refusal::at(Code::AccountShell, b"/etc/passwd", 0, said));
+    }
+    if config.is_yes("strictmodes", who, true) {
+        let home = account.home.strip_suffix(b"/").unwrap_or(&account.home);
+        for path in [home.to_vec(), [home, b"/.ssh"].concat()] {
+            // The root of the system is no home.
+            if home.is_empty() {
+                continue;
+            }
+            if let Some((writers, is_foreign)) = writers(tree, &path, account.uid)? {
+                let (code, why) = match (is_foreign, writers) {
+                    (true, _) => (Code::SshHomeUnsafe, "belongs to somebody else"),
+                    (false, bits) if bits & 0o002 != 0 => {
+                        (Code::SshHomeUnsafe, "may be written by anybody")
+                    }
+                    (false, 0) => continue,
+                    (false, _) => (Code::SshHomeGroup, "may be written by its group"),
+                };
+                let path_shown = shown(&path);
+                let said = format!(
+                    "{path_shown} of {name} {why}: sshd ignores the keys in it (StrictModes)."
+                );
+                refusals.push(Refusal::at(code, &path, 0, said));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Alpine has two servers, of which only one knows PAM.
+fn is_built_without_pam(tree: &mut Tree<'_>) -> Result<bool, Trouble> {
+    Ok(tree.exists("/etc/alpine-release")? && !tree.exists("/usr/sbin/sshd.pam")?)
+}

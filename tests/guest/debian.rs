@@ -1,0 +1,239 @@
+//! A disk with a Debian that a Droplet could be made of, and what is found when one thing of it is broken.
+//!
+//! `make-debian` makes it, without root. Whatever is broken is broken by debugfs in a copy.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::debugfs::{done, have, program};
+
+/// Disk offset of the partition with the root, and of those with the core of GRUB and the EFI system partition.
+struct Layout {
+    root: u64,
+    bios: u64,
+}
+
+/// The disk, which is made once and kept beside the build; `None` if what makes it is not there.
+fn disk() -> Option<&'static Path> {
+    static DISK: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let made = DISK.get_or_init(|| {
+        if !have(&[
+            "mmdebstrap",
+            "fakeroot",
+            "sgdisk",
+            "mke2fs",
+            "mkfs.vfat",
+            "mcopy",
+            "grub-mkimage",
+        ]) {
+            return None;
+        }
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/make-debian");
+        // A change of how it is made makes another one.
+        let script = fs::read(&here).unwrap();
+        let sum =
+            script.iter().fold(0u32, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
+        let path = folder.join(format!("debian-{sum:08x}.raw"));
+        if !path.exists() {
+            done(Command::new(here).arg(&path).stderr(Stdio::inherit()));
+        }
+        Some(path)
+    });
+    made.as_deref()
+}
+
+fn layout(disk: &Path) -> Layout {
+    let output = done(program("sfdisk").arg("--json").arg(disk));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let start = |kind: &str| {
+        let all = found["partitiontable"]["partitions"].as_array().unwrap();
+        let one = all.iter().find(|partition| partition["type"] == kind).unwrap();
+        one["start"].as_u64().unwrap() * 512
+    };
+    Layout {
+        root: start("4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
+        bios: start("21686148-6449-6E6F-744E-656564454649"),
+    }
+}
+
+/// What a check says: each finding as its severity, code and place, and the document.
+fn checked(path: &Path, arguments: &[&str]) -> (Vec<String>, Value) {
+    let mut command = super::common::tidegate();
+    command.args(["check", "--format", "json"]).args(arguments).arg(path);
+    let output = command.output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let image = document["images"][0].clone();
+    let said = |finding: &Value| {
+        let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+        let line = finding["line"].as_u64().map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{} {} {}{line}", text("severity"), text("code"), text("path"))
+    };
+    (image["findings"].as_array().unwrap().iter().map(said).collect(), image)
+}
+
+/// Something that is broken in a disk.
+struct Broken {
+    /// What debugfs does to the root. WRITE PATH MODE TEXT writes a file, with \n for the ends of lines.
+    edits: &'static [&'static str],
+    /// What has to be found, as severity and code.
+    found: &'static str,
+}
+
+const fn broken(found: &'static str, edits: &'static [&'static str]) -> Broken {
+    Broken { edits, found }
+}
+
+/// One requirement after the other.
+const BROKEN: &[Broken] = &[
+    // Booting.
+    broken("reject boot-kernel-missing", &["rm /boot/vmlinuz-VERSION"]),
+    broken("reject boot-initrd-missing", &["rm /boot/initrd.img-VERSION"]),
+    broken("reject boot-root-missing", &["SED /boot/grub/grub.cfg root=UUID=6f9b root=UUID=7f9b"]),
+    broken("reject boot-root-device", &["SED /boot/grub/grub.cfg root=UUID=ROOT root=/dev/sda1"]),
+    broken(
+        "warn kernel-module-blacklisted",
+        &["WRITE /etc/modprobe.d/no.conf 644 blacklist virtio_net\\n"],
+    ),
+    broken("warn kernel-no-modules", &["RMDIR /lib/modules/VERSION"]),
+    // Mounting.
+    broken("reject fstab-source-missing", &["SED /etc/fstab UUID=1A2B UUID=1A2C"]),
+    broken("reject fstab-device-name", &["SED /etc/fstab UUID=1A2B-3C4D /dev/sdb1"]),
+    // Logging in.
+    broken("reject ssh-no-server", &["rm /usr/sbin/sshd"]),
+    broken(
+        "reject ssh-pubkey-off",
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PubkeyAuthentication no\\n"],
+    ),
+    broken(
+        "reject ssh-masked",
+        &[
+            "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
+            "rm /etc/systemd/system/sshd.service",
+            "symlink /etc/systemd/system/ssh.service /dev/null",
+        ],
+    ),
+    broken(
+        "reject ssh-off",
+        &[
+            "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
+            "rm /etc/systemd/system/sshd.service",
+        ],
+    ),
+    broken("reject ssh-not-to-be-run", &["WRITE /etc/ssh/sshd_not_to_be_run 644 no"]),
+    broken("reject account-nologin", &["WRITE /etc/nologin 644 closed\\n"]),
+    broken(
+        "reject ssh-user-refused",
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 AllowUsers alice\\n"],
+    ),
+];
+
+/// Breaks the root of a disk.
+fn edit(path: &Path, layout: &Layout, version: &str, edits: &[&str]) {
+    const ROOT: &str = "6f9b3c1e-7c52-4c1f-9a7e-0d6f5d2b1a01";
+    let folder = tempfile::tempdir().unwrap();
+    let device = format!("{}?offset={}", path.display(), layout.root);
+    let run = |commands: &str| {
+        let script = folder.path().join("commands");
+        fs::write(&script, commands).unwrap();
+        let output = done(program("debugfs").arg("-w").arg("-f").arg(&script).arg(&device));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // debugfs says its version, and errors.
+        assert_eq!(said.lines().count(), 1, "{commands}: {said}");
+        output.stdout
+    };
+    let write = |guest: &str, mode: &str, bytes: &[u8]| {
+        let file = folder.path().join("file");
+        fs::write(&file, bytes).unwrap();
+        run(&format!(
+            "write {} {guest}\nset_inode_field {guest} mode 0100{mode}\n",
+            file.display()
+        ));
+    };
+    for edit in edits {
+        let edit = edit.replace("VERSION", version).replace("UUID=ROOT", &format!("UUID={ROOT}"));
+        let words: Vec<&str> = edit.splitn(4, ' ').collect();
+        match words[..] {
+            ["WRITE", guest, mode, text] => {
+                write(guest, mode, text.replace("\\n", "\n").as_bytes())
+            }
+            ["SED", guest, from, to] => {
+                let text = String::from_utf8(run(&format!("cat {guest}\n"))).unwrap();
+                let text = text.split_once('\n').unwrap().1.to_owned();
+                assert!(text.contains(from), "{guest} has no {from}: {text}");
+                run(&format!("rm {guest}\n"));
+                write(guest, "644", text.replace(from, to).as_bytes());
+            }
+            // The entry goes; nobody asks for its inode.
+            ["RMDIR", guest] => drop(run(&format!("unlink {guest}\n"))),
+            _ => drop(run(&format!("{edit}\n"))),
+        }
+    }
+}
+
+/// The version of the kernel of the disk.
+fn version(disk: &Path) -> String {
+    let (_, report) = checked(disk, &[]);
+    report["guest"]["kernels"][0]["version"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_sound_disk_has_no_finding_above_a_note() {
+    let Some(disk) = disk() else { return };
+    let (found, report) = checked(disk, &["--guest", "require"]);
+    let graver: Vec<_> = found.iter().filter(|said| !said.starts_with("note")).collect();
+    assert!(graver.is_empty(), "{graver:#?}");
+    assert_eq!(report["verdict"], "accept");
+    let guest = &report["guest"];
+    assert_eq!(guest["system"]["distribution"], "Debian");
+    assert_eq!(guest["login"], "debian", "{guest:#}");
+    assert_eq!(guest["provisioner"]["name"], "cloud-init");
+    assert_eq!(guest["not_examined"].as_array().unwrap().len(), 0, "{guest:#}");
+}
+
+#[test]
+fn each_thing_that_is_broken_is_found() {
+    let Some(disk) = disk() else { return };
+    let (layout, version) = (layout(disk), version(disk));
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let copy = folder.path().join("disk.raw");
+    let mut missed = Vec::new();
+    for broken in BROKEN {
+        done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
+        edit(&copy, &layout, &version, broken.edits);
+        let (found, _) = checked(&copy, &[]);
+        if !found.iter().any(|said| said.starts_with(broken.found)) {
+            missed.push(format!(
+                "{:?}: {} was not found, but {found:#?}",
+                broken.edits, broken.found
+            ));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn a_disk_without_its_boot_loader_does_not_boot() {
+    let Some(disk) = disk() else { return };
+    let layout = layout(disk);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let copy = folder.path().join("disk.raw");
+    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
+    let file = File::options().write(true).open(&copy).unwrap();
+    file.write_all_at(&[0; 64 << 10], layout.bios).unwrap();
+    let (found, _) = checked(&copy, &[]);
+    assert!(
+        found.iter().any(|said| said.starts_with("reject boot-grub-not-installed")),
+        "{found:#?}"
+    );
+    file.write_all_at(&[0; 440], 0).unwrap();
+    let (found, report) = checked(&copy, &[]);
+    let uefi = !report["guest"]["boot"]["uefi"].is_null();
+    let expected = if uefi { "warn boot-uefi-only" } else { "reject boot-no-loader" };
+    assert!(found.iter().any(|said| said.starts_with(expected)), "{found:#?}");
+}
