@@ -185,8 +185,13 @@ fn read(
 ) -> Result<Option<Menu>, Trouble> {
     let path = place.as_bytes();
     let folder = folder_of(&on_volume(tree, found)).to_vec();
-    let menu =
-        |path: &[u8], entry| Menu { path: path.to_vec(), entry, volume: found.volume, folder };
+    let menu = |path: &[u8], (entry, goes_on)| Menu {
+        path: path.to_vec(),
+        entry,
+        goes_on,
+        volume: found.volume,
+        folder,
+    };
     if sort == Sort::Bls {
         let entries = bls::read(tree, path, found, &Environment::default())?;
         let entry = entries.into_iter().next();

@@ -118,9 +118,8 @@ fn conditions_that_are_known_are_decided() {
 
 #[test]
 fn a_script_that_goes_on_elsewhere_has_no_last_word() {
-    let goes_on = |contents: &str| {
-        grub::Script::run(&text(contents), &mut Environment::default()).goes_on
-    };
+    let goes_on =
+        |contents: &str| grub::Script::run(&text(contents), &mut Environment::default()).goes_on;
     assert!(goes_on("search --fs-uuid --set=root x\nconfigfile ($root)/boot/grub/grub.cfg\n"));
     assert!(!goes_on(DEBIAN));
 }
