@@ -101,6 +101,13 @@ const BROKEN: &[Broken] = &[
         &["WRITE /etc/modprobe.d/no.conf 644 blacklist virtio_net\\n"],
     ),
     broken("warn kernel-no-modules", &["RMDIR /lib/modules/VERSION"]),
+    // Setting the Droplet up.
+    broken(
+        "reject provisioner-datasource",
+        &["WRITE /etc/cloud/cloud.cfg.d/99-installer.cfg 644 datasource_list: [ None ]\\n"],
+    ),
+    broken("reject provisioner-switched-off", &["WRITE /etc/cloud/cloud-init.disabled 644 x"]),
+    broken("warn provisioner-missing", &["rm /usr/bin/cloud-init"]),
     // Mounting.
     broken("reject fstab-source-missing", &["SED /etc/fstab UUID=1A2B UUID=1A2C"]),
     broken("reject fstab-device-name", &["SED /etc/fstab UUID=1A2B-3C4D /dev/sdb1"]),
