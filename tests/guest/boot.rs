@@ -99,7 +99,7 @@ fn an_initramfs_is_read_however_it_is_packed() {
     for (program, said) in [
         (&["lzop"][..], "LZO"),
         (&["lz4"], "nothing that Linux"),
-        (&["zstd", "-19", "--long=27"], "not read here"),
+        (&["zstd", "-19", "--long=27"], "larger window"),
     ] {
         let Some(packed) = piped(program, &plain) else { continue };
         let (_, _, wrong) = bodies::initramfs_modules(&packed);

@@ -105,7 +105,8 @@ impl Modules {
         let mut parents = vec![b"/lib/modules/".to_vec(), b"/usr/lib/modules/".to_vec()];
         // NixOS has them beside the system that is started.
         let words = options.split(u8::is_ascii_whitespace);
-        let init = words.filter_map(|word| word.strip_prefix(b"init=/nix/store/")).last();
+        let mut init = words.rev().filter_map(|word| word.strip_prefix(b"init=/nix/store/"));
+        let init = init.next();
         if let Some(system) = init.and_then(|path| path.strip_suffix(b"/init")) {
             parents.push([b"/nix/store/", system, b"/kernel-modules/lib/modules/"].concat());
         }

@@ -226,11 +226,11 @@ fn of_grub(
         environment.read_block(&block);
     }
     let mut script = grub::Script::run(text, &mut environment);
-    if let Some(at) = script.blscfg {
-        if let Some((path, boot)) = bls_root(tree, found)? {
-            let entries = bls::read(tree, &path, &boot, &environment)?;
-            script.insert(at, entries);
-        }
+    if let Some(at) = script.blscfg
+        && let Some((path, boot)) = bls_root(tree, found)?
+    {
+        let entries = bls::read(tree, &path, &boot, &environment)?;
+        script.insert(at, entries);
     }
     Ok((script.chosen(), script.goes_on))
 }
