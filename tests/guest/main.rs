@@ -13,6 +13,7 @@ mod ext;
 mod ext_journal;
 mod ext_trees;
 mod fat;
+mod files;
 mod log;
 mod netplan;
 mod volumes;
