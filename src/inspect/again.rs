@@ -12,9 +12,14 @@ use crate::source::{Kind, Offsets, ReadAt};
 /// Bytes of the file that are read at once.
 const INPUT: usize = 64 << 10;
 
-/// Bytes of the image that are decoded at once, and how many such pieces are kept.
+/// Bytes of the image that are decoded at once, and how many such pieces are kept: for whoever reads in order, and for whoever
+/// reads here and there, when all else is done.
 const PIECE: usize = 64 << 10;
 const KEPT: usize = 8;
+const KEPT_AT_LAST: usize = 96;
+
+/// So many times the effort of the whole file is granted at last.
+const MOST_AT_LAST: u64 = 2;
 
 /// So many times the effort of the whole file is granted to whoever wants something that lies behind.
 const MOST: u64 = 6;
@@ -191,15 +196,17 @@ impl<S: ReadAt> Again<S> {
         let start = self.how.index.start(at);
         let cursor = self.cursor.take().filter(|cursor| (start..=at).contains(&cursor.at));
         let mut cursor = cursor.unwrap_or_else(|| self.open(self.how.index.before(at).as_ref()));
-        let spare = match self.recent.len() {
-            KEPT => self.recent.pop_front().unwrap_or_default(),
-            _ => Piece::default(),
+        let kept = if self.ration.is_some() { KEPT_AT_LAST } else { KEPT };
+        let spare = match self.recent.len() >= kept {
+            true => self.recent.pop_front().unwrap_or_default(),
+            false => Piece::default(),
         };
         let before = cursor.file_at;
         let Some(piece) = cursor.step(&mut self.file, spare)? else { return Ok(false) };
         self.spent += effort(cursor.file_at - before, piece.end() - piece.at);
         self.again += piece.end() - piece.at;
-        match piece.end() > at {
+        // On the way to a place, nobody wants what comes by: it goes first. At last, what is read next may be near.
+        match piece.end() > at || self.ration.is_some() {
             true => self.recent.push_back(piece),
             false => self.recent.push_front(piece),
         }
@@ -285,7 +292,8 @@ impl<S: ReadAt> Store for Again<S> {
     }
 
     fn ration(&mut self) {
-        self.ration = Some(self.spent.saturating_add(effort(self.file.size(), self.put)));
+        let most = effort(self.file.size(), self.put).saturating_mul(MOST_AT_LAST);
+        self.ration = Some(self.spent.saturating_add(most));
         self.again = 0;
     }
 

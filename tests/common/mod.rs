@@ -120,11 +120,11 @@ pub(crate) fn qemu_img<P: AsRef<OsStr>>(arguments: &[&str], paths: &[P]) -> Opti
 /// Feeds `bytes` to the program's standard input through a pipe.
 pub(crate) fn piped<S: AsRef<OsStr>>(arguments: &[S], bytes: &[u8]) -> Output {
     // What is inside is not examined then, which would be said of each image that could be.
-    through(tidegate().args(["check", "--guest", "never"]).args(arguments), bytes)
+    piped_to(tidegate().args(["check", "--guest", "never"]).args(arguments), bytes)
 }
 
 /// Runs a command with these bytes on its standard input.
-pub(crate) fn through(command: &mut Command, bytes: &[u8]) -> Output {
+pub(crate) fn piped_to(command: &mut Command, bytes: &[u8]) -> Output {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {

@@ -19,7 +19,7 @@ struct Layout {
 }
 
 /// The disk, which is made once and kept beside the build; `None` if what makes it is not there.
-fn disk() -> Option<&'static Path> {
+pub(crate) fn disk() -> Option<&'static Path> {
     static DISK: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = DISK.get_or_init(|| {
         if !have(&[

@@ -67,6 +67,8 @@ pub(super) struct Account {
     pub(super) home: Vec<u8>,
     pub(super) shell: Vec<u8>,
     pub(super) password: Password,
+    /// Whether passwd leaves the password to shadow.
+    shadowed: bool,
     /// Where the password is written: path and line.
     pub(super) written: (&'static str, u32),
     /// The day from which on it is expired, counted from 1970.
@@ -147,8 +149,7 @@ impl Accounts {
             lines.entry(fields[0]).or_insert((line, fields));
         }
         for account in &mut self.all {
-            // Only this leads there; another password in passwd counts itself.
-            if account.password != Password::None {
+            if !account.shadowed {
                 continue;
             }
             if let Some((line, fields)) = lines.get(&account.name[..])
@@ -202,11 +203,10 @@ impl Accounts {
 /// If the files cannot be read.
 pub(super) fn examine(case: &mut Case<'_, '_>) -> Result<Accounts, Trouble> {
     let accounts = Accounts::read(&mut case.tree)?;
-    for account in &accounts.all {
-        let open = matches!(account.password, Password::Set | Password::Empty);
-        if case.inside.users.len() >= MOST_SHOWN || !account.is_of_a_person() && !open {
-            continue;
-        }
+    let is_open = |account: &Account| matches!(account.password, Password::Set | Password::Empty);
+    let of_interest = |account: &&Account| account.is_of_a_person() || is_open(account);
+    for account in accounts.all.iter().filter(of_interest).take(MOST_SHOWN) {
+        let open = is_open(account);
         let keys = keys(&mut case.tree, &account.home)?;
         if account.is_shut() && keys == 0 && !open {
             continue;
@@ -282,6 +282,7 @@ fn passwd(path: &'static str, (line, fields): (u32, Vec<&[u8]>)) -> Option<Accou
         home: home.to_vec(),
         shell: shell.to_vec(),
         password: Password::of(password),
+        shadowed: password == b"x" || password.starts_with(b"##"),
         written: (path, line),
         expires: None,
     })
@@ -301,6 +302,7 @@ fn master((line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
         home: home.to_vec(),
         shell: shell.to_vec(),
         password: Password::of(password),
+        shadowed: false,
         written: ("/etc/master.passwd", line),
         expires: expires.map(|second| u64::from(second) / (24 * 3600)),
     })
@@ -371,5 +373,16 @@ mod tests {
         assert_eq!(known.named(b"freebsd").unwrap().password, Password::Set);
         assert!(known.named(b"freebsd").unwrap().is_expired());
         assert_eq!(known.named(b"x").unwrap().password, Password::Locked);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+            text in "([a-c]|x|:|0|[$]6[$]|!|\n|/|,){0,80}") {
+            for text in [&bytes[..], text.as_bytes()] {
+                let system = Memory::new().with("/etc/passwd", text).with("/etc/shadow", text).with("/etc/group", text);
+                judged(vec![system], |case| examine(case).map(drop));
+            }
+        }
     }
 }

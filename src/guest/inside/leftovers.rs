@@ -317,12 +317,7 @@ mod tests {
                 "access-token: dop_v1_SECRET\n",
                 "leftover-credentials",
             ),
-            (
-                "/home/admin/.config/doctl/config.yaml",
-                "access-token: \"\"
-",
-                "",
-            ),
+            ("/home/admin/.config/doctl/config.yaml", "access-token: \"\"\n", ""),
             (
                 "/root/.docker/config.json",
                 "{\"auths\":{\"x\":{\"auth\":\"SECRET\"}}}",

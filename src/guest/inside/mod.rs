@@ -19,6 +19,8 @@ mod sh;
 mod sshd;
 mod system;
 
+#[doc(hidden)]
+pub use boot::initramfs;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]

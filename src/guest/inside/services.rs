@@ -6,10 +6,12 @@
 // until the driver is there
 #![allow(dead_code)]
 
+mod asked;
 #[cfg(test)]
 mod oracle;
 mod others;
 mod systemd;
+mod text;
 
 pub(in crate::guest) use systemd::Systemd;
 
@@ -69,7 +71,9 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
         b"rescue.target" | b"emergency.target" => {
             "a shell on the console for root, without network and without sshd"
         }
-        b"poweroff.target" | b"halt.target" | b"reboot.target" | b"kexec.target" => "the end of it",
+        b"poweroff.target" | b"halt.target" | b"reboot.target" | b"kexec.target" => {
+            "it ends at once"
+        }
         _ => return Ok(()),
     };
     let target = shown(target);

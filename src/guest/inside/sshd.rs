@@ -19,6 +19,9 @@ use super::accounts::{self, Accounts, Password};
 use super::{Book, Case, shown};
 use crate::facts::Code;
 
+/// Nobody in particular.
+const ANYBODY: Who<'_> = Who { name: b"", groups: None };
+
 /// Users who are looked at at most if nobody is known to get a Droplet's keys.
 const MOST_USERS: usize = 32;
 
@@ -31,7 +34,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     let Some(server) = server::find(case)? else { return Ok(()) };
     server::judge(case, &server)?;
     if server.product != Product::OpenSsh {
-        return Ok(());
+        return firewall::judge(case, &[22]);
     }
     let options = &server.options;
     let path = match &options.file {
@@ -46,6 +49,14 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             path,
             *line,
             format!("sshd does not start with this line of its configuration: {said}."),
+        );
+    }
+    if let Some(setting) = config.unsatisfied() {
+        case.book.found_in(
+            Code::SshConfigInvalid,
+            &setting.path,
+            setting.line,
+            "sshd does not start: each list of AuthenticationMethods has a method that is switched off.",
         );
     }
     let logins = logins(case, &accounts)?;
@@ -93,13 +104,12 @@ fn judge_logins(
     accounts: &Accounts,
     logins: &[Vec<u8>],
 ) -> Result<(), Trouble> {
-    let anybody = Who { name: b"", groups: None };
     let mut each: Vec<Vec<Refusal>> = Vec::new();
     for name in logins {
         each.push(login::refusals(&mut case.tree, config, accounts, name)?);
     }
     if each.is_empty() {
-        each.push(login::without_keys(config, anybody));
+        each.push(login::without_keys(config, ANYBODY));
     }
     let certain = |refusals: &Vec<Refusal>| refusals.iter().filter(|it| it.is_certain()).count();
     let least = each.into_iter().min_by_key(|refusals| (certain(refusals), refusals.len()));
@@ -137,8 +147,7 @@ fn judge_settings(book: &Book<'_>, config: &Config, logins: &[Vec<u8>]) {
 
 /// Which passwords open a session.
 fn judge_passwords(book: &Book<'_>, config: &Config, accounts: &Accounts) {
-    let anybody = Who { name: b"", groups: None };
-    if let Some(setting) = config.first("permitemptypasswords", anybody).filter(|it| it.is("yes")) {
+    if let Some(setting) = config.first("permitemptypasswords", ANYBODY).filter(|it| it.is("yes")) {
         book.found_in(
             Code::SshEmptyPasswords,
             &setting.path,
@@ -181,20 +190,19 @@ fn judge_ports(
     config: &Config,
     server: &Server,
 ) -> Result<Vec<u16>, Trouble> {
-    let anybody = Who { name: b"", groups: None };
     let port = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u16>().ok();
     let mut ports: Vec<u16> = config
-        .all("port", anybody)
+        .all("port", ANYBODY)
         .iter()
         .filter_map(|setting| port(setting.words.first()?))
         .collect();
-    let mut at = config.first("port", anybody).map(|it| (it.path.to_vec(), it.line));
+    let mut at = config.first("port", ANYBODY).map(|it| (it.path.to_vec(), it.line));
     if ports.is_empty() {
         ports.push(22);
     }
     // Each address has a port of its own, or all of those.
     let (mut wide, mut fixed) = (Vec::new(), Vec::new());
-    for setting in config.all("listenaddress", anybody) {
+    for setting in config.all("listenaddress", ANYBODY) {
         let (host, own) = server::address(setting.words.first().map_or(&b""[..], |word| word));
         let own: Vec<u16> = own.map_or_else(|| ports.clone(), |port| vec![port]);
         let place = (setting.path.to_vec(), setting.line);
@@ -206,7 +214,7 @@ fn judge_ports(
             false => fixed.push((host.to_vec(), place)),
         }
     }
-    let listens = config.first("listenaddress", anybody).is_some();
+    let listens = config.first("listenaddress", ANYBODY).is_some();
     if listens {
         ports.clone_from(&wide);
     }
@@ -337,6 +345,11 @@ pub(super) mod tests {
             ),
             ("AuthenticationMethods publickey,password", "ssh-methods-more", "ssh-methods-more"),
             ("AuthenticationMethods publickey,password publickey", "", ""),
+            (
+                "AuthenticationMethods publickey,password\nPasswordAuthentication no",
+                "ssh-config-invalid ssh-methods-more",
+                "ssh-config-invalid ssh-methods-more",
+            ),
             ("AuthenticationMethods any", "", ""),
             ("PermitRootLogin no", "", "ssh-root-refused"),
             ("PermitRootLogin forced-commands-only", "", "ssh-root-refused"),

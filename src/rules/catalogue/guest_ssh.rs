@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshConfigInvalid,
         Reject,
-        "sshd does not start with its configuration",
+        "the SSH server does not start with its configuration",
         "sshd ends with an error when it reads this line, so nothing listens on a Droplet.",
         Judge("Correct the line, and have sshd -t read all of it in the build."),
         "openssh-portable, servconf.c; sshd_config(5)",
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshPubkeyOff,
         Reject,
-        "sshd takes no keys",
+        "the SSH server takes no keys",
         "Droplets of custom images are opened with SSH keys alone, and sshd is configured to take none.",
         Judge(
             "Remove the line, or set PubkeyAuthentication yes: the first value that sshd reads is the one that counts.",
@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshMethodsMore,
         Warn,
-        "sshd asks for more than a key",
+        "the SSH server asks for more than a key",
         "Each list of AuthenticationMethods that has publickey asks for a second thing as well. Without it, the owner of a Droplet does not get in.",
         Judge("If it is not meant for the first login, add publickey as a list of its own."),
         "sshd_config(5), AuthenticationMethods",
@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshUserRefused,
         Reject,
-        "sshd refuses the user that gets a Droplet's keys",
+        "the SSH server refuses the user that gets a Droplet's keys",
         "sshd's lists of users and groups refuse the account that a Droplet's keys are written for, and there is no other.",
         Judge(
             "Add the user to the list, or remove the list: AllowUsers, AllowGroups, DenyUsers, DenyGroups.",
@@ -89,8 +89,8 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshRootRefused,
         Reject,
-        "sshd refuses root, who alone gets a Droplet's keys",
-        "A Droplet's keys are written for root alone, and sshd lets root not in with a key.",
+        "the SSH server refuses root, who alone gets a Droplet's keys",
+        "A Droplet's keys are written for root alone, and sshd refuses root.",
         Judge(
             "Set PermitRootLogin prohibit-password, or let the provisioner make another user for the keys.",
         ),
@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshHomeUnsafe,
         Reject,
-        "sshd ignores the keys of the user, whose home directory others may change",
+        "the SSH server ignores the keys of the user, whose home directory others may change",
         "sshd reads no authorized_keys below a directory that belongs to somebody else or that anybody may write to. A Droplet's keys open nothing.",
         Judge(
             "Give the home directory and its .ssh back to their user in the build, and take the right to write from others: chown, chmod go-w.",
@@ -109,7 +109,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshHomeGroup,
         Warn,
-        "sshd may ignore the keys of the user, whose home directory its group may change",
+        "the SSH server may ignore the keys of the user, whose home directory its group may change",
         "sshd reads no authorized_keys below a directory that a group may write to. Debian's and Ubuntu's allow it for a group without other members.",
         Judge("Take the right to write from the group in the build: chmod g-w."),
         "sshd_config(5), StrictModes; Debian, openssh: user-group-modes.patch",
@@ -117,7 +117,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshKeysFile,
         Warn,
-        "sshd does not look for keys in home directories",
+        "the SSH server does not look for keys in home directories",
         "A Droplet's keys are written to ~/.ssh/authorized_keys, and sshd is configured to look elsewhere.",
         Judge(
             "Remove the line, or set AuthorizedKeysFile .ssh/authorized_keys; if a command gives sshd its keys, see that it knows a Droplet's.",
@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshPort,
         Warn,
-        "sshd does not listen on port 22",
+        "the SSH server does not listen on port 22",
         "Whoever makes a Droplet has to know the port. DigitalOcean's console and most tools use 22.",
         Judge(
             "If it is not meant so, remove Port from sshd_config, or what the socket's unit listens on.",
@@ -137,7 +137,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshListenAddress,
         Warn,
-        "sshd listens at a fixed address alone",
+        "the SSH server listens at a fixed address alone",
         "A Droplet gets its address when it is made. sshd cannot listen at one that is not there, and what listens at 127.0.0.1 is not reached.",
         Judge("Remove ListenAddress from sshd_config, or the address from the socket's unit."),
         "sshd_config(5), ListenAddress; systemd.socket(5)",
@@ -155,7 +155,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshEmptyPasswords,
         Warn,
-        "sshd lets in who has no password",
+        "the SSH server lets in who has no password",
         "An account with an empty password is open to anybody who reaches a Droplet.",
         Judge("Remove the line, or set PermitEmptyPasswords no."),
         "sshd_config(5), PermitEmptyPasswords",
@@ -163,7 +163,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshHostKeysMissing,
         Warn,
-        "sshd has no host keys, and nothing seems to make them",
+        "the SSH server has no host keys, and nothing seems to make them",
         "sshd does not start without a host key. Nothing was found that makes some on a Droplet's first boot: no provisioner, no unit, no script.",
         Judge(
             "Let the first boot make them: cloud-init's ssh module does, and so does a unit that runs ssh-keygen -A before sshd.",
@@ -173,7 +173,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::SshHostKeysNever,
         Reject,
-        "sshd has no host keys, and what would make them is switched off",
+        "the SSH server has no host keys, and what would make them is switched off",
         "Where cloud-init is on, the system leaves host keys to it, and cloud-init is configured not to make them. sshd does not start.",
         Judge(
             "Put ssh back into cloud_init_modules of /etc/cloud/cloud.cfg, or remove the drop-in that keeps sshd-keygen off.",

@@ -192,3 +192,23 @@ pub(super) fn fill(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_there_is_room_for() {
+        let zeros = vec![0; 1 << 20];
+        let zstd = ruzstd::encoding::compress_to_vec(
+            &zeros[..],
+            ruzstd::encoding::CompressionLevel::Fastest,
+        );
+        assert_eq!(unpack(3, &zstd, 5000).unwrap(), [0; 5000]);
+        for method in [1, 3] {
+            assert!(unpack(method, b"garbage, as it is", 5000).is_err());
+            assert!(unpack(method, b"", 5000).is_err());
+        }
+        assert!(unpack(2, b"", 1).is_err() && unpack(9, b"", 1).is_err());
+    }
+}

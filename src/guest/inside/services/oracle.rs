@@ -4,6 +4,8 @@
 //! leads to. A link that is an alias is enough for it to call a unit enabled, though nothing starts the unit by that. It knows nothing of sockets that start a service, or of what another unit's file wants; such trees are left to
 //! the other tests.
 
+#![allow(clippy::print_stderr)] // nobody should miss that a test was left out
+
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;

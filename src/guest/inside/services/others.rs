@@ -133,7 +133,9 @@ pub(super) fn sysv(tree: &mut Tree<'_>, name: &str) -> Result<On, Trouble> {
     }
     let is_start = |entry: &[u8]| match entry.strip_prefix(b"S") {
         Some([a, b, rest @ ..]) => {
-            a.is_ascii_digit() && b.is_ascii_digit() && rest == name.as_bytes()
+            a.is_ascii_digit()
+                && b.is_ascii_digit()
+                && rest.strip_prefix(b"-").unwrap_or(rest) == name.as_bytes()
         }
         _ => false,
     };

@@ -4,11 +4,14 @@
 //! name. A service that is wanted by another service counts; what a service's own file names does not, so that not every
 //! unit of a system is read.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::super::super::fs::{Kind, Trouble, Why};
 use super::super::super::tree::{Text, Tree};
 use super::super::patterns;
+use super::asked::Asked;
+use super::text::{values, words};
 use super::{On, UNIT_PATHS, best};
 
 /// Links from alias to alias that are followed at most.
@@ -119,6 +122,11 @@ impl Systemd {
             true => self.is_one_on(tree, name.as_bytes()),
             false => self.is_one_on(tree, format!("{name}.service").as_bytes()),
         })
+    }
+
+    /// Whether no unit at all was found.
+    pub(in crate::guest) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The file of a unit, if it is there and not masked.
@@ -357,10 +365,9 @@ impl Systemd {
         for (dir, _) in self.entries.get(&directory).into_iter().flatten() {
             let path = self.place(*dir, &directory);
             for entry in tree.list(&path)?.unwrap_or_default() {
-                if !found.contains_key(&entry.name) {
-                    let below = [&path[..], b"/", &entry.name].concat();
-                    let counts = entry.kind == Kind::Link && !is_null(tree, &below)?;
-                    found.insert(entry.name, counts);
+                let below = [&path[..], b"/", &entry.name].concat();
+                if let Entry::Vacant(vacant) = found.entry(entry.name) {
+                    vacant.insert(entry.kind == Kind::Link && !is_null(tree, &below)?);
                 }
             }
         }
@@ -433,45 +440,6 @@ impl Systemd {
 /// Ends of the names of directories that have links to other units.
 const DEPENDS: [&str; 3] = [".wants", ".requires", ".upholds"];
 
-/// What the command line of the kernel asks of systemd.
-#[derive(Debug, Default)]
-struct Asked {
-    target: Option<Name>,
-    masked: Vec<Name>,
-    wanted: Vec<Name>,
-}
-
-impl Asked {
-    fn of(command_line: &[u8]) -> Self {
-        let mut asked = Asked::default();
-        for word in words(command_line) {
-            let value = |key: &str| word.strip_prefix(key.as_bytes());
-            let unit = |name: &[u8]| match name.contains(&b'.') {
-                true => name.to_vec(),
-                false => [name, b".service"].concat(),
-            };
-            if let Some(target) = value("systemd.unit=") {
-                asked.target = Some(target.to_vec());
-            } else if let Some(name) = value("systemd.mask=") {
-                asked.masked.push(unit(name));
-            } else if let Some(name) = value("systemd.wants=") {
-                asked.wanted.push(unit(name));
-            }
-            let runlevel: Option<&[u8]> = match word {
-                b"emergency" | b"-b" => Some(b"emergency.target"),
-                b"rescue" | b"single" | b"-s" | b"s" | b"S" | b"1" => Some(b"rescue.target"),
-                b"2" | b"3" | b"4" => Some(b"multi-user.target"),
-                b"5" => Some(b"graphical.target"),
-                _ => None,
-            };
-            if let Some(target) = runlevel {
-                asked.target = Some(target.to_vec());
-            }
-        }
-        asked
-    }
-}
-
 /// Whether systemd takes the next boot for the first one: it then enables what presets say.
 fn is_first_boot(tree: &mut Tree<'_>) -> Result<bool, Trouble> {
     Ok(match tree.text_of("/etc/machine-id", 64)? {
@@ -507,52 +475,4 @@ fn starts(tree: &mut Tree<'_>, path: &[u8], service: &[u8]) -> Result<Option<boo
         }
     }
     Ok(named)
-}
-
-/// The values of these keys in a section of a unit, each with its line; a backslash joins lines.
-fn values(text: &Text, section: &[u8], keys: &[&[u8]]) -> Vec<(u32, Vec<u8>)> {
-    let (mut found, mut is_in) = (Vec::new(), false);
-    // The line that goes on, if it is of one of the keys.
-    let mut goes_on: Option<Option<usize>> = None;
-    for (number, line) in text.lines() {
-        let trimmed = line.trim_ascii();
-        let is_comment = matches!(trimmed.first(), Some(b'#' | b';'));
-        if is_comment || trimmed.is_empty() && goes_on.is_none() {
-            continue;
-        }
-        let (part, more) = match trimmed.strip_suffix(b"\\") {
-            Some(part) => (part, true),
-            None => (trimmed, false),
-        };
-        let at = match goes_on.take() {
-            Some(at) => {
-                if let Some((_, value)) = at.and_then(|at: usize| found.get_mut(at)) {
-                    let value: &mut Vec<u8> = value;
-                    value.push(b' ');
-                    value.extend_from_slice(part);
-                }
-                at
-            }
-            None if part.first() == Some(&b'[') => {
-                is_in =
-                    part.strip_prefix(b"[").and_then(|it| it.strip_suffix(b"]")) == Some(section);
-                None
-            }
-            None => {
-                let equals = part.iter().position(|&byte| byte == b'=');
-                let key = equals.map(|at| (part[..at].trim_ascii(), &part[at + 1..]));
-                key.filter(|(key, _)| is_in && keys.contains(key)).map(|(_, value)| {
-                    found.push((number, value.to_vec()));
-                    found.len() - 1
-                })
-            }
-        };
-        goes_on = more.then_some(at);
-    }
-    found
-}
-
-/// The words of a line.
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }

@@ -17,6 +17,9 @@ const MOST_FILES: usize = 1024;
 const MOST_LINES: usize = 1 << 13;
 const MOST_BYTES: usize = 256 << 10;
 
+/// Keywords of the whole server, which no `Match` block may have but one for all.
+const GLOBAL: [&[u8]; 5] = [b"usepam", b"port", b"listenaddress", b"strictmodes", b"hostkey"];
+
 /// A line of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
@@ -122,8 +125,12 @@ impl Config {
             self.fault(path, number, "it has a quote that does not end");
             return Ok(());
         };
-        if keyword == b"dsaauthentication" {
-            keyword = b"pubkeyauthentication".to_vec();
+        match &keyword[..] {
+            b"dsaauthentication" => keyword = b"pubkeyauthentication".to_vec(),
+            b"challengeresponseauthentication" | b"skeyauthentication" => {
+                keyword = b"kbdinteractiveauthentication".to_vec();
+            }
+            _ => {}
         }
         if self.settings.len() + self.blocks.len() >= MOST_LINES {
             return Err(Why::Limit("the configuration of sshd is longer than is read").into());
@@ -153,7 +160,9 @@ impl Config {
                 }
             }
             _ => {
-                let within = *block;
+                // What belongs to all of the server is read before anybody connects.
+                let is_global = GLOBAL.contains(&&keyword[..]);
+                let within = block.filter(|block| !(is_global && self.is_always(*block)));
                 let setting =
                     Setting { keyword, words, path: Rc::clone(path), line: number, within };
                 self.check(&setting);
@@ -197,20 +206,16 @@ impl Config {
             b"allowgroups",
             b"denygroups",
         ];
-        if allowed.is_some() || judged.contains(&&setting.keyword[..]) {
-            if value.is_none() {
-                self.fault(&setting.path, setting.line, "it has no value");
-                return;
-            }
+        if value.is_none() && (allowed.is_some() || judged.contains(&&setting.keyword[..])) {
+            self.fault(&setting.path, setting.line, "it has no value");
+            return;
         }
         if let (Some(allowed), Some(value)) = (allowed, value)
             && !allowed.iter().any(|other| value.eq_ignore_ascii_case(other.as_bytes()))
         {
             self.fault(&setting.path, setting.line, "its value is none of those that there are");
         }
-        let global: [&[u8]; 4] = [b"usepam", b"port", b"listenaddress", b"strictmodes"];
-        let is_conditional = setting.within.is_some_and(|block| !self.is_always(block));
-        if is_conditional && global.contains(&&setting.keyword[..]) {
+        if setting.within.is_some() && GLOBAL.contains(&&setting.keyword[..]) {
             self.fault(&setting.path, setting.line, "it is not allowed in a Match block");
         }
     }
@@ -220,6 +225,26 @@ impl Config {
         let block = &self.blocks[block];
         let is_all = block.words.len() == 1 && block.words[0].eq_ignore_ascii_case(b"all");
         is_all && block.within.is_none_or(|within| self.is_always(within))
+    }
+
+    /// The line of `AuthenticationMethods` none of whose lists can be gone through with what else is switched on: the server
+    /// does not start with it (sshd.c, auth2_methods_valid).
+    pub(super) fn unsatisfied(&self) -> Option<&Setting> {
+        // What counts before anybody connects.
+        let first = |keyword: &str| {
+            let counts = |it: &&Setting| it.within.is_none_or(|block| self.is_always(block));
+            self.settings.iter().filter(counts).find(|it| it.keyword == keyword.as_bytes())
+        };
+        let is_on = |keyword: &str| first(keyword).is_none_or(|setting| !setting.is("no"));
+        let is_enabled = |method: &[u8]| match method.split(|&byte| byte == b':').next() {
+            Some(b"publickey") => is_on("pubkeyauthentication"),
+            Some(b"password") => is_on("passwordauthentication"),
+            Some(b"keyboard-interactive") => is_on("kbdinteractiveauthentication"),
+            _ => true,
+        };
+        let setting = first("authenticationmethods").filter(|setting| !setting.is("any"))?;
+        let can = |list: &Vec<u8>| list.split(|&byte| byte == b',').all(is_enabled);
+        (!setting.words.iter().any(can)).then_some(setting)
     }
 
     fn holds(&self, block: usize, who: Who<'_>) -> Holds {
@@ -331,8 +356,10 @@ fn matches_list(list: &[u8], names: &[&[u8]]) -> bool {
     found
 }
 
+type Words = Vec<Vec<u8>>;
+
 /// The keyword of a line and its words: `None` instead of those if a quote does not end.
-fn split(line: &[u8]) -> Option<(Vec<u8>, Option<Vec<Vec<u8>>>)> {
+fn split(line: &[u8]) -> Option<(Vec<u8>, Option<Words>)> {
     const SPACES: &[u8] = b" \t\r\n\x0c";
     let is_space = |byte: &u8| SPACES.contains(byte);
     let from = line.iter().position(|byte| !is_space(byte))?;
@@ -510,6 +537,17 @@ pub(super) mod tests {
         ] {
             let config = read(Memory::new().with("/etc/ssh/sshd_config", text));
             assert_eq!(!config.faults.is_empty(), faults, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+            text in "((Match|Include|Port|User) |[*]|\"|'|=|\\\\|#| |\n){0,60}") {
+            for text in [&bytes[..], text.as_bytes()] {
+                let config = read(Memory::new().with("/etc/ssh/sshd_config", text));
+                config.first("port", ROOT);
+            }
         }
     }
 }

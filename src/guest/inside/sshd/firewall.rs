@@ -43,10 +43,11 @@ fn ufw(tree: &mut Tree<'_>, init: Init, ports: &[u16]) -> Shut {
 }
 
 fn firewalld(tree: &mut Tree<'_>, init: Init, ports: &[u16]) -> Shut {
-    if !is_on(tree, init, &["firewalld"])? {
+    let conf = tree.text("/etc/firewalld/firewalld.conf")?;
+    let is_there = conf.is_some() || tree.is_directory("/usr/lib/firewalld/zones")?;
+    if !is_there || !is_on(tree, init, &["firewalld"])? {
         return Ok(None);
     }
-    let conf = tree.text("/etc/firewalld/firewalld.conf")?;
     let zone = conf.and_then(|conf| sh::value(&conf, "DefaultZone")).unwrap_or_default();
     let zone = if zone.is_empty() { b"public".to_vec() } else { zone };
     if zone.contains(&b'/') {
@@ -62,8 +63,9 @@ fn firewalld(tree: &mut Tree<'_>, init: Init, ports: &[u16]) -> Shut {
             || text.contains("target=\"ACCEPT\"")
             || text.contains("<rule")
             || ports.iter().any(is_port);
-        let said =
-            || format!("firewalld is on, and its default zone {} lets SSH not in.", shown(&zone));
+        let said = || {
+            format!("firewalld is on, and its default zone {} does not let SSH in.", shown(&zone))
+        };
         return Ok((!is_open).then(|| (path, said())));
     }
     Ok(None)
@@ -77,11 +79,11 @@ fn without_comments(text: &str) -> String {
 }
 
 fn nftables(tree: &mut Tree<'_>, init: Init, ports: &[u16]) -> Shut {
-    if !is_on(tree, init, &["nftables"])? {
-        return Ok(None);
-    }
     for path in ["/etc/nftables.conf", "/etc/nftables.nft", "/etc/sysconfig/nftables.conf"] {
         let Some(text) = tree.text(path)? else { continue };
+        if !is_on(tree, init, &["nftables"])? {
+            return Ok(None);
+        }
         let mut kept = Vec::new();
         for (_, line) in text.lines() {
             kept.extend_from_slice(line.split(|&byte| byte == b'#').next().unwrap_or_default());

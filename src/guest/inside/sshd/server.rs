@@ -4,7 +4,8 @@ use super::super::super::fs::{Kind, Trouble};
 use super::super::super::tree::Tree;
 use super::super::services::{self, Init, On, Systemd, UNIT_PATHS};
 use super::super::{Case, sh, shown};
-use super::config::{Config, Who};
+use super::ANYBODY;
+use super::config::Config;
 use crate::facts::Code;
 
 /// Units and scripts that are looked through at most.
@@ -119,10 +120,8 @@ pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
         };
         // A program may be anywhere that a service finds it, as on NixOS.
         let is_known = matches!(on, Some(On::Yes | On::No | On::Masked));
-        if !is_there
-            && !(is_known && product != Product::OpenSsh
-                || is_known && tree.is_directory("/nix/store")?)
-        {
+        let needs_none = product != Product::OpenSsh || tree.is_directory("/nix/store")?;
+        if !is_there && !(is_known && needs_none) {
             continue;
         }
         let on = match on {
@@ -142,8 +141,9 @@ pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
     }
     match &mut best {
         Some(server) => server.read_options(tree)?,
-        // Programs may be on a volume that was not read.
+        // Programs and units may be on a volume that was not read, or come with the first boot.
         None if !tree.is_directory("/usr/bin")? => {}
+        None if systemd.is_some_and(|systemd| systemd.is_empty()) => {}
         None => case.book.found(
             Code::SshNoServer,
             "There is no SSH server: neither OpenSSH's sshd nor dropbear or tinysshd is where systems have it.",
@@ -174,13 +174,17 @@ fn started_otherwise(
     systemd: Option<&Systemd>,
     product: Product,
 ) -> Result<bool, Trouble> {
-    for path in ["/etc/inittab", "/etc/rc.local", "/etc/rc.d/rc.local"] {
-        if has(tree, path.as_bytes(), product.mark())? {
+    if systemd.is_none() && has(tree, b"/etc/inittab", product.mark())? {
+        return Ok(true);
+    }
+    for path in ["/etc/rc.local", "/etc/rc.d/rc.local"] {
+        let runs = tree.stat(path)?.is_some_and(|found| found.inode.is_executable());
+        if runs && has(tree, path.as_bytes(), product.mark())? {
             return Ok(true);
         }
     }
     let Some(systemd) = systemd else { return Ok(false) };
-    for name in units_of_the_build(tree, systemd)? {
+    for name in units_of_the_build(tree)? {
         let path = [UNIT_PATHS[0].as_bytes(), b"/", &name].concat();
         let name = String::from_utf8_lossy(&name).into_owned();
         let is_own = product.services().iter().any(|own| name.starts_with(own));
@@ -193,7 +197,7 @@ fn started_otherwise(
 }
 
 /// Services that somebody wrote for this system.
-fn units_of_the_build(tree: &mut Tree<'_>, _: &Systemd) -> Result<Vec<Vec<u8>>, Trouble> {
+fn units_of_the_build(tree: &mut Tree<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
     let entries = tree.list(UNIT_PATHS[0])?.unwrap_or_default();
     let files = entries.into_iter().filter(|entry| entry.kind == Kind::Regular);
     let services = files.map(|entry| entry.name).filter(|name| name.ends_with(b".service"));
@@ -320,8 +324,7 @@ pub(super) fn judge_host_keys(
 ) -> Result<(), Trouble> {
     let provides = case.known.provisioner.clone();
     let tree = &mut case.tree;
-    let anybody = Who { name: b"", groups: None };
-    for setting in config.all("hostkey", anybody) {
+    for setting in config.all("hostkey", ANYBODY) {
         if tree.exists(setting.words.first().map_or(&b""[..], |word| word))? {
             return Ok(());
         }
@@ -393,7 +396,7 @@ fn keys_are_made(
                 return Ok(true);
             }
         }
-        for name in units_of_the_build(tree, &systemd)? {
+        for name in units_of_the_build(tree)? {
             places.push([UNIT_PATHS[0].as_bytes(), b"/", &name].concat());
         }
         for unit in &server.units {

@@ -1,0 +1,120 @@
+//! `inspect`, `ls` and `cat` over the Debian, in every format and from every kind of source.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::common::{exit_code, piped_to, stderr, stdout, tidegate};
+use super::debian::disk;
+use super::debugfs::{done, have};
+
+fn run(arguments: &[&str]) -> std::process::Output {
+    tidegate().args(arguments).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_file_of_the_guest_is_written_as_it_is() {
+    let Some(disk) = disk() else { return };
+    let disk = text(disk);
+    let output = run(&["cat", disk, "/etc/os-release"]);
+    assert_eq!(exit_code(&output), 0);
+    assert!(stdout(&output).contains("\nID=debian\n"), "{output:?}");
+    // Over a link, and from the root of a volume.
+    assert_eq!(run(&["cat", disk, "/usr/lib/os-release"]).stdout, output.stdout);
+    let esp = run(&["cat", "--volume", "3", disk, "/EFI/debian/grub.cfg"]);
+    if have(&["mcopy"]) && Path::new("/usr/lib/grub/x86_64-efi").exists() {
+        assert!(stdout(&esp).starts_with("search.fs_uuid "), "{esp:?}");
+    }
+    for (arguments, code, said) in [
+        (&["cat", disk, "/etc/nothing"][..], 1, "there is no /etc/nothing"),
+        (&["cat", disk, "/etc"], 1, "/etc is a directory"),
+        (&["cat", "--max-bytes", "100", disk, "/etc/os-release"], 1, "goes on after 100 bytes"),
+        (&["cat", "--max-bytes", "x", disk, "/etc/fstab"], 2, "--max-bytes takes a size"),
+        (&["cat", "--volume", "2", disk, "/x"], 2, "nothing can be read of volume 2"),
+        (&["cat", "--volume", "9", disk, "/x"], 2, "choose one with --volume"),
+        (&["cat", "/nothing.raw", "/x"], 3, "/nothing.raw"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(exit_code(&output), code, "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(run(&["cat", "--max-bytes", "100", disk, "/etc/os-release"]).stdout.len(), 100);
+}
+
+#[test]
+fn a_directory_of_the_guest_is_listed() {
+    let Some(disk) = disk() else { return };
+    let disk = text(disk);
+    let output = run(&["ls", disk]);
+    assert_eq!(exit_code(&output), 0);
+    let names: Vec<&str> = stdout(&output).lines().collect();
+    for name in ["bin", "boot", "etc", "usr", "vmlinuz"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let long = run(&["ls", "--long", disk, "/"]);
+    assert!(stdout(&long).lines().any(|line| line.ends_with(" bin -> usr/bin")), "{long:?}");
+    assert!(stdout(&long).lines().any(|line| line.starts_with("drwxrwxrwt ")), "{long:?}");
+    let one = run(&["ls", "-l", disk, "/etc/shadow"]);
+    assert!(stdout(&one).starts_with("-rw-r----- "), "{one:?}");
+    assert_eq!(exit_code(&run(&["ls", disk, "/nothing"])), 1);
+}
+
+#[test]
+fn the_same_is_inside_whatever_it_is_packed_in() {
+    let Some(disk) = disk() else { return };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let inspected = |path: &Path| {
+        let output = run(&["inspect", "--format", "json", text(path)]);
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let mut document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["guest"].take()
+    };
+    let plain = inspected(disk);
+    assert_eq!(plain["login"], "debian");
+    for (format, options) in [("qcow2", &["-c"][..]), ("vmdk", &[]), ("vhdx", &[]), ("vdi", &[])] {
+        if super::common::qemu_img::<&Path>(&["--version"], &[]).is_none() {
+            return;
+        }
+        let path = folder.path().join(format!("disk.{format}"));
+        let mut convert = Command::new("qemu-img");
+        convert.args(["convert", "-f", "raw", "-O", format]).args(options).arg(disk).arg(&path);
+        done(&mut convert);
+        assert_eq!(inspected(&path), plain, "{format}");
+        if format == "qcow2" {
+            let packed = folder.path().join("disk.qcow2.gz");
+            let script = format!("gzip -1 -c {} > {}", text(&path), text(&packed));
+            done(Command::new("sh").args(["-c", &script]));
+            assert_eq!(inspected(&packed), plain, "{format} in gzip");
+            let checked = run(&["check", "--format", "json", "--guest", "require", text(&packed)]);
+            let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+            assert_eq!(checked["images"][0]["verdict"], "accept", "{checked:#}");
+            // A pipe is not looked into, unless it is spooled.
+            let bytes = std::fs::read(&packed).unwrap();
+            let of = |arguments: &[&str]| {
+                let mut command = tidegate();
+                let output = piped_to(
+                    command.args(["check", "--format", "json"]).args(arguments).arg("-"),
+                    &bytes,
+                );
+                let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+                (exit_code(&output), document["images"][0].clone())
+            };
+            let (code, report) = of(&[]);
+            assert_eq!((code, &report["findings"][0]["code"]), (0, &"guest-not-examined".into()));
+            let (code, report) = of(&["--guest", "require"]);
+            assert_eq!((code, &report["findings"][0]["severity"]), (1, &"reject".into()));
+            let (code, report) = of(&["--guest", "require", "--spool"]);
+            assert_eq!((code, &report["guest"]["login"]), (0, &"debian".into()), "{report:#}");
+            let (code, report) = of(&["--guest", "never"]);
+            assert_eq!((code, &report["findings"]), (0, &Value::Array(Vec::new())));
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+    let quick = run(&["check", "--quick", "--guest", "require", text(disk)]);
+    assert_eq!(exit_code(&quick), 2);
+}
