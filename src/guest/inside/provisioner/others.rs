@@ -48,8 +48,8 @@ fn ignition(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
         ],
     )?;
     let line = case.known.command_line.clone().unwrap_or_default();
-    let words = line.split(u8::is_ascii_whitespace);
-    let platform = words.rev().find_map(|word| KEYS.iter().find_map(|key| word.strip_prefix(*key)));
+    let mut words = line.rsplit(u8::is_ascii_whitespace);
+    let platform = words.find_map(|word| KEYS.iter().find_map(|key| word.strip_prefix(*key)));
     if !there && platform.is_none() {
         return Ok(false);
     }

@@ -75,7 +75,6 @@ struct Own {
 }
 
 impl Own {
-    /// Looks through a tree, which is as deep as the parser lets it be.
     fn look(&mut self, node: &Node) {
         match &node.value {
             Value::Map(map) => {

@@ -260,7 +260,7 @@ fn data_that_the_image_brings_along_is_found() {
     );
     assert_eq!(
         found(kept().with(EXTRA, "manual_cache_clean: true\n")),
-        ["provisioner-state", "provisioner-kept"]
+        ["provisioner-kept", "provisioner-state"]
     );
     let module = |name: &str| format!("{PYTHON}/cloudinit/sources/DataSource{name}.py");
     let one = sound().without(&module("ConfigDrive"));
