@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use flate2::{Decompress, FlushDecompress};
+use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::nodes::{Key, Nodes, Place};
@@ -132,8 +132,11 @@ fn unpack(method: u8, packed: &[u8], most: u64) -> Result<Vec<u8>, Trouble> {
         1 => {
             let mut zlib = Decompress::new(true);
             let done = zlib.decompress(packed, &mut out, FlushDecompress::Finish);
-            done.map_err(|_| damaged())?;
+            let done = done.map_err(|_| damaged())?;
             out.truncate(zlib.total_out() as usize);
+            if done != Status::StreamEnd && out.len() < most {
+                return Err(damaged());
+            }
         }
         2 => return Err(Why::unsupported("a file is compressed by LZO, which is not read here")),
         3 => {
