@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the images of this directory. Needs qemu-img, sgdisk, sfdisk, mkfs.xfs, mkfs.btrfs, gzip, bzip2, xz, zstd, tar.
+# Makes the images of this directory. Needs qemu-img, sgdisk, sfdisk, gzip, bzip2, xz, zstd, tar.
 #
 #     testdata/make.sh [DIR]     # default: the directory of this script
 set -euo pipefail
@@ -172,50 +172,6 @@ qemu-img compare -q -f qcow -F raw gpt-compressed.qcow gpt.raw
 gzip -9 -n < gpt.qcow > gpt.qcow.gz
 gzip -9 -n < gpt-compressed.qcow > gpt-compressed.qcow.gz
 
-## File systems
-
-mkdir -p root/etc root/usr/bin root/many
-printf 'LABEL=tide / auto defaults 0 1\n' > root/etc/fstab
-printf '#!/bin/sh\n' > root/usr/bin/sh
-chmod 755 root/usr/bin/sh
-ln -s usr/bin root/bin
-ln -s "$(printf 'long/%.0s' $(seq 1 120))" root/long
-for number in $(seq 1 90); do printf '%s' "$number" > "root/many/a-file-of-many-$number"; done
-for number in $(seq 1 900); do printf 'line %s\n' "$number"; done > root/lines
-truncate -s 40K root/holes
-printf 'behind a hole' >> root/holes
-# proto DIR: what mkfs.xfs makes of a directory.
-proto() {
-  local path name
-  for path in "$1"/*; do
-    name="${path##*/}"
-    if [ -L "$path" ]; then
-      printf '%s l--777 0 0 %s\n' "$name" "$(readlink "$path")"
-    elif [ -d "$path" ]; then
-      printf '%s d--755 0 0\n' "$name"
-      proto "$path"
-      printf '$\n'
-    else
-      printf '%s ---644 1000 1001 %s\n' "$name" "$path"
-    fi
-  done
-}
-{
-  printf '/stand\n0 0\nd--755 0 0\n'
-  proto root
-  printf '$\n'
-} > proto
-# Volumes below 300 MB are for tests alone, which these variables say.
-for version in 5 4; do
-  crc=$((version - 4))
-  TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -L tide -m "crc=$crc" -p proto \
-    -d "file,name=xfs-$version.raw,size=20m" 2> xfs.log
-done
-gzip -9 -n < xfs-5.raw > xfs.raw.gz
-gzip -9 -n < xfs-4.raw > xfs-4.raw.gz
-mkfs.btrfs -q -M -L tide -U 7d4e0000-0000-4000-8000-000000000001 -b 20M --rootdir root btrfs.raw > btrfs.log 2>&1
-gzip -9 -n < btrfs.raw > btrfs.raw.gz
-
 ## What is no image
 
 cat > box.ovf <<'OVF'
@@ -241,4 +197,4 @@ cp gpt.raw mbr.raw gpt-cut.raw mbr-past-end.raw blank.raw empty.img \
   gpt-dirty.qcow2 encrypted.qcow2 truncated.qcow2 backing.qcow2 polyglot.qcow2 bomb.qcow2.gz \
   gpt.sparse.vmdk.gz gpt.stream.vmdk split-s001.vmdk descriptor.vmdk \
   gpt.vdi.gz gpt.vdi.bz2 gpt.vhdx.gz gpt.vhd.gz fixed.vhd.gz \
-  gpt.qcow.gz gpt-compressed.qcow.gz xfs.raw.gz xfs-4.raw.gz btrfs.raw.gz box.ova page.html pointer.img "$out"
+  gpt.qcow.gz gpt-compressed.qcow.gz box.ova page.html pointer.img "$out"

@@ -23,7 +23,7 @@ fn run(name: &str, body: fn(&[u8]), input: &[u8]) {
 fn seeds_and_former_finds_do_no_harm() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     let mut bytes = 0;
-    for (target, body) in bodies::ALL {
+    for &(target, body) in bodies::ALL {
         let mut inputs = 0;
         for entry in std::fs::read_dir(folder.join(target)).unwrap() {
             let path = entry.unwrap().path();
@@ -39,7 +39,7 @@ fn seeds_and_former_finds_do_no_harm() {
 
 #[test]
 fn the_least_inputs_do_no_harm() {
-    for (target, body) in bodies::ALL {
+    for &(target, body) in bodies::ALL {
         for input in [&[][..], &[0], &[255; 3], &[0, 1], &[0, 1, 0, 0, 0, 0], &[1, 1, 39, 255, 255]]
         {
             run(target, body, input);
@@ -306,7 +306,7 @@ fn value(kind: usize, field: Field, old: u64, size: u64) -> u64 {
 
 #[test]
 fn fields_at_their_bounds_do_no_harm() {
-    for (target, body) in bodies::ALL {
+    for &(target, body) in bodies::ALL {
         let seeds = bodies::seeds(target);
         if seeds.is_empty() || ["sniff_and_detect", "check"].contains(&target) {
             continue;

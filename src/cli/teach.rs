@@ -120,10 +120,7 @@ const LESSONS: &[Lesson] = &[
     lesson(
         &["cat"],
         "",
-        &[
-            "tidegate cat disk.qcow2 /etc/os-release",
-            "tidegate cat disk.qcow2.gz /etc/fstab | less",
-        ],
+        &["tidegate cat disk.qcow2 /etc/os-release", "tidegate cat disk.qcow2.gz /etc/fstab"],
     ),
     lesson(&["map"], "", &["tidegate map disk.qcow2", "tidegate map disk.vhdx --format svg"]),
     lesson(&["compare"], "", &["tidegate compare disk.qcow2 disk.raw.gz"]),

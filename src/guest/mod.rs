@@ -21,8 +21,6 @@ mod optical;
 mod signatures;
 mod tree;
 pub mod volumes;
-// until the driver is there
-#[allow(dead_code)]
 mod yaml;
 mod zfs;
 

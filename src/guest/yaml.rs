@@ -51,22 +51,6 @@ impl Node {
         }
     }
 
-    /// Whether it is nothing: empty, `~` or `null`.
-    pub(super) fn is_null(&self) -> bool {
-        let Value::Scalar { text, quoted: false } = &self.value else { return false };
-        matches!(&text[..], "" | "~" | "null" | "Null" | "NULL")
-    }
-
-    /// The truth that a scalar stands for by YAML 1.1, which both PyYAML and netplan follow but for `y` and `n`.
-    pub(super) fn truth(&self) -> Option<bool> {
-        let Value::Scalar { text, quoted: false } = &self.value else { return None };
-        match &text.to_ascii_lowercase()[..] {
-            "true" | "yes" | "on" => Some(true),
-            "false" | "no" | "off" => Some(false),
-            _ => None,
-        }
-    }
-
     /// The members of a list; none if it is no list.
     pub(super) fn items(&self) -> &[Node] {
         match &self.value {
@@ -264,9 +248,10 @@ mod tests {
         let items = network.get("list").unwrap().items();
         assert_eq!(items.iter().map(|item| item.text().unwrap()).collect::<String>(), "ab");
         let block = network.get("block").unwrap().items();
-        assert_eq!((block[0].truth(), block[1].truth()), (None, Some(true)));
+        let is_quoted = |node: &Node| matches!(node.value, Value::Scalar { quoted: true, .. });
+        assert!(is_quoted(&block[0]) && !is_quoted(&block[1]));
         assert_eq!((block[0].line, block[1].line), (5, 6));
-        assert!(network.get("empty").unwrap().is_null());
+        assert_eq!(network.get("empty").unwrap().text(), Some(""));
         assert!(network.get("nothing").is_none() && network.text().is_none());
     }
 

@@ -51,8 +51,14 @@ pub(super) fn look(
             report.guest = inside;
             report.later = found.close();
             match (known, whole) {
-                (true, true) => return Ok(report.done(ID)),
-                (true, false) => return Ok(report.partial(ID, Left::GuestInPart)),
+                (true, true) => {
+                    report.done(ID);
+                    return Ok(());
+                }
+                (true, false) => {
+                    report.partial(ID, Left::GuestInPart);
+                    return Ok(());
+                }
                 (false, _) => Left::GuestUnknown,
             }
         }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the file systems of this directory. Needs mke2fs, debugfs, mkfs.vfat, mtools, gzip.
+# Makes the file systems of this directory. Needs mke2fs, debugfs, mkfs.vfat, mtools, mkfs.xfs, mkfs.btrfs, gzip.
 #
 #     testdata/guest/make.sh [DIR]     # default: the directory of this script
 set -euo pipefail
@@ -69,6 +69,47 @@ fat fat32 36864 -F 32 -s 1 -f 1
 # All that is in it is at its beginning.
 truncate -s 512K fat32
 
-for name in ext2 ext4 ext4-inline ext4-sums ext4-journal ext4-journal-sums fat12 fat16 fat32; do
+# XFS and btrfs, whose files say when and by what they were made: these differ from run to run.
+mkdir -p source/etc source/usr/bin source/many
+printf 'LABEL=tide / auto defaults 0 1\n' > source/etc/fstab
+printf '#!/bin/sh\n' > source/usr/bin/sh
+chmod 755 source/usr/bin/sh
+ln -s usr/bin source/bin
+ln -s "$(printf 'long/%.0s' $(seq 1 120))" source/long
+for number in $(seq 1 90); do printf '%s' "$number" > "source/many/a-file-of-many-$number"; done
+for number in $(seq 1 900); do printf 'line %s\n' "$number"; done > source/lines
+truncate -s 40K source/holes
+printf 'behind a hole' >> source/holes
+# proto DIR: what mkfs.xfs makes of a directory.
+proto() {
+  local path name
+  for path in "$1"/*; do
+    name="${path##*/}"
+    if [ -L "$path" ]; then
+      printf '%s l--777 0 0 %s\n' "$name" "$(readlink "$path")"
+    elif [ -d "$path" ]; then
+      printf '%s d--755 0 0\n' "$name"
+      proto "$path"
+      printf '$\n'
+    else
+      printf '%s ---644 1000 1001 %s\n' "$name" "$path"
+    fi
+  done
+}
+{
+  printf '/stand\n0 0\nd--755 0 0\n'
+  proto source
+  printf '$\n'
+} > proto
+# Volumes below 300 MB are for tests alone, which these variables say.
+for version in 5 4; do
+  crc=$((version - 4))
+  TEST_DIR=1 TEST_DEV=1 QA_CHECK_FS=1 mkfs.xfs -q -f -L tide -m "crc=$crc" -p proto \
+    -d "file,name=xfs-$version,size=20m" 2> xfs.log
+done
+mkfs.btrfs -q -M -L tide -U 7d4e0000-0000-4000-8000-000000000001 -b 20M --rootdir source btrfs > btrfs.log 2>&1
+
+
+for name in xfs-5 xfs-4 btrfs ext2 ext4 ext4-inline ext4-sums ext4-journal ext4-journal-sums fat12 fat16 fat32; do
   gzip -9nc "$name" > "$out/$name.img.gz"
 done

@@ -50,7 +50,9 @@ impl Call {
         arguments.extend(self.options.iter().copied().chain(more).map(OsString::from));
         let output = match &self.image {
             Image::File(path) => check(&[&arguments[..], &[path.into()]].concat()),
-            Image::Pipe(bytes) => piped_to(tidegate().arg("check").args(&arguments).arg("-"), bytes),
+            Image::Pipe(bytes) => {
+                piped_to(tidegate().arg("check").args(&arguments).arg("-"), bytes)
+            }
         };
         (exit_code(&output), images(&output).remove(0))
     }

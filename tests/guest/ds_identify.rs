@@ -511,3 +511,61 @@ fn decides_as_the_script_does() {
         assert!(disabled > count / 50 && listed > count / 4);
     }
 }
+
+/// Command lines that may switch it on or off.
+const SWITCHES: [&str; 10] = [
+    "ro quiet",
+    "ro cloud-init=disabled quiet",
+    "ro cloud-init=enabled",
+    "ro cloud-init=disabled cloud-init=enabled",
+    "ro cloud-init=enabled cloud-init=disabled",
+    "ro xcloud-init=disabled",
+    "ro cloud-init=disabledx",
+    "ro cloud-init=x",
+    "ro cloud-init=disabled cloud-init=x",
+    "cloud-init=disabled",
+];
+
+/// Newer scripts look for the switch themselves and end with 2; of older packages, the generator does.
+#[test]
+fn the_switch_is_where_the_script_or_its_generator_finds_it() {
+    for (name, script) in scripts() {
+        let source = fs::read(&script).unwrap();
+        let known = DsIdentify::of(&source).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let images: Vec<Image> = SWITCHES
+            .iter()
+            .map(|line| Image {
+                files: Files::new(),
+                command_line: format!("{line}\n").into_bytes(),
+                labels: vec!["config-2"],
+            })
+            .collect();
+        let exits = run(&script, folder.path(), &images);
+        let package = script.ancestors().nth(4).unwrap();
+        let generators = ["lib", "usr/lib"]
+            .map(|lib| package.join(lib).join("systemd/system-generators/cloud-init-generator"));
+        let generator = generators.iter().find(|path| path.is_file()).unwrap();
+        let is_older = fs::read_to_string(generator).unwrap().contains("kernel_cmdline()");
+        for (line, (exit, _)) in SWITCHES.iter().zip(exits) {
+            let theirs = if is_older {
+                // Its functions without its last line, which would write outside of the test.
+                let own = folder.path().join("generator");
+                let text = fs::read_to_string(generator).unwrap();
+                fs::write(&own, text.replace("main \"$@\"", "")).unwrap();
+                let command =
+                    r#". "$1"; debug() { :; }; KERNEL_CMDLINE=$2; kernel_cmdline; echo "$_RET""#;
+                let arguments = ["-c", command, "sh", own.to_str().unwrap(), line];
+                let output = Command::new("sh").args(arguments).env("container", "").output();
+                match std::str::from_utf8(&output.unwrap().stdout).unwrap().trim() {
+                    "enabled" => Some(true),
+                    "disabled" => Some(false),
+                    _ => None,
+                }
+            } else {
+                (exit == 2).then_some(false)
+            };
+            assert_eq!(known.switch_of_line(line.as_bytes()), theirs, "{name}: {line}");
+        }
+    }
+}

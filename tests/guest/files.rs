@@ -77,7 +77,7 @@ fn the_same_is_inside_whatever_it_is_packed_in() {
     let plain = inspected(disk);
     assert_eq!(plain["login"], "debian");
     for (format, options) in [("qcow2", &["-c"][..]), ("vmdk", &[]), ("vhdx", &[]), ("vdi", &[])] {
-        if super::common::qemu_img(&["--version"]).is_none() {
+        if super::common::qemu_img::<&Path>(&["--version"], &[]).is_none() {
             return;
         }
         let path = folder.path().join(format!("disk.{format}"));

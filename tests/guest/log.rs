@@ -173,7 +173,7 @@ impl Log {
                     block[..4].fill(0);
                 }
                 let sum = crc32c(crc32c(self.seed, &self.sequence.to_be_bytes()), &block);
-                let mut tag = vec![0; 16];
+                let mut tag = [0; 16];
                 tag[..4].copy_from_slice(&(*number as u32).to_be_bytes());
                 tag[4..8].copy_from_slice(&flags.to_be_bytes());
                 if self.shape.sums == Sums::V2 {

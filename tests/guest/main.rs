@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)] // what is skipped is said
 #![allow(clippy::unwrap_used)] // a test ends at what it did not expect
 
+mod boot;
 #[path = "../common/mod.rs"]
 mod common;
 mod debian;
@@ -15,4 +16,5 @@ mod fat;
 mod files;
 mod log;
 mod netplan;
+mod subvolumes;
 mod volumes;

@@ -1,4 +1,4 @@
-//! What is read of netplan's files, against what `netplan generate` writes for systemd-networkd and NetworkManager.
+//! What is read of netplan's files, against what its generator writes for systemd-networkd and NetworkManager.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tidegate::inspect::bodies::netplan;
 
-/// Sets of files that are generated. `netplan` takes some 10 ms for each.
+/// Sets of files that are generated.
 const SETS: u64 = 400;
 
 /// SplitMix64: the same files in every run.
@@ -237,14 +237,16 @@ fn written(root: &Path) -> BTreeMap<String, Written> {
 
 #[test]
 fn interfaces_get_what_netplan_writes_for_them() {
-    if Command::new("netplan").arg("help").output().is_err() {
+    // The command itself is a Python program that starts this.
+    let generators = ["/usr/libexec/netplan/generate", "/lib/netplan/generate"];
+    let Some(generate) = generators.iter().find(|path| Path::new(path).exists()) else {
         assert!(
             std::env::var_os("CI").is_none(),
             "netplan is not installed (apt-get install netplan.io)"
         );
         eprintln!("SKIPPED: netplan is not installed");
         return;
-    }
+    };
     let mut random = Random(1);
     let (mut taken, mut refused) = (0, 0);
     for set in 0..SETS {
@@ -261,12 +263,7 @@ fn interfaces_get_what_netplan_writes_for_them() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             texts.push(text);
         }
-        let run = Command::new("netplan")
-            .arg("generate")
-            .arg("--root-dir")
-            .arg(folder.path())
-            .output()
-            .unwrap();
+        let run = Command::new(generate).arg("--root-dir").arg(folder.path()).output().unwrap();
         let bytes: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
         let ours = netplan(&bytes);
         let texts = texts.join("\n--\n");

@@ -89,12 +89,12 @@ fn every_kind_of_volume_is_known_as_blkid_knows_it() {
         ("mkswap", "-U clear", 1 << 20),
         ("mkfs.f2fs", "-q -f -l flash", 64 << 20),
         ("mkfs.f2fs", "-q -f", 64 << 20),
-        ("mkfs.erofs", "-L erofs", 0),
-        ("mkfs.erofs", "-b 4096", 0),
+        ("mkfs.erofs", "-T0", 0),
+        ("mkfs.erofs", "-U 7d4e0000-0000-4000-8000-000000000001", 0),
         ("mksquashfs", "-noappend -quiet -no-progress", 0),
-        ("makefs", "-t ffs -o version=1", 0),
-        ("makefs", "-t ffs -o version=2,label=ufs", 0),
-        ("makefs", "-t ffs -B be", 0),
+        ("makefs", "-t ffs -s 4m -o version=1", 0),
+        ("makefs", "-t ffs -s 4m -o version=2", 0),
+        ("makefs", "-t ffs -s 4m -B be", 0),
         ("xorrisofs", "-quiet -V DISC", 0),
         ("xorrisofs", "-quiet -J -V A-Longer.Name_of_a_disc", 0),
         ("xorrisofs", "-quiet -J -V lower", 0),
@@ -343,7 +343,7 @@ fn xfs_has_the_files_it_was_made_of() {
         "-n size=65536 -s size=4096",
         "-d agcount=9",
     ] {
-        sparse(&image, 400 << 20);
+        sparse(&image, 1 << 30);
         let mut command = program("mkfs.xfs");
         command.args(["-q", "-f", "-p"]).arg(&script).args(arguments.split_whitespace());
         done(command.arg(&image));

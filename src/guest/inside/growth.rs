@@ -1,8 +1,5 @@
 //! Whether the root grows to the disk of a Droplet, which is larger than the image's, and whether there is room until then.
 
-// until the driver is there
-#![allow(dead_code)]
-
 use super::super::fs::Trouble;
 use super::super::tree::Tree;
 use super::super::volumes::Volume;

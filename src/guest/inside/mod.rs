@@ -19,6 +19,8 @@ mod sh;
 mod sshd;
 mod system;
 
+#[doc(hidden)]
+pub use boot::initramfs;
 pub use examine::{MEMORY, examine};
 pub use model::*;
 #[doc(hidden)]
@@ -26,7 +28,6 @@ pub use network::netplan;
 #[doc(hidden)]
 pub use provisioner::DsIdentify;
 
-use super::fs::Trouble;
 use super::tree::Tree;
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook, Spot};
@@ -118,6 +119,7 @@ pub(super) fn shown(bytes: impl AsRef<[u8]>) -> Hostile {
 pub(super) mod testing {
     //! A case for the tests of a judge, and what it found.
 
+    use super::super::fs::Trouble;
     use super::super::fs::memory::Memory;
     use super::super::tree::testing::tree;
     use super::*;

@@ -49,8 +49,11 @@ pub(super) fn find(tree: &mut Tree<'_>, volume: usize) -> Result<Option<Deployme
     Ok(Some(Deployment { node: found.node, var, boot }))
 }
 
+/// A path, and a volume.
+type Entry = (Vec<u8>, Option<usize>);
+
 /// The path that `ostree=` of the first entry names, and the volume of the entry if it is another one.
-fn entry(tree: &mut Tree<'_>, volume: usize) -> Result<Option<(Vec<u8>, Option<usize>)>, Trouble> {
+fn entry(tree: &mut Tree<'_>, volume: usize) -> Result<Option<Entry>, Trouble> {
     let mut places = vec![(volume, "/boot/loader/entries")];
     places.extend(
         tree.opened()

@@ -245,3 +245,159 @@ fn are_pair(a: &super::Volume, b: &super::Volume) -> bool {
     last.sort_unstable();
     !a.is_empty() && a == b && matches!(&last, b"ab" | b"01" | b"12")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fs::memory::Memory;
+    use super::super::super::listing::Partition;
+    use super::super::super::tree::testing::{tree, volume};
+    use super::super::super::tree::{Opened, Tree};
+    use super::super::super::volumes::Volume;
+    use super::super::table;
+    use super::*;
+
+    /// A root that a fstab is in.
+    fn system(fstab: &str) -> Memory {
+        let root = Memory::new().link("/bin", "usr/bin").program("/usr/bin/sh");
+        root.with("/etc/fstab", fstab).directory("/home")
+    }
+
+    /// Volumes that hold these, each changed by a function.
+    fn disk(systems: Vec<Memory>, change: impl Fn(u32, &mut Volume)) -> Tree<'static> {
+        let area = tree(Vec::from([Memory::new()])).disk().clone();
+        let mut volumes: Vec<Volume> = (1..=systems.len() as u32).map(volume).collect();
+        (1..).zip(&mut volumes).for_each(|(number, volume)| change(number, volume));
+        let opened = systems.into_iter().enumerate();
+        let opened = opened.map(|(volume, system)| Opened { volume, system: Box::new(system) });
+        let opened = opened.collect();
+        Tree::new(area, volumes, opened)
+    }
+
+    /// The places of the roots, and what is mounted if there is one.
+    fn roots(tree: &mut Tree<'_>, table: &PartitionTable) -> (Vec<usize>, Vec<String>) {
+        match find(tree, table, &mut Vec::new()).unwrap() {
+            Found::None => (Vec::new(), Vec::new()),
+            Found::Several(roots) => (roots, Vec::new()),
+            Found::One(root) => {
+                table::mount(tree, &root, table).unwrap();
+                let mounted = tree.mounted().into_iter();
+                let mounted = mounted
+                    .map(|(volume, at)| format!("{volume}:{}", String::from_utf8(at).unwrap()));
+                (vec![root.volume], mounted.collect())
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_s_fstab_says_what_is_mounted() {
+        let fstab = "UUID=00000000-0000-0000-0000-000000000002 / ext4 defaults 0 1\n\
+                     /dev/sda3 /home ext4 defaults 0 2\nLABEL=data /srv/my\\040data ext4 nofail 0 2\n\
+                     /dev/vda1 /boot ext4 noauto 0 2\n/dev/vda9 /gone ext4 defaults 0 2\n/home /bound none bind 0 0\n";
+        let boot = Memory::new().with("/vmlinuz", "kernel");
+        let systems = vec![boot, system(fstab), Memory::new().with("/me", ""), Memory::new()];
+        let mut tree = disk(systems, |number, volume| {
+            volume.label = (number == 4).then(|| b"data".to_vec());
+        });
+        let (found, mounted) = roots(&mut tree, &PartitionTable::new());
+        assert_eq!(found, [1]);
+        assert_eq!(mounted, ["1:", "2:/home", "0:/boot", "3:/srv/my data"]);
+        assert!(tree.exists("/home/me").unwrap() && tree.exists("/boot/vmlinuz").unwrap());
+    }
+
+    #[test]
+    fn two_systems_are_several_roots_unless_one_names_itself() {
+        let table = PartitionTable::new();
+        let mut tree = disk(vec![system(""), system("")], |_, _| {});
+        assert_eq!(roots(&mut tree, &table).0, [0, 1]);
+        let mut tree = disk(vec![system(""), system("/dev/vda2 / ext4")], |_, _| {});
+        assert_eq!(roots(&mut tree, &table).0, [1]);
+        let mut tree =
+            disk(vec![system("/dev/vda1 / ext4"), system("/dev/vda2 / ext4")], |_, _| {});
+        assert_eq!(roots(&mut tree, &table).0, [0, 1]);
+        let mut tree = disk(vec![system(""), system("")], |number, volume| {
+            volume.kind = Some(if number == 2 { TYPE.to_owned() } else { "X".to_owned() });
+        });
+        assert_eq!(roots(&mut tree, &table).0, [1]);
+        // A snapshot has the UUID of what it was made of.
+        let mut tree = disk(vec![system(""), system("")], |_, volume| {
+            volume.uuid = Some("same".to_owned());
+        });
+        assert_eq!(roots(&mut tree, &table).0, [0]);
+        let mut tree = disk(
+            vec![Memory::new().directory("/etc"), Memory::new().program("/bin/sh")],
+            |_, _| {},
+        );
+        assert!(roots(&mut tree, &table).0.is_empty());
+    }
+
+    #[test]
+    fn of_a_pair_the_one_of_the_higher_priority_counts() {
+        let named = |number: u32, volume: &mut Volume| {
+            volume.partlabel =
+                Some(format!("root-{}", ['a', 'b'][number as usize - 1]).into_bytes());
+        };
+        let mut table = PartitionTable::new();
+        let mut tree = disk(vec![system(""), system("")], named);
+        assert_eq!(roots(&mut tree, &table).0, [0]);
+        let partition = |number, priority: u64| Partition {
+            attributes: priority << 48,
+            ..Partition::new(number, 0, 0, String::new())
+        };
+        table.partitions = vec![partition(1, 1), partition(2, 2)];
+        let mut tree = disk(vec![system(""), system("")], named);
+        assert_eq!(roots(&mut tree, &table).0, [1]);
+    }
+
+    #[test]
+    fn flatcar_s_root_is_known_by_its_name() {
+        let usr = || Memory::new().with("/lib/os-release", "ID=flatcar");
+        let systems = vec![Memory::new().with("/flatcar/grub/x", ""), usr(), usr(), Memory::new()];
+        let mut tree = disk(systems, |number, volume| {
+            let (label, kind) = match number {
+                1 => ("EFI-SYSTEM", "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
+                2 => ("USR-A", "5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6"),
+                3 => ("USR-B", "5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6"),
+                _ => ("ROOT", "3884DD41-8582-4404-B9A8-E9B84F2DF50E"),
+            };
+            (volume.partlabel, volume.kind) = (Some(label.into()), Some(kind.into()));
+            if number == 1 {
+                volume.holds = Holds::Vfat;
+            }
+        });
+        let mut table = PartitionTable::new();
+        table.scheme = super::super::super::Scheme::Gpt;
+        table.partitions =
+            vec![Partition { attributes: 1 << 48, ..Partition::new(3, 0, 0, String::new()) }];
+        let (found, mounted) = roots(&mut tree, &table);
+        assert_eq!(
+            (found, mounted),
+            (vec![3], vec!["3:".into(), "2:/usr".into(), "0:/boot".into()])
+        );
+    }
+
+    #[test]
+    fn a_deployment_of_ostree_is_the_root() {
+        let system = "/ostree/deploy/os/deploy/abc.0";
+        let root = Memory::new()
+            .with(&format!("{system}/etc/os-release"), "ID=fedora\n")
+            .with(&format!("{system}/usr/bin/sh"), "")
+            .with("/ostree/deploy/os/deploy/def.0/etc/os-release", "ID=old\n")
+            .with("/ostree/deploy/os/var/log/x", "")
+            .link("/ostree/boot.1/os/sum/0", "../../../deploy/os/deploy/abc.0");
+        let boot = Memory::new()
+            .with(
+                "/loader/entries/ostree-1-os.conf",
+                "options root=x ostree=/ostree/boot.1/os/gone/0\n",
+            )
+            .with(
+                "/loader/entries/ostree-2-os.conf",
+                "title x\noptions root=x ostree=/ostree/boot.1/os/sum/0 y\n",
+            );
+        let mut tree = disk(vec![boot, root], |_, _| {});
+        let (found, mounted) = roots(&mut tree, &PartitionTable::new());
+        assert_eq!(found, [1]);
+        assert_eq!(mounted, ["1:", "1:/sysroot", "1:/var", "0:/boot"]);
+        assert_eq!(tree.text("/etc/os-release").unwrap().unwrap().bytes, b"ID=fedora\n");
+        assert!(tree.exists("/var/log/x").unwrap());
+    }
+}

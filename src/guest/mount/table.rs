@@ -59,7 +59,7 @@ pub(super) fn lines(text: &Text) -> Vec<Line> {
             continue;
         }
         let at = normal(&at);
-        let options = fields.nth(1).unwrap_or_default().to_vec();
+        let options = unescaped(fields.nth(1).unwrap_or_default());
         lines.push(Line { source: unescaped(source), at, options });
         if lines.len() == MOST_LINES {
             break;
@@ -259,12 +259,12 @@ mod tests {
             shown,
             [
                 ("UUID=1", "", "defaults"),
-                ("/dev/vda2", "/my data", "rw,subvol=@d\\040x"),
+                ("/dev/vda2", "/my data", "rw,subvol=@d x"),
                 ("x", "/a", ""),
                 ("/dev/vda3", "/boot/efi", "noauto"),
             ]
         );
-        assert_eq!(lines[1].subvolume(), Some(&b"subvol=@d\\040x"[..]));
+        assert_eq!(lines[1].subvolume(), Some(&b"subvol=@d x"[..]));
         assert!(!lines[3].is_left());
     }
 }

@@ -80,7 +80,7 @@ impl Boot {
         }
         let is_32 = length == 0 && long > 0;
         let id = if is_32 { 67 } else { 39 };
-        let signed = is_32 || matches!(byte(id as usize - 1)?, 0x28 | 0x29);
+        let signed = is_32 || matches!(byte(id - 1)?, 0x28 | 0x29);
         Some(Boot {
             sector,
             cluster_sectors,

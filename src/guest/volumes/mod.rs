@@ -191,17 +191,6 @@ pub(super) fn probed<'d>(
     Ok(volumes)
 }
 
-/// The same without what is needed to open them.
-///
-/// # Errors
-/// As [`probed`].
-pub(in crate::guest) fn find(
-    disk: &Area<'_>,
-    table: &PartitionTable,
-) -> Result<Vec<Volume>, Trouble> {
-    Ok(probed(disk, table)?.into_iter().map(|probed| probed.volume).collect())
-}
-
 /// What the table says of a partition.
 fn unprobed(partition: &Partition) -> Volume {
     Volume {

@@ -14,8 +14,9 @@ use crate::guest::fs::xfs::Xfs;
 use crate::guest::inside::VolumeInside;
 use crate::guest::{self, Files};
 
-/// Bytes of each file that are read of an input.
+/// Bytes of each file that are read of an input, and files of it.
 const MOST: usize = 64 << 10;
+const MOST_FUZZED: usize = 1 << 10;
 
 /// A disk whose volumes were looked at.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ fn volumes_of(disk: &mut dyn Disk, size: u64, paths: &[&str]) -> Result<GuestVol
 }
 
 /// Lists the XFS or btrfs file system of a disk of `size` bytes, which `read` reads, with at most `most` bytes of each
-/// file; of btrfs, the subvolume of a mount option.
+/// file.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -74,15 +75,25 @@ pub fn guest_file_system(
     size: u64,
     most: usize,
 ) -> Result<GuestFiles, String> {
+    listed(kind, read, size, most, MOST_FILES)
+}
+
+fn listed(
+    kind: &str,
+    read: impl FnMut(u64, &mut [u8]) -> usize,
+    size: u64,
+    most: usize,
+    most_files: usize,
+) -> Result<GuestFiles, String> {
     let mut disk = Reads(read, size);
     let area = Area::whole(&mut disk, size);
     match kind {
-        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most, MOST_FILES)),
-        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most, MOST_FILES)),
+        "xfs" => Ok(walked(&mut Xfs::open(area).map_err(said)?, most, most_files)),
+        _ => Ok(walked(&mut Btrfs::open(area).map_err(said)?, most, most_files)),
     }
 }
 
-fn read(mut image: MemoryImage<'_>) -> (impl FnMut(u64, &mut [u8]) -> usize, u64) {
+fn read(image: MemoryImage<'_>) -> (impl FnMut(u64, &mut [u8]) -> usize, u64) {
     let len = image.len();
     (move |at, buf: &mut [u8]| image.read(at, buf), len)
 }
@@ -99,8 +110,8 @@ macro_rules! seeds {
     };
 }
 
-seeds!(xfs_seeds: "xfs.raw.gz" "xfs-4.raw.gz");
-seeds!(btrfs_seeds: "btrfs.raw.gz");
+seeds!(xfs_seeds: "guest/xfs-5.img.gz" "guest/xfs-4.img.gz");
+seeds!(btrfs_seeds: "guest/btrfs.img.gz");
 
 fn lvm_seeds() -> &'static [Seed] {
     static SEEDS: OnceLock<Vec<Seed>> = OnceLock::new();
@@ -218,13 +229,13 @@ const LARGEST: u64 = 1 << 36;
 /// XFS, as changes to valid volumes.
 pub fn xfs(input: &[u8]) {
     let (read, size) = read(edits::decode(xfs_seeds(), input, LARGEST, repair_xfs));
-    let _ = guest_file_system("xfs", read, size, MOST);
+    let _ = listed("xfs", read, size, MOST, MOST_FUZZED);
 }
 
 /// btrfs, as changes to valid volumes.
 pub fn btrfs(input: &[u8]) {
     let (read, size) = read(edits::decode(btrfs_seeds(), input, LARGEST, repair_btrfs));
-    let _ = guest_file_system("btrfs", read, size, MOST);
+    let _ = listed("btrfs", read, size, MOST, MOST_FUZZED);
 }
 
 /// LVM2, as changes to valid metadata; and whatever the superblocks of volumes are taken for.
@@ -242,15 +253,16 @@ fn seal(image: &mut MemoryImage<'_>, at: u64, len: usize, sum: usize) {
     }
 }
 
-/// Of every sector that begins as a structure of version 5 does. Inodes have 512 bytes, blocks 4096, as mkfs.xfs makes them.
+/// Of the superblock, and of every sector of the sixth MiB, where mkfs.xfs puts all else that has one in these seeds. Inodes have 512 bytes, blocks
+/// 4096.
 fn repair_xfs(image: &mut MemoryImage<'_>) {
-    for at in (0..image.len().min(24 << 20)).step_by(512) {
+    seal(image, 0, 512, 224);
+    for at in (5 << 20..image.len().min(6 << 20)).step_by(512) {
         let mut mark = [0; 6];
         if image.read(at, &mut mark) < 6 {
             return;
         }
         match &mark {
-            [b'X', b'F', b'S', b'B', ..] if at == 0 => seal(image, at, 512, 224),
             [b'I', b'N', _, _, 3, _] => seal(image, at, 512, 100),
             [b'X', b'D', b'B' | b'D', b'3', ..] => seal(image, at, 4096, 4),
             _ => {}

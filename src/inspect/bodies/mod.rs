@@ -4,6 +4,7 @@
 
 mod containers;
 mod edits;
+mod guest_boot;
 mod guest_files;
 mod guest_volumes;
 mod parts;
@@ -15,6 +16,7 @@ pub use crate::guest::inside::{DsIdentify, netplan};
 use containers::both_ways;
 pub use containers::{qcow, qcow2, structures, vdi, vhdx, vmdk, vpc};
 pub use edits::encode;
+pub use guest_boot::{initramfs, initramfs_modules};
 pub use guest_files::{GuestFile, GuestFiles, ext, fat, guest_file_systems, guest_files};
 pub use guest_volumes::{
     GuestVolumes, btrfs, guest_file_system, guest_volumes, lvm, lvm_disk, xfs,
@@ -60,6 +62,7 @@ pub const ALL: &[Body] = &[
     ("bzip2", bzip2),
     ("xz", xz),
     ("zstd", zstd),
+    ("initramfs", initramfs),
     ("tar", tar),
     ("unwrap", unwrap),
     ("sniff_and_detect", sniff_and_detect),

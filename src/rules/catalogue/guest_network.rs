@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
     judged(
         Code::NetworkStaticOnly,
         Reject,
-        "the network has a fixed address alone",
+        "the network is configured with a fixed address only",
         "The address of a custom image's Droplet comes by DHCP and is known to nobody beforehand. With the address of another network it reaches nothing and nobody reaches it.",
         Judge(ASK),
         DHCP,
@@ -76,7 +76,7 @@ pub(super) const ROWS: &[Row] = &[
         Warn,
         "a fixed address is left over beside the provisioner",
         "The provisioner configures the network of a Droplet, and what the build left adds an address or routes of another network to it.",
-        in_guest("Delete it", "rm -f PATH", ""),
+        Judge("Delete what gives the address, or the whole file if it has nothing else."),
         "netplan-generate(8): files are merged; cloud-init, network configuration",
     ),
     judged(

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use flate2::{Decompress, FlushDecompress};
+use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::nodes::{Key, Nodes, Place};
@@ -132,8 +132,11 @@ fn unpack(method: u8, packed: &[u8], most: u64) -> Result<Vec<u8>, Trouble> {
         1 => {
             let mut zlib = Decompress::new(true);
             let done = zlib.decompress(packed, &mut out, FlushDecompress::Finish);
-            done.map_err(|_| damaged())?;
+            let done = done.map_err(|_| damaged())?;
             out.truncate(zlib.total_out() as usize);
+            if done != Status::StreamEnd && out.len() < most {
+                return Err(damaged());
+            }
         }
         2 => return Err(Why::unsupported("a file is compressed by LZO, which is not read here")),
         3 => {
@@ -191,4 +194,24 @@ pub(super) fn fill(
         next = high;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_unpacked_than_there_is_room_for() {
+        let zeros = vec![0; 1 << 20];
+        let zstd = ruzstd::encoding::compress_to_vec(
+            &zeros[..],
+            ruzstd::encoding::CompressionLevel::Fastest,
+        );
+        assert_eq!(unpack(3, &zstd, 5000).unwrap(), [0; 5000]);
+        for method in [1, 3] {
+            assert!(unpack(method, b"garbage, as it is", 5000).is_err());
+            assert!(unpack(method, b"", 5000).is_err());
+        }
+        assert!(unpack(2, b"", 1).is_err() && unpack(9, b"", 1).is_err());
+    }
 }

@@ -35,6 +35,9 @@ impl Key {
     }
 }
 
+/// What is called with items, and says whether to go on.
+type Each<'e> = &'e mut dyn FnMut(Key, &[u8]) -> Result<bool, Trouble>;
+
 /// Where a tree begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -119,12 +122,7 @@ impl<'d> Nodes<'d> {
     }
 
     /// Calls `each` with items of a tree from a key on, in order, until it returns false.
-    pub(super) fn walk(
-        &mut self,
-        tree: Place,
-        from: Key,
-        each: &mut dyn FnMut(Key, &[u8]) -> Result<bool, Trouble>,
-    ) -> Result<(), Trouble> {
+    pub(super) fn walk(&mut self, tree: Place, from: Key, each: Each<'_>) -> Result<(), Trouble> {
         self.walk_from(tree, (From::Ceiling, from), each)
     }
 
@@ -133,7 +131,7 @@ impl<'d> Nodes<'d> {
         &mut self,
         tree: Place,
         from: Key,
-        each: &mut dyn FnMut(Key, &[u8]) -> Result<bool, Trouble>,
+        each: Each<'_>,
     ) -> Result<(), Trouble> {
         self.walk_from(tree, (From::Floor, from), each)
     }
@@ -142,7 +140,7 @@ impl<'d> Nodes<'d> {
         &mut self,
         tree: Place,
         (which, from): (From, Key),
-        each: &mut dyn FnMut(Key, &[u8]) -> Result<bool, Trouble>,
+        each: Each<'_>,
     ) -> Result<(), Trouble> {
         // The way down, each with the entry that is next there.
         let mut way: Vec<(Rc<Node>, usize)> = Vec::new();

@@ -221,11 +221,14 @@ fn disabled(case: &mut Case<'_, '_>, booted: &Booted<'_>, of_root: &[Need]) -> R
     Ok(())
 }
 
-/// The files of modprobe.d: paths and names. One of the same name in a directory before hides it.
-fn files(tree: &mut Tree<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Trouble> {
+/// A path, and the name at its end.
+type File = (Vec<u8>, Vec<u8>);
+
+/// The files of modprobe.d. One of the same name in a directory before hides it.
+fn files(tree: &mut Tree<'_>) -> Result<Vec<File>, Trouble> {
     const FOLDERS: [&str; 4] =
         ["/etc/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"];
-    let mut files: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut files: Vec<File> = Vec::new();
     for folder in FOLDERS {
         for entry in tree.list(folder)?.unwrap_or_default() {
             let is_hidden = files.iter().any(|(_, name)| *name == entry.name);

@@ -65,13 +65,13 @@ enum Packing {
 fn packing(first: &[u8]) -> Packing {
     let known = |decoder: Box<dyn Decoder>| Packing::Known(decoder);
     match first {
-        [0x1f, 0x8b, ..] => known(Box::new(Gzip::default())),
+        [0x1f, 0x8b, ..] => known(Box::<Gzip>::default()),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => known(Box::new(Zstd::within(LARGEST_WINDOW))),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => known(Box::new(Xz::within(LARGEST_WINDOW))),
-        [b'B', b'Z', b'h', ..] => known(Box::new(Bzip2::default())),
+        [b'B', b'Z', b'h', ..] => known(Box::<Bzip2>::default()),
         [0x5d, 0, 0, ..] => known(Box::new(Lzma::within(LARGEST_WINDOW))),
         [0x89, b'L', b'Z', b'O', ..] => Packing::Other("LZO"),
-        first if first.starts_with(&LZ4) => known(Box::new(Lz4::default())),
+        first if first.starts_with(&LZ4) => known(Box::<Lz4>::default()),
         _ => Packing::Unknown,
     }
 }
@@ -173,7 +173,6 @@ impl Look {
             }
             let rest = pieces.rest()?;
             if rest.is_empty() {
-                self.entries += cpio.entries();
                 if !cpio.is_between() {
                     self.damaged = Some("It ends within a cpio archive.".to_owned());
                 }
@@ -188,7 +187,6 @@ impl Look {
                 }
                 Taken::Until(at) => {
                     pieces.taken += at;
-                    self.entries += cpio.entries();
                     // The mark may lie across two pieces.
                     pieces.refill()?;
                     return self.packed(pieces, version, cpio.entries() == 0);
@@ -268,22 +266,22 @@ impl Look {
             }
             Ok(_) => {}
         }
-        self.entries += cpio.entries();
         Ok(())
     }
 
     /// Unpacking ended with damage; `is_between` entries and before the end of the file.
     fn ended(&mut self, damage: &Damage, cpio: &Cpio, is_between: bool) {
-        self.entries += cpio.entries();
-        let is_limit = matches!(
-            damage.code,
-            Code::XzWindowTooLarge
-                | Code::XzUnsupported
-                | Code::ZstdWindowTooLarge
-                | Code::ZstdUnsupported
-        );
-        if is_limit {
-            self.incomplete = Some("it is compressed in a way that is not read here".to_owned());
+        let limit = match damage.code {
+            Code::XzWindowTooLarge | Code::ZstdWindowTooLarge => {
+                Some("it is compressed with a larger window than is read here")
+            }
+            Code::XzUnsupported | Code::ZstdUnsupported => {
+                Some("it is compressed in a way that is not read here")
+            }
+            _ => None,
+        };
+        if let Some(limit) = limit {
+            self.incomplete = Some(limit.to_owned());
         } else if cpio.entries() > 0 && is_between {
             // Linux goes on with whatever follows.
             self.incomplete = Some("something follows its compressed archive".to_owned());
@@ -294,6 +292,7 @@ impl Look {
 
     /// An entry of this name.
     fn name(&mut self, path: &[u8], version: Option<&[u8]>) {
+        self.entries += 1;
         let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         if NESTED.contains(&file) {
             self.incomplete = Some("its files are in a file system of its own".to_owned());

@@ -154,8 +154,10 @@ fn menu(case: &mut Case<'_, '_>, loader: Option<Loader>) -> Result<Option<Menu>,
     }
     let Some(found) = &menu else { return Ok(menu) };
     let Some(entry) = &found.entry else {
-        let said = "The menu has no entry.";
-        case.book.found_at(Code::BootNoMenu, &found.path, said);
+        if !found.goes_on {
+            let said = "The menu has no entry.";
+            case.book.found_at(Code::BootNoMenu, &found.path, said);
+        }
         return Ok(menu);
     };
     let boot = case.inside.boot.get_or_insert_with(Boot::default);
@@ -195,7 +197,10 @@ fn entry_boots(
     let listed = kept.keep(kernel::others(&mut case.tree, version.as_deref()))?;
     case.inside.kernels.extend(listed);
     let modules = match &version {
-        Some(version) => kept.keep(Modules::read(&mut case.tree, version, kernel.as_ref()))?,
+        Some(version) => {
+            let tree = &mut case.tree;
+            kept.keep(Modules::read(tree, version, kernel.as_ref(), &entry.options))?
+        }
         None => Modules::default(),
     };
     let helped = match (entry.initrds.is_empty(), modules.has_initramfs()) {

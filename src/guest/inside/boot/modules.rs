@@ -99,10 +99,19 @@ impl Modules {
         tree: &mut Tree<'_>,
         version: &[u8],
         kernel: Option<&Found>,
+        options: &[u8],
     ) -> Result<Self, Trouble> {
         let mut modules = Modules::default();
-        for parent in ["/lib/modules/", "/usr/lib/modules/"] {
-            let folder = [parent.as_bytes(), version].concat();
+        let mut parents = vec![b"/lib/modules/".to_vec(), b"/usr/lib/modules/".to_vec()];
+        // NixOS has them beside the system that is started.
+        let words = options.split(u8::is_ascii_whitespace);
+        let mut init = words.rev().filter_map(|word| word.strip_prefix(b"init=/nix/store/"));
+        let init = init.next();
+        if let Some(system) = init.and_then(|path| path.strip_suffix(b"/init")) {
+            parents.push([b"/nix/store/", system, b"/kernel-modules/lib/modules/"].concat());
+        }
+        for parent in parents {
+            let folder = [&parent[..], version].concat();
             if modules.folder.is_none() && tree.is_directory(&folder)? {
                 modules.folder = Some(folder);
             }
@@ -241,7 +250,8 @@ mod tests {
     use super::*;
 
     fn read(memory: Memory) -> Modules {
-        Modules::read(&mut tree(vec![memory]), b"6.1", None).unwrap()
+        Modules::read(&mut tree(vec![memory]), b"6.1", None, b"ro init=/nix/store/x-nixos/init")
+            .unwrap()
     }
 
     #[test]
@@ -275,6 +285,13 @@ mod tests {
         let listed =
             Memory::new().with("/boot/config-6.1", config).with("/lib/modules/6.1/modules.dep", "");
         assert_eq!(read(listed).have(EXT4), Have::Absent);
+    }
+
+    #[test]
+    fn nixos_has_them_beside_its_system() {
+        let folder = "/nix/store/x-nixos/kernel-modules/lib/modules/6.1";
+        let modules = read(Memory::new().with(&format!("{folder}/modules.dep"), ""));
+        assert_eq!(modules.folder.as_deref(), Some(folder.as_bytes()));
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn resume(case: &mut Case<'_, '_>, entry: &Entry) {
 fn consoles(case: &mut Case<'_, '_>, entry: &Entry) {
     let consoles = values(&entry.options, "console=");
     let is_serial = |console: &&[u8]| console.starts_with(b"ttyS") || console.starts_with(b"hvc");
-    if !consoles.is_empty() && consoles.iter().all(|console| is_serial(console)) {
+    if !consoles.is_empty() && consoles.iter().all(is_serial) {
         let said = format!(
             "All consoles of the kernel are serial ones (console={}): the console of a Droplet shows nothing.",
             shown(consoles[0])

@@ -106,6 +106,17 @@ pub(super) fn ways(tree: &mut Tree<'_>, nic: &Nic) -> Result<Vec<Way>, Trouble> 
     Ok(ways)
 }
 
+/// The interfaces that its files name, whether they start by themselves or not.
+///
+/// # Errors
+/// If its files cannot be read.
+pub(super) fn names(tree: &mut Tree<'_>) -> Result<Vec<Vec<u8>>, Trouble> {
+    let mut lines = Vec::new();
+    read(tree, FILE, 0, &mut 0, &mut lines)?;
+    let named = lines.into_iter().filter(|line| line.words[0] == b"iface");
+    Ok(named.filter_map(|line| line.words.into_iter().nth(1)).collect())
+}
+
 /// What the last interface gives, if nothing better was said.
 fn give(interfaces: &mut [Interface], gives: Gives) {
     if let Some(interface) = interfaces.last_mut()

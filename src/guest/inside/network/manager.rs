@@ -5,7 +5,7 @@ use super::super::super::tree::Tree;
 use super::netplan::Definition;
 use super::nic::{Fit, Match, Nic, is_hidden, whole};
 use super::text::{Setting, is_true, matches, settings, shadowed, too_many, words};
-use super::{Gives, MOST_INTERFACES, Way};
+use super::{Gives, MOST_INTERFACES, Way, ifupdown};
 
 /// What it calls itself in messages.
 pub(super) const NAME: &str = "NetworkManager";
@@ -148,13 +148,8 @@ fn profile(path: Vec<u8>, settings: &[Setting], nic: &Nic) -> Option<Way> {
     })
 }
 
-/// Where NetworkManager is configured; its own directory if nowhere. `None` if that keeps it from making a connection
-/// for a card without a profile.
-fn automatic(
-    tree: &mut Tree<'_>,
-    nic: &Nic,
-    all_by_netplan: bool,
-) -> Result<Option<(Vec<u8>, u32)>, Trouble> {
+/// The settings of its configuration, in the order in which they count.
+fn configuration(tree: &mut Tree<'_>, all_by_netplan: bool) -> Result<Vec<Setting>, Trouble> {
     let mut all: Vec<Setting> = Vec::new();
     let etc = "/etc/NetworkManager/conf.d";
     let files = shadowed(tree, &[etc, "/usr/lib/NetworkManager/conf.d"], ".conf")?;
@@ -172,6 +167,34 @@ fn automatic(
             all.extend(settings(&text)?);
         }
     }
+    Ok(all)
+}
+
+/// Whether it leaves the interface to ifupdown, in whose file it is named: so Debian's configuration has it.
+///
+/// # Errors
+/// If its configuration or that of ifupdown cannot be read.
+pub(super) fn leaves_to_ifupdown(tree: &mut Tree<'_>, nic: &Nic) -> Result<bool, Trouble> {
+    let all = configuration(tree, false)?;
+    let last = |section: &str, key: &str| {
+        let found = all.iter().rev().find(|setting| setting.is(section, key));
+        found.map_or(&b""[..], |setting| &setting.value)
+    };
+    let mut plugins = last("main", "plugins").split(|byte| b", \t".contains(byte));
+    if !plugins.any(|plugin| plugin == b"ifupdown") || is_true(last("ifupdown", "managed")) {
+        return Ok(false);
+    }
+    Ok(ifupdown::names(tree)?.iter().any(|name| nic.named(name) == Fit::Yes))
+}
+
+/// Where NetworkManager is configured; its own directory if nowhere. `None` if that keeps it from making a connection
+/// for a card without a profile.
+fn automatic(
+    tree: &mut Tree<'_>,
+    nic: &Nic,
+    all_by_netplan: bool,
+) -> Result<Option<(Vec<u8>, u32)>, Trouble> {
+    let all = configuration(tree, all_by_netplan)?;
     let holds_for_it = |value: &[u8]| {
         let items = || value.split(|byte| b",; \t".contains(byte)).filter(|item| !item.is_empty());
         let mut is_in = false;

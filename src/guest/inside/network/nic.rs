@@ -149,7 +149,7 @@ fn holds(list: &[Vec<u8>], matches: impl Fn(&[u8]) -> bool) -> bool {
 /// Whether udev renames interfaces by their place.
 fn renames(tree: &mut Tree<'_>) -> Result<bool, Trouble> {
     for name in ["80-net-setup-link.rules", "80-net-name-slot.rules"] {
-        if is_hidden(tree, &format!("/etc/udev/rules.d/{name}"))? {
+        if is_hidden(tree, format!("/etc/udev/rules.d/{name}"))? {
             continue;
         }
         for directory in ["/usr/lib/udev/rules.d", "/lib/udev/rules.d", "/etc/udev/rules.d"] {

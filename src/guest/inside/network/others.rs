@@ -13,7 +13,16 @@ const MOST_SCRIPTS: usize = 256;
 const SCRIPT: usize = 64 << 10;
 
 /// Words of a script that brings up a network by itself.
-const TELLING: [&[u8]; 4] = [b"dhc", b"DHCP", b"udhcpc", b"169.254.169.254"];
+const TELLING: [&[u8]; 5] = [b"dhclient", b"dhcpcd", b"udhcpc", b"USE_DHCP", b"169.254.169.254"];
+
+/// Services that are looked at by name, and so are not hand-made.
+const KNOWN: [&[u8]; 5] = [
+    b"dhcpcd.service",
+    b"dhcpcd5.service",
+    b"dhclient.service",
+    b"udhcpc.service",
+    b"networking.service",
+];
 
 /// Configuration of systems that generate all others from it.
 const WHOLE: [&str; 5] = [
@@ -29,10 +38,10 @@ const WHOLE: [&str; 5] = [
 /// # Errors
 /// If its file cannot be read.
 pub(super) fn dhcpcd(tree: &mut Tree<'_>, nic: &Nic) -> Result<Vec<Way>, Trouble> {
-    let path = "/etc/dhcpcd.conf";
+    let path = &configuration(tree)?;
     let way = |line, fit, whom: &[u8], gives| Way {
         by: "dhcpcd",
-        path: path.into(),
+        path: path.clone(),
         line,
         fit,
         whom: whom.to_vec(),
@@ -89,6 +98,46 @@ pub(super) fn dhcpcd(tree: &mut Tree<'_>, nic: &Nic) -> Result<Vec<Way>, Trouble
     }
     own.retain(|way| way.fit != Fit::No);
     Ok(own)
+}
+
+/// The file that dhcpcd is started with: NixOS names one.
+fn configuration(tree: &mut Tree<'_>) -> Result<Vec<u8>, Trouble> {
+    let unit = tree.text_of("/etc/systemd/system/dhcpcd.service", SCRIPT)?;
+    let named = unit.as_ref().and_then(|text| {
+        let line = text.lines().find(|(_, line)| line.starts_with(b"ExecStart="))?.1;
+        let mut words = words(line).skip_while(|word| !matches!(*word, b"-f" | b"--config"));
+        words.nth(1).map(<[u8]>::to_vec)
+    });
+    Ok(named.unwrap_or_else(|| b"/etc/dhcpcd.conf".to_vec()))
+}
+
+/// NixOS's services that give an interface a fixed address.
+///
+/// # Errors
+/// If the directories of units cannot be read.
+pub(super) fn nixos(tree: &mut Tree<'_>, nic: &Nic) -> Result<Vec<Way>, Trouble> {
+    let mut ways = Vec::new();
+    let units = "/etc/systemd/system";
+    for directory in tree.names(units, ".wants")? {
+        let directory = [units.as_bytes(), b"/", &directory].concat();
+        for name in tree.names(&directory, ".service")? {
+            let interface = name.strip_prefix(b"network-addresses-");
+            let Some(interface) = interface.and_then(|name| name.strip_suffix(b".service")) else {
+                continue;
+            };
+            ways.push(Way {
+                by: "a service of NixOS",
+                path: [&directory[..], b"/", &name].concat(),
+                line: 0,
+                fit: nic.named(interface),
+                whom: interface.to_vec(),
+                gives: Gives::Static,
+                wants_client: false,
+            });
+        }
+    }
+    ways.retain(|way| way.fit != Fit::No);
+    Ok(ways)
 }
 
 /// A manager that asks DHCP for every wired interface without being told so.
@@ -270,6 +319,9 @@ pub(super) fn hand_made(tree: &mut Tree<'_>) -> Result<Option<Vec<u8>>, Trouble>
     for directory in tree.names(units, ".wants")? {
         let directory = [units.as_bytes(), b"/", &directory].concat();
         for name in tree.names(&directory, ".service")? {
+            if KNOWN.contains(&&name[..]) {
+                continue;
+            }
             // What the distribution brought along is known by its name.
             let own = [units.as_bytes(), b"/", &name].concat();
             if tree.lstat(&own)?.is_some_and(|found| found.inode.kind == Kind::Regular) {
@@ -287,14 +339,15 @@ pub(super) fn hand_made(tree: &mut Tree<'_>) -> Result<Option<Vec<u8>>, Trouble>
     }
     for path in paths {
         let Some(text) = tree.text_of(&path, SCRIPT)? else { continue };
-        if tells(&text) {
+        let is_unit = path.ends_with(b".service");
+        if tells(&text, if is_unit { b"Exec" } else { b"" }) {
             return Ok(Some(path));
         }
-        if path.ends_with(b".service")
+        if is_unit
             && let Some(script) = started(&text)
             && let Some(text) = tree.text_of(&script, SCRIPT)?
             && text.bytes.starts_with(b"#!")
-            && tells(&text)
+            && tells(&text, b"")
         {
             return Ok(Some(path));
         }
@@ -302,12 +355,12 @@ pub(super) fn hand_made(tree: &mut Tree<'_>) -> Result<Option<Vec<u8>>, Trouble>
     Ok(None)
 }
 
-/// Whether a line that is no comment has one of the telling words.
-fn tells(text: &Text) -> bool {
+/// Whether a line that begins like this and is no comment has one of the telling words.
+fn tells(text: &Text, start: &[u8]) -> bool {
     text.lines().any(|(_, line)| {
         let line = line.trim_ascii_start();
         let has = |word: &[u8]| line.windows(word.len()).any(|window| window == word);
-        !line.starts_with(b"#") && TELLING.iter().any(|word| has(word))
+        line.starts_with(start) && !line.starts_with(b"#") && TELLING.iter().any(|word| has(word))
     })
 }
 

@@ -4,7 +4,7 @@ use super::super::super::fs::Trouble;
 use super::super::super::tree::Tree;
 use super::networkd::asked;
 use super::nic::{Match, is_hidden, whole};
-use super::text::{Setting, settings, shadowed, words};
+use super::text::{MOST, Setting, settings, shadowed, too_many, words};
 
 /// What udev and systemd's links say of names.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +22,19 @@ impl Links {
     ///
     /// # Errors
     /// If their places cannot be read.
-    pub(super) fn read(tree: &mut Tree<'_>) -> Result<Links, Trouble> {
+    pub(super) fn read(tree: &mut Tree<'_>, command_line: Option<&[u8]>) -> Result<Links, Trouble> {
         let mut links = Links::default();
+        // ifname=NAME:MAC, for an initramfs of dracut.
+        for word in words(command_line.unwrap_or_default()) {
+            let Some(pair) = word.strip_prefix(b"ifname=") else { continue };
+            if let Some(at) = pair.iter().position(|&byte| byte == b':') {
+                links.macs.push((
+                    b"the kernel's command line".to_vec(),
+                    0,
+                    pair[at + 1..].to_vec(),
+                ));
+            }
+        }
         links.read_links(tree)?;
         links.read_rules(tree)?;
         Ok(links)
@@ -63,7 +74,9 @@ impl Links {
             let Some(text) = tree.text(&path)? else { continue };
             for (line, bytes) in text.lines() {
                 let bytes = bytes.trim_ascii();
-                if bytes.starts_with(b"#") || !contains(bytes, b"NAME=") {
+                if bytes.starts_with(b"#")
+                    || !(contains(bytes, b"NAME=") || contains(bytes, b"NAME:="))
+                {
                     continue;
                 }
                 if let Some(mac) = compared(bytes, b"ATTR{address}")
@@ -71,6 +84,11 @@ impl Links {
                     .or_else(|| compared(bytes, b"SYSFS{address}"))
                 {
                     self.macs.push((path.clone(), line, mac.to_vec()));
+                } else if let Some(name) = given(bytes) {
+                    self.names.push(name.to_vec());
+                }
+                if self.macs.len() + self.names.len() > MOST {
+                    return Err(too_many());
                 }
             }
         }
@@ -94,6 +112,16 @@ fn keeps(policy: &Setting) -> bool {
 
 fn contains(line: &[u8], part: &[u8]) -> bool {
     line.windows(part.len()).any(|window| window == part)
+}
+
+/// The name that a rule of udev gives.
+fn given(line: &[u8]) -> Option<&[u8]> {
+    let fields = line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    let mut values = fields.filter_map(|field| {
+        let value = field.strip_prefix(b"NAME=").or_else(|| field.strip_prefix(b"NAME:="))?;
+        value.strip_prefix(b"\"")?.strip_suffix(b"\"")
+    });
+    values.find(|name| !name.is_empty() && !name.iter().any(|byte| b"$%{".contains(byte)))
 }
 
 /// What a rule of udev compares this with: `KEY=="value"`. Not a value with a pattern, which several may meet.

@@ -25,11 +25,15 @@ impl Reader {
         }
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Reader::Scripts => "the network scripts",
-            Reader::NetworkManager => "NetworkManager",
-            Reader::Wicked => "wicked",
+    /// What it is called in messages. Of cloud-init's own files that is said, as it writes them anew.
+    fn name(self, by_cloud_init: bool) -> &'static str {
+        match (self, by_cloud_init) {
+            (Reader::Scripts, false) => "the network scripts",
+            (Reader::Scripts, true) => "the network scripts, as cloud-init wrote it,",
+            (Reader::NetworkManager, false) => "NetworkManager",
+            (Reader::NetworkManager, true) => "NetworkManager, as cloud-init wrote it,",
+            (Reader::Wicked, false) => "wicked",
+            (Reader::Wicked, true) => "wicked, as cloud-init wrote it,",
         }
     }
 }
@@ -103,7 +107,11 @@ pub(super) fn ways(tree: &mut Tree<'_>, nic: &Nic, reader: Reader) -> Result<Vec
         let fit = nic.fits(&asked);
         if fit != Fit::No {
             ways.push(Way {
-                by: reader.name(),
+                by: reader.name(
+                    text.lines()
+                        .take(3)
+                        .any(|(_, line)| line.starts_with(b"# Created by cloud-init")),
+                ),
                 path,
                 line,
                 fit,

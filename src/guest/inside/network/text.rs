@@ -120,11 +120,14 @@ pub(super) fn unquoted(value: &[u8]) -> Vec<u8> {
     }
 }
 
+/// A name, its value, and the line.
+pub(super) type Assigned = (Vec<u8>, Vec<u8>, u32);
+
 /// The assignments of a text of a shell, each with its line.
 ///
 /// # Errors
 /// If there are more than any configuration has.
-pub(super) fn assignments(text: &Text) -> Result<Vec<(Vec<u8>, Vec<u8>, u32)>, Trouble> {
+pub(super) fn assignments(text: &Text) -> Result<Vec<Assigned>, Trouble> {
     let mut found = Vec::new();
     for (line, bytes) in text.lines() {
         let bytes = bytes.trim_ascii();
@@ -144,10 +147,7 @@ pub(super) fn assignments(text: &Text) -> Result<Vec<(Vec<u8>, Vec<u8>, u32)>, T
 }
 
 /// The last value of a name among assignments, with its line.
-pub(super) fn last<'a>(
-    assignments: &'a [(Vec<u8>, Vec<u8>, u32)],
-    name: &str,
-) -> Option<(&'a [u8], u32)> {
+pub(super) fn last<'a>(assignments: &'a [Assigned], name: &str) -> Option<(&'a [u8], u32)> {
     let same = assignments.iter().rev().find(|(other, ..)| other == name.as_bytes());
     same.map(|(_, value, line)| (&value[..], *line))
 }

@@ -1,8 +1,5 @@
 //! What sets a Droplet up when it boots first: whether there is such a thing, whether it starts, and what it does.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod cloud_init;
 mod others;
 

@@ -48,9 +48,8 @@ fn ignition(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
         ],
     )?;
     let line = case.known.command_line.clone().unwrap_or_default();
-    let words = line.split(u8::is_ascii_whitespace);
-    let platform = words.filter_map(|word| KEYS.iter().find_map(|key| word.strip_prefix(*key)));
-    let platform = platform.last();
+    let mut words = line.rsplit(u8::is_ascii_whitespace);
+    let platform = words.find_map(|word| KEYS.iter().find_map(|key| word.strip_prefix(*key)));
     if !there && platform.is_none() {
         return Ok(false);
     }
@@ -248,4 +247,94 @@ fn found(case: &mut Case<'_, '_>, path: &[u8]) -> Result<bool, Trouble> {
 
 fn has(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::services::tests::debian;
+    use super::super::super::testing::{codes, judged};
+    use super::super::judge;
+    use super::*;
+    use crate::guest::fs::memory::Memory;
+
+    fn run(root: Memory, command_line: &str) -> (Vec<&'static str>, Option<String>, Provides) {
+        let mut provides = Provides::default();
+        let (found, inside) = judged(vec![root], |case| {
+            case.known.command_line = Some(command_line.as_bytes().to_vec());
+            let done = judge(case);
+            provides = std::mem::take(&mut case.known.provisioner);
+            done
+        });
+        (codes(&found), inside.login, provides)
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_missing() {
+        assert_eq!(run(debian(), "ro").0, ["provisioner-missing"]);
+    }
+
+    #[test]
+    fn ignition_goes_by_its_platform() {
+        let root = || debian().program("/usr/bin/afterburn");
+        let (found, login, provides) = run(root(), "ro ignition.platform.id=digitalocean");
+        assert_eq!((found.len(), login.as_deref(), provides.keys), (0, Some("core"), true));
+        for line in ["ignition.platform.id=qemu", "flatcar.oem.id=vmware a"] {
+            let (found, login, provides) = run(root(), line);
+            assert_eq!(
+                (&found[..], login, provides.keys),
+                (&["provisioner-platform"][..], None, false)
+            );
+        }
+        assert_eq!(run(root(), "ro").0, ["provisioner-other"]);
+    }
+
+    #[test]
+    fn nuageinit_needs_its_switch_and_its_mark() {
+        let root = || {
+            Memory::new()
+                .program("/usr/libexec/nuageinit")
+                .with("/etc/rc.conf", "nuageinit_enable=\"YES\"\n")
+        };
+        let (found, login, _) = run(root().with("/firstboot", ""), "");
+        assert_eq!((found.len(), login.as_deref()), (0, Some("freebsd")));
+        assert_eq!(run(root(), "").0, ["provisioner-not-enabled"]);
+        let off = root().with("/etc/rc.conf.local", "nuageinit_enable=NO\n");
+        assert_eq!(run(off, "").0, ["provisioner-missing"]);
+    }
+
+    #[test]
+    fn units_of_nixos_write_roots_keys() {
+        let system = "/nix/var/nix/profiles/system/etc/systemd/system";
+        let root =
+            Memory::new().link(&format!("{system}/digitalocean-ssh-keys.service"), "/nix/store/x");
+        let (found, login, provides) = run(root, "");
+        assert_eq!((found.len(), login.as_deref(), provides.root), (0, Some("root"), true));
+    }
+
+    #[test]
+    fn services_of_the_images_own_count_if_they_start() {
+        let unit = "/etc/systemd/system/keys.service";
+        let wants = "/etc/systemd/system/multi-user.target.wants/keys.service";
+        let text =
+            "[Service]\nExecStart=/usr/local/bin/keys\n[Install]\nWantedBy=multi-user.target\n";
+        let root = || {
+            debian()
+                .with(unit, text)
+                .with("/usr/local/bin/keys", "curl http://169.254.169.254/metadata/v1.json\n")
+        };
+        assert_eq!(run(root(), "ro").0, ["provisioner-missing"]);
+        assert_eq!(run(root().link(wants, unit), "ro").0, ["provisioner-other"]);
+        let other =
+            debian().with(unit, text).with("/usr/local/bin/keys", "true\n").link(wants, unit);
+        assert_eq!(run(other, "ro").0, ["provisioner-missing"]);
+        let local =
+            |mode| debian().with_mode("/etc/rc.local", mode, "#!/bin/sh\nwget 169.254.169.254\n");
+        assert_eq!(run(local(0o755), "ro").0, ["provisioner-other"]);
+        assert_eq!(run(local(0o644), "ro").0, ["provisioner-missing"]);
+        let openrc = Memory::new()
+            .program("/sbin/openrc")
+            .link("/etc/runlevels/default/do-init", "/etc/init.d/do-init")
+            .with_mode("/etc/init.d/do-init", 0o755, "wget http://169.254.169.254/\n");
+        assert_eq!(run(openrc, "ro").0, ["provisioner-other"]);
+    }
 }

@@ -120,8 +120,8 @@ pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
         };
         // A program may be anywhere that a service finds it, as on NixOS.
         let is_known = matches!(on, Some(On::Yes | On::No | On::Masked));
-        let needs_it = product == Product::OpenSsh && !tree.is_directory("/nix/store")?;
-        if !is_there && (needs_it || !is_known) {
+        let needs_none = product != Product::OpenSsh || tree.is_directory("/nix/store")?;
+        if !(is_there || is_known && needs_none) {
             continue;
         }
         let on = match on {

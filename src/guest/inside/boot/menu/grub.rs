@@ -24,6 +24,8 @@ pub(super) struct Script {
     default: Vec<u8>,
     /// The volume that paths are relative to, outside of entries.
     root: On,
+    /// Whether it goes on with another script, which is not read.
+    pub(super) goes_on: bool,
 }
 
 /// How an outer block goes on.
@@ -115,6 +117,9 @@ impl Script {
                     Block::Entry(at) => Some(*at),
                     _ => None,
                 });
+                let certain = !blocks.iter().any(|block| matches!(block, Block::If { .. }));
+                let others = ["configfile", "normal", "source"];
+                script.goes_on |= certain && others.iter().any(|other| first.is(other));
                 script.command(line, command, inside, environment);
             }
         }

@@ -75,6 +75,8 @@ pub(super) struct Menu {
     pub(super) path: Vec<u8>,
     /// `None` if it has none.
     pub(super) entry: Option<Entry>,
+    /// Whether it goes on with another one, which is not read.
+    pub(super) goes_on: bool,
     /// The volume that the loader reads.
     pub(super) volume: usize,
     /// The folder that paths without a slash at the beginning are relative to.
@@ -183,26 +185,35 @@ fn read(
 ) -> Result<Option<Menu>, Trouble> {
     let path = place.as_bytes();
     let folder = folder_of(&on_volume(tree, found)).to_vec();
-    let menu =
-        |path: &[u8], entry| Menu { path: path.to_vec(), entry, volume: found.volume, folder };
+    let menu = |path: &[u8], (entry, goes_on)| Menu {
+        path: path.to_vec(),
+        entry,
+        goes_on,
+        volume: found.volume,
+        folder,
+    };
     if sort == Sort::Bls {
         let entries = bls::read(tree, path, found, &Environment::default())?;
         let entry = entries.into_iter().next();
-        return Ok(entry.map(|entry| menu(&entry.path.clone(), Some(entry))));
+        return Ok(entry.map(|entry| menu(&entry.path.clone(), (Some(entry), false))));
     }
     let Some(text) = tree.text_at(found, path, super::super::super::tree::TEXT)? else {
         return Ok(None);
     };
     let entry = match sort {
-        Sort::Syslinux => lists::syslinux(&text),
-        Sort::Legacy => lists::legacy(&text),
+        Sort::Syslinux => (lists::syslinux(&text), false),
+        Sort::Legacy => (lists::legacy(&text), false),
         _ => of_grub(tree, &text, found)?,
     };
     Ok(Some(menu(path, entry)))
 }
 
-/// The entry of a grub.cfg that boots by itself.
-fn of_grub(tree: &mut Tree<'_>, text: &Text, found: &Found) -> Result<Option<Entry>, Trouble> {
+/// The entry of a grub.cfg that boots by itself, and whether it goes on elsewhere.
+fn of_grub(
+    tree: &mut Tree<'_>,
+    text: &Text,
+    found: &Found,
+) -> Result<(Option<Entry>, bool), Trouble> {
     let path = [folder_of(&text.path), b"/grubenv"].concat();
     let mut environment = Environment::default();
     let block = match tree.stat(&path)?.filter(|other| other.volume == found.volume) {
@@ -215,13 +226,13 @@ fn of_grub(tree: &mut Tree<'_>, text: &Text, found: &Found) -> Result<Option<Ent
         environment.read_block(&block);
     }
     let mut script = grub::Script::run(text, &mut environment);
-    if let Some(at) = script.blscfg {
-        if let Some((path, boot)) = bls_root(tree, found)? {
-            let entries = bls::read(tree, &path, &boot, &environment)?;
-            script.insert(at, entries);
-        }
+    if let Some(at) = script.blscfg
+        && let Some((path, boot)) = bls_root(tree, found)?
+    {
+        let entries = bls::read(tree, &path, &boot, &environment)?;
+        script.insert(at, entries);
     }
-    Ok(script.chosen())
+    Ok((script.chosen(), script.goes_on))
 }
 
 /// The directory that has `loader/entries` for GRUB, and what it is called: that above the folder of its menu, or the root

@@ -117,6 +117,14 @@ fn conditions_that_are_known_are_decided() {
 }
 
 #[test]
+fn a_script_that_goes_on_elsewhere_has_no_last_word() {
+    let goes_on =
+        |contents: &str| grub::Script::run(&text(contents), &mut Environment::default()).goes_on;
+    assert!(goes_on("search --fs-uuid --set=root x\nconfigfile ($root)/boot/grub/grub.cfg\n"));
+    assert!(!goes_on(DEBIAN));
+}
+
+#[test]
 fn functions_and_variables_that_are_not_known_do_not_make_paths() {
     let flatcar = "function gptprio {\n set gptprio_kernel=/flatcar/vmlinuz-a\n}\nset default=\"flatcar\"\n\
                    menuentry \"Flatcar default\" --id=flatcar --unrestricted {\n gptprio\n linux$suf $gptprio_kernel $gptprio_cmdline rootflags=rw\n}\n";

@@ -23,7 +23,7 @@ const MOST_FILES: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
 
 /// The files of a guest, as far as ds-identify needs them.
-pub trait Files {
+pub(super) trait Files {
     /// All of a regular file; `None` if there is none.
     ///
     /// # Errors

@@ -203,6 +203,12 @@ impl DsIdentify {
         Script::of(script).map(DsIdentify)
     }
 
+    /// Whether the command line switches cloud-init on or off, where this script is asked; `None` if it says nothing of it.
+    #[must_use]
+    pub fn switch_of_line(&self, command_line: &[u8]) -> Option<bool> {
+        starts::switch_of_line(command_line, !self.0.looks_for_the_switch)
+    }
+
     /// What it decides over files, for a command line and the labels of all file systems: whether cloud-init runs, and the
     /// list that it writes for it, as it stands between the brackets.
     #[must_use]
@@ -217,3 +223,6 @@ impl DsIdentify {
         Some((decision.enabled, decision.list))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ fn judge_own(case: &Case<'_, '_>, config: &Config, network: &Node) -> bool {
         return true;
     }
     let mut seen = Own::default();
-    seen.look(network, 0);
+    seen.look(network);
     let why = if seen.pinned {
         "is for the network card of one machine, by its MAC address"
     } else if !seen.dhcp {
@@ -75,7 +75,7 @@ struct Own {
 }
 
 impl Own {
-    fn look(&mut self, node: &Node, depth: usize) {
+    fn look(&mut self, node: &Node) {
         match &node.value {
             Value::Map(map) => {
                 for (key, node) in map {
@@ -83,10 +83,10 @@ impl Own {
                     self.dhcp |= key == "dhcp4" && node.is_true();
                     self.dhcp |= key == "type" && ["dhcp", "dhcp4"].contains(&text);
                     self.pinned |= ["mac_address", "macaddress"].contains(&key.as_str());
-                    self.look(node, depth + 1);
+                    self.look(node);
                 }
             }
-            Value::List(list) => list.iter().for_each(|node| self.look(node, depth + 1)),
+            Value::List(list) => list.iter().for_each(|node| self.look(node)),
             _ => {}
         }
     }

@@ -35,17 +35,10 @@ pub(super) fn is_switched_off(
 ) -> Result<bool, Trouble> {
     const MARK: &str = "/etc/cloud/cloud-init.disabled";
     let line = case.known.command_line.clone().unwrap_or_default();
-    // Older generators let the last word and a file of the other name win.
     let is_older = script.is_some_and(|script| !script.looks_for_the_switch);
-    let by_line = match is_older {
-        false => shell::has(&line, b"cloud-init=disabled"),
-        true => {
-            let words = shell::fields(&line).filter_map(|word| word.strip_prefix(b"cloud-init="));
-            match words.last() {
-                Some(b"enabled") => return Ok(false),
-                word => word == Some(b"disabled"),
-            }
-        }
+    let by_line = match switch_of_line(&line, is_older) {
+        Some(true) => return Ok(false),
+        switch => switch == Some(false),
     };
     if by_line {
         case.book.found(
@@ -66,6 +59,20 @@ pub(super) fn is_switched_off(
         );
     }
     Ok(is_marked)
+}
+
+/// Whether the command line switches cloud-init on or off; `None` if it says nothing of it. Older generators let its last
+/// word decide, newer ones know no way to switch it on.
+pub(super) fn switch_of_line(line: &[u8], is_older: bool) -> Option<bool> {
+    if !is_older {
+        return shell::has(line, b"cloud-init=disabled").then_some(false);
+    }
+    let words = shell::fields(line).filter_map(|word| word.strip_prefix(b"cloud-init="));
+    match words.last() {
+        Some(b"enabled") => Some(true),
+        Some(b"disabled") => Some(false),
+        _ => None,
+    }
 }
 
 /// Whether ds-identify is asked before cloud-init starts.

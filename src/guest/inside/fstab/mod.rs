@@ -3,26 +3,22 @@
 //!
 //! systemd waits for what is missing, and then goes to a shell on the console instead of the network and sshd.
 
-// until the driver is there
-#![allow(dead_code)]
+mod crypttab;
+mod source;
 
+use super::super::fs::{Trouble, Why};
+use super::super::tree::Text;
+use super::super::volumes::Holds;
 use super::services::Init;
 use super::{Case, shown};
 use crate::facts::Code;
 
-use super::super::fs::{Trouble, Why};
-use super::super::mount::resolve;
-use super::super::tree::{Text, Tree};
-use super::super::volumes::{Holds, Volume};
+use source::{Source, found, listed};
 
 const FSTAB: &str = "/etc/fstab";
-const CRYPTTAB: &str = "/etc/crypttab";
 
 /// Lines of a table that are looked at at most.
 const MOST_LINES: usize = 1000;
-
-/// Volumes that a message lists at most.
-const MOST_LISTED: usize = 8;
 
 /// Types of what comes over a network.
 const REMOTE: [&[u8]; 9] = [
@@ -40,22 +36,6 @@ const REMOTE: [&[u8]; 9] = [
 /// Types of folders that another hypervisor shares with its guests.
 const SHARED: [&[u8]; 6] =
     [b"vboxsf", b"9p", b"virtiofs", b"prl_fs", b"vmhgfs", b"fuse.vmhgfs-fuse"];
-
-/// Disks by names that a Droplet's do not have.
-const ELSEWHERE: [&[u8]; 9] =
-    [b"sd", b"hd", b"xvd", b"nvme", b"mmcblk", b"ubd", b"sr", b"fd", b"cdrom"];
-
-/// Beginnings of names that hardware gives, below /dev/disk/by-id.
-const HARDWARE: [&[u8]; 6] = [b"ata-", b"scsi-", b"nvme-", b"usb-", b"wwn-", b"google-"];
-
-/// Partitions without files, by type: BIOS boot, PReP, freebsd-boot, Microsoft reserved.
-const WITHOUT_FILES: [&str; 5] = [
-    "21686148-6449-6E6F-744E-656564454649",
-    "9E1A2D38-C612-4316-AA26-8B49521E5A8B",
-    "83BD6B9D-7F41-11DC-BE0B-001560B84F0F",
-    "E3C9E316-0B5C-4DB8-817D-F92DF00215AE",
-    "41",
-];
 
 /// A line of fstab.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,27 +74,12 @@ impl Line {
     }
 }
 
-/// What a source of a line turns out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Source {
-    /// This volume.
-    Volume(usize),
-    /// It is none of this disk: how it is called in a message.
-    Missing,
-    /// The name is one that hardware gives, and a Droplet has other hardware.
-    Elsewhere,
-    /// The config drive, which a Droplet has beside its disk.
-    ConfigDrive,
-    /// No device, or one that comes about in the guest, or one that could lie where nothing was read.
-    Other,
-}
-
 /// Looks at what is mounted and opened at boot.
 ///
 /// # Errors
 /// If the tables cannot be read.
 pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
-    let opened = crypttab(case)?;
+    let opened = crypttab::crypttab(case)?;
     let Some(text) = case.tree.text(FSTAB)? else { return Ok(()) };
     for line in lines(&text)? {
         if case.known.init == Some(Init::Bsd) {
@@ -319,92 +284,6 @@ fn can_mount(kind: &[u8], holds: Holds) -> Option<bool> {
     (can || holds != Unknown).then_some(can)
 }
 
-/// What the source of a line means. `opened` are the names that crypttab gives.
-fn found(tree: &Tree<'_>, source: &[u8], opened: &[Vec<u8>]) -> Source {
-    let volumes = tree.volumes();
-    let device = source.strip_prefix(b"/dev/");
-    if let Some(device) = device {
-        if let Some(rest) = device.strip_prefix(b"vd") {
-            return match rest.first() {
-                Some(b'a') => resolve(volumes, source).map_or(Source::Missing, Source::Volume),
-                Some(b'b') => Source::ConfigDrive,
-                _ => Source::Elsewhere,
-            };
-        }
-        let numbered = |start: &&[u8]| {
-            device.strip_prefix(*start).is_some_and(|rest| {
-                start.len() > 3 || rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric())
-            })
-        };
-        let by_hardware = device.strip_prefix(b"disk/by-id/");
-        if ELSEWHERE.iter().any(|start| numbered(start) && !device.contains(&b'/'))
-            || by_hardware.is_some_and(|name| HARDWARE.iter().any(|start| name.starts_with(start)))
-        {
-            return Source::Elsewhere;
-        }
-    }
-    if let Some(volume) = resolve(volumes, source) {
-        return Source::Volume(volume);
-    }
-    let of = |starts: &[&[u8]]| starts.iter().any(|start| source.starts_with(start));
-    if of(&[b"PARTUUID=", b"PARTLABEL=", b"/dev/disk/by-partuuid/", b"/dev/disk/by-partlabel/"]) {
-        return Source::Missing;
-    }
-    let by_content = of(&[b"UUID=", b"LABEL=", b"/dev/disk/by-uuid/", b"/dev/disk/by-label/"]);
-    let mapped = device.and_then(|device| device.strip_prefix(b"mapper/"));
-    let is_opened = mapped.is_some_and(|name| opened.iter().any(|other| other == name));
-    let is_logical = mapped.is_some() || device.is_some_and(is_of_group);
-    let is_raid = device.is_some_and(|device| device.starts_with(b"md"));
-    match by_content || is_logical || is_raid {
-        true if is_opened || volumes.iter().any(|volume| hides(volume, volumes)) => Source::Other,
-        true => Source::Missing,
-        false => Source::Other,
-    }
-}
-
-/// Whether a name below /dev is one of a volume group, as `vg/root`; others there have names of their own.
-fn is_of_group(device: &[u8]) -> bool {
-    let own: [&[u8]; 8] =
-        [b"disk/", b"mapper/", b"block/", b"char/", b"md/", b"zvol/", b"gpt/", b"shm/"];
-    device.iter().filter(|&&byte| byte == b'/').count() == 1
-        && !own.iter().any(|start| device.starts_with(start))
-}
-
-/// Whether there may be volumes in it that nothing here has read.
-fn hides(volume: &Volume, volumes: &[Volume]) -> bool {
-    let is_plain = || volume.kind.as_deref().is_some_and(|kind| WITHOUT_FILES.contains(&kind));
-    match volume.holds {
-        Holds::Lvm => !volumes.iter().any(|volume| volume.logical.is_some()),
-        Holds::Luks | Holds::Raid | Holds::Zfs => true,
-        Holds::Unknown => !is_plain(),
-        Holds::Zeros | Holds::Squashfs | Holds::Iso9660 => false,
-        // Their identity was not read.
-        _ => volume.uuid.is_none(),
-    }
-}
-
-/// The volumes of a disk, for a message.
-fn listed(volumes: &[Volume]) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for volume in volumes.iter().take(MOST_LISTED) {
-        let mut part = format!("{} ({}", volume.name(), volume.holds.as_str());
-        if let Some(uuid) = &volume.uuid {
-            part += &format!(", UUID={}", shown(uuid));
-        }
-        if let Some(label) = &volume.label {
-            part += &format!(", LABEL={}", shown(label));
-        }
-        parts.push(part + ")");
-    }
-    match volumes.len() {
-        0 => "no volumes at all".to_owned(),
-        count if count > MOST_LISTED => {
-            format!("{} and {} more", parts.join(", "), count - MOST_LISTED)
-        }
-        _ => parts.join(", "),
-    }
-}
-
 /// A line of a BSD's fstab, whose disk is vtbd0 on a Droplet.
 fn of_bsd(case: &Case<'_, '_>, line: &Line) {
     let options: [&[u8]; 3] = [b"noauto", b"late", b"failok"];
@@ -432,59 +311,6 @@ fn of_bsd(case: &Case<'_, '_>, line: &Line) {
     }
 }
 
-/// Looks at what is decrypted at boot, and returns the names that are given to it.
-fn crypttab(case: &mut Case<'_, '_>) -> Result<Vec<Vec<u8>>, Trouble> {
-    let Some(text) = case.tree.text(CRYPTTAB)? else { return Ok(Vec::new()) };
-    let mut names = Vec::new();
-    for Line { number, source: name, at: device, kind: key, options } in lines(&text)? {
-        let has = |option: &[u8]| {
-            options.split(|&byte| byte == b',').any(|other| {
-                other.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest[0] == b'=')
-            })
-        };
-        names.push(name.clone());
-        let by_others: [&[u8]; 8] = [
-            b"noauto",
-            b"nofail",
-            b"tpm2-device",
-            b"fido2-device",
-            b"pkcs11-uri",
-            b"keyscript",
-            b"headless",
-            b"_netdev",
-        ];
-        let is_there = found(&case.tree, &device, &[]) != Source::Missing;
-        if by_others.iter().any(|option| has(option))
-            || !is_there
-            || case.tree.exists("/usr/bin/clevis")?
-        {
-            continue;
-        }
-        let asks = match &key[..] {
-            b"" | b"none" | b"-" => {
-                let by_name = [b"/etc/cryptsetup-keys.d/", &name[..], b".key"].concat();
-                !case.tree.exists(by_name)?
-            }
-            // A key on another device is called PATH:DEVICE.
-            path => {
-                let is_made = path.starts_with(b"/dev/")
-                    || path.starts_with(b"/run/")
-                    || path.contains(&b':');
-                path.starts_with(b"/") && !is_made && !case.tree.exists(path)?
-            }
-        };
-        if asks {
-            let said = format!(
-                "{} is opened as {} by a passphrase that somebody types at the console, and the boot waits for it.",
-                shown(&device),
-                shown(&name)
-            );
-            case.book.found_in(Code::CrypttabKeyAsked, CRYPTTAB, number, said);
-        }
-    }
-    Ok(names)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::fs::memory::Memory;
@@ -492,7 +318,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn found_in(init: Option<Init>, memory: Memory) -> Vec<(Code, Option<String>, String)> {
+    pub(super) fn found_in(
+        init: Option<Init>,
+        memory: Memory,
+    ) -> Vec<(Code, Option<String>, String)> {
         let (found, _) = judged(vec![memory, Memory::new()], |case| {
             case.known.init = init;
             case.inside.root = Some(0);
@@ -590,42 +419,10 @@ mod tests {
         assert_eq!(bsd("/dev/gpt/rootfs / ufs rw 1 1\n"), ["fstab-mount-fails"]);
     }
 
-    #[test]
-    fn what_is_decrypted_needs_a_key_that_is_there() {
-        let with = |crypttab: &str, key: &str| {
-            let memory = Memory::new().with(CRYPTTAB, crypttab).with(key, "k");
-            codes(&found_in(Some(Init::Systemd), memory))
-        };
-        for line in [
-            "data UUID=00000000-0000-0000-0000-000000000002 none luks\n",
-            "data /dev/vda2\n",
-            "data /dev/vda2 -\n",
-            "data /dev/vda2 /etc/missing.key luks\n",
-        ] {
-            assert_eq!(with(line, "/x"), ["crypttab-key-asked"], "{line}");
-        }
-        for line in [
-            "# data /dev/vda2 none\n",
-            "data /dev/vda2 /etc/keys/data luks\n",
-            "data /dev/vda2 none luks,nofail\n",
-            "data /dev/vda2 none luks,tpm2-device=auto\n",
-            "swap /dev/vda2 /dev/urandom swap\n",
-            "data UUID=dead none\n",
-        ] {
-            assert_eq!(with(line, "/etc/keys/data"), [""; 0], "{line}");
-        }
-        assert_eq!(with("data /dev/vda2 none\n", "/etc/cryptsetup-keys.d/data.key"), [""; 0]);
-        let mapped = Memory::new()
-            .with(CRYPTTAB, "data /dev/vda2 /key luks\n")
-            .with("/key", "k")
-            .with(FSTAB, "/dev/mapper/data /data ext4\n");
-        assert!(found_in(Some(Init::Systemd), mapped).is_empty());
-    }
-
     proptest! {
         #[test]
         fn any_table_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..200), tail in "[a-z/=\\\\0-9 \t\n,#]{0,80}") {
-            for memory in [Memory::new().with(FSTAB, &bytes), Memory::new().with(FSTAB, &tail), Memory::new().with(CRYPTTAB, &tail)] {
+            for memory in [Memory::new().with(FSTAB, &bytes), Memory::new().with(FSTAB, &tail), Memory::new().with("/etc/crypttab", &tail)] {
                 found_in(Some(Init::Systemd), memory);
             }
         }
