@@ -139,7 +139,8 @@ fn outcome(output: &Output) -> serde_json::Value {
 #[test]
 fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
     let scratch = Scratch::new();
-    let json = ["--guest", "never", "--format", "json", "-"];
+    let json = ["--format", "json", "-"];
+    let never = ["--guest", "never"];
     for (name, bytes) in [
         ("raw", disk()),
         ("gz", gzip(&disk())),
@@ -149,11 +150,16 @@ fn a_pipe_a_redirected_file_a_fifo_and_a_path_are_judged_alike() {
         ("empty", Vec::new()),
     ] {
         let path = scratch.write(name, &bytes);
-        let by_path = check(&[&json[..4], &[path.to_str().unwrap()]].concat());
+        let by_path = check(&[&never[..], &json[..2], &[path.to_str().unwrap()]].concat());
         let by_pipe = piped(&json, &bytes);
         let stdin = File::open(&path).unwrap();
-        let redirected =
-            tidegate().arg("check").args(json).stdin(Stdio::from(stdin)).output().unwrap();
+        let redirected = tidegate()
+            .arg("check")
+            .args(never)
+            .args(json)
+            .stdin(Stdio::from(stdin))
+            .output()
+            .unwrap();
         let judged = |output: &Output| (exit_code(output), outcome(output));
         assert_eq!(images(&by_pipe)[0]["source"], "-");
         assert_eq!(judged(&by_pipe), judged(&by_path), "{name}");

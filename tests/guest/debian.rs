@@ -63,7 +63,7 @@ fn layout(disk: &Path) -> Layout {
 }
 
 /// What a check says: each finding as its severity, code and place, and the document.
-fn checked(path: &Path, arguments: &[&str]) -> (Vec<String>, Value) {
+pub(crate) fn checked(path: &Path, arguments: &[&str]) -> (Vec<String>, Value) {
     let mut command = super::common::tidegate();
     command.args(["check", "--format", "json"]).args(arguments).arg(path);
     let output = command.output().unwrap();

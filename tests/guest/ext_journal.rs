@@ -309,5 +309,5 @@ fn states_are_those_of_the_superblock() {
     assert_eq!(read(&dirty).unwrap().state, "Replayed");
     let file = File::options().write(true).open(&dirty).unwrap();
     file.write_all_at(&[0; 2], 1024 + 0x38).unwrap();
-    assert!(read(&dirty).unwrap_err().contains("superblock"));
+    assert!(read(&dirty).is_err());
 }

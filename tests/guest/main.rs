@@ -16,5 +16,6 @@ mod fat;
 mod files;
 mod log;
 mod netplan;
+mod roots;
 mod subvolumes;
 mod volumes;

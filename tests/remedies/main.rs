@@ -13,6 +13,7 @@ mod disk;
 mod disks;
 mod files;
 mod folder;
+mod guest;
 mod judged;
 mod paste;
 mod samples;
@@ -50,7 +51,8 @@ fn entry(code: Code) -> Option<How> {
     let ways: Vec<_> =
         all.filter(|(of, _, _)| *of == name).map(|(_, make, promise)| (*make, *promise)).collect();
     let run = (!ways.is_empty()).then_some(How::Run(ways));
-    let judged = judged::codes().any(|code| code == name).then_some(How::Judged);
+    let elsewhere = judged::codes().any(|code| code == name) || guest::is_inside(code);
+    let judged = elsewhere.then_some(How::Judged);
     assert!(run.is_none() || judged.is_none(), "{name} has two entries");
     run.or(judged)
 }

@@ -1,8 +1,5 @@
 //! The accounts of a guest: passwd, shadow and group, and the keys that are in home directories already.
 
-// until the driver is there
-#![allow(dead_code)]
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::fs::{Kind, Trouble};

@@ -26,6 +26,9 @@ const JUDGES: &[(&str, Judge)] = &[
     ("what is left over of the build", super::leftovers::judge),
 ];
 
+/// What is judged of a disk that has no root, or several.
+const WITHOUT_ROOT: &[(&str, Judge)] = &[("the system", super::system::judge_without_root)];
+
 /// Examines a disk of so many bytes with this partition table; `far` if it is read across a network. What is found is
 /// written into the notebook; `None` if nothing on the disk is known.
 ///
@@ -81,13 +84,12 @@ pub fn examine(
         }
     }
     let mut case = Case { tree, book, inside, known: Known::default() };
-    if case.inside.root.is_some() {
-        for (what, judge) in JUDGES {
-            match judge(&mut case) {
-                Ok(()) => {}
-                Err(Trouble::Halt(halt)) => return Err(halt),
-                Err(Trouble::Left(why)) => leave(what, &why, &case.book, &mut case.inside),
-            }
+    let judges = if case.inside.root.is_some() { JUDGES } else { WITHOUT_ROOT };
+    for (what, judge) in judges {
+        match judge(&mut case) {
+            Ok(()) => {}
+            Err(Trouble::Halt(halt)) => return Err(halt),
+            Err(Trouble::Left(why)) => leave(what, &why, &case.book, &mut case.inside),
         }
     }
     case.inside.bytes_read = area.bytes_read();

@@ -3,9 +3,6 @@
 //!
 //! Only named places are looked at, and the home directories that passwd names.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod homes;
 mod traces;
 

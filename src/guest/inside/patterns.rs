@@ -1,8 +1,5 @@
 //! Patterns with wildcards, as presets, `Include` and lists of users have them.
 
-// until the driver is there
-#![allow(dead_code)]
-
 /// Whether a name matches a pattern of `*`, `?`, and, where `sets` says so, `[a-z]` and `\`.
 ///
 /// It takes at most as many steps as the product of both lengths.

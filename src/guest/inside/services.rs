@@ -3,9 +3,6 @@
 //! What is looked at are files alone: a service that a generator or another service starts by itself is not seen
 //! here, so whoever asks says what a No means.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod asked;
 #[cfg(test)]
 mod oracle;

@@ -1,8 +1,5 @@
 //! Assignments of the shell, as files like rc.conf and /etc/default have them. Nothing is expanded.
 
-// until the driver is there
-#![allow(dead_code)]
-
 use super::super::tree::Text;
 
 /// The last value of a name in a text; `None` if it is not there.

@@ -1,8 +1,5 @@
 //! Whether a server takes SSH connections, and lets the owner of a Droplet in.
 
-// until the driver is there
-#![allow(dead_code)]
-
 mod config;
 mod firewall;
 mod login;

@@ -25,7 +25,6 @@ const PROGRAMS: [&str; 9] = [
 ];
 
 /// The type of the partition that Windows reserves for itself.
-#[allow(dead_code)] // until the driver calls judge_without_root
 const RESERVED: &str = "E3C9E316-0B5C-4DB8-817D-F92DF00215AE";
 
 /// Says which system it is.
@@ -67,7 +66,6 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// If a volume cannot be read.
-#[allow(dead_code)] // until the driver calls it
 pub(super) fn judge_without_root(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     let volumes = case.tree.volumes().to_vec();
     let reserved = volumes.iter().find(|volume| {
@@ -414,7 +412,9 @@ fn judge_architecture(case: &mut Case<'_, '_>) -> Result<Option<String>, Trouble
 #[cfg(test)]
 mod tests {
     use super::super::super::fs::memory::Memory;
-    use super::super::testing::{codes, judged};
+    use super::super::super::tree::testing::{tree_on, volume};
+    use super::super::super::volumes::Volume;
+    use super::super::testing::{codes, judged, judged_in};
     use super::*;
 
     fn system(memory: Memory) -> System {
@@ -588,6 +588,21 @@ mod tests {
     }
 
     #[test]
+    fn windows_is_known_by_its_partitions() {
+        let ntfs = Volume { holds: Holds::Ntfs, ..volume(2) };
+        let reserved = Volume { kind: Some(RESERVED.to_owned()), holds: Holds::Zeros, ..volume(1) };
+        let found = |volumes: Vec<Volume>, sectors: Vec<(u64, Vec<u8>)>| {
+            let volumes = volumes.into_iter().map(|volume| (volume, None)).collect();
+            let (found, _) = judged_in(tree_on(sectors, volumes), judge_without_root);
+            codes(&found)
+        };
+        assert_eq!(found(vec![reserved, ntfs.clone()], Vec::new()), ["system-windows"]);
+        let boots = vec![(ntfs.start, b"\xebR\x90NTFS    BOOTMGR".to_vec())];
+        assert_eq!(found(vec![ntfs.clone()], boots), ["system-windows"]);
+        assert_eq!(found(vec![ntfs], Vec::new()), Vec::<&str>::new());
+    }
+
+    #[test]
     fn installers_are_known_by_their_directories() {
         for (path, is_installer) in [
             ("/casper/vmlinuz", true),
@@ -598,7 +613,8 @@ mod tests {
             ("/.disk", false),
         ] {
             let (found, _) = judged(vec![Memory::new().with(path, "")], judge_without_root);
-            assert_eq!(!found.is_empty(), is_installer, "{path}");
+            let expected = is_installer.then_some("system-installer");
+            assert_eq!(codes(&found), Vec::from_iter(expected), "{path}");
         }
     }
 }

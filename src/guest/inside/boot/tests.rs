@@ -2,7 +2,7 @@
 
 use super::super::super::fs::memory::Memory;
 use super::super::super::tree::testing::{tree_on, volume};
-use super::super::super::volumes::Volume;
+use super::super::super::volumes::{Holds, Volume};
 use super::super::testing::{codes, judged_in};
 use super::super::{Inside, testing};
 use super::cpio::testing::archive;
@@ -205,6 +205,26 @@ fn modules_for_another_kernel_are_of_no_use() {
     let (found, _) = judged(debian().with(&format!("/boot/initrd.img-{VERSION}"), initrd));
     assert_eq!(found.len(), 2);
     assert!(found[0].2.contains("for the kernel 5.10"), "{}", found[0].2);
+}
+
+#[test]
+fn the_subvolume_of_the_root_has_to_be_there() {
+    let found = |options: &str| {
+        let btrfs = Volume { holds: Holds::Btrfs, ..volume(1) };
+        let grub_cfg = menu("vmlinuz", &format!("root=UUID={UUID} {options}"));
+        let memory = debian().with("/boot/grub/grub.cfg", grub_cfg);
+        let (found, _) = judged_on(grub(), vec![(btrfs, Some(memory))]);
+        codes(&found)
+    };
+    assert!(found("rootflags=subvol=@").contains(&"boot-root-subvolume"));
+    assert!(!found("rootflags=noatime").contains(&"boot-root-subvolume"));
+}
+
+#[test]
+fn a_kernel_without_raw_packets_has_no_dhcp() {
+    let builtin = format!("{MODULES}/modules.builtin");
+    let memory = debian().with(&builtin, "kernel/drivers/virtio/virtio_pci.ko\n");
+    assert_eq!(codes(&judged(memory).0), ["kernel-no-packet"]);
 }
 
 #[test]

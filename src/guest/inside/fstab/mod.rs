@@ -314,7 +314,9 @@ fn of_bsd(case: &Case<'_, '_>, line: &Line) {
 #[cfg(test)]
 mod tests {
     use super::super::super::fs::memory::Memory;
-    use super::super::testing::{codes, judged};
+    use super::super::super::tree::testing::{tree_on, volume};
+    use super::super::super::volumes::Volume;
+    use super::super::testing::{codes, judged, judged_in};
     use super::*;
     use proptest::prelude::*;
 
@@ -328,6 +330,24 @@ mod tests {
             judge(case)
         });
         found
+    }
+
+    #[test]
+    fn the_subvolume_of_a_line_has_to_be_there() {
+        let btrfs = Volume { holds: Holds::Btrfs, ..volume(1) };
+        let found = |options: &str| {
+            let line = format!("UUID={} / btrfs {options} 0 0\n", btrfs.uuid.as_deref().unwrap());
+            let memory = Memory::new().with(FSTAB, line);
+            let tree = tree_on(Vec::new(), vec![(btrfs.clone(), Some(memory))]);
+            let (found, _) = judged_in(tree, |case| {
+                case.known.init = Some(Init::Systemd);
+                case.inside.root = Some(0);
+                judge(case)
+            });
+            codes(&found)
+        };
+        assert_eq!(found("subvol=@"), ["fstab-subvolume-missing"]);
+        assert_eq!(found("noatime"), Vec::<&str>::new());
     }
 
     fn with(fstab: impl AsRef<[u8]>) -> Vec<&'static str> {
