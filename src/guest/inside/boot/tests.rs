@@ -223,7 +223,10 @@ fn the_subvolume_of_the_root_has_to_be_there() {
 #[test]
 fn a_kernel_without_raw_packets_has_no_dhcp() {
     let builtin = format!("{MODULES}/modules.builtin");
-    let memory = debian().with(&builtin, "kernel/drivers/virtio/virtio_pci.ko\n");
+    let config = "CONFIG_MODULES=y\nCONFIG_INITRAMFS_SOURCE=\"\"\nCONFIG_VIRTIO_PCI=y\n# CONFIG_PACKET is not set\n";
+    let memory = debian()
+        .with(&builtin, "kernel/drivers/virtio/virtio_pci.ko\n")
+        .with(&format!("/boot/config-{VERSION}"), config);
     assert_eq!(codes(&judged(memory).0), ["kernel-no-packet"]);
 }
 
