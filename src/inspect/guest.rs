@@ -5,6 +5,7 @@ use super::{Guest, Options};
 use crate::facts::{Anomaly, Code, Layer, Left, Notebook};
 use crate::formats::{Disk, Halt, ImageView};
 use crate::guest::inside;
+use crate::source::Kind;
 
 /// The check that this is.
 const ID: &str = "guest";
@@ -45,7 +46,15 @@ pub(super) fn look(
         (Some(table), Some(size)) if access.random => {
             // What is found here settles nothing about reading on.
             let found = Notebook::new(&|_| false, notebook.limit());
-            let inside = inside::examine((disk, size), access.far, table, &found)?;
+            let inside = match inside::examine((disk, size), access.far, table, &found) {
+                // All of the object was read: what it is made of is known, whatever becomes of the network now.
+                Err(Halt::Source(error)) if access.far && error.kind != Kind::Changed => {
+                    report.later.push(unexamined("the server does not answer any more"));
+                    report.skipped(ID, Left::GuestUnread);
+                    return Ok(());
+                }
+                inside => inside?,
+            };
             let known = inside.is_some();
             let whole = inside.as_ref().is_none_or(|inside| inside.not_examined.is_empty());
             report.guest = inside;

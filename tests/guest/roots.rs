@@ -38,13 +38,13 @@ const SYSTEM: &[(&str, &str)] =
     &[("etc/fstab", ""), ("etc/os-release", "ID=debian\n"), ("bin/sh", ""), ("usr/bin/env", "")];
 
 #[test]
-fn a_disk_without_a_system_and_one_with_two_are_warnings() {
+fn a_disk_without_a_system_is_a_note_and_one_with_two_a_warning() {
     if !have(&["mke2fs", "sfdisk"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (found, report) = checked(&disk(folder.path(), &[&[("readme", "nothing else\n")]]), &[]);
-    assert_eq!(found, ["warn guest-no-root "]);
+    assert_eq!(found, ["note guest-no-root "]);
     assert_eq!(report["guest"]["volumes"][0]["holds"], "ext4");
     let folder = tempfile::tempdir().unwrap();
     let (found, _) = checked(&disk(folder.path(), &[SYSTEM, SYSTEM]), &[]);

@@ -11,7 +11,7 @@ const DATE: &str = "Sat, 21 Nov 2026 00:00:00 GMT";
 
 fn check(server: &Server, more: &[&str]) -> (i32, Value) {
     let url = server.url("disk.img");
-    report(&[&["--no-url-rules", "--timeout", "2", url.as_str()], more].concat())
+    report(&[&["--guest=never", "--no-url-rules", "--timeout", "2", url.as_str()], more].concat())
 }
 
 /// The object was read as it is, with these findings.

@@ -14,7 +14,7 @@ const SEAM: u64 = 4096;
 
 fn check(server: &Server, more: &[&str]) -> (i32, Value) {
     let url = server.url("disk.img");
-    report(&[&["--no-url-rules", "--timeout", "2", url.as_str()], more].concat())
+    report(&[&["--guest=never", "--no-url-rules", "--timeout", "2", url.as_str()], more].concat())
 }
 
 /// It is no object at all, and says what to do about it.

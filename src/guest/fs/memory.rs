@@ -85,6 +85,11 @@ impl Memory {
         self.put(path, Kind::Directory, 0o755, b"")
     }
 
+    /// An empty directory with this mode, in the place of what is there.
+    pub(in crate::guest) fn directory_with_mode(self, path: &str, mode: u16) -> Self {
+        self.put(path, Kind::Directory, mode, b"")
+    }
+
     /// The same without what is at this path, which has to be there.
     pub(in crate::guest) fn without(mut self, path: &str) -> Self {
         let mut at = 0usize;

@@ -402,6 +402,10 @@ pub(super) mod tests {
         // All in memory belongs to root.
         let passwd = |home: &str| format!("admin:x:1000:1000::{home}:/bin/bash\n");
         assert_eq!(admin(&passwd("/root"), ""), "");
+        let home = |mode| found(sound().directory_with_mode("/root", mode), &["root"]);
+        assert_eq!(home(0o700), "");
+        assert_eq!(home(0o777), "ssh-home-unsafe");
+        assert_eq!(home(0o775), "ssh-home-group-writable");
         let set = sound().with("/etc/shadow", "root:$6$a$b:1::::::\nadmin:$6$a$b:1::::::\n");
         assert_eq!(found(set, &["root"]), "ssh-passwords");
         let set = sound().with("/etc/shadow", "root:$6$a$b:1::::::\nadmin:!$6$a$b:1::::::\n");

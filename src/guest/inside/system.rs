@@ -24,6 +24,9 @@ const PROGRAMS: [&str; 9] = [
     "/rescue/sh",
 ];
 
+/// No Windows that has drivers for a Droplet fits into less.
+const SMALLEST_WINDOWS: u64 = 4 << 30;
+
 /// The type of the partition that Windows reserves for itself.
 const RESERVED: &str = "E3C9E316-0B5C-4DB8-817D-F92DF00215AE";
 
@@ -71,7 +74,9 @@ pub(super) fn judge_without_root(case: &mut Case<'_, '_>) -> Result<(), Trouble>
     let reserved = volumes.iter().find(|volume| {
         volume.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(RESERVED))
     });
-    for volume in volumes.iter().filter(|volume| volume.holds == Holds::Ntfs) {
+    // A disk for data alone is formatted in the same way.
+    let is_large = |volume: &&Volume| volume.size >= SMALLEST_WINDOWS;
+    for volume in volumes.iter().filter(|volume| volume.holds == Holds::Ntfs).filter(is_large) {
         let area = case.tree.disk().part(volume.start, volume.size);
         let boots = area.array::<512>(0).is_ok_and(|sector| {
             [&b"BOOTMGR"[..], b"NTLDR"]
@@ -589,16 +594,18 @@ mod tests {
 
     #[test]
     fn windows_is_known_by_its_partitions() {
-        let ntfs = Volume { holds: Holds::Ntfs, ..volume(2) };
+        let ntfs = Volume { holds: Holds::Ntfs, size: SMALLEST_WINDOWS, ..volume(2) };
         let reserved = Volume { kind: Some(RESERVED.to_owned()), holds: Holds::Zeros, ..volume(1) };
         let found = |volumes: Vec<Volume>, sectors: Vec<(u64, Vec<u8>)>| {
             let volumes = volumes.into_iter().map(|volume| (volume, None)).collect();
             let (found, _) = judged_in(tree_on(sectors, volumes), judge_without_root);
             codes(&found)
         };
-        assert_eq!(found(vec![reserved, ntfs.clone()], Vec::new()), ["system-windows"]);
+        assert_eq!(found(vec![reserved.clone(), ntfs.clone()], Vec::new()), ["system-windows"]);
         let boots = vec![(ntfs.start, b"\xebR\x90NTFS    BOOTMGR".to_vec())];
         assert_eq!(found(vec![ntfs.clone()], boots), ["system-windows"]);
+        let small = Volume { size: SMALLEST_WINDOWS - 1, ..ntfs.clone() };
+        assert_eq!(found(vec![reserved, small], Vec::new()), Vec::<&str>::new());
         assert_eq!(found(vec![ntfs], Vec::new()), Vec::<&str>::new());
     }
 

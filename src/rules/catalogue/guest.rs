@@ -24,11 +24,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     judged(
         Code::GuestNoRoot,
-        Warn,
-        "no operating system is on the disk",
-        "All volumes of the disk were read, and none has the directories of a system's root. A Droplet has nothing to boot.",
-        Judge("See whether the build installed a system, and to this disk."),
-        "hier(7); systemd file-hierarchy(7)",
+        Note,
+        "no root of an operating system is on the disk",
+        "All volumes of the disk were read, and none has the directories of a system's root. Systems that run from an initramfs alone have none either, so tidegate does not know whether a Droplet boots. Of any other disk, it has nothing to boot.",
+        Judge(
+            "If the disk is to have a system of its own, see whether the build installed it, and to this disk.",
+        ),
+        "hier(7); systemd file-hierarchy(7); LinuxKit and k3OS run from an initramfs",
     ),
     judged(
         Code::GuestSeveralRoots,

@@ -36,9 +36,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     judged(
         Code::SystemWindows,
-        Reject,
-        "Windows is on the disk",
-        "DigitalOcean does not support Windows: custom images have to be of a Unix-like system.",
+        Warn,
+        "Windows seems to be on the disk",
+        "DigitalOcean does not support Windows: custom images have to be of a Unix-like system. By its partitions the disk is one of Windows; its files were not read.",
         Judge("Use an image of a Unix-like system."),
         LIMITS,
     ),

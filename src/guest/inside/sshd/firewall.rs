@@ -185,7 +185,8 @@ mod tests {
             case.known.init = Some(Init::Systemd);
             judge(case, ports)
         });
-        codes(&found).len()
+        assert!(codes(&found).iter().all(|code| *code == "ssh-firewalled"));
+        found.len()
     }
 
     fn on(name: &str) -> Memory {
