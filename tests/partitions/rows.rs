@@ -21,7 +21,7 @@ impl Said {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("disk.raw");
         std::fs::write(&path, &disk.0).unwrap();
-        let (code, report) = report(&[&path]);
+        let (code, report) = report(&["--guest=never".as_ref(), path.as_os_str()]);
         let partitions = report["partition_table"]["partitions"].as_array().unwrap();
         Said {
             code,
