@@ -2,7 +2,7 @@
 
 use super::super::fs::{Kind, Trouble};
 use super::super::tree::{Text, Tree};
-use super::super::volumes::Holds;
+use super::super::volumes::{Holds, Volume};
 use super::{Case, System, sh, shown};
 use crate::facts::Code;
 
@@ -418,7 +418,6 @@ fn judge_architecture(case: &mut Case<'_, '_>) -> Result<Option<String>, Trouble
 mod tests {
     use super::super::super::fs::memory::Memory;
     use super::super::super::tree::testing::{tree_on, volume};
-    use super::super::super::volumes::Volume;
     use super::super::testing::{codes, judged, judged_in};
     use super::*;
 
