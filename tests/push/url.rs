@@ -27,7 +27,8 @@ fn pushed(code: i32, changes: fn(&Request) -> bool) -> (Rig, Value, Server) {
         }
     });
     let rig = Rig::new();
-    let document = rig.document(code, &[&server.url("disk.raw.gz"), "--no-url-rules"]);
+    let url = server.url("disk.raw.gz");
+    let document = rig.document(code, &[&url, "--no-url-rules", "--guest", "never"]);
     (rig, document, server)
 }
 
