@@ -288,6 +288,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
 
         // They say themselves what was not examined.
         GuestNotExamined | GuestUnexaminable => None,
+        // Of a disk that nobody looked into, a note says so, and no hundred rules.
         GuestNoRoot
         | GuestSeveralRoots
         | FstabSourceMissing
@@ -415,7 +416,7 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | ProvisionerNoRenderer
         | ProvisionerState
         | ProvisionerDoneOnce
-        | ProvisionerPlatform => check(has_check(report, "guest"), "guest"),
+        | ProvisionerPlatform => check(report.guest.is_some(), "guest"),
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn account(api: impl Fn(&Request) -> Reply + Send + Sync + 'static) -
 fn create_checks_first_and_waits_to_the_end() {
     let server = account(|request| match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/v2/images") => reply(202, &json!({"image": made(5, &request.body)})),
-        ("GET", "/v2/images/5") if request.before < 4 => {
+        ("GET", "/v2/images/5") if request.before < 40 => {
             reply(200, &json!({"image": image(5, "pending")}))
         }
         ("GET", "/v2/images/5") => reply(200, &json!({"image": image(5, "available")})),
