@@ -1,9 +1,11 @@
 //! Who answers for what lies behind in a stream.
 
+#[cfg(feature = "net")]
+use super::Guest;
+use super::Options;
 use super::again::{Again, How};
 use super::pipeline::Origin;
 use super::spool::Spool;
-use super::{Guest, Options};
 use crate::codec::{Index, Packing, Threads};
 use crate::formats::Store;
 use crate::source::{Against, Error};

@@ -1,7 +1,7 @@
 //! File systems of a guest, read only.
 //!
 //! Each of them shows the same small trait. It knows inodes and directories of one volume; it follows no link and
-//! crosses no mount point, which [`Tree`](super::tree::Tree) does. All names and contents are bytes.
+//! crosses no mount point, which the resolver of `tree.rs` does. All names and contents are bytes.
 //!
 //! Whatever a volume says is hostile: every loop counts its steps with [`Area::spend`], nothing is allocated by a size that
 //! the volume names, and what cannot be read is a [`Trouble`], never a guess.

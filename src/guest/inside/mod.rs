@@ -1,8 +1,8 @@
 //! What a Droplet made from the disk would do: whether it boots, gets a network, and lets its owner in.
 //!
-//! Each judge looks at one subject in the guest's [`Tree`] and writes what it finds into the [`Book`]; it runs nothing,
+//! Each judge looks at one subject in the guest's `Tree` and writes what it finds into the `Book`; it runs nothing,
 //! and takes what is absent from a place that nobody could read for nothing at all. A judge that gives up says so with a
-//! [`Trouble`], which becomes a finding of its own; the others go on.
+//! `Trouble`, which becomes a finding of its own; the others go on.
 
 mod accounts;
 mod boot;

@@ -1,10 +1,10 @@
 //! ext2, ext3 and ext4.
 //!
 //! Read as Linux reads them (`fs/ext4`): what it refuses is damaged here, and where its structures have check sums they are held
-//! against them. A journal that was not replayed is replayed in memory ([`journal`]).
+//! against them. A journal that was not replayed is replayed in memory (`journal`).
 //!
 //! `superblock`, `groups` and `inode` are the fixed structures; `map` leads from a file to its blocks by `extents` or
-//! `indirect`; `directory` and `inline` know contents. All of it is read through [`Blocks`].
+//! `indirect`; `directory` and `inline` know contents. All of it is read through `Blocks`.
 
 mod blocks;
 mod directory;
