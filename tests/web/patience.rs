@@ -112,7 +112,7 @@ fn a_body_whose_end_nothing_marks_is_told() {
     assert_eq!((code, codes(&found)), (0, vec!["url-no-length"]), "{found}");
     let inner = object.clone();
     let server = Server::new(move |request| Reply { chunked: true, ..inner.whole(request) });
-    let (code, found) = report(&["--no-url-rules", &server.url("disk.img")]);
+    let (code, found) = report(&["--guest=never", "--no-url-rules", &server.url("disk.img")]);
     assert_eq!((code, codes(&found)), (0, vec![]), "{found}");
 }
 
