@@ -244,3 +244,18 @@ fn a_disk_without_its_boot_loader_does_not_boot() {
     let expected = if uefi { "warn boot-uefi-only" } else { "reject boot-no-loader" };
     assert!(found.iter().any(|said| said.starts_with(expected)), "{found:#?}");
 }
+
+/// A configuration that is longer than any is read is no reason to refuse what it may configure.
+#[test]
+fn what_was_not_read_refuses_nothing() {
+    let Some(disk) = disk() else { return };
+    let (layout, version) = (layout(disk), version(disk));
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let copy = folder.path().join("disk.raw");
+    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
+    let long = "#".repeat(2 << 20);
+    edit(&copy, &layout, &version, &[&format!("WRITE /etc/cloud/cloud.cfg.d/zz.cfg 644 {long}")]);
+    let (found, _) = checked(&copy, &[]);
+    assert!(found.iter().any(|said| said.starts_with("warn guest-unexaminable")), "{found:#?}");
+    assert!(!found.iter().any(|said| said.starts_with("reject")), "{found:#?}");
+}

@@ -3,7 +3,7 @@
 use super::super::PartitionTable;
 use super::super::fs::{Area, Trouble, Why};
 use super::super::mount::{self, Mounted, Root};
-use super::{Book, Case, Inside, Known, NotExamined};
+use super::{Book, Case, Inside, Known, NotExamined, Provides};
 use crate::bytes::Hostile;
 use crate::facts::{Code, Notebook};
 use crate::formats::{Disk, Halt};
@@ -13,12 +13,15 @@ pub const MEMORY: usize = 16 << 20;
 
 type Judge = fn(&mut Case<'_, '_>) -> Result<(), Trouble>;
 
+/// What sets a Droplet up.
+const PROVISIONER: &str = "what sets a Droplet up";
+
 /// The judges, in the order in which they need each other, each with what it looks at.
 const JUDGES: &[(&str, Judge)] = &[
     ("the system", super::system::judge),
     ("what boots", super::boot::judge),
     ("the services", super::services::judge),
-    ("what sets a Droplet up", super::provisioner::judge),
+    (PROVISIONER, super::provisioner::judge),
     ("the SSH server", super::sshd::judge),
     ("the network", super::network::judge),
     ("the fstab", super::fstab::judge),
@@ -89,7 +92,13 @@ pub fn examine(
         match judge(&mut case) {
             Ok(()) => {}
             Err(Trouble::Halt(halt)) => return Err(halt),
-            Err(Trouble::Left(why)) => leave(what, &why, &case.book, &mut case.inside),
+            Err(Trouble::Left(why)) => {
+                leave(what, &why, &case.book, &mut case.inside);
+                // Nothing is made of what a provisioner does not do if nobody knows what it does.
+                if *what == PROVISIONER {
+                    case.known.provisioner = Provides::anything();
+                }
+            }
         }
     }
     case.inside.bytes_read = area.bytes_read();

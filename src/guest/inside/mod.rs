@@ -73,6 +73,22 @@ pub(super) struct Provides {
     pub(super) grows: bool,
 }
 
+impl Provides {
+    /// What a provisioner that could not be looked into may do.
+    pub(super) fn anything() -> Self {
+        let (user, root) = (None, false);
+        Provides {
+            starts: true,
+            network: true,
+            keys: true,
+            user,
+            root,
+            host_keys: true,
+            grows: true,
+        }
+    }
+}
+
 /// Where judges write down what they find.
 pub(super) struct Book<'a> {
     notebook: &'a Notebook<'a>,
