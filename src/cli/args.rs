@@ -12,7 +12,7 @@ use crate::facts::Code;
 use crate::inspect::Guest;
 use crate::rules::Policy;
 
-pub(super) use self::inside::{CatArgs, InspectArgs, LsArgs};
+pub(super) use self::inside::{CatArgs, DiskArgs, InspectArgs, LsArgs, RootArgs};
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
 pub(super) use self::repack::RepackArgs;

@@ -5,26 +5,26 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
-use super::args::{CatArgs, Format, InspectArgs, LsArgs, NetArgs};
+use super::args::{CatArgs, DiskArgs, Format, InspectArgs, LsArgs, RootArgs};
 use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, check, output, signals};
 use crate::bytes::{Hostile, read_size, rfc3339};
-use crate::guest::fs::Kind;
+use crate::guest::fs::{Kind, Trouble};
 use crate::guest::inside::VolumeInside;
-use crate::guest::{Listed, NoRoot, Reading};
+use crate::guest::{Files, Listed, NoRoot, Reading};
 use crate::inspect::{self, Error, Opened};
 use crate::render::guest;
 use crate::source::shown;
 
 /// Shows what is inside the disk of an image.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
-    let looked = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
+    let looked = opened(&args.disk, |opened| {
         let (inside, _) = inspect::within(opened)?;
         Ok((inside, opened.format(), opened.virtual_size()))
     })?;
     let (inside, format, size) = match looked {
         Ok(found) => found,
-        Err(error) => return Ok(unreadable(&args.image, &error)),
+        Err(error) => return Ok(unreadable(&args.disk.image, &error)),
     };
     match args.format {
         Format::Text => {
@@ -35,7 +35,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
             output::write(&mut None, &text)?;
         }
         Format::Json => {
-            let name = shown(&args.image).to_string();
+            let name = shown(&args.disk.image).to_string();
             let text = guest::json(&name, format.as_str(), size, &inside)
                 .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
             output::document_text(&text)?;
@@ -47,19 +47,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
 /// Lists a directory of the guest.
 pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
     let path = args.path.as_bytes();
-    let listed = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
-        inspect::files(opened, |files| {
-            if let Err(none) = files.begin(place(args.volume)) {
-                return Ok(Err((none, files.volumes().to_vec())));
-            }
-            files.list(path).map(Ok)
-        })
-    })?;
-    match listed {
-        Err(error) => Ok(unreadable(&args.image, &error)),
-        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
-        Ok(Ok(None)) => Ok(absent(&args.image, path)),
-        Ok(Ok(Some(listed))) => {
+    match at_root(&args.root, |files| files.list(path))? {
+        Err(code) => Ok(code),
+        Ok(None) => Ok(absent(&args.root, path)),
+        Ok(Some(listed)) => {
             output::write(&mut None, &lines(&listed, args.long))?;
             Ok(ACCEPTED)
         }
@@ -75,13 +66,8 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     })?;
     let escape = io::stdout().is_terminal();
     let mut written = Ok(());
-    let read = opened(&args.image, &args.max_size, &args.net, true, |opened| {
-        inspect::files(opened, |files| {
-            if let Err(none) = files.begin(place(args.volume)) {
-                return Ok(Err((none, files.volumes().to_vec())));
-            }
-            files.read(path, most, &mut |bytes| put(bytes, escape, &mut written)).map(Ok)
-        })
+    let read = at_root(&args.root, |files| {
+        files.read(path, most, &mut |bytes| put(bytes, escape, &mut written))
     })?;
     match written {
         Ok(()) => {}
@@ -91,36 +77,53 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     }
     let name = Hostile::new(path);
     match read {
-        Err(error) => Ok(unreadable(&args.image, &error)),
-        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
-        Ok(Ok(Reading::Absent)) => Ok(absent(&args.image, path)),
-        Ok(Ok(Reading::Other(kind))) => {
+        Err(code) => Ok(code),
+        Ok(Reading::Absent) => Ok(absent(&args.root, path)),
+        Ok(Reading::Other(kind)) => {
             let what = if kind == Kind::Directory { "a directory" } else { "no regular file" };
-            output::complain(&format!("{}: {name} is {what}", shown(&args.image)));
+            output::complain(&format!("{}: {name} is {what}", shown(&args.root.disk.image)));
             Ok(REJECTED)
         }
-        Ok(Ok(Reading::Cut)) => {
+        Ok(Reading::Cut) => {
             let hint = "--max-bytes raises the limit";
             output::complain(&format!("{name} goes on after {most} bytes; {hint}"));
             Ok(REJECTED)
         }
-        Ok(Ok(_)) => Ok(ACCEPTED),
+        Ok(_) => Ok(ACCEPTED),
+    }
+}
+
+/// Opens an image and does something with its files, from the root that is asked for. The inner error is the exit code of
+/// an image that cannot be read, which was said.
+fn at_root<T>(
+    args: &RootArgs,
+    work: impl FnOnce(&mut Files<'_>) -> Result<T, Trouble>,
+) -> Result<Result<T, u8>, Usage> {
+    let done = opened(&args.disk, |opened| {
+        inspect::files(opened, |files| {
+            if let Err(none) = files.begin(place(args.volume)) {
+                return Ok(Err((none, files.volumes().to_vec())));
+            }
+            work(files).map(Ok)
+        })
+    })?;
+    match done {
+        Err(error) => Ok(Err(unreadable(&args.disk.image, &error))),
+        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
+        Ok(Ok(done)) => Ok(Ok(done)),
     }
 }
 
 /// Opens an image and does something with it.
 fn opened<T>(
-    image: &OsString,
-    max_size: &str,
-    net: &NetArgs,
-    quiet: bool,
+    args: &DiskArgs,
     work: impl FnOnce(&mut Opened) -> Result<T, Error>,
 ) -> Result<Result<T, Error>, Usage> {
-    let options = check::to_look_at(max_size, net, [image])?;
-    let progress = Progress::new(quiet);
+    let options = check::to_look_at(&args.max_size, &args.net, [&args.image])?;
+    let progress = Progress::new(args.quiet);
     let closed = std::sync::Arc::clone(&progress);
     signals::watch(move || closed.close());
-    let done = Opened::open(image, &options, &*progress).and_then(|mut opened| {
+    let done = Opened::open(&args.image, &options, &*progress).and_then(|mut opened| {
         progress.close();
         let done = work(&mut opened)?;
         opened.unchanged()?;
@@ -157,8 +160,9 @@ fn unreadable(image: &OsString, error: &Error) -> u8 {
     UNREADABLE
 }
 
-fn absent(image: &OsString, path: &[u8]) -> u8 {
-    output::complain(&format!("{}: there is no {}", shown(image), Hostile::new(path)));
+fn absent(args: &RootArgs, path: &[u8]) -> u8 {
+    let image = shown(&args.disk.image);
+    output::complain(&format!("{image}: there is no {}", Hostile::new(path)));
     REJECTED
 }
 
