@@ -94,8 +94,8 @@ pub(super) enum Command {
     /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
     /// for, and nothing is ever created. Runs that live are left alone.
     ///
-    /// Exit codes: 0 nothing is left, or with --dry-run all was looked at, 2 wrong usage, 4 something is left, or could
-    /// not be looked at, 130 interrupted.
+    /// Exit codes: 0 nothing is left, or with --dry-run everything could be examined, 2 wrong usage, 4 something is
+    /// left, or could not be examined, 130 interrupted.
     #[cfg(feature = "net")]
     Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.
@@ -256,7 +256,7 @@ pub(super) struct CheckArgs {
     pub(super) digest: Vec<Layer>,
 
     /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
-    /// that structures that lie behind what was read can be looked at.
+    /// that tidegate can go back to structures that lie behind what it has read.
     #[arg(long, conflicts_with = "quick", help_heading = "What is read")]
     pub(super) spool: bool,
 
@@ -427,7 +427,7 @@ pub(super) enum ReportFormat {
     Sarif,
     /// Annotations of GitHub Actions; the summary of the job goes to GITHUB_STEP_SUMMARY.
     Github,
-    /// One page that needs nothing else; local images that are not compressed are looked at again for it.
+    /// One page that needs nothing else; tidegate reads local images that are not compressed again for it.
     Html,
 }
 

@@ -304,7 +304,7 @@ impl<'a> Cleaning<'a> {
         self.world.undo(&format!("comparing what {} leads to", Hostile::from(url.as_str())));
         let World { look, watch, .. } = self.world;
         let now = handed::look(OsStr::new(url), look, watch).await;
-        let now = now.map_err(|why| unknown(format!("its URL cannot be looked at: {why}")))?;
+        let now = now.map_err(|why| unknown(format!("its URL cannot be read: {why}")))?;
         let Some(why) = checked.difference(&now) else { return Ok(true) };
         self.world.note(&format!("image {id} is not made of what was checked: {why}"));
         Ok(false)
@@ -535,7 +535,7 @@ pub(super) async fn is_gone(images: &Images, id: u64) -> Result<(), String> {
         match images.get(&ImageKey::Id(id)).await {
             Ok(image) if !image.is_gone() => {}
             Ok(_) | Err(Error { kind: Kind::NotFound, .. }) => return Ok(()),
-            Err(error) => return Err(format!("it cannot be looked at any more: {error}")),
+            Err(error) => return Err(format!("the API does not say whether it is gone: {error}")),
         }
         tokio::time::sleep(PAUSE * look).await;
     }

@@ -38,7 +38,7 @@ pub(super) enum ImageCommand {
     Update(UpdateArgs),
     /// Delete an image.
     ///
-    /// If the answer is lost, the image is looked at, and deleted again if it is still there.
+    /// If the answer is lost, tidegate looks for the image, and deletes it again if it is still there.
     ///
     /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not
     /// be written, 130 interrupted, or the question was not answered with yes.

@@ -110,7 +110,7 @@ pub(super) struct CheckArgs {
     pub(super) allow: Vec<String>,
 
     /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
-    /// that structures that lie behind what was read can be looked at.
+    /// that tidegate can go back to structures that lie behind what it has read.
     #[arg(long)]
     pub(super) spool: bool,
 

@@ -6,7 +6,7 @@ use super::super::fs::{Kind, Trouble};
 use super::super::tree::{Text, Tree};
 use super::{Case, User, shown};
 
-/// Accounts that are looked at at most, and those whose home directory is.
+/// Accounts that tidegate reads at most, and those whose home directory it reads.
 const MOST_ACCOUNTS: usize = 4096;
 pub(super) const MOST_HOMES: usize = 256;
 

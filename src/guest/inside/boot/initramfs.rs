@@ -1,7 +1,7 @@
 //! What is in an initramfs: the names of its modules.
 //!
 //! It is a file of archives, one after another; each is a cpio archive as it is (microcode, mostly), or packed. As the
-//! packed one is the last by far most of the time, what follows it is not looked at, and the look is incomplete then.
+//! packed one is the last by far most of the time, what follows it is not read, and the look is incomplete then.
 //! Unpacked bytes pass by and are not kept; windows, output and time are bounded.
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ pub(super) struct Look {
     pub(super) other_version: Option<Vec<u8>>,
     /// Entries in all.
     pub(super) entries: u64,
-    /// Why not all of it was looked at, as a sentence without a period.
+    /// Why not all of it was examined, as a sentence without a period.
     pub(super) incomplete: Option<String>,
     /// What is wrong with it, as a sentence.
     pub(super) damaged: Option<String>,

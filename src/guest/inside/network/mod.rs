@@ -25,7 +25,7 @@ use decide::is_rendered;
 pub use netplan::netplan;
 use nic::{Fit, Nic};
 
-/// Interfaces that are looked at at most.
+/// Interfaces that tidegate reads at most.
 const MOST_INTERFACES: usize = 1000;
 
 /// What an interface is given.

@@ -108,7 +108,7 @@ pub(super) fn read(text: &str, file: usize, left: &mut usize) -> Result<Node, (S
         let node = |value| Node { file, line, value };
         *left = left.saturating_sub(1);
         if *left == 0 || open.len() > DEEPEST {
-            return Err(("it has more values than are looked at".to_owned(), line));
+            return Err(("it has more values than tidegate reads".to_owned(), line));
         }
         let done = match event {
             Event::Scalar(text, style, ..) => {
