@@ -8,9 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::facts::Code;
 use crate::inspect::Guest;
-use crate::rules::Policy;
 
 pub(super) use self::inside::{CatArgs, DiskArgs, InspectArgs, LsArgs, RootArgs};
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
@@ -261,9 +259,9 @@ pub(super) struct CheckArgs {
     pub(super) spool: bool,
 
     /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
-    /// refuses what cannot be examined.
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "What is read")]
-    pub(super) guest: GuestArg,
+    /// refuses what cannot be examined [default: auto].
+    #[arg(long, value_name = "WHEN", help_heading = "What is read")]
+    pub(super) guest: Option<GuestArg>,
 
     /// The SHA-256 that the file has to have (one image only).
     #[arg(long, value_name = "HEX", help_heading = "What is expected")]
@@ -345,15 +343,22 @@ pub(super) enum GuestArg {
 }
 
 impl GuestArg {
-    /// The option that it is, with what it makes of findings.
-    pub(super) fn option(self, policy: &mut Policy) -> Guest {
-        match self {
-            GuestArg::Auto => Guest::Auto,
-            GuestArg::Never => Guest::Never,
-            GuestArg::Require => {
-                policy.require(&[Code::GuestNotExamined, Code::GuestUnexaminable]);
-                Guest::Require
-            }
+    /// The option that it is.
+    pub(super) fn option(given: Option<Self>) -> Guest {
+        match given {
+            Some(GuestArg::Auto) | None => Guest::Auto,
+            Some(GuestArg::Never) => Guest::Never,
+            Some(GuestArg::Require) => Guest::Require,
+        }
+    }
+}
+
+impl From<Guest> for GuestArg {
+    fn from(guest: Guest) -> Self {
+        match guest {
+            Guest::Auto => GuestArg::Auto,
+            Guest::Never => GuestArg::Never,
+            Guest::Require => GuestArg::Require,
         }
     }
 }
@@ -389,7 +394,7 @@ pub(super) struct NetArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
     pub(super) retries: u8,
 
-    /// Say on standard error what is requested and what is answered.
+    /// Say on standard error what is requested and what is answered. A report as text lists the partitions.
     #[arg(short, long)]
     pub(super) verbose: bool,
 

@@ -10,11 +10,10 @@ use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, check, output, signals};
 use crate::bytes::{Hostile, read_size, rfc3339};
 use crate::guest::fs::{Kind, Trouble};
-use crate::guest::inside::VolumeInside;
 use crate::guest::{Files, Listed, NoRoot, Reading};
 use crate::inspect::{self, Error, Opened};
 use crate::render::guest;
-use crate::source::shown;
+use crate::source::{is_unconnected, shown};
 
 /// Shows what is inside the disk of an image.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
@@ -28,9 +27,9 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
     };
     match args.format {
         Format::Text => {
-            let mut text = guest::text(&inside, output::style(true).width);
+            let mut text = guest::text(format.as_str(), size, &inside, output::style(true).width);
             if inside.volumes.is_empty() {
-                text.push_str("  No volume of the disk holds anything that is known.\n");
+                text.push_str("  tidegate recognises nothing on the disk.\n");
             }
             output::write(&mut None, &text)?;
         }
@@ -46,7 +45,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
 
 /// Lists a directory of the guest.
 pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
-    let path = args.path.as_bytes();
+    let path = path(&args.path)?;
     match at_root(&args.root, |files| files.list(path))? {
         Err(code) => Ok(code),
         Ok(None) => Ok(absent(&args.root, path)),
@@ -59,7 +58,12 @@ pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
 
 /// Writes a file of the guest to standard output.
 pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
-    let path = args.path.as_bytes();
+    if is_unconnected(&io::stdout()) {
+        return Err(Usage(
+            "standard output is closed; send it to a file, or to /dev/null by name".into(),
+        ));
+    }
+    let path = path(&args.path)?;
     let most = read_size(&args.max_bytes).ok_or_else(|| {
         let given = Hostile::from(args.max_bytes.as_str());
         Usage(format!("--max-bytes takes a size such as 64MiB or 1000000, not \"{given}\""))
@@ -93,6 +97,16 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     }
 }
 
+/// A path of the guest. An empty one comes of a variable that is not set.
+fn path(given: &OsString) -> Result<&[u8], Usage> {
+    match given.as_bytes() {
+        [] => Err(Usage(
+            "PATH is empty: name one from the root of the system on, such as /etc".into(),
+        )),
+        path => Ok(path),
+    }
+}
+
 /// Opens an image and does something with its files, from the root that is asked for. The inner error is the exit code of
 /// an image that cannot be read, which was said.
 fn at_root<T>(
@@ -100,16 +114,14 @@ fn at_root<T>(
     work: impl FnOnce(&mut Files<'_>) -> Result<T, Trouble>,
 ) -> Result<Result<T, u8>, Usage> {
     let done = opened(&args.disk, |opened| {
-        inspect::files(opened, |files| {
-            if let Err(none) = files.begin(place(args.volume)) {
-                return Ok(Err((none, files.volumes().to_vec())));
-            }
-            work(files).map(Ok)
+        inspect::files(opened, |files| match files.begin(place(args.volume)) {
+            Ok(()) => work(files).map(Ok),
+            Err(none) => Ok(Err(choose(none, args.volume, files))),
         })
     })?;
     match done {
         Err(error) => Ok(Err(unreadable(&args.disk.image, &error))),
-        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
+        Ok(Err(usage)) => Err(usage),
         Ok(Ok(done)) => Ok(Ok(done)),
     }
 }
@@ -167,19 +179,26 @@ fn absent(args: &RootArgs, path: &[u8]) -> u8 {
 }
 
 /// Says which volumes there are to choose from.
-fn choose(none: NoRoot, asked: Option<u32>, volumes: &[VolumeInside]) -> Usage {
-    let why = match (none, asked) {
-        (NoRoot::None, _) => "no volume holds an operating system".to_owned(),
-        (NoRoot::Several, _) => "several volumes hold an operating system".to_owned(),
-        (_, Some(number)) => format!("nothing can be read of volume {number}"),
-        (_, None) => "nothing can be read".to_owned(),
+fn choose(none: NoRoot, asked: Option<u32>, files: &Files<'_>) -> Usage {
+    let asked = asked.unwrap_or_default();
+    let why = match none {
+        NoRoot::None if files.unread().is_empty() => {
+            "no volume holds an operating system".to_owned()
+        }
+        NoRoot::None => "no volume that can be read holds an operating system".to_owned(),
+        NoRoot::Several => "several volumes hold an operating system".to_owned(),
+        NoRoot::NoVolume => format!("there is no volume {asked}"),
+        NoRoot::Unreadable => format!("volume {asked} has no files that tidegate reads"),
     };
-    let mut text = format!("{why}; choose one with --volume N:");
-    for (number, volume) in (1..).zip(volumes) {
-        let _ = write!(text, "\n  {number}  {}", guest::of_volume(volume));
+    if files.volumes().is_empty() {
+        return Usage(format!("{why}, and the disk has no volumes"));
     }
-    if volumes.is_empty() {
-        text = format!("{why}, and the disk has no volume that is known");
+    let mut text = format!("{why}; choose one with --volume N:");
+    for (index, volume) in files.volumes().iter().enumerate() {
+        let _ = write!(text, "\n  {}  {}", index + 1, guest::of_volume(volume));
+        if let Some((_, why)) = files.unread().iter().find(|(unread, _)| *unread == index) {
+            let _ = write!(text, " ({why})");
+        }
     }
     Usage(text)
 }
@@ -215,7 +234,8 @@ fn mode(kind: Kind, mode: u16) -> String {
         Kind::Regular => "-",
         Kind::Directory => "d",
         Kind::Link => "l",
-        Kind::Special => "s",
+        // A device, a pipe or a socket: which of them is not read.
+        Kind::Special => "?",
     });
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let bits = mode >> shift;
@@ -237,6 +257,7 @@ mod tests {
 
     #[test]
     fn modes_are_shown_as_ls_does() {
+        assert_eq!(mode(Kind::Special, 0o620), "?rw--w----");
         assert_eq!(mode(Kind::Regular, 0o644), "-rw-r--r--");
         assert_eq!(mode(Kind::Directory, 0o1777), "drwxrwxrwt");
         assert_eq!(mode(Kind::Regular, 0o4755), "-rwsr-xr-x");

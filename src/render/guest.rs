@@ -54,13 +54,14 @@ pub fn summary(inside: &Inside) -> String {
     parts.join(", ")
 }
 
-/// All of it, for people.
+/// All of it, for people, of a disk of so many bytes in this format.
 #[must_use]
-pub fn text(inside: &Inside, width: usize) -> String {
+pub fn text(disk_format: &str, virtual_size: u64, inside: &Inside, width: usize) -> String {
     let mut out = String::new();
+    let disk = [("disk", format!("{disk_format}, {}", human_size(virtual_size)))];
     let volumes = inside.volumes.iter().map(|volume| ("volumes", of_volume(volume)));
     let mut last = "";
-    for (what, said) in said(inside).into_iter().chain(volumes) {
+    for (what, said) in disk.into_iter().chain(said(inside)).chain(volumes) {
         let shown = if what == last { "" } else { what };
         let _ = writeln!(out, "  {shown:<12}  {}", wrap(&said, width, INDENT));
         last = what;
@@ -74,7 +75,7 @@ pub(super) fn said(inside: &Inside) -> Vec<(&'static str, String)> {
     lines.extend(inside.system.as_ref().map(|system| ("system", of_system(system))));
     if let Some(boot) = &inside.boot {
         lines.push(("boot", of_boot(boot)));
-        lines.extend(boot.entry.clone().map(|entry| ("entry", entry)));
+        lines.extend(boot.entry.clone().map(|entry| ("boot entry", entry)));
         lines.extend(boot.command_line.clone().map(|line| ("command line", line)));
     }
     lines.extend(inside.kernels.iter().map(|kernel| {
@@ -114,22 +115,32 @@ fn of_boot(boot: &Boot) -> String {
 fn of_user(user: &User) -> String {
     let password = match user.password.as_str() {
         "locked" => "password locked",
-        "set" => "password set",
-        "empty" => "empty password",
-        _ => "no password",
+        "set" => "has a password",
+        "empty" => "logs in with no password",
+        _ => "no password logs in",
     };
     let keys = match user.keys {
         0 => String::new(),
         1 => ", 1 key".to_owned(),
         count => format!(", {count} keys"),
     };
-    format!("{} ({}): {password}{keys}", user.name, user.uid)
+    format!("{} (uid {}): {password}{keys}", user.name, user.uid)
+}
+
+/// What a volume holds, in words.
+pub(super) fn holds(volume: &VolumeInside) -> &str {
+    match volume.holds.as_str() {
+        "unknown" => "contents unknown",
+        "zeros" => "empty",
+        holds => holds,
+    }
 }
 
 /// What a volume is and how full.
 #[must_use]
 pub fn of_volume(volume: &VolumeInside) -> String {
-    let mut parts = vec![volume.holds.clone(), human_size(volume.size)];
+    let mut parts: Vec<String> = volume.type_name.iter().cloned().collect();
+    parts.extend([holds(volume).to_owned(), human_size(volume.size)]);
     if let Some(free) = volume.free {
         parts.push(format!("{} free", human_size(free)));
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::common::{exit_code, piped_to, stderr, stdout, tidegate};
 use super::debian::disk;
-use super::debugfs::{done, have};
+use super::disks::{done, have};
 
 fn run(arguments: &[&str]) -> std::process::Output {
     tidegate().args(arguments).output().unwrap()

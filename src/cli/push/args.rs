@@ -115,9 +115,9 @@ pub(super) struct CheckArgs {
     pub(super) spool: bool,
 
     /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
-    /// refuses what cannot be examined.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) guest: GuestArg,
+    /// refuses what cannot be examined [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    pub(super) guest: Option<GuestArg>,
 
     /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
     #[arg(long)]
