@@ -24,6 +24,7 @@ mod gone;
 mod interrupts;
 mod job;
 mod journals;
+mod journals_untrusted;
 mod left;
 mod limits;
 mod lost;
