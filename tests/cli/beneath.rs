@@ -1,9 +1,11 @@
 //! File systems on the whole disk, beneath its partitions.
 
+use std::process::Command;
+
+use tidegate::guest::FILE_SYSTEMS;
+
 use crate::common::*;
 use crate::marks::{found, mbr_disk, missing_oracle, sample};
-use std::process::Command;
-use tidegate::guest::FILE_SYSTEMS;
 
 /// Pieces of a disk and their places.
 type Pieces = Vec<(usize, Vec<u8>)>;

@@ -1,10 +1,12 @@
 //! Marks at the end of a disk or a file: of RAID firmware, of images with a trailer, of zip archives.
 
-use crate::common::*;
-use crate::marks::{found, mbr_disk, missing_oracle};
-use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::*;
+use crate::marks::{found, mbr_disk, missing_oracle};
 
 /// What the firmware of a RAID, or DRBD, leaves at the end: libblkid shows no partitions then. Where the mark has two bytes
 /// or libblkid always wants a check sum, so does the finding.

@@ -1,13 +1,14 @@
 //! What another program would take for something else is never accepted: every mark of the table of readings is put onto
 //! disks that are good without it.
 
-use crate::common::*;
-use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+
+use serde_json::Value;
 use tidegate::facts::Mark;
-use tidegate::formats::FORMATS;
-use tidegate::formats::Is;
+use tidegate::formats::{FORMATS, Is};
+
+use crate::common::*;
 
 /// A disk with an MBR of one partition.
 pub(crate) fn mbr_disk() -> Vec<u8> {

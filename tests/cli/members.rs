@@ -1,10 +1,11 @@
 //! Disks that are a part of something larger: of a RAID, a pool, an encrypted volume.
 
+use std::process::Command;
+
+use tidegate::guest::{SIGNATURES, Signature};
+
 use crate::common::*;
 use crate::marks::{disks_with, found, mbr_disk, missing_oracle, rejects};
-use std::process::Command;
-use tidegate::guest::SIGNATURES;
-use tidegate::guest::Signature;
 
 #[test]
 fn a_disk_is_no_part_of_something_larger() {

@@ -1,8 +1,8 @@
 //! Bitmaps of qcow2, as QEMU wants them.
 
 use crate::common::*;
-use crate::qcow2::Qemu::{Refuses, Silent};
-use crate::qcow2::{BITMAPS, CLUSTER, Image, Qemu, assert_refused, changed};
+use crate::qcow2::Qemu::{self, Refuses, Silent};
+use crate::qcow2::{BITMAPS, CLUSTER, Image, assert_refused, changed};
 
 /// An entry of a bitmap directory.
 #[derive(Clone)]

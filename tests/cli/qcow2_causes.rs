@@ -1,10 +1,11 @@
 //! What is said of damage in a qcow2: each cause once, and nothing that only follows from it.
 
+use std::process::Command;
+
 use crate::common::*;
 use crate::qcow2::{CLUSTER, COPIED, Image, L1, L2, REFCOUNTS, changed};
 use crate::qcow2_bitmaps::Bitmap;
 use crate::qcow2_packed::disk_of_text;
-use std::process::Command;
 
 #[test]
 fn much_that_is_used_by_nothing_is_a_warning_and_a_little_a_note() {

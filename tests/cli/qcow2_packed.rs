@@ -1,8 +1,9 @@
 //! Compressed clusters of qcow2, from files and from streams.
 
+use serde_json::Value;
+
 use crate::common::*;
 use crate::qcow2::{CLUSTER, COPIED, Image, L1, L2};
-use serde_json::Value;
 
 /// State of the part of a check that decompresses clusters.
 fn packed_data(report: &Value) -> &str {

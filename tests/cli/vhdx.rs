@@ -1,13 +1,10 @@
 //! VHDX is opened as QEMU opens it: for each error exit on its way there is an image that takes it, which
 //! `qemu-img` refuses and `tidegate check` refuses too. `docs/open-like-qemu.md` has the table.
 
-use crate::common::Scratch;
-use crate::common::codes;
-use crate::common::disk;
-use crate::common::qemu_img;
-use crate::common::report;
 use std::path::Path;
 use std::process::Command;
+
+use crate::common::{Scratch, codes, disk, qemu_img, report};
 
 const KIB: usize = 1 << 10;
 

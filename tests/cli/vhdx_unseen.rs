@@ -1,10 +1,6 @@
 //! What readers of VHDX pass over, show differently or do not see: QEMU opens each of these images.
 
-use crate::common::Scratch;
-use crate::common::codes;
-use crate::common::disk;
-use crate::common::qemu_img;
-use crate::common::report;
+use crate::common::{Scratch, codes, disk, qemu_img, report};
 use crate::vhdx::{BAT, Image, MIB, UNKNOWN, base};
 
 #[test]

@@ -1,9 +1,11 @@
 //! VMDK images in the shapes that VMware, VirtualBox and QEMU give them, and what attackers make of them.
 
-use crate::common::*;
-use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::*;
 
 pub(crate) const SECTOR: usize = 512;
 

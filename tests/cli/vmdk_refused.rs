@@ -1,11 +1,11 @@
 //! VMDK images that QEMU refuses, each by an error on its way to open one: docs/open-like-qemu.md has the table.
 
-use crate::common::*;
-use crate::vmdk::{CAPACITY, GRAIN, Image, SECTOR, descriptor, header, marker, sparse, stream};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+
+use crate::common::*;
+use crate::vmdk::{CAPACITY, GRAIN, Image, SECTOR, descriptor, header, marker, sparse, stream};
 
 /// Whether the oracle is there. Without it a test has nothing to say, which is not good enough for CI.
 fn have_qemu() -> bool {

@@ -95,7 +95,7 @@ fn odd_files_and_damaged_volumes_are_named() {
     let long = run(&["ls", "-l", disk, "/etc/null"]);
     assert!(stdout(&long).starts_with("?---------"), "{long:?}");
     // A name with a slash: the directory is damaged, and the volume with it.
-    edit(Path::new(&volume), "symlink /a/b c\n");
+    edit(Path::new(&volume), "mknod /a/b c 1 3\n");
     let output = run(&["ls", disk, "/etc"]);
     assert_eq!(exit_code(&output), 2, "{output:?}");
     let said = stderr(&output);

@@ -1,33 +1,20 @@
 //! What is said to be gone is gone: in all versions, by the right account, also what came late; and nothing is removed
 //! that is not the push's.
 
-use crate::common::*;
-use crate::crash::Sweep;
-use crate::crash::swept;
-use crate::disks::*;
-use crate::rig::*;
-use crate::server::Reply;
-use crate::server::Request;
-use crate::server::Server;
-use crate::server::forwarded;
-use serde_json::Value;
-use serde_json::json;
 use std::process::Output;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
 use tidegate::net::Address;
-use tidegate::spaces::Acl;
-use tidegate::spaces::Bucket;
-use tidegate::spaces::BucketName;
-use tidegate::spaces::Endpoint;
-use tidegate::spaces::Key;
-use tidegate::spaces::Keys;
-use tidegate::spaces::Options;
-use tidegate::spaces::Region;
+use tidegate::spaces::{Acl, Bucket, BucketName, Endpoint, Key, Keys, Options, Region};
+
+use crate::common::*;
+use crate::crash::{Sweep, swept};
+use crate::disks::*;
+use crate::rig::*;
+use crate::server::{Reply, Request, Server, forwarded};
 
 const VERSIONED: &str = "[[bucket]]\nkind = \"bucket-versioned\"\n";
 

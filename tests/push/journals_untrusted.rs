@@ -1,15 +1,15 @@
 //! What a sweep makes of journals that no push wrote, or that are damaged: it removes nothing for them.
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tidegate::spaces::Acl;
+
 use crate::common::*;
 use crate::gone::{OTHER, put};
 use crate::rig::*;
-use serde_json::Value;
-use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::Command;
-use tidegate::spaces::Acl;
 
 /// Writes a journal as a push would, but for what is said.
 fn plant(rig: &Rig, name: &str, push: &str, lines: &[Value]) -> PathBuf {
