@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::check::{CheckArgs, GuestArg, Layer, ReportFormat};
 pub(super) use self::inside::{CatArgs, DiskArgs, InspectArgs, LsArgs, RootArgs};
-pub(super) use self::net::NetArgs;
+pub(super) use self::net::{NetArgs, OpenArgs};
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
 pub(super) use self::repack::RepackArgs;
@@ -217,16 +217,8 @@ pub(super) struct MapArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: MapFormat,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
-
-    /// No progress.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
     #[command(flatten)]
-    pub(super) net: NetArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -254,16 +246,8 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
 
-    /// Size that images and disks have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
-
-    /// No progress.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
     #[command(flatten)]
-    pub(super) net: NetArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]

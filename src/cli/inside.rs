@@ -131,8 +131,8 @@ fn opened<T>(
     args: &DiskArgs,
     work: impl FnOnce(&mut Opened) -> Result<T, Error>,
 ) -> Result<Result<T, Error>, Usage> {
-    let options = check::to_look_at(&args.max_size, &args.net, [&args.image])?;
-    let progress = Progress::new(args.quiet);
+    let options = check::to_look_at(&args.open.max_size, &args.open.net, [&args.image])?;
+    let progress = Progress::new(args.open.quiet);
     let closed = std::sync::Arc::clone(&progress);
     signals::watch(move || closed.close());
     let done = Opened::open(&args.image, &options, &*progress).and_then(|mut opened| {

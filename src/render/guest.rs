@@ -59,7 +59,10 @@ pub fn summary(inside: &Inside) -> String {
 pub fn text(disk_format: &str, virtual_size: u64, inside: &Inside, width: usize) -> String {
     let mut out = String::new();
     let disk = [("disk", format!("{disk_format}, {}", human_size(virtual_size)))];
-    let volumes = inside.volumes.iter().map(|volume| ("volumes", of_volume(volume)));
+    // Whoever lists files chooses one by its number.
+    let volumes = (1..).zip(&inside.volumes);
+    let volumes =
+        volumes.map(|(number, volume)| ("volumes", format!("{number}  {}", of_volume(volume))));
     let mut last = "";
     for (what, said) in disk.into_iter().chain(said(inside)).chain(volumes) {
         let shown = if what == last { "" } else { what };
@@ -88,11 +91,21 @@ pub(super) fn said(inside: &Inside) -> Vec<(&'static str, String)> {
         ("provisioner", joined(&[Some(&name), from.as_ref()], ", "))
     }));
     lines.extend(inside.network.clone().map(|network| ("network", network)));
-    lines.extend(inside.login.clone().map(|login| ("log in as", login)));
+    lines.extend(inside.login.as_ref().map(|login| ("log in as", of_login(login, inside))));
     lines.extend(inside.users.iter().map(|user| ("users", of_user(user))));
     let left = inside.not_examined.iter();
     lines.extend(left.map(|left| ("not examined", format!("{}: {}", left.what, left.why))));
     lines
+}
+
+/// The name that the owner of a Droplet logs in with, and who sets it up if the disk has no such user who can log in.
+fn of_login(login: &str, inside: &Inside) -> String {
+    match &inside.provisioner {
+        Some(by) if inside.users.iter().all(|user| user.name != login) => {
+            format!("{login}, set up by {} at the first boot", by.name)
+        }
+        _ => login.to_owned(),
+    }
 }
 
 fn joined(parts: &[Option<&String>], between: &str) -> String {
@@ -161,4 +174,41 @@ pub fn of_volume(volume: &VolumeInside) -> String {
         });
     }
     format!("{}: {}", volume.name, parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::inside::Provisioner;
+
+    #[test]
+    fn whoever_reads_it_sees_whom_to_log_in_as_and_which_volume_is_which() {
+        let user = User { name: "root".into(), password: "none".into(), ..User::default() };
+        let volume = |name: &str, holds: &str| VolumeInside {
+            name: name.to_owned(),
+            holds: holds.to_owned(),
+            type_name: Some("BIOS boot".to_owned()),
+            size: 1 << 20,
+            ..VolumeInside::default()
+        };
+        let mut inside = Inside {
+            provisioner: Some(Provisioner { name: "cloud-init".into(), ..Provisioner::default() }),
+            login: Some("debian".to_owned()),
+            users: vec![user],
+            volumes: vec![volume("partition 1", "ext4"), volume("partition 14", "unknown")],
+            ..Inside::default()
+        };
+        let shown = text("raw", 1 << 30, &inside, 80);
+        for line in [
+            "  disk          raw, 1.1 GB\n",
+            "  log in as     debian, set up by cloud-init at the first boot\n",
+            "  users         root (uid 0): no password logs in\n",
+            "  volumes       1  partition 1: BIOS boot, ext4, 1.0 MB\n",
+            "                2  partition 14: BIOS boot, contents unknown, 1.0 MB\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        inside.login = Some("root".to_owned());
+        assert!(text("raw", 0, &inside, 80).contains("  log in as     root\n"));
+    }
 }

@@ -175,3 +175,34 @@ fn the_same_is_inside_whatever_it_is_packed_in() {
     let quick = run(&["check", "--quick", "--guest", "require", text(disk)]);
     assert_eq!(exit_code(&quick), 2);
 }
+
+#[test]
+fn partitions_have_the_names_of_their_types_in_every_report() {
+    if !have(&["mke2fs", "sfdisk"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = disks::of_trees(folder.path(), &[&[("a", "")]]);
+    let disk = text(&path);
+    let brief = run(&["check", disk]);
+    let long = run(&["check", "-v", disk]);
+    let line = "       1   16.8 MB  Linux, ext4\n";
+    assert!(stdout(&long).contains(line), "{long:?}");
+    assert_eq!(stdout(&long).replace(line, ""), stdout(&brief));
+    let page = run(&["check", "--format", "html", disk]);
+    assert!(stdout(&page).contains("<td>Linux, <code>83</code></td>"), "{page:?}");
+    assert!(stdout(&page).contains("<title>Partition 1: Linux, 16.8 MB</title>"), "{page:?}");
+    let of_json = |arguments: &[&str]| -> Value {
+        serde_json::from_slice(&run(&[arguments, &["--format", "json", disk]].concat()).stdout)
+            .unwrap()
+    };
+    let report = of_json(&["check"])["images"][0].clone();
+    assert_eq!(report["partition_table"]["partitions"][0]["type_name"], "Linux");
+    let inspected = of_json(&["inspect"]);
+    for guest in [&report["guest"], &inspected["guest"]] {
+        let volume = &guest["volumes"][0];
+        assert_eq!((&volume["type"], &volume["type_name"]), (&"83".into(), &"Linux".into()));
+    }
+    let said = run(&["inspect", disk]);
+    assert!(stdout(&said).contains("1  partition 1: Linux, ext4, 16.8 MB"), "{said:?}");
+}

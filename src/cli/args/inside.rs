@@ -2,7 +2,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{Format, NetArgs};
+use super::{Format, OpenArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InspectArgs {
@@ -45,7 +45,7 @@ pub(in crate::cli) struct CatArgs {
 /// Where paths of the guest begin.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RootArgs {
-    /// Begin at the root of this volume instead, counted from 1 as `inspect` lists them.
+    /// Begin at the root of this volume instead, by its number in the list of `inspect`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) volume: Option<u32>,
 
@@ -60,15 +60,7 @@ pub(in crate::cli) struct DiskArgs {
     #[arg(value_name = "IMAGE", index = 1)]
     pub(in crate::cli) image: OsString,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(in crate::cli) max_size: String,
-
-    /// No progress.
-    #[arg(short, long)]
-    pub(in crate::cli) quiet: bool,
-
     // Last, because its heading stands over all that follow.
     #[command(flatten)]
-    pub(in crate::cli) net: NetArgs,
+    pub(in crate::cli) open: OpenArgs,
 }

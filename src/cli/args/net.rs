@@ -1,4 +1,4 @@
-//! How URLs are fetched.
+//! How URLs are fetched, and images opened.
 
 use std::path::PathBuf;
 
@@ -45,4 +45,19 @@ pub(in crate::cli) struct NetArgs {
     #[cfg(feature = "net")]
     #[arg(skip)]
     pub(in crate::cli) direct: bool,
+}
+
+/// How images are opened for commands that judge nothing.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OpenArgs {
+    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
+    #[arg(long, value_name = "SIZE", default_value = "100GB")]
+    pub(in crate::cli) max_size: String,
+
+    /// No progress.
+    #[arg(short, long)]
+    pub(in crate::cli) quiet: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) net: NetArgs,
 }

@@ -103,14 +103,14 @@ fn open<'d>(
             (Some(why), _) => Err(why.clone().into()),
             (None, Some(what)) => Err(not_read(what)),
             (None, None) if found.volume.is_without_files() => Ok(None),
-            (None, None) => Err(Why::unsupported("what it holds is not known here")),
+            (None, None) => Err(Why::unsupported("tidegate does not know what it holds")),
         },
         _ => Err(not_read(holds.as_str())),
     }
 }
 
 fn not_read(what: &str) -> Trouble {
-    Why::unsupported(format!("it holds {what}, which is not read here"))
+    Why::unsupported(format!("it holds {what}, which tidegate does not read"))
 }
 
 impl Holds {

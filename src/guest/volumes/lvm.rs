@@ -226,7 +226,7 @@ fn ranges(
         if !is_linear {
             let kind = crate::bytes::Hostile::new(kind);
             return Err(Why::Unsupported(format!(
-                "it has a segment of kind {kind}; linear ones are read here"
+                "it has a segment of kind {kind}; tidegate reads linear ones"
             )));
         }
         let count = segment.number("extent_count").ok_or_else(damaged)?;

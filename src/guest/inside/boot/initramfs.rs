@@ -206,7 +206,7 @@ impl Look {
             Packing::Known(decoder) => decoder,
             Packing::Other(name) => {
                 self.incomplete =
-                    Some(format!("it is compressed with {name}, which is not read here"));
+                    Some(format!("it is compressed with {name}, which tidegate does not read"));
                 return Ok(());
             }
             Packing::Unknown => {
@@ -273,10 +273,10 @@ impl Look {
     fn ended(&mut self, damage: &Damage, cpio: &Cpio, is_between: bool) {
         let limit = match damage.code {
             Code::XzWindowTooLarge | Code::ZstdWindowTooLarge => {
-                Some("it is compressed with a larger window than is read here")
+                Some("it is compressed with a larger window than tidegate takes")
             }
             Code::XzUnsupported | Code::ZstdUnsupported => {
-                Some("it is compressed in a way that is not read here")
+                Some("it is compressed in a way that tidegate does not read")
             }
             _ => None,
         };
