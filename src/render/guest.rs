@@ -62,7 +62,7 @@ pub fn text(disk_format: &str, virtual_size: u64, inside: &Inside, width: usize)
     // Whoever lists files chooses one by its number.
     let volumes = (1..).zip(&inside.volumes);
     let volumes =
-        volumes.map(|(number, volume)| ("volumes", format!("{number}  {}", of_volume(volume))));
+        volumes.map(|(number, volume)| ("volumes", format!("{number}. {}", of_volume(volume))));
     let mut last = "";
     for (what, said) in disk.into_iter().chain(said(inside)).chain(volumes) {
         let shown = if what == last { "" } else { what };
@@ -129,8 +129,8 @@ fn of_user(user: &User) -> String {
     let password = match user.password.as_str() {
         "locked" => "password locked",
         "set" => "has a password",
-        "empty" => "logs in with no password",
-        _ => "no password logs in",
+        "empty" => "empty password",
+        _ => "no password login",
     };
     let keys = match user.keys {
         0 => String::new(),
@@ -202,9 +202,9 @@ mod tests {
         for line in [
             "  disk          raw, 1.1 GB\n",
             "  log in as     debian, set up by cloud-init at the first boot\n",
-            "  users         root (uid 0): no password logs in\n",
-            "  volumes       1  partition 1: BIOS boot, ext4, 1.0 MB\n",
-            "                2  partition 14: BIOS boot, contents unknown, 1.0 MB\n",
+            "  users         root (uid 0): no password login\n",
+            "  volumes       1. partition 1: BIOS boot, ext4, 1.0 MB\n",
+            "                2. partition 14: BIOS boot, contents unknown, 1.0 MB\n",
         ] {
             assert!(shown.contains(line), "{shown}");
         }

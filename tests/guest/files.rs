@@ -204,5 +204,5 @@ fn partitions_have_the_names_of_their_types_in_every_report() {
         assert_eq!((&volume["type"], &volume["type_name"]), (&"83".into(), &"Linux".into()));
     }
     let said = run(&["inspect", disk]);
-    assert!(stdout(&said).contains("1  partition 1: Linux, ext4, 16.8 MB"), "{said:?}");
+    assert!(stdout(&said).contains("1. partition 1: Linux, ext4, 16.8 MB"), "{said:?}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::reach::ReachArgs;
+use super::ReachArgs;
 
 /// How URLs are fetched.
 #[derive(Debug, Args)]
