@@ -121,6 +121,7 @@
 //!         region: "nyc3".into(),
 //!         distribution: None,
 //!         description: None,
+//!         describe: false,
 //!         tags: Vec::new(),
 //!     },
 //!     tag: true,

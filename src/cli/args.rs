@@ -1,21 +1,23 @@
+mod check;
 mod inside;
+mod net;
 mod project;
 mod reach;
 mod repack;
+mod report;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::facts::Code;
-use crate::inspect::Guest;
-use crate::rules::Policy;
-
-pub(super) use self::inside::{CatArgs, InspectArgs, LsArgs};
+pub(super) use self::check::{CheckArgs, GuestArg, Layer, ReportFormat};
+pub(super) use self::inside::{CatArgs, DiskArgs, InspectArgs, LsArgs, RootArgs};
+pub(super) use self::net::{NetArgs, OpenArgs};
 pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
 pub(super) use self::repack::RepackArgs;
+pub(super) use self::report::{MergeArgs, ReportArgs, ReportCommand};
 
 /// A gate for disk images on their way to DigitalOcean: verifies before the create call.
 #[derive(Debug, Parser)]
@@ -94,8 +96,8 @@ pub(super) enum Command {
     /// An upload that was not complete is aborted, an object that nobody needs is deleted, an import is waited
     /// for, and nothing is ever created. Runs that live are left alone.
     ///
-    /// Exit codes: 0 nothing is left, or with --dry-run all was looked at, 2 wrong usage, 4 something is left, or could
-    /// not be looked at, 130 interrupted.
+    /// Exit codes: 0 nothing is left, or with --dry-run everything could be examined, 2 wrong usage, 4 something is
+    /// left, or could not be examined, 130 interrupted.
     #[cfg(feature = "net")]
     Sweep(super::push::sweep::SweepArgs),
     /// Create, find, copy and delete custom images by DigitalOcean's API.
@@ -196,287 +198,12 @@ pub(super) struct ManArgs {
     pub(super) dir: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct CheckArgs {
-    /// Image files or URLs; `-` is standard input. Of a folder, the images in it; -v names what is left out. Names of images of tidegate.toml; all of them if none is given.
-    #[arg(value_name = "IMAGE")]
-    pub(super) images: Vec<OsString>,
-
-    /// Paths and URLs, after `--`: none is an option or the name of an image of tidegate.toml.
-    #[arg(value_name = "PATH", last = true)]
-    pub(super) paths: Vec<OsString>,
-
-    /// Check the images that a file lists: a path or a URL on each line; `-` reads the list from standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths"], help_heading = "Which images")]
-    pub(super) images_from: Option<OsString>,
-
-    /// The list has a NUL byte after each name, as `git ls-files -z` and `find -print0` write it, and no comments.
-    #[arg(short = '0', long, requires = "images_from", help_heading = "Which images")]
-    pub(super) null: bool,
-
-    /// Of all these images check those of shard K of N, such as 0/8 to 7/8: each falls to one, by its name.
-    #[arg(long, value_name = "K/N", allow_hyphen_values = true, help_heading = "Which images")]
-    pub(super) shard: Option<crate::project::Shard>,
-
-    /// Check what a build of Packer made, by the manifest that its post-processor `manifest` wrote: the build of
-    /// PACKER_RUN_UUID and PACKER_BUILD_NAME, or the last one. Progress goes to standard output, unless a document
-    /// does, and why an image is refused to standard error.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "paths", "images_from"], help_heading = "Which images")]
-    pub(super) packer_manifest: Option<PathBuf>,
-
-    /// Of a folder, check the images that lie in it, and none of the folders in it.
-    #[arg(long, help_heading = "Which images")]
-    pub(super) no_recurse: bool,
-
-    /// Check so many images at once, 1 to 1024; otherwise as many as there are cores, or as fit into memory (64 MiB at two
-    /// threads, 256 MiB at most). The output is the same.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Which images")]
-    pub(super) jobs: Option<u16>,
-
-    /// Check no further image after the first reject. Those that were under way or not begun are reported as not checked.
-    #[arg(long, help_heading = "Which images")]
-    pub(super) fail_fast: bool,
-
-    /// Ask nothing of the network: images of tidegate.toml that are URLs are left out, other URLs are refused.
-    #[arg(long, help_heading = "Which images")]
-    pub(super) offline: bool,
-
-    /// Undo --offline, for hooks that have it.
-    #[arg(long, overrides_with = "offline", help_heading = "Which images")]
-    pub(super) online: bool,
-
-    /// Read only headers and tables; no digest, and compressed files are not verified to their end.
-    #[arg(long, conflicts_with_all = ["digest", "sha256", "checksums"], help_heading = "What is read")]
-    pub(super) quick: bool,
-
-    /// Also digest the decompressed image, or the disk (may be both).
-    ///
-    /// For the digest of the disk, a piped container is spooled, and a compressed one behind a URL without parts.
-    #[arg(long, value_name = "LAYER", value_delimiter = ',', help_heading = "What is read")]
-    pub(super) digest: Vec<Layer>,
-
-    /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
-    /// that structures that lie behind what was read can be looked at.
-    #[arg(long, conflicts_with = "quick", help_heading = "What is read")]
-    pub(super) spool: bool,
-
-    /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
-    /// refuses what cannot be examined.
-    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "What is read")]
-    pub(super) guest: GuestArg,
-
-    /// The SHA-256 that the file has to have (one image only).
-    #[arg(long, value_name = "HEX", help_heading = "What is expected")]
-    pub(super) sha256: Option<String>,
-
-    /// A SHA256SUMS file or URL (GNU or BSD style) that has to list each image, or its decompressed
-    /// name.
-    #[arg(long, value_name = "FILE", help_heading = "What is expected")]
-    pub(super) checksums: Option<OsString>,
-
-    /// Size that image and disk have to stay under, such as 20GiB [default: 100GB].
-    #[arg(long, value_name = "SIZE", help_heading = "What is expected")]
-    pub(super) max_size: Option<String>,
-
-    /// Treat a finding as a reject (may be repeated).
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
-    pub(super) reject: Vec<String>,
-
-    /// Treat a finding as a warning.
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
-    pub(super) warn: Vec<String>,
-
-    /// Treat a finding as a note.
-    #[arg(long, value_name = "CODE", value_delimiter = ',', help_heading = "What findings weigh")]
-    pub(super) allow: Vec<String>,
-
-    /// Exit with 1 on warnings too.
-    #[arg(long, help_heading = "What findings weigh")]
-    pub(super) strict: bool,
-
-    /// Decompress to the end although the image is refused already, for all findings.
-    #[arg(long, help_heading = "What is read")]
-    pub(super) keep_going: bool,
-
-    /// How to report.
-    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Report")]
-    pub(super) format: ReportFormat,
-
-    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
-    /// report of this command, and only when the new one is whole.
-    #[arg(long, value_name = "FILE", help_heading = "Report")]
-    pub(super) output: Option<PathBuf>,
-
-    /// No progress, and one line for each image.
-    #[arg(short, long, help_heading = "Report")]
-    pub(super) quiet: bool,
-
-    /// Leave a receipt of the check in this file (one image only); that there can be none is an error. If a valid one
-    /// is there, sealed with TIDEGATE_RECEIPT_KEY, an unchanged image is not read again; any other one is removed first.
-    #[arg(long, value_name = "FILE", help_heading = "Receipts")]
-    pub(super) receipt: Option<PathBuf>,
-
-    /// Keep receipts in the user's cache, and do not read an image again that has not changed since.
-    #[arg(long, help_heading = "Receipts")]
-    pub(super) cache: bool,
-
-    /// Read the image, whatever receipts say.
-    #[arg(long, help_heading = "Receipts", overrides_with = "cache")]
-    pub(super) no_cache: bool,
-
-    /// Do not ask whether DigitalOcean could fetch the URL; for private mirrors. Allows http.
-    #[arg(long, help_heading = "URLs")]
-    pub(super) no_url_rules: bool,
-
-    // Last, because its heading stands over all that follow.
-    #[command(flatten)]
-    pub(super) net: NetArgs,
-}
-
-/// When what is inside the disk is examined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum GuestArg {
-    /// Wherever the disk can be read in any order.
-    Auto,
-    /// Never.
-    Never,
-    /// Always: what cannot be examined is a reject.
-    Require,
-}
-
-impl GuestArg {
-    /// The option that it is, with what it makes of findings.
-    pub(super) fn option(self, policy: &mut Policy) -> Guest {
-        match self {
-            GuestArg::Auto => Guest::Auto,
-            GuestArg::Never => Guest::Never,
-            GuestArg::Require => {
-                policy.require(&[Code::GuestNotExamined, Code::GuestUnexaminable]);
-                Guest::Require
-            }
-        }
-    }
-}
-
-/// How URLs are fetched.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "URLs")]
-pub(super) struct NetArgs {
-    /// Send a header to the host of the URL, and to no other; @FILE reads headers from a file.
-    #[arg(long, value_name = "HEADER")]
-    pub(super) header: Vec<String>,
-
-    /// Trust the certificate authorities in a PEM file as well.
-    #[arg(long, value_name = "FILE")]
-    pub(super) cacert: Option<PathBuf>,
-
-    /// Fetch http URLs too, which anybody on the way can change.
-    #[arg(long)]
-    pub(super) insecure_http: bool,
-
-    #[command(flatten)]
-    pub(super) reach: ReachArgs,
-
-    /// Connections that read one URL at once, if the server can send parts.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub(super) connections: u8,
-
-    /// Seconds that a server may be silent, or slower than --min-rate.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    pub(super) timeout: u32,
-
-    /// How often in a row a request that failed is made again.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
-    pub(super) retries: u8,
-
-    /// Say on standard error what is requested and what is answered.
-    #[arg(short, long)]
-    pub(super) verbose: bool,
-
-    /// Whether no proxy is asked, whatever the environment says; nobody says so by an argument.
-    #[cfg(feature = "net")]
-    #[arg(skip)]
-    pub(super) direct: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Layer {
-    /// The decompressed bytes.
-    Image,
-    /// The virtual disk: the same for every container that holds the same disk.
-    Disk,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
     Text,
     /// One document.
     Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReportFormat {
-    /// For people.
-    Text,
-    /// One document, `tidegate.report/1`.
-    Json,
-    /// JUnit XML: a suite for each image, a case for each rule.
-    Junit,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// Annotations of GitHub Actions; the summary of the job goes to GITHUB_STEP_SUMMARY.
-    Github,
-    /// One page that needs nothing else; local images that are not compressed are looked at again for it.
-    Html,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    #[command(subcommand)]
-    pub(super) command: ReportCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ReportCommand {
-    /// Make one report of those of several checks, such as of the shards of a fleet.
-    ///
-    /// The images stand in the order of their names. All shards have to be there, and no image twice.
-    ///
-    /// Exit codes: those of a check of all these images, or 2 if the reports are no whole.
-    Merge(MergeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct MergeArgs {
-    /// Reports in JSON, of the same version of tidegate.
-    #[arg(value_name = "REPORT", required = true)]
-    pub(super) reports: Vec<PathBuf>,
-
-    /// Make sure that every image of this list has a report; `-` reads the list from standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(super) images_from: Option<OsString>,
-
-    /// The list has a NUL byte after each name, and no comments.
-    #[arg(short = '0', long, requires = "images_from")]
-    pub(super) null: bool,
-
-    /// How to report.
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
-    pub(super) format: ReportFormat,
-
-    /// Write the report to a file instead of standard output. One that is there is replaced only if it is an earlier
-    /// report of this command, and only when the new one is whole.
-    #[arg(long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-
-    /// Exit with 1 on warnings too.
-    #[arg(long)]
-    pub(super) strict: bool,
-
-    /// One line for each image, in a report as text.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -490,16 +217,8 @@ pub(super) struct MapArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: MapFormat,
 
-    /// Size that image and disk have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
-
-    /// No progress.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
     #[command(flatten)]
-    pub(super) net: NetArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -527,16 +246,8 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: Format,
 
-    /// Size that images and disks have to stay under, such as 100GB or 20GiB.
-    #[arg(long, value_name = "SIZE", default_value = "100GB")]
-    pub(super) max_size: String,
-
-    /// No progress.
-    #[arg(short, long)]
-    pub(super) quiet: bool,
-
     #[command(flatten)]
-    pub(super) net: NetArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]

@@ -18,7 +18,7 @@ use super::project::Subject;
 use super::target::{Kind, Other, Target, ours};
 use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, images, output, receipts, signals};
 use crate::bytes::{Hostile, Small, read_size};
-use crate::inspect::{Options, Report, Verdict};
+use crate::inspect::{Guest, Options, Report, Verdict};
 use crate::project::Terms;
 use crate::render::json::Scope;
 use crate::render::{Closing, Style, text};
@@ -95,7 +95,8 @@ impl<'a> Telling<'a> {
         target: Option<Target>,
         document: Document,
     ) -> Self {
-        let style = output::style(target.is_none());
+        let verbose = work.args.net.verbose;
+        let style = Style { verbose, ..output::style(target.is_none()) };
         let (closing, code, unwritten) = (Closing::default(), ACCEPTED, ACCEPTED);
         work.shown.is_due(0);
         Telling { work, orders, target, document, style, closing, code, unwritten }
@@ -264,13 +265,25 @@ pub(super) fn policy(
     Ok(policy)
 }
 
-fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Options, Usage> {
-    if args.quick && args.guest == GuestArg::Require {
-        return Err(Usage(
-            "--quick looks at nothing inside the disk, which --guest require asks for".into(),
-        ));
+/// Makes findings of what `guest` requires, which somebody asks for. `options` and [`work`] do that: an image of a project
+/// may have a word of its own.
+fn require(guest: Guest, args: &CheckArgs, policy: &mut Policy, by: &str) -> Result<(), Usage> {
+    match guest {
+        Guest::Require if args.quick => {
+            Err(Usage(format!("--quick examines nothing inside the disk, which {by} asks for")))
+        }
+        Guest::Require => {
+            policy.require_guest();
+            Ok(())
+        }
+        Guest::Auto | Guest::Never => Ok(()),
     }
+}
+
+fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Options, Usage> {
+    let guest = GuestArg::option(args.guest);
     let mut policy = policy(&args.allow, &args.warn, &args.reject)?;
+    require(guest, args, &mut policy, "--guest require")?;
     Ok(Options {
         quick: args.quick,
         keep_going: args.keep_going,
@@ -278,7 +291,7 @@ fn options(args: &CheckArgs, subjects: &[Subject], threads: usize) -> Result<Opt
         disk_digest: args.digest.contains(&Layer::Disk),
         spool: args.spool,
         expected: Vec::new(),
-        guest: args.guest.option(&mut policy),
+        guest,
         policy,
         limit: args.max_size.as_deref().map_or(Ok(SIZE_LIMIT), size)?,
         threads,

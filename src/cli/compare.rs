@@ -10,9 +10,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8, Usage> {
     if images.iter().all(|image| *image == "-") {
         return Err(Usage("standard input can be compared only with something else".into()));
     }
-    let options = check::to_look_at(&args.max_size, &args.net, images)?;
+    let options = check::to_look_at(&args.open.max_size, &args.open.net, images)?;
     let names = images.map(|image| shown(image).to_string());
-    let progress = Progress::new(args.quiet);
+    let progress = Progress::new(args.open.quiet);
     let closed = std::sync::Arc::clone(&progress);
     signals::watch(move || closed.close());
     let fail = |(which, error): (usize, Error)| {

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{ConfigArgs, FlagArgs, Format};
+use super::args::{ConfigArgs, FlagArgs, Format, GuestArg};
 use super::{ACCEPTED, Usage, output, project};
 use crate::bytes::{Hostile, hex, human_size};
 use crate::facts::Code;
+use crate::inspect::Guest;
 use crate::project::{self as projects, Image, NAME, Place, Set};
 use crate::rules::{SIZE_LIMIT, Severity};
 
@@ -294,6 +295,10 @@ fn of_image(image: &Image, flags: &FlagArgs) -> Result<Vec<Setting>, Usage> {
     };
     all.push(text("distribution", "--distribution", &flags.distribution, &image.distribution));
     all.push(text("description", "--description", &flags.description, &image.description));
+    all.push(match flags.describe {
+        true => flag("describe", "--describe", json!(true)),
+        false => said("describe", &image.describe, json!(false)),
+    });
     all.push(match flags.tag.as_slice() {
         [] => said("tags", &image.tags, json!([])),
         tags => flag("tags", "--tag", json!(tags)),
@@ -309,6 +314,14 @@ fn of_image(image: &Image, flags: &FlagArgs) -> Result<Vec<Setting>, Usage> {
     all.push(match flags.strict {
         true => flag("strict", "--strict", json!(true)),
         false => said("strict", &image.strict, json!(false)),
+    });
+    all.push(match flags.guest {
+        Some(guest) => flag("guest", "--guest", json!(GuestArg::option(Some(guest)).as_str())),
+        None => {
+            let set = image.guest.as_ref();
+            let guest = set.map(|set| Set { value: set.value.as_str(), line: set.line });
+            said("guest", &guest, json!(Guest::Auto.as_str()))
+        }
     });
     let variable = std::env::var("SPACES_BUCKET").ok().filter(|name| !name.trim().is_empty());
     all.push(match (&flags.bucket, variable) {

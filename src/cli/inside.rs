@@ -5,37 +5,36 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
-use super::args::{CatArgs, Format, InspectArgs, LsArgs, NetArgs};
+use super::args::{CatArgs, DiskArgs, Format, InspectArgs, LsArgs, RootArgs};
 use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, check, output, signals};
 use crate::bytes::{Hostile, read_size, rfc3339};
-use crate::guest::fs::Kind;
-use crate::guest::inside::VolumeInside;
-use crate::guest::{Listed, NoRoot, Reading};
+use crate::guest::fs::{Kind, Trouble};
+use crate::guest::{Files, Listed, NoRoot, Reading};
 use crate::inspect::{self, Error, Opened};
 use crate::render::guest;
-use crate::source::shown;
+use crate::source::{is_unconnected, shown};
 
 /// Shows what is inside the disk of an image.
 pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
-    let looked = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
+    let looked = opened(&args.disk, |opened| {
         let (inside, _) = inspect::within(opened)?;
         Ok((inside, opened.format(), opened.virtual_size()))
     })?;
     let (inside, format, size) = match looked {
         Ok(found) => found,
-        Err(error) => return Ok(unreadable(&args.image, &error)),
+        Err(error) => return Ok(unreadable(&args.disk.image, &error)),
     };
     match args.format {
         Format::Text => {
-            let mut text = guest::text(&inside, output::style(true).width);
+            let mut text = guest::text(format.as_str(), size, &inside, output::style(true).width);
             if inside.volumes.is_empty() {
-                text.push_str("  No volume of the disk holds anything that is known.\n");
+                text.push_str("  tidegate recognises nothing on the disk.\n");
             }
             output::write(&mut None, &text)?;
         }
         Format::Json => {
-            let name = shown(&args.image).to_string();
+            let name = shown(&args.disk.image).to_string();
             let text = guest::json(&name, format.as_str(), size, &inside)
                 .map_err(|e| Usage(format!("cannot write the report: {e}")))?;
             output::document_text(&text)?;
@@ -46,20 +45,11 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
 
 /// Lists a directory of the guest.
 pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
-    let path = args.path.as_bytes();
-    let listed = opened(&args.image, &args.max_size, &args.net, args.quiet, |opened| {
-        inspect::files(opened, |files| {
-            if let Err(none) = files.begin(place(args.volume)) {
-                return Ok(Err((none, files.volumes().to_vec())));
-            }
-            files.list(path).map(Ok)
-        })
-    })?;
-    match listed {
-        Err(error) => Ok(unreadable(&args.image, &error)),
-        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
-        Ok(Ok(None)) => Ok(absent(&args.image, path)),
-        Ok(Ok(Some(listed))) => {
+    let path = path(&args.path)?;
+    match at_root(&args.root, |files| files.list(path))? {
+        Err(code) => Ok(code),
+        Ok(None) => Ok(absent(&args.root, path)),
+        Ok(Some(listed)) => {
             output::write(&mut None, &lines(&listed, args.long))?;
             Ok(ACCEPTED)
         }
@@ -68,20 +58,20 @@ pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
 
 /// Writes a file of the guest to standard output.
 pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
-    let path = args.path.as_bytes();
+    if is_unconnected(&io::stdout()) {
+        return Err(Usage(
+            "standard output is closed; send it to a file, or to /dev/null by name".into(),
+        ));
+    }
+    let path = path(&args.path)?;
     let most = read_size(&args.max_bytes).ok_or_else(|| {
         let given = Hostile::from(args.max_bytes.as_str());
         Usage(format!("--max-bytes takes a size such as 64MiB or 1000000, not \"{given}\""))
     })?;
     let escape = io::stdout().is_terminal();
     let mut written = Ok(());
-    let read = opened(&args.image, &args.max_size, &args.net, true, |opened| {
-        inspect::files(opened, |files| {
-            if let Err(none) = files.begin(place(args.volume)) {
-                return Ok(Err((none, files.volumes().to_vec())));
-            }
-            files.read(path, most, &mut |bytes| put(bytes, escape, &mut written)).map(Ok)
-        })
+    let read = at_root(&args.root, |files| {
+        files.read(path, most, &mut |bytes| put(bytes, escape, &mut written))
     })?;
     match written {
         Ok(()) => {}
@@ -91,36 +81,61 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     }
     let name = Hostile::new(path);
     match read {
-        Err(error) => Ok(unreadable(&args.image, &error)),
-        Ok(Err((none, volumes))) => Err(choose(none, args.volume, &volumes)),
-        Ok(Ok(Reading::Absent)) => Ok(absent(&args.image, path)),
-        Ok(Ok(Reading::Other(kind))) => {
+        Err(code) => Ok(code),
+        Ok(Reading::Absent) => Ok(absent(&args.root, path)),
+        Ok(Reading::Other(kind)) => {
             let what = if kind == Kind::Directory { "a directory" } else { "no regular file" };
-            output::complain(&format!("{}: {name} is {what}", shown(&args.image)));
+            output::complain(&format!("{}: {name} is {what}", shown(&args.root.disk.image)));
             Ok(REJECTED)
         }
-        Ok(Ok(Reading::Cut)) => {
+        Ok(Reading::Cut) => {
             let hint = "--max-bytes raises the limit";
             output::complain(&format!("{name} goes on after {most} bytes; {hint}"));
             Ok(REJECTED)
         }
-        Ok(Ok(_)) => Ok(ACCEPTED),
+        Ok(_) => Ok(ACCEPTED),
+    }
+}
+
+/// A path of the guest. An empty one comes of a variable that is not set.
+fn path(given: &OsString) -> Result<&[u8], Usage> {
+    match given.as_bytes() {
+        [] => Err(Usage(
+            "PATH is empty: name one from the root of the system on, such as /etc".into(),
+        )),
+        path => Ok(path),
+    }
+}
+
+/// Opens an image and does something with its files, from the root that is asked for. The inner error is the exit code of
+/// an image that cannot be read, which was said.
+fn at_root<T>(
+    args: &RootArgs,
+    work: impl FnOnce(&mut Files<'_>) -> Result<T, Trouble>,
+) -> Result<Result<T, u8>, Usage> {
+    let done = opened(&args.disk, |opened| {
+        inspect::files(opened, |files| match files.begin(place(args.volume)) {
+            Ok(()) => work(files).map(Ok),
+            Err(none) => Ok(Err(choose(none, args.volume, files))),
+        })
+    })?;
+    match done {
+        Err(error) => Ok(Err(unreadable(&args.disk.image, &error))),
+        Ok(Err(usage)) => Err(usage),
+        Ok(Ok(done)) => Ok(Ok(done)),
     }
 }
 
 /// Opens an image and does something with it.
 fn opened<T>(
-    image: &OsString,
-    max_size: &str,
-    net: &NetArgs,
-    quiet: bool,
+    args: &DiskArgs,
     work: impl FnOnce(&mut Opened) -> Result<T, Error>,
 ) -> Result<Result<T, Error>, Usage> {
-    let options = check::to_look_at(max_size, net, [image])?;
-    let progress = Progress::new(quiet);
+    let options = check::to_look_at(&args.open.max_size, &args.open.net, [&args.image])?;
+    let progress = Progress::new(args.open.quiet);
     let closed = std::sync::Arc::clone(&progress);
     signals::watch(move || closed.close());
-    let done = Opened::open(image, &options, &*progress).and_then(|mut opened| {
+    let done = Opened::open(&args.image, &options, &*progress).and_then(|mut opened| {
         progress.close();
         let done = work(&mut opened)?;
         opened.unchanged()?;
@@ -157,25 +172,33 @@ fn unreadable(image: &OsString, error: &Error) -> u8 {
     UNREADABLE
 }
 
-fn absent(image: &OsString, path: &[u8]) -> u8 {
-    output::complain(&format!("{}: there is no {}", shown(image), Hostile::new(path)));
+fn absent(args: &RootArgs, path: &[u8]) -> u8 {
+    let image = shown(&args.disk.image);
+    output::complain(&format!("{image}: there is no {}", Hostile::new(path)));
     REJECTED
 }
 
 /// Says which volumes there are to choose from.
-fn choose(none: NoRoot, asked: Option<u32>, volumes: &[VolumeInside]) -> Usage {
-    let why = match (none, asked) {
-        (NoRoot::None, _) => "no volume holds an operating system".to_owned(),
-        (NoRoot::Several, _) => "several volumes hold an operating system".to_owned(),
-        (_, Some(number)) => format!("nothing can be read of volume {number}"),
-        (_, None) => "nothing can be read".to_owned(),
+fn choose(none: NoRoot, asked: Option<u32>, files: &Files<'_>) -> Usage {
+    let asked = asked.unwrap_or_default();
+    let why = match none {
+        NoRoot::None if files.unread().is_empty() => {
+            "no volume holds an operating system".to_owned()
+        }
+        NoRoot::None => "no volume that can be read holds an operating system".to_owned(),
+        NoRoot::Several => "several volumes hold an operating system".to_owned(),
+        NoRoot::NoVolume => format!("there is no volume {asked}"),
+        NoRoot::Unreadable => format!("volume {asked} has no files that tidegate reads"),
     };
-    let mut text = format!("{why}; choose one with --volume N:");
-    for (number, volume) in (1..).zip(volumes) {
-        let _ = write!(text, "\n  {number}  {}", guest::of_volume(volume));
+    if files.volumes().is_empty() {
+        return Usage(format!("{why}, and the disk has no volumes"));
     }
-    if volumes.is_empty() {
-        text = format!("{why}, and the disk has no volume that is known");
+    let mut text = format!("{why}; choose one with --volume N:");
+    for (index, volume) in files.volumes().iter().enumerate() {
+        let _ = write!(text, "\n  {}  {}", index + 1, guest::of_volume(volume));
+        if let Some((_, why)) = files.unread().iter().find(|(unread, _)| *unread == index) {
+            let _ = write!(text, " ({why})");
+        }
     }
     Usage(text)
 }
@@ -211,7 +234,8 @@ fn mode(kind: Kind, mode: u16) -> String {
         Kind::Regular => "-",
         Kind::Directory => "d",
         Kind::Link => "l",
-        Kind::Special => "s",
+        // A device, a pipe or a socket: which of them is not read.
+        Kind::Special => "?",
     });
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let bits = mode >> shift;
@@ -233,6 +257,7 @@ mod tests {
 
     #[test]
     fn modes_are_shown_as_ls_does() {
+        assert_eq!(mode(Kind::Special, 0o620), "?rw--w----");
         assert_eq!(mode(Kind::Regular, 0o644), "-rw-r--r--");
         assert_eq!(mode(Kind::Directory, 0o1777), "drwxrwxrwt");
         assert_eq!(mode(Kind::Regular, 0o4755), "-rwsr-xr-x");

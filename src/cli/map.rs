@@ -17,8 +17,8 @@ const LISTED: usize = 10_000;
 const IN_MEMORY: usize = 4 << 20;
 
 pub(super) fn run(args: &MapArgs) -> Result<u8, Usage> {
-    let options = check::to_look_at(&args.max_size, &args.net, [&args.image])?;
-    let progress = Progress::new(args.quiet);
+    let options = check::to_look_at(&args.open.max_size, &args.open.net, [&args.image])?;
+    let progress = Progress::new(args.open.quiet);
     let closed = std::sync::Arc::clone(&progress);
     signals::watch(move || closed.close());
     let made = document(args, &options, &progress);

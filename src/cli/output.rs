@@ -21,7 +21,7 @@ pub(super) fn style(to_stdout: bool) -> Style {
     let width = terminal_size::terminal_size()
         .filter(|_| stdout.is_terminal())
         .map_or(80, |(width, _)| usize::from(width.0).clamp(*WIDTHS.start(), *WIDTHS.end()));
-    Style { width, color }
+    Style { width, color, verbose: false }
 }
 
 /// Writes text for people to the file, or to standard output. A reader that has gone away is no error. Nor is standard

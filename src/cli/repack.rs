@@ -13,7 +13,7 @@ use super::{ACCEPTED, REJECTED, UNREADABLE, USAGE, Usage, check, output, signals
 use crate::bytes::Hostile;
 use crate::codec::Encoding;
 use crate::inspect::{Digested, Expected, Options};
-use crate::render::{repack as shown_as, text};
+use crate::render::{Style, repack as shown_as, text};
 use crate::repack::{Leftover, Order, Repacked, Stop, repack};
 use crate::source::{is_url, shown};
 
@@ -149,7 +149,7 @@ fn is_same(path: &Path, image: &OsStr) -> bool {
 }
 
 fn write_text(args: &RepackArgs, repacked: &Repacked) -> Result<(), Usage> {
-    let style = output::style(true);
+    let style = Style { verbose: args.net.verbose, ..output::style(true) };
     let mut out = String::new();
     if let Some(report) = &repacked.report {
         // A file that could not be written says nothing of the image.

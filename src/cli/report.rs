@@ -210,7 +210,7 @@ fn read_too(args: &MergeArgs) -> Vec<Other<'_>> {
 
 /// The images themselves are elsewhere.
 fn unseen(report: &Report) -> Look {
-    let why = "the report was merged from others, and the image is not looked at again";
+    let why = "the report was merged from others, and a merge does not read the image again";
     Look {
         map: Err(why.to_owned()),
         excerpts: report.findings.iter().map(|_| Err(why.to_owned())).collect(),

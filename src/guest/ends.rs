@@ -115,7 +115,7 @@ fn ddf(tail: &Tail<'_>) -> Option<u64> {
     places.find(|&at| MAGICS.iter().any(|magic| tail.mark(at, magic).is_some()))
 }
 
-/// Of the places that are looked at, those in the last 128 KiB.
+/// Of the places that tidegate reads, those in the last 128 KiB.
 fn promise(tail: &Tail<'_>) -> Option<u64> {
     let at = |before| tail.mark(tail.sector(before)?, b"Promise Technology, Inc.");
     [63, 255, 256, 16].into_iter().find_map(at)

@@ -25,7 +25,7 @@ enum End {
     BootSector,
     /// At the disk offset that its superblock names. The number is where its mark was found.
     Named(fn(&[u8], usize) -> Option<u64>),
-    /// It is not looked at.
+    /// tidegate does not read it.
     Unknown,
 }
 

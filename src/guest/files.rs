@@ -1,6 +1,6 @@
 //! The files of a guest for whoever looks at them: lists of directories, and contents.
 
-use super::fs::{Inode, Kind, Trouble};
+use super::fs::{Inode, Kind, Trouble, Why};
 use super::inside::VolumeInside;
 use super::mount::{self, Mounted, Root};
 use super::{PartitionTable, fs};
@@ -29,7 +29,9 @@ pub enum NoRoot {
     None,
     /// More than one does.
     Several,
-    /// There is no such volume, or nothing here reads it.
+    /// There is no such volume.
+    NoVolume,
+    /// Nothing here reads that volume.
     Unreadable,
 }
 
@@ -72,12 +74,19 @@ impl<'d> Files<'d> {
         &self.mounted.volumes
     }
 
+    /// Why volumes with contents are not read: each has its place in [`volumes`](Self::volumes).
+    #[must_use]
+    pub fn unread(&self) -> &[(usize, Why)] {
+        &self.mounted.not_opened
+    }
+
     /// Begins at the guest's root, or at the root of one volume alone: its place in [`volumes`](Self::volumes).
     ///
     /// # Errors
     /// If there is no such root.
     pub fn begin(&mut self, volume: Option<usize>) -> Result<(), NoRoot> {
         match (volume, &self.mounted.root) {
+            (Some(volume), _) if volume >= self.mounted.volumes.len() => Err(NoRoot::NoVolume),
             (Some(volume), _) => match self.mounted.tree.mount_root(volume, None) {
                 true => Ok(()),
                 false => Err(NoRoot::Unreadable),

@@ -60,11 +60,11 @@ pub const FIRST: usize = FIRST_SECTORS;
 /// Bytes of a sector. Disks laid out for 4096-byte sectors are told apart and refused.
 const SECTOR: u64 = 512;
 
-/// Bytes at the beginning that are looked at: a partition table usually takes 34 sectors, an optical disc describes
+/// Bytes at the beginning that tidegate reads: a partition table usually takes 34 sectors, an optical disc describes
 /// itself at 32 KiB, and the mark of btrfs is farther than all others, behind 64 KiB.
 const FIRST_SECTORS: usize = 136 * SECTOR as usize;
 
-/// A part of the partition table that could not be looked at.
+/// A part of the partition table that could not be examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unread {
@@ -99,7 +99,7 @@ pub fn wanted(size: u64) -> Wanted {
     Wanted([first, last].into_iter().chain(headers).chain(labels).collect())
 }
 
-/// Notes that a part of the disk that has marks was not looked at, and why; once for each reason.
+/// Notes that a part of the disk that has marks was not examined, and why; once for each reason.
 fn leave(table: &mut PartitionTable, why: Missing) {
     if table.unread.iter().all(|unread| unread.why != why) {
         table.unread.push(Unread { what: Part::Bounds, why });

@@ -1,7 +1,7 @@
 //! The guest's tree of files: its volumes, mounted as its fstab says, and the one resolver of paths.
 //!
 //! Paths go component by component over all volumes: an absolute link leads to the guest's root, `..` of the root is the
-//! root, and no more than 40 links are followed, as in Linux. Nothing of the host is ever looked at.
+//! root, and no more than 40 links are followed, as in Linux. Nothing of the host is ever read.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ const MOST_LINKS: usize = 40;
 /// Bytes of a text that is read whole at most.
 pub(super) const TEXT: usize = 1 << 20;
 
-/// Entries of a directory that are looked at at most, and bytes of their names.
+/// Entries of a directory that tidegate reads at most, and bytes of their names.
 const MOST_ENTRIES: usize = 1 << 16;
 const MOST_NAMES: usize = 2 << 20;
 
@@ -269,7 +269,7 @@ impl<'d> Tree<'d> {
     /// The entries of a directory, by name, in the order of their bytes; `None` if there is no such directory.
     ///
     /// # Errors
-    /// If it cannot be read, or has more entries than are looked at.
+    /// If it cannot be read, or has more entries than tidegate reads.
     pub(super) fn list(&mut self, path: impl AsRef<[u8]>) -> Result<Option<Vec<Entry>>, Trouble> {
         let Some(found) = self.stat(path)?.filter(|found| found.inode.kind == Kind::Directory)
         else {
@@ -287,7 +287,7 @@ impl<'d> Tree<'d> {
             !full
         })?;
         if full {
-            return Err(Why::Limit("a directory has more entries than are looked at").into());
+            return Err(Why::Limit("a directory has more entries than tidegate reads").into());
         }
         names.sort();
         let mut entries = Vec::new();

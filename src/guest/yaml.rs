@@ -1,14 +1,14 @@
 //! YAML of a guest as a tree of values, within bounds.
 //!
 //! It knows the syntax alone: what a word such as `yes` means is decided by whoever reads the value, as programs
-//! differ there. Aliases are resolved, merge keys (`<<`) and tags are not.
+//! differ there. Aliases are resolved or left as such, as the reader wants; merge keys (`<<`) and tags are not resolved.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Values of a text at most, those of aliases counted each time.
 const MOST_NODES: usize = 1 << 16;
 
-/// Values inside each other at most.
+/// Values inside each other at most, where aliases are resolved.
 const DEEPEST: usize = 64;
 
 /// Bytes of all words at most, those of aliases counted each time.
@@ -31,6 +31,17 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// `{a: b}`, or lines with a colon, in their order. Keys may come twice.
     Map(Vec<(Node, Node)>),
+    /// An alias that was not resolved.
+    Alias,
+}
+
+/// What becomes of aliases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aliases {
+    /// What each stands for is copied.
+    Resolved,
+    /// Each is a [`Value::Alias`].
+    Kept,
 }
 
 /// Why a text was not read.
@@ -47,7 +58,7 @@ impl Node {
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } => Some(text),
-            Value::List(_) | Value::Map(_) => None,
+            Value::List(_) | Value::Map(_) | Value::Alias => None,
         }
     }
 
@@ -55,7 +66,7 @@ impl Node {
     pub(super) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
-            Value::Scalar { .. } | Value::Map(_) => &[],
+            Value::Scalar { .. } | Value::Map(_) | Value::Alias => &[],
         }
     }
 
@@ -63,7 +74,7 @@ impl Node {
     pub(super) fn pairs(&self) -> &[(Node, Node)] {
         match &self.value {
             Value::Map(pairs) => pairs,
-            Value::Scalar { .. } | Value::List(_) => &[],
+            Value::Scalar { .. } | Value::List(_) | Value::Alias => &[],
         }
     }
 
@@ -99,20 +110,61 @@ struct Anchor {
 }
 
 /// What is read so far.
-#[derive(Default)]
 struct Reader {
+    aliases: Aliases,
+    /// Values inside each other at most.
+    deepest: usize,
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: Vec<Anchor>,
+    room: Room,
+}
+
+/// What may still come.
+struct Room {
     nodes: usize,
     bytes: usize,
 }
 
-/// The documents of a text, of which there is usually one; none if it is empty.
+impl Room {
+    fn take(&mut self, size: Size) -> Result<(), Refused> {
+        let left = (self.nodes.checked_sub(size.nodes), self.bytes.checked_sub(size.bytes));
+        let (Some(nodes), Some(bytes)) = left else {
+            *self = Room { nodes: 0, bytes: 0 };
+            return Err(Refused::Limit("it has more values than any configuration"));
+        };
+        *self = Room { nodes, bytes };
+        Ok(())
+    }
+}
+
+/// The documents of a text, of which there is usually one; none if it is empty. Aliases are resolved.
 ///
 /// # Errors
 /// If it is no YAML, or meets a bound.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Node>, Refused> {
+    documents(text, Aliases::Resolved, DEEPEST, &mut MOST_NODES.clone())
+}
+
+/// The same with aliases left as such, so that it is no larger than the text. Values lie `deepest` inside each other at
+/// most, and their number is taken off `left`.
+///
+/// # Errors
+/// If it is no YAML, or meets a bound.
+pub(super) fn parse_without_aliases(
+    text: &[u8],
+    deepest: usize,
+    left: &mut usize,
+) -> Result<Vec<Node>, Refused> {
+    documents(text, Aliases::Kept, deepest, left)
+}
+
+fn documents(
+    text: &[u8],
+    aliases: Aliases,
+    deepest: usize,
+    left: &mut usize,
+) -> Result<Vec<Node>, Refused> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.len() > MOST_BYTES {
         return Err(Refused::Limit("it has more bytes than any configuration"));
@@ -122,23 +174,32 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Node>, Refused> {
         let line = line(1 + before.iter().filter(|&&byte| byte == b'\n').count());
         Refused::Syntax { line, said: "it is not UTF-8".to_owned() }
     })?;
-    let mut reader = Reader::default();
-    let mut parser = Parser::new_from_str(text);
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| Refused::Syntax {
-            line: line(error.marker().line()),
-            said: error.info().to_owned(),
-        })?;
-        reader.take(event, span)?;
-    }
-    Ok(reader.documents)
+    let room = Room { nodes: *left, bytes: MOST_BYTES };
+    let (documents, open, anchors) = Default::default();
+    let mut reader = Reader { aliases, deepest, documents, open, anchors, room };
+    let read = reader.read(text);
+    *left = reader.room.nodes;
+    read.map(|()| reader.documents)
 }
 
+/// From 1 on, also where the parser has 0: at the end of an empty text.
 fn line(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+    u32::try_from(number).unwrap_or(u32::MAX).max(1)
 }
 
 impl Reader {
+    fn read(&mut self, text: &str) -> Result<(), Refused> {
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| Refused::Syntax {
+                line: line(error.marker().line()),
+                said: error.info().to_owned(),
+            })?;
+            self.take(event, span)?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
         let line = line(span.start.line());
         match event {
@@ -146,7 +207,7 @@ impl Reader {
                 let size = Size { nodes: 1, bytes: text.len(), depth: 1 };
                 let quoted = style != ScalarStyle::Plain;
                 let value = Value::Scalar { text: text.into_owned(), quoted };
-                self.count(size)?;
+                self.room.take(size)?;
                 self.put(Node { line, value }, anchor, size)
             }
             Event::SequenceStart(anchor, _) => self.begin(line, Value::List(Vec::new()), anchor),
@@ -158,6 +219,11 @@ impl Reader {
                 }
                 None => Ok(()),
             },
+            Event::Alias(_) if self.aliases == Aliases::Kept => {
+                let size = Size { nodes: 1, bytes: 0, depth: 1 };
+                self.room.take(size)?;
+                self.put(Node { line, value: Value::Alias }, 0, size)
+            }
             Event::Alias(id) => {
                 let Some(known) = self.anchors.iter().rev().find(|anchor| anchor.id == id) else {
                     let said = "an alias stands for something that it is a part of".to_owned();
@@ -165,7 +231,7 @@ impl Reader {
                 };
                 let size = known.size;
                 // Counted before it is copied.
-                count(&mut self.nodes, &mut self.bytes, size)?;
+                self.room.take(size)?;
                 let node = Node { line, ..known.node.clone() };
                 self.put(node, 0, size)
             }
@@ -177,24 +243,20 @@ impl Reader {
         }
     }
 
-    fn count(&mut self, size: Size) -> Result<(), Refused> {
-        count(&mut self.nodes, &mut self.bytes, size)
-    }
-
     fn begin(&mut self, line: u32, value: Value, anchor: usize) -> Result<(), Refused> {
         let size = Size { nodes: 1, bytes: 0, depth: 0 };
-        self.count(size)?;
+        self.room.take(size)?;
         self.open.push(Open { node: Node { line, value }, key: None, anchor, size });
-        if self.open.len() >= DEEPEST { Err(Refused::Limit(TOO_DEEP)) } else { Ok(()) }
+        if self.open.len() >= self.deepest { Err(Refused::Limit(TOO_DEEP)) } else { Ok(()) }
     }
 
     /// Puts a value that is whole where it belongs.
     fn put(&mut self, node: Node, anchor: usize, size: Size) -> Result<(), Refused> {
-        if self.open.len() + size.depth > DEEPEST {
+        if self.open.len() + size.depth > self.deepest {
             return Err(Refused::Limit(TOO_DEEP));
         }
-        if anchor != 0 {
-            self.count(size)?;
+        if anchor != 0 && self.aliases == Aliases::Resolved {
+            self.room.take(size)?;
             self.anchors.push(Anchor { id: anchor, node: node.clone(), size });
         }
         let Some(open) = self.open.last_mut() else {
@@ -210,22 +272,13 @@ impl Reader {
                 Some(key) => pairs.push((key, node)),
                 None => open.key = Some(node),
             },
-            Value::Scalar { .. } => {}
+            Value::Scalar { .. } | Value::Alias => {}
         }
         Ok(())
     }
 }
 
 const TOO_DEEP: &str = "its values lie deeper inside each other than those of any configuration";
-
-fn count(nodes: &mut usize, bytes: &mut usize, size: Size) -> Result<(), Refused> {
-    *nodes += size.nodes;
-    *bytes += size.bytes;
-    if *nodes > MOST_NODES || *bytes > MOST_BYTES {
-        return Err(Refused::Limit("it has more values than any configuration"));
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

@@ -152,6 +152,24 @@ pub enum Guest {
     Require,
 }
 
+impl Guest {
+    /// Its name in arguments and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Guest::Never => "never",
+            Guest::Auto => "auto",
+            Guest::Require => "require",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Guest::Never, Guest::Auto, Guest::Require].into_iter().find(|it| it.as_str() == name)
+    }
+}
+
 /// A digest that somebody says the bytes have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "callers fill it in")]

@@ -115,7 +115,7 @@ impl Run<'_> {
                     "{why}; if several servers answer for this URL, --stage sends what was checked"
                 )
             }),
-            Err(why) => Some(format!("it cannot be looked at again: {why}")),
+            Err(why) => Some(format!("it cannot be read again: {why}")),
         };
         let Some(why) = why else { return Ok(()) };
         if let Some(image) = self.pushed.image.as_ref().map(|image| image.id) {

@@ -28,8 +28,13 @@ impl Run<'_> {
     pub(super) async fn create(&mut self, url: String) -> Result<(), Stop> {
         let new = &self.order.image;
         let checked = self.handed_over();
+        let described = match new.describe {
+            true => within::described(new.description.as_deref(), self.pushed.report.as_ref()),
+            false => within::Described { text: new.description.clone(), warning: None },
+        };
+        described.warning.iter().for_each(|said| self.world.tell(&Event::Caution(said)));
         // Whoever takes a description over from another image may take the word over too.
-        let description = new.description.as_deref().map(compared::without);
+        let description = described.text.as_deref().map(compared::without);
         let description = match checked {
             Some(_) => Some(compared::not_yet(description.as_deref())),
             None => description,

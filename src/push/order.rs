@@ -97,6 +97,8 @@ pub struct NewImage {
     pub distribution: Option<Distribution>,
     /// What is written about it.
     pub description: Option<String>,
+    /// Whether system and kernel that the check finds inside are written behind it.
+    pub describe: bool,
     /// Its tags.
     pub tags: Vec<String>,
 }

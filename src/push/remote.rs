@@ -346,7 +346,9 @@ impl Sweeping<'_> {
         let image = match self.world.api.images().get(&ImageKey::Id(listed.id)).await {
             Ok(image) => image,
             Err(digitalocean::Error { kind: Kind::NotFound, .. }) => return Ok(()),
-            Err(error) => return Err(format!("image {} cannot be looked at: {error}", listed.id)),
+            Err(error) => {
+                return Err(format!("the API does not show image {}: {error}", listed.id));
+            }
         };
         match self.end(push, image, steps).await? {
             End::Stays(image) if image.status == Some(ImageStatus::Retired) => Err(format!(

@@ -283,7 +283,7 @@ async fn still_there(world: Option<&World>, state: &State) -> Option<String> {
             Ok(true) => "is there, and public: anybody may read it".to_owned(),
             Ok(false) => "is there, and private".to_owned(),
             Err(error) if error.kind == spaces::Kind::NoSuchKey => "is not there".to_owned(),
-            Err(error) => format!("may be there, and public, as it cannot be looked at: {error}"),
+            Err(error) => format!("may be there, and public, as the bucket does not say: {error}"),
         },
         _ => match &state.object {
             Object::Stored { public: Public::Yes, .. } => {

@@ -1,7 +1,8 @@
 //! What the inside of an image says of the image that is made of it.
 
+use super::compared;
 use crate::bytes::Hostile;
-use crate::digitalocean::Distribution;
+use crate::digitalocean::{Distribution, PushId};
 use crate::inspect::Report;
 
 /// What DigitalOcean is asked to store as the distribution, and what the user should know of it.
@@ -47,6 +48,45 @@ pub fn distribution(given: Option<&Distribution>, report: Option<&Report>) -> Na
     named
 }
 
+/// What is written about the image, and why that is less than what was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The description; `None` if there is none.
+    pub text: Option<String>,
+    /// Why it does not have the system.
+    pub warning: Option<String>,
+}
+
+/// Characters of what the image says of itself at most: a long description may be cut, and a mark stands at its end.
+const LONGEST: usize = 200;
+
+/// The description that was given, followed by system and kernel of the image.
+#[must_use]
+pub fn described(given: Option<&str>, report: Option<&Report>) -> Described {
+    let given = given.filter(|given| !given.trim().is_empty());
+    let without = |why: &str| Described {
+        text: given.map(str::to_owned),
+        warning: Some(format!("the description does not name the system: {why}")),
+    };
+    let Some(inside) = report.and_then(|report| report.guest.as_ref()) else {
+        return without("the disk was not examined");
+    };
+    let system = inside.system.as_ref().map(|system| system.name.clone());
+    let kernel = inside.kernels.first().map(|kernel| format!("Linux {}", kernel.version));
+    let found: Vec<String> = system.into_iter().chain(kernel).collect();
+    if found.is_empty() {
+        return without("the disk holds none that tidegate knows");
+    }
+    let found = compared::without(&found.join(", "));
+    if PushId::foreign_mark(Some(&found), &[]).is_some() {
+        return without("what the image calls itself has the mark of a push");
+    }
+    let found: String = found.chars().take(LONGEST).collect();
+    let text = given.map_or(found.clone(), |given| format!("{given}; {found}"));
+    Described { text: Some(text), warning: None }
+}
+
 /// How the owner of a Droplet logs in to it.
 #[must_use]
 pub fn login(report: Option<&Report>) -> Option<String> {
@@ -57,7 +97,7 @@ pub fn login(report: Option<&Report>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::inside::{Inside, System};
+    use crate::guest::inside::{Inside, Kernel, System};
     use crate::inspect::{Deaf, Options, inspect};
 
     fn report(system: Option<System>) -> Report {
@@ -71,6 +111,38 @@ mod tests {
         let (name, id) = ("Debian GNU/Linux 12".to_owned(), "debian".to_owned());
         let distribution = "Debian".to_owned();
         System { name, id, version: None, distribution, by_family, architecture: None }
+    }
+
+    #[test]
+    fn the_system_inside_describes_the_image() {
+        let report_of = |name: &str, kernel: &str| {
+            let mut report = report(Some(System { name: name.to_owned(), ..debian(false) }));
+            let kernel = Kernel { version: kernel.to_owned(), path: String::new(), boots: true };
+            report.guest.as_mut().unwrap().kernels.push(kernel);
+            report
+        };
+        let debian = report_of("Debian GNU/Linux 12 (bookworm)", "6.1.0-40-cloud-amd64");
+        let text = "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-40-cloud-amd64";
+        let all = |given| described(given, Some(&debian));
+        assert_eq!(all(None), Described { text: Some(text.to_owned()), warning: None });
+        assert_eq!(all(Some("")).text.unwrap(), text);
+        assert_eq!(all(Some("Built at night")).text.unwrap(), format!("Built at night; {text}"));
+
+        let unexamined = described(Some("mine"), None);
+        assert_eq!(unexamined.text.as_deref(), Some("mine"));
+        assert!(unexamined.warning.unwrap().ends_with("the disk was not examined"));
+        let nothing = described(None, Some(&report(None)));
+        assert!(nothing.text.is_none() && nothing.warning.unwrap().contains("holds none"));
+
+        // What an image calls itself is no word of a push.
+        let mark = PushId::random().note();
+        let marked = described(None, Some(&report_of(&mark, "6.1")));
+        assert!(marked.text.is_none() && marked.warning.unwrap().contains("the mark of a push"));
+        let word = format!("Debian {}", compared::WORD);
+        let said = described(None, Some(&report_of(&word, "6.1"))).text.unwrap();
+        assert!(!said.contains(compared::WORD), "{said}");
+        let long = described(None, Some(&report_of(&"x".repeat(5000), "6.1"))).text.unwrap();
+        assert_eq!(long.len(), LONGEST);
     }
 
     #[test]

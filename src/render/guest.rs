@@ -54,13 +54,17 @@ pub fn summary(inside: &Inside) -> String {
     parts.join(", ")
 }
 
-/// All of it, for people.
+/// All of it, for people, of a disk of so many bytes in this format.
 #[must_use]
-pub fn text(inside: &Inside, width: usize) -> String {
+pub fn text(disk_format: &str, virtual_size: u64, inside: &Inside, width: usize) -> String {
     let mut out = String::new();
-    let volumes = inside.volumes.iter().map(|volume| ("volumes", of_volume(volume)));
+    let disk = [("disk", format!("{disk_format}, {}", human_size(virtual_size)))];
+    // Whoever lists files chooses one by its number.
+    let volumes = (1..).zip(&inside.volumes);
+    let volumes =
+        volumes.map(|(number, volume)| ("volumes", format!("{number}. {}", of_volume(volume))));
     let mut last = "";
-    for (what, said) in said(inside).into_iter().chain(volumes) {
+    for (what, said) in disk.into_iter().chain(said(inside)).chain(volumes) {
         let shown = if what == last { "" } else { what };
         let _ = writeln!(out, "  {shown:<12}  {}", wrap(&said, width, INDENT));
         last = what;
@@ -74,7 +78,7 @@ pub(super) fn said(inside: &Inside) -> Vec<(&'static str, String)> {
     lines.extend(inside.system.as_ref().map(|system| ("system", of_system(system))));
     if let Some(boot) = &inside.boot {
         lines.push(("boot", of_boot(boot)));
-        lines.extend(boot.entry.clone().map(|entry| ("entry", entry)));
+        lines.extend(boot.entry.clone().map(|entry| ("boot entry", entry)));
         lines.extend(boot.command_line.clone().map(|line| ("command line", line)));
     }
     lines.extend(inside.kernels.iter().map(|kernel| {
@@ -87,11 +91,21 @@ pub(super) fn said(inside: &Inside) -> Vec<(&'static str, String)> {
         ("provisioner", joined(&[Some(&name), from.as_ref()], ", "))
     }));
     lines.extend(inside.network.clone().map(|network| ("network", network)));
-    lines.extend(inside.login.clone().map(|login| ("log in as", login)));
+    lines.extend(inside.login.as_ref().map(|login| ("log in as", of_login(login, inside))));
     lines.extend(inside.users.iter().map(|user| ("users", of_user(user))));
     let left = inside.not_examined.iter();
     lines.extend(left.map(|left| ("not examined", format!("{}: {}", left.what, left.why))));
     lines
+}
+
+/// The name that the owner of a Droplet logs in with, and who sets it up if the disk has no such user who can log in.
+fn of_login(login: &str, inside: &Inside) -> String {
+    match &inside.provisioner {
+        Some(by) if inside.users.iter().all(|user| user.name != login) => {
+            format!("{login}, set up by {} at the first boot", by.name)
+        }
+        _ => login.to_owned(),
+    }
 }
 
 fn joined(parts: &[Option<&String>], between: &str) -> String {
@@ -114,22 +128,32 @@ fn of_boot(boot: &Boot) -> String {
 fn of_user(user: &User) -> String {
     let password = match user.password.as_str() {
         "locked" => "password locked",
-        "set" => "password set",
+        "set" => "has a password",
         "empty" => "empty password",
-        _ => "no password",
+        _ => "no password login",
     };
     let keys = match user.keys {
         0 => String::new(),
         1 => ", 1 key".to_owned(),
         count => format!(", {count} keys"),
     };
-    format!("{} ({}): {password}{keys}", user.name, user.uid)
+    format!("{} (uid {}): {password}{keys}", user.name, user.uid)
+}
+
+/// What a volume holds, in words.
+pub(super) fn holds(volume: &VolumeInside) -> &str {
+    match volume.holds.as_str() {
+        "unknown" => "contents unknown",
+        "zeros" => "empty",
+        holds => holds,
+    }
 }
 
 /// What a volume is and how full.
 #[must_use]
 pub fn of_volume(volume: &VolumeInside) -> String {
-    let mut parts = vec![volume.holds.clone(), human_size(volume.size)];
+    let mut parts: Vec<String> = volume.type_name.iter().cloned().collect();
+    parts.extend([holds(volume).to_owned(), human_size(volume.size)]);
     if let Some(free) = volume.free {
         parts.push(format!("{} free", human_size(free)));
     }
@@ -150,4 +174,41 @@ pub fn of_volume(volume: &VolumeInside) -> String {
         });
     }
     format!("{}: {}", volume.name, parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::inside::Provisioner;
+
+    #[test]
+    fn whoever_reads_it_sees_whom_to_log_in_as_and_which_volume_is_which() {
+        let user = User { name: "root".into(), password: "none".into(), ..User::default() };
+        let volume = |name: &str, holds: &str| VolumeInside {
+            name: name.to_owned(),
+            holds: holds.to_owned(),
+            type_name: Some("BIOS boot".to_owned()),
+            size: 1 << 20,
+            ..VolumeInside::default()
+        };
+        let mut inside = Inside {
+            provisioner: Some(Provisioner { name: "cloud-init".into(), ..Provisioner::default() }),
+            login: Some("debian".to_owned()),
+            users: vec![user],
+            volumes: vec![volume("partition 1", "ext4"), volume("partition 14", "unknown")],
+            ..Inside::default()
+        };
+        let shown = text("raw", 1 << 30, &inside, 80);
+        for line in [
+            "  disk          raw, 1.1 GB\n",
+            "  log in as     debian, set up by cloud-init at the first boot\n",
+            "  users         root (uid 0): no password login\n",
+            "  volumes       1. partition 1: BIOS boot, ext4, 1.0 MB\n",
+            "                2. partition 14: BIOS boot, contents unknown, 1.0 MB\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        inside.login = Some("root".to_owned());
+        assert!(text("raw", 0, &inside, 80).contains("  log in as     root\n"));
+    }
 }

@@ -53,11 +53,13 @@ pub struct Style {
     pub width: usize,
     /// Whether to decorate with ANSI colours.
     pub color: bool,
+    /// Whether to list partitions, which are only counted otherwise.
+    pub verbose: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Style { width: 80, color: false }
+        Style { width: 80, color: false, verbose: false }
     }
 }
 

@@ -4,16 +4,20 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style as Paint};
 
-use super::Style;
 use super::wrap::{with_commands, wrap};
+use super::{Style, guest};
 use crate::bytes::human_size;
 use crate::facts::{Compression, DiskFormat};
-use crate::guest::{PartitionTable, Scheme};
+use crate::guest::inside::VolumeInside;
+use crate::guest::{Partition, PartitionTable, Scheme};
 use crate::inspect::{Finding, Mode, Receipt, Report, State, Verdict};
 use crate::rules::Severity;
 
 /// Columns before the text of a finding.
 const INDENT: usize = 10;
+
+/// Columns before what is said of a partition.
+const PARTITION_INDENT: usize = 20;
 
 /// Cells of the bar that shows a size against the limit.
 const BAR: usize = 10;
@@ -30,7 +34,7 @@ pub fn render(report: &Report, style: Style) -> String {
         return out;
     }
     out.push('\n');
-    layers(report, &mut out);
+    layers(report, style, &mut out);
     receipt(report, style, &mut out);
     for finding in &report.findings {
         out.push('\n');
@@ -105,7 +109,7 @@ pub(super) fn verdict(verdict: Verdict, style: Style) -> String {
 }
 
 /// The three layers, with sizes against the limit, and the digests.
-fn layers(report: &Report, out: &mut String) {
+fn layers(report: &Report, style: Style, out: &mut String) {
     let packed = match report.compression {
         Some(Compression::None) => "not compressed",
         None => "not read",
@@ -126,8 +130,11 @@ fn layers(report: &Report, out: &mut String) {
         if report.virtual_size.is_some() || raw_unread {
             let what = partitions(report.partition_table.as_ref());
             size_line("disk", &what, report.virtual_size, report.limit, out);
+            if style.verbose {
+                list_partitions(report, style, out);
+            }
         }
-        let inside = report.guest.as_ref().map(super::guest::summary).unwrap_or_default();
+        let inside = report.guest.as_ref().map(guest::summary).unwrap_or_default();
         if !inside.is_empty() {
             let _ = writeln!(out, "  guest             {inside}");
         }
@@ -191,6 +198,27 @@ pub(super) fn partitions(table: Option<&PartitionTable>) -> String {
         ),
         scheme => format!("{}, {count} {noun}", scheme.as_str()),
     }
+}
+
+/// The partitions, one on a line: number, size, type, and what they hold.
+fn list_partitions(report: &Report, style: Style, out: &mut String) {
+    for partition in report.partition_table.iter().flat_map(|table| &table.partitions) {
+        let size = human_size(partition.size);
+        let kind = partition.type_name.as_ref().unwrap_or(&partition.kind);
+        let mut parts = vec![kind.clone()];
+        if let Some(volume) = volume_of(report, partition) {
+            parts.push(guest::holds(volume).to_owned());
+            parts.extend(volume.label.as_ref().map(|label| format!("label {}", name(label))));
+        }
+        let said = wrap(&parts.join(", "), style.width, PARTITION_INDENT);
+        let _ = writeln!(out, "    {:>4} {size:>9}  {said}", partition.number);
+    }
+}
+
+/// What a partition holds, if that was examined.
+pub(super) fn volume_of<'r>(report: &'r Report, partition: &Partition) -> Option<&'r VolumeInside> {
+    let volumes = report.guest.iter().flat_map(|inside| &inside.volumes);
+    volumes.into_iter().find(|volume| volume.partition == Some(partition.number))
 }
 
 fn write_finding(finding: &Finding, style: Style, out: &mut String) {

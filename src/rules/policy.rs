@@ -37,9 +37,9 @@ impl Policy {
         Ok(())
     }
 
-    /// Makes rejects of these findings, unless another word was given on them.
-    pub fn require(&mut self, codes: &[Code]) {
-        for &code in codes {
+    /// Makes a reject of an inside that cannot be examined, unless another word was given on that.
+    pub fn require_guest(&mut self) {
+        for code in [Code::GuestNotExamined, Code::GuestUnexaminable] {
             if self.changed.iter().all(|(known, _)| *known != code) {
                 self.changed.push((code, Severity::Reject));
             }

@@ -384,7 +384,7 @@ fn a_directory_that_has_passed_is_a_matter_of_the_source() {
         }
     };
     fill(&mut image);
-    image.bitmaps(&[qcow2::Bitmap::named("one")]);
+    image.bitmaps(&[crate::qcow2_bitmaps::Bitmap::named("one")]);
     fill(&mut image);
     let mut extra = [0; 16];
     extra[8..].copy_from_slice(&(1u64 << 30).to_be_bytes());

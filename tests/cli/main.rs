@@ -3,12 +3,14 @@
 #![allow(clippy::print_stderr)] // who runs the tests is told what was skipped
 #![allow(clippy::unwrap_used)] // a helper of tests that fails is a failed test
 
+mod beneath;
 mod bounds;
 mod closed;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod disks;
+mod ends;
 #[path = "../common/flipper.rs"]
 mod flipper;
 mod folder;
@@ -19,6 +21,8 @@ mod jobs;
 mod layout;
 mod limits;
 mod marks;
+mod members;
+mod optical;
 mod output;
 mod outputs;
 mod packed_clusters;
@@ -26,7 +30,10 @@ mod packed_threads;
 mod peers;
 mod policy;
 mod qcow2;
+mod qcow2_bitmaps;
+mod qcow2_causes;
 mod qcow2_lost;
+mod qcow2_packed;
 mod quota;
 mod readings;
 mod shifted;
@@ -37,5 +44,7 @@ mod streams;
 mod threads;
 mod vdi;
 mod vhdx;
+mod vhdx_unseen;
 mod vmdk;
 mod vmdk_readers;
+mod vmdk_refused;

@@ -4,7 +4,8 @@ use flate2::{Compress, Compression, FlushCompress};
 
 use crate::common::*;
 use crate::layout::deflated;
-use crate::qcow2::{CLUSTER, Image, L2, disk_of_text};
+use crate::qcow2::{CLUSTER, Image, L2};
+use crate::qcow2_packed::disk_of_text;
 
 /// Verdict and codes of one image, which are the same as a file, in gzip and bzip2 and by pipe, whether it is spooled,
 /// digested or neither.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::*;
 use crate::limits::watched_with;
-use crate::qcow2::disk_of_text;
+use crate::qcow2_packed::disk_of_text;
 
 /// What a check may take (DESIGN: 64 MiB resident on 2 cores, 256 MiB with any number of them).
 const MOST_RESIDENT_KB: [(&str, u64); 2] = [("2", 64 << 10), ("64", 256 << 10)];

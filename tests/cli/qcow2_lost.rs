@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::qcow2::{CLUSTER, COPIED, DATA, Image, L1, L2, disk_of_text};
+use super::qcow2::{CLUSTER, COPIED, DATA, Image, L1, L2};
+use super::qcow2_packed::disk_of_text;
 use crate::common::*;
 use serde_json::Value;
 

@@ -7,24 +7,30 @@ use std::process::Command;
 use crate::common::{Scratch, codes, disk, qemu_img, report};
 
 const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
+
+pub(crate) const MIB: usize = 1 << 20;
+
 const HEADERS: [usize; 2] = [64 * KIB, 128 * KIB];
+
 const TABLES: [usize; 2] = [192 * KIB, 256 * KIB];
 
 pub(super) const BAT: &[u8; 16] =
     b"\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08";
+
 const METADATA: &[u8; 16] = b"\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e";
+
 const LOCATOR: &[u8; 16] = b"\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c";
-const UNKNOWN: &[u8; 16] = &[9; 16];
+
+pub(crate) const UNKNOWN: &[u8; 16] = &[9; 16];
 
 /// An image that `qemu-img` made, with changes; checksums are right again when it is written.
 #[derive(Clone)]
 pub(super) struct Image {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Structures whose checksum stays wrong.
-    unsealed: Vec<usize>,
+    pub(super) unsealed: Vec<usize>,
     /// Bytes that the file has in all, holes included.
-    size: u64,
+    pub(super) size: u64,
 }
 
 impl Image {
@@ -37,15 +43,15 @@ impl Image {
         self.bytes[at..end].copy_from_slice(with);
     }
 
-    fn word(&self, at: usize) -> usize {
+    pub(super) fn word(&self, at: usize) -> usize {
         u32::from_le_bytes(self.bytes[at..at + 4].try_into().unwrap()) as usize
     }
 
-    fn in_headers(&mut self, at: usize, with: &[u8]) {
+    pub(super) fn in_headers(&mut self, at: usize, with: &[u8]) {
         HEADERS.iter().for_each(|header| self.put(header + at, with));
     }
 
-    fn in_tables(&mut self, at: usize, with: &[u8]) {
+    pub(super) fn in_tables(&mut self, at: usize, with: &[u8]) {
         TABLES.iter().for_each(|table| self.put(table + at, with));
     }
 
@@ -55,7 +61,7 @@ impl Image {
         (at, self.word(TABLES[0] + at + 16))
     }
 
-    fn add_region(&mut self, guid: &[u8; 16], at: usize, len: usize, flags: u32) {
+    pub(super) fn add_region(&mut self, guid: &[u8; 16], at: usize, len: usize, flags: u32) {
         let count = self.word(TABLES[0] + 8);
         let place = 16 + 32 * count;
         self.in_tables(8, &(count as u32 + 1).to_le_bytes());
@@ -81,7 +87,7 @@ impl Image {
         self.word(self.metadata() + 10) & 0xffff
     }
 
-    fn add_item(&mut self, guid: &[u8; 16], at: u32, len: u32, flags: u32) {
+    pub(super) fn add_item(&mut self, guid: &[u8; 16], at: u32, len: u32, flags: u32) {
         let (metadata, count) = (self.metadata(), self.items());
         let place = metadata + 32 + 32 * count;
         self.put(metadata + 10, &(count as u16 + 1).to_le_bytes());
@@ -112,7 +118,7 @@ impl Image {
     }
 
     /// Where the entry of a block stands.
-    fn bat(&self, block: usize) -> usize {
+    pub(super) fn bat(&self, block: usize) -> usize {
         self.region(BAT).1 + 8 * block
     }
 
@@ -163,7 +169,9 @@ impl Image {
 type Case = (&'static str, fn(&mut Image), &'static str);
 
 const PARAMETERS: usize = 0xcaa1_6737;
+
 const SIZE: usize = 0x2fa5_4224;
+
 const LOGICAL: usize = 0x8141_bf1d;
 
 const CASES: &[Case] = &[
@@ -439,154 +447,4 @@ fn each_error_exit_of_qemu_is_a_reason_to_refuse() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn what_readers_skip_is_no_reason() {
-    let scratch = Scratch::new();
-    let Some(base) = base(&scratch) else { return };
-    let path = scratch.path("case.vhdx");
-    type Change = fn(&mut Image);
-    let harmless: &[(&str, Change)] = &[
-        ("an unknown region", |i| {
-            let end = i.bytes.len();
-            i.add_region(UNKNOWN, end, MIB, 0);
-            i.put(end + MIB - 1, &[0]);
-        }),
-        ("unknown items", |i| {
-            i.add_item(UNKNOWN, 0, 0, 0);
-            i.add_item(&[8; 16], 128 << 10, 20, 3);
-        }),
-        ("a log without bytes", |i| i.in_headers(68, &[0; 4])),
-        ("a table with what is left of a region that is gone", |i| {
-            i.add_region(UNKNOWN, 0, MIB, 1);
-            i.in_tables(8, &2u32.to_le_bytes());
-        }),
-    ];
-    for (name, change) in harmless {
-        let mut image = base.clone();
-        change(&mut image);
-        image.write(&path);
-        let (code, found) = report(&[path.as_os_str()]);
-        // A log that is gone leaves its place behind.
-        let mut said = codes(&found);
-        said.retain(|code| *code != "vhdx-space-unused" || !name.contains("log"));
-        assert_eq!((code, said), (0, vec![]), "{name}: {found}");
-    }
-}
-
-#[test]
-fn bytes_behind_the_end_are_shown() {
-    let scratch = Scratch::new();
-    let Some(mut base) = base(&scratch) else { return };
-    let end = base.bytes.len();
-    base.put(end, b"PK\x03\x04 and more");
-    let path = scratch.path("case.vhdx");
-    base.write(&path);
-    let (code, found) = report(&[path.as_os_str()]);
-    assert_eq!((code, codes(&found)), (0, vec!["vhdx-trailing-bytes"]));
-    assert_eq!(found["verdict"], "warn");
-    let message = found["findings"][0]["message"].as_str().unwrap();
-    assert!(message.contains("13 bytes") && message.contains("as a zip file does"), "{message}");
-    // A pipe shows the same.
-    let piped = crate::common::piped(&["--format", "json", "-"], &base.bytes);
-    let of_pipe = &crate::common::images(&piped)[0];
-    assert_eq!(of_pipe["findings"][0]["message"], message);
-}
-
-#[test]
-fn blocks_that_the_table_has_lost_are_noticed() {
-    let scratch = Scratch::new();
-    let (source, path) = (scratch.path("source.raw"), scratch.path("lost.vhdx"));
-    // The last block reaches past the end of the disk, or does not.
-    for (block, size) in
-        [(1, 40 << 20), (1, (40 << 20) + 512), (8, 40 << 20), (8, (41 << 20) + 512)]
-    {
-        let mut raw = disk();
-        raw[MIB..].fill(7);
-        raw.resize(size, 7);
-        std::fs::write(&source, &raw).unwrap();
-        let options = format!("block_size={block}M");
-        let options = ["convert", "-f", "raw", "-O", "vhdx", "-o", &options];
-        let Some(made) = qemu_img(&options, &[&source, &path]) else { return };
-        assert!(made.status.success());
-        let bytes = std::fs::read(&path).unwrap();
-        let whole = Image { size: bytes.len() as u64, bytes, unsealed: Vec::new() };
-        let bat = whole.region(BAT).1;
-        let blocks = size.div_ceil(block << 20);
-        let found = |mut image: Image| {
-            image.write(&path);
-            codes(&report(&[path.as_os_str()]).1).join(" ").contains("vhdx-space-unused")
-        };
-        // Without the space that QEMU leaves before the first block, as others write it.
-        let mut compact = whole.clone();
-        let first = compact.bytes[bat + 2] as usize >> 4 | (compact.bytes[bat + 3] as usize) << 4;
-        compact.bytes.drain((first - 4) * MIB..first * MIB);
-        compact.size -= 4 * MIB as u64;
-        for entry in (0..blocks).map(|number| bat + 8 * number) {
-            let moved = compact.word(entry) - 4 * MIB;
-            compact.put(entry, &(moved as u32).to_le_bytes());
-        }
-        if block == 1 {
-            // As much as QEMU leaves, in the same place: there are zeros in what it leaves. The first block of the disk
-            // goes behind the others that are first in the image.
-            let mut image = compact.clone();
-            let [first, fifth] = [0, 4].map(|number| image.word(bat + 8 * number) & !0xf_ffff);
-            for at in 0..MIB {
-                image.bytes.swap(first + at, fifth + at);
-            }
-            for at in 0..8 {
-                image.bytes.swap(bat as usize + at, bat as usize + 32 + at);
-            }
-            image.unsealed.clear();
-            assert!(!found(image.clone()), "{size}");
-            (1..5).for_each(|number| image.put(bat + 8 * number, &[0; 8]));
-            let piped = crate::common::piped(&["--format", "json", "-"], &image.bytes);
-            let of_pipe = codes(&crate::common::images(&piped)[0]).join(" ");
-            assert!(of_pipe.contains("vhdx-space-unused"), "{size}: {of_pipe}");
-            assert!(found(image), "{size}");
-        }
-        for image in [whole, compact] {
-            assert!(!found(image.clone()), "{block} {size}");
-            // QEMU takes the block for zeros, and says nothing.
-            for lost in [&[1][..], &[blocks - 2], &[1, 2]] {
-                let mut image = image.clone();
-                lost.iter().for_each(|number| image.put(bat + 8 * number, &[0; 8]));
-                assert!(found(image), "{block} {size} {lost:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_readers_may_show_differently_is_said() {
-    let scratch = Scratch::new();
-    let Some(base) = base(&scratch) else { return };
-    let path = scratch.path("case.vhdx");
-    let entry = base.bat(1);
-    let place = base.bytes[entry..entry + 8].to_vec();
-    for (state, keeps, expected) in [
-        (1, true, "vhdx-block-undefined"),
-        (5, true, "vhdx-block-undefined"),
-        (5, false, "vhdx-block-undefined"),
-        (0, true, "vhdx-space-unused"),
-        (1, false, "vhdx-space-unused"),
-        // The format has no place for a block of zeros.
-        (2, true, "vhdx-block-undefined"),
-        // A guest may have discarded it.
-        (3, true, "vhdx-blocks-unmapped"),
-        (2, false, "vhdx-space-unused"),
-        (3, false, "vhdx-space-unused"),
-    ] {
-        let mut image = base.clone();
-        image.put(entry, &if keeps { place.clone() } else { vec![0; 8] });
-        let low = image.bytes[entry] & !7 | state;
-        image.put(entry, &[low]);
-        image.write(&path);
-        let (code, found) = report(&[path.as_os_str()]);
-        let said = codes(&found);
-        assert!(said.contains(&expected), "{state}: {found}");
-        let verdict = if (state, keeps) == (3, true) { "accept" } else { "warn" };
-        assert_eq!((code, &found["verdict"]), (0, &verdict.into()), "{state} {keeps}: {found}");
-    }
 }

@@ -199,6 +199,25 @@ fn unchecked_reads_nothing() {
 }
 
 #[test]
+fn a_system_that_nobody_found_is_in_no_description() {
+    let server = account(|request| match request.method.as_str() {
+        "POST" => reply(202, &json!({"image": made(5, &request.body)})),
+        _ => regions(),
+    });
+    let url = server.url("disk.img");
+    let common = ["create", &url, "--region", "nyc3", "--describe", "--no-url-rules"];
+    let output = run(&server, &[&common[..], &["--description", "mine"]].concat());
+    assert_eq!(exit_code(&output), 0, "{output:?}");
+    let said = "tidegate: the description does not name the system: the disk was not examined";
+    assert!(stderr(&output).contains(said), "{output:?}");
+    let posted = posts(&server).remove(0);
+    let description = posted["description"].as_str().unwrap();
+    assert!(description.starts_with("mine [tidegate"), "{description}");
+    // Without a check there is nothing to describe.
+    assert_eq!(exit_code(&run(&server, &[&common[..], &["--unchecked"]].concat())), 2);
+}
+
+#[test]
 fn an_unknown_outcome_is_said_and_posted_once() {
     let server = account(|request| match request.method.as_str() {
         "POST" => Reply::status(504, b"<html>".to_vec()),

@@ -53,7 +53,7 @@ fn a_wait_says_that_there_were_too_many_calls() {
     let output = run(&server, &brief);
     assert_eq!(exit_code(&output), 4);
     let said = stderr(&output);
-    let progress = "image 5: pending, and not to be looked at now (there were too many calls";
+    let progress = "image 5: pending, and the API does not show it now (there were too many calls";
     assert!(said.contains(progress), "{said}");
     let end = said.lines().last().unwrap();
     assert!(end.contains("last status was pending") && end.contains("(429"), "{end}");

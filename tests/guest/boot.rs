@@ -9,26 +9,17 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tidegate::inspect::bodies;
 
-use crate::debugfs::{done, mke2fs, program};
+use crate::disks::{done, is_there, mke2fs, partitioned, plant, program};
 
 /// Where the root begins, in bytes.
 const ROOT: u64 = 4 << 20;
-
-/// Whether this is there. What is missing is said, and is a failure in CI.
-fn have(what: &str, is: bool) -> bool {
-    assert!(is || std::env::var_os("CI").is_none(), "{what} is not installed");
-    if !is {
-        eprintln!("SKIPPED: {what} is not installed");
-    }
-    is
-}
 
 /// What a program makes of an input.
 fn piped(program: &[&str], input: &Path) -> Option<Vec<u8>> {
     let mut command = Command::new(program[0]);
     command.args(&program[1..]).stdin(File::open(input).unwrap()).stderr(Stdio::null());
     let output = command.output().ok();
-    have(program[0], output.is_some());
+    is_there(program[0], output.is_some());
     let output = output?;
     assert!(output.status.success(), "{program:?}");
     Some(output.stdout)
@@ -37,14 +28,10 @@ fn piped(program: &[&str], input: &Path) -> Option<Vec<u8>> {
 /// A cpio archive of a tree with these files, made by cpio.
 fn archive(folder: &Path, files: &[(&str, usize)]) -> Option<PathBuf> {
     let tree = folder.join("tree");
-    for (path, size) in files {
-        let path = tree.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, crate::ext::pattern(*size, *size as u64)).unwrap();
-    }
+    plant(&tree, files.iter().map(|&(path, size)| (path, crate::ext::pattern(size, size as u64))));
     let made = folder.join("archive");
-    let is_there = Command::new("cpio").arg("--version").output().is_ok();
-    if !have("cpio", is_there) {
+    let found = Command::new("cpio").arg("--version").output().is_ok();
+    if !is_there("cpio", found) {
         return None;
     }
     let command = format!("cd {} && find . | cpio -o -H newc 2>/dev/null", tree.display());
@@ -123,17 +110,11 @@ impl Disk {
         for name in ["etc", "usr/bin", "usr/sbin", "boot/grub", "var"] {
             fs::create_dir_all(tree.join(name)).unwrap();
         }
-        fs::write(tree.join("etc/os-release"), "ID=debian\n").unwrap();
-        fs::write(tree.join("etc/fstab"), "").unwrap();
+        plant(&tree, [("etc/os-release", "ID=debian\n"), ("etc/fstab", "")]);
         let root = folder.path().join("root");
         mke2fs(&root, &tree, "-t ext4", "16M");
-        let disk = File::create(&path).unwrap();
-        disk.set_len(24 << 20).unwrap();
-        let mut sfdisk = program("sfdisk");
-        sfdisk.arg("-q").arg(&path).stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = sfdisk.spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
+        partitioned(&path, 24 << 20, script);
+        let disk = File::options().write(true).open(&path).unwrap();
         disk.write_all_at(&fs::read(root).unwrap(), ROOT).unwrap();
         Disk { folder, path }
     }
@@ -165,7 +146,7 @@ impl Disk {
 /// GRUB's first sector and its core, for a core that begins at this sector.
 fn grub(disk: &Disk, sector: u32) -> Option<(Vec<u8>, Vec<u8>)> {
     let modules = Path::new("/usr/lib/grub/i386-pc");
-    if !have("grub-pc-bin", modules.join("boot.img").exists()) {
+    if !is_there("grub-pc-bin", modules.join("boot.img").exists()) {
         return None;
     }
     let made = disk.folder.path().join("core.img");
@@ -222,12 +203,12 @@ fn syslinux_is_found_in_the_active_partition() {
         let places =
             ["/usr/lib/SYSLINUX", "/usr/lib/syslinux/mbr"].map(|place| Path::new(place).join(name));
         let code = places.iter().find_map(|path| fs::read(path).ok());
-        have("syslinux-common", code.is_some());
+        is_there("syslinux-common", code.is_some());
         code
     };
-    let is_there = Command::new("syslinux").arg("--version").output().is_ok();
+    let found = Command::new("syslinux").arg("--version").output().is_ok();
     let (true, Some(mbr), Some(gpt)) =
-        (have("syslinux", is_there), code("mbr.bin"), code("gptmbr.bin"))
+        (is_there("syslinux", found), code("mbr.bin"), code("gptmbr.bin"))
     else {
         return;
     };
@@ -262,7 +243,7 @@ fn what_partitioning_tools_write_starts_nothing() {
     let other = disk.folder.path().join("other");
     File::create(&other).unwrap().set_len(1 << 20).unwrap();
     let parted = program("parted").arg("--version").output().is_ok();
-    if !have("parted", parted) {
+    if !is_there("parted", parted) {
         return;
     }
     done(program("parted").args(["-s"]).arg(&other).args(["mklabel", "msdos"]));

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::debugfs::{done, have, program};
+use super::disks::{done, have, program};
 
 /// Disk offset of the partition with the root, and of those with the core of GRUB and the EFI system partition.
 struct Layout {

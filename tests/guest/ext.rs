@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-use crate::debugfs::{agree, by_path, debugfs, done, edit, have, mke2fs, name, program, read};
+use crate::debugfs::{agree, by_path, debugfs, edit, name, read};
+use crate::disks::{done, have, mke2fs, program};
 
 /// Arguments of mke2fs, and the size of the image.
 const KINDS: [(&str, &str); 24] = [

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::debugfs::{agree_on, by_path, debugfs, edit, have, mke2fs, program, read};
+use crate::debugfs::{agree_on, by_path, debugfs, edit, read};
+use crate::disks::{have, mke2fs, program};
 use crate::ext::pattern;
 use crate::log::{Log, Shape, Sums};
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use tidegate::inspect::bodies;
 
-use crate::debugfs::{agree, by_path, debugfs, have, mke2fs, read};
+use crate::debugfs::{agree, by_path, debugfs, read};
+use crate::disks::{have, mke2fs};
 use crate::ext::pattern;
 
 const BLOCK: u64 = 4096;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::debugfs::{by_path, done, have, program, read};
+use crate::debugfs::{by_path, read};
+use crate::disks::{done, have, program};
 use crate::ext::pattern;
 
 /// A program of mtools on an image, with names in UTF-8.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::common::{exit_code, piped_to, stderr, stdout, tidegate};
 use super::debian::disk;
-use super::debugfs::{done, have};
+use super::debugfs::edit;
+use super::disks::{self, done, have};
 
 fn run(arguments: &[&str]) -> std::process::Output {
     tidegate().args(arguments).output().unwrap()
@@ -35,8 +36,15 @@ fn a_file_of_the_guest_is_written_as_it_is() {
         (&["cat", disk, "/etc"], 1, "/etc is a directory"),
         (&["cat", "--max-bytes", "100", disk, "/etc/os-release"], 1, "goes on after 100 bytes"),
         (&["cat", "--max-bytes", "x", disk, "/etc/fstab"], 2, "--max-bytes takes a size"),
-        (&["cat", "--volume", "2", disk, "/x"], 2, "nothing can be read of volume 2"),
-        (&["cat", "--volume", "9", disk, "/x"], 2, "choose one with --volume"),
+        (&["cat", "--volume", "2", disk, "/x"], 2, "volume 2 has no files that tidegate reads"),
+        (
+            &["cat", "--volume", "9", disk, "/x"],
+            2,
+            "there is no volume 9; choose one with --volume",
+        ),
+        (&["cat", disk, ""], 2, "PATH is empty"),
+        (&["ls", disk, ""], 2, "PATH is empty"),
+        (&["ls", disk, "/etc/\u{1b}[2J"], 1, "there is no /etc/\\u{1b}[2J"),
         (&["cat", "/nothing.raw", "/x"], 3, "/nothing.raw"),
     ] {
         let output = run(arguments);
@@ -44,6 +52,55 @@ fn a_file_of_the_guest_is_written_as_it_is() {
         assert!(stderr(&output).contains(said), "{arguments:?}: {output:?}");
     }
     assert_eq!(run(&["cat", "--max-bytes", "100", disk, "/etc/os-release"]).stdout.len(), 100);
+    // Paths begin at the root of the system, whatever they begin with.
+    for path in ["etc/os-release", "../etc/./os-release", "//etc//os-release"] {
+        assert_eq!(run(&["cat", disk, path]).stdout, output.stdout, "{path}");
+    }
+    let closed = |arguments: &str| {
+        let script = format!("exec \"$0\" {arguments} >&-");
+        let arguments = ["-c", &script, env!("CARGO_BIN_EXE_tidegate"), disk];
+        Command::new("sh").args(arguments).output().unwrap()
+    };
+    let output = closed("cat \"$1\" /etc/os-release");
+    assert_eq!(exit_code(&output), 2);
+    assert!(stderr(&output).contains("standard output is closed"), "{output:?}");
+    assert_eq!(exit_code(&closed("ls \"$1\" /etc")), 0);
+}
+
+/// What no `cat` writes, and what a damaged volume is told apart by.
+#[test]
+fn odd_files_and_damaged_volumes_are_named() {
+    if !have(&["mke2fs", "sfdisk", "debugfs"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let system = [("etc/fstab", ""), ("etc/os-release", "ID=debian\n"), ("usr/bin/env", "")];
+    let path = disks::of_trees(folder.path(), &[&system]);
+    let volume = format!("{}?offset=1048576", text(&path));
+    let made =
+        "cd /etc\nmknod pipe p\nmknod null c 1 3\nsymlink dangling /nowhere\nsymlink loop loop\n";
+    edit(Path::new(&volume), made);
+    let disk = text(&path);
+    for (arguments, code, said) in [
+        (&["cat", disk, "/etc/pipe"][..], 1, "/etc/pipe is no regular file"),
+        (&["cat", disk, "/etc/null"], 1, "/etc/null is no regular file"),
+        (&["cat", disk, "/etc/dangling"], 1, "/etc/dangling"),
+        (&["cat", disk, "/etc/loop"], 1, "/etc/loop"),
+        (&["cat", disk, "/etc/os-release/x"], 1, "/etc/os-release/x"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(exit_code(&output), code, "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {output:?}");
+    }
+    let long = run(&["ls", "-l", disk, "/etc/null"]);
+    assert!(stdout(&long).starts_with("?---------"), "{long:?}");
+    // A name with a slash: the directory is damaged, and the volume with it.
+    edit(Path::new(&volume), "mknod /a/b c 1 3\n");
+    let output = run(&["ls", disk, "/etc"]);
+    assert_eq!(exit_code(&output), 2, "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("no volume that can be read holds an operating system"), "{said}");
+    assert!(said.contains("(directory 2 has a damaged entry)"), "{said}");
 }
 
 #[test]
@@ -117,4 +174,35 @@ fn the_same_is_inside_whatever_it_is_packed_in() {
     }
     let quick = run(&["check", "--quick", "--guest", "require", text(disk)]);
     assert_eq!(exit_code(&quick), 2);
+}
+
+#[test]
+fn partitions_have_the_names_of_their_types_in_every_report() {
+    if !have(&["mke2fs", "sfdisk"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = disks::of_trees(folder.path(), &[&[("a", "")]]);
+    let disk = text(&path);
+    let brief = run(&["check", disk]);
+    let long = run(&["check", "-v", disk]);
+    let line = "       1   16.8 MB  Linux, ext4\n";
+    assert!(stdout(&long).contains(line), "{long:?}");
+    assert_eq!(stdout(&long).replace(line, ""), stdout(&brief));
+    let page = run(&["check", "--format", "html", disk]);
+    assert!(stdout(&page).contains("<td>Linux, <code>83</code></td>"), "{page:?}");
+    assert!(stdout(&page).contains("<title>Partition 1: Linux, 16.8 MB</title>"), "{page:?}");
+    let of_json = |arguments: &[&str]| -> Value {
+        serde_json::from_slice(&run(&[arguments, &["--format", "json", disk]].concat()).stdout)
+            .unwrap()
+    };
+    let report = of_json(&["check"])["images"][0].clone();
+    assert_eq!(report["partition_table"]["partitions"][0]["type_name"], "Linux");
+    let inspected = of_json(&["inspect"]);
+    for guest in [&report["guest"], &inspected["guest"]] {
+        let volume = &guest["volumes"][0];
+        assert_eq!((&volume["type"], &volume["type_name"]), (&"83".into(), &"Linux".into()));
+    }
+    let said = run(&["inspect", disk]);
+    assert!(stdout(&said).contains("1. partition 1: Linux, ext4, 16.8 MB"), "{said:?}");
 }

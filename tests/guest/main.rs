@@ -8,6 +8,9 @@ mod boot;
 mod common;
 mod debian;
 mod debugfs;
+#[path = "../common/disks.rs"]
+mod disks;
+mod ds_configurations;
 mod ds_identify;
 mod ext;
 mod ext_journal;
@@ -16,6 +19,8 @@ mod fat;
 mod files;
 mod log;
 mod netplan;
+#[path = "../common/random.rs"]
+mod random;
 mod roots;
 mod subvolumes;
 mod volumes;

@@ -1,38 +1,12 @@
 //! Disks whose volumes hold no system, or several, or are damaged.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use super::debian::checked;
-use super::debugfs::{done, have, program};
+use super::disks::{have, of_trees as disk};
 
 const MIB: u64 = 1 << 20;
-
-/// A raw disk with one partition for each tree of files, by path and contents.
-fn disk(folder: &Path, trees: &[&[(&str, &str)]]) -> PathBuf {
-    let path = folder.join("disk.raw");
-    let size = (trees.len() as u64 * 16 + 2) * MIB;
-    File::create(&path).unwrap().set_len(size).unwrap();
-    let table = "label: dos\n".to_owned() + &"size=16MiB, type=83\n".repeat(trees.len());
-    let mut sfdisk = program("sfdisk").arg("-q").arg(&path).stdin(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), table.as_bytes()).unwrap();
-    assert!(sfdisk.wait().unwrap().success());
-    for (index, tree) in trees.iter().enumerate() {
-        let root = folder.join(format!("tree{index}"));
-        for (name, contents) in *tree {
-            let file = root.join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, contents).unwrap();
-        }
-        let at = (1 + 16 * index as u64) * MIB;
-        let mut mke2fs = program("mke2fs");
-        mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "metadata_csum", "-d"]).arg(&root);
-        done(mke2fs.args(["-E", &format!("offset={at}")]).arg(&path).arg("16384k"));
-    }
-    path
-}
 
 const SYSTEM: &[(&str, &str)] =
     &[("etc/fstab", ""), ("etc/os-release", "ID=debian\n"), ("bin/sh", ""), ("usr/bin/env", "")];

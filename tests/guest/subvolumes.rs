@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use tidegate::inspect::bodies;
 
-use crate::debugfs::{done, have, program};
+use crate::disks::{done, have, program};
 use crate::ext::pattern;
 
 const NODE: usize = 16 << 10;

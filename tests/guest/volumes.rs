@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tidegate::inspect::bodies::{self, GuestFile, GuestFiles, GuestVolumes};
 
-use crate::debugfs::{done, have, program};
+use crate::disks::{done, have, program};
 use crate::ext::pattern;
 
 /// Bytes of a file that are compared.

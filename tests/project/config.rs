@@ -61,6 +61,30 @@ fn options_of_the_file_count_and_those_of_the_command_line_beat_them() {
     let (code, report) = run(&["--max-size", "1GB"]);
     assert_eq!((code, &report["limit"]), (0, &json!(1_000_000_000)));
     let set = |more: &str| scratch.write("tidegate.toml", toml(more).as_bytes());
+    // The disk of this image holds nothing that is known.
+    let found = |report: &Value| json!([report["findings"][0]["severity"], report["verdict"]]);
+    set("max_size = \"1GB\"\nguest = \"require\"");
+    let (code, report) = run(&[]);
+    assert_eq!((code, codes(&report)), (1, vec!["guest-not-examined"]), "{report}");
+    assert_eq!(found(&report), json!(["reject", "reject"]));
+    for arguments in
+        [&["--guest", "auto"][..], &["--guest", "never"], &["--allow", "guest-not-examined"]]
+    {
+        assert_eq!(run(arguments).0, 0, "{arguments:?}");
+    }
+    let output = at(scratch.path("")).args(["check", "--quick"]).output().unwrap();
+    assert_eq!(exit_code(&output), 2);
+    let said = "guest = \"require\" in line 7 of tidegate.toml";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    assert_eq!(
+        exit_code(
+            &at(scratch.path("")).args(["check", "--quick", "--guest", "auto"]).output().unwrap()
+        ),
+        0
+    );
+    set("max_size = \"1GB\"\nguest = \"never\"");
+    assert_eq!(codes(&run(&[]).1), [""; 0]);
+    assert_eq!(run(&["--guest", "require"]).0, 1);
     set("max_size = \"1GiB\"");
     assert_eq!(run(&[]).1["limit"], 1 << 30);
     set(&format!("max_size = \"1GB\"\nsha256 = \"{sum}\""));
@@ -283,6 +307,11 @@ fn schema_and_program_agree() {
         ("[[image]]\nname = \"a\"\npath = \"a\"\nregions = []\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\ntags = [\" \"]\n".into(), false),
         ("[[image]]\nname = \"a\"\npath = \"a\"\nstrict = \"yes\"\n".into(), false),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nguest = \"require\"\ndescribe = true\n".into(), true),
+        ("[defaults]\nguest = \"never\"\ndescribe = false\n".into(), true),
+        ("[[image]]\nname = \"a\"\npath = \"a\"\nguest = \"always\"\n".into(), false),
+        ("[defaults]\nguest = true\n".into(), false),
+        ("[defaults]\ndescribe = \"yes\"\n".into(), false),
         ("[defaults]\npath = \"a\"\n".into(), false),
         ("[defaults]\ntoken = \"a\"\n".into(), false),
     ] {
@@ -327,7 +356,8 @@ fn config_says_what_counts_and_where_it_comes_from() {
     assert!(stdout(&output).contains("file, line 3"), "{}", stdout(&output));
     // Options of check and push are shown as what they are.
     let flags = "--strict --max-size 20GB --reject iso-hybrid --allow name-mismatch --region nyc3 --transfer sfo3 --tag t \
-                 --bucket other --receipt r.json --no-cache --description x --spaces-region nyc3";
+                 --bucket other --receipt r.json --no-cache --description x --describe --guest never \
+                 --spaces-region nyc3";
     let arguments: Vec<&str> =
         ["good", "--format", "json"].into_iter().chain(flags.split_whitespace()).collect();
     let output = run(&[("SPACES_BUCKET", "third")], &arguments);
@@ -343,6 +373,8 @@ fn config_says_what_counts_and_where_it_comes_from() {
         ("bucket", json!("other"), "--bucket"),
         ("receipt", json!("r.json"), "--receipt"),
         ("description", json!("x"), "--description"),
+        ("describe", json!(true), "--describe"),
+        ("guest", json!("never"), "--guest"),
     ] {
         let expected = json!({"key": key, "value": value, "from": "flag", "flag": name});
         assert_eq!(of(image, key), expected, "{image}");

@@ -14,6 +14,8 @@ mod common;
 mod crash;
 mod disks;
 mod documents;
+#[path = "../common/disks.rs"]
+mod ext_disks;
 mod faults;
 #[path = "../common/flipper.rs"]
 mod flipper;
@@ -22,6 +24,7 @@ mod gone;
 mod interrupts;
 mod job;
 mod journals;
+mod journals_untrusted;
 mod left;
 mod limits;
 mod lost;

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::common::*;
+use crate::ext_disks;
 use crate::rig::*;
 use crate::server::{Object, Request, Server};
 
@@ -185,4 +186,62 @@ fn a_number_that_is_there_stays() {
         assert_eq!(after == before, kept, "{after}");
         assert_eq!(stderr(&output).contains("keeps the number"), kept, "{output:?}");
     }
+}
+
+/// The first sectors of a kernel for x86, as far as its version stands in them.
+fn kernel(version: &str) -> Vec<u8> {
+    let mut kernel = vec![0; 4096];
+    // Sectors of the setup, paragraphs behind it, the mark of a boot sector.
+    (kernel[0x1f1], kernel[0x1f4]) = (4, 1);
+    kernel[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+    kernel[0x202..0x206].copy_from_slice(b"HdrS");
+    kernel[0x206..0x208].copy_from_slice(&0x20f_u16.to_le_bytes());
+    kernel[0x20e..0x210].copy_from_slice(&0x300_u16.to_le_bytes());
+    kernel[0x500..0x500 + version.len()].copy_from_slice(version.as_bytes());
+    kernel
+}
+
+#[test]
+fn a_description_names_the_system_if_that_is_asked_for() {
+    if !ext_disks::have(&["mke2fs", "sfdisk"]) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let kernel = kernel("6.1.0-40-cloud-amd64");
+    let release = b"ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n";
+    let files: [(&str, &[u8]); 5] = [
+        ("etc/fstab", b""),
+        ("etc/os-release", release),
+        ("bin/sh", b""),
+        ("usr/bin/env", b""),
+        ("boot/vmlinuz-6.1.0-40-cloud-amd64", &kernel),
+    ];
+    let disk = ext_disks::of_trees(&scratch.path(""), &[&files]);
+    let described = |arguments: &[&str]| {
+        let mut command = bare(&scratch);
+        command.args(["push", "--rehearse", "--format", "json", "--interval", "100ms"]);
+        // It is a system of which no Droplet would come up.
+        command.args(["--allow", "boot-no-loader,ssh-no-server,provisioner-missing,root-full"]);
+        let output = command.args(arguments).output().unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(exit_code(&output), 0, "{output:?}");
+        let text = document["image"]["description"].as_str().unwrap();
+        // The mark of the push stands behind it.
+        let text = text.split("[tidegate").next().unwrap().trim_end().to_owned();
+        (text, stderr(&output).to_owned())
+    };
+    let system = "Debian GNU/Linux 12 (bookworm), Linux 6.1.0-40-cloud-amd64";
+    let disk = disk.to_str().unwrap();
+    assert_eq!(described(&[disk, "--describe"]).0, system);
+    let (text, _) = described(&[disk, "--describe", "--description", "Built at night"]);
+    assert_eq!(text, format!("Built at night; {system}"));
+    assert_eq!(described(&[disk]).0, "");
+    let (text, said) =
+        described(&[disk, "--describe", "--description", "mine", "--guest", "never"]);
+    assert_eq!(text, "mine");
+    let why = "the description does not name the system: the disk was not examined";
+    assert!(said.contains(why), "{said}");
+    let image = "[[image]]\nname = \"web\"\npath = \"disk.raw\"\ndescription = \"ours\"\n";
+    scratch.write("tidegate.toml", format!("{image}describe = true\n").as_bytes());
+    assert_eq!(described(&["web"]).0, format!("ours; {system}"));
 }

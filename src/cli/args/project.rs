@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, NetArgs};
+use super::{Format, GuestArg, NetArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ConfigArgs {
@@ -49,6 +49,10 @@ pub(in crate::cli) struct FlagArgs {
     #[arg(long)]
     pub(in crate::cli) strict: bool,
 
+    /// Whether to examine what is inside the disk.
+    #[arg(long, value_name = "WHEN")]
+    pub(in crate::cli) guest: Option<GuestArg>,
+
     /// Where a receipt of its check goes.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) receipt: Option<PathBuf>,
@@ -76,6 +80,10 @@ pub(in crate::cli) struct FlagArgs {
     /// What is written about it.
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) description: Option<String>,
+
+    /// Whether system and kernel of the image are written into its description.
+    #[arg(long)]
+    pub(in crate::cli) describe: bool,
 
     /// Tags.
     #[arg(long, value_name = "TAG", value_delimiter = ',')]

@@ -137,6 +137,11 @@ fn for_one(
     let mut expected = expected(&subject.argument, args, checksums)?;
     if let Some(image) = &subject.image {
         options.policy = subject.policy(&options.policy)?;
+        if let (None, Some(guest)) = (args.guest, &image.guest) {
+            options.guest = guest.value;
+            let by = format!("guest = \"require\" in line {} of tidegate.toml", guest.line);
+            super::require(guest.value, args, &mut options.policy, &by)?;
+        }
         if args.max_size.is_none() {
             options.limit = image.max_size.as_ref().map_or(options.limit, |size| size.value);
         }

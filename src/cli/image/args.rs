@@ -38,7 +38,7 @@ pub(super) enum ImageCommand {
     Update(UpdateArgs),
     /// Delete an image.
     ///
-    /// If the answer is lost, the image is looked at, and deleted again if it is still there.
+    /// If the answer is lost, tidegate looks for the image, and deletes it again if it is still there.
     ///
     /// Exit codes: 0 deleted, 4 DigitalOcean refused, failed or left the outcome unknown, or the result could not
     /// be written, 130 interrupted, or the question was not answered with yes.
@@ -146,6 +146,10 @@ pub(in crate::cli) struct NewArgs {
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) description: Option<String>,
 
+    /// Write system and kernel of the image into its description, behind --description if that is given.
+    #[arg(long)]
+    pub(in crate::cli) describe: bool,
+
     /// Tags; they need the scope tag:create.
     #[arg(long, value_name = "TAG", value_delimiter = ',', value_parser = tag)]
     pub(in crate::cli) tag: Vec<String>,
@@ -189,7 +193,7 @@ pub(super) struct CreateArgs {
     pub(super) new: NewArgs,
 
     /// Do not check the image first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "describe")]
     pub(super) unchecked: bool,
 
     /// Refuse an image with warnings too.

@@ -165,7 +165,7 @@ impl Teller {
                     None => (status.clone(), status),
                     // Times in it change, which is nothing new.
                     Some(error) => (
-                        format!("{status}, and not to be looked at now ({error})"),
+                        format!("{status}, and the API does not show it now ({error})"),
                         format!("{status} {:?}", error.status),
                     ),
                 };

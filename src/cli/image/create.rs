@@ -90,6 +90,11 @@ pub(super) fn run(
         named.note.iter().filter(|_| !args.api.quiet).for_each(|note| output::log(note));
         named.warning.iter().for_each(|said| output::warn(said));
         image.distribution = named.distribution;
+        if args.new.describe {
+            let described = within::described(image.description.as_deref(), Some(&report));
+            described.warning.iter().for_each(|said| output::warn(said));
+            image.description = described.text;
+        }
         outcome.report = Some(report);
         if let Err(why) = look.still_the_same(progress) {
             output::complain(&format!("{why}; nothing was created"));

@@ -110,14 +110,14 @@ pub(super) struct CheckArgs {
     pub(super) allow: Vec<String>,
 
     /// Write a compressed or piped image to an unlinked temporary file (in TMPDIR) as it comes by, so
-    /// that structures that lie behind what was read can be looked at.
+    /// that tidegate can go back to structures that lie behind what it has read.
     #[arg(long)]
     pub(super) spool: bool,
 
     /// Whether to examine what is inside the disk: whether a Droplet boots, gets a network and lets its owner in. `require`
-    /// refuses what cannot be examined.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(super) guest: GuestArg,
+    /// refuses what cannot be examined [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    pub(super) guest: Option<GuestArg>,
 
     /// Do not ask whether DigitalOcean could fetch the URL; for simulators on this machine. Allows http.
     #[arg(long)]

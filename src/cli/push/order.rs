@@ -8,7 +8,7 @@ use super::args::{self, PushArgs, StageArgs};
 use super::view::View;
 use super::world;
 use crate::bytes::{Hostile, human_size};
-use crate::cli::args::NetArgs;
+use crate::cli::args::{GuestArg, NetArgs};
 use crate::cli::check::size;
 use crate::cli::image::args::one_region;
 use crate::cli::image::naming::{Naming, S3};
@@ -16,7 +16,7 @@ use crate::cli::image::warn_distribution;
 use crate::cli::threads::threads;
 use crate::cli::{Usage, checksums, net};
 use crate::digitalocean::{Distribution, RegionSlug};
-use crate::inspect::{self, Digested, Expected};
+use crate::inspect::{self, Digested, Expected, Guest};
 use crate::push::{Event, NewImage, Order, Repack, Route, fingerprint, stem};
 use crate::rules::{Policy, SIZE_LIMIT, Severity};
 use crate::source::{self, is_url, shown};
@@ -97,6 +97,7 @@ pub(super) fn order(args: &PushArgs, view: &Arc<View>) -> Result<Order, Usage> {
             region,
             distribution,
             description: args.new.description.clone(),
+            describe: args.new.describe,
             tags: args.new.tag.clone(),
         },
         tag: !args.new.no_mark_tag,
@@ -142,7 +143,10 @@ fn check(
             policy.set(code, severity).map_err(|e| Usage(e.to_string()))?;
         }
     }
-    let guest = check.guest.option(&mut policy);
+    let guest = GuestArg::option(check.guest);
+    if guest == Guest::Require {
+        policy.require_guest();
+    }
     let expected = match &check.sha256 {
         None => Vec::new(),
         Some(hex) => {

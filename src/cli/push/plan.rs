@@ -104,7 +104,7 @@ fn steps(order: &Order, world: &World) -> Vec<(&'static str, String)> {
             step(
                 "publish",
                 format!(
-                    "{}PUSH/… becomes public and is looked at as the importer will",
+                    "{}PUSH/… becomes public, and tidegate fetches it as the importer will",
                     crate::push::PREFIX
                 ),
             );

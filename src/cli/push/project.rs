@@ -67,6 +67,7 @@ fn fill(args: &mut PushArgs, image: &Image) {
     args.new.name = args.new.name.take().or_else(|| Some(image.name.value.clone()));
     args.new.distribution = args.new.distribution.take().or_else(|| text(&image.distribution));
     args.new.description = args.new.description.take().or_else(|| text(&image.description));
+    args.new.describe |= image.describe.as_ref().is_some_and(|describe| describe.value);
     if let (true, Some(tags)) = (args.new.tag.is_empty(), &image.tags) {
         args.new.tag.clone_from(&tags.value);
     }
@@ -80,6 +81,7 @@ fn fill(args: &mut PushArgs, image: &Image) {
     }
     let check = &mut args.check;
     check.strict |= image.strict.as_ref().is_some_and(|strict| strict.value);
+    check.guest = check.guest.or_else(|| Some(image.guest.as_ref()?.value.into()));
     check.sha256 = check.sha256.take().or_else(|| Some(hex(&image.sha256.as_ref()?.value)));
     check.max_size =
         check.max_size.take().or_else(|| Some(image.max_size.as_ref()?.value.to_string()));

@@ -27,7 +27,7 @@ const MOST_STEPS: u64 = 8 << 20;
 /// How long an examination takes at most.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Steps after which the clock is looked at.
+/// Steps after which the clock is read.
 const LOOK: u64 = 1 << 10;
 
 /// A disk, read by all volumes on it.
@@ -210,7 +210,7 @@ impl<'d> Area<'d> {
         let before = sectors.steps / LOOK;
         sectors.steps = sectors.steps.saturating_add(steps);
         if sectors.steps > MOST_STEPS {
-            return Err(Why::Limit("there are more entries and tables than are looked at").into());
+            return Err(Why::Limit("there are more entries and tables than tidegate reads").into());
         }
         if sectors.steps / LOOK != before {
             sectors.look_at_the_clock()?;

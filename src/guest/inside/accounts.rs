@@ -6,7 +6,7 @@ use super::super::fs::{Kind, Trouble};
 use super::super::tree::{Text, Tree};
 use super::{Case, User, shown};
 
-/// Accounts that are looked at at most, and those whose home directory is.
+/// Accounts that tidegate reads at most, and those whose home directory it reads.
 const MOST_ACCOUNTS: usize = 4096;
 pub(super) const MOST_HOMES: usize = 256;
 
@@ -269,29 +269,10 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.len() <= LONGEST_NAME
 }
 
-fn passwd(path: &'static str, (line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
-    let &[name, password, uid, gid, _, home, shell, ..] = &fields[..] else { return None };
+/// An account by its name, password, numbers, home and shell, and where it is written.
+fn account(fields: [&[u8]; 6], written: (&'static str, u32)) -> Option<Account> {
+    let [name, password, uid, gid, home, shell] = fields;
     is_name(name).then_some(())?;
-    Some(Account {
-        name: name.to_vec(),
-        uid: number(uid)?,
-        gid: number(gid)?,
-        home: home.to_vec(),
-        shell: shell.to_vec(),
-        password: Password::of(password),
-        shadowed: password == b"x" || password.starts_with(b"##"),
-        written: (path, line),
-        expires: None,
-    })
-}
-
-/// A line of a BSD's master.passwd.
-fn master((line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
-    let &[name, password, uid, gid, _, _, expires, _, home, shell, ..] = &fields[..] else {
-        return None;
-    };
-    is_name(name).then_some(())?;
-    let expires = number(expires).filter(|&second| second > 0);
     Some(Account {
         name: name.to_vec(),
         uid: number(uid)?,
@@ -300,9 +281,26 @@ fn master((line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
         shell: shell.to_vec(),
         password: Password::of(password),
         shadowed: false,
-        written: ("/etc/master.passwd", line),
-        expires: expires.map(|second| u64::from(second) / (24 * 3600)),
+        written,
+        expires: None,
     })
+}
+
+fn passwd(path: &'static str, (line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
+    let &[name, password, uid, gid, _, home, shell, ..] = &fields[..] else { return None };
+    let account = account([name, password, uid, gid, home, shell], (path, line))?;
+    Some(Account { shadowed: password == b"x" || password.starts_with(b"##"), ..account })
+}
+
+/// A line of a BSD's master.passwd.
+fn master((line, fields): (u32, Vec<&[u8]>)) -> Option<Account> {
+    let &[name, password, uid, gid, _, _, expires, _, home, shell, ..] = &fields[..] else {
+        return None;
+    };
+    let fields = [name, password, uid, gid, home, shell];
+    let account = account(fields, ("/etc/master.passwd", line))?;
+    let expires = number(expires).filter(|&second| second > 0);
+    Some(Account { expires: expires.map(|second| u64::from(second) / (24 * 3600)), ..account })
 }
 
 fn group((_, fields): (u32, Vec<&[u8]>)) -> Option<Group> {

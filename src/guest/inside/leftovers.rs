@@ -13,7 +13,7 @@ use super::{Book, Case, shown};
 use crate::bytes::human_size;
 use crate::facts::Code;
 
-/// Entries of a directory that are looked at at most.
+/// Entries of a directory that tidegate reads at most.
 const MOST_ENTRIES: usize = 256;
 
 /// Bytes of a file that are looked through for a mark.
@@ -36,7 +36,7 @@ const BUILDERS: [&str; 10] = [
 /// Writes down what is left over.
 ///
 /// # Errors
-/// If one of the places cannot be read; all others are looked at nevertheless.
+/// If one of the places cannot be read; all others are read nevertheless.
 pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     let mut left = Left::default();
     let accounts = Accounts::read(&mut case.tree)?;

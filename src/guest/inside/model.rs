@@ -55,6 +55,12 @@ pub struct VolumeInside {
     /// The number of its partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,
+    /// The type of its partition: two hexadecimal digits of an MBR, or a GUID.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What that type is called, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
     /// Disk offset of its first byte.
     pub start: u64,
     /// Size in bytes.

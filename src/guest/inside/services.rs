@@ -138,7 +138,7 @@ pub(in crate::guest) fn init(tree: &mut Tree<'_>) -> Result<Option<Init>, Troubl
 }
 
 /// Whether a service starts at boot that has one of these names: of systemd with or without `.service`, or that of a
-/// socket. The command line of the kernel is not looked at; [`Systemd::read`] does.
+/// socket. The command line of the kernel is not read; [`Systemd::read`] does.
 ///
 /// # Errors
 /// If the places of it cannot be read.

@@ -19,7 +19,7 @@ use crate::facts::Code;
 /// Nobody in particular.
 const ANYBODY: Who<'_> = Who { name: b"", groups: None };
 
-/// Users who are looked at at most if nobody is known to get a Droplet's keys.
+/// Users whom tidegate examines at most if nobody is known to get a Droplet's keys.
 const MOST_USERS: usize = 32;
 
 /// Judges the server for SSH and who can log in to it.

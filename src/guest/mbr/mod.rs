@@ -10,6 +10,7 @@ use zerocopy::byteorder::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::signatures::is_volume_boot_record;
+use super::volumes::type_name;
 use super::{Partition, SECTOR};
 use crate::facts::{Code, Notebook};
 
@@ -73,6 +74,12 @@ fn entry_at(record: u64, index: usize) -> u64 {
     record + ENTRIES_AT as u64 + 16 * index as u64
 }
 
+/// A type by its number, and by its name if it has one.
+fn type_shown(kind: u8) -> String {
+    let number = format!("{kind:02x}");
+    type_name(&number).map_or(number.clone(), |name| format!("{number} ({name})"))
+}
+
 /// Writes down that an entry's type and size do not agree on whether it is used.
 fn check_entry(entry: &Entry, at: u64, what: &str, notebook: &Notebook<'_>) {
     if !entry.is_ambiguous() {
@@ -86,8 +93,8 @@ fn check_entry(entry: &Entry, at: u64, what: &str, notebook: &Notebook<'_>) {
         )
     } else {
         format!(
-            "{what} has type {:02x}, but no sectors: sfdisk shows an empty partition, Linux and libblkid show none.",
-            entry.kind
+            "{what} has type {}, but no sectors: sfdisk shows an empty partition, Linux and libblkid show none.",
+            type_shown(entry.kind)
         )
     };
     notebook.disk(Code::MbrEntryAmbiguous, at, said);

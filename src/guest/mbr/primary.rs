@@ -94,9 +94,9 @@ fn primary(entry: &Entry, index: usize, notebook: &Notebook<'_>, table: &mut Par
             Code::MbrInvalid,
             at,
             format!(
-                "MBR entry {number} has the boot flag {:#04x} (type {:#04x}, {} sectors); 00 and 80 are possible.",
+                "MBR entry {number} has the boot flag {:#04x}, type {} and {} sectors; flags 00 and 80 are possible.",
                 entry.flag,
-                entry.kind,
+                super::type_shown(entry.kind),
                 entry.sectors.get()
             ),
         );

@@ -18,7 +18,7 @@ use super::fs::xfs::Xfs;
 use super::fs::{Area, FileSystem, State, Trouble, Why};
 use super::inside::VolumeInside;
 use super::tree::{Opened, Tree};
-use super::volumes::{Holds, Probed, Volume, probed};
+use super::volumes::{Holds, Probed, Volume, probed, type_name};
 use crate::bytes::Hostile;
 
 /// File systems that are opened at most: each keeps something in memory, and a system has few.
@@ -103,14 +103,14 @@ fn open<'d>(
             (Some(why), _) => Err(why.clone().into()),
             (None, Some(what)) => Err(not_read(what)),
             (None, None) if found.volume.is_without_files() => Ok(None),
-            (None, None) => Err(Why::unsupported("what it holds is not known here")),
+            (None, None) => Err(Why::unsupported("tidegate does not know what it holds")),
         },
         _ => Err(not_read(holds.as_str())),
     }
 }
 
 fn not_read(what: &str) -> Trouble {
-    Why::unsupported(format!("it holds {what}, which is not read here"))
+    Why::unsupported(format!("it holds {what}, which tidegate does not read"))
 }
 
 impl Holds {
@@ -140,8 +140,7 @@ impl Volume {
             "FE3A2A5D-4F32-41A7-B725-ACCC3285A309",
         ];
         let Some(kind) = self.kind.as_deref() else { return false };
-        let is_verity =
-            || super::volumes::type_name(kind).is_some_and(|name| name.contains("verity"));
+        let is_verity = || type_name(kind).is_some_and(|name| name.contains("verity"));
         TYPES.contains(&kind) || is_verity()
     }
 }
@@ -155,6 +154,8 @@ fn shown(tree: &mut Tree<'_>) -> Result<Vec<VolumeInside>, Trouble> {
         let mut inside = VolumeInside {
             name: volume.name(),
             partition: volume.partition,
+            kind: volume.kind.clone(),
+            type_name: volume.kind.as_deref().and_then(type_name).map(str::to_owned),
             start: volume.start,
             size: volume.size,
             holds: volume.holds.as_str().to_owned(),

@@ -4,7 +4,7 @@ use super::super::fs::{Kind, Node, Trouble};
 use super::super::tree::Tree;
 use super::table::skipped;
 
-/// Systems, deployments and entries that are looked at.
+/// Systems, deployments and entries that tidegate reads.
 const MOST: usize = 32;
 
 /// A deployment.

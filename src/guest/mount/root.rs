@@ -11,7 +11,7 @@ use super::ostree::{self, Deployment};
 use super::source::resolve;
 use super::table::{is_flatcar_usr, lines_of, priority, skipped};
 
-/// Subvolumes of a volume that are looked at.
+/// Subvolumes of a volume that tidegate reads.
 const MOST_SUBVOLUMES: usize = 32;
 
 /// Names that systems give to the subvolume of their root.

@@ -12,11 +12,11 @@ const SECTOR: u64 = 512;
 /// Bytes of a text that are read. A group of a thousand volumes has half of it.
 const LARGEST_TEXT: u64 = 1 << 20;
 
-/// Bytes of all texts that are kept, and groups that are looked at.
+/// Bytes of all texts that are kept, and groups that tidegate reads.
 const MOST_TEXT: usize = 2 << 20;
 const MOST_GROUPS: usize = 8;
 
-/// Areas of metadata of a physical volume, and logical volumes and segments of all groups that are looked at.
+/// Areas of metadata of a physical volume, and logical volumes and segments of all groups that tidegate reads.
 const MOST_AREAS: usize = 4;
 const MOST_VOLUMES: usize = 255;
 const MOST_SEGMENTS: usize = 1 << 12;
@@ -38,7 +38,7 @@ pub(super) fn add<'d>(disk: &Area<'d>, volumes: &mut Vec<Probed<'d>>) -> Result<
                     true => texts.push(text),
                     false => {
                         member.left =
-                            Some(Why::Limit("there are more volume groups than are looked at"))
+                            Some(Why::Limit("there are more volume groups than tidegate reads"))
                     }
                 }
             }
@@ -212,7 +212,7 @@ fn ranges(
     for (_, segment) in section.sections().filter(|(name, _)| name.starts_with(b"segment")) {
         *segments += 1;
         if *segments > MOST_SEGMENTS {
-            return Err(Why::Limit("there are more segments of volumes than are looked at"));
+            return Err(Why::Limit("there are more segments of volumes than tidegate reads"));
         }
         list.push((segment.number("start_extent").ok_or_else(damaged)?, segment));
     }
@@ -226,7 +226,7 @@ fn ranges(
         if !is_linear {
             let kind = crate::bytes::Hostile::new(kind);
             return Err(Why::Unsupported(format!(
-                "it has a segment of kind {kind}; linear ones are read here"
+                "it has a segment of kind {kind}; tidegate reads linear ones"
             )));
         }
         let count = segment.number("extent_count").ok_or_else(damaged)?;

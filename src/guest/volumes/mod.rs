@@ -155,7 +155,7 @@ pub(super) struct Probed<'d> {
     pub(super) area: Area<'d>,
     /// What it holds, if that has a name and is nothing of [`Holds`].
     pub(super) what: Option<&'static str>,
-    /// Why not all places were looked at.
+    /// Why not all places were examined.
     pub(super) left: Option<Why>,
 }
 

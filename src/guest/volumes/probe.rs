@@ -64,7 +64,7 @@ impl Head {
     }
 }
 
-/// Looks at a volume. The reason says why some of it could not be looked at.
+/// Looks at a volume. The reason says why some of it could not be examined.
 pub(super) fn probe(area: &Area<'_>) -> Result<(Super, Option<Why>), Trouble> {
     let mut left = None;
     let mut head = vec![0; area.size().min(HEAD) as usize];
@@ -145,7 +145,7 @@ fn of_head(head: &Head, area: &Area<'_>) -> Result<Option<Super>, Trouble> {
     }))
 }
 
-/// Members of a Linux RAID whose superblock is at the end, and whether the places looked at are all zeros.
+/// Members of a Linux RAID whose superblock is at the end, and whether the places that were read are all zeros.
 fn at_the_end(area: &Area<'_>, left: &mut Option<Why>) -> Result<(Option<Super>, bool), Trouble> {
     const RESERVED: u64 = 0x1_0000;
     const MAGIC: u32 = 0xa92b_4efc;

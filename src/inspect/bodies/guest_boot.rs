@@ -2,7 +2,7 @@
 
 use crate::guest::inside;
 
-/// The names of the modules in an initramfs, how many entries it has, and what is wrong with it or was not looked at.
+/// The names of the modules in an initramfs, how many entries it has, and what is wrong with it or was not examined.
 #[must_use]
 pub fn initramfs_modules(bytes: &[u8]) -> (Vec<Vec<u8>>, u64, Option<String>) {
     inside::initramfs(bytes)

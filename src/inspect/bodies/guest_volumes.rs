@@ -18,7 +18,7 @@ use crate::guest::{self, Files};
 const MOST: usize = 64 << 10;
 const MOST_FUZZED: usize = 1 << 10;
 
-/// A disk whose volumes were looked at.
+/// A disk whose volumes tidegate examined.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GuestVolumes {

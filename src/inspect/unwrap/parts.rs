@@ -155,7 +155,7 @@ fn not_looked_at(left: Left) -> Anomaly {
         layer: Layer::File,
         offset: None,
         spot: None,
-        said: format!("The tables were not all looked at: {}.", left.why()),
+        said: format!("tidegate did not read all tables: {}.", left.why()),
     }
 }
 

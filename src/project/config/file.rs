@@ -11,6 +11,7 @@ use super::fault::{Lines, Wrong};
 use super::{Image, Place, Set};
 use crate::bytes::{Hostile, read_size, unhex};
 use crate::facts::Code;
+use crate::inspect::Guest;
 use crate::project::Below;
 use crate::rules::{Policy, Severity};
 use crate::source::is_url;
@@ -34,6 +35,7 @@ struct Entry {
     regions: Option<Spanned<Vec<String>>>,
     distribution: Option<Spanned<String>>,
     description: Option<Spanned<String>>,
+    describe: Option<Spanned<bool>>,
     tags: Option<Spanned<Vec<String>>>,
     max_size: Option<Spanned<String>>,
     #[serde(default)]
@@ -43,6 +45,7 @@ struct Entry {
     #[serde(default)]
     allow: Vec<Spanned<String>>,
     strict: Option<Spanned<bool>>,
+    guest: Option<Spanned<String>>,
     bucket: Option<Spanned<String>>,
     receipt: Option<Spanned<String>>,
 }
@@ -224,6 +227,13 @@ fn image(
         let value = read_size(size.get_ref()).ok_or_else(wrong)?;
         Ok(Set { value, line: set(size.span().start) })
     });
+    let flag =
+        |it: &Spanned<bool>| Set { value: *it.get_ref(), line: lines.of_byte(it.span().start) };
+    let guest = said!(guest).map(|when| {
+        let wrong = || Wrong::new(when.span(), "guest takes \"auto\", \"never\" or \"require\"");
+        let value = Guest::from_name(when.get_ref()).ok_or_else(wrong)?;
+        Ok(Set { value, line: set(when.span().start) })
+    });
     Ok(Image {
         name,
         place,
@@ -235,10 +245,12 @@ fn image(
         description: said!(description)
             .map(|about| words(lines, about, "a description"))
             .transpose()?,
+        describe: said!(describe).map(flag),
         tags: said!(tags).map(|all| list(lines, all, "tags")).transpose()?,
         max_size: max_size.transpose()?,
         policy: policy(lines, defaults, entry)?,
-        strict: said!(strict).map(|it| Set { value: *it.get_ref(), line: set(it.span().start) }),
+        strict: said!(strict).map(flag),
+        guest: guest.transpose()?,
         bucket: said!(bucket).map(|name| words(lines, name, "a bucket")).transpose()?,
         receipt: receipt.transpose()?,
     })
@@ -360,7 +372,13 @@ mod tests {
         assert_eq!(image.regions.as_ref().unwrap().value, ["fra1"]);
         assert_eq!(image.policy, [Set { value: (Code::IsoHybrid, Severity::Warn), line: 9 }]);
         assert_eq!(image.strict, Some(Set { value: true, line: 8 }));
+        assert_eq!((&image.guest, &image.describe), (&None, &None));
         assert_eq!(parse("", Path::new("/p")).unwrap().len(), 0);
+        let text =
+            format!("[defaults]\nguest = \"require\"\n{ONE}guest = \"never\"\ndescribe = true\n");
+        let images = parse(&text, Path::new("/p")).unwrap();
+        assert_eq!(images[0].guest, Some(Set { value: Guest::Never, line: 6 }));
+        assert_eq!(images[0].describe, Some(Set { value: true, line: 7 }));
     }
 
     #[test]
@@ -379,6 +397,9 @@ mod tests {
             ("reject = [\n\"nope\"]", "5: there is no finding `nope`"),
             ("allow = [\"gzip-truncated\"]", "4: `gzip-truncated` cannot be allowed"),
             ("allow = [\"iso-hybrid\"]\nwarn = [\"iso-hybrid\"]", "5: `iso-hybrid` stands twice"),
+            ("guest = \"yes\"", "4: guest takes \"auto\", \"never\" or \"require\""),
+            ("guest = true", "4: guest takes text in quotes"),
+            ("describe = \"yes\"", "4: describe takes true or false"),
             ("receipt = \"../r.json\"", "4: the path goes up"),
             ("regions = []", "4: regions takes"),
             ("description = \"a\\u001bb\"", "4: a description cannot"),

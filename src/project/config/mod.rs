@@ -14,6 +14,7 @@ pub use self::fault::Fault;
 use super::Below;
 use crate::bytes::{Hostile, Small};
 use crate::facts::Code;
+use crate::inspect::Guest;
 use crate::rules::Severity;
 
 /// The name of the file.
@@ -48,6 +49,8 @@ pub struct Image {
     pub distribution: Option<Set<String>>,
     /// What is written about it.
     pub description: Option<Set<String>>,
+    /// Whether system and kernel that are found inside are written behind that.
+    pub describe: Option<Set<bool>>,
     /// Its tags.
     pub tags: Option<Set<Vec<String>>>,
     /// Bytes that image and disk have to stay under.
@@ -56,6 +59,8 @@ pub struct Image {
     pub policy: Vec<Set<(Code, Severity)>>,
     /// Whether warnings refuse it.
     pub strict: Option<Set<bool>>,
+    /// When what is inside its disk is examined.
+    pub guest: Option<Set<Guest>>,
     /// The bucket that it is staged in.
     pub bucket: Option<Set<String>>,
     /// Where a receipt of its check goes.

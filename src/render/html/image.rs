@@ -153,7 +153,7 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     }
     out.add(
         "<div class=\"wide\" role=\"group\" aria-label=\"Partition table\" tabindex=\"0\">\n<table>\n<thead><tr>\
-         <th scope=\"col\">No.</th><th scope=\"col\">Name</th><th scope=\"col\">Start</th>\
+         <th scope=\"col\">No.</th><th scope=\"col\">Name</th><th scope=\"col\">Starts at byte</th>\
          <th scope=\"col\">Size</th><th scope=\"col\">Type</th></tr></thead>\n<tbody>\n",
         &[],
     );
@@ -205,7 +205,7 @@ fn guest(inside: &Inside, out: &mut Markup) {
              <td><bdi>{}</bdi></td><td><code>{}</code></td><td><bdi>{}</bdi></td></tr>\n",
             &[
                 &volume.name,
-                &volume.holds,
+                &guest::holds(volume),
                 &human_size(volume.size),
                 &free,
                 &or_none(&volume.label),

@@ -154,16 +154,17 @@ pub(super) fn strip(partitions: &[Partition], size: u64, out: &mut Markup) {
     for (index, partition) in partitions.iter().take(DRAWN).enumerate() {
         let start = x(partition.start);
         let width = (x(partition.start.saturating_add(partition.size)) - start).max(1.0);
-        let name = if partition.name.is_empty() { "" } else { ": " };
+        let name = Some(&partition.name).filter(|name| !name.is_empty());
+        let name =
+            name.or(partition.type_name.as_ref()).map_or(String::new(), |name| format!(": {name}"));
         out.add(
-            "<rect class=\"part p{}\" x=\"{}\" y=\"2\" width=\"{}\" height=\"20\"><title>Partition {}{}{}, {}</title></rect>",
+            "<rect class=\"part p{}\" x=\"{}\" y=\"2\" width=\"{}\" height=\"20\"><title>Partition {}{}, {}</title></rect>",
             &[
                 &(index % 2),
                 &Coordinate(start),
                 &Coordinate(width),
                 &partition.number,
                 &name,
-                &partition.name,
                 &human_size(partition.size),
             ],
         );

@@ -6,7 +6,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GuestNotExamined,
         Note,
         "what is inside the disk was not examined",
-        "Whether a Droplet made from this image boots, gets a network and lets its owner in was not looked at, or not in full: nothing here reads the file system, or the source cannot be read in any order.",
+        "tidegate did not examine, or not in full, whether a Droplet made from this image boots, gets a network and lets its owner in. It does not read the file system, or the source cannot be read in any order.",
         Judge(
             "If it is a pipe, --spool keeps it in a temporary file for this. To refuse what was not examined, use --guest require.",
         ),
@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::GuestUnexaminable,
         Warn,
         "what is inside the disk cannot be examined",
-        "A file system on the disk is damaged, or it makes an examination longer than any system needs. What lies there was not looked at, so nobody knows whether a Droplet made from this image boots, gets a network and lets its owner in.",
+        "A file system on the disk is damaged, or it makes an examination longer than any system needs. tidegate did not examine what lies there, so it does not know whether a Droplet made from this image boots, gets a network and lets its owner in.",
         Judge(
             "Check the file system with its own tool (fsck -n) on a raw copy of the disk, and build the image again.",
         ),

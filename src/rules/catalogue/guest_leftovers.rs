@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::AccountUidZero,
         Warn,
         "a second account is root",
-        "An account with the user number 0 may do all that root may, and is seldom looked at.",
+        "An account with the user number 0 may do all that root may, and few people notice it.",
         Judge(
             "If it is not meant so, remove the account in the build, or give it a number of its own.",
         ),

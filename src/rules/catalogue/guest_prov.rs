@@ -132,7 +132,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ProvisionerDatasourceTaken,
         Reject,
         "cloud-init takes the image's own data for a Droplet's",
-        "The image has data of a datasource that cloud-init finds before the Droplet's. Every Droplet is set up by it, and the owner's keys are not looked at.",
+        "The image has data of a datasource that cloud-init finds before the Droplet's. cloud-init sets every Droplet up by it, and ignores the owner's keys.",
         in_guest(
             "Remove the data, and what of /etc/cloud/cloud.cfg.d configures the datasource",
             "rm -rf /var/lib/cloud/seed /config-drive",
@@ -144,7 +144,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ProvisionerDatasourcePerhaps,
         Warn,
         "cloud-init may take the image's own data for a Droplet's",
-        "The image has what another datasource may find before the Droplet's data is looked at. If it does, the owner's keys are not.",
+        "The image has what another datasource may find before cloud-init reads the Droplet's data. If it does, cloud-init ignores the owner's keys.",
         Judge(
             "Remove the seed, the volume or the configuration of that datasource, or set datasource_list: [ ConfigDrive, DigitalOcean ].",
         ),
@@ -170,7 +170,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::ProvisionerKept,
         Reject,
         "cloud-init keeps the instance of the build",
-        "With manual_cache_clean, cloud-init takes the instance that is left in /var/lib/cloud for the one it runs on. Every Droplet stays what the build machine was, and the owner's keys are not looked at.",
+        "With manual_cache_clean, cloud-init takes the instance that is left in /var/lib/cloud for the one it runs on. Every Droplet stays what the build machine was, and cloud-init ignores the owner's keys.",
         in_guest(
             "Remove what the build left, and set manual_cache_clean: false",
             "cloud-init clean",

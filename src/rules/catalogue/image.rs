@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
         Code::DiskNotExamined,
         Warn,
         "the disk was not examined",
-        "You allowed an image whose disk is not in this file alone, so nobody looked at the disk: neither its partition table nor its data.",
+        "You allowed an image whose disk is not in this file alone, so tidegate did not examine the disk: neither its partition table nor its data.",
         Judge("Flatten the image, so that the disk is in it, and check that."),
         "tidegate: what was not seen is not called good",
     ),

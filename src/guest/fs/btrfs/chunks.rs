@@ -68,7 +68,7 @@ impl Chunks {
             return Err(damaged());
         }
         if self.list.len() == MOST {
-            return Err(Why::Limit("there are more chunks than are looked at").into());
+            return Err(Why::Limit("there are more chunks than tidegate reads").into());
         }
         let mut here = places.chunks_exact(STRIPE).filter(|stripe| le64(stripe, 0) == self.device);
         let mut copy = || here.next().map(|stripe| le64(stripe, 8));

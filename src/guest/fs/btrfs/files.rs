@@ -138,7 +138,11 @@ fn unpack(method: u8, packed: &[u8], most: u64) -> Result<Vec<u8>, Trouble> {
                 return Err(damaged());
             }
         }
-        2 => return Err(Why::unsupported("a file is compressed by LZO, which is not read here")),
+        2 => {
+            return Err(Why::unsupported(
+                "a file is compressed by LZO, which tidegate does not read",
+            ));
+        }
         3 => {
             let mut zstd = FrameDecoder::new();
             zstd.set_max_window_size(LARGEST_WINDOW);

@@ -132,7 +132,7 @@ impl Extents {
                 return Err(Why::damaged("the extents of an inode are out of order"));
             }
             if self.0.len() == MOST {
-                return Err(Why::Limit("an inode has more extents than are looked at").into());
+                return Err(Why::Limit("an inode has more extents than tidegate reads").into());
             }
             self.0.push(extent);
         }

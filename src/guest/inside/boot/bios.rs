@@ -22,13 +22,13 @@ pub(super) const BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
 /// Type of FreeBSD's boot partition.
 const FREEBSD_BOOT: &str = "83BD6B9D-7F41-11DC-BE0B-001560B84F0F";
 
-/// Bytes at the beginning of a boot partition that are looked at: GRUB's core has less than 64 KiB, others less than 512.
+/// Bytes at the beginning of a boot partition that tidegate reads: GRUB's core has less than 64 KiB, others less than 512.
 const BOOT_PARTITION: u64 = 1 << 20;
 
-/// Boot partitions that are looked at.
+/// Boot partitions that tidegate reads.
 const MOST_BOOT_PARTITIONS: usize = 4;
 
-/// Entries of a GPT that are looked at.
+/// Entries of a GPT that tidegate reads.
 const MOST_ENTRIES: u32 = 128;
 
 /// A boot loader.

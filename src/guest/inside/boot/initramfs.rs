@@ -1,7 +1,7 @@
 //! What is in an initramfs: the names of its modules.
 //!
 //! It is a file of archives, one after another; each is a cpio archive as it is (microcode, mostly), or packed. As the
-//! packed one is the last by far most of the time, what follows it is not looked at, and the look is incomplete then.
+//! packed one is the last by far most of the time, what follows it is not read, and the look is incomplete then.
 //! Unpacked bytes pass by and are not kept; windows, output and time are bounded.
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ pub(super) struct Look {
     pub(super) other_version: Option<Vec<u8>>,
     /// Entries in all.
     pub(super) entries: u64,
-    /// Why not all of it was looked at, as a sentence without a period.
+    /// Why not all of it was examined, as a sentence without a period.
     pub(super) incomplete: Option<String>,
     /// What is wrong with it, as a sentence.
     pub(super) damaged: Option<String>,
@@ -206,7 +206,7 @@ impl Look {
             Packing::Known(decoder) => decoder,
             Packing::Other(name) => {
                 self.incomplete =
-                    Some(format!("it is compressed with {name}, which is not read here"));
+                    Some(format!("it is compressed with {name}, which tidegate does not read"));
                 return Ok(());
             }
             Packing::Unknown => {
@@ -273,10 +273,10 @@ impl Look {
     fn ended(&mut self, damage: &Damage, cpio: &Cpio, is_between: bool) {
         let limit = match damage.code {
             Code::XzWindowTooLarge | Code::ZstdWindowTooLarge => {
-                Some("it is compressed with a larger window than is read here")
+                Some("it is compressed with a larger window than tidegate takes")
             }
             Code::XzUnsupported | Code::ZstdUnsupported => {
-                Some("it is compressed in a way that is not read here")
+                Some("it is compressed in a way that tidegate does not read")
             }
             _ => None,
         };

@@ -116,7 +116,7 @@ pub(super) fn others(tree: &mut Tree<'_>, boots: Option<&[u8]>) -> Result<Vec<Ke
 
 #[cfg(test)]
 pub(super) mod testing {
-    /// A kernel of this version, as far as it is looked at.
+    /// A kernel of this version, as far as tidegate reads it.
     pub(in super::super) fn kernel(version: &str) -> Vec<u8> {
         let mut kernel = vec![0; 5 * 512 + 1600];
         kernel[super::SETUP_SECTORS] = 4;

@@ -31,7 +31,7 @@ use menu::{Entry, Led, Menu};
 use modules::Modules;
 use root::Helped;
 
-/// Names of the modules in an initramfs, how many entries it has, and what is wrong with it or was not looked at.
+/// Names of the modules in an initramfs, how many entries it has, and what is wrong with it or was not examined.
 #[doc(hidden)]
 #[must_use]
 pub fn initramfs(bytes: &[u8]) -> (Vec<Vec<u8>>, u64, Option<String>) {
@@ -134,7 +134,7 @@ fn loader(case: &mut Case<'_, '_>) -> Result<Option<Loader>, Trouble> {
     if loader == Loader::Unknown {
         case.book.found(
             Code::BootLoaderUnknown,
-            "The first sector has code of a boot loader that is not known here; what it starts was not looked at.",
+            "The first sector has code of a boot loader that tidegate does not know; what it starts was not examined.",
         );
     }
     Ok(Some(loader))

@@ -2,7 +2,7 @@
 
 use super::super::super::fs::{FileSystem, Kind, Node, Trouble};
 
-/// Names of a directory that are looked at.
+/// Names of a directory that tidegate reads.
 const MOST_NAMES: usize = 4096;
 
 /// The inode at a path on a volume, from its root on; no link is followed.
@@ -32,7 +32,7 @@ pub(super) fn walk(
     Ok(Some(at))
 }
 
-/// The names in a directory, in order; no more than are looked at.
+/// The names in a directory, in order; no more than tidegate reads.
 ///
 /// # Errors
 /// If it cannot be read.

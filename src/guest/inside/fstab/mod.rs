@@ -17,7 +17,7 @@ use source::{Source, found, listed};
 
 const FSTAB: &str = "/etc/fstab";
 
-/// Lines of a table that are looked at at most.
+/// Lines of a table that tidegate reads at most.
 const MOST_LINES: usize = 1000;
 
 /// Types of what comes over a network.
@@ -103,7 +103,7 @@ fn lines(text: &Text) -> Result<Vec<Line>, Trouble> {
         let mut next = || unescaped(fields.next().unwrap_or_default());
         let (at, kind, options) = (next(), next(), next());
         if lines.len() == MOST_LINES {
-            return Err(Why::Limit("fstab or crypttab has more lines than are looked at").into());
+            return Err(Why::Limit("fstab or crypttab has more lines than tidegate reads").into());
         }
         lines.push(Line { number, source: unescaped(source), at, kind, options });
     }

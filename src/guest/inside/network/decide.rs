@@ -50,10 +50,12 @@ pub(super) fn decide(
     if owns {
         let renderer = managers.iter().rev().find(|name| **name != "netplan");
         case.inside.network = Some(match (renderer, managers.contains(&"netplan")) {
-            (Some(renderer), true) => format!("the provisioner, by netplan and {renderer}"),
-            (Some(renderer), false) => format!("the provisioner, by {renderer}"),
-            (None, true) => "the provisioner, by netplan".to_owned(),
-            (None, false) => "the provisioner".to_owned(),
+            (Some(renderer), true) => {
+                format!("the provisioner sets it up, with netplan and {renderer}")
+            }
+            (Some(renderer), false) => format!("the provisioner sets it up, with {renderer}"),
+            (None, true) => "the provisioner sets it up, with netplan".to_owned(),
+            (None, false) => "the provisioner sets it up".to_owned(),
         });
         return match trouble {
             _ if !managers.is_empty() => Ok(()),

@@ -25,7 +25,7 @@ use decide::is_rendered;
 pub use netplan::netplan;
 use nic::{Fit, Nic};
 
-/// Interfaces that are looked at at most.
+/// Interfaces that tidegate reads at most.
 const MOST_INTERFACES: usize = 1000;
 
 /// What an interface is given.
@@ -363,7 +363,10 @@ mod tests {
         let sound = ubuntu("network: {version: 2}");
         assert_eq!(
             owned(sound),
-            (vec![], Some("the provisioner, by netplan and systemd-networkd".to_owned()))
+            (
+                vec![],
+                Some("the provisioner sets it up, with netplan and systemd-networkd".to_owned())
+            )
         );
         let fixed = "network: {version: 2, ethernets: {ens3: {addresses: [10.0.0.2/24]}}}";
         assert_eq!(owned(ubuntu(fixed)).0, ["network-static-left-over"]);

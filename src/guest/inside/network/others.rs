@@ -15,7 +15,7 @@ const SCRIPT: usize = 64 << 10;
 /// Words of a script that brings up a network by itself.
 const TELLING: [&[u8]; 5] = [b"dhclient", b"dhcpcd", b"udhcpc", b"USE_DHCP", b"169.254.169.254"];
 
-/// Services that are looked at by name, and so are not hand-made.
+/// Services that tidegate knows by name, and so are not hand-made.
 const KNOWN: [&[u8]; 5] = [
     b"dhcpcd.service",
     b"dhcpcd5.service",

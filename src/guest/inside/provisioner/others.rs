@@ -11,7 +11,7 @@ use crate::guest::tree::Tree;
 /// Where a Droplet asks for its data.
 const METADATA: &[u8] = b"169.254.169.254";
 
-/// Bytes of a script or a unit that are looked at, files of them, and programs that units start.
+/// Bytes of a script or a unit that tidegate reads, files of them, and programs that units start.
 const LARGEST: usize = 64 << 10;
 const MOST_FILES: usize = 512;
 const MOST_PROGRAMS: usize = 32;

@@ -5,7 +5,7 @@ use super::super::super::tree::Tree;
 use super::super::sh;
 use super::On;
 
-/// Runlevels of OpenRC that are looked at at most: one may stand on others.
+/// Runlevels of OpenRC that tidegate reads at most: one may stand on others.
 const MOST_LEVELS: usize = 16;
 
 fn on(yes: bool) -> On {

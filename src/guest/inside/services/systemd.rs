@@ -24,7 +24,7 @@ const MOST_TARGETS: usize = 512;
 /// Sockets, paths and timers whose files are read at most, to see what they start.
 const MOST_ACTIVATORS: usize = 256;
 
-/// Files and lines of presets that are looked at at most.
+/// Files and lines of presets that tidegate reads at most.
 const MOST_PRESETS: usize = 512;
 
 /// Keys of `[Unit]` that start other units.

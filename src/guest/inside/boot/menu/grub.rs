@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::words::{Word, Words};
 use super::{Entry, LONGEST_OPTIONS, MOST_INITRDS, On, partition};
 
-/// Entries that are looked at.
+/// Entries that tidegate reads.
 const MOST_ENTRIES: usize = 256;
 
 /// Blocks in one another that are told apart.

@@ -3,7 +3,7 @@
 use super::super::super::super::tree::Text;
 use super::{Entry, MOST_INITRDS, On};
 
-/// Entries that are looked at.
+/// Entries that tidegate reads.
 const MOST_ENTRIES: usize = 1024;
 
 /// A keyword, in lower case, and the rest of the line.

@@ -18,7 +18,7 @@ pub(super) const SCRIPTS: [&str; 3] = [
 /// The first file of the configuration.
 pub(super) const CLOUD_CFG: &[u8] = b"/etc/cloud/cloud.cfg";
 
-/// Files of configuration that are looked at, and bytes of all of them.
+/// Files of configuration that tidegate reads, and bytes of all of them.
 const MOST_FILES: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
 
@@ -27,7 +27,7 @@ pub(super) trait Files {
     /// All of a regular file; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read, or is larger than any text that is looked at.
+    /// If it cannot be read, or is larger than any text that tidegate reads.
     fn text(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, Trouble>;
 
     /// Whether there is a regular file.
@@ -68,7 +68,7 @@ pub(super) fn config_files(
         }
     }
     if paths.len() > MOST_FILES {
-        return Err(Why::Limit("cloud.cfg.d has more files than are looked at").into());
+        return Err(Why::Limit("cloud.cfg.d has more files than tidegate reads").into());
     }
     let (mut found, mut bytes) = (Vec::new(), 0);
     for path in paths {

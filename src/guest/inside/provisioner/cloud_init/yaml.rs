@@ -1,15 +1,15 @@
-//! YAML of a guest, as a tree that is no larger than its text: aliases are not followed, and depth and number of values
-//! are bounded.
+//! What cloud-init's YAML says, as a tree that is no larger than its text: aliases are not followed, and depth and number
+//! of values are bounded.
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use super::super::super::super::yaml::{self, Refused};
 
 /// Values of all documents together.
 pub(super) const MOST_VALUES: usize = 20_000;
 
-/// How deep they lie in each other.
-const DEEPEST: usize = 24;
+/// How deep they lie in each other, the outermost and the innermost one counted.
+const DEEPEST: usize = 25;
 
 /// A value and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,13 +83,6 @@ impl Node {
     }
 }
 
-/// What is begun and has no end yet.
-enum Open {
-    List(Vec<Node>),
-    /// A map, and the key whose value comes next.
-    Map(BTreeMap<String, Node>, Option<String>),
-}
-
 /// Reads the one document of a text, and takes its values off `left`. The error says why it cannot be read, as a clause
 /// without a period, and the line.
 pub(super) fn read(text: &str, file: usize, left: &mut usize) -> Result<Node, (String, u32)> {
@@ -99,62 +92,44 @@ pub(super) fn read(text: &str, file: usize, left: &mut usize) -> Result<Node, (S
     {
         return Err(("a line begins with a tab".to_owned(), line));
     }
-    let mut open: Vec<(u32, Open)> = Vec::new();
-    let mut root = None;
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event
-            .map_err(|e| (format!("it is no YAML: {}", e.info()), e.marker().line() as u32))?;
-        let line = line_of(span);
-        let node = |value| Node { file, line, value };
-        *left = left.saturating_sub(1);
-        if *left == 0 || open.len() > DEEPEST {
-            return Err(("it has more values than are looked at".to_owned(), line));
-        }
-        let done = match event {
-            Event::Scalar(text, style, ..) => {
-                let is_null = style == ScalarStyle::Plain
-                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                node(if is_null { Value::Null } else { Value::Text(text.into_owned()) })
-            }
-            Event::Alias(_) => node(Value::Hidden),
-            Event::SequenceStart(..) => {
-                open.push((line, Open::List(Vec::new())));
-                continue;
-            }
-            Event::MappingStart(..) => {
-                open.push((line, Open::Map(BTreeMap::new(), None)));
-                continue;
-            }
-            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some((line, Open::List(list))) => Node { file, line, value: Value::List(list) },
-                Some((line, Open::Map(map, _))) => Node { file, line, value: Value::Map(map) },
-                None => continue,
-            },
-            _ => continue,
-        };
-        match open.last_mut() {
-            Some((_, Open::List(list))) => list.push(done),
-            Some((_, Open::Map(map, key))) => match key.take() {
-                Some(key) => {
-                    map.insert(key, done);
-                }
-                None => {
-                    // A key that is no scalar is none that anybody asks for.
-                    *key = Some(match done.value {
-                        Value::Text(text) => text,
-                        _ => String::new(),
-                    });
-                }
-            },
-            None if root.is_none() => root = Some(done),
-            None => return Err(("it has several documents".to_owned(), line)),
-        }
+    let read = yaml::parse_without_aliases(text.as_bytes(), DEEPEST, left);
+    let mut documents = read.map_err(|refused| match refused {
+        Refused::Syntax { line, said } => (format!("it is no YAML: {said}"), line),
+        Refused::Limit(why) => (why.to_owned(), 1),
+    })?;
+    match (documents.pop(), documents.is_empty()) {
+        (None, _) => Ok(Node { file, line: 1, value: Value::Null }),
+        (Some(root), true) => Ok(node(root, file)),
+        (Some(last), false) => Err(("it has several documents".to_owned(), last.line)),
     }
-    Ok(root.unwrap_or(Node { file, line: 1, value: Value::Null }))
 }
 
-fn line_of(span: Span) -> u32 {
-    u32::try_from(span.start.line()).unwrap_or(u32::MAX).max(1)
+/// The parser has bounded how deep it goes.
+fn node(found: yaml::Node, file: usize) -> Node {
+    let value = match found.value {
+        yaml::Value::Scalar { text, quoted: false } if means_nothing(&text) => Value::Null,
+        yaml::Value::Scalar { text, .. } => Value::Text(text),
+        yaml::Value::List(items) => {
+            Value::List(items.into_iter().map(|item| node(item, file)).collect())
+        }
+        yaml::Value::Map(pairs) => Value::Map(
+            pairs.into_iter().map(|(key, value)| (name(key), node(value, file))).collect(),
+        ),
+        yaml::Value::Alias => Value::Hidden,
+    };
+    Node { file, line: found.line, value }
+}
+
+fn means_nothing(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// A key as text. One that is no scalar is none that anybody asks for.
+fn name(key: yaml::Node) -> String {
+    match key.value {
+        yaml::Value::Scalar { text, quoted } if quoted || !means_nothing(&text) => text,
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
