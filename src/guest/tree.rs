@@ -332,14 +332,18 @@ impl<'d> Tree<'d> {
         let mut done: Vec<(Vec<u8>, (usize, Node))> = Vec::new();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
-            if name == b".." {
-                done.pop();
-                continue;
-            }
             let (opened, node) = done.last().map_or(top, |(_, place)| *place);
             let system = &mut self.opened[opened].system;
             if system.inode(node)?.kind != Kind::Directory {
                 return Ok(None);
+            }
+            match &name[..] {
+                b"." => continue,
+                b".." => {
+                    done.pop();
+                    continue;
+                }
+                _ => {}
             }
             let here = whole(done.iter().map(|(name, _)| &name[..]), Some(&name));
             let mount = self.mounts.iter().find(|mount| alone.is_none() && mount.at == here);
@@ -373,10 +377,15 @@ impl<'d> Tree<'d> {
     }
 }
 
-/// The components of a path, without empty ones and `.`.
+/// The components of a path, without empty ones. A slash at the end is a `.`: what is before it has to be a directory.
 fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
     let parts = path.split(|&byte| byte == b'/');
-    parts.filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()
+    let mut parts: VecDeque<_> =
+        parts.filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect();
+    if path.ends_with(b"/") && !parts.is_empty() {
+        parts.push_back(b".".to_vec());
+    }
+    parts
 }
 
 /// A path of these components and one more.
@@ -497,11 +506,21 @@ mod tests {
             "/etc/absolute",
             "/etc/up/lib/os-release",
             "/../../usr/lib/../lib/os-release",
+            "/usr/./lib/./os-release",
         ] {
             assert_eq!(path_of(&mut tree, path), found, "{path}");
         }
         assert_eq!(path_of(&mut tree, "/"), Some(String::new()));
-        for path in ["/etc/dangling", "/etc/loop", "/a/x", "/usr/lib/os-release/x", "/nothing"] {
+        for path in [
+            "/etc/dangling",
+            "/etc/loop",
+            "/a/x",
+            "/usr/lib/os-release/x",
+            "/usr/lib/os-release/",
+            "/usr/lib/os-release/.",
+            "/usr/lib/os-release/..",
+            "/nothing",
+        ] {
             assert_eq!(path_of(&mut tree, path), None, "{path}");
         }
         assert!(tree.lstat("/etc/loop").unwrap().is_some());

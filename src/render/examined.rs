@@ -327,6 +327,9 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | SshPubkeyOff
         | SshMethods
         | SshMethodsMore
+        | SshHostsDeny
+        | SshPamAccess
+        | SystemNoInit
         | SshUserRefused
         | SshRootRefused
         | SshHomeUnsafe

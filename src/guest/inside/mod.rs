@@ -65,6 +65,8 @@ pub(super) struct Provides {
     pub(super) keys: bool,
     /// The user that gets the keys and may use them: made by the provisioner if it is not there.
     pub(super) user: Option<Vec<u8>>,
+    /// How it makes that user, if it does.
+    pub(super) made: Option<Made>,
     /// Whether root gets the keys, too, without a command that sends root away.
     pub(super) root: bool,
     /// Whether it makes new host keys on the first boot.
@@ -73,18 +75,28 @@ pub(super) struct Provides {
     pub(super) grows: bool,
 }
 
+/// An account that a provisioner makes unless it is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Made {
+    /// Its shell, if that is known.
+    pub(super) shell: Option<Vec<u8>>,
+    pub(super) groups: Vec<Vec<u8>>,
+    /// Whether its password is locked.
+    pub(super) locked: bool,
+    /// The file and the line that say so.
+    pub(super) at: (Vec<u8>, u32),
+}
+
 impl Provides {
     /// What a provisioner that could not be looked into may do.
     pub(super) fn anything() -> Self {
-        let (user, root) = (None, false);
         Provides {
             starts: true,
             network: true,
             keys: true,
-            user,
-            root,
             host_keys: true,
             grows: true,
+            ..Provides::default()
         }
     }
 }

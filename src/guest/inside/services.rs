@@ -1,7 +1,7 @@
 //! Which services a guest starts.
 //!
-//! What is looked at are files alone: a service that a generator or another service starts by itself is not seen
-//! here, so whoever asks says what a No means.
+//! Only files count here: a service that a generator or another service starts by itself is not seen, so whoever asks says
+//! what a No means.
 
 mod asked;
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod text;
 
 pub(in crate::guest) use systemd::Systemd;
 
-use super::super::fs::Trouble;
+use super::super::fs::{Kind, Trouble};
 use super::super::tree::Tree;
 use super::{Case, shown};
 use crate::facts::Code;
@@ -58,6 +58,7 @@ pub(in crate::guest) const UNIT_PATHS: [&str; 4] = [
 /// # Errors
 /// If the places of it cannot be read.
 pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
+    judge_first_program(case)?;
     case.known.init = init(&mut case.tree)?;
     if case.known.init != Some(Init::Systemd) {
         return Ok(());
@@ -84,6 +85,47 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             Code::SystemDefaultTarget,
             format!("The command line of the kernel makes systemd boot into {target}: {said}."),
         ),
+    }
+    Ok(())
+}
+
+/// Judges whether the first program can be started, where the command line names none.
+fn judge_first_program(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
+    // The kernel's, and what initramfs of Debian and of dracut try besides.
+    const FIRST: [&str; 6] = [
+        "/sbin/init",
+        "/etc/init",
+        "/bin/init",
+        "/init",
+        "/usr/lib/systemd/systemd",
+        "/lib/systemd/systemd",
+    ];
+    let line = case.known.command_line.as_deref().unwrap_or_default();
+    let names_one = line.split(u8::is_ascii_whitespace).any(|word| word.starts_with(b"init="));
+    let tree = &mut case.tree;
+    // A directory that is not there may be on a volume that was not read, and NixOS names its init.
+    let is_read = tree.is_directory("/sbin")? && tree.is_directory("/usr/bin")?;
+    if names_one || !is_read || tree.is_directory("/nix/store")? {
+        return Ok(());
+    }
+    let mut unusable = None;
+    for path in FIRST {
+        let Some(found) = tree.stat(path)? else { continue };
+        if found.inode.kind == Kind::Regular && found.inode.is_executable() && found.inode.size > 0
+        {
+            return Ok(());
+        }
+        unusable = unusable.or(Some(found.path));
+    }
+    match unusable {
+        Some(path) => {
+            let said = "This would be the first program, but it is empty or not executable, and there is no other init.";
+            case.book.found_at(Code::SystemNoInit, path, said);
+        }
+        None => {
+            let said = "There is no init: neither /sbin/init nor /etc/init, /bin/init or systemd.";
+            case.book.found(Code::SystemNoInit, said);
+        }
     }
     Ok(())
 }

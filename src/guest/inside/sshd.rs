@@ -2,10 +2,14 @@
 
 mod config;
 mod firewall;
+mod gates;
 mod login;
 #[cfg(test)]
 mod oracle;
+mod program;
 mod server;
+mod values;
+mod words;
 
 use self::config::{Config, Who};
 use self::login::Refusal;
@@ -30,6 +34,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     let accounts = accounts::examine(case)?;
     let Some(server) = server::find(case)? else { return Ok(()) };
     server::judge(case, &server)?;
+    program::judge_file(case, server.product)?;
     if server.product != Product::OpenSsh {
         return firewall::judge(case, &[22]);
     }
@@ -48,6 +53,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             format!("sshd does not start with this line of its configuration: {said}."),
         );
     }
+    program::judge(case, &config)?;
     if let Some(setting) = config.unsatisfied() {
         case.book.found_in(
             Code::SshConfigInvalid,
@@ -58,6 +64,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     }
     let logins = logins(case, &accounts)?;
     judge_logins(case, &config, &accounts, &logins)?;
+    gates::judge(case, &config, &logins)?;
     judge_settings(&case.book, &config, &logins);
     judge_passwords(&case.book, &config, &accounts);
     let ports = judge_ports(case, &config, &server)?;
@@ -102,8 +109,11 @@ fn judge_logins(
     logins: &[Vec<u8>],
 ) -> Result<(), Trouble> {
     let mut each: Vec<Vec<Refusal>> = Vec::new();
+    let provides = &case.known.provisioner;
+    let made = provides.user.as_ref().zip(provides.made.as_ref());
     for name in logins {
-        each.push(login::refusals(&mut case.tree, config, accounts, name)?);
+        let made = made.filter(|(user, _)| *user == name).map(|(_, made)| made);
+        each.push(login::refusals(&mut case.tree, config, accounts, name, made)?);
     }
     if each.is_empty() {
         each.push(login::without_keys(config, ANYBODY));

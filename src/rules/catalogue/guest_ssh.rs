@@ -77,6 +77,24 @@ pub(super) const ROWS: &[Row] = &[
         "sshd_config(5), AuthenticationMethods",
     ),
     judged(
+        Code::SshHostsDeny,
+        Reject,
+        "TCP wrappers refuse all SSH connections",
+        "This SSH server asks /etc/hosts.allow and /etc/hosts.deny for each connection, and these refuse all of them. Nobody gets into a Droplet.",
+        Judge(
+            "Remove the line in the build, or add the line \"sshd: ALL\" to /etc/hosts.allow. To restrict who may connect, use a firewall of DigitalOcean.",
+        ),
+        "hosts_access(5)",
+    ),
+    judged(
+        Code::SshPamAccess,
+        Warn,
+        "PAM refuses the user that gets a Droplet's keys",
+        "The accounts of sshd are held against access.conf, and a line there refuses this user from everywhere. The owner of a Droplet does not get in.",
+        Judge("Add a line before it that allows the user, such as \"+:root:ALL\"."),
+        "pam_access(8), access.conf(5)",
+    ),
+    judged(
         Code::SshUserRefused,
         Reject,
         "the SSH server refuses the user that gets a Droplet's keys",

@@ -16,6 +16,10 @@ pub(super) struct Ways {
     pub(super) ways: Vec<Way>,
     /// Managers that are on, by the name that is shown.
     pub(super) managers: Vec<&'static str>,
+    /// Whether netplan starts systemd-networkd once something is written for it.
+    pub(super) starts_networkd: bool,
+    /// Whether nothing can start systemd-networkd.
+    pub(super) masks_networkd: bool,
     /// Why nothing comes of a configuration that would do, as a sentence without a period.
     pub(super) off: Option<&'static str>,
 }
@@ -66,6 +70,7 @@ fn by_systemd(
     let tree = &mut case.tree;
     let networkd = services.on(tree, &["systemd-networkd.service"])?;
     let manager = services.is_on(tree, &["NetworkManager.service"])?;
+    all.masks_networkd = networkd == On::Masked;
     let mut netplan = netplan::Netplan::default();
     let has_netplan = services.init == Some(Init::Systemd) && netplan::is_there(tree)?;
     if has_netplan {
@@ -78,6 +83,7 @@ fn by_systemd(
             case.book.found_in(Code::NetworkConfigInvalid, path, *line, said);
         }
         all.managers.push("netplan");
+        all.starts_networkd = networkd == On::No;
     }
     let (for_networkd, for_manager): (Vec<Definition>, Vec<Definition>) =
         netplan.definitions.into_iter().partition(|one| one.renderer == Renderer::Networkd);

@@ -34,7 +34,7 @@ pub(super) fn decide(
     all: &Ways,
     trouble: Option<Trouble>,
 ) -> Result<(), Trouble> {
-    let Ways { ways, managers, off } = all;
+    let Ways { ways, managers, off, starts_networkd, masks_networkd } = all;
     let owns = case.known.provisioner.network;
     let fits = |gives| ways.iter().find(move |way| way.fit == Fit::Yes && way.gives == gives);
     let dhcp = fits(Gives::Dhcp);
@@ -58,9 +58,10 @@ pub(super) fn decide(
             (None, false) => "the provisioner sets it up".to_owned(),
         });
         return match trouble {
-            _ if !managers.is_empty() => Ok(()),
+            // netplan only writes for others.
+            _ if *starts_networkd || renderer.is_some() => Ok(()),
             Some(trouble) => Err(trouble),
-            None => without_renderer(case),
+            None => without_renderer(case, *masks_networkd),
         };
     }
     if let Some(trouble) = trouble {
@@ -127,11 +128,15 @@ pub(super) fn decide(
 }
 
 /// A provisioner that finds nothing which is on to write for.
-fn without_renderer(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
+fn without_renderer(case: &mut Case<'_, '_>, masks_networkd: bool) -> Result<(), Trouble> {
     if case.known.init.is_none() || others::hand_made(&mut case.tree)?.is_some() {
         return Ok(());
     }
     for path in RENDERERS {
+        // cloud-init starts what is only off, but not what is masked; netplan would write for that alone.
+        if masks_networkd && (path.ends_with("/systemd-networkd") || path.ends_with("/netplan")) {
+            continue;
+        }
         if case.tree.exists(path)? {
             let said =
                 "The provisioner could write for this, but no manager of networks starts at boot.";
@@ -139,7 +144,14 @@ fn without_renderer(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             return Ok(());
         }
     }
-    let said = "The provisioner configures the network, but no manager of networks is installed that it could write for.";
+    let said = match masks_networkd {
+        true => {
+            "The provisioner configures the network, but systemd-networkd is masked, and no other manager of networks is installed that it could write for."
+        }
+        false => {
+            "The provisioner configures the network, but no manager of networks is installed that it could write for."
+        }
+    };
     case.book.found(Code::NetworkNone, said);
     Ok(())
 }

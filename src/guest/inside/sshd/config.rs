@@ -8,6 +8,8 @@ use std::rc::Rc;
 use super::super::super::fs::{Trouble, Why};
 use super::super::super::tree::Tree;
 use super::super::patterns;
+use super::values::{self, Doubt};
+use super::words::split;
 
 /// Files that include each other are followed to this depth (SERVCONF_MAX_DEPTH of OpenSSH).
 const MOST_DEPTH: usize = 16;
@@ -64,6 +66,8 @@ pub(super) struct Config {
     blocks: Vec<Block>,
     /// What no server starts with: where, and what.
     pub(super) faults: Vec<(Rc<[u8]>, u32, String)>,
+    /// What only the program of the server can tell, and where it is.
+    pub(super) doubts: Vec<((Rc<[u8]>, u32), Doubt)>,
     files: usize,
     bytes: usize,
 }
@@ -176,48 +180,15 @@ impl Config {
         self.faults.push((Rc::clone(path), line, said.to_owned()));
     }
 
-    /// Notes what no version of the server starts with.
+    /// Notes what the server does not start with, or may not.
     fn check(&mut self, setting: &Setting) {
-        const YES_OR_NO: [&str; 2] = ["yes", "no"];
-        let allowed: Option<&[&str]> = match &setting.keyword[..] {
-            b"pubkeyauthentication"
-            | b"passwordauthentication"
-            | b"permitemptypasswords"
-            | b"usepam"
-            | b"strictmodes"
-            | b"kbdinteractiveauthentication" => Some(&YES_OR_NO),
-            b"permitrootlogin" => Some(&[
-                "yes",
-                "no",
-                "without-password",
-                "prohibit-password",
-                "forced-commands-only",
-            ]),
-            _ => None,
-        };
-        let value = setting.words.first();
-        let judged: [&[u8]; 8] = [
-            b"port",
-            b"listenaddress",
-            b"authorizedkeysfile",
-            b"authenticationmethods",
-            b"allowusers",
-            b"denyusers",
-            b"allowgroups",
-            b"denygroups",
-        ];
-        if value.is_none() && (allowed.is_some() || judged.contains(&&setting.keyword[..])) {
-            self.fault(&setting.path, setting.line, "it has no value");
-            return;
-        }
-        if let (Some(allowed), Some(value)) = (allowed, value)
-            && !allowed.iter().any(|other| value.eq_ignore_ascii_case(other.as_bytes()))
-        {
-            self.fault(&setting.path, setting.line, "its value is none of those that there are");
-        }
-        if setting.within.is_some() && GLOBAL.contains(&&setting.keyword[..]) {
+        if let Some(said) = values::fault(setting) {
+            self.fault(&setting.path, setting.line, said);
+        } else if setting.within.is_some() && GLOBAL.contains(&&setting.keyword[..]) {
             self.fault(&setting.path, setting.line, "it is not allowed in a Match block");
         }
+        let place = (Rc::clone(&setting.path), setting.line);
+        self.doubts.extend(values::doubts(setting).into_iter().map(|it| (place.clone(), it)));
     }
 
     /// Whether a block holds for all.
@@ -354,75 +325,6 @@ fn matches_list(list: &[u8], names: &[&[u8]]) -> bool {
         }
     }
     found
-}
-
-type Words = Vec<Vec<u8>>;
-
-/// The keyword of a line and its words: `None` instead of those if a quote does not end.
-fn split(line: &[u8]) -> Option<(Vec<u8>, Option<Words>)> {
-    const SPACES: &[u8] = b" \t\r\n\x0c";
-    let is_space = |byte: &u8| SPACES.contains(byte);
-    let from = line.iter().position(|byte| !is_space(byte))?;
-    let to = line.iter().rposition(|byte| !is_space(byte))? + 1;
-    let line = &line[from..to];
-    if line[0] == b'#' {
-        return None;
-    }
-    let end = line.iter().position(|byte| is_space(byte) || b"=\"".contains(byte));
-    let (keyword, mut rest) = line.split_at(end.unwrap_or(line.len()));
-    let mut keyword = keyword.to_vec();
-    if rest.first() == Some(&b'"') {
-        let Some(end) = rest[1..].iter().position(|&byte| byte == b'"') else {
-            return Some((keyword, None));
-        };
-        keyword.extend_from_slice(&rest[1..=end]);
-        rest = &rest[end + 2..];
-    } else {
-        let skip = |rest: &mut &[u8]| {
-            let count = rest.iter().take_while(|byte| is_space(byte)).count();
-            *rest = &rest[count..];
-        };
-        skip(&mut rest);
-        if rest.first() == Some(&b'=') {
-            rest = &rest[1..];
-            skip(&mut rest);
-        }
-    }
-    Some((keyword, words(rest)))
-}
-
-/// The words of a line, without quotes and escapes; `None` if a quote does not end.
-fn words(text: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let (mut words, mut at) = (Vec::new(), 0);
-    loop {
-        at += text[at..].iter().take_while(|byte| b" \t".contains(byte)).count();
-        if text.get(at).is_none_or(|&byte| byte == b'#') {
-            return Some(words);
-        }
-        let (mut word, mut quote) = (Vec::new(), None);
-        while let Some(&byte) = text.get(at) {
-            let next = text.get(at + 1);
-            match byte {
-                b'\\'
-                    if next.is_some_and(|next| {
-                        b"'\"\\".contains(next) || quote.is_none() && *next == b' '
-                    }) =>
-                {
-                    at += 1;
-                    word.push(text[at]);
-                }
-                b' ' | b'\t' if quote.is_none() => break,
-                b'"' | b'\'' if quote.is_none() => quote = Some(byte),
-                _ if quote == Some(byte) => quote = None,
-                _ => word.push(byte),
-            }
-            at += 1;
-        }
-        if quote.is_some() {
-            return None;
-        }
-        words.push(word);
-    }
 }
 
 /// The paths that a pattern matches, in order; as in glob(3), a name that begins with a period has to be asked for.

@@ -3,7 +3,7 @@
 use super::super::super::fs::Trouble;
 use super::super::super::tree::Tree;
 use super::super::accounts::{Account, Accounts, Password, writers};
-use super::super::{patterns, shown};
+use super::super::{Made, patterns, shown};
 use super::config::{Config, Setting, Who};
 use crate::facts::Code;
 
@@ -71,9 +71,15 @@ pub(super) fn refusals(
     config: &Config,
     accounts: &Accounts,
     name: &[u8],
+    made: Option<&Made>,
 ) -> Result<Vec<Refusal>, Trouble> {
     let account = accounts.named(name);
-    let groups = account.map(|account| accounts.groups_of(account));
+    let made = made.filter(|_| account.is_none());
+    let groups = match (account, made) {
+        (Some(account), _) => Some(accounts.groups_of(account)),
+        (None, Some(made)) => Some(made.groups.iter().map(Vec::as_slice).collect()),
+        (None, None) => None,
+    };
     let who = Who { name, groups: groups.as_deref() };
     let mut refusals = without_keys(config, who);
     refusals.extend(not_allowed(config, who));
@@ -97,7 +103,57 @@ pub(super) fn refusals(
     if let Some(account) = account {
         of_account(tree, config, who, account, &mut refusals)?;
     }
+    if let Some(made) = made {
+        of_made(tree, config, who, made, &mut refusals)?;
+    }
     Ok(refusals)
+}
+
+/// What of an account that the provisioner makes will keep it out.
+fn of_made(
+    tree: &mut Tree<'_>,
+    config: &Config,
+    who: Who<'_>,
+    made: &Made,
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), Trouble> {
+    let name = shown(who.name);
+    let (path, line) = &made.at;
+    if made.locked && !uses_pam(tree, config, who, false)? {
+        let said = format!(
+            "The provisioner makes {name} with a locked password, and sshd does not use PAM: it refuses locked accounts, keys or not."
+        );
+        refusals.push(Refusal::at(Code::AccountLocked, path, *line, said));
+    }
+    if let Some(shell) = &made.shell
+        && !has_shell(tree, shell)?
+    {
+        let said = format!(
+            "The provisioner makes {name} with the shell {}, which is not there: sshd refuses such an account.",
+            shown(shell)
+        );
+        refusals.push(Refusal::at(Code::AccountShell, path, *line, said));
+    }
+    Ok(())
+}
+
+/// Whether the server leaves accounts to PAM.
+fn uses_pam(
+    tree: &mut Tree<'_>,
+    config: &Config,
+    who: Who<'_>,
+    default: bool,
+) -> Result<bool, Trouble> {
+    Ok(config.is_yes("usepam", who, default) && !is_built_without_pam(tree)?)
+}
+
+/// Whether a shell is there. A directory that is not may be on a volume that was not read, or be filled at boot, as NixOS's
+/// is.
+fn has_shell(tree: &mut Tree<'_>, shell: &[u8]) -> Result<bool, Trouble> {
+    let above = shell.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    Ok(above == 0
+        || !tree.is_directory(&shell[..above])?
+        || tree.stat(shell)?.is_some_and(|found| found.inode.is_executable()))
 }
 
 /// The lists of users and groups, in the order of the server.
@@ -163,8 +219,7 @@ fn of_account(
     let (written, line) = account.written;
     // FreeBSD's server uses PAM unless told otherwise, that of OpenBSD's portable edition does not.
     let is_bsd = written == "/etc/master.passwd";
-    let uses_pam = config.is_yes("usepam", who, is_bsd) && !is_built_without_pam(tree)?;
-    if !uses_pam && account.password == Password::Locked {
+    if !uses_pam(tree, config, who, is_bsd)? && account.password == Password::Locked {
         let said = format!(
             "{name} has a locked password (an exclamation mark before it), and sshd does not use PAM: it refuses locked accounts, keys or not."
         );
@@ -175,15 +230,10 @@ fn of_account(
         refusals.push(Refusal::at(Code::AccountExpired, written.as_bytes(), line, said));
     }
     let shell = shown(&account.shell);
-    // A directory that is not there may be on a volume that was not read, or be filled at boot, as NixOS's is.
-    let above = account.shell.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    let is_there = above == 0
-        || !tree.is_directory(&account.shell[..above])?
-        || tree.stat(&account.shell)?.is_some_and(|found| found.inode.is_executable());
     if account.is_shut() {
         let said = format!("The shell of {name} is {shell}, which ends at once.");
         refusals.push(Refusal::at(Code::AccountShell, b"/etc/passwd", 0, said));
-    } else if !is_there {
+    } else if !has_shell(tree, &account.shell)? {
         let said = format!(
             "The shell of {name} is {shell}, which is not there: sshd refuses such an account."
         );

@@ -34,7 +34,7 @@ impl Product {
     }
 
     /// What is in the place of a program's path.
-    fn programs(self) -> &'static [&'static str] {
+    pub(super) fn programs(self) -> &'static [&'static str] {
         match self {
             Product::OpenSsh => &[
                 "/usr/sbin/sshd",

@@ -72,6 +72,7 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<bool, Trouble> {
     if source.is_some() && keys.reach {
         provides.keys = true;
         provides.root = keys.root;
+        provides.made = keys.made.filter(|_| keys.user.is_some());
         provides.user = keys.user.map(String::into_bytes);
     }
     let root = provides.root.then(|| b"root".to_vec());

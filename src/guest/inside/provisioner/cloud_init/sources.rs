@@ -106,31 +106,31 @@ pub(super) fn judge(
         if name.eq_ignore_ascii_case(winner) {
             break;
         }
-        let (has, place) = brings(case, name, config)?;
+        let (has, brought) = brings(case, name, config)?;
         let what = shown(name);
-        let list = counts.place.as_ref();
+        let by_line = match brought {
+            Brought::CommandLine => " (the command line of the kernel has ds=nocloud)",
+            _ => "",
+        };
+        let place = match brought {
+            Brought::At(path) => Some((Some(path), 0)),
+            Brought::CommandLine => None,
+            Brought::Label => counts.place.clone(),
+        };
         match has {
             Has::Nothing => continue,
             Has::Data => {
                 let said = format!(
-                    "cloud-init takes its data from {what}, which the image brings along, and not from the Droplet: {what} is before {winner} in the list of datasources. So nobody gets the Droplet's keys.",
+                    "cloud-init takes its data from {what}, which the image brings along{by_line}, and not from the Droplet: {what} is before {winner} in the list of datasources. So nobody gets the Droplet's keys.",
                 );
-                match place {
-                    Some(path) => case.book.found_at(Code::ProvisionerDatasourceTaken, path, said),
-                    None => found(case, Code::ProvisionerDatasourceTaken, list, said),
-                }
+                found(case, Code::ProvisionerDatasourceTaken, place.as_ref(), said);
                 return Ok(None);
             }
             Has::Perhaps => {
                 let said = format!(
-                    "What the image brings along for {what} may be taken for the data of a Droplet: {what} is before {winner} in the list of datasources.",
+                    "What the image brings along for {what}{by_line} may be taken for the data of a Droplet: {what} is before {winner} in the list of datasources.",
                 );
-                match place {
-                    Some(path) => {
-                        case.book.found_at(Code::ProvisionerDatasourcePerhaps, path, said)
-                    }
-                    None => found(case, Code::ProvisionerDatasourcePerhaps, list, said),
-                }
+                found(case, Code::ProvisionerDatasourcePerhaps, place.as_ref(), said);
             }
         }
     }
@@ -148,6 +148,7 @@ pub(super) fn judge(
 
 fn found(case: &Case<'_, '_>, code: Code, place: Option<&Place>, said: String) {
     match place {
+        Some((Some(path), 0)) => case.book.found_at(code, path, said),
         Some((Some(path), line)) => case.book.found_in(code, path, *line, said),
         _ => case.book.found(code, said),
     }
@@ -245,23 +246,33 @@ fn counting(decision: Option<&Decision>, config: &Config) -> Counts {
     }
 }
 
+/// Where an image has data for a datasource.
+enum Brought {
+    At(Vec<u8>),
+    CommandLine,
+    /// In a file system with a label.
+    Label,
+}
+
 /// Whether the image brings data along for a datasource, and where.
-fn brings(
-    case: &mut Case<'_, '_>,
-    name: &str,
-    config: &Config,
-) -> Result<(Has, Option<Vec<u8>>), Trouble> {
+fn brings(case: &mut Case<'_, '_>, name: &str, config: &Config) -> Result<(Has, Brought), Trouble> {
     if !name.eq_ignore_ascii_case("NoCloud") {
         for (source, path) in SEEDS {
             if source.eq_ignore_ascii_case(name) && case.tree.is_regular(path)? {
-                return Ok((Has::Perhaps, Some(path.into())));
+                return Ok((Has::Perhaps, Brought::At(path.into())));
             }
         }
-        return Ok((Has::Nothing, None));
+        return Ok((Has::Nothing, Brought::Label));
     }
     let line = case.known.command_line.clone().unwrap_or_default();
-    if shell::fields(&line).any(|word| word.starts_with(b"ds=nocloud")) {
-        return Ok((Has::Perhaps, None));
+    let mut words = shell::fields(&line);
+    if let Some(word) = words.find(|word| word.starts_with(b"ds=nocloud")) {
+        // Without a place to fetch more from, these words alone are its data.
+        let mut settings = word.split(|&byte| byte == b';');
+        let is_local = settings.next() == Some(b"ds=nocloud");
+        let is_seed = |setting: &[u8]| setting.starts_with(b"s=") || setting.starts_with(b"seed");
+        let has = if is_local && !settings.any(is_seed) { Has::Data } else { Has::Perhaps };
+        return Ok((has, Brought::CommandLine));
     }
     for seed in NO_CLOUD {
         let user = case.tree.is_regular(format!("{seed}/user-data"))?;
@@ -270,7 +281,7 @@ fn brings(
             // It may name another place, which nobody knows to be there.
             let elsewhere = shell::has(&meta.bytes, b"seedfrom");
             let has = if elsewhere { Has::Perhaps } else { Has::Data };
-            return Ok((has, Some(seed.into())));
+            return Ok((has, Brought::At(seed.into())));
         }
     }
     let own = config.get(&["datasource", "NoCloud"]);
@@ -279,17 +290,19 @@ fn brings(
         && let Some(meta) = own.get("meta-data")
     {
         let has = if meta.get("seedfrom").is_some() { Has::Perhaps } else { Has::Data };
-        return Ok((has, Some(config.path(own).to_vec())));
+        return Ok((has, Brought::At(config.path(own).to_vec())));
     }
-    let from = own.and_then(|own| own.get("seedfrom")).and_then(Node::text);
-    if from.is_some_and(|from| from.starts_with('/') || from.starts_with("file:")) {
-        return Ok((Has::Perhaps, own.map(|own| config.path(own).to_vec())));
+    if let Some(own) = own
+        && let Some(from) = own.get("seedfrom").and_then(Node::text)
+        && (from.starts_with('/') || from.starts_with("file:"))
+    {
+        return Ok((Has::Perhaps, Brought::At(config.path(own).to_vec())));
     }
     let is_seed = |label: &Option<Vec<u8>>| {
         label.as_deref().is_some_and(|label| label.eq_ignore_ascii_case(b"cidata"))
     };
     if case.tree.volumes().iter().any(|volume| is_seed(&volume.label)) {
-        return Ok((Has::Perhaps, None));
+        return Ok((Has::Perhaps, Brought::Label));
     }
-    Ok((Has::Nothing, None))
+    Ok((Has::Nothing, Brought::Label))
 }

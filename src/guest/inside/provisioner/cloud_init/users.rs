@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::super::{Case, shown};
+use super::super::super::{Case, Made, shown};
 use super::config::Config;
 use super::yaml::{Node, Value};
 use crate::facts::Code;
@@ -17,6 +17,8 @@ pub(super) struct Keys {
     /// Whether somebody does.
     pub(super) reach: bool,
     pub(super) user: Option<String>,
+    /// How that user is made.
+    pub(super) made: Option<Made>,
     /// Whether root gets them without a command that sends root away.
     pub(super) root: bool,
     pub(super) host_keys: bool,
@@ -98,12 +100,56 @@ fn default_user(config: &Config, users: &BTreeMap<String, Vec<&Node>>) -> Option
     older.and_then(name).or_else(|| of_system.and_then(name)).filter(|name| !name.is_empty())
 }
 
+/// How the module users_groups makes the default user.
+fn made(config: &Config, users: &BTreeMap<String, Vec<&Node>>, name: &str) -> Made {
+    // What an entry says of it counts before what the settings of the system say.
+    let entries = ["default", name].into_iter().filter_map(|entry| users.get(entry)).flatten();
+    let mut nodes: Vec<&Node> = entries.copied().collect();
+    nodes.extend(config.get(&["user"]));
+    nodes.extend(config.get(&["system_info", "default_user"]));
+    let field = |names: [&str; 2]| {
+        nodes.iter().find_map(|node| names.iter().find_map(|name| node.get(name)))
+    };
+    let word = |text: &str| text.trim().as_bytes().to_vec();
+    let words = |node: &Node| -> Vec<Vec<u8>> {
+        match &node.value {
+            Value::Text(text) => text.split(',').map(word).collect(),
+            Value::List(list) => list.iter().filter_map(Node::text).map(word).collect(),
+            Value::Map(map) => map.iter().map(|(name, _)| word(name)).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let primary = field(["primary_group", "primary-group"]).and_then(Node::text).unwrap_or(name);
+    let mut groups = vec![word(primary)];
+    groups.extend(field(["groups", "groups"]).map(words).unwrap_or_default());
+    let has_password = [
+        ["plain_text_passwd", "plain-text-passwd"],
+        ["hashed_passwd", "hashed-passwd"],
+        ["passwd", "passwd"],
+    ]
+    .into_iter()
+    .any(|names| field(names).is_some_and(|node| node.value != Value::Null));
+    let is_unlocked =
+        field(["lock_passwd", "lock-passwd"]).is_some_and(|node| !node.is_true()) && has_password;
+    // The module set_passwords gives it one, which unlocks it.
+    let later = ["password", "chpasswd"].iter().any(|key| config.get(&[key]).is_some());
+    let shell = field(["shell", "shell"]);
+    let at = shell.or(nodes.last().copied());
+    Made {
+        shell: shell.and_then(Node::text).map(word),
+        groups,
+        locked: !is_unlocked && !later,
+        at: at.map(|node| (config.path(node).to_vec(), node.line)).unwrap_or_default(),
+    }
+}
+
 /// Writes down what keeps keys from everybody, and passwords that are baked in.
 pub(super) fn judge(case: &mut Case<'_, '_>, config: &Config) -> Result<Keys, Trouble> {
     let users = users(config);
     let user = default_user(config, &users);
     judge_passwords(case, config, &users);
     let mut keys = Keys {
+        made: user.as_deref().map(|name| made(config, &users, name)),
         user: user.clone(),
         root: !config.is_on(&["disable_root"], true),
         host_keys: makes_host_keys(case, config)?,
