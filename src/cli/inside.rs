@@ -46,10 +46,14 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<u8, Usage> {
 /// Lists a directory of the guest.
 pub(super) fn ls(args: &LsArgs) -> Result<u8, Usage> {
     let path = path(&args.path)?;
-    match at_root(&args.root, |files| files.list(path))? {
+    let listed = at_root(&args.root, |files| match files.list(path)? {
+        Some(listed) => Ok(Ok(listed)),
+        None => files.dead_link(path).map(Err),
+    })?;
+    match listed {
         Err(code) => Ok(code),
-        Ok(None) => Ok(absent(&args.root, path)),
-        Ok(Some(listed)) => {
+        Ok(Err(link)) => Ok(absent(&args.root, path, link)),
+        Ok(Ok(listed)) => {
             output::write(&mut None, &lines(&listed, args.long))?;
             Ok(ACCEPTED)
         }
@@ -71,7 +75,10 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     let escape = io::stdout().is_terminal();
     let mut written = Ok(());
     let read = at_root(&args.root, |files| {
-        files.read(path, most, &mut |bytes| put(bytes, escape, &mut written))
+        match files.read(path, most, &mut |bytes| put(bytes, escape, &mut written))? {
+            Reading::Absent => files.dead_link(path).map(Err),
+            reading => Ok(Ok(reading)),
+        }
     })?;
     match written {
         Ok(()) => {}
@@ -82,13 +89,13 @@ pub(super) fn cat(args: &CatArgs) -> Result<u8, Usage> {
     let name = Hostile::new(path);
     match read {
         Err(code) => Ok(code),
-        Ok(Reading::Absent) => Ok(absent(&args.root, path)),
-        Ok(Reading::Other(kind)) => {
+        Ok(Err(link)) => Ok(absent(&args.root, path, link)),
+        Ok(Ok(Reading::Other(kind))) => {
             let what = if kind == Kind::Directory { "a directory" } else { "no regular file" };
             output::complain(&format!("{}: {name} is {what}", shown(&args.root.disk.image)));
             Ok(REJECTED)
         }
-        Ok(Reading::Cut) => {
+        Ok(Ok(Reading::Cut)) => {
             let hint = "--max-bytes raises the limit";
             output::complain(&format!("{name} goes on after {most} bytes; {hint}"));
             Ok(REJECTED)
@@ -172,9 +179,18 @@ fn unreadable(image: &OsString, error: &Error) -> u8 {
     UNREADABLE
 }
 
-fn absent(args: &RootArgs, path: &[u8]) -> u8 {
+/// Says that there is no such file, and which link on the way to it leads nowhere.
+fn absent(args: &RootArgs, path: &[u8], link: Option<(Vec<u8>, Vec<u8>)>) -> u8 {
     let image = shown(&args.disk.image);
-    output::complain(&format!("{image}: there is no {}", Hostile::new(path)));
+    let why = match link {
+        Some((link, target)) => format!(
+            ": {} is a link to {}, which leads nowhere",
+            Hostile::new(&link),
+            Hostile::new(&target)
+        ),
+        None => String::new(),
+    };
+    output::complain(&format!("{image}: there is no {}{why}", Hostile::new(path)));
     REJECTED
 }
 

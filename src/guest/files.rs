@@ -116,6 +116,23 @@ impl<'d> Files<'d> {
         Ok(Some(listed))
     }
 
+    /// The link on the way of a path that leads to nothing, or in a circle: its path, and its own words.
+    ///
+    /// # Errors
+    /// If what is on the way cannot be read.
+    pub fn dead_link(&mut self, path: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Trouble> {
+        let tree = &mut self.mounted.tree;
+        let slashes = path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
+        for end in slashes.map(|(at, _)| at).chain([path.len()]) {
+            let part = &path[..end];
+            if part.ends_with(b"/") || tree.exists(part)? {
+                continue;
+            }
+            return Ok(tree.link(part)?.map(|target| (part.to_vec(), target)));
+        }
+        Ok(None)
+    }
+
     fn listed(&mut self, path: &[u8], name: Vec<u8>) -> Result<Option<Listed>, Trouble> {
         let tree = &mut self.mounted.tree;
         let Some(found) = tree.lstat(path)? else { return Ok(None) };

@@ -82,43 +82,56 @@ struct Broken {
     /// What debugfs does to the root. WRITE PATH MODE TEXT writes a file, with \n for the ends of lines.
     edits: &'static [&'static str],
     /// What has to be found, as severity and code.
-    found: &'static str,
+    found: &'static [&'static str],
 }
 
-const fn broken(found: &'static str, edits: &'static [&'static str]) -> Broken {
+const fn broken(found: &'static [&'static str], edits: &'static [&'static str]) -> Broken {
     Broken { edits, found }
 }
+
+/// cloud-init leaves the network to the system.
+const NO_NETWORK: &str = "WRITE /etc/cloud/cloud.cfg.d/zz.cfg 644 network: {config: disabled}\\n";
+
+/// An archive of an initramfs with nothing in it.
+const EMPTY_CPIO: &str = "0707010000000000000000000000000000000000000001000000000000000000000000000000000000000000000000\
+0000000B00000000TRAILER!!!\0\0\0\0";
 
 /// One requirement after the other.
 const BROKEN: &[Broken] = &[
     // Booting.
-    broken("reject boot-kernel-missing", &["rm /boot/vmlinuz-VERSION"]),
-    broken("reject boot-initrd-missing", &["rm /boot/initrd.img-VERSION"]),
-    broken("reject boot-root-missing", &["SED /boot/grub/grub.cfg root=UUID=6f9b root=UUID=7f9b"]),
-    broken("reject boot-root-device", &["SED /boot/grub/grub.cfg root=UUID=ROOT root=/dev/sda1"]),
+    broken(&["reject boot-kernel-missing"], &["rm /boot/vmlinuz-VERSION"]),
+    broken(&["reject boot-initrd-missing"], &["rm /boot/initrd.img-VERSION"]),
     broken(
-        "warn kernel-module-blacklisted",
+        &["reject boot-root-missing"],
+        &["SED /boot/grub/grub.cfg root=UUID=6f9b root=UUID=7f9b"],
+    ),
+    broken(
+        &["reject boot-root-device"],
+        &["SED /boot/grub/grub.cfg root=UUID=ROOT root=/dev/sda1"],
+    ),
+    broken(
+        &["warn kernel-module-blacklisted"],
         &["WRITE /etc/modprobe.d/no.conf 644 blacklist virtio_net\\n"],
     ),
-    broken("warn kernel-no-modules", &["RMDIR /lib/modules/VERSION"]),
+    broken(&["warn kernel-no-modules"], &["RMDIR /lib/modules/VERSION"]),
     // Setting the Droplet up.
     broken(
-        "reject provisioner-datasource",
+        &["reject provisioner-datasource"],
         &["WRITE /etc/cloud/cloud.cfg.d/99-installer.cfg 644 datasource_list: [ None ]\\n"],
     ),
-    broken("reject provisioner-switched-off", &["WRITE /etc/cloud/cloud-init.disabled 644 x"]),
-    broken("warn provisioner-missing", &["rm /usr/bin/cloud-init"]),
+    broken(&["reject provisioner-switched-off"], &["WRITE /etc/cloud/cloud-init.disabled 644 x"]),
+    broken(&["warn provisioner-missing"], &["rm /usr/bin/cloud-init"]),
     // Mounting.
-    broken("reject fstab-source-missing", &["SED /etc/fstab UUID=1A2B UUID=1A2C"]),
-    broken("reject fstab-device-name", &["SED /etc/fstab UUID=1A2B-3C4D /dev/sdb1"]),
+    broken(&["reject fstab-source-missing"], &["SED /etc/fstab UUID=1A2B UUID=1A2C"]),
+    broken(&["reject fstab-device-name"], &["SED /etc/fstab UUID=1A2B-3C4D /dev/sdb1"]),
     // Logging in.
-    broken("reject ssh-no-server", &["rm /usr/sbin/sshd"]),
+    broken(&["reject ssh-no-server"], &["rm /usr/sbin/sshd"]),
     broken(
-        "reject ssh-pubkey-off",
+        &["reject ssh-pubkey-off"],
         &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PubkeyAuthentication no\\n"],
     ),
     broken(
-        "reject ssh-masked",
+        &["reject ssh-masked"],
         &[
             "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
             "rm /etc/systemd/system/sshd.service",
@@ -126,18 +139,139 @@ const BROKEN: &[Broken] = &[
         ],
     ),
     broken(
-        "reject ssh-off",
+        &["reject ssh-off"],
         &[
             "rm /etc/systemd/system/multi-user.target.wants/ssh.service",
             "rm /etc/systemd/system/sshd.service",
         ],
     ),
-    broken("reject ssh-not-to-be-run", &["WRITE /etc/ssh/sshd_not_to_be_run 644 no"]),
-    broken("reject account-nologin", &["WRITE /etc/nologin 644 closed\\n"]),
+    broken(&["reject ssh-not-to-be-run"], &["WRITE /etc/ssh/sshd_not_to_be_run 644 no"]),
+    broken(&["reject account-nologin"], &["WRITE /etc/nologin 644 closed\\n"]),
     broken(
-        "reject ssh-user-refused",
+        &["reject ssh-user-refused"],
         &["WRITE /etc/ssh/sshd_config.d/a.conf 644 AllowUsers alice\\n"],
     ),
+    // Who is refused although sshd starts, or it does not start.
+    broken(
+        &["reject ssh-config-invalid"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PermitRotLogin yes\\n"],
+    ),
+    broken(
+        &["reject ssh-config-invalid"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 PubkeyAcceptedAlgorithms none\\n"],
+    ),
+    broken(
+        &["reject ssh-config-invalid"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 Ciphers aes256-ctr,aes256-cbx\\n"],
+    ),
+    broken(
+        &["reject ssh-config-invalid"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 ClientAliveInterval five\\n"],
+    ),
+    broken(&["reject account-locked"], &["WRITE /etc/ssh/sshd_config.d/a.conf 644 UsePAM no\\n"]),
+    broken(&["reject account-shell"], &["SED /etc/cloud/cloud.cfg /bin/bash /bin/zsh"]),
+    broken(
+        &["reject ssh-user-refused"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 DenyGroups sudo\\n"],
+    ),
+    broken(
+        &["reject ssh-user-refused"],
+        &["WRITE /etc/ssh/sshd_config.d/a.conf 644 AllowGroups wheel\\n"],
+    ),
+    broken(&["reject ssh-no-server"], &["set_inode_field /usr/sbin/sshd mode 0100644"]),
+    broken(&["reject ssh-no-server"], &["rm /usr/sbin/sshd", "WRITE /usr/sbin/sshd 755 "]),
+    broken(
+        &["reject ssh-hosts-deny"],
+        &["rm /etc/hosts.deny", "WRITE /etc/hosts.deny 644 sshd: ALL\\n"],
+    ),
+    broken(
+        &["warn ssh-pam-access"],
+        &[
+            "rm /etc/pam.d/sshd",
+            "WRITE /etc/pam.d/sshd 644 @include common-auth\\naccount required pam_access.so\\n",
+            "rm /etc/security/access.conf",
+            "WRITE /etc/security/access.conf 644 + : root : LOCAL\\n- : ALL : ALL\\n",
+        ],
+    ),
+    // What starts first.
+    broken(&["reject system-no-init"], &["rm /usr/sbin/init", "rm /usr/lib/systemd/systemd"]),
+    broken(&["warn boot-no-menu"], &["rm /boot/grub/grub.cfg"]),
+    broken(
+        &["reject boot-driver-not-in-initramfs"],
+        &["rm /boot/initrd.img-VERSION", "WRITE /boot/initrd.img-VERSION 644 EMPTY_CPIO"],
+    ),
+    // The network.
+    broken(
+        &["reject network-none"],
+        &["symlink /etc/systemd/system/systemd-networkd.service /dev/null"],
+    ),
+    broken(&["reject network-none"], &[NO_NETWORK]),
+    broken(
+        &["reject network-static-only"],
+        &[
+            NO_NETWORK,
+            "WRITE /etc/netplan/a.yaml 600 network:\\n  ethernets:\\n    a:\\n      match: {name: e*}\\n      addresses: [10.0.2.15/24]\\n",
+        ],
+    ),
+    broken(
+        &["reject network-mac-only"],
+        &[
+            NO_NETWORK,
+            "WRITE /etc/netplan/a.yaml 600 network:\\n  ethernets:\\n    a:\\n      match: {macaddress: '52:54:00:12:34:56'}\\n      dhcp4: true\\n",
+        ],
+    ),
+    broken(
+        &["reject network-ipv6-only"],
+        &[
+            NO_NETWORK,
+            "WRITE /etc/netplan/a.yaml 600 network:\\n  ethernets:\\n    a:\\n      match: {name: e*}\\n      dhcp6: true\\n",
+        ],
+    ),
+    broken(
+        &["warn network-name-fixed"],
+        &[
+            NO_NETWORK,
+            "WRITE /etc/netplan/a.yaml 600 network:\\n  ethernets:\\n    ens192:\\n      dhcp4: true\\n",
+        ],
+    ),
+    broken(
+        &["warn network-mac-pinned"],
+        &[
+            "WRITE /etc/udev/rules.d/70-persistent-net.rules 644 SUBSYSTEM==\"net\", ACTION==\"add\", ATTR{address}==\"52:54:00:12:34:56\", NAME=\"eth0\"\\n",
+        ],
+    ),
+    // Where its data come from.
+    broken(
+        &["reject provisioner-datasource-taken"],
+        &[
+            "SED /boot/grub/grub.cfg console=tty0 ds=nocloud",
+            "WRITE /etc/cloud/cloud.cfg.d/99.cfg 644 datasource_list: [ NoCloud, ConfigDrive ]\\n",
+        ],
+    ),
+    // What the build left behind.
+    broken(&["reject account-empty-password"], &["SED /etc/shadow root:*: root::"]),
+    Broken {
+        edits: &[
+            "SED /etc/shadow root:*: root:$6$salt$hash:",
+            "rm /etc/machine-id",
+            "WRITE /etc/machine-id 444 0123456789abcdef0123456789abcdef\\n",
+            "WRITE /root/.ssh/authorized_keys 600 ssh-ed25519 AAAAC3Nz builder\\n",
+            "WRITE /root/.ssh/id_ed25519 600 -----BEGIN OPENSSH PRIVATE KEY-----\\n",
+            "WRITE /root/.bash_history 600 export TOKEN=1\\n",
+            "mkdir /root/.aws",
+            "WRITE /root/.aws/credentials 600 [default]\\naws_secret_access_key = key\\n",
+            "WRITE /etc/ssh/ssh_host_ed25519_key 600 key\\n",
+        ],
+        found: &[
+            "warn account-password",
+            "warn leftover-machine-id",
+            "warn leftover-authorized-keys",
+            "warn leftover-private-key",
+            "warn leftover-history",
+            "warn leftover-credentials",
+            "note leftover-host-keys-replaced",
+        ],
+    },
 ];
 
 /// Breaks the root of a disk.
@@ -167,7 +301,8 @@ fn edit(path: &Path, layout: &Layout, version: &str, edits: &[&str]) {
         let words: Vec<&str> = edit.splitn(4, ' ').collect();
         match words[..] {
             ["WRITE", guest, mode, text] => {
-                write(guest, mode, text.replace("\\n", "\n").as_bytes())
+                let text = text.replace("EMPTY_CPIO", EMPTY_CPIO).replace("\\n", "\n");
+                write(guest, mode, text.as_bytes());
             }
             ["SED", guest, from, to] => {
                 let text = String::from_utf8(run(&format!("cat {guest}\n"))).unwrap();
@@ -208,20 +343,38 @@ fn each_thing_that_is_broken_is_found() {
     let Some(disk) = disk() else { return };
     let (layout, version) = (layout(disk), version(disk));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let copy = folder.path().join("disk.raw");
-    let mut missed = Vec::new();
-    for broken in BROKEN {
-        done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
-        edit(&copy, &layout, &version, broken.edits);
-        let (found, _) = checked(&copy, &[]);
-        if !found.iter().any(|said| said.starts_with(broken.found)) {
-            missed.push(format!(
-                "{:?}: {} was not found, but {found:#?}",
-                broken.edits, broken.found
-            ));
-        }
-    }
+    // One copy of the disk for each of two threads.
+    let missed: Vec<String> = std::thread::scope(|scope| {
+        let halves = BROKEN.chunks(BROKEN.len().div_ceil(2)).enumerate().map(|(number, rows)| {
+            let copy = folder.path().join(format!("{number}.raw"));
+            let (layout, version) = (&layout, &version);
+            scope.spawn(move || {
+                rows.iter()
+                    .filter_map(|broken| missed(disk, &copy, layout, version, broken))
+                    .collect::<Vec<_>>()
+            })
+        });
+        let halves: Vec<_> = halves.collect();
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// What is not found of a break, in words.
+fn missed(
+    disk: &Path,
+    copy: &Path,
+    layout: &Layout,
+    version: &str,
+    broken: &Broken,
+) -> Option<String> {
+    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(copy));
+    edit(copy, layout, version, broken.edits);
+    let (found, _) = checked(copy, &[]);
+    let is_found = |wanted: &&&str| found.iter().any(|said| said.starts_with(**wanted));
+    let missed: Vec<_> = broken.found.iter().filter(|wanted| !is_found(wanted)).collect();
+    let edits = broken.edits;
+    (!missed.is_empty()).then(|| format!("{edits:?}: {missed:?} was not found, but {found:#?}"))
 }
 
 #[test]

@@ -34,6 +34,13 @@ fn a_file_of_the_guest_is_written_as_it_is() {
     for (arguments, code, said) in [
         (&["cat", disk, "/etc/nothing"][..], 1, "there is no /etc/nothing"),
         (&["cat", disk, "/etc"], 1, "/etc is a directory"),
+        (&["cat", disk, "/etc/os-release/"], 1, "there is no /etc/os-release/"),
+        (&["ls", disk, "/etc/os-release/.."], 1, "there is no /etc/os-release/.."),
+        (
+            &["cat", disk, "/etc/mtab"],
+            1,
+            "/etc/mtab is a link to ../proc/self/mounts, which leads nowhere",
+        ),
         (&["cat", "--max-bytes", "100", disk, "/etc/os-release"], 1, "goes on after 100 bytes"),
         (&["cat", "--max-bytes", "x", disk, "/etc/fstab"], 2, "--max-bytes takes a size"),
         (&["cat", "--volume", "2", disk, "/x"], 2, "volume 2 has no files that tidegate reads"),

@@ -20,7 +20,27 @@ const MOST_LINES: usize = 1 << 13;
 const MOST_BYTES: usize = 256 << 10;
 
 /// Keywords of the whole server, which no `Match` block may have but one for all.
-const GLOBAL: [&[u8]; 5] = [b"usepam", b"port", b"listenaddress", b"strictmodes", b"hostkey"];
+const GLOBAL: [&[u8]; 19] = [
+    b"addressfamily",
+    b"ciphers",
+    b"compression",
+    b"hostkey",
+    b"hostkeyalgorithms",
+    b"kexalgorithms",
+    b"listenaddress",
+    b"logingracetime",
+    b"macs",
+    b"maxstartups",
+    b"permituserenvironment",
+    b"pidfile",
+    b"port",
+    b"printmotd",
+    b"strictmodes",
+    b"syslogfacility",
+    b"tcpkeepalive",
+    b"usedns",
+    b"usepam",
+];
 
 /// A line of the configuration.
 #[derive(Clone, Debug)]

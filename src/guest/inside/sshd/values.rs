@@ -152,7 +152,10 @@ pub(super) fn fault(setting: &Setting) -> Option<&'static str> {
         Some(choices) => choices.iter().any(|choice| value.eq_ignore_ascii_case(choice.as_bytes())),
         None if is_number => number(value).is_some_and(|number| number <= i32::MAX as u64),
         None if is_time => is_a_time(value),
-        None if is_list => !names(value).any(|name| name == b"none" || name.is_empty()),
+        // What a list takes away is not checked.
+        None if is_list => {
+            value.starts_with(b"-") || !names(value).any(|name| name == b"none" || name.is_empty())
+        }
         // What is no number is the name of a service.
         None if keyword == b"port" && value.first().is_some_and(u8::is_ascii_digit) => {
             number(value).is_some_and(|port| (1..=65535).contains(&port))
@@ -168,8 +171,10 @@ pub(super) fn doubts(setting: &Setting) -> Vec<Doubt> {
     let is_in = |list: &[&str]| list.iter().any(|name| name.as_bytes() == keyword);
     if is_in(&ALGORITHMS) {
         let value = setting.words.first().map_or(&b""[..], |value| value);
-        // A list that takes algorithms away may name what is not there, and patterns.
-        let is_certain = |name: &&[u8]| !name.iter().any(|byte| b"*?!".contains(byte));
+        // A list that takes algorithms away may name what is not there, and lists of keys may have patterns.
+        let has_patterns = !is_in(&["ciphers", "kexalgorithms", "macs"]);
+        let is_pattern = |name: &[u8]| name.iter().any(|byte| b"*?!".contains(byte));
+        let is_certain = |name: &&[u8]| !(has_patterns && is_pattern(name));
         return match value.first() {
             Some(b'-') => Vec::new(),
             _ => names(value)
