@@ -249,11 +249,12 @@ fn logs(left: &mut Left, tree: &mut Tree<'_>) -> Result<(), Trouble> {
         }
     }
     if files > 0 {
+        let noun = if files == 1 { "file" } else { "files" };
         let least = if seen > MOST_LOGS { "at least " } else { "" };
         left.push(
             Code::LeftoverLogs,
             PLACE,
-            format!("Logs of the build are left: {least}{files} files, {}.", said_size(bytes)),
+            format!("Logs of the build are left: {least}{files} {noun}, {}.", said_size(bytes)),
         );
     }
     Ok(())

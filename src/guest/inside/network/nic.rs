@@ -148,6 +148,11 @@ fn holds(list: &[Vec<u8>], matches: impl Fn(&[u8]) -> bool) -> bool {
 
 /// Whether udev renames interfaces by their place.
 fn renames(tree: &mut Tree<'_>) -> Result<bool, Trouble> {
+    // OpenRC starts udev only where it is asked to; Alpine has mdev, which renames nothing.
+    if tree.is_directory("/etc/runlevels")? && tree.lstat("/etc/runlevels/sysinit/udev")?.is_none()
+    {
+        return Ok(false);
+    }
     for name in ["80-net-setup-link.rules", "80-net-name-slot.rules"] {
         if is_hidden(tree, format!("/etc/udev/rules.d/{name}"))? {
             continue;

@@ -5,7 +5,7 @@ use super::super::super::tree::Tree;
 use super::super::services::{self, Init, On, Systemd, UNIT_PATHS};
 use super::super::{Case, sh, shown};
 use super::ANYBODY;
-use super::config::Config;
+use super::config::{Config, Setting};
 use crate::facts::Code;
 
 /// Units and scripts that are looked through at most.
@@ -324,10 +324,25 @@ pub(super) fn judge_host_keys(
 ) -> Result<(), Trouble> {
     let provides = case.known.provisioner.clone();
     let tree = &mut case.tree;
-    for setting in config.all("hostkey", ANYBODY) {
-        if tree.exists(setting.words.first().map_or(&b""[..], |word| word))? {
+    let named = config.all("hostkey", ANYBODY);
+    let word = |setting: &Setting| setting.words.first().cloned().unwrap_or_default();
+    for setting in &named {
+        if tree.exists(word(setting))? {
             return Ok(());
         }
+    }
+    // Whatever makes keys makes them where sshd has them by default.
+    let is_usual = |setting: &&Setting| word(setting).starts_with(b"/etc/ssh/ssh_host_");
+    if let Some(setting) = named.first()
+        && !named.iter().any(|setting| is_usual(&setting))
+        && !tree.is_directory("/nix/store")?
+    {
+        let said = format!(
+            "sshd uses the host keys that HostKey names alone, and {} is not there.",
+            shown(word(setting))
+        );
+        case.book.found_in(Code::SshHostKeysMissing, &setting.path, setting.line, said);
+        return Ok(());
     }
     for place in ["/etc/ssh", "/usr/local/etc/ssh", "/usr/etc/ssh"] {
         let is_key = |name: &Vec<u8>| name.starts_with(b"ssh_host_");

@@ -3,7 +3,7 @@
 //! What only a Droplet's own data would add is not there. A file that nothing here evaluates is said, and makes the
 //! whole doubtful.
 
-use super::identify::{CLOUD_CFG, ConfigFile, Files, config_files};
+use super::seen::{CLOUD_CFG, ConfigFile, Files, config_files};
 use super::shell;
 use super::yaml::{self, MOST_VALUES, Node, Value};
 use crate::guest::fs::Trouble;

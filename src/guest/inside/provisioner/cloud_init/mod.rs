@@ -6,6 +6,7 @@ mod identify;
 mod network;
 mod package;
 mod script;
+mod seen;
 mod shell;
 mod sources;
 mod starts;
@@ -15,9 +16,10 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use config::Config;
-use identify::{Decision, Files, SCRIPTS, Seen, decide};
+use identify::{Decision, SCRIPTS, decide};
 use package::Package;
 use script::Script;
+use seen::{Files, Seen};
 
 use super::super::{Case, Provides, Provisioner, shown};
 use crate::facts::Code;
