@@ -11,8 +11,9 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::inflate::WINDOW;
 use super::{Bzip2, Decoder, Gzip, Threads};
 
-/// Bytes that what lies before all places takes at most, packed.
+/// Bytes that what lies before all places takes at most, packed: of an index, and of a dense one.
 const MOST: usize = 1 << 20;
+const MOST_OF_DENSE: usize = 6 << 20;
 
 /// Bytes that it takes at a place at most: what cannot be packed has nine bits for a byte.
 const MOST_OF_ONE: usize = WINDOW + WINDOW / 8 + 64;
@@ -20,8 +21,10 @@ const MOST_OF_ONE: usize = WINDOW + WINDOW / 8 + 64;
 /// Places at most, of which some have nothing before them.
 const MOST_POINTS: usize = 4096;
 
-/// How far apart they are at first, in bytes of the file.
+/// How far apart they are at first, in bytes of the file, likewise. Of a disk with a system, what is needed lies in some
+/// forty places, and half of the way from one place of the index to the next is decoded for each of them.
 const SPACING: u64 = 8 << 20;
+const SPACING_OF_DENSE: u64 = 640 << 10;
 
 /// So many bytes of the image are decoded again in the time of one byte of the file, at least.
 const CHEAPER: u64 = 8;
@@ -109,11 +112,13 @@ struct Points {
     packed: Vec<u8>,
     /// How far apart they are, as [`effort`].
     spacing: u64,
+    /// Bytes that `packed` has at most.
+    most: usize,
 }
 
 impl Default for Points {
     fn default() -> Self {
-        Points { places: Vec::new(), packed: Vec::new(), spacing: SPACING }
+        Points { places: Vec::new(), packed: Vec::new(), spacing: SPACING, most: MOST }
     }
 }
 
@@ -138,6 +143,17 @@ impl Points {
 }
 
 impl Index {
+    /// For whoever reads many places of the image once more: with places that are nearer, in 6 MiB at most.
+    #[must_use]
+    pub fn dense() -> Self {
+        let index = Index::default();
+        {
+            let mut points = index.lock();
+            (points.spacing, points.most) = (SPACING_OF_DENSE, MOST_OF_DENSE);
+        }
+        index
+    }
+
     /// The last place at or before an image offset. Without one, decoding begins with the file.
     #[must_use]
     pub fn before(&self, image: u64) -> Option<Point> {
@@ -209,13 +225,14 @@ impl Marks {
         }
         let mut points = self.index.lock();
         let points = &mut *points;
-        while points.packed.len() + MOST_OF_ONE > MOST || points.places.len() >= MOST_POINTS {
+        while points.packed.len() + MOST_OF_ONE > points.most || points.places.len() >= MOST_POINTS
+        {
             points.thin_out();
         }
         let start = points.packed.len();
         if !before.is_empty() {
             if points.packed.capacity() == 0 {
-                points.packed.reserve_exact(MOST);
+                points.packed.reserve_exact(points.most);
             }
             let pack = self.pack.get_or_insert_with(|| Compress::new(Compression::fast(), false));
             pack.reset();
@@ -337,20 +354,27 @@ mod tests {
         let noise: Vec<u8> = (0u64..WINDOW as u64)
             .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u8)
             .collect();
-        let index = Index::default();
-        let mut marks = Marks::new(&index);
         const LARGEST: u64 = 100_000_000_000;
-        for at in (0..LARGEST).step_by(1 << 20) {
-            marks.see(at * 8, at * 2, &noise, || State::Gzip { crc: 0, made: 0 });
+        for (index, most, least) in
+            [(Index::default(), MOST, 15), (Index::dense(), MOST_OF_DENSE, 80)]
+        {
+            spread(&index, &noise, (most, least), LARGEST);
+        }
+    }
+
+    fn spread(index: &Index, noise: &[u8], (most, least): (usize, usize), largest: u64) {
+        let mut marks = Marks::new(index);
+        for at in (0..largest).step_by(1 << 20) {
+            marks.see(at * 8, at * 2, noise, || State::Gzip { crc: 0, made: 0 });
         }
         let points = index.lock();
         let (count, held) = (points.places.len(), points.packed.capacity());
-        assert!(held <= MOST && count >= 15, "{count} places take {held} bytes");
+        assert!(held <= most && count >= least, "{count} places take {held} bytes");
         let widest =
             points.places.windows(2).map(|pair| (pair[1].bit - pair[0].bit) / 8).max().unwrap();
-        assert!(widest < LARGEST / 8, "{widest}");
+        assert!(widest < largest / 8, "{widest}");
         drop(points);
-        for image in [LARGEST / 3, LARGEST, 2 * LARGEST] {
+        for image in [largest / 3, largest, 2 * largest] {
             assert!(index.before(image).unwrap().before == noise);
         }
     }

@@ -16,7 +16,14 @@ const INPUT: usize = 64 << 10;
 /// reads here and there, when all else is done.
 const PIECE: usize = 64 << 10;
 const KEPT: usize = 8;
-const KEPT_AT_LAST: usize = 96;
+const KEPT_AT_LAST: usize = 80;
+
+/// Places at which decoding can go on, likewise: what was decoded up to there is not decoded once more.
+const CURSORS: usize = 1;
+const CURSORS_AT_LAST: usize = 8;
+
+/// Whoever reads so much at once reads in order, and does not come back.
+const LONG: usize = 256 << 10;
 
 /// So many times the effort of the whole file is granted at last.
 const MOST_AT_LAST: u64 = 2;
@@ -45,8 +52,9 @@ pub(super) struct How {
 pub(super) struct Again<S> {
     how: How,
     file: Offsets<S>,
-    cursor: Option<Cursor>,
-    /// What was decoded last, the last one at the end.
+    /// The one that was used last at the end.
+    cursors: VecDeque<Cursor>,
+    /// What was decoded or read last, the last one at the end.
     recent: VecDeque<Piece>,
     /// Effort so far.
     spent: u64,
@@ -146,7 +154,7 @@ impl<S: ReadAt> Again<S> {
         Again {
             how,
             file,
-            cursor: None,
+            cursors: VecDeque::new(),
             recent,
             spent: 0,
             ration: None,
@@ -191,12 +199,30 @@ impl<S: ReadAt> Again<S> {
         }
     }
 
+    /// Whether what is read now is the last that is read of the image.
+    fn is_last(&self) -> bool {
+        self.ration.is_some()
+    }
+
+    /// The nearest place before an image offset at which decoding can go on.
+    fn nearest(&mut self, at: u64) -> Cursor {
+        let from = self.how.index.start(at)..=at;
+        let near = (0..self.cursors.len()).filter(|&index| from.contains(&self.cursors[index].at));
+        let near = near.max_by_key(|&index| self.cursors[index].at);
+        if let Some(cursor) = near.and_then(|index| self.cursors.remove(index)) {
+            return cursor;
+        }
+        let most = if self.is_last() { CURSORS_AT_LAST } else { CURSORS };
+        if self.cursors.len() >= most {
+            self.cursors.pop_front();
+        }
+        self.open(self.how.index.before(at).as_ref())
+    }
+
     /// Decodes one more piece on the way to an image offset; false if there is none, because the file is damaged there.
     fn approach(&mut self, at: u64) -> Result<bool, Halt> {
-        let start = self.how.index.start(at);
-        let cursor = self.cursor.take().filter(|cursor| (start..=at).contains(&cursor.at));
-        let mut cursor = cursor.unwrap_or_else(|| self.open(self.how.index.before(at).as_ref()));
-        let kept = if self.ration.is_some() { KEPT_AT_LAST } else { KEPT };
+        let mut cursor = self.nearest(at);
+        let kept = if self.is_last() { KEPT_AT_LAST } else { KEPT };
         let spare = match self.recent.len() >= kept {
             true => self.recent.pop_front().unwrap_or_default(),
             false => Piece::default(),
@@ -206,26 +232,33 @@ impl<S: ReadAt> Again<S> {
         self.spent += effort(cursor.file_at - before, piece.end() - piece.at);
         self.again += piece.end() - piece.at;
         // On the way to a place, nobody wants what comes by: it goes first. At last, what is read next may be near.
-        match piece.end() > at || self.ration.is_some() {
+        match piece.end() > at || self.is_last() {
             true => self.recent.push_back(piece),
             false => self.recent.push_front(piece),
         }
-        self.cursor = Some(cursor);
+        self.cursors.push_back(cursor);
         Ok(true)
     }
 
-    fn copy(&self, at: u64, buf: &mut [u8]) -> usize {
-        self.recent
-            .iter()
-            .rev()
-            .map(|piece| piece.copy(at, buf))
-            .find(|&count| count > 0)
-            .unwrap_or(0)
+    /// Copies from an image offset on what is at hand of it; `in_order` if what was read is not read again.
+    fn copy(&mut self, at: u64, buf: &mut [u8], in_order: bool) -> usize {
+        let pieces = self.recent.iter().enumerate().rev();
+        let mut copied = pieces.map(|(index, piece)| (index, piece.copy(at, buf)));
+        let Some((index, count)) = copied.find(|&(_, count)| count > 0) else { return 0 };
+        if self.is_last()
+            && let Some(piece) = self.recent.remove(index)
+        {
+            match in_order && piece.end() <= at + count as u64 {
+                true => self.recent.push_front(piece),
+                false => self.recent.push_back(piece),
+            }
+        }
+        count
     }
 
     /// Decodes all that came by once more, into a temporary file, unless the file is damaged there.
     fn spool(&mut self) -> Result<Option<Spool>, Halt> {
-        self.cursor = None;
+        self.cursors.clear();
         self.recent.clear();
         let mut spool = Spool::new()?;
         let mut cursor = self.open(None);
@@ -251,9 +284,10 @@ impl<S: ReadAt> Again<S> {
 
     fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
         let mut have = 0;
+        let in_order = buf.len() >= LONG;
         while have < buf.len() && self.spool.is_none() {
             let from = at + have as u64;
-            let count = self.copy(from, &mut buf[have..]);
+            let count = self.copy(from, &mut buf[have..], in_order);
             have += count;
             if count > 0 {
                 continue;

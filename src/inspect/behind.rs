@@ -1,11 +1,9 @@
 //! Who answers for what lies behind in a stream.
 
-#[cfg(feature = "net")]
-use super::Guest;
-use super::Options;
 use super::again::{Again, How};
 use super::pipeline::Origin;
 use super::spool::Spool;
+use super::{Guest, Options};
 use crate::codec::{Index, Packing, Threads};
 use crate::formats::Store;
 use crate::source::{Against, Error};
@@ -37,7 +35,9 @@ impl<'a> Behind<'a> {
             let store = Some(Box::new(Spool::new()?) as Box<dyn Store>);
             return Ok(Behind { store, lasting: true, ..Behind::default() });
         }
-        let index = Index::default();
+        // Beside other checks there is no room for more.
+        let looks_inside = options.guest != Guest::Never && options.share.is_none();
+        let index = if looks_inside { Index::dense() } else { Index::default() };
         let how = How {
             packing,
             threads: threads.clone(),

@@ -22,8 +22,11 @@ const MOST_READ: u64 = 512 << 20;
 /// Bytes of a window or dictionary at most.
 const LARGEST_WINDOW: u64 = 8 << 20;
 
-/// Bytes that are read and unpacked at once.
+/// Bytes that are unpacked at once.
 const PIECE: usize = 64 << 10;
+
+/// Bytes that are read at once: so many that the file passes by the cache of the disk, and leaves in it what is there.
+const INPUT: usize = 256 << 10;
 
 /// Modules whose names are kept.
 const MOST_MODULES: usize = 16 << 10;
@@ -103,7 +106,7 @@ impl Pieces<'_, '_> {
         self.piece.drain(..self.taken);
         self.taken = 0;
         let had = self.piece.len();
-        self.piece.resize(had + PIECE, 0);
+        self.piece.resize(had + INPUT, 0);
         let count = (self.source)(self.at, &mut self.piece[had..])?;
         self.piece.truncate(had + count);
         self.at += count as u64;
