@@ -19,6 +19,7 @@ mod fat;
 mod files;
 mod log;
 mod netplan;
+mod other_roots;
 #[path = "../common/random.rs"]
 mod random;
 mod roots;
