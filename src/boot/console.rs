@@ -48,7 +48,10 @@ impl Console {
             line.rsplit(|byte| *byte == b'\r').next().unwrap_or_default()
         });
         let shown: Vec<&[u8]> = all.filter(|line| !line.trim_ascii().is_empty()).collect();
-        shown[shown.len().saturating_sub(lines)..].iter().map(|line| Hostile::new(line).to_string()).collect()
+        shown[shown.len().saturating_sub(lines)..]
+            .iter()
+            .map(|line| Hostile::new(line).to_string())
+            .collect()
     }
 }
 
@@ -80,7 +83,10 @@ fn without_sequences(bytes: &[u8]) -> Vec<u8> {
 pub(super) fn screen_text(memory: &[u8]) -> Vec<String> {
     let characters: Vec<u8> = memory.iter().step_by(2).copied().collect();
     let lines = characters.chunks(COLUMNS).map(|line| {
-        let text: String = line.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { ' ' }).collect();
+        let text: String = line
+            .iter()
+            .map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { ' ' })
+            .collect();
         text.trim_end().to_owned()
     });
     lines.filter(|line| !line.is_empty()).collect()
@@ -89,11 +95,23 @@ pub(super) fn screen_text(memory: &[u8]) -> Vec<String> {
 /// What is known for sure to be the end of a boot, by what is shown where.
 const ENDS: [(&str, &str); 12] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
-    ("You are in emergency mode", "the system went into emergency mode, in which nothing of the network runs"),
-    ("Cannot open access to console, the root account is locked", "the system went into emergency mode, in which nothing of the network runs"),
-    ("You are in rescue mode", "the system went into rescue mode, in which nothing of the network runs"),
+    (
+        "You are in emergency mode",
+        "the system went into emergency mode, in which nothing of the network runs",
+    ),
+    (
+        "Cannot open access to console, the root account is locked",
+        "the system went into emergency mode, in which nothing of the network runs",
+    ),
+    (
+        "You are in rescue mode",
+        "the system went into rescue mode, in which nothing of the network runs",
+    ),
     ("(initramfs)", "the initramfs gave up and started a shell"),
-    ("Entering emergency mode. Exit the shell to continue", "the initramfs gave up and started a shell"),
+    (
+        "Entering emergency mode. Exit the shell to continue",
+        "the initramfs gave up and started a shell",
+    ),
     ("initramfs emergency recovery shell launched", "the initramfs gave up and started a shell"),
     ("grub rescue>", "GRUB does not find its files, and asks for commands"),
     ("grub>", "GRUB finds no menu, and asks for commands"),
@@ -122,7 +140,9 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let console = Console::of(ours).unwrap();
         theirs.write_all(&vec![b'x'; 2 * KEPT]).unwrap();
-        theirs.write_all(b"\n\x1b[0;32m  OK  \x1b[0m] Started\r\n\n  \nold\rnew\x07\n::error::x\n").unwrap();
+        theirs
+            .write_all(b"\n\x1b[0;32m  OK  \x1b[0m] Started\r\n\n  \nold\rnew\x07\n::error::x\n")
+            .unwrap();
         drop(theirs);
         while console.bytes().last() != Some(&b'\n') || !console.bytes().ends_with(b"::x\n") {
             std::thread::yield_now();

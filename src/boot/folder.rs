@@ -38,7 +38,8 @@ impl Folder {
         let place = std::env::temp_dir();
         sweep(&place);
         let private = Permissions::from_mode(0o700);
-        let made = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(&place)?;
+        let made =
+            tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(&place)?;
         // What QEMU is given must not depend on where it runs.
         let path = made.keep().canonicalize()?;
         let lock = File::create_new(path.join(LOCK))?;
@@ -106,7 +107,8 @@ fn sweep(place: &Path) {
         let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         let path = entry.path();
         // Not following links: somebody else may have put one there.
-        let own = named && path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user);
+        let own =
+            named && path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == user);
         if own && is_left(&path) {
             let _ = fs::remove_dir_all(&path);
         }
@@ -150,7 +152,8 @@ mod tests {
         let other = place.path().join("else");
         fs::create_dir(&other).unwrap();
         sweep(place.path());
-        let there: Vec<bool> = [&live, &left, &kept, &young, &other].map(|path| path.exists()).into();
+        let there: Vec<bool> =
+            [&live, &left, &kept, &young, &other].map(|path| path.exists()).into();
         assert_eq!(there, [true, false, true, true, true]);
     }
 

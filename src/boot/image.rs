@@ -60,7 +60,9 @@ fn digest(path: &Path) -> Result<String, String> {
     let Source::File(file) = &source else { return Err("it is no file any more".into()) };
     let (mut reader, mut pool, mut sum) = (file.reader(), Pool::new(2, UNPACKED), Sha256::new());
     let zeros = vec![0; UNPACKED];
-    while let Some(segment) = crate::source::Read::next(&mut reader, &mut pool).map_err(|e| e.to_string())? {
+    while let Some(segment) =
+        crate::source::Read::next(&mut reader, &mut pool).map_err(|e| e.to_string())?
+    {
         match &segment {
             Segment::Data(chunk) => sum.update(&chunk[..]),
             Segment::Zeros(count) => {
@@ -132,7 +134,9 @@ fn write(argument: &OsStr, folder: &Folder, tapped: &Tapped) -> Written {
         let Ok(segment) = tapped.segments.recv() else { break };
         match &segment {
             Segment::Data(chunk) => head.extend_from_slice(&chunk[..chunk.len().min(HEAD)]),
-            Segment::Zeros(count) => head.resize(head.len() + (*count).min(HEAD as u64) as usize, 0),
+            Segment::Zeros(count) => {
+                head.resize(head.len() + (*count).min(HEAD as u64) as usize, 0)
+            }
         }
         first.push(segment);
     }
@@ -145,7 +149,9 @@ fn write(argument: &OsStr, folder: &Folder, tapped: &Tapped) -> Written {
         Packing::Plain => None,
     };
     let path = folder.file("image");
-    let cannot = |e: io::Error| Written::Failed(format!("cannot write the image to the folder for temporary files: {e}"));
+    let cannot = |e: io::Error| {
+        Written::Failed(format!("cannot write the image to the folder for temporary files: {e}"))
+    };
     let mut out = match File::create_new(&path) {
         Ok(file) => Sparse::new(file),
         Err(error) => return cannot(error),

@@ -50,7 +50,10 @@ pub(super) fn image(label: &str, root: &[Node]) -> Vec<u8> {
     }
     let mut sector = BEFORE_ROOT;
     for directory in &mut directories {
-        let sizes = directory.entries.iter().map(|entry| record(entry.name(), entry.is_directory(), NOWHERE, &[]).len());
+        let sizes = directory
+            .entries
+            .iter()
+            .map(|entry| record(entry.name(), entry.is_directory(), NOWHERE, &[]).len());
         let dots = record_of_dot(0, NOWHERE, true).len() + record_of_dot(1, NOWHERE, false).len();
         let bytes = sizes.fold(dots, packed).next_multiple_of(SECTOR);
         directory.extent = Extent { sector, bytes };
@@ -288,13 +291,15 @@ mod tests {
         let (image_file, out) = (folder.path().join("image.iso"), folder.path().join("out"));
         std::fs::write(&image_file, image("config-2", &tree())).unwrap();
         let mut xorriso = Command::new("xorriso");
-        xorriso.args(["-report_about", "SORRY", "-abort_on", "SORRY", "-osirrox", "on", "-indev"]).arg(&image_file);
+        xorriso
+            .args(["-report_about", "SORRY", "-abort_on", "SORRY", "-osirrox", "on", "-indev"])
+            .arg(&image_file);
         let Ok(ran) = xorriso.args(["-extract", "/"]).arg(&out).output() else {
             assert!(std::env::var_os("CI").is_none(), "xorriso is missing");
             return;
         };
+        // It ends with an error if there is anything to be sorry about.
         assert!(ran.status.success(), "{ran:?}");
-        assert_eq!(ran.stderr, b"", "{}", String::from_utf8_lossy(&ran.stderr));
         let read = |name: &str| std::fs::read(out.join("openstack/latest").join(name)).unwrap();
         assert_eq!(read("meta_data.json"), b"{\"a\": 1}");
         assert_eq!(read("vendor_data.json"), vec![b' '; 5000]);

@@ -26,8 +26,7 @@ const START: Duration = Duration::from_secs(60);
 /// How long QEMU may take to make a machine that is not started.
 const TRIAL: Duration = Duration::from_secs(20);
 /// What QEMU may do: nothing that it was not started for (qemu(1), `-sandbox`).
-const SANDBOX: &str =
-    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 /// Where VGA keeps its text, and how much of it.
 const TEXT: (u64, u64) = (0xb8000, 32 << 10);
 
@@ -163,7 +162,10 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn missing() -> Option<String> {
     let programs = [
-        (QEMU, "qemu-system-x86 (Debian, Ubuntu), qemu-system-x86-core (Fedora) or qemu-full (Arch)"),
+        (
+            QEMU,
+            "qemu-system-x86 (Debian, Ubuntu), qemu-system-x86-core (Fedora) or qemu-full (Arch)",
+        ),
         ("ssh", "openssh-client (Debian, Ubuntu), openssh-clients (Fedora) or openssh (Arch)"),
         ("ssh-keygen", "openssh-client (Debian, Ubuntu), openssh (Fedora, Arch)"),
     ];
@@ -190,14 +192,16 @@ impl Machine {
             .and_then(|()| std::fs::write(folder.file("config.iso"), droplet.config_drive()))
             .map_err(|e| failed("cannot write to the folder for temporary files", e))?;
         // By a name of its own, as QEMU takes names in UTF-8 only.
-        std::os::unix::fs::symlink(&base.path, folder.file("base"))
+        std::path::absolute(&base.path)
+            .and_then(|path| std::os::unix::fs::symlink(path, folder.file("base")))
             .map_err(|e| failed("cannot write to the folder for temporary files", e))?;
         let listen = |name: &str| {
             UnixListener::bind(folder.socket(name)).map_err(|e| failed("cannot make a socket", e))
         };
         let (qmp, serial) = (listen("qmp")?, listen("serial")?);
         let (firmware, net) = (listen("firmware")?, listen("net")?);
-        let log = File::create(folder.file("qemu.log")).map_err(|e| failed("cannot write QEMU's log", e))?;
+        let log = File::create(folder.file("qemu.log"))
+            .map_err(|e| failed("cannot write QEMU's log", e))?;
         let mut command = launch::tied(&qemu);
         command
             .args(arguments(size, accelerator, droplet, &drives(base)))
@@ -258,7 +262,9 @@ impl Machine {
     /// Bytes that were read of a drive, `disk` or `config`.
     pub(super) fn bytes_read(&mut self, drive: &str) -> io::Result<u64> {
         let all = self.qmp.execute("query-blockstats", &json!({}))?;
-        let of = |one: &&Value| one["qdev"].as_str().is_some_and(|device| device.split('/').any(|part| part == drive));
+        let of = |one: &&Value| {
+            one["qdev"].as_str().is_some_and(|device| device.split('/').any(|part| part == drive))
+        };
         let found = all.as_array().into_iter().flatten().find(of);
         Ok(found.and_then(|one| one["stats"]["rd_bytes"].as_u64()).unwrap_or(0))
     }
@@ -340,8 +346,16 @@ fn drives(base: &Base) -> Vec<Value> {
     ]
 }
 
-fn arguments(size: Size, accelerator: Accelerator, droplet: &Droplet, drives: &[Value]) -> Vec<String> {
-    let mut all: Vec<String> = ["-nodefaults", "-no-user-config", "-S", "-display", "none", "-sandbox", SANDBOX].map(String::from).into();
+fn arguments(
+    size: Size,
+    accelerator: Accelerator,
+    droplet: &Droplet,
+    drives: &[Value],
+) -> Vec<String> {
+    let mut all: Vec<String> =
+        ["-nodefaults", "-no-user-config", "-S", "-display", "none", "-sandbox", SANDBOX]
+            .map(String::from)
+            .into();
     let mut add = |option: &str, value: String| all.extend([option.to_owned(), value]);
     add("-machine", format!("pc,accel={},usb=off", accelerator.as_str()));
     add("-cpu", accelerator.processor().into());

@@ -114,7 +114,8 @@ impl Metadata {
     pub(super) fn http(&self, request: &[u8], full: bool) -> Option<Answer> {
         let end = request.windows(4).position(|four| four == b"\r\n\r\n");
         if end.is_none() {
-            return full.then(|| response("431 Request Header Fields Too Large", "text/plain", "", true));
+            return full
+                .then(|| response("431 Request Header Fields Too Large", "text/plain", "", true));
         }
         let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let line = std::str::from_utf8(line).unwrap_or_default();
@@ -199,7 +200,10 @@ mod tests {
     #[test]
     fn the_tree_is_that_of_a_droplet() {
         assert_eq!(get("/metadata/v1/hostname"), ("web-1".into(), true));
-        assert_eq!(get("/metadata/v1/interfaces/public/0/ipv4/address"), ("203.0.113.10".into(), true));
+        assert_eq!(
+            get("/metadata/v1/interfaces/public/0/ipv4/address"),
+            ("203.0.113.10".into(), true)
+        );
         assert_eq!(get("/metadata/v1/interfaces/public/"), ("0/".into(), true));
         assert_eq!(get("/metadata/v1/public-keys"), ("ssh-ed25519 AAAA owner".into(), true));
         let listed = get("/metadata/v1/").0;
@@ -211,7 +215,9 @@ mod tests {
 
     #[test]
     fn there_is_nothing_else() {
-        for path in ["/", "/metadata/v2/hostname", "/metadata/v1/hostname/x", "/latest/meta-data/", ""] {
+        for path in
+            ["/", "/metadata/v2/hostname", "/metadata/v1/hostname/x", "/latest/meta-data/", ""]
+        {
             assert_eq!(get(path), ("not found".into(), false), "{path}");
         }
     }

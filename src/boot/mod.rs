@@ -56,6 +56,8 @@ pub struct Order {
     pub users: Vec<String>,
     /// A command for the guest's shell.
     pub command: Option<String>,
+    /// The machine runs on after the login instead of being shut down, and the folder stays: is told how to log in.
+    pub keep: Option<fn(&str)>,
 }
 
 impl Order {

@@ -11,10 +11,10 @@ use super::metadata::Droplet;
 use super::network::Network;
 use super::screen;
 use super::ssh::{Keys, Ran, Ssh, is_name};
-use crate::inspect::booted::{Booted, Commanded, Reached, Stage, State};
 use super::watch::{Trouble, Watch};
 use super::{Error, Handle, Order};
 use crate::bytes::Hostile;
+use crate::inspect::booted::{Booted, Commanded, Reached, Stage, State};
 
 /// Lines of the serial console and of a command that are shown.
 const LINES: usize = 20;
@@ -34,13 +34,18 @@ pub(super) fn boot(
     handle: &Handle,
     tell: &dyn Fn(&Reached),
 ) -> Result<Booted, Error> {
+    if order.keep.is_some() {
+        folder.keep().map_err(|e| Error::Here(e.to_string()))?;
+    }
     let keys = Keys::make(folder).map_err(|e| Error::Here(e.to_string()))?;
     let droplet = droplet(&keys);
     let process = Process::default();
     handle.runs(&process);
-    let (machine, frames) = Machine::start(folder, &order.base(), order.size(), order.accelerator, &droplet, &process)
-        .map_err(Error::Here)?;
-    let network = Network::start(frames, droplet.metadata()).map_err(|e| Error::Here(e.to_string()))?;
+    let (machine, frames) =
+        Machine::start(folder, &order.base(), order.size(), order.accelerator, &droplet, &process)
+            .map_err(Error::Here)?;
+    let network =
+        Network::start(frames, droplet.metadata()).map_err(|e| Error::Here(e.to_string()))?;
     let mut watch = Watch::new(machine, network, order.accelerator, order.timeout, tell);
     watch.machine.go().map_err(|e| Error::Here(e.to_string()))?;
     let mut run = Run { order, keys: &keys, watch, user: None, datasource: None, command: None };
@@ -84,9 +89,15 @@ impl Run<'_> {
         let user = self.logs_in(&ssh).map_err(|trouble| self.first_missing(trouble))?;
         self.watch.reach(Stage::Login, user.clone());
         self.user = Some(user.clone());
-        self.provisioned(&ssh, &user).map_err(|trouble| Ended { stage: Stage::CloudInit, trouble })?;
+        self.provisioned(&ssh, &user)
+            .map_err(|trouble| Ended { stage: Stage::CloudInit, trouble })?;
         self.grown(&ssh, &user).map_err(|trouble| Ended { stage: Stage::Growth, trouble })?;
         self.commanded(&ssh, &user).map_err(|trouble| Ended { stage: Stage::Command, trouble })?;
+        if let Some(show) = self.order.keep {
+            show(&ssh.shown(&user));
+            self.watch.hold();
+            return Ok(());
+        }
         self.shut_down().map_err(|trouble| Ended { stage: Stage::Shutdown, trouble })
     }
 
@@ -115,12 +126,14 @@ impl Run<'_> {
                 if ran.code == Some(0) && ran.stdout.trim_ascii() == MARK.as_bytes() {
                     return Ok((*user).clone());
                 }
-                let said = if ran.stdout.trim_ascii().is_empty() { &ran.stderr } else { &ran.stdout };
+                let said =
+                    if ran.stdout.trim_ascii().is_empty() { &ran.stderr } else { &ran.stdout };
                 refused = format!("{user}: {}", Hostile::new(said.trim_ascii()));
             }
             if begin.elapsed() > self.watch.patience() {
                 let seconds = begin.elapsed().as_secs();
-                let why = format!("nobody is let in with the key for {seconds} seconds ({refused})");
+                let why =
+                    format!("nobody is let in with the key for {seconds} seconds ({refused})");
                 return Err(Trouble::Failed(why));
             }
             let again = Instant::now() + AGAIN;
@@ -143,7 +156,12 @@ impl Run<'_> {
             let ran = self.run(ssh, user, RESULT)?;
             match ran.stdout.trim_ascii() {
                 b"none" => {
-                    self.watch.note(Stage::CloudInit, State::Skipped, None, "the system does not run it".into());
+                    self.watch.note(
+                        Stage::CloudInit,
+                        State::Skipped,
+                        None,
+                        "the system does not run it".into(),
+                    );
                     return Ok(());
                 }
                 b"running" | b"" => {}
@@ -157,7 +175,8 @@ impl Run<'_> {
             let again = Instant::now() + AGAIN;
             self.watch.until(|_| Ok((Instant::now() > again).then_some(())))?;
         };
-        let datasource = Hostile::from(result["v1"]["datasource"].as_str().unwrap_or("none")).to_string();
+        let datasource =
+            Hostile::from(result["v1"]["datasource"].as_str().unwrap_or("none")).to_string();
         self.datasource = Some(datasource.clone());
         let errors = result["v1"]["errors"].as_array().map_or(&[][..], Vec::as_slice);
         if let Some(first) = errors.first().and_then(Value::as_str) {
@@ -177,10 +196,19 @@ impl Run<'_> {
         let text = String::from_utf8_lossy(&ran.stdout).into_owned();
         let size = text.split_whitespace().nth(1).and_then(|size| size.parse::<u64>().ok());
         let Some(size) = size.and_then(|size| size.checked_mul(1024)) else {
-            self.watch.note(Stage::Growth, State::Skipped, None, "df does not say how large the root is".into());
+            self.watch.note(
+                Stage::Growth,
+                State::Skipped,
+                None,
+                "df does not say how large the root is".into(),
+            );
             return Ok(());
         };
-        let said = format!("{} of {}", crate::bytes::human_size(size), crate::bytes::human_size(self.order.disk_size));
+        let said = format!(
+            "{} of {}",
+            crate::bytes::human_size(size),
+            crate::bytes::human_size(self.order.disk_size)
+        );
         // Tables of a file system and other partitions take their share.
         if size >= self.order.disk_size / 100 * 85 {
             self.watch.reach(Stage::Growth, said);
@@ -236,7 +264,9 @@ impl Run<'_> {
         if let Err(Ended { stage, trouble }) = ended {
             let why = match trouble {
                 Trouble::Failed(why) => why,
-                Trouble::Late => format!("the time is over after {} seconds", self.order.timeout.as_secs()),
+                Trouble::Late => {
+                    format!("the time is over after {} seconds", self.order.timeout.as_secs())
+                }
                 Trouble::Broken(why) => return Err(Error::Here(why)),
             };
             failure = Some((stage, why));
@@ -247,16 +277,30 @@ impl Run<'_> {
             serial = self.watch.machine.serial.last(LINES);
             let memory = self.watch.machine.text_memory().unwrap_or_default();
             let lines = console::screen_text(&memory);
-            text = lines.iter().rev().take(25).rev().map(|line| Hostile::from(line.as_str()).to_string()).collect();
+            text = lines
+                .iter()
+                .rev()
+                .take(25)
+                .rev()
+                .map(|line| Hostile::from(line.as_str()).to_string())
+                .collect();
             screenshot = screen::shoot(&mut self.watch.machine);
         }
         let seconds = self.watch.seconds(Instant::now());
         let order = self.order;
         let known = self.watch.stages();
-        let stages = Stage::ALL.iter().filter(|stage| **stage != Stage::Command || order.command.is_some()).map(|stage| {
-            let reached = known.iter().find(|reached| reached.stage == *stage).cloned();
-            reached.unwrap_or_else(|| Reached { stage: *stage, state: State::Skipped, seconds: None, said: String::new() })
-        });
+        let stages = Stage::ALL
+            .iter()
+            .filter(|stage| **stage != Stage::Command || order.command.is_some())
+            .map(|stage| {
+                let reached = known.iter().find(|reached| reached.stage == *stage).cloned();
+                reached.unwrap_or_else(|| Reached {
+                    stage: *stage,
+                    state: State::Skipped,
+                    seconds: None,
+                    said: String::new(),
+                })
+            });
         Ok(Booted {
             came_up: failure.is_none(),
             accelerator: order.accelerator.as_str().into(),
@@ -277,6 +321,13 @@ impl Run<'_> {
 
 /// The last lines of an output, escaped.
 fn lines(bytes: &[u8]) -> Vec<String> {
-    let all: Vec<&[u8]> = bytes.trim_ascii_end().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    all[all.len().saturating_sub(LINES)..].iter().map(|line| Hostile::new(line.trim_ascii_end()).to_string()).collect()
+    let all: Vec<&[u8]> = bytes
+        .trim_ascii_end()
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
+    all[all.len().saturating_sub(LINES)..]
+        .iter()
+        .map(|line| Hostile::new(line.trim_ascii_end()).to_string())
+        .collect()
 }

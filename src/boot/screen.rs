@@ -86,14 +86,23 @@ mod tests {
         let at = png.windows(4).position(|four| four == b"IDAT").unwrap();
         let length = u32::from_be_bytes(png[at - 4..at].try_into().unwrap()) as usize;
         let mut pixels = Vec::new();
-        flate2::read::ZlibDecoder::new(&png[at + 4..at + 4 + length]).read_to_end(&mut pixels).unwrap();
+        flate2::read::ZlibDecoder::new(&png[at + 4..at + 4 + length])
+            .read_to_end(&mut pixels)
+            .unwrap();
         assert_eq!(pixels, b"\0\xff\0\0\0\xff\0");
         assert!(png.ends_with(b"IEND\xae\x42\x60\x82"));
     }
 
     #[test]
     fn what_is_no_picture_makes_none() {
-        for ppm in [&b"P5\n1 1\n255\nx"[..], b"P6\n1 1\n255\n", b"P6 0 0 255 ", b"P6\n9999999999 1 255 x", b"", b"P6"] {
+        for ppm in [
+            &b"P5\n1 1\n255\nx"[..],
+            b"P6\n1 1\n255\n",
+            b"P6 0 0 255 ",
+            b"P6\n9999999999 1 255 x",
+            b"",
+            b"P6",
+        ] {
             assert!(png(ppm).is_none());
         }
     }

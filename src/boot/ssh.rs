@@ -88,7 +88,8 @@ impl Ssh<'_> {
             ssh.args(["-o", option]);
         }
         ssh.args(["-p", &self.port.to_string(), "-l", user, "127.0.0.1", "--", command]);
-        let mut child = ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
         Ok(Running { child, stdout, stderr })

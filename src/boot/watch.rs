@@ -48,14 +48,20 @@ pub(super) struct Watch<'a> {
     /// When the system asked for a login.
     asked: Option<Instant>,
     resets: u32,
-    /// Bytes read of the disk when the boot sector was started.
-    before: Option<u64>,
+    /// When the boot sector was started, and the bytes that had been read of the disk.
+    started: Option<(Instant, u64)>,
     /// Whether the guest has switched itself off.
     pub(super) is_off: bool,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(machine: Machine, network: Network, accelerator: Accelerator, timeout: Duration, tell: &'a Tell<'a>) -> Self {
+    pub(super) fn new(
+        machine: Machine,
+        network: Network,
+        accelerator: Accelerator,
+        timeout: Duration,
+        tell: &'a Tell<'a>,
+    ) -> Self {
         let begin = Instant::now();
         let patience = match accelerator {
             Accelerator::Kvm => Duration::from_secs(45),
@@ -73,7 +79,7 @@ impl<'a> Watch<'a> {
             screen: Vec::new(),
             asked: None,
             resets: 0,
-            before: None,
+            started: None,
             is_off: false,
         }
     }
@@ -161,16 +167,32 @@ impl<'a> Watch<'a> {
         if self.asked.is_none() && console::asks_for_login(&shown) {
             self.asked = Some(Instant::now());
         }
-        if self.asked.is_some_and(|asked| asked.elapsed() > self.patience) && !self.has(Stage::Login) {
+        if self.asked.is_some_and(|asked| asked.elapsed() > self.patience)
+            && !self.has(Stage::Login)
+        {
             let seconds = self.patience.as_secs();
             return Err(Trouble::Failed(format!(
                 "the system is up and asks for a login on its console, and nothing more happened for {seconds} seconds"
             )));
         }
+        if self.started.is_some_and(|(at, _)| at.elapsed() > self.patience / 2)
+            && !self.has(Stage::BootLoader)
+        {
+            return Err(Trouble::Failed(
+                "the BIOS started the boot sector, and that reads nothing more of the disk".into(),
+            ));
+        }
         if Instant::now() > self.deadline {
             return Err(Trouble::Late);
         }
         Ok(())
+    }
+
+    /// Leaves the machine alone until its guest has switched it off.
+    pub(super) fn hold(&mut self) {
+        while self.glance().is_ok() && !self.is_off && !self.machine.has_ended() {
+            std::thread::sleep(TICK);
+        }
     }
 
     fn glance(&mut self) -> std::io::Result<()> {
@@ -206,10 +228,11 @@ impl<'a> Watch<'a> {
     fn look_for_kernel(&mut self) -> std::io::Result<()> {
         if !self.has(Stage::BootLoader) {
             let read = self.machine.bytes_read("disk")?;
-            if self.before.is_none() && String::from_utf8_lossy(&self.machine.firmware.bytes()).contains(STARTED) {
-                self.before = Some(read.min(READ_ON));
+            let firmware = self.machine.firmware.bytes();
+            if self.started.is_none() && String::from_utf8_lossy(&firmware).contains(STARTED) {
+                self.started = Some((Instant::now(), read.min(READ_ON)));
             }
-            if self.before.is_some_and(|before| read > before + READ_ON) {
+            if self.started.is_some_and(|(_, before)| read > before + READ_ON) {
                 self.reach(Stage::BootLoader, String::new());
             }
         }

@@ -42,13 +42,15 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
     let clock = Clock::new()?;
     let handle = Handle::default();
     let progress = Progress::new(args.quiet);
-    let folder = Folder::new().map_err(|e| Usage(format!("cannot make a folder for temporary files: {e}")))?;
+    let folder = Folder::new()
+        .map_err(|e| Usage(format!("cannot make a folder for temporary files: {e}")))?;
     handle.holds(&folder);
     let (closing, ending) = (progress.clone(), handle.clone());
+    let words = args.keep.then(|| stays(&folder));
     signals::watch_with(move || {
         closing.close();
         ending.end();
-        None
+        words
     });
     if folder.room().is_some_and(|room| room < ROOM) {
         return Err(Usage(format!(
@@ -60,12 +62,15 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
     let target = args.output.as_deref().map(|path| (path, REPORT));
     let (mut target, mut document) = check::opened(args.format, scope, target, Vec::new())?;
     let date = clock.now();
-    let (mut report, image) = boot::judged(&args.image, &options, &folder, &*progress).map_err(Usage)?;
+    let (mut report, image) =
+        boot::judged(&args.image, &options, &folder, &*progress).map_err(Usage)?;
     progress.close();
     report.strict = args.strict;
     report.checked_at = Some(date);
     let mut code = check::exit_code(&report);
-    if let Some(image) = image.filter(|_| code == ACCEPTED || args.unchecked && is_bootable(&report)) {
+    if let Some(image) =
+        image.filter(|_| code == ACCEPTED || args.unchecked && is_bootable(&report))
+    {
         let order = order(args, &report, &image)?;
         let tell = |reached: &Reached| {
             if !args.quiet {
@@ -73,9 +78,15 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
             }
         };
         if order.accelerator == Accelerator::Tcg && !args.no_kvm && !args.quiet {
-            output::warn("KVM cannot be used here, so the processor is emulated, which is many times slower");
+            output::warn(
+                "KVM cannot be used here, so the processor is emulated, which is many times slower",
+            );
         }
-        let booted = boot::boot(&order, &folder, &handle, &tell).map_err(|e| Usage(e.to_string()))?;
+        let booted =
+            boot::boot(&order, &folder, &handle, &tell).map_err(|e| Usage(e.to_string()))?;
+        if args.keep {
+            output::warn(&stays(&folder));
+        }
         if let Err(why) = image.unchanged() {
             output::complain(&format!("{}: {why}", shown(&args.image)));
             return Ok(UNREADABLE);
@@ -94,6 +105,12 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
 
+/// What is said of a folder that was kept.
+fn stays(folder: &Folder) -> String {
+    let place = Hostile::from_os(folder.path().as_os_str());
+    format!("{place} stays, with the overlay and the key: remove it when you are done")
+}
+
 fn options(args: &BootArgs) -> Result<Options, Usage> {
     let look = check::to_look_at(&args.max_size, &args.net, [&args.image])?;
     Ok(Options {
@@ -110,7 +127,10 @@ fn options(args: &BootArgs) -> Result<Options, Usage> {
 /// A container is one that was found in order; what is rejected then is its disk.
 fn is_bootable(report: &Report) -> bool {
     let rejected = |layer| {
-        report.findings.iter().any(|found| found.severity == Severity::Reject && found.layer == layer)
+        report
+            .findings
+            .iter()
+            .any(|found| found.severity == Severity::Reject && found.layer == layer)
     };
     match report.disk_format {
         Some(DiskFormat::Raw) => true,
@@ -150,17 +170,23 @@ fn order(args: &BootArgs, report: &Report, image: &Image) -> Result<Order, Usage
         timeout: args.boot_timeout.unwrap_or(timeout),
         users,
         command: args.command.clone(),
+        keep: args.keep.then_some(|command| output::warn(&format!("log in with: {command}"))),
     })
 }
 
 /// A stage, when it is reached.
 fn line(reached: &Reached) -> String {
-    let seconds = reached.seconds.map_or_else(|| "      –".into(), |seconds| format!("{seconds:6.1} s"));
+    let seconds =
+        reached.seconds.map_or_else(|| "      –".into(), |seconds| format!("{seconds:6.1} s"));
     let mark = match reached.state {
         State::Reached => "",
         State::Skipped => "not seen: ",
         State::Failed | State::Missed => "NOT ",
     };
-    let said = if reached.said.is_empty() { String::new() } else { format!(" ({})", Hostile::message(&reached.said)) };
+    let said = if reached.said.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", Hostile::message(&reached.said))
+    };
     format!("{seconds}  {mark}{}{said}", reached.stage.said())
 }

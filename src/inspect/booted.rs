@@ -197,10 +197,21 @@ impl Booted {
     /// What of it speaks against the image.
     pub(super) fn anomalies(&self) -> Vec<Anomaly> {
         let found = self.stages.iter().filter_map(|reached| {
-            let why = if reached.said.is_empty() { String::new() } else { format!(" ({})", reached.said) };
-            let after = reached.seconds.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
+            let why = if reached.said.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", reached.said)
+            };
+            let after =
+                reached.seconds.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
             let said = format!("Not reached{after}: {}{why}.", reached.stage.said());
-            Some(Anomaly { code: reached.code()?, layer: Layer::Disk, offset: None, spot: None, said })
+            Some(Anomaly {
+                code: reached.code()?,
+                layer: Layer::Disk,
+                offset: None,
+                spot: None,
+                said,
+            })
         });
         found.collect()
     }

@@ -18,7 +18,9 @@ pub(super) fn summary(boot: &Booted) -> String {
     let seconds = boot.seconds;
     match boot.failed() {
         None => format!("It came up and was shut down again, {seconds:.1} s in all{how}."),
-        Some(failed) => format!("It did not come up, {seconds:.1} s in all{how}: {}.", stage(failed)),
+        Some(failed) => {
+            format!("It did not come up, {seconds:.1} s in all{how}: {}.", stage(failed))
+        }
     }
 }
 

@@ -6,35 +6,12 @@ use std::fs::{self, File};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+pub(crate) use crate::sample::{done, have, program};
 use tidegate::inspect::bodies::{self, GuestFile, GuestFiles};
 
 /// Bytes of a file that are compared at most.
 const MOST: usize = 80 << 20;
-
-/// A program, which may not be in the path of whoever is not root.
-pub(crate) fn program(name: &str) -> Command {
-    let system = Path::new("/usr/sbin").join(name);
-    let mut command = Command::new(if system.exists() { system } else { name.into() });
-    command.env("LC_ALL", "C").env("TZ", "UTC");
-    command
-}
-
-/// Whether these programs are there. A missing one is said, and is a failure in CI.
-pub(crate) fn have(names: &[&str]) -> bool {
-    let is_missing = |name: &&&str| program(name).arg("-V").output().is_err();
-    let Some(name) = names.iter().find(is_missing) else { return true };
-    assert!(std::env::var_os("CI").is_none(), "{name} is not installed");
-    eprintln!("SKIPPED: {name} is not installed");
-    false
-}
-
-pub(crate) fn done(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    output
-}
 
 /// Makes a file system of a directory.
 pub(crate) fn mke2fs(image: &Path, directory: &Path, arguments: &str, size: &str) {

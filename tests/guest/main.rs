@@ -17,5 +17,7 @@ mod files;
 mod log;
 mod netplan;
 mod roots;
+#[path = "../common/sample.rs"]
+mod sample;
 mod subvolumes;
 mod volumes;

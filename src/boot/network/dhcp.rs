@@ -87,7 +87,11 @@ pub(super) fn answer(frame: &[u8]) -> Option<Answer> {
 }
 
 /// A frame with a message, to an address of the client's, or to all.
-fn framed(reply: &DhcpRepr<'_>, to: Option<Ipv4Address>, client: EthernetAddress) -> Option<Vec<u8>> {
+fn framed(
+    reply: &DhcpRepr<'_>,
+    to: Option<Ipv4Address>,
+    client: EthernetAddress,
+) -> Option<Vec<u8>> {
     let checksums = ChecksumCapabilities::default();
     let (to, hardware) = match to {
         Some(to) => (to, client),

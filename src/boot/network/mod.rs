@@ -6,8 +6,8 @@
 
 mod dhcp;
 mod forward;
-mod wire;
 mod web;
+mod wire;
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -98,7 +98,8 @@ fn run(mut wire: Wire, listener: &TcpListener, metadata: Metadata, shared: &Shar
         let millis = i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX);
         smoltcp::time::Instant::from_millis(millis)
     };
-    let mut interface = Interface::new(Config::new(HardwareAddress::Ethernet(ROUTER_MAC)), &mut wire, now());
+    let mut interface =
+        Interface::new(Config::new(HardwareAddress::Ethernet(ROUTER_MAC)), &mut wire, now());
     interface.update_ip_addrs(|addresses| {
         for (address, prefix) in [(ROUTER, PREFIX), (METADATA, 16)] {
             // There is room for two.

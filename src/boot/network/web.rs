@@ -62,12 +62,17 @@ impl Web {
                 if taken.is_err() {
                     break;
                 }
-                connection.answer = self.metadata.http(&connection.head, connection.head.len() == HEAD).map(|answer| {
-                    if answer.given {
-                        note(shared, |seen| _ = seen.metadata.get_or_insert_with(std::time::Instant::now));
-                    }
-                    answer.bytes
-                });
+                connection.answer = self
+                    .metadata
+                    .http(&connection.head, connection.head.len() == HEAD)
+                    .map(|answer| {
+                        if answer.given {
+                            note(shared, |seen| {
+                                _ = seen.metadata.get_or_insert_with(std::time::Instant::now)
+                            });
+                        }
+                        answer.bytes
+                    });
             }
             if let Some(left) = &mut connection.answer {
                 if let Ok(sent) = socket.send_slice(left) {
@@ -76,7 +81,10 @@ impl Web {
                 if left.is_empty() {
                     socket.close();
                 }
-            } else if !socket.may_recv() && !socket.is_listening() && socket.state() != State::SynReceived {
+            } else if !socket.may_recv()
+                && !socket.is_listening()
+                && socket.state() != State::SynReceived
+            {
                 socket.close();
             }
         }

@@ -43,6 +43,11 @@ pub(in crate::cli) struct BootArgs {
     #[arg(long, value_name = "CMD", help_heading = "What is tried")]
     pub(in crate::cli) command: Option<String>,
 
+    /// Let the system run after the login, until Ctrl-C or until it is shut down from within, and leave its folder with the
+    /// overlay and the key.
+    #[arg(long, help_heading = "What is tried")]
+    pub(in crate::cli) keep: bool,
+
     /// Boot the image even if the check rejects it for what is on its disk.
     #[arg(long, help_heading = "What is tried")]
     pub(in crate::cli) unchecked: bool,

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 
 use crate::bytes::Options;
 use crate::cli::Usage;
-use crate::cli::args::{Format, ReachArgs};
 use crate::cli::args::time;
+use crate::cli::args::{Format, ReachArgs};
 use crate::digitalocean::wait::Patience;
 use crate::digitalocean::{PushId, RegionSlug};
 

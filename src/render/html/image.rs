@@ -188,7 +188,10 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
 fn booted(boot: &Booted, out: &mut Markup) {
     out.add("<h3>Boot</h3>\n<p>{}</p>\n<dl>\n", &[&boots::summary(boot)]);
     for reached in &boot.stages {
-        out.add("<dt>{}</dt><dd><bdi>{}</bdi></dd>\n", &[&boots::moment(reached), &boots::stage(reached)]);
+        out.add(
+            "<dt>{}</dt><dd><bdi>{}</bdi></dd>\n",
+            &[&boots::moment(reached), &boots::stage(reached)],
+        );
     }
     out.add("</dl>\n", &[]);
     if let Some(shot) = &boot.screenshot {
@@ -199,7 +202,10 @@ fn booted(boot: &Booted, out: &mut Markup) {
         );
     }
     for (what, lines) in boots::shown(boot) {
-        out.add("<h4>{}</h4>\n<pre class=\"command\"><code>{}</code></pre>\n", &[&what, &lines.join("\n")]);
+        out.add(
+            "<h4>{}</h4>\n<pre class=\"command\"><code>{}</code></pre>\n",
+            &[&what, &lines.join("\n")],
+        );
     }
 }
 

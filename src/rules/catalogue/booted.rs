@@ -1,7 +1,8 @@
 use super::{Remedy::Judge, Row, Severity::*, judged};
 use crate::facts::Code;
 
-const BOOT: &str = "tidegate boot: QEMU with the firmware, drives, network and metadata of a Droplet";
+const BOOT: &str =
+    "tidegate boot: QEMU with the firmware, drives, network and metadata of a Droplet";
 
 pub(super) const ROWS: &[Row] = &[
     judged(
