@@ -11,7 +11,7 @@ use crate::boot::{self, Accelerator, Folder, Handle, Image, Order};
 use crate::bytes::{Hostile, human_size};
 use crate::facts::{DiskFormat, Layer};
 use crate::inspect::booted::{Reached, State};
-use crate::inspect::{Guest, Options, Report};
+use crate::inspect::{Guest, Options, Report, look};
 use crate::project::Terms;
 use crate::render::json::Scope;
 use crate::rules::Severity;
@@ -40,6 +40,9 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
     }
     let options = options(args)?;
     let clock = Clock::new()?;
+    let scope = Scope { shard: None, terms: Some(Terms::of(&options)), merged: false };
+    let target = args.output.as_deref().map(|path| (path, REPORT));
+    let (mut target, mut document) = check::opened(args.format, scope, target, Vec::new())?;
     let handle = Handle::default();
     let progress = Progress::new(args.quiet);
     let folder = Folder::new()
@@ -52,57 +55,67 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
         ending.end();
         words
     });
-    if folder.room().is_some_and(|room| room < ROOM) {
-        return Err(Usage(format!(
-            "the folder for temporary files (TMPDIR) has less than {} left, which the system may write",
-            human_size(ROOM)
-        )));
-    }
-    let scope = Scope { shard: None, terms: Some(Terms::of(&options)), merged: false };
-    let target = args.output.as_deref().map(|path| (path, REPORT));
-    let (mut target, mut document) = check::opened(args.format, scope, target, Vec::new())?;
     let date = clock.now();
-    let (mut report, image) =
-        boot::judged(&args.image, &options, &folder, &*progress).map_err(Usage)?;
-    progress.close();
-    report.strict = args.strict;
-    report.checked_at = Some(date);
-    let mut code = check::exit_code(&report);
-    if let Some(image) =
-        image.filter(|_| code == ACCEPTED || args.unchecked && is_bootable(&report))
-    {
-        let order = order(args, &report, &image)?;
-        let tell = |reached: &Reached| {
-            if !args.quiet {
-                output::log(&line(reached));
-            }
-        };
-        if order.accelerator == Accelerator::Tcg && !args.no_kvm && !args.quiet {
-            output::warn(
-                "KVM cannot be used here, so the processor is emulated, which is many times slower",
-            );
-        }
-        let booted =
-            boot::boot(&order, &folder, &handle, &tell).map_err(|e| Usage(e.to_string()))?;
-        if args.keep {
-            output::warn(&stays(&folder));
-        }
-        if let Err(why) = image.unchanged() {
+    let booted = booted(args, &options, &folder, &handle, &progress);
+    handle.end();
+    let mut report = match booted? {
+        Ok(report) => report,
+        Err(why) => {
             output::complain(&format!("{}: {why}", shown(&args.image)));
             return Ok(UNREADABLE);
         }
-        report = report.booted(&args.image, booted, &options);
-        code = check::exit_code(&report);
-    } else if code != ACCEPTED {
+    };
+    report.strict = args.strict;
+    report.checked_at = Some(date);
+    let code = check::exit_code(&report);
+    if report.boot.is_none() && code != ACCEPTED {
         output::complain("the image was not booted");
     }
     if args.format == ReportFormat::Text {
         let text = check::text_of(&report, args.quiet, output::style(target.is_none()), true);
         output::write(&mut target, &text)?;
     }
-    document.add(&report, &|| crate::inspect::look(&report, &options))?;
+    document.add(&report, &|| look(&report, &options))?;
     let unwritten = document.write(target)?;
     Ok(if code == ACCEPTED { unwritten } else { code })
+}
+
+/// The report of the check, and of the boot if there was one; or why nothing counts of what was seen.
+fn booted(
+    args: &BootArgs,
+    options: &Options,
+    folder: &Folder,
+    handle: &Handle,
+    progress: &Progress,
+) -> Result<Result<Report, String>, Usage> {
+    if folder.room().is_some_and(|room| room < ROOM) {
+        let room = human_size(ROOM);
+        return Err(Usage(format!(
+            "the folder for temporary files (TMPDIR) has less than {room} left, which the system may write"
+        )));
+    }
+    let (mut report, image) =
+        boot::judged(&args.image, options, folder, progress).map_err(Usage)?;
+    progress.close();
+    report.strict = args.strict;
+    let may_boot = check::exit_code(&report) == ACCEPTED || args.unchecked && is_bootable(&report);
+    let Some(image) = image.filter(|_| may_boot) else { return Ok(Ok(report)) };
+    let order = order(args, &report, &image)?;
+    let tell = |reached: &Reached| {
+        if !args.quiet {
+            output::log(&line(reached));
+        }
+    };
+    if order.accelerator == Accelerator::Tcg && !args.no_kvm && !args.quiet {
+        output::warn(
+            "KVM cannot be used here, so the processor is emulated, which is many times slower",
+        );
+    }
+    let came_of_it = boot::boot(&order, folder, handle, &tell).map_err(|e| Usage(e.to_string()))?;
+    if args.keep {
+        output::warn(&stays(folder));
+    }
+    Ok(image.unchanged().map(|()| report.booted(&args.image, came_of_it, options)))
 }
 
 /// What is said of a folder that was kept.

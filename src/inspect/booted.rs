@@ -216,3 +216,61 @@ impl Booted {
         found.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn booted(stages: &[(Stage, State)]) -> Booted {
+        let reached = |(stage, state): &(Stage, State)| Reached {
+            stage: *stage,
+            state: *state,
+            seconds: Some(12.5),
+            said: "because".into(),
+        };
+        Booted {
+            came_up: false,
+            accelerator: "tcg".into(),
+            disk_size: 1,
+            memory: 1,
+            cpus: 1,
+            seconds: 20.0,
+            stages: stages.iter().map(reached).collect(),
+            user: None,
+            datasource: None,
+            command: None,
+            serial: Vec::new(),
+            screen: Vec::new(),
+            screenshot: None,
+        }
+    }
+
+    #[test]
+    fn what_was_not_reached_is_found() {
+        for (stage, state, code) in [
+            (Stage::Kernel, State::Failed, Code::BootedNotUp),
+            (Stage::Login, State::Failed, Code::BootedNotUp),
+            (Stage::Command, State::Failed, Code::BootedCommandFailed),
+            (Stage::CloudInit, State::Missed, Code::BootedProvisionerErrors),
+            (Stage::Growth, State::Missed, Code::BootedRootNotGrown),
+            (Stage::Shutdown, State::Missed, Code::BootedNoShutdown),
+        ] {
+            let found = booted(&[(Stage::BootLoader, State::Reached), (stage, state)]).anomalies();
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].code, code);
+            let said = format!("Not reached after 12.5 s: {} (because).", stage.said());
+            assert_eq!(found[0].said, said);
+        }
+        let fine = [(Stage::Kernel, State::Reached), (Stage::CloudInit, State::Skipped)];
+        assert!(booted(&fine).anomalies().is_empty());
+        assert!(booted(&fine).failed().is_none());
+    }
+
+    #[test]
+    fn all_stages_are_listed_in_their_order() {
+        assert!(Stage::ALL.is_sorted());
+        let names: Vec<String> = Stage::ALL.iter().map(|stage| stage.as_str().to_owned()).collect();
+        let written = serde_json::to_value(Stage::ALL).unwrap();
+        assert_eq!(written, serde_json::to_value(names).unwrap());
+    }
+}
