@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const STARTED: &str = "Booting from 0000:7c00";
 /// What a boot sector reads that starts nothing: itself. Every boot loader reads on.
 const READ_ON: u64 = 8 << 10;
+/// How long a boot sector that was started may read nothing more; boot loaders read on at once.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Resets after which a machine is one that never comes up.
 const RESETS: u32 = 5;
 
@@ -175,7 +177,7 @@ impl<'a> Watch<'a> {
                 "the system is up and asks for a login on its console, and nothing more happened for {seconds} seconds"
             )));
         }
-        if self.started.is_some_and(|(at, _)| at.elapsed() > self.patience / 2)
+        if self.started.is_some_and(|(at, _)| at.elapsed() > SILENCE)
             && !self.has(Stage::BootLoader)
         {
             return Err(Trouble::Failed(

@@ -1,5 +1,6 @@
 //! `tidegate boot`: an image started in QEMU, as a Droplet would start it.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::args::{BootArgs, ReportFormat};
@@ -34,38 +35,53 @@ const REPORT: Kind = Kind {
     private: false,
 };
 
+/// How an image is booted.
+struct Wish<'a> {
+    image: &'a OsStr,
+    disk_size: Option<u64>,
+    memory: u64,
+    cpus: u16,
+    no_kvm: bool,
+    timeout: Option<Duration>,
+    user: Option<&'a str>,
+    command: Option<&'a str>,
+    keep: bool,
+    unchecked: bool,
+    strict: bool,
+    quiet: bool,
+}
+
+/// Bytes of memory of the smallest Droplets that most images are made for.
+const MEMORY: u64 = 1 << 30;
+
 pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
-    if let Some(missing) = boot::missing() {
-        return Err(Usage(missing));
-    }
     let options = options(args)?;
     let clock = Clock::new()?;
     let scope = Scope { shard: None, terms: Some(Terms::of(&options)), merged: false };
     let target = args.output.as_deref().map(|path| (path, REPORT));
     let (mut target, mut document) = check::opened(args.format, scope, target, Vec::new())?;
-    let handle = Handle::default();
-    let progress = Progress::new(args.quiet);
-    let folder = Folder::new()
-        .map_err(|e| Usage(format!("cannot make a folder for temporary files: {e}")))?;
-    handle.holds(&folder);
-    let (closing, ending) = (progress.clone(), handle.clone());
-    let words = args.keep.then(|| stays(&folder));
-    signals::watch_with(move || {
-        closing.close();
-        ending.end();
-        words
-    });
+    let wish = Wish {
+        image: &args.image,
+        disk_size: args.disk_size,
+        memory: args.memory,
+        cpus: args.cpus,
+        no_kvm: args.no_kvm,
+        timeout: args.boot_timeout,
+        user: args.user.as_deref(),
+        command: args.command.as_deref(),
+        keep: args.keep,
+        unchecked: args.unchecked,
+        strict: args.strict,
+        quiet: args.quiet,
+    };
     let date = clock.now();
-    let booted = booted(args, &options, &folder, &handle, &progress);
-    handle.end();
-    let mut report = match booted? {
+    let mut report = match watched(&wish, &options)? {
         Ok(report) => report,
         Err(why) => {
             output::complain(&format!("{}: {why}", shown(&args.image)));
             return Ok(UNREADABLE);
         }
     };
-    report.strict = args.strict;
     report.checked_at = Some(date);
     let code = check::exit_code(&report);
     if report.boot.is_none() && code != ACCEPTED {
@@ -80,9 +96,61 @@ pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
     Ok(if code == ACCEPTED { unwritten } else { code })
 }
 
+/// The report of an image that a push is about to bring to DigitalOcean: of the boot too, if the check lets it come to that.
+#[cfg(feature = "net")]
+pub(super) fn before_push(
+    image: &OsStr,
+    options: &Options,
+    strict: bool,
+    quiet: bool,
+) -> Result<Report, Usage> {
+    if image == "-" {
+        return Err(Usage(
+            "--boot reads the image before the push does, and standard input comes once".into(),
+        ));
+    }
+    let wish = Wish {
+        image,
+        disk_size: None,
+        memory: MEMORY,
+        cpus: 1,
+        no_kvm: false,
+        timeout: None,
+        user: None,
+        command: None,
+        keep: false,
+        unchecked: false,
+        strict,
+        quiet,
+    };
+    watched(&wish, options)?.map_err(Usage)
+}
+
+/// Checks and boots an image; a signal ends it, and nothing is left.
+fn watched(wish: &Wish<'_>, options: &Options) -> Result<Result<Report, String>, Usage> {
+    if let Some(missing) = boot::missing() {
+        return Err(Usage(missing));
+    }
+    let handle = Handle::default();
+    let progress = Progress::new(wish.quiet);
+    let folder = Folder::new()
+        .map_err(|e| Usage(format!("cannot make a folder for temporary files: {e}")))?;
+    handle.holds(&folder);
+    let (closing, ending) = (progress.clone(), handle.clone());
+    let words = wish.keep.then(|| stays(&folder));
+    let _watch = signals::watch_while(move || {
+        closing.close();
+        ending.end();
+        words
+    });
+    let booted = booted(wish, options, &folder, &handle, &progress);
+    handle.end();
+    booted
+}
+
 /// The report of the check, and of the boot if there was one; or why nothing counts of what was seen.
 fn booted(
-    args: &BootArgs,
+    wish: &Wish<'_>,
     options: &Options,
     folder: &Folder,
     handle: &Handle,
@@ -94,28 +162,27 @@ fn booted(
             "the folder for temporary files (TMPDIR) has less than {room} left, which the system may write"
         )));
     }
-    let (mut report, image) =
-        boot::judged(&args.image, options, folder, progress).map_err(Usage)?;
+    let (mut report, image) = boot::judged(wish.image, options, folder, progress).map_err(Usage)?;
     progress.close();
-    report.strict = args.strict;
-    let may_boot = check::exit_code(&report) == ACCEPTED || args.unchecked && is_bootable(&report);
+    report.strict = wish.strict;
+    let may_boot = check::exit_code(&report) == ACCEPTED || wish.unchecked && is_bootable(&report);
     let Some(image) = image.filter(|_| may_boot) else { return Ok(Ok(report)) };
-    let order = order(args, &report, &image)?;
+    let order = order(wish, &report, &image)?;
     let tell = |reached: &Reached| {
-        if !args.quiet {
+        if !wish.quiet {
             output::log(&line(reached));
         }
     };
-    if order.accelerator == Accelerator::Tcg && !args.no_kvm && !args.quiet {
+    if order.accelerator == Accelerator::Tcg && !wish.no_kvm && !wish.quiet {
         output::warn(
             "KVM cannot be used here, so the processor is emulated, which is many times slower",
         );
     }
     let came_of_it = boot::boot(&order, folder, handle, &tell).map_err(|e| Usage(e.to_string()))?;
-    if args.keep {
+    if wish.keep {
         output::warn(&stays(folder));
     }
-    Ok(image.unchanged().map(|()| report.booted(&args.image, came_of_it, options)))
+    Ok(image.unchanged().map(|()| report.booted(wish.image, came_of_it, options)))
 }
 
 /// What is said of a folder that was kept.
@@ -154,11 +221,11 @@ fn is_bootable(report: &Report) -> bool {
     }
 }
 
-fn order(args: &BootArgs, report: &Report, image: &Image) -> Result<Order, Usage> {
+fn order(wish: &Wish<'_>, report: &Report, image: &Image) -> Result<Order, Usage> {
     let (Some(format), Some(disk)) = (report.disk_format, report.virtual_size) else {
         return Err(Usage("the size of the disk is not known".into()));
     };
-    let disk_size = args.disk_size.unwrap_or(SMALLEST_DISK.max(disk)).next_multiple_of(512);
+    let disk_size = wish.disk_size.unwrap_or(SMALLEST_DISK.max(disk)).next_multiple_of(512);
     if disk_size < disk {
         return Err(Usage(format!(
             "--disk-size {} is less than the disk of the image has ({})",
@@ -166,11 +233,11 @@ fn order(args: &BootArgs, report: &Report, image: &Image) -> Result<Order, Usage
             human_size(disk)
         )));
     }
-    let accelerator = if args.no_kvm { Accelerator::Tcg } else { Accelerator::here() };
+    let accelerator = if wish.no_kvm { Accelerator::Tcg } else { Accelerator::here() };
     let timeout = if accelerator == Accelerator::Kvm { TIMEOUT.0 } else { TIMEOUT.1 };
     let named = report.guest.as_ref().and_then(|inside| inside.login.clone());
-    let users = match &args.user {
-        Some(user) => vec![user.clone()],
+    let users = match wish.user {
+        Some(user) => vec![user.to_owned()],
         None => named.into_iter().chain(["root".to_owned()]).collect(),
     };
     Ok(Order {
@@ -178,12 +245,12 @@ fn order(args: &BootArgs, report: &Report, image: &Image) -> Result<Order, Usage
         format,
         accelerator,
         disk_size,
-        memory: args.memory,
-        cpus: args.cpus,
-        timeout: args.boot_timeout.unwrap_or(timeout),
+        memory: wish.memory,
+        cpus: wish.cpus,
+        timeout: wish.timeout.unwrap_or(timeout),
         users,
-        command: args.command.clone(),
-        keep: args.keep.then_some(|command| output::warn(&format!("log in with: {command}"))),
+        command: wish.command.map(str::to_owned),
+        keep: wish.keep.then_some(|command| output::warn(&format!("log in with: {command}"))),
     })
 }
 

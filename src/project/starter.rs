@@ -124,6 +124,7 @@ const HEAD: &str = "\
 # bucket = \"my-images\"             # where a push stages files; SPACES_BUCKET beats it
 # max_size = \"100GB\"               # image and disk have to stay under it
 # strict = true                    # refuse warnings too
+# boot = true                      # a push starts the image in QEMU first
 # reject = [\"name-mismatch\"]       # findings that weigh otherwise; `tidegate explain` lists them
 # warn = []
 # allow = []

@@ -97,3 +97,24 @@ fn the_page_shows_the_screen() {
     assert!(page.contains("src=\"data:image/png;base64,iVBORw0KGgo"), "{page}");
     assert!(page.contains("No bootable device"), "{page}");
 }
+
+/// What a push that boots says and leaves; the simulator is all that it knows.
+#[cfg(feature = "simulator")]
+#[test]
+fn a_push_stops_at_an_image_that_does_not_come_up() {
+    if !qemu() {
+        return;
+    }
+    let (scratch, temporary) = (Scratch::new(), Scratch::new());
+    // The check has nothing against it, but its boot sector does nothing.
+    let image = scratch.write("disk.raw", &disk());
+    let mut command = tidegate();
+    command.args(["push", "--rehearse", "--boot", "--format", "json"]).arg(&image);
+    let output = command.env("TMPDIR", temporary.path("")).output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["image"].is_null(), "{told:#}");
+    let said = stderr(&output);
+    assert!(said.contains("reads nothing more of the disk"), "{said}");
+    assert_eq!(left(&temporary.path("")), [""; 0]);
+}

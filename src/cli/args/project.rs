@@ -49,6 +49,10 @@ pub(in crate::cli) struct FlagArgs {
     #[arg(long)]
     pub(in crate::cli) strict: bool,
 
+    /// Start the image in QEMU before it is pushed.
+    #[arg(long)]
+    pub(in crate::cli) boot: bool,
+
     /// Where a receipt of its check goes.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) receipt: Option<PathBuf>,

@@ -43,6 +43,7 @@ struct Entry {
     #[serde(default)]
     allow: Vec<Spanned<String>>,
     strict: Option<Spanned<bool>>,
+    boot: Option<Spanned<bool>>,
     bucket: Option<Spanned<String>>,
     receipt: Option<Spanned<String>>,
 }
@@ -239,6 +240,7 @@ fn image(
         max_size: max_size.transpose()?,
         policy: policy(lines, defaults, entry)?,
         strict: said!(strict).map(|it| Set { value: *it.get_ref(), line: set(it.span().start) }),
+        boot: said!(boot).map(|it| Set { value: *it.get_ref(), line: set(it.span().start) }),
         bucket: said!(bucket).map(|name| words(lines, name, "a bucket")).transpose()?,
         receipt: receipt.transpose()?,
     })

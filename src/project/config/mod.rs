@@ -56,6 +56,8 @@ pub struct Image {
     pub policy: Vec<Set<(Code, Severity)>>,
     /// Whether warnings refuse it.
     pub strict: Option<Set<bool>>,
+    /// Whether a push boots it first.
+    pub boot: Option<Set<bool>>,
     /// The bucket that it is staged in.
     pub bucket: Option<Set<String>>,
     /// Where a receipt of its check goes.
