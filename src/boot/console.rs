@@ -38,6 +38,11 @@ impl Console {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
+    /// What is kept, as text without sequences of control.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&without_sequences(&self.bytes())).into_owned()
+    }
+
     /// The last lines, escaped, without the empty ones.
     pub(super) fn last(&self, lines: usize) -> Vec<String> {
         let bytes = self.bytes();
@@ -92,27 +97,8 @@ pub(super) fn screen_text(memory: &[u8]) -> Vec<String> {
     lines.filter(|line| !line.is_empty()).collect()
 }
 
-/// What is known for sure to be the end of a boot, by what is shown where.
-const ENDS: [(&str, &str); 12] = [
-    ("Kernel panic - not syncing", "the kernel panicked"),
-    (
-        "You are in emergency mode",
-        "the system went into emergency mode, in which nothing of the network runs",
-    ),
-    (
-        "Cannot open access to console, the root account is locked",
-        "the system went into emergency mode, in which nothing of the network runs",
-    ),
-    (
-        "You are in rescue mode",
-        "the system went into rescue mode, in which nothing of the network runs",
-    ),
-    ("(initramfs)", "the initramfs gave up and started a shell"),
-    (
-        "Entering emergency mode. Exit the shell to continue",
-        "the initramfs gave up and started a shell",
-    ),
-    ("initramfs emergency recovery shell launched", "the initramfs gave up and started a shell"),
+/// What is shown when a boot is known to have come to its end, and what it means: before a kernel runs…
+const ENDS_BEFORE: [(&str, &str); 5] = [
     ("grub rescue>", "GRUB does not find its files, and asks for commands"),
     ("grub>", "GRUB finds no menu, and asks for commands"),
     ("No bootable device", "the BIOS finds nothing on the disk that it could start"),
@@ -120,9 +106,36 @@ const ENDS: [(&str, &str); 12] = [
     ("Missing operating system", "the boot sector finds no partition that it could start"),
 ];
 
-/// What is known for sure to be the end of a boot.
-pub(super) fn end(text: &str) -> Option<&'static str> {
-    ENDS.iter().find(|(shown, _)| text.contains(shown)).map(|(_, means)| *means)
+const EMERGENCY: &str =
+    "the system went into emergency mode, in which nothing of the network is waited for";
+const SHELL: &str = "the initramfs gave up and started a shell";
+
+/// …and after: how a line begins.
+const ENDS_AFTER: [(&str, &str); 6] = [
+    ("You are in emergency mode", EMERGENCY),
+    ("Cannot open access to console, the root account is locked", EMERGENCY),
+    ("You are in rescue mode", "the system went into rescue mode, in which no network runs"),
+    ("(initramfs)", SHELL),
+    ("Entering emergency mode. Exit the shell to continue", SHELL),
+    ("initramfs emergency recovery shell launched", SHELL),
+];
+
+/// The kernel's, behind the time.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// What is known for sure to be the end of a boot, by what is shown before or after a kernel runs.
+pub(super) fn end(text: &str, has_kernel: bool) -> Option<&'static str> {
+    if !has_kernel {
+        return ENDS_BEFORE.iter().find(|(shown, _)| text.contains(shown)).map(|(_, means)| *means);
+    }
+    if text.contains(PANIC) {
+        return Some("the kernel panicked");
+    }
+    let begins = |line: &str| {
+        let line = line.trim_start();
+        ENDS_AFTER.iter().find(|(shown, _)| line.starts_with(shown)).map(|(_, means)| *means)
+    };
+    text.lines().find_map(begins)
 }
 
 /// Whether the system asks who wants to log in.
@@ -162,8 +175,13 @@ mod tests {
         }
         let lines = screen_text(&memory);
         assert_eq!(lines, ["No bootable device."]);
-        assert!(end(&lines[0]).is_some());
-        assert_eq!(end("debian login: "), None);
+        assert!(end(&lines[0], false).is_some());
+        // What is left of it on the screen says nothing of a system that runs.
+        assert_eq!(end(&lines[0], true), None);
+        assert_eq!(end("debian login: ", true), None);
+        assert_eq!(end("x\n(initramfs) ", true), Some(SHELL));
+        assert_eq!(end("Welcome (initramfs)", true), None);
+        assert!(end("[    1.2] Kernel panic - not syncing: VFS", true).is_some());
         assert!(asks_for_login("x\ndebian login: ") && !asks_for_login("login: please\n"));
     }
 }

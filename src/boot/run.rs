@@ -18,6 +18,8 @@ use crate::inspect::booted::{Booted, Commanded, Reached, Stage, State};
 
 /// Lines of the serial console and of a command that are shown.
 const LINES: usize = 20;
+/// Rows of a screen of text.
+const ROWS: usize = 25;
 /// How long a system may take to shut down.
 const SHUTDOWN: Duration = Duration::from_secs(120);
 /// How long the guest may not answer at port 22 when it is tried.
@@ -275,16 +277,14 @@ impl Run<'_> {
         if let Some((stage, why)) = failure.clone() {
             self.watch.note(stage, State::Failed, Some(Instant::now()), why);
             serial = self.watch.machine.serial.last(LINES);
-            let memory = self.watch.machine.text_memory().unwrap_or_default();
-            let lines = console::screen_text(&memory);
-            text = lines
-                .iter()
-                .rev()
-                .take(25)
-                .rev()
-                .map(|line| Hostile::from(line.as_str()).to_string())
-                .collect();
-            screenshot = screen::shoot(&mut self.watch.machine);
+            let shot = screen::shoot(&mut self.watch.machine);
+            if shot.as_ref().is_some_and(|(_, is_text)| *is_text) {
+                let memory = self.watch.machine.text_memory().unwrap_or_default();
+                let lines = console::screen_text(&memory);
+                let last = &lines[lines.len().saturating_sub(ROWS)..];
+                text = last.iter().map(|line| Hostile::from(line.as_str()).to_string()).collect();
+            }
+            screenshot = shot.map(|(shot, _)| shot);
         }
         let seconds = self.watch.seconds(Instant::now());
         let order = self.order;

@@ -15,8 +15,11 @@ const LARGEST: u64 = 2 << 20;
 /// Bytes of an unpacked picture, at most: more than a screen of VGA's memory of 16 MiB has.
 const LARGEST_PPM: u64 = 32 << 20;
 
-/// A picture of the screen, if there can be one.
-pub(super) fn shoot(machine: &mut Machine) -> Option<Screenshot> {
+/// The screen of a mode of text with 80 columns and 25 rows: pixels across and down.
+const TEXT: [u32; 2] = [720, 400];
+
+/// A picture of the screen, if there can be one, and whether it is one of text.
+pub(super) fn shoot(machine: &mut Machine) -> Option<(Screenshot, bool)> {
     let png = match machine.picture("screen.png", Some("png")) {
         Ok(path) => read(File::open(path).ok()?, LARGEST)?,
         Err(_) => {
@@ -25,8 +28,18 @@ pub(super) fn shoot(machine: &mut Machine) -> Option<Screenshot> {
         }
     };
     let whole = png.starts_with(b"\x89PNG\r\n\x1a\n") && png.len() as u64 <= LARGEST;
+    let is_text = size(&png) == Some(TEXT);
     let base64 = whole.then(|| base64::engine::general_purpose::STANDARD.encode(png))?;
-    Some(Screenshot { media_type: "image/png".into(), base64 })
+    Some((Screenshot { media_type: "image/png".into(), base64 }, is_text))
+}
+
+/// Width and height of a PNG, which its first chunk begins with.
+fn size(png: &[u8]) -> Option<[u32; 2]> {
+    let number = |at: usize| {
+        let bytes = png.get(at..at + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    Some([number(16)?, number(20)?])
 }
 
 /// All of a file, unless it is larger.
@@ -83,6 +96,7 @@ mod tests {
     fn a_ppm_becomes_a_png() {
         let png = png(b"P6\n2 1\n255\n\xff\0\0\0\xff\0").unwrap();
         assert!(png.starts_with(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x02\0\0\0\x01\x08\x02"));
+        assert_eq!(size(&png), Some([2, 1]));
         let at = png.windows(4).position(|four| four == b"IDAT").unwrap();
         let length = u32::from_be_bytes(png[at - 4..at].try_into().unwrap()) as usize;
         let mut pixels = Vec::new();

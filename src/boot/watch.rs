@@ -161,9 +161,12 @@ impl<'a> Watch<'a> {
         }
         let mut shown = self.screen.join("\n");
         shown.push('\n');
-        shown.push_str(&String::from_utf8_lossy(&self.machine.serial.bytes()));
-        let firmware = String::from_utf8_lossy(&self.machine.firmware.bytes()).into_owned();
-        if let Some(means) = console::end(&shown).or_else(|| console::end(&firmware)) {
+        shown.push_str(&self.machine.serial.text());
+        let firmware = self.machine.firmware.text();
+        let has_kernel = self.has(Stage::Kernel);
+        let end = console::end(&shown, has_kernel)
+            .or_else(|| console::end(&firmware, false).filter(|_| !has_kernel));
+        if let Some(means) = end {
             return Err(Trouble::Failed(means.to_owned()));
         }
         if self.asked.is_none() && console::asks_for_login(&shown) {
@@ -230,8 +233,7 @@ impl<'a> Watch<'a> {
     fn look_for_kernel(&mut self) -> std::io::Result<()> {
         if !self.has(Stage::BootLoader) {
             let read = self.machine.bytes_read("disk")?;
-            let firmware = self.machine.firmware.bytes();
-            if self.started.is_none() && String::from_utf8_lossy(&firmware).contains(STARTED) {
+            if self.started.is_none() && self.machine.firmware.text().contains(STARTED) {
                 self.started = Some((Instant::now(), read.min(READ_ON)));
             }
             if self.started.is_some_and(|(_, before)| read > before + READ_ON) {
