@@ -386,5 +386,9 @@ fn arguments(
     add("-device", "virtio-blk-pci,id=config,drive=config-drive".into());
     add("-netdev", "stream,id=net,server=off,addr.type=unix,addr.path=net".into());
     add("-device", format!("virtio-net-pci,netdev=net,mac={},romfile=", droplet.mac));
+    if let Some(mac) = &droplet.outside {
+        add("-netdev", "user,id=outside,ipv6=off".into());
+        add("-device", format!("virtio-net-pci,netdev=outside,mac={mac},romfile="));
+    }
     all
 }

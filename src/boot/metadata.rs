@@ -23,6 +23,8 @@ pub(super) struct Droplet {
     pub(super) hostname: String,
     /// The hardware address of its network card.
     pub(super) mac: String,
+    /// That of a second one, which leads out of this machine.
+    pub(super) outside: Option<String>,
     /// The public key of its owner, as `authorized_keys` has it.
     pub(super) public_key: String,
 }
@@ -42,9 +44,18 @@ impl Droplet {
             "public_keys": { "owner": self.public_key },
         });
         // Custom images get their address by DHCP (docs.digitalocean.com, Custom Images, Limits).
+        let cards = || std::iter::once(&self.mac).chain(&self.outside).enumerate();
+        let links = cards().map(|(number, mac)| {
+            let id = format!("interface{number}");
+            json!({ "id": id, "type": "phy", "ethernet_mac_address": mac, "mtu": 1500 })
+        });
+        let networks = cards().map(|(number, _)| {
+            let (id, link) = (format!("network{number}"), format!("interface{number}"));
+            json!({ "id": id, "type": "ipv4_dhcp", "link": link, "network_id": id })
+        });
         let network_data = json!({
-            "links": [{ "id": "interface0", "type": "phy", "ethernet_mac_address": self.mac, "mtu": 1500 }],
-            "networks": [{ "id": "network0", "type": "ipv4_dhcp", "link": "interface0", "network_id": "network0" }],
+            "links": links.collect::<Vec<_>>(),
+            "networks": networks.collect::<Vec<_>>(),
             "services": [],
         });
         let mut vendor_data = b"{}".to_vec();
@@ -185,6 +196,7 @@ mod tests {
             uuid: "u".into(),
             hostname: "web-1".into(),
             mac: "04:01:2a:0f:2a:01".into(),
+            outside: None,
             public_key: "ssh-ed25519 AAAA owner".into(),
         }
         .metadata()

@@ -54,6 +54,8 @@ pub struct Order {
     pub timeout: Duration,
     /// The users that may be let in, the likeliest first.
     pub users: Vec<String>,
+    /// A second network card, by which the guest reaches what this machine does.
+    pub network: bool,
     /// A command for the guest's shell.
     pub command: Option<String>,
     /// The machine runs on after the login instead of being shut down, and the folder stays: is told how to log in.

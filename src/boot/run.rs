@@ -40,14 +40,14 @@ pub(super) fn boot(
         folder.keep().map_err(|e| Error::Here(e.to_string()))?;
     }
     let keys = Keys::make(folder).map_err(|e| Error::Here(e.to_string()))?;
-    let droplet = droplet(&keys);
+    let droplet = droplet(&keys, order.network);
     let process = Process::default();
     handle.runs(&process);
     let (machine, frames) =
         Machine::start(folder, &order.base(), order.size(), order.accelerator, &droplet, &process)
             .map_err(Error::Here)?;
-    let network =
-        Network::start(frames, droplet.metadata()).map_err(|e| Error::Here(e.to_string()))?;
+    let network = Network::start(frames, droplet.metadata(), !order.network)
+        .map_err(|e| Error::Here(e.to_string()))?;
     let mut watch = Watch::new(machine, network, order.accelerator, order.timeout, tell);
     watch.machine.go().map_err(|e| Error::Here(e.to_string()))?;
     let mut run = Run { order, keys: &keys, watch, user: None, datasource: None, command: None };
@@ -55,7 +55,7 @@ pub(super) fn boot(
     run.finish(ended)
 }
 
-fn droplet(keys: &Keys) -> Droplet {
+fn droplet(keys: &Keys, network: bool) -> Droplet {
     // Two boots at once are two Droplets; nobody else sees the numbers.
     let id = std::process::id();
     let [_, a, b, c] = id.to_be_bytes();
@@ -63,7 +63,8 @@ fn droplet(keys: &Keys) -> Droplet {
         id: 400_000_000 + u64::from(id),
         uuid: format!("2d1f6a7c-0000-4000-8000-0000{id:08x}"),
         hostname: "tidegate-boot".into(),
-        mac: format!("de:ad:be:{a:02x}:{b:02x}:{c:02x}").replace("de:ad:be", "02:d0:0d"),
+        mac: format!("02:d0:01:{a:02x}:{b:02x}:{c:02x}"),
+        outside: network.then(|| format!("02:d0:02:{a:02x}:{b:02x}:{c:02x}")),
         public_key: keys.public.clone(),
     }
 }

@@ -81,6 +81,30 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// How the codes of findings begin that explain why it is not reached.
+    fn families(self) -> &'static [&'static str] {
+        match self {
+            Stage::BootLoader => &["boot-", "disk-", "raw-", "gpt-", "mbr-"],
+            Stage::Kernel => &["boot-", "kernel-", "system-"],
+            Stage::Address => {
+                &["network-", "provisioner-", "kernel-", "fstab-", "boot-", "system-"]
+            }
+            Stage::Data => &["provisioner-", "network-", "kernel-", "fstab-"],
+            Stage::Ssh => &["ssh-", "network-", "provisioner-", "fstab-", "system-"],
+            Stage::Login => &["ssh-", "account-", "provisioner-"],
+            Stage::CloudInit => &["provisioner-"],
+            Stage::Growth => &["root-"],
+            Stage::Command | Stage::Shutdown => &[],
+        }
+    }
+
+    /// Whether a finding explains why it is not reached.
+    fn is_explained_by(self, code: Code) -> bool {
+        self.families().iter().any(|family| code.as_str().starts_with(family))
+    }
+}
+
 /// How it went with a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -194,8 +218,8 @@ impl Reached {
 }
 
 impl Booted {
-    /// What of it speaks against the image.
-    pub(super) fn anomalies(&self) -> Vec<Anomaly> {
+    /// What of it speaks against the image, with what a check had found that explains it.
+    pub(super) fn anomalies(&self, checked: &[Code]) -> Vec<Anomaly> {
         let found = self.stages.iter().filter_map(|reached| {
             let why = if reached.said.is_empty() {
                 String::new()
@@ -204,7 +228,16 @@ impl Booted {
             };
             let after =
                 reached.seconds.map_or_else(String::new, |seconds| format!(" after {seconds} s"));
-            let said = format!("Not reached{after}: {}{why}.", reached.stage.said());
+            let mut said = format!("Not reached{after}: {}{why}.", reached.stage.said());
+            let mut explain: Vec<&str> = Vec::new();
+            for code in checked.iter().filter(|code| reached.stage.is_explained_by(**code)) {
+                if !explain.contains(&code.as_str()) {
+                    explain.push(code.as_str());
+                }
+            }
+            if !explain.is_empty() {
+                said += &format!(" The check had found {}.", explain.join(", "));
+            }
             Some(Anomaly {
                 code: reached.code()?,
                 layer: Layer::Disk,
@@ -255,15 +288,24 @@ mod tests {
             (Stage::Growth, State::Missed, Code::BootedRootNotGrown),
             (Stage::Shutdown, State::Missed, Code::BootedNoShutdown),
         ] {
-            let found = booted(&[(Stage::BootLoader, State::Reached), (stage, state)]).anomalies();
+            let stages = [(Stage::BootLoader, State::Reached), (stage, state)];
+            let found = booted(&stages).anomalies(&[]);
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].code, code);
             let said = format!("Not reached after 12.5 s: {} (because).", stage.said());
             assert_eq!(found[0].said, said);
         }
         let fine = [(Stage::Kernel, State::Reached), (Stage::CloudInit, State::Skipped)];
-        assert!(booted(&fine).anomalies().is_empty());
+        assert!(booted(&fine).anomalies(&[Code::SshOff]).is_empty());
         assert!(booted(&fine).failed().is_none());
+    }
+
+    #[test]
+    fn what_the_check_found_explains_it() {
+        let checked = [Code::SshOff, Code::BootNoLoader, Code::FstabSourceMissing, Code::SshOff];
+        let found = booted(&[(Stage::Ssh, State::Failed)]).anomalies(&checked);
+        let said = "Not reached after 12.5 s: ssh answers (because). The check had found ssh-off, fstab-source-missing.";
+        assert_eq!(found[0].said, said);
     }
 
     #[test]

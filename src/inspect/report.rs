@@ -446,7 +446,9 @@ impl Report {
     /// What came of a boot of the image, judged with the rest. Of an image without a verdict there is none.
     #[must_use]
     pub fn booted(mut self, argument: &OsStr, boot: Booted, options: &Options) -> Self {
-        let found = boot.anomalies();
+        let grave = self.findings.iter().filter(|found| found.severity != Severity::Note);
+        let checked: Vec<Code> = grave.map(|found| found.code).collect();
+        let found = boot.anomalies(&checked);
         self.boot = Some(boot);
         self.findings.extend(found.into_iter().map(|anomaly| Finding::of(anomaly, options)));
         self.advise(argument);

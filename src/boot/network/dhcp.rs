@@ -21,8 +21,8 @@ pub(super) struct Answer {
     pub(super) leases: bool,
 }
 
-/// The answer to a frame; `None` if it is not for a DHCP server.
-pub(super) fn answer(frame: &[u8]) -> Option<Answer> {
+/// The answer to a frame; `None` if it is not for a DHCP server. It names a router and a name server if it `leads_on`.
+pub(super) fn answer(frame: &[u8], leads_on: bool) -> Option<Answer> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     if ethernet.ethertype() != EthernetProtocol::Ipv4 {
         return None;
@@ -60,7 +60,7 @@ pub(super) fn answer(frame: &[u8]) -> Option<Answer> {
         client_ip: asked.client_ip,
         your_ip: if gives && !informs { GUEST } else { Ipv4Address::UNSPECIFIED },
         server_ip: ROUTER,
-        router: gives.then_some(ROUTER),
+        router: (gives && leads_on).then_some(ROUTER),
         subnet_mask: gives.then_some(NETMASK),
         relay_agent_ip: Ipv4Address::UNSPECIFIED,
         broadcast: asked.broadcast,
@@ -69,7 +69,7 @@ pub(super) fn answer(frame: &[u8]) -> Option<Answer> {
         server_identifier: Some(ROUTER),
         parameter_request_list: None,
         // The router answers no question, but at once.
-        dns_servers: gives.then(|| [ROUTER].into_iter().collect()),
+        dns_servers: (gives && leads_on).then(|| [ROUTER].into_iter().collect()),
         max_size: None,
         lease_duration: (gives && !informs).then_some(LEASE),
         renew_duration: None,
@@ -179,18 +179,21 @@ mod tests {
 
     #[test]
     fn a_client_gets_its_address() {
-        let offer = answer(&asked(DhcpMessageType::Discover, None, 67)).unwrap();
+        let offer = answer(&asked(DhcpMessageType::Discover, None, 67), true).unwrap();
         assert_eq!(reply(&offer), (DhcpMessageType::Offer, GUEST, Some(ROUTER)));
         assert!(!offer.leases);
-        let ack = answer(&asked(DhcpMessageType::Request, Some(GUEST), 67)).unwrap();
+        let ack = answer(&asked(DhcpMessageType::Request, Some(GUEST), 67), true).unwrap();
         assert_eq!(reply(&ack), (DhcpMessageType::Ack, GUEST, Some(ROUTER)));
         assert!(ack.leases);
+        // Another card leads on.
+        let ack = answer(&asked(DhcpMessageType::Request, Some(GUEST), 67), false).unwrap();
+        assert_eq!(reply(&ack), (DhcpMessageType::Ack, GUEST, None));
     }
 
     #[test]
     fn nobody_keeps_the_address_of_another_network() {
         let other = Some(Ipv4Address::new(10, 0, 2, 15));
-        let frame = answer(&asked(DhcpMessageType::Request, other, 67)).unwrap().frame;
+        let frame = answer(&asked(DhcpMessageType::Request, other, 67), true).unwrap().frame;
         let ethernet = EthernetFrame::new_checked(&frame).unwrap();
         assert_eq!(ethernet.dst_addr(), EthernetAddress::BROADCAST);
         let ip = Ipv4Packet::new_checked(ethernet.payload()).unwrap();
@@ -201,12 +204,12 @@ mod tests {
 
     #[test]
     fn other_frames_are_none_of_its_business() {
-        assert!(answer(&asked(DhcpMessageType::Discover, None, 69)).is_none());
+        assert!(answer(&asked(DhcpMessageType::Discover, None, 69), true).is_none());
         let whole = asked(DhcpMessageType::Discover, None, 67);
         for length in 0..whole.len() {
             // A frame that was cut is refused, or is whole as far as it counts; it is never a panic.
-            let _ = answer(&whole[..length]);
+            let _ = answer(&whole[..length], true);
         }
-        assert!(answer(&[0xff; 64]).is_none());
+        assert!(answer(&[0xff; 64], true).is_none());
     }
 }

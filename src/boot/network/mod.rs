@@ -6,6 +6,8 @@
 
 mod dhcp;
 mod forward;
+#[cfg(test)]
+mod tests;
 mod web;
 mod wire;
 
@@ -69,11 +71,16 @@ pub(super) struct Network {
 
 impl Network {
     /// Is the rest of the network of the guest whose frames come by this socket.
-    pub(super) fn start(frames: UnixStream, metadata: Metadata) -> io::Result<Network> {
+    /// It says that it leads to others, unless another card does.
+    pub(super) fn start(
+        frames: UnixStream,
+        metadata: Metadata,
+        leads_on: bool,
+    ) -> io::Result<Network> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let wire = Wire::new(frames)?;
+        let wire = Wire::new(frames, leads_on)?;
         let seen = Shared::default();
         let shared = Arc::clone(&seen);
         let thread = std::thread::Builder::new().name("network".into());

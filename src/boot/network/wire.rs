@@ -24,6 +24,8 @@ const AT_ONCE: usize = 64 << 10;
 /// The socket to QEMU, and the frames on their way.
 pub(super) struct Wire {
     stream: UnixStream,
+    /// Whether leases name a router.
+    leads_on: bool,
     /// What came and is no whole frame yet.
     came: Vec<u8>,
     frames: VecDeque<Vec<u8>>,
@@ -31,9 +33,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+    pub(super) fn new(stream: UnixStream, leads_on: bool) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Wire { stream, came: Vec::new(), frames: VecDeque::new(), unsent: VecDeque::new() })
+        Ok(Wire {
+            stream,
+            leads_on,
+            came: Vec::new(),
+            frames: VecDeque::new(),
+            unsent: VecDeque::new(),
+        })
     }
 
     pub(super) fn stream(&self) -> &UnixStream {
@@ -69,7 +77,7 @@ impl Wire {
     fn took(&mut self, frame: Vec<u8>, shared: &Shared) {
         let now = Moment::now();
         note(shared, |seen| _ = seen.frame.get_or_insert(now));
-        match dhcp::answer(&frame) {
+        match dhcp::answer(&frame, self.leads_on) {
             Some(answer) => {
                 note(shared, |seen| {
                     seen.asked.get_or_insert(now);

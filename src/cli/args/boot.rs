@@ -27,6 +27,10 @@ pub(in crate::cli) struct BootArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "The machine")]
     pub(in crate::cli) cpus: u16,
 
+    /// Give the machine a second network card, by which the system reaches whatever this machine does, this machine included.
+    #[arg(long, help_heading = "The machine")]
+    pub(in crate::cli) network: bool,
+
     /// Emulate the processor even if KVM can be used.
     #[arg(long, help_heading = "The machine")]
     pub(in crate::cli) no_kvm: bool,
