@@ -53,6 +53,7 @@ struct Wish<'a> {
 }
 
 /// Bytes of memory of the smallest Droplets that most images are made for.
+#[cfg(feature = "net")]
 const MEMORY: u64 = 1 << 30;
 
 pub(super) fn run(args: &BootArgs) -> Result<u8, Usage> {
