@@ -148,3 +148,17 @@ fn what_the_check_says_is_what_the_boot_shows() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A disk that others made, by QEMU's own loader of kernels: nothing on it boots, and nothing lets anybody in.
+#[test]
+fn an_alpine_that_is_no_image_for_a_droplet_fails_as_it_should() {
+    let Some(image) = std::env::var_os("TIDEGATE_ALPINE").filter(|_| qemu() && full()) else {
+        return eprintln!("SKIPPED: TIDEGATE_ALPINE names no disk");
+    };
+    let (found, failed, report) = both(Path::new(&image));
+    for code in ["ssh-no-server", "network-static-only", "provisioner-missing"] {
+        assert!(found.iter().any(|said| said.contains(code)), "{code}: {found:#?}");
+    }
+    assert!(row("Alpine", &found, "boot-no-loader", &failed, &report), "{found:#?}");
+    assert_eq!(failed, "boot-loader");
+}
