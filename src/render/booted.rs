@@ -12,14 +12,14 @@ const INDENT: usize = 14;
 /// What came of it, in a sentence.
 pub(super) fn summary(boot: &Booted) -> String {
     let how = match boot.accelerator.as_str() {
-        "tcg" => ", with an emulated processor",
+        "tcg" => " with an emulated processor",
         _ => "",
     };
     let seconds = boot.seconds;
     match boot.failed() {
-        None => format!("It came up and was shut down again, {seconds:.1} s in all{how}."),
+        None => format!("It came up, in {seconds:.1} s{how}."),
         Some(failed) => {
-            format!("It did not come up, {seconds:.1} s in all{how}: {}.", stage(failed))
+            format!("It did not come up, in {seconds:.1} s{how}. {}.", stage(failed))
         }
     }
 }
@@ -29,7 +29,7 @@ pub(super) fn stage(reached: &Reached) -> String {
     let mark = match reached.state {
         State::Reached => "",
         State::Skipped => "not seen: ",
-        State::Failed | State::Missed => "NOT: ",
+        State::Failed | State::Missed => "Not reached: ",
     };
     let said = if reached.said.is_empty() { String::new() } else { format!(" ({})", reached.said) };
     format!("{mark}{}{said}", reached.stage.said())
