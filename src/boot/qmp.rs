@@ -61,8 +61,14 @@ impl Qmp {
 
     /// The next event that has come.
     pub(super) fn event(&mut self) -> io::Result<Option<Value>> {
-        while let Some(line) = self.line(None)? {
-            self.keep(line);
+        loop {
+            match self.line(None) {
+                Ok(Some(line)) => self.keep(line),
+                Ok(None) => break,
+                // What QEMU said last is heard first.
+                Err(_) if !self.events.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.events.pop_front())
     }

@@ -249,7 +249,7 @@ impl Run<'_> {
         match off {
             Ok(true) => self.watch.reach(Stage::Shutdown, String::new()),
             // QEMU ends with its guest, so that its socket breaks.
-            Err(Trouble::Broken(_)) if self.watch.is_off || self.watch.machine.has_ended() => {
+            Err(_) if self.watch.is_off || self.watch.machine.has_ended() => {
                 self.watch.reach(Stage::Shutdown, String::new());
             }
             Ok(false) => {

@@ -149,7 +149,10 @@ impl<'a> Watch<'a> {
     /// Looks at the machine.
     pub(super) fn look(&mut self) -> Result<(), Trouble> {
         if let Err(error) = self.glance() {
-            if self.is_off || self.machine.has_ended() {
+            if self.is_off {
+                return Err(Trouble::Failed("the system switched the machine off".into()));
+            }
+            if self.machine.has_ended() {
                 let said = self.machine.complaint();
                 return Err(Trouble::Broken(said.unwrap_or_else(|| "QEMU ended".into())));
             }

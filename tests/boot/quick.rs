@@ -81,6 +81,33 @@ fn a_disk_that_no_bios_starts_fails_at_once_with_a_picture() {
     assert_eq!(left(&temporary.path("")), [""; 0]);
 }
 
+/// What a boot says of a disk with this code in its boot sector.
+fn said_of(code: &[u8]) -> String {
+    let (scratch, temporary) = (Scratch::new(), Scratch::new());
+    let mut bytes = disk();
+    bytes[..code.len()].copy_from_slice(code);
+    let image = scratch.write("disk.raw", &bytes);
+    let mut command = boot(&image, &temporary.path(""));
+    let output = command.args(["--unchecked", "--format", "json"]).output().unwrap();
+    assert_eq!(exit_code(&output), 1, "{}", stderr(&output));
+    let report = report(&output);
+    assert_eq!(stages(&report)[0], ("boot-loader".to_owned(), "failed".to_owned()));
+    report["boot"]["stages"][0]["said"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_machine_that_goes_off_or_never_comes_up_fails_at_once() {
+    if !qemu() {
+        return;
+    }
+    // SLP_EN into the control register of the PIIX4's power management.
+    let said = said_of(b"\xba\x04\x06\xb8\x00\x20\xef\xeb\xfe");
+    assert_eq!(said, "the system switched the machine off");
+    // The keyboard controller resets the machine.
+    let said = said_of(b"\xb0\xfe\xe6\x64\xeb\xfe");
+    assert!(said.starts_with("the machine was reset "), "{said}");
+}
+
 #[test]
 fn the_page_shows_the_screen() {
     if !qemu() {
