@@ -156,10 +156,12 @@
 //!
 //! From the lowest to the highest; imports go down only:
 //! [`bytes`], [`facts`], `net`, `digitalocean`, `spaces`, [`source`], [`codec`], [`formats`], [`guest`],
-//! [`rules`], [`inspect`](mod@inspect), [`repack`](mod@repack), `simulator`, `push`, [`project`], [`render`], [`cli`].
+//! [`rules`], [`inspect`](mod@inspect), [`repack`](mod@repack), `boot`, `simulator`, `push`, [`project`], [`render`], [`cli`].
 
 #![warn(clippy::unwrap_used)]
 
+#[cfg(feature = "boot")]
+pub mod boot;
 pub mod bytes;
 pub mod cli;
 pub mod codec;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the lowest to the highest. A room uses itself and those before it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "bytes",
     "facts",
     "net",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 17] = [
     "rules",
     "inspect",
     "repack",
+    "boot",
     "simulator",
     "push",
     "project",

@@ -17,6 +17,7 @@ mod pool;
 mod shell;
 mod size;
 mod small;
+mod sparse;
 mod time;
 
 pub use draft::Draft;
@@ -26,6 +27,7 @@ pub use pool::{Chunk, Pool};
 pub use shell::{Command, Given, Options, quoted};
 pub use size::{guid, hex, human_size, read_size, unhex};
 pub use small::Small;
+pub use sparse::Sparse;
 pub use time::rfc3339;
 
 use std::path::Path;

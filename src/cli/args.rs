@@ -1,3 +1,5 @@
+#[cfg(feature = "boot")]
+mod boot;
 mod check;
 mod inside;
 mod net;
@@ -5,12 +7,16 @@ mod project;
 mod reach;
 mod repack;
 mod report;
+#[cfg(any(feature = "boot", feature = "net"))]
+mod time;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "boot")]
+pub(super) use self::boot::BootArgs;
 pub(super) use self::check::{CheckArgs, GuestArg, Layer, ReportFormat};
 pub(super) use self::inside::{CatArgs, DiskArgs, InspectArgs, LsArgs, RootArgs};
 pub(super) use self::net::{NetArgs, OpenArgs};
@@ -18,6 +24,8 @@ pub(super) use self::project::{ConfigArgs, FlagArgs, VerifyReceiptArgs};
 pub(super) use self::reach::ReachArgs;
 pub(super) use self::repack::RepackArgs;
 pub(super) use self::report::{MergeArgs, ReportArgs, ReportCommand};
+#[cfg(any(feature = "boot", feature = "net"))]
+pub(super) use self::time::time;
 
 /// A gate for disk images on their way to DigitalOcean: verifies before the create call.
 #[derive(Debug, Parser)]
@@ -50,6 +58,17 @@ pub(super) enum Command {
     /// Exit codes: 0 written, or there is nothing to repack, 1 rejected, 2 wrong usage, or there is a file already, or it
     /// cannot be written, 3 the image could not be read, 130 interrupted.
     Repack(Box<RepackArgs>),
+    /// Start an image on this machine as a Droplet would, and log in: does it boot, and let its owner in?
+    ///
+    /// QEMU starts the image after its check, with the firmware, drives, network and metadata of a Droplet. tidegate watches
+    /// it come up, logs in with a new key as the owner would, and shuts it down. Nothing is written to the image. The system
+    /// reaches nothing outside, and only this machine reaches it. If it does not come up, the report shows the stage, the
+    /// screen and the last lines of the serial console.
+    ///
+    /// Exit codes: 0 it came up, 1 it did not, or the check rejects the image, 2 wrong usage, or QEMU or OpenSSH is missing,
+    /// 3 the image could not be read, or changed, 130 interrupted.
+    #[cfg(feature = "boot")]
+    Boot(Box<BootArgs>),
     /// Show where the disk's bytes are in an image.
     ///
     /// Exit codes: 0 shown, 2 wrong usage, 3 the image could not be read, 130 interrupted.

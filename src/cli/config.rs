@@ -323,6 +323,10 @@ fn of_image(image: &Image, flags: &FlagArgs) -> Result<Vec<Setting>, Usage> {
             said("guest", &guest, json!(Guest::Auto.as_str()))
         }
     });
+    all.push(match flags.boot {
+        true => flag("boot", "--boot", json!(true)),
+        false => said("boot", &image.boot, json!(false)),
+    });
     let variable = std::env::var("SPACES_BUCKET").ok().filter(|name| !name.trim().is_empty());
     all.push(match (&flags.bucket, variable) {
         (Some(name), _) => flag("bucket", "--bucket", json!(name)),

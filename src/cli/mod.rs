@@ -1,6 +1,8 @@
 //! The command line: arguments, exit codes, the terminal. It knows no bytes of any format.
 
 mod args;
+#[cfg(feature = "boot")]
+mod boot;
 mod check;
 mod checksums;
 mod clock;
@@ -65,6 +67,11 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "boot")]
+    if let Some(error) = crate::boot::become_another(std::env::args_os().skip(1)) {
+        output::complain(&error.to_string());
+        return ExitCode::from(USAGE);
+    }
     if has_token() {
         output::complain(
             "a token on the command line is refused: every process of the machine can read it there, and \
@@ -104,6 +111,8 @@ pub fn main() -> ExitCode {
     let code = match cli.command {
         args::Command::Check(args) => check::run(&Arc::from(args)),
         args::Command::Repack(args) => repack::run(&args),
+        #[cfg(feature = "boot")]
+        args::Command::Boot(args) => boot::run(&args),
         args::Command::Map(args) => map::run(&args),
         args::Command::Compare(args) => compare::run(&args),
         args::Command::Inspect(args) => inside::inspect(&args),
@@ -183,8 +192,8 @@ fn has_token() -> bool {
 /// The argument that would be taken for an option although it is a file here, for commands that take files: whoever wrote
 /// `*` means the file, and whoever puts files into a folder may call one so.
 fn file_for_option() -> Option<String> {
-    const COMMANDS: [&str; 9] =
-        ["cat", "check", "compare", "inspect", "ls", "map", "push", "repack", "report"];
+    const COMMANDS: [&str; 10] =
+        ["boot", "cat", "check", "compare", "inspect", "ls", "map", "push", "repack", "report"];
     let mut arguments = std::env::args_os().skip(1);
     if !arguments.next().is_some_and(|command| COMMANDS.iter().any(|it| command == *it)) {
         return None;

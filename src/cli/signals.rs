@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use super::{INTERRUPTED, output};
 use crate::bytes::Small;
@@ -57,10 +57,26 @@ pub(super) fn watch(close: impl FnOnce() + Send + 'static) {
 
 /// As [`watch`]; `end` clears the terminal, and returns what the user has to know of what was under way.
 pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) {
+    // It is listened to for ever.
+    std::mem::forget(watch_while(end));
+}
+
+/// Listens until it is dropped.
+pub(super) struct Watch(Option<Handle>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Handle::close);
+    }
+}
+
+/// As [`watch_with`], until what it returns is dropped: somebody else listens then.
+pub(super) fn watch_while(end: impl FnOnce() -> Option<String> + Send + 'static) -> Watch {
     let Ok(mut signals) = Signals::new(heard(&ENDS)) else {
         // Without handlers the signals end the program by themselves.
-        return;
+        return Watch(None);
     };
+    let handle = signals.handle();
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             let words = end();
@@ -73,6 +89,7 @@ pub(super) fn watch_with(end: impl FnOnce() -> Option<String> + Send + 'static) 
             std::process::exit(i32::from(INTERRUPTED));
         }
     });
+    Watch(Some(handle))
 }
 
 /// For what has something to undo: the first signal has it stop and clean up, another one ends the program at once.

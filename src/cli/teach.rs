@@ -15,6 +15,8 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             #[cfg(feature = "net")]
             ("sweep", "finish or undo what killed pushes left"),
             ("repack", "pack an image so that DigitalOcean takes it"),
+            #[cfg(feature = "boot")]
+            ("boot", "start an image as a Droplet would, and log in"),
             ("report", "one report of those of several checks"),
             ("explain", "what a finding means, and what to do about it"),
         ],
@@ -105,6 +107,15 @@ const LESSONS: &[Lesson] = &[
             "tidegate repack disk.vmdk disk.img.gz",
             "tidegate repack https://example.com/disk.raw.zst",
             "tidegate repack - disk.img.gz --format json",
+        ],
+    ),
+    #[cfg(feature = "boot")]
+    lesson(
+        &["boot"],
+        "",
+        &[
+            "tidegate boot disk.qcow2.gz",
+            "tidegate boot disk.raw --command true --format html --output boot.html",
         ],
     ),
     lesson(

@@ -459,6 +459,13 @@ codes! {
     LeftoverSwap "leftover-swap",
     LeftoverLogs "leftover-logs",
     GptWithoutProtectiveMbr "gpt-without-protective-mbr",
+
+    // What a boot showed.
+    BootedNotUp "booted-not-up",
+    BootedCommandFailed "booted-command-failed",
+    BootedProvisionerErrors "booted-provisioner-errors",
+    BootedRootNotGrown "booted-root-not-grown",
+    BootedNoShutdown "booted-no-shutdown",
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod again;
 mod behind;
 #[doc(hidden)]
 pub mod bodies;
+pub mod booted;
 mod closed;
 mod compare;
 mod digest;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::booted::Booted;
 use super::identity::Identity;
 use super::stable::{self, Stable};
 use super::{Options, closed, name};
@@ -64,6 +65,9 @@ pub struct Report {
     /// What is inside the disk; `None` if nobody looked, or nothing there is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest: Option<Inside>,
+    /// What came of a boot, if it was booted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Booted>,
     /// What a receipt had to do with it, if receipts were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
@@ -290,6 +294,21 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Finding {
+    /// An anomaly, weighed; its remedy is made later.
+    fn of(anomaly: Anomaly, options: &Options) -> Self {
+        Finding {
+            code: anomaly.code,
+            severity: options.policy.severity(anomaly.code),
+            message: anomaly.said,
+            layer: anomaly.layer,
+            offset: anomaly.offset,
+            spot: anomaly.spot,
+            remedy: String::new(),
+            commands: Vec::new(),
+            repairable: row(anomaly.code).repairable,
+        }
+    }
+
     /// The row of the catalogue that it comes from.
     #[must_use]
     pub fn row(&self) -> &'static Row {
@@ -341,6 +360,7 @@ impl Report {
             traits: Vec::new(),
             partition_table: None,
             guest: None,
+            boot: None,
             receipt: None,
             checks: Vec::new(),
             findings: Vec::new(),
@@ -409,20 +429,8 @@ impl Report {
             identity.sha256.clone_from(&self.digests.sha256);
         }
         anomalies.extend(name::mismatch(argument, self.compression, self.disk_format, &anomalies));
-        self.findings = anomalies
-            .into_iter()
-            .map(|anomaly| Finding {
-                code: anomaly.code,
-                severity: options.policy.severity(anomaly.code),
-                message: anomaly.said,
-                layer: anomaly.layer,
-                offset: anomaly.offset,
-                spot: anomaly.spot,
-                remedy: String::new(),
-                commands: Vec::new(),
-                repairable: row(anomaly.code).repairable,
-            })
-            .collect();
+        self.findings =
+            anomalies.into_iter().map(|anomaly| Finding::of(anomaly, options)).collect();
         self.advise(argument);
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.verdict = Verdict::of(&self.findings);
@@ -431,6 +439,22 @@ impl Report {
             self.verdict = Verdict::Error;
             let message = "the image was not read to its end, and nothing says why".to_owned();
             self.error = Some(Error { kind: stable::INCOMPLETE.into(), message });
+        }
+        self
+    }
+
+    /// What came of a boot of the image, judged with the rest. Of an image without a verdict there is none.
+    #[must_use]
+    pub fn booted(mut self, argument: &OsStr, boot: Booted, options: &Options) -> Self {
+        let grave = self.findings.iter().filter(|found| found.severity != Severity::Note);
+        let checked: Vec<Code> = grave.map(|found| found.code).collect();
+        let found = boot.anomalies(&checked);
+        self.boot = Some(boot);
+        self.findings.extend(found.into_iter().map(|anomaly| Finding::of(anomaly, options)));
+        self.advise(argument);
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        if self.error.is_none() {
+            self.verdict = Verdict::of(&self.findings);
         }
         self
     }

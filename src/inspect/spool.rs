@@ -1,24 +1,17 @@
 //! A temporary file that has what a stream delivered.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
-use crate::bytes::{Hostile, Segment};
+use crate::bytes::{Hostile, Segment, Sparse};
 use crate::formats::{Halt, Store};
 use crate::source::{Error, Kind, LocalFile};
-
-/// A block of the file system: as many zeros in one piece become a hole.
-const PIECE: u64 = 4096;
-static ZEROS: [u8; PIECE as usize] = [0; PIECE as usize];
 
 /// Where an image is written as it comes by, zeros as holes. The file has no name, so nothing is left
 /// behind however the program ends. What goes into it is bounded by whoever reads the stream.
 pub(super) struct Spool {
-    file: File,
+    sparse: Sparse,
     subject: Hostile,
-    len: u64,
-    written: u64,
 }
 
 impl Spool {
@@ -26,7 +19,7 @@ impl Spool {
     pub(super) fn new() -> Result<Self, Error> {
         let subject = Hostile::from_os(std::env::temp_dir().as_os_str());
         match tempfile::tempfile() {
-            Ok(file) => Ok(Spool { file, subject, len: 0, written: 0 }),
+            Ok(file) => Ok(Spool { sparse: Sparse::new(file), subject }),
             Err(source) => {
                 Err(Error { kind: Kind::Spool, subject, offset: None, source: Some(source) })
             }
@@ -35,51 +28,27 @@ impl Spool {
 
     /// The file, with all that was put.
     pub(super) fn finish(self) -> Result<LocalFile, Error> {
-        self.file.set_len(self.len).map_err(|e| self.fail(self.len, e))?;
-        LocalFile::temporary(self.file, &self.subject)
+        let Spool { sparse, subject } = self;
+        let len = sparse.len();
+        let file = sparse.finish().map_err(|e| failed(&subject, len, e))?;
+        LocalFile::temporary(file, &subject)
     }
+}
 
-    fn fail(&self, at: u64, source: io::Error) -> Error {
-        let subject = self.subject.clone();
-        Error { kind: Kind::Spool, subject, offset: Some(at), source: Some(source) }
-    }
-
-    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, at).map_err(|e| self.fail(at, e))?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
+fn failed(subject: &Hostile, at: u64, source: io::Error) -> Error {
+    let subject = subject.clone();
+    Error { kind: Kind::Spool, subject, offset: Some(at), source: Some(source) }
 }
 
 impl Store for Spool {
     fn put(&mut self, segment: &Segment) -> Result<(), Halt> {
-        if let Segment::Data(chunk) = segment {
-            let bytes = &chunk[..];
-            // What is neither written nor left out yet begins here.
-            let mut begin = 0;
-            let mut at = 0;
-            while at < bytes.len() {
-                let to_next = PIECE - (self.len + at as u64) % PIECE;
-                let end = (at + to_next as usize).min(bytes.len());
-                if bytes[at..end] == ZEROS[..end - at] {
-                    if begin < at {
-                        self.write(self.len + begin as u64, &bytes[begin..at])?;
-                    }
-                    begin = end;
-                }
-                at = end;
-            }
-            if begin < at {
-                self.write(self.len + begin as u64, &bytes[begin..])?;
-            }
-        }
-        self.len += segment.len();
-        Ok(())
+        let at = self.sparse.len();
+        Ok(self.sparse.put(segment).map_err(|e| failed(&self.subject, at, e))?)
     }
 
     /// Holes are not written.
     fn written(&self) -> u64 {
-        self.written
+        self.sparse.written()
     }
 
     fn is_near(&self) -> bool {
@@ -87,12 +56,12 @@ impl Store for Spool {
     }
 
     fn read_at(&mut self, at: u64, buf: &mut [u8]) -> Result<bool, Halt> {
-        if at.saturating_add(buf.len() as u64) > self.len {
+        if at.saturating_add(buf.len() as u64) > self.sparse.len() {
             return Ok(false);
         }
         let mut have = 0;
         while have < buf.len() {
-            match self.file.read_at(&mut buf[have..], at + have as u64) {
+            match self.sparse.file().read_at(&mut buf[have..], at + have as u64) {
                 // What was put last may be zeros, which are not in the file yet.
                 Ok(0) => {
                     buf[have..].fill(0);
@@ -100,7 +69,7 @@ impl Store for Spool {
                 }
                 Ok(count) => have += count,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.fail(at + have as u64, e).into()),
+                Err(e) => return Err(failed(&self.subject, at + have as u64, e).into()),
             }
         }
         Ok(true)

@@ -126,6 +126,7 @@ const HEAD: &str = "\
 # max_size = \"100GB\"               # image and disk have to stay under it
 # strict = true                    # refuse warnings too
 # guest = \"require\"                # examine what is inside the disk: auto, never or require
+# boot = true                      # a push starts the image in QEMU first
 # reject = [\"name-mismatch\"]       # findings that weigh otherwise; `tidegate explain` lists them
 # warn = []
 # allow = []

@@ -35,6 +35,25 @@ pub struct Pushed {
     pub left: Vec<String>,
 }
 
+impl Pushed {
+    /// One that has not begun, or has been stopped before it did.
+    pub(crate) fn stopped(stop: Option<Stop>) -> Self {
+        Pushed {
+            push: None,
+            report: None,
+            source: None,
+            staged: None,
+            image: None,
+            available: false,
+            regions: Vec::new(),
+            under_way: Vec::new(),
+            took: Vec::new(),
+            stop,
+            left: Vec::new(),
+        }
+    }
+}
+
 /// The file that was pushed, as it is.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]

@@ -36,24 +36,11 @@ pub async fn push(order: &Order, world: &World, folder: Option<&Path>, cancel: &
         None => Ok(begin(order, world, folder)?),
     });
 
-    let mut pushed = Pushed {
-        push: None,
-        report: None,
-        source: None,
-        staged: None,
-        image: None,
-        available: false,
-        regions: Vec::new(),
-        under_way: Vec::new(),
-        took: Vec::new(),
-        stop: None,
-        left: Vec::new(),
-    };
     let journal = match journal {
         Ok(journal) => journal,
-        Err(stop) => return Pushed { stop: Some(stop), ..pushed },
+        Err(stop) => return Pushed::stopped(Some(stop)),
     };
-    pushed.push = Some(journal.push().clone());
+    let pushed = Pushed { push: Some(journal.push().clone()), ..Pushed::stopped(None) };
     let mut run =
         Run { order, world: world.clone(), cancel, journal, pushed, since: Instant::now() };
     let stop = run.attempt().await.err();

@@ -420,6 +420,11 @@ fn part(code: Code, report: &Report) -> Option<Part> {
         | ProvisionerState
         | ProvisionerDoneOnce
         | ProvisionerPlatform => check(report.guest.is_some(), "guest"),
+        BootedNotUp
+        | BootedCommandFailed
+        | BootedProvisionerErrors
+        | BootedRootNotGrown
+        | BootedNoShutdown => known(report.boot.is_some()),
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
         use crate::inspect::{Mode, State, Verdict, What};
         use crate::rules::Severity;
         use crate::source::Kind;
-        let report = |pointer| list(include_str!("../../docs/report.schema.json"), pointer);
+        let report = |pointer: &str| list(include_str!("../../docs/report.schema.json"), pointer);
         assert_eq!(report("/$defs/verdict/enum"), names!(Verdict: Accept Warn Reject Error));
         assert_eq!(report("/$defs/severity/enum"), names!(Severity: Note Warn Reject));
         assert_eq!(report("/$defs/layer/enum"), names!(Layer: File Image Disk));
@@ -130,6 +130,18 @@ mod tests {
             report("/$defs/check/properties/state/enum"),
             serialised!(State: Done Partial Skipped)
         );
+        {
+            use crate::inspect::booted::{Stage, State};
+            let stages = "/$defs/boot/properties/stages/items/properties";
+            assert_eq!(
+                report(&format!("{stages}/stage/enum")),
+                names!(Stage: BootLoader Kernel Address Data Ssh Login CloudInit Growth Command Shutdown)
+            );
+            assert_eq!(
+                report(&format!("{stages}/state/enum")),
+                serialised!(State: Reached Failed Missed Skipped)
+            );
+        }
         let map = list(include_str!("../../docs/map.schema.json"), "/$defs/what/enum");
         assert_eq!(map, serialised!(What: Data Zero Unallocated Compressed Unreadable));
     }

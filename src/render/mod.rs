@@ -2,6 +2,7 @@
 //! [`Document`] that takes the reports one by one and keeps of each no more than its summary needs. None knows how the
 //! report came to be, and none prints.
 
+mod booted;
 mod closing;
 pub mod compare;
 mod examined;

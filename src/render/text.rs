@@ -40,6 +40,9 @@ pub fn render(report: &Report, style: Style) -> String {
         out.push('\n');
         write_finding(finding, style, &mut out);
     }
+    if let Some(boot) = &report.boot {
+        out.push_str(&super::booted::text(boot, style));
+    }
     unmade(report, style, &mut out);
     out
 }

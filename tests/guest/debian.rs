@@ -2,80 +2,12 @@
 //!
 //! `make-debian` makes it, without root. Whatever is broken is broken by debugfs in a copy.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use serde_json::Value;
-
-use super::disks::{done, have, program};
-
-/// Disk offset of the partition with the root, and of those with the core of GRUB and the EFI system partition.
-struct Layout {
-    root: u64,
-    bios: u64,
-}
-
-/// The disk, which is made once and kept beside the build; `None` if what makes it is not there.
-pub(crate) fn disk() -> Option<&'static Path> {
-    static DISK: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let made = DISK.get_or_init(|| {
-        if !have(&[
-            "mmdebstrap",
-            "fakeroot",
-            "sgdisk",
-            "mke2fs",
-            "mkfs.vfat",
-            "mcopy",
-            "grub-mkimage",
-        ]) {
-            return None;
-        }
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest/make-debian");
-        // A change of how it is made makes another one.
-        let script = fs::read(&here).unwrap();
-        let sum =
-            script.iter().fold(0u32, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guest");
-        let path = folder.join(format!("debian-{sum:08x}.raw"));
-        if !path.exists() {
-            done(Command::new(here).arg(&path).stderr(Stdio::inherit()));
-        }
-        Some(path)
-    });
-    made.as_deref()
-}
-
-fn layout(disk: &Path) -> Layout {
-    let output = done(program("sfdisk").arg("--json").arg(disk));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let start = |kind: &str| {
-        let all = found["partitiontable"]["partitions"].as_array().unwrap();
-        let one = all.iter().find(|partition| partition["type"] == kind).unwrap();
-        one["start"].as_u64().unwrap() * 512
-    };
-    Layout {
-        root: start("4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"),
-        bios: start("21686148-6449-6E6F-744E-656564454649"),
-    }
-}
-
-/// What a check says: each finding as its severity, code and place, and the document.
-pub(crate) fn checked(path: &Path, arguments: &[&str]) -> (Vec<String>, Value) {
-    let mut command = super::common::tidegate();
-    command.args(["check", "--format", "json"]).args(arguments).arg(path);
-    let output = command.output().unwrap();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let image = document["images"][0].clone();
-    let said = |finding: &Value| {
-        let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-        let line = finding["line"].as_u64().map(|line| format!(":{line}")).unwrap_or_default();
-        format!("{} {} {}{line}", text("severity"), text("code"), text("path"))
-    };
-    (image["findings"].as_array().unwrap().iter().map(said).collect(), image)
-}
+use super::sample::{Layout, copy as copied, edit, layout, version};
+pub(crate) use super::sample::{checked, disk};
 
 /// Something that is broken in a disk.
 struct Broken {
@@ -91,10 +23,6 @@ const fn broken(found: &'static [&'static str], edits: &'static [&'static str]) 
 
 /// cloud-init leaves the network to the system.
 const NO_NETWORK: &str = "WRITE /etc/cloud/cloud.cfg.d/zz.cfg 644 network: {config: disabled}\\n";
-
-/// An archive of an initramfs with nothing in it.
-const EMPTY_CPIO: &str = "0707010000000000000000000000000000000000000001000000000000000000000000000000000000000000000000\
-0000000B00000000TRAILER!!!\0\0\0\0";
 
 /// One requirement after the other.
 const BROKEN: &[Broken] = &[
@@ -198,7 +126,11 @@ const BROKEN: &[Broken] = &[
     broken(&["warn boot-no-menu"], &["rm /boot/grub/grub.cfg"]),
     broken(
         &["reject boot-driver-not-in-initramfs"],
-        &["rm /boot/initrd.img-VERSION", "WRITE /boot/initrd.img-VERSION 644 EMPTY_CPIO"],
+        &[
+            "rm /boot/initrd.img-VERSION",
+            "WRITE /boot/initrd.img-VERSION 644 0707010000000000000000000000000000000000000001000000000000000000000000000000000000000000000000\
+             0000000B00000000TRAILER!!!\0\0\0\0",
+        ],
     ),
     // The network.
     broken(
@@ -274,56 +206,6 @@ const BROKEN: &[Broken] = &[
     },
 ];
 
-/// Breaks the root of a disk.
-fn edit(path: &Path, layout: &Layout, version: &str, edits: &[&str]) {
-    const ROOT: &str = "6f9b3c1e-7c52-4c1f-9a7e-0d6f5d2b1a01";
-    let folder = tempfile::tempdir().unwrap();
-    let device = format!("{}?offset={}", path.display(), layout.root);
-    let run = |commands: &str| {
-        let script = folder.path().join("commands");
-        fs::write(&script, commands).unwrap();
-        let output = done(program("debugfs").arg("-w").arg("-f").arg(&script).arg(&device));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        // debugfs says its version, and errors.
-        assert_eq!(said.lines().count(), 1, "{commands}: {said}");
-        output.stdout
-    };
-    let write = |guest: &str, mode: &str, bytes: &[u8]| {
-        let file = folder.path().join("file");
-        fs::write(&file, bytes).unwrap();
-        run(&format!(
-            "write {} {guest}\nset_inode_field {guest} mode 0100{mode}\n",
-            file.display()
-        ));
-    };
-    for edit in edits {
-        let edit = edit.replace("VERSION", version).replace("UUID=ROOT", &format!("UUID={ROOT}"));
-        let words: Vec<&str> = edit.splitn(4, ' ').collect();
-        match words[..] {
-            ["WRITE", guest, mode, text] => {
-                let text = text.replace("EMPTY_CPIO", EMPTY_CPIO).replace("\\n", "\n");
-                write(guest, mode, text.as_bytes());
-            }
-            ["SED", guest, from, to] => {
-                let text = String::from_utf8(run(&format!("cat {guest}\n"))).unwrap();
-                let text = text.split_once('\n').unwrap().1.to_owned();
-                assert!(text.contains(from), "{guest} has no {from}: {text}");
-                run(&format!("rm {guest}\n"));
-                write(guest, "644", text.replace(from, to).as_bytes());
-            }
-            // The entry goes; nobody asks for its inode.
-            ["RMDIR", guest] => drop(run(&format!("unlink {guest}\n"))),
-            _ => drop(run(&format!("{edit}\n"))),
-        }
-    }
-}
-
-/// The version of the kernel of the disk.
-fn version(disk: &Path) -> String {
-    let (_, report) = checked(disk, &[]);
-    report["guest"]["kernels"][0]["version"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn a_sound_disk_has_no_finding_above_a_note() {
     let Some(disk) = disk() else { return };
@@ -368,7 +250,7 @@ fn missed(
     version: &str,
     broken: &Broken,
 ) -> Option<String> {
-    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(copy));
+    copied(disk, copy);
     edit(copy, layout, version, broken.edits);
     let (found, _) = checked(copy, &[]);
     let is_found = |wanted: &&&str| found.iter().any(|said| said.starts_with(**wanted));
@@ -383,7 +265,7 @@ fn a_disk_without_its_boot_loader_does_not_boot() {
     let layout = layout(disk);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copy = folder.path().join("disk.raw");
-    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
+    copied(disk, &copy);
     let file = File::options().write(true).open(&copy).unwrap();
     file.write_all_at(&[0; 64 << 10], layout.bios).unwrap();
     let (found, _) = checked(&copy, &[]);
@@ -405,7 +287,7 @@ fn what_was_not_read_refuses_nothing() {
     let (layout, version) = (layout(disk), version(disk));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copy = folder.path().join("disk.raw");
-    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy));
+    copied(disk, &copy);
     let long = "#".repeat(2 << 20);
     edit(&copy, &layout, &version, &[&format!("WRITE /etc/cloud/cloud.cfg.d/zz.cfg 644 {long}")]);
     let (found, _) = checked(&copy, &[]);

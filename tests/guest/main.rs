@@ -23,5 +23,7 @@ mod other_roots;
 #[path = "../common/random.rs"]
 mod random;
 mod roots;
+#[path = "../common/sample.rs"]
+mod sample;
 mod subvolumes;
 mod volumes;

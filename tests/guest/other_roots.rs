@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::common::{stdout, tidegate};
-use super::debian::{checked, disk};
 use super::disks::{done, have};
+use super::sample::{self, checked, disk};
 
 /// The disk with this file system, which is made once and kept beside the other.
 fn disk_with(system: &str) -> Option<PathBuf> {
@@ -58,7 +58,7 @@ fn a_root_that_is_not_there_is_found_in_xfs() {
     let Some(path) = disk_with("xfs") else { return };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let copy = folder.path().join("disk.raw");
-    done(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&path).arg(&copy));
+    sample::copy(&path, &copy);
     let found = done(Command::new("grep").args(["-aob", ROOT]).arg(&copy));
     let file = File::options().write(true).open(&copy).unwrap();
     for line in stdout(&found).lines() {

@@ -355,7 +355,7 @@ fn config_says_what_counts_and_where_it_comes_from() {
     assert!(stdout(&output).contains("environment, SPACES_BUCKET"), "{}", stdout(&output));
     assert!(stdout(&output).contains("file, line 3"), "{}", stdout(&output));
     // Options of check and push are shown as what they are.
-    let flags = "--strict --max-size 20GB --reject iso-hybrid --allow name-mismatch --region nyc3 --transfer sfo3 --tag t \
+    let flags = "--strict --boot --max-size 20GB --reject iso-hybrid --allow name-mismatch --region nyc3 --transfer sfo3 --tag t \
                  --bucket other --receipt r.json --no-cache --description x --describe --guest never \
                  --spaces-region nyc3";
     let arguments: Vec<&str> =
@@ -366,6 +366,7 @@ fn config_says_what_counts_and_where_it_comes_from() {
     let image = &told["images"][0]["settings"];
     for (key, value, name) in [
         ("strict", json!(true), "--strict"),
+        ("boot", json!(true), "--boot"),
         ("max_size", json!(20_000_000_000_u64), "--max-size"),
         ("policy", json!({"code": "name-mismatch", "severity": "note"}), "--allow"),
         ("regions", json!(["nyc3", "sfo3"]), "--region"),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use tidegate::facts::Code;
 
 /// What the names of findings about the inside of a disk begin with.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "account-",
     "boot-",
+    "booted-",
     "crypttab-",
     "fstab-",
     "guest-",
@@ -58,6 +59,8 @@ fn each_finding_inside_a_disk_is_met_by_a_test() {
     let mut files = Vec::new();
     sources(&root.join("src/guest"), &mut files);
     sources(&root.join("tests/guest"), &mut files);
+    sources(&root.join("tests/boot"), &mut files);
+    files.push(root.join("src/inspect/booted.rs"));
     let text: String = files
         .iter()
         .filter(|path| path.extension().is_some_and(|end| end == "rs"))

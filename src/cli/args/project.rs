@@ -52,6 +52,9 @@ pub(in crate::cli) struct FlagArgs {
     /// Whether to examine what is inside the disk.
     #[arg(long, value_name = "WHEN")]
     pub(in crate::cli) guest: Option<GuestArg>,
+    /// Start the image in QEMU before it is pushed.
+    #[arg(long)]
+    pub(in crate::cli) boot: bool,
 
     /// Where a receipt of its check goes.
     #[arg(long, value_name = "FILE")]

@@ -89,6 +89,11 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     pub(super) strict: bool,
 
+    /// Start the image in QEMU before anything is uploaded, as `boot` does: it has to come up, and its owner be let in. What
+    /// is pushed then has to be the same bytes.
+    #[arg(long)]
+    pub(super) boot: bool,
+
     /// The SHA-256 that the file has to have.
     #[arg(long, value_name = "HEX")]
     pub(super) sha256: Option<String>,

@@ -23,6 +23,8 @@ use super::{
     ACCEPTED, IMPORT_FAILED, INTERRUPTED, REFUSED, REJECTED, UNREADABLE, Usage, output, signals,
 };
 use crate::bytes::{Command, Hostile};
+#[cfg(feature = "boot")]
+use crate::inspect::{Digested, Expected};
 use crate::push::within;
 use crate::push::{
     Canceller, Event, Order, Pushed, Repack, Route, Stop, World, could_begin, push, unfinished,
@@ -35,7 +37,7 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
     args.state = absolute(args.state)?;
     let clock = Clock::new()?;
     let view = View::new(args.api.quiet);
-    let order = order::order(&args, &view)?;
+    let mut order = order::order(&args, &view)?;
     world::given(&args.api, &args.stage, args.state.as_deref(), Some(order.image.region.as_str()))
         .tell();
     let (world, _rehearsal) = world::world(&args, &order, &view)?;
@@ -63,6 +65,11 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         }
         !keeps
     });
+    if let Some(rejected) = boot(&args, &mut order, &clock)? {
+        let code = code(&rejected);
+        document::write(&args, &rejected)?;
+        return Ok(code);
+    }
     let (canceller, cancel) = Canceller::new();
     watch(canceller, &view, Command::sweep());
     let mut date = clock.now();
@@ -105,6 +112,35 @@ pub(super) fn run(args: PushArgs) -> Result<u8, Usage> {
         output::complain(&format!("image {} is available all the same", image.id));
     }
     Ok(if code == ACCEPTED { REFUSED } else { code })
+}
+
+/// Boots the image, if that was asked for. What came of the push if it does not come up; otherwise the push has to find the
+/// bytes that did.
+fn boot(args: &PushArgs, order: &mut Order, clock: &Clock) -> Result<Option<Pushed>, Usage> {
+    if !args.check.boot {
+        return Ok(None);
+    }
+    #[cfg(feature = "boot")]
+    {
+        let date = clock.now();
+        let mut report =
+            super::boot::before_push(&order.source, &order.check, order.strict, args.api.quiet)?;
+        report.checked_at = Some(date);
+        let accepted = super::check::exit_code(&report) == ACCEPTED;
+        let sha256 = report.digests.sha256.as_deref().and_then(super::checksums::sha256);
+        if let (true, Some(sha256)) = (accepted && report.boot.is_some(), sha256) {
+            let origin = "the image that was booted".to_owned();
+            order.check.expected.push(Expected { of: Digested::File, sha256, origin });
+            return Ok(None);
+        }
+        let stop = if report.error.is_some() { Stop::Unread } else { Stop::Rejected };
+        Ok(Some(Pushed { report: Some(report), ..Pushed::stopped(Some(stop)) }))
+    }
+    #[cfg(not(feature = "boot"))]
+    {
+        let _ = (order, clock);
+        Err(Usage("this tidegate was built without `boot`".into()))
+    }
 }
 
 /// What is read, which the number must not be written over.

@@ -82,6 +82,7 @@ fn fill(args: &mut PushArgs, image: &Image) {
     let check = &mut args.check;
     check.strict |= image.strict.as_ref().is_some_and(|strict| strict.value);
     check.guest = check.guest.or_else(|| Some(image.guest.as_ref()?.value.into()));
+    check.boot |= image.boot.as_ref().is_some_and(|boot| boot.value);
     check.sha256 = check.sha256.take().or_else(|| Some(hex(&image.sha256.as_ref()?.value)));
     check.max_size =
         check.max_size.take().or_else(|| Some(image.max_size.as_ref()?.value.to_string()));

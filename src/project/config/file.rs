@@ -46,6 +46,7 @@ struct Entry {
     allow: Vec<Spanned<String>>,
     strict: Option<Spanned<bool>>,
     guest: Option<Spanned<String>>,
+    boot: Option<Spanned<bool>>,
     bucket: Option<Spanned<String>>,
     receipt: Option<Spanned<String>>,
 }
@@ -250,6 +251,7 @@ fn image(
         max_size: max_size.transpose()?,
         policy: policy(lines, defaults, entry)?,
         strict: said!(strict).map(flag),
+        boot: said!(boot).map(flag),
         guest: guest.transpose()?,
         bucket: said!(bucket).map(|name| words(lines, name, "a bucket")).transpose()?,
         receipt: receipt.transpose()?,

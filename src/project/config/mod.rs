@@ -61,6 +61,8 @@ pub struct Image {
     pub strict: Option<Set<bool>>,
     /// When what is inside its disk is examined.
     pub guest: Option<Set<Guest>>,
+    /// Whether a push boots it first.
+    pub boot: Option<Set<bool>>,
     /// The bucket that it is staged in.
     pub bucket: Option<Set<String>>,
     /// Where a receipt of its check goes.

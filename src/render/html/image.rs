@@ -2,11 +2,12 @@
 
 use super::super::markup::Markup;
 use super::super::wrap::{Part, parts};
-use super::super::{guest, map, text};
+use super::super::{booted as boots, guest, map, text};
 use super::{badge, bytes, scale};
 use crate::bytes::human_size;
 use crate::guest::inside::Inside;
 use crate::guest::{PartitionTable, Scheme};
+use crate::inspect::booted::Booted;
 use crate::inspect::{Excerpt, Finding, Look, Map, Report, State};
 use crate::rules::Severity;
 
@@ -37,6 +38,9 @@ pub(super) fn write(number: usize, report: &Report, look: &Look, out: &mut Marku
         digests(report, out);
         if let Some(table) = &report.partition_table {
             partitions(table, report, out);
+        }
+        if let Some(boot) = &report.boot {
+            booted(boot, out);
         }
         if let Some(inside) = &report.guest {
             guest(inside, out);
@@ -177,6 +181,31 @@ fn partitions(table: &PartitionTable, report: &Report, out: &mut Markup) {
     let more = table.partitions.len().saturating_sub(LISTED);
     if more > 0 {
         out.add("<p>And {} more.</p>\n", &[&more]);
+    }
+}
+
+/// What came of a boot.
+fn booted(boot: &Booted, out: &mut Markup) {
+    out.add("<h3>Boot</h3>\n<p>{}</p>\n<dl>\n", &[&boots::summary(boot)]);
+    for reached in &boot.stages {
+        out.add(
+            "<dt>{}</dt><dd><bdi>{}</bdi></dd>\n",
+            &[&boots::moment(reached), &boots::stage(reached)],
+        );
+    }
+    out.add("</dl>\n", &[]);
+    if let Some(shot) = &boot.screenshot {
+        out.add(
+            "<figure>\n<img class=\"map\" alt=\"The screen when the boot ended\" src=\"data:image/png;base64,{}\">\n\
+             <figcaption>The screen when the boot ended.</figcaption>\n</figure>\n",
+            &[&shot.base64],
+        );
+    }
+    for (what, lines) in boots::shown(boot) {
+        out.add(
+            "<h4>{}</h4>\n<pre class=\"command\"><code>{}</code></pre>\n",
+            &[&what, &lines.join("\n")],
+        );
     }
 }
 

@@ -59,7 +59,7 @@ impl Document for Html {
         // The policy holds even if an escape were forgotten: nothing is loaded, run or sent.
         let head = Markup::of(
             "{}{}\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{} – tidegate</title>\n<style>\n{}</style>\n</head>\n<body>\n{}\n\

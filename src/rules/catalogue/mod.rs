@@ -1,5 +1,6 @@
 //! The catalogue: one row for every code.
 
+mod booted;
 mod disk;
 mod file;
 mod foreign;
@@ -158,6 +159,7 @@ const SHELVES: &[&[Row]] = &[
     guest_services::ROWS,
     guest_boot::ROWS,
     guest_ssh::ROWS,
+    booted::ROWS,
 ];
 
 /// What judged a report: the version of the program, and a digest of all that the catalogue says. A word that
