@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::{ACCEPTED, REJECTED, UNREADABLE, Usage, check, output, signals};
 use crate::bytes::{Hostile, read_size, rfc3339};
 use crate::guest::fs::{Kind, Trouble};
-use crate::guest::{Files, Listed, NoRoot, Reading};
+use crate::guest::{DeadLink, Files, Listed, NoRoot, Reading};
 use crate::inspect::{self, Error, Opened};
 use crate::render::guest;
 use crate::source::{is_unconnected, shown};
@@ -180,12 +180,12 @@ fn unreadable(image: &OsString, error: &Error) -> u8 {
 }
 
 /// Says that there is no such file, and which link on the way to it leads nowhere.
-fn absent(args: &RootArgs, path: &[u8], link: Option<(Vec<u8>, Vec<u8>)>) -> u8 {
+fn absent(args: &RootArgs, path: &[u8], link: Option<DeadLink>) -> u8 {
     let image = shown(&args.disk.image);
     let why = match link {
-        Some((link, target)) => format!(
+        Some(DeadLink { path, target, .. }) => format!(
             ": {} is a link to {}, which leads nowhere",
-            Hostile::new(&link),
+            Hostile::new(&path),
             Hostile::new(&target)
         ),
         None => String::new(),

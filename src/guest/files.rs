@@ -35,6 +35,16 @@ pub enum NoRoot {
     Unreadable,
 }
 
+/// A link that leads to nothing, or in a circle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLink {
+    /// Where it is.
+    pub path: Vec<u8>,
+    /// Where it leads, by its own words.
+    pub target: Vec<u8>,
+}
+
 /// How far a file was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,11 +126,11 @@ impl<'d> Files<'d> {
         Ok(Some(listed))
     }
 
-    /// The link on the way of a path that leads to nothing, or in a circle: its path, and its own words.
+    /// The link on the way of a path that leads to nothing, or in a circle.
     ///
     /// # Errors
     /// If what is on the way cannot be read.
-    pub fn dead_link(&mut self, path: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Trouble> {
+    pub fn dead_link(&mut self, path: &[u8]) -> Result<Option<DeadLink>, Trouble> {
         let tree = &mut self.mounted.tree;
         let slashes = path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
         for end in slashes.map(|(at, _)| at).chain([path.len()]) {
@@ -128,7 +138,8 @@ impl<'d> Files<'d> {
             if part.ends_with(b"/") || tree.exists(part)? {
                 continue;
             }
-            return Ok(tree.link(part)?.map(|target| (part.to_vec(), target)));
+            let dead = |target| DeadLink { path: part.to_vec(), target };
+            return Ok(tree.link(part)?.map(dead));
         }
         Ok(None)
     }

@@ -25,7 +25,7 @@ mod yaml;
 mod zfs;
 
 pub use file_systems::{FILE_SYSTEMS, FileSystem};
-pub use files::{Files, Listed, NoRoot, Reading};
+pub use files::{DeadLink, Files, Listed, NoRoot, Reading};
 pub use listing::{Partition, PartitionTable, Scheme};
 pub use mbr::is_bootable as has_valid_mbr;
 pub use signatures::{SIGNATURES, Signature};

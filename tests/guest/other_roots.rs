@@ -29,7 +29,7 @@ fn disk_with(system: &str) -> Option<PathBuf> {
 /// What is inside, without what differs: the volumes, and how much of them was read.
 fn inside(path: &Path) -> serde_json::Value {
     let output = tidegate().args(["inspect", "--format", "json"]).arg(path).output().unwrap();
-    let mut document: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
     let inside = document["guest"].as_object_mut().unwrap();
     for differs in ["volumes", "bytes_read"] {
         assert!(inside.remove(differs).is_some(), "{differs}");

@@ -19,6 +19,9 @@ const MOST_FILES: usize = 1024;
 const MOST_LINES: usize = 1 << 13;
 const MOST_BYTES: usize = 256 << 10;
 
+/// Words that the program of the server is searched for at most.
+const MOST_DOUBTS: usize = 64;
+
 /// Keywords of the whole server, which no `Match` block may have but one for all.
 const GLOBAL: [&[u8]; 19] = [
     b"addressfamily",
@@ -86,8 +89,8 @@ pub(super) struct Config {
     blocks: Vec<Block>,
     /// What no server starts with: where, and what.
     pub(super) faults: Vec<(Rc<[u8]>, u32, String)>,
-    /// What only the program of the server can tell, and where it is.
-    pub(super) doubts: Vec<((Rc<[u8]>, u32), Doubt)>,
+    /// What only the program of the server can tell, and where it is; the first ones.
+    pub(super) doubts: Vec<(Rc<[u8]>, u32, Doubt)>,
     files: usize,
     bytes: usize,
 }
@@ -207,8 +210,10 @@ impl Config {
         } else if setting.within.is_some() && GLOBAL.contains(&&setting.keyword[..]) {
             self.fault(&setting.path, setting.line, "it is not allowed in a Match block");
         }
-        let place = (Rc::clone(&setting.path), setting.line);
-        self.doubts.extend(values::doubts(setting).into_iter().map(|it| (place.clone(), it)));
+        let left = MOST_DOUBTS - self.doubts.len();
+        for doubt in values::doubts(setting).into_iter().take(left) {
+            self.doubts.push((Rc::clone(&setting.path), setting.line, doubt));
+        }
     }
 
     /// Whether a block holds for all.

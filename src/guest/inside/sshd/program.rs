@@ -11,9 +11,6 @@ use crate::facts::Code;
 /// Bytes of a program that tidegate searches; OpenSSH's have about 1 MiB.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// Words that tidegate searches for in one go.
-const MOST_WORDS: usize = 64;
-
 const PIECE: usize = 64 << 10;
 
 /// Judges whether the file in the place of the program is one.
@@ -44,14 +41,15 @@ pub(super) fn judge_file(case: &mut Case<'_, '_>, product: Product) -> Result<()
 /// # Errors
 /// If it cannot be read.
 pub(super) fn judge(case: &mut Case<'_, '_>, config: &Config) -> Result<(), Trouble> {
-    let doubts = &config.doubts[..config.doubts.len().min(MOST_WORDS)];
+    let doubts = &config.doubts;
     if doubts.is_empty() {
         return Ok(());
     }
-    let words: Vec<Vec<u8>> = doubts.iter().map(|(_, it)| [it.word(), b"\0"].concat()).collect();
+    let words: Vec<Vec<u8>> =
+        doubts.iter().map(|(.., doubt)| [doubt.word(), b"\0"].concat()).collect();
     let Some(known) = knows(&mut case.tree, &words)? else { return Ok(()) };
     let unknown = doubts.iter().zip(known).find(|(_, is_known)| !is_known);
-    if let Some((((path, line), doubt), _)) = unknown {
+    if let Some(((path, line, doubt), _)) = unknown {
         let what = match doubt {
             Doubt::Keyword(word) => format!("its program knows no keyword {}", shown(word)),
             Doubt::Algorithm(word) => format!("its program knows no algorithm {}", shown(word)),

@@ -334,7 +334,7 @@ pub(super) fn judge_host_keys(
     // Whatever makes keys makes them where sshd has them by default.
     let is_usual = |setting: &&Setting| word(setting).starts_with(b"/etc/ssh/ssh_host_");
     if let Some(setting) = named.first()
-        && !named.iter().any(|setting| is_usual(&setting))
+        && !named.iter().any(is_usual)
         && !tree.is_directory("/nix/store")?
     {
         let said = format!(

@@ -115,7 +115,7 @@ fn made(config: &Config, users: &BTreeMap<String, Vec<&Node>>, name: &str) -> Ma
         match &node.value {
             Value::Text(text) => text.split(',').map(word).collect(),
             Value::List(list) => list.iter().filter_map(Node::text).map(word).collect(),
-            Value::Map(map) => map.iter().map(|(name, _)| word(name)).collect(),
+            Value::Map(map) => map.keys().map(|name| word(name)).collect(),
             _ => Vec::new(),
         }
     };
