@@ -108,7 +108,7 @@ fn only_repack_opens_what_an_image_names() {
 /// Whether the file is of tests alone.
 fn is_of_tests(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let names = ["testing.rs", "properties.rs", "tests.rs"];
+    let names = ["oracle.rs", "testing.rs", "properties.rs", "tests.rs"];
     names.contains(&name)
         || name.ends_with("_tests.rs")
         || file.components().any(|part| part.as_os_str() == "bodies")
