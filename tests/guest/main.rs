@@ -22,6 +22,7 @@ mod netplan;
 mod other_roots;
 #[path = "../common/random.rs"]
 mod random;
+mod remedies;
 mod roots;
 #[path = "../common/sample.rs"]
 mod sample;

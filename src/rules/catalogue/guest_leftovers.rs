@@ -4,6 +4,10 @@ use crate::facts::Code;
 const CHECK: &str = "digitalocean/marketplace-partners, 99-img-check.sh";
 const SYSPREP: &str = "libguestfs, virt-sysprep(1); kubernetes-sigs/image-builder, roles/sysprep";
 
+/// Of OpenSSH, also where FreeBSD's ports have it, and of Dropbear.
+const DELETE_HOST_KEYS: &str =
+    "rm -f /etc/ssh/ssh_host_* /usr/local/etc/ssh/ssh_host_* /etc/dropbear/dropbear_*_host_key";
+
 pub(super) const ROWS: &[Row] = &[
     judged(
         Code::AccountEmptyPassword,
@@ -50,7 +54,7 @@ pub(super) const ROWS: &[Row] = &[
         "sshd proves with its host keys who it is. Whoever has the image can pretend to be any of its Droplets.",
         in_guest(
             "Delete them at the end of the build, and see that something makes new ones before sshd starts",
-            "rm -f /etc/ssh/ssh_host_*",
+            DELETE_HOST_KEYS,
             "",
         ),
         SYSPREP,
@@ -60,7 +64,7 @@ pub(super) const ROWS: &[Row] = &[
         Note,
         "host keys of the build are on the disk",
         "cloud-init deletes them and makes new ones on the first boot. Until then they are of no use to anybody but who has the image.",
-        in_guest("Delete them at the end of the build", "rm -f /etc/ssh/ssh_host_*", ""),
+        in_guest("Delete them at the end of the build", DELETE_HOST_KEYS, ""),
         "cloud-init, cc_ssh.py: ssh_deletekeys",
     ),
     judged(
@@ -69,8 +73,9 @@ pub(super) const ROWS: &[Row] = &[
         "all Droplets of the image share their machine ID",
         "systemd, D-Bus and DHCP clients tell machines apart by this ID. Droplets that share it may get each other's address.",
         in_guest(
-            "Empty it at the end of the build, so that the first boot makes a new one",
-            ": > /etc/machine-id; rm -f /var/lib/dbus/machine-id /etc/hostid",
+            "Empty it at the end of the build (delete it where there is no systemd), so that the first boot makes a new one",
+            // systemd takes a missing file for the first boot ever, dbus-uuidgen --ensure an empty one for an error.
+            "if [ -d /etc/systemd ]; then : > /etc/machine-id; else rm -f /etc/machine-id; fi; rm -f /var/lib/dbus/machine-id /etc/hostid",
             "",
         ),
         "machine-id(5), first boot semantics",
