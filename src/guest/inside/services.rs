@@ -7,9 +7,11 @@ mod asked;
 #[cfg(test)]
 mod oracle;
 mod others;
+mod overrides;
 mod systemd;
 mod text;
 
+pub(in crate::guest) use overrides::Overrides;
 pub(in crate::guest) use systemd::Systemd;
 
 use super::super::fs::{Kind, Trouble};

@@ -4,6 +4,7 @@ mod config;
 mod firewall;
 mod gates;
 mod login;
+mod options;
 #[cfg(test)]
 mod oracle;
 mod program;

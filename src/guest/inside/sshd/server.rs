@@ -2,10 +2,11 @@
 
 use super::super::super::fs::{Kind, Trouble};
 use super::super::super::tree::Tree;
-use super::super::services::{self, Init, On, Systemd, UNIT_PATHS};
-use super::super::{Case, sh, shown};
+use super::super::services::{self, Init, On, Overrides, Systemd, UNIT_PATHS};
+use super::super::{Case, shown};
 use super::ANYBODY;
 use super::config::{Config, Setting};
+use super::options::Options;
 use crate::facts::Code;
 
 /// Units and scripts that are looked through at most.
@@ -93,14 +94,6 @@ pub(super) struct Server {
     pub(super) options: Options,
 }
 
-/// What the server gets on its command line.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Options {
-    /// Lines that come before those of its configuration.
-    pub(super) settings: Vec<Vec<u8>>,
-    pub(super) file: Option<Vec<u8>>,
-}
-
 /// Finds the server: of several, the one that is on.
 pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
     let init = case.known.init;
@@ -140,7 +133,7 @@ pub(super) fn find(case: &mut Case<'_, '_>) -> Result<Option<Server>, Trouble> {
         best.get_or_insert(server);
     }
     match &mut best {
-        Some(server) => server.read_options(tree)?,
+        Some(server) => server.options = Options::read(tree)?,
         // Programs and units may be on a volume that was not read, or come with the first boot.
         None if !tree.is_directory("/usr/bin")? => {}
         None if systemd.is_some_and(|systemd| systemd.is_empty()) => {}
@@ -241,37 +234,6 @@ impl Server {
         }
         Ok(())
     }
-
-    /// Options that units take from files: `-o`, `-p`, `-f`.
-    fn read_options(&mut self, tree: &mut Tree<'_>) -> Result<(), Trouble> {
-        let places = [
-            ("/etc/default/ssh", "SSHD_OPTS"),
-            ("/etc/sysconfig/sshd", "OPTIONS"),
-            ("/etc/sysconfig/ssh", "SSHD_OPTS"),
-            ("/etc/conf.d/sshd", "SSHD_OPTS"),
-            ("/etc/conf.d/sshd", "command_args"),
-        ];
-        for (path, key) in places {
-            let Some(text) = tree.text(path)? else { continue };
-            let Some(value) = sh::value(&text, key) else { continue };
-            let mut words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            while let Some(word) = words.next() {
-                let mut given = |rest: &[u8]| match rest {
-                    [] => words.next().unwrap_or_default().to_vec(),
-                    rest => rest.to_vec(),
-                };
-                match word {
-                    [b'-', b'o', rest @ ..] => self.options.settings.push(given(rest)),
-                    [b'-', b'p', rest @ ..] => {
-                        self.options.settings.push([b"Port ", &given(rest)[..]].concat());
-                    }
-                    [b'-', b'f', rest @ ..] => self.options.file = Some(given(rest)),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Judges whether the server starts.
@@ -299,6 +261,16 @@ pub(super) fn judge(case: &mut Case<'_, '_>, server: &Server) -> Result<(), Trou
         }
         Some(On::Absent) => {
             found(case, Code::SshOff, format!("{name} is there, but no service starts it."));
+        }
+        Some(On::Yes) if case.known.init == Some(Init::Systemd) => {
+            for unit in server.product.services().iter().filter(|name| !name.contains('.')) {
+                let overrides = Overrides::read(&mut case.tree, &format!("{unit}.service"))?;
+                if let Some(obstacle) = overrides.obstacle(&mut case.tree)? {
+                    let said = format!("{}, so the SSH server does not start.", obstacle.said);
+                    case.book.found_in(Code::SshOff, obstacle.path, obstacle.line, said);
+                    break;
+                }
+            }
         }
         Some(On::Yes) | None => {}
     }

@@ -1,6 +1,6 @@
 //! Whether cloud-init starts: what switches it off, and whether something starts it.
 
-use super::super::super::services::{self, Init, On, Systemd};
+use super::super::super::services::{self, Init, On, Overrides, Systemd};
 use super::super::super::{Case, shown};
 use super::script::Script;
 use super::shell;
@@ -145,6 +145,14 @@ fn by_systemd(case: &mut Case<'_, '_>, scripts: &[&str]) -> Result<Why, Trouble>
     for names in [["cloud-init-network.service"], ["cloud-init.service"]] {
         if systemd.is_on(tree, &names)? == On::Masked && !both_names(tree)? {
             return Ok(Some((None, format!("{} is masked.", names[0]))));
+        }
+    }
+    // Those that find the data of a Droplet.
+    for unit in ["cloud-init-local.service", "cloud-init-network.service", "cloud-init.service"] {
+        let overrides = Overrides::read(tree, unit)?;
+        if let Some(obstacle) = overrides.obstacle(tree)? {
+            let path = String::from_utf8_lossy(&obstacle.path).into_owned();
+            return Ok(Some((Some(path), format!("{}.", obstacle.said))));
         }
     }
     let direct = systemd.is_on(tree, &STAGES)? == On::Yes;
