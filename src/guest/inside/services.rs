@@ -103,11 +103,34 @@ fn judge_first_program(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
         "/lib/systemd/systemd",
     ];
     let line = case.known.command_line.as_deref().unwrap_or_default();
-    let names_one = line.split(u8::is_ascii_whitespace).any(|word| word.starts_with(b"init="));
+    let words = || line.split(u8::is_ascii_whitespace);
+    let stops = |word: &&[u8]| {
+        [&b"break"[..], b"rd.break"].iter().any(|stop| {
+            word.strip_prefix(*stop).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
+        })
+    };
+    if let Some(word) = words().find(stops) {
+        let said = format!(
+            "The command line of the kernel ({}) makes the initramfs stop in a shell on the console.",
+            shown(word)
+        );
+        case.book.found(Code::SystemDefaultTarget, said);
+    }
+    let named = words().filter_map(|word| word.strip_prefix(b"init=")).next_back();
+    if let Some(path) = named {
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if [&b"sh"[..], b"bash", b"dash", b"ash", b"zsh"].contains(&name) {
+            let said = format!(
+                "The command line of the kernel starts {} in the place of an init: a shell on the console, without network and without sshd.",
+                shown(path)
+            );
+            case.book.found(Code::SystemDefaultTarget, said);
+        }
+    }
     let tree = &mut case.tree;
     // A directory that is not there may be on a volume that was not read, and NixOS names its init.
     let is_read = tree.is_directory("/sbin")? && tree.is_directory("/usr/bin")?;
-    if names_one || !is_read || tree.is_directory("/nix/store")? {
+    if named.is_some() || !is_read || tree.is_directory("/nix/store")? {
         return Ok(());
     }
     let mut unusable = None;

@@ -44,8 +44,14 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
         Some(path) => path.clone(),
         None => usual_path(&mut case.tree)?,
     };
-    // Without a file, all is as OpenSSH has it by default.
-    let config = Config::read(&mut case.tree, &path, &options.settings)?.unwrap_or_default();
+    let Some(config) = Config::read(&mut case.tree, &path, &options.settings)? else {
+        // Flatcar's is put there by the first boot.
+        if case.tree.is_directory("/etc/ssh")? && !case.tree.is_directory("/usr/share/ssh")? {
+            let said = "sshd does not start without this file, and it is not there.";
+            case.book.found_at(Code::SshConfigInvalid, &path, said);
+        }
+        return firewall::judge(case, &[22]);
+    };
     if let Some((path, line, said)) = config.faults.first() {
         case.book.found_in(
             Code::SshConfigInvalid,

@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
         "what is inside the disk was not examined",
         "tidegate did not examine, or not in full, whether a Droplet made from this image boots, gets a network and lets its owner in. It does not read the file system, or the source cannot be read in any order.",
         Judge(
-            "If it is a pipe, --spool keeps it in a temporary file for this. To refuse what was not examined, use --guest require.",
+            "If the image comes from a pipe, --spool keeps it in a temporary file for this. With --guest require, tidegate refuses what it cannot examine.",
         ),
         "tidegate: what was not read is never judged",
     ),

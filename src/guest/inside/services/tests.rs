@@ -262,3 +262,24 @@ fn many_units_are_not_followed_forever() {
         .link("/etc/systemd/system/b.target", "a.target");
     assert_eq!(state(circle, &["ssh"]), On::No);
 }
+
+#[test]
+fn something_has_to_be_first() {
+    let found = |system: Memory, line: &str| {
+        let (found, _) = judged(vec![system], |case| {
+            case.known.command_line = Some(line.as_bytes().to_vec());
+            judge(case)
+        });
+        codes(&found).join(" ")
+    };
+    let system = || Memory::new().directory("/usr/bin").program("/sbin/init");
+    assert_eq!(found(system(), "ro"), "");
+    assert_eq!(found(system().without("/sbin/init"), "ro"), "system-no-init");
+    assert_eq!(found(system().with_mode("/sbin/init", 0o644, "x"), "ro"), "system-no-init");
+    assert_eq!(found(system().with_mode("/sbin/init", 0o755, ""), "ro"), "system-no-init");
+    assert_eq!(found(system().without("/sbin/init"), "init=/opt/init"), "");
+    assert_eq!(found(system(), "init=/bin/bash"), "system-default-target");
+    assert_eq!(found(system(), "ro break=premount"), "system-default-target");
+    assert_eq!(found(system(), "rd.break"), "system-default-target");
+    assert_eq!(found(system(), "breaker rd.breaks"), "");
+}

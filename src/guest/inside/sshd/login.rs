@@ -1,6 +1,6 @@
 //! Whether a key lets somebody in.
 
-use super::super::super::fs::Trouble;
+use super::super::super::fs::{Kind, Trouble};
 use super::super::super::tree::Tree;
 use super::super::accounts::{Account, Accounts, Password, writers};
 use super::super::{Made, patterns, shown};
@@ -82,6 +82,15 @@ pub(super) fn refusals(
     };
     let who = Who { name, groups: groups.as_deref() };
     let mut refusals = without_keys(config, who);
+    if let Some(setting) = config.first("revokedkeys", who).filter(|it| !it.is("none"))
+        && let Some(path) = setting.words.first()
+        && path.starts_with(b"/etc/")
+        && !tree.exists(path)?
+    {
+        let said =
+            format!("RevokedKeys is {}, which is not there: sshd refuses all keys.", shown(path));
+        refusals.push(Refusal::of(Code::SshPubkeyOff, setting, said));
+    }
     refusals.extend(not_allowed(config, who));
     let is_root = account.map_or(name == b"root", |account| account.uid == 0);
     if is_root
@@ -100,6 +109,11 @@ pub(super) fn refusals(
             format!("While this file is there, all but root are refused, {} as well.", shown(name));
         refusals.push(Refusal::at(Code::AccountNologin, b"/etc/nologin", 0, said));
     }
+    if !is_root && (account.is_some() || made.is_some()) {
+        let usual = || [b"/home/", name].concat();
+        let home = account.map_or_else(usual, |account| account.home.clone());
+        unreached(tree, who, &home, &mut refusals)?;
+    }
     if let Some(account) = account {
         of_account(tree, config, who, account, &mut refusals)?;
     }
@@ -107,6 +121,30 @@ pub(super) fn refusals(
         of_made(tree, config, who, made, &mut refusals)?;
     }
     Ok(refusals)
+}
+
+/// The directory above a home that only root may search: sshd reads keys as the user.
+fn unreached(
+    tree: &mut Tree<'_>,
+    who: Who<'_>,
+    home: &[u8],
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), Trouble> {
+    let slashes = home.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    for end in slashes {
+        let path = if end == 0 { &b"/"[..] } else { &home[..end] };
+        let Some(found) = tree.stat(path)? else { return Ok(()) };
+        if found.inode.kind == Kind::Directory && found.inode.mode & 0o011 == 0 {
+            let said = format!(
+                "Only its owner may search this directory (mode {:04o}), and sshd reads the keys of {} as that user.",
+                found.inode.mode & 0o7777,
+                shown(who.name)
+            );
+            refusals.push(Refusal::at(Code::SshHomeUnsafe, path, 0, said));
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// What of an account that the provisioner makes will keep it out.

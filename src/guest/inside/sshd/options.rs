@@ -49,13 +49,16 @@ impl Options {
                 [] => words.next().unwrap_or_default().to_vec(),
                 rest => rest.to_vec(),
             };
-            match word {
-                [b'-', b'o', rest @ ..] => self.settings.push(given(rest)),
-                [b'-', b'p', rest @ ..] => {
-                    self.settings.push([b"Port ", &given(rest)[..]].concat());
-                }
-                [b'-', b'f', rest @ ..] => self.file = Some(given(rest)),
-                _ => {}
+            let (option, value) = match word {
+                [b'-', option @ (b'o' | b'p' | b'f'), rest @ ..] => (*option, given(rest)),
+                _ => continue,
+            };
+            // A value without quotes may be cut here, where it is not by systemd.
+            match option {
+                _ if value.is_empty() => {}
+                b'o' => self.settings.push(value),
+                b'p' => self.settings.push([b"Port ", &value[..]].concat()),
+                _ => self.file = Some(value),
             }
         }
     }

@@ -278,3 +278,37 @@ fn sockets_listen_where_their_units_say() {
     let generator = "/usr/lib/systemd/system-generators/sshd-socket-generator";
     assert_eq!(found(moved().program(generator), &["root"]), "");
 }
+
+#[test]
+fn what_is_above_a_home_has_to_be_open_to_all() {
+    let above = |mode: u16, user: &str| {
+        let system = sound().directory_with_mode("/home", mode).directory("/home/admin");
+        found(system, &[user])
+    };
+    assert_eq!(above(0o755, "admin"), "");
+    assert_eq!(above(0o711, "admin"), "");
+    assert_eq!(above(0o700, "admin"), "ssh-home-unsafe");
+    assert_eq!(above(0o700, "root"), "");
+}
+
+#[test]
+fn keys_are_refused_without_the_list_of_those_that_are_revoked() {
+    assert_eq!(with("RevokedKeys /etc/ssh/nope\n", &["admin"]), "ssh-pubkey-off");
+    assert_eq!(with("RevokedKeys /etc/ssh/sshd_config\n", &["admin"]), "");
+    assert_eq!(with("RevokedKeys none\n", &["admin"]), "");
+}
+
+#[test]
+fn the_server_needs_its_configuration() {
+    assert_eq!(found(sound().without(SSHD_CONFIG), &["admin"]), "ssh-config-invalid");
+    // systemd takes all of a line, where a shell takes a word.
+    let options = sound().with("/etc/default/ssh", "SSHD_OPTS=-p 2222\n");
+    assert_eq!(found(options, &["admin"]), "");
+    let override_of = |command: &str| {
+        let text = format!("[Service]\nExecStart=\nExecStart={command}\n");
+        found(sound().with("/etc/systemd/system/ssh.service.d/o.conf", text), &["admin"])
+    };
+    assert_eq!(override_of("/usr/sbin/sshd -D -p 2222"), "ssh-port");
+    assert_eq!(override_of("/usr/sbin/sshd -D"), "");
+    assert_eq!(override_of("/usr/bin/true"), "ssh-off");
+}

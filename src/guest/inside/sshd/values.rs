@@ -88,7 +88,7 @@ const WORDS: [&str; 8] = [
 ];
 
 /// Other keywords that each server has had for years, so that nobody has to ask it.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 26] = [
     "acceptenv",
     "authorizedkeyscommand",
     "authorizedkeyscommanduser",
@@ -109,6 +109,7 @@ const OTHERS: [&str; 25] = [
     "permituserenvironment",
     "pidfile",
     "rekeylimit",
+    "revokedkeys",
     "setenv",
     "subsystem",
     "trustedusercakeys",

@@ -131,6 +131,23 @@ pub(super) fn is_started(case: &mut Case<'_, '_>, scripts: &[&str]) -> Result<bo
     Ok(false)
 }
 
+/// Why the program cannot be started, and where that is seen.
+fn broken_program(tree: &mut Tree<'_>) -> Result<Option<(String, &'static str)>, Trouble> {
+    const PROGRAM: &str = "/usr/bin/cloud-init";
+    let Some(found) = tree.stat(PROGRAM)? else { return Ok(None) };
+    if !found.inode.is_executable() {
+        return Ok(Some((PROGRAM.to_owned(), "This program is not executable.")));
+    }
+    let Some(text) = tree.text_of(PROGRAM, 256)? else { return Ok(None) };
+    let first = text.lines().next().map(|(_, line)| line.to_vec()).unwrap_or_default();
+    let Some(line) = first.strip_prefix(b"#!") else { return Ok(None) };
+    let interpreter = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    if interpreter.starts_with(b"/usr/bin/") && !tree.exists(interpreter)? {
+        return Ok(Some((PROGRAM.to_owned(), "The interpreter of this program is not there.")));
+    }
+    Ok(None)
+}
+
 type Why = Option<(Option<String>, String)>;
 
 fn by_systemd(case: &mut Case<'_, '_>, scripts: &[&str]) -> Result<Why, Trouble> {
@@ -146,6 +163,9 @@ fn by_systemd(case: &mut Case<'_, '_>, scripts: &[&str]) -> Result<Why, Trouble>
         if systemd.is_on(tree, &names)? == On::Masked && !both_names(tree)? {
             return Ok(Some((None, format!("{} is masked.", names[0]))));
         }
+    }
+    if let Some((path, why)) = broken_program(tree)? {
+        return Ok(Some((Some(path), why.to_owned())));
     }
     // Those that find the data of a Droplet.
     for unit in ["cloud-init-local.service", "cloud-init-network.service", "cloud-init.service"] {

@@ -402,3 +402,17 @@ fn hostile_configurations_end() {
         Vec::<&str>::new()
     );
 }
+
+#[test]
+fn the_program_has_to_run() {
+    let found =
+        |system: Memory| codes(&judged(vec![system], |case| judge(case).map(drop)).0).join(" ");
+    let program = "/usr/bin/cloud-init";
+    let with = |mode: u16, text: &str| found(sound().with_mode(program, mode, text));
+    assert!(!with(0o755, "#!/bin/sh\n").contains("provisioner-not-enabled"));
+    assert!(with(0o644, "#!/bin/sh\n").contains("provisioner-not-enabled"));
+    assert!(with(0o755, "#!/usr/bin/python9\n").contains("provisioner-not-enabled"));
+    let unit = "/etc/systemd/system/cloud-init-local.service.d/o.conf";
+    let dropped = sound().with(unit, "[Unit]\nConditionPathExists=/etc/nope\n");
+    assert!(found(dropped).contains("provisioner-not-enabled"));
+}
