@@ -248,6 +248,10 @@ fn judge_ports(
             };
         }
     }
+    if let Some(setting) = config.first("addressfamily", ANYBODY).filter(|it| it.is("inet6")) {
+        let said = "sshd listens for IPv6 alone, which a Droplet of a custom image does not have.";
+        case.book.found_in(Code::SshListenAddress, &setting.path, setting.line, said);
+    }
     let place = |(path, line): (Vec<u8>, u32), code, said: String| match line {
         0 => case.book.found_at(code, path, said),
         line => case.book.found_in(code, path, line, said),

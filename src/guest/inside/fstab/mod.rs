@@ -150,6 +150,11 @@ fn examine(case: &mut Case<'_, '_>, line: &Line, opened: &[Vec<u8>]) -> Result<(
     if line.source.starts_with(b"/") && !line.source.starts_with(b"/dev/") {
         return of_path(case, line);
     }
+    if line.has(b"default") && !line.is_swap() {
+        let said =
+            format!("{at} has the option default, which no file system takes: it is defaults.");
+        case.book.found_in(Code::FstabMountFails, FSTAB, line.number, said);
+    }
     match found(&case.tree, &line.source, opened) {
         Source::Other => {}
         Source::Volume(volume) => of_volume(case, line, volume)?,
@@ -198,7 +203,10 @@ fn fails(case: &Case<'_, '_>, code: Code, line: &Line, said: String) {
 /// A file or directory that is mounted or swapped to.
 fn of_path(case: &mut Case<'_, '_>, line: &Line) -> Result<(), Trouble> {
     let made_at_boot: [&[u8]; 5] = [b"/run/", b"/tmp/", b"/var/run/", b"/proc/", b"/sys/"];
-    if made_at_boot.iter().any(|start| line.source.starts_with(start))
+    // systemd makes the directory that is to be seen elsewhere.
+    let is_bound = line.has(b"bind") || line.has(b"rbind");
+    if is_bound && case.known.init == Some(Init::Systemd)
+        || made_at_boot.iter().any(|start| line.source.starts_with(start))
         || case.tree.exists(&line.source)?
     {
         return Ok(());
@@ -219,6 +227,21 @@ fn of_volume(case: &mut Case<'_, '_>, line: &Line, volume: usize) -> Result<(), 
     let Some(found) = case.tree.volumes().get(volume) else { return Ok(()) };
     let (name, holds) = (found.name(), found.holds);
     let holds_it = can_mount(&line.kind, holds);
+    let uuid = line.source.strip_prefix(b"UUID=");
+    if let Some((asked, uuid)) = uuid.zip(found.uuid.as_deref())
+        && asked != uuid.as_bytes()
+        && asked.eq_ignore_ascii_case(uuid.as_bytes())
+        && !line.is_root()
+        && !line.is_swap()
+    {
+        let said = format!(
+            "{} is mounted from {}, and the UUID of {name} is {uuid}: capital letters count.",
+            shown(&line.at),
+            shown(&line.source)
+        );
+        fails(case, Code::FstabSourceMissing, line, said);
+        return Ok(());
+    }
     if line.is_swap() {
         if holds_it == Some(false) {
             let said = format!(
@@ -365,13 +388,41 @@ mod tests {
             "tmpfs /tmp tmpfs defaults 0 0\nproc /proc proc\noverlay /x overlay\nrpool/home /home zfs\n",
             "UUID=dead /data ext4 nofail\nUUID=dead /data ext4 noauto\n/dev/sdb1 /x ext4 defaults,x-systemd.automount\n",
             "/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n",
-            "/etc /mnt none bind\n/run/x /mnt none bind\n",
+            "/etc /mnt none bind\n/run/x /mnt none bind\n/srv/data /mnt none bind\n",
             "/dev/zram0 none swap sw\n",
             "\u{feff}#\n",
         ] {
             assert_eq!(with(text), [""; 0], "{text}");
         }
         assert!(found_in(None, Memory::new()).is_empty());
+    }
+
+    #[test]
+    fn slips_in_a_line_are_found() {
+        let volume = "00000000-0000-0000-0000-000000000002";
+        assert_eq!(with(&format!("UUID={volume} /data ext4 default 0 0\n")), ["fstab-mount-fails"]);
+        let fat = |uuid: &str| Volume {
+            uuid: Some(uuid.into()),
+            holds: Holds::Vfat,
+            ..super::super::super::tree::testing::volume(2)
+        };
+        let found = |line: &str| {
+            let volumes = vec![
+                (
+                    super::super::super::tree::testing::volume(1),
+                    Some(Memory::new().with(FSTAB, line)),
+                ),
+                (fat("1A2B-3C4D"), None),
+            ];
+            let (found, _) = judged_in(tree_on(Vec::new(), volumes), |case| {
+                case.known.init = Some(Init::Systemd);
+                case.inside.root = Some(0);
+                judge(case)
+            });
+            codes(&found).join(" ")
+        };
+        assert_eq!(found("UUID=1A2B-3C4D /boot/efi vfat defaults 0 0\n"), "");
+        assert_eq!(found("UUID=1a2b-3c4d /boot/efi vfat defaults 0 0\n"), "fstab-source-missing");
     }
 
     #[test]

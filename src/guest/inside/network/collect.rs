@@ -90,7 +90,10 @@ fn by_systemd(
     let for_it = |one: &Definition| nic.fits(&one.network.asked) == Fit::Yes;
     // netplan starts networkd itself where it writes for it, and keeps NetworkManager from what it wrote.
     let is_networkds = for_networkd.iter().any(for_it);
-    if networkd == On::Yes || !for_networkd.is_empty() && networkd == On::No {
+    // What a provisioner writes makes netplan start it, too.
+    let is_started =
+        !for_networkd.is_empty() || all.starts_networkd && case.known.provisioner.network;
+    if networkd == On::Yes || is_started && networkd == On::No {
         all.managers.push(networkd::NAME);
         let mut networks = networkd::files(tree)?;
         networks.extend(for_networkd.into_iter().map(|definition| definition.network));

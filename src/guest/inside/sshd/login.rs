@@ -92,6 +92,7 @@ pub(super) fn refusals(
         refusals.push(Refusal::of(Code::SshPubkeyOff, setting, said));
     }
     refusals.extend(not_allowed(config, who));
+    refusals.extend(no_session(tree, config, who)?);
     let is_root = account.map_or(name == b"root", |account| account.uid == 0);
     if is_root
         && let Some(setting) = config.first("permitrootlogin", who)
@@ -192,6 +193,42 @@ fn has_shell(tree: &mut Tree<'_>, shell: &[u8]) -> Result<bool, Trouble> {
     Ok(above == 0
         || !tree.is_directory(&shell[..above])?
         || tree.stat(shell)?.is_some_and(|found| found.inode.is_executable()))
+}
+
+/// What ends each session at once.
+fn no_session(
+    tree: &mut Tree<'_>,
+    config: &Config,
+    who: Who<'_>,
+) -> Result<Option<Refusal>, Trouble> {
+    let name = shown(who.name);
+    let of = |setting: &Setting, said: String| {
+        Ok(Some(Refusal::of(Code::SshUserRefused, setting, said)))
+    };
+    if let Some(setting) = config.first("maxsessions", who).filter(|it| it.is("0")) {
+        return of(setting, format!("MaxSessions is 0: {name} gets no shell."));
+    }
+    let ends: [&[u8]; 4] =
+        [b"/bin/false", b"/usr/bin/false", b"/sbin/nologin", b"/usr/sbin/nologin"];
+    if let Some(setting) = config.first("forcecommand", who)
+        && setting.words.first().is_some_and(|word| ends.contains(&&word[..]))
+    {
+        let said = format!("ForceCommand ends each session of {name} at once.");
+        return of(setting, said);
+    }
+    if let Some(setting) = config.first("chrootdirectory", who)
+        && let Some(path) = setting.words.first()
+        && path.starts_with(b"/")
+        && !path.contains(&b'%')
+        && !tree.exists(path)?
+    {
+        let said = format!(
+            "ChrootDirectory is {}, which is not there: each session of {name} ends.",
+            shown(path)
+        );
+        return of(setting, said);
+    }
+    Ok(None)
 }
 
 /// The lists of users and groups, in the order of the server.

@@ -312,3 +312,13 @@ fn the_server_needs_its_configuration() {
     assert_eq!(override_of("/usr/sbin/sshd -D"), "");
     assert_eq!(override_of("/usr/bin/true"), "ssh-off");
 }
+
+#[test]
+fn a_session_that_ends_at_once_is_none() {
+    for line in ["MaxSessions 0", "ForceCommand /bin/false", "ChrootDirectory /nope"] {
+        assert_eq!(with(line, &["admin"]), "ssh-user-refused", "{line}");
+    }
+    assert_eq!(with("ForceCommand /bin/bash\nChrootDirectory none\n", &["admin"]), "");
+    assert_eq!(with("Match User other\nForceCommand /bin/false\n", &["admin"]), "");
+    assert_eq!(with("AddressFamily inet6\n", &["admin"]), "ssh-listen-address");
+}
