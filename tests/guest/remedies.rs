@@ -116,13 +116,7 @@ const WAYS: &[Way] = &[
     way(
         Code::ProvisionerDatasource,
         "",
-        "echo 'datasource_list: [ None ]' >/etc/cloud/cloud.cfg.d/99-installer.cfg",
-        SOURCES,
-    ),
-    way(
-        Code::ProvisionerDatasource,
-        "",
-        "rm /etc/cloud/cloud.cfg.d/*.cfg && echo 'datasource_list: [ Ec2 ]' >>/etc/cloud/cloud.cfg",
+        "echo 'datasource_list: [ Ec2 ]' >>/etc/cloud/cloud.cfg && echo 'datasource_list: [ None ]' >/etc/cloud/cloud.cfg.d/99-installer.cfg",
         SOURCES,
     ),
     way(
