@@ -40,6 +40,7 @@ const HOST_KEYS: &str = "mkdir -p /usr/local/etc/ssh /etc/dropbear && touch {,/u
 const NO_HOST_KEYS: &str =
     "[ -z \"$(find /etc /usr/local/etc -name '*host*key*')\" ] && [ -f /etc/ssh/sshd_config ]";
 
+/// One after the other in one tree: each leaves it mended. What takes something from it for good is the last.
 const WAYS: &[Way] = &[
     way(Code::LeftoverHostKeys, "", HOST_KEYS, NO_HOST_KEYS),
     way(Code::LeftoverHostKeysReplaced, "", HOST_KEYS, NO_HOST_KEYS),
@@ -55,13 +56,6 @@ const WAYS: &[Way] = &[
         "",
         "dbus-uuidgen >/etc/machine-id && ln -sf /etc/machine-id /var/lib/dbus/machine-id",
         "[ -f /etc/machine-id ] && ! [ -s /etc/machine-id ]",
-    ),
-    // D-Bus, as OpenRC starts it: it makes a file that is missing, and fails with an empty one.
-    way(
-        Code::LeftoverMachineId,
-        "",
-        "rm -r /etc/systemd && echo 0123456789abcdef0123456789abcdef >/etc/machine-id",
-        "dbus-uuidgen --ensure=/etc/machine-id && ! grep 0123456789abcdef /etc/machine-id",
     ),
     way(
         Code::LeftoverRandomSeed,
@@ -122,13 +116,7 @@ const WAYS: &[Way] = &[
     way(
         Code::ProvisionerDatasource,
         "",
-        "echo 'datasource_list: [ None ]' >/etc/cloud/cloud.cfg.d/99-installer.cfg",
-        SOURCES,
-    ),
-    way(
-        Code::ProvisionerDatasource,
-        "",
-        "echo 'datasource_list: [ Ec2 ]' >>/etc/cloud/cloud.cfg",
+        "echo 'datasource_list: [ Ec2 ]' >>/etc/cloud/cloud.cfg && echo 'datasource_list: [ None ]' >/etc/cloud/cloud.cfg.d/99-installer.cfg",
         SOURCES,
     ),
     way(
@@ -171,7 +159,7 @@ const WAYS: &[Way] = &[
     way(
         Code::SystemDefaultTarget,
         "",
-        "ln -sf poweroff.target /usr/lib/systemd/system/default.target",
+        "rm /etc/systemd/system/default.target && ln -sf poweroff.target /usr/lib/systemd/system/default.target",
         TARGET,
     ),
     way(
@@ -181,6 +169,13 @@ const WAYS: &[Way] = &[
         "! [ -e /etc/ssh/sshd_not_to_be_run ] && [ -f /etc/ssh/sshd_config ]",
     ),
     way(Code::AccountNologin, "", "echo closed >/etc/nologin", "! [ -e /etc/nologin ]"),
+    // D-Bus, as OpenRC starts it: it makes a file that is missing, and fails with an empty one.
+    way(
+        Code::LeftoverMachineId,
+        "",
+        "rm -r /etc/systemd && echo 0123456789abcdef0123456789abcdef >/etc/machine-id",
+        "dbus-uuidgen --ensure=/etc/machine-id && ! grep 0123456789abcdef /etc/machine-id",
+    ),
 ];
 
 /// What cloud-init makes of the list of datasources.
@@ -191,26 +186,27 @@ const SOURCES: &str = "python3 -c 'from cloudinit import stages; init = stages.I
 const READ_ALONE: &[(Code, &str)] =
     &[(Code::BootSerialConsoleOnly, "Debian has no grubby, which the remedy says")];
 
-/// What remedies change, and what is put back after each.
-const CHANGED: [&str; 5] =
-    ["etc", "root", "var", "usr/local", "usr/lib/systemd/system/default.target"];
-
 /// What no remedy needs, or takes root to make.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 12] = [
     "dev/*",
     "boot",
-    "usr/lib/modules",
+    "etc/ssl",
     "usr/lib/grub",
+    "usr/lib/modules",
+    "usr/lib/udev",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/perl*",
     "usr/share",
     "var/cache",
     "var/lib/apt",
     "var/lib/dpkg",
 ];
 
-/// The tree of a Debian, and what it has in those places.
+/// The tree of a Debian.
 struct Guest {
     root: PathBuf,
-    kept: PathBuf,
+    /// What makes a chroot for whoever runs the tests.
+    chroot: &'static [&'static str],
     _folder: TempDir,
 }
 
@@ -220,9 +216,13 @@ impl Guest {
         let mut tar = super::debian::disk()?.to_owned().into_os_string();
         tar.push(".tar");
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let is_root = done(Command::new("id").arg("-u")).stdout == b"0\n";
         let guest = Guest {
             root: folder.path().join("root"),
-            kept: folder.path().join("kept"),
+            chroot: match is_root {
+                true => &["chroot"],
+                false => &["unshare", "-r", "chroot"],
+            },
             _folder: folder,
         };
         fs::create_dir(&guest.root).unwrap();
@@ -231,35 +231,14 @@ impl Guest {
         done(unpack.arg("-C").arg(&guest.root).arg("-xf").arg(tar));
         // A device could not be made without root.
         File::create(guest.root.join("dev/null")).unwrap();
-        for place in CHANGED {
-            let to = guest.kept.join(place);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            copied(&guest.root.join(place), &to);
-        }
         let may = guest.run(&["true"]).status.success();
         is_there("a chroot, or unshare with user namespaces", may).then_some(guest)
     }
 
-    /// Takes back all that was changed.
-    fn restore(&self) {
-        let there = CHANGED.iter().chain(&["config-drive"]).map(|place| self.root.join(place));
-        done(Command::new("rm").arg("-rf").args(there));
-        for place in CHANGED {
-            copied(&self.kept.join(place), &self.root.join(place));
-        }
-    }
-
     /// Runs a program as root inside.
     fn run(&self, words: &[&str]) -> Output {
-        let is_root = done(Command::new("id").arg("-u")).stdout == b"0\n";
-        let mut command = match is_root {
-            true => Command::new("chroot"),
-            false => Command::new("unshare"),
-        };
-        if !is_root {
-            command.args(["-r", "chroot"]);
-        }
-        command.arg(&self.root).args(words).stdin(Stdio::null());
+        let mut command = Command::new(self.chroot[0]);
+        command.args(&self.chroot[1..]).arg(&self.root).args(words).stdin(Stdio::null());
         command.env_clear().env("LC_ALL", "C.UTF-8");
         command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.output().unwrap()
@@ -283,7 +262,6 @@ impl Guest {
                 false => Err(format!("{context}\n  {script}: exits with 0: {succeeds}\n{said}")),
             }
         };
-        self.restore();
         expect(way.broken, true)?;
         expect(way.mended, false)?;
         for _ in 0..2 {
@@ -292,10 +270,6 @@ impl Guest {
         }
         Ok(())
     }
-}
-
-fn copied(from: &Path, to: &Path) {
-    done(Command::new("cp").arg("-a").arg(from).arg(to));
 }
 
 /// The commands of a remedy as a report has them, for a finding that names this path.
