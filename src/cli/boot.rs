@@ -1,6 +1,8 @@
 //! `tidegate boot`: an image started in QEMU, as a Droplet would start it.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::args::{BootArgs, ReportFormat};
@@ -142,12 +144,19 @@ fn watched(wish: &Wish<'_>, options: &Options) -> Result<Result<Report, String>,
     handle.holds(&folder);
     let (closing, ending) = (progress.clone(), handle.clone());
     let words = wish.keep.then(|| stays(&folder));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let noting = Arc::clone(&interrupted);
     let _watch = signals::watch_while(move || {
+        noting.store(true, Ordering::SeqCst);
         closing.close();
         ending.end();
         words
     });
     let booted = booted(wish, options, &folder, &handle, &progress);
+    // What was ended by a signal has failed because of that, and who heard the signal ends the program.
+    while interrupted.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
     handle.end();
     booted
 }
