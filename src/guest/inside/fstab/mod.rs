@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn slips_in_a_line_are_found() {
         let volume = "00000000-0000-0000-0000-000000000002";
-        assert_eq!(with(&format!("UUID={volume} /data ext4 default 0 0\n")), ["fstab-mount-fails"]);
+        assert_eq!(with(format!("UUID={volume} /data ext4 default 0 0\n")), ["fstab-mount-fails"]);
         let fat = |uuid: &str| Volume {
             uuid: Some(uuid.into()),
             holds: Holds::Vfat,
