@@ -1,4 +1,4 @@
-//! What a Droplet is told of itself: the metadata service (DigitalOcean, Droplet Metadata API) and the config drive
+//! What DigitalOcean tells a Droplet: the metadata service (DigitalOcean, Droplet Metadata API) and the config drive
 //! (OpenStack, as cloud-init's documentation of the datasource ConfigDrive has it).
 
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use super::network::{GUEST, NETMASK, ROUTER};
 
 /// The label of the config drive, by which it is found.
 const LABEL: &str = "config-2";
-/// Bytes of vendor data. That of a Droplet has about 19 kB; what reads it is told from what looks for labels by the bytes.
+/// Bytes of vendor data. That of a Droplet has about 19 kB; with so many, a system that reads it reads more than one that only looks for labels.
 pub(super) const VENDOR_DATA: usize = 1 << 20;
 
 /// A Droplet that never was.

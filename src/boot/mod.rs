@@ -58,7 +58,7 @@ pub struct Order {
     pub network: bool,
     /// A command for the guest's shell.
     pub command: Option<String>,
-    /// The machine runs on after the login instead of being shut down, and the folder stays: is told how to log in.
+    /// The machine runs on after the login instead of being shut down, and the folder stays. Gets the command to log in with.
     pub keep: Option<fn(&str)>,
 }
 

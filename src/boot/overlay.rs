@@ -1,5 +1,5 @@
 //! An empty qcow2 of version 3 (QEMU, docs/interop/qcow2.txt) that goes over a disk: what the guest writes goes there. It
-//! names no file; what is below it is said when QEMU starts.
+//! names no file: QEMU's command line gives the disk below it.
 
 /// Bytes of a cluster, 64 KiB as QEMU has it by default.
 const CLUSTER: u64 = 1 << 16;

@@ -8,7 +8,7 @@ use super::metadata::VENDOR_DATA;
 use super::network::Network;
 use crate::inspect::booted::{Reached, Stage, State};
 
-/// How often the machine is looked at.
+/// How often tidegate looks at the machine.
 const TICK: Duration = Duration::from_millis(300);
 /// How often its screen is.
 const LOOK: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub(super) struct Watch<'a> {
     stages: Vec<Reached>,
     tell: &'a Tell<'a>,
     looked: Instant,
-    /// The screen's text, when it was looked at last.
+    /// The screen's text, when tidegate last read it.
     pub(super) screen: Vec<String>,
     /// When the system asked for a login.
     asked: Option<Instant>,
@@ -96,7 +96,7 @@ impl<'a> Watch<'a> {
         self.patience
     }
 
-    /// Gives what is to be done after the time is over a little of it.
+    /// Grants at least this much time from now on.
     pub(super) fn extend(&mut self, by: Duration) {
         self.deadline = self.deadline.max(Instant::now() + by);
     }

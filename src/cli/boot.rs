@@ -198,7 +198,7 @@ fn booted(
     Ok(image.unchanged().map(|()| report.booted(wish.image, came_of_it, options)))
 }
 
-/// What is said of a folder that was kept.
+/// The message about a folder that stays.
 fn stays(folder: &Folder) -> String {
     let place = Hostile::from_os(folder.path().as_os_str());
     format!("{place} stays, with the overlay and the key: remove it when you are done")

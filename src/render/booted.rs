@@ -6,7 +6,7 @@ use super::Style;
 use super::wrap::wrap;
 use crate::inspect::booted::{Booted, Reached, State};
 
-/// Columns before what is said of a stage.
+/// Columns before the words of a stage.
 const INDENT: usize = 14;
 
 /// What came of it, in a sentence.

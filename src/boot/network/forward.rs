@@ -34,7 +34,7 @@ struct Forward {
     waiting: Vec<u8>,
     /// Whether the client says nothing more.
     client_ended: bool,
-    /// Whether the client was told that the guest says nothing more.
+    /// Whether the client knows that the guest sends nothing more.
     guest_ended: bool,
     /// Whether it was ever connected.
     was_connected: bool,

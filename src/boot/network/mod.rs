@@ -39,7 +39,7 @@ pub(super) const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 pub(super) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The hardware address of the router, one that nobody was given.
 const ROUTER_MAC: EthernetAddress = EthernetAddress([0x02, 0x54, 0x47, 0, 0, 1]);
-/// How long nothing is looked at, at most.
+/// How long the thread sleeps at most before it looks for work.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the guest was seen to do on its network.
@@ -55,7 +55,7 @@ pub(super) struct Seen {
     pub(super) metadata: Option<Instant>,
 }
 
-/// What is told by the thread of the network.
+/// What the network's thread reports.
 type Shared = Arc<Mutex<Seen>>;
 
 fn note(shared: &Shared, note: impl FnOnce(&mut Seen)) {

@@ -14,7 +14,7 @@ use super::{Shared, dhcp, note};
 const LARGEST_FRAME: usize = 1514;
 /// Bytes of what QEMU may hand over as one frame (QEMU, `NET_BUFSIZE`).
 const LARGEST_PIECE: usize = 4096 + 65536;
-/// Frames that wait to be looked at, at most; what comes then is lost, as on any network.
+/// Frames that wait to be read, at most; further ones are lost, as on any network.
 const WAITING: usize = 256;
 /// Bytes that wait until QEMU takes them, at most.
 const UNSENT: usize = 1 << 20;

@@ -60,7 +60,9 @@ pub(in crate::guest) const UNIT_PATHS: [&str; 4] = [
 /// # Errors
 /// If the places of it cannot be read.
 pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
-    judge_first_program(case)?;
+    if !judge_command_line(case) {
+        judge_first_program(case)?;
+    }
     case.known.init = init(&mut case.tree)?;
     if case.known.init != Some(Init::Systemd) {
         return Ok(());
@@ -91,17 +93,8 @@ pub(super) fn judge(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Judges whether the first program can be started, where the command line names none.
-fn judge_first_program(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
-    // The kernel's, and what initramfs of Debian and of dracut try besides.
-    const FIRST: [&str; 6] = [
-        "/sbin/init",
-        "/etc/init",
-        "/bin/init",
-        "/init",
-        "/usr/lib/systemd/systemd",
-        "/lib/systemd/systemd",
-    ];
+/// Judges what the command line of the kernel starts. Whether it names the first program.
+fn judge_command_line(case: &Case<'_, '_>) -> bool {
     let line = case.known.command_line.as_deref().unwrap_or_default();
     let words = || line.split(u8::is_ascii_whitespace);
     let stops = |word: &&[u8]| {
@@ -127,10 +120,24 @@ fn judge_first_program(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
             case.book.found(Code::SystemDefaultTarget, said);
         }
     }
+    named.is_some()
+}
+
+/// Judges whether there is a first program that can be started.
+fn judge_first_program(case: &mut Case<'_, '_>) -> Result<(), Trouble> {
+    // The kernel's, and what initramfs of Debian and of dracut try besides.
+    const FIRST: [&str; 6] = [
+        "/sbin/init",
+        "/etc/init",
+        "/bin/init",
+        "/init",
+        "/usr/lib/systemd/systemd",
+        "/lib/systemd/systemd",
+    ];
     let tree = &mut case.tree;
     // A directory that is not there may be on a volume that was not read, and NixOS names its init.
     let is_read = tree.is_directory("/sbin")? && tree.is_directory("/usr/bin")?;
-    if named.is_some() || !is_read || tree.is_directory("/nix/store")? {
+    if !is_read || tree.is_directory("/nix/store")? {
         return Ok(());
     }
     let mut unusable = None;

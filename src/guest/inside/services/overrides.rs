@@ -4,7 +4,7 @@
 //! makes or removes files counts.
 
 use super::super::super::fs::{Kind, Trouble};
-use super::super::super::tree::Tree;
+use super::super::super::tree::{Text, Tree};
 use super::super::shown;
 use super::UNIT_PATHS;
 use super::text::{values, words};
@@ -36,7 +36,7 @@ struct Setting {
 pub(in crate::guest) struct Overrides {
     unit: String,
     /// Each with its text, in the order in which systemd reads them.
-    files: Vec<(Vec<u8>, crate::guest::tree::Text)>,
+    files: Vec<(Vec<u8>, Text)>,
 }
 
 impl Overrides {
